@@ -1,0 +1,78 @@
+// IQs from a session to a room or to one of its occupants.
+
+import * as jids from "util.jid";
+import * as st from "util.stanza";
+import { PING } from "../namespaces";
+import { sendTo } from "../room/fork";
+import { isAttached, type Membership, membershipOf } from "../state/memberships";
+import { expectIqAnswer, takeExpiredIqs } from "../state/pending";
+
+/** `pre-iq/bare` and `pre-iq/full`. */
+export function onIq(event: StanzaEvent<ClientSession>): Handled {
+    const session = event.origin;
+    const stanza = event.stanza;
+    const to = stanza.attr.to;
+    if (to === undefined) {
+        return undefined;
+    }
+    const membership = membershipOf(session, jids.bare(to));
+    if (membership === undefined) {
+        return undefined;
+    }
+    const attached = isAttached(membership, session.full_jid);
+    if (isSelfPing(membership, to, stanza)) {
+        session.send(attached ? st.reply(stanza) : st.error_reply(stanza, "cancel", "not-acceptable"));
+        return true;
+    }
+    if (!attached || isArchiveQuery(stanza)) {
+        return undefined;
+    }
+    const type = stanza.attr.type;
+    if (type === "get" || type === "set") {
+        request(membership, session, stanza);
+    } else {
+        // The answer to an occupant's request: the room knows the way back by the id.
+        forward(membership, stanza, stanza.attr.id);
+    }
+    return true;
+}
+
+/** XEP-0410: the room does not know the full JID that asks, so the answer is ours. */
+function isSelfPing(membership: Membership, to: string, stanza: Stanza): boolean {
+    return (
+        stanza.attr.type === "get" &&
+        jids.resource(to) === membership.nick &&
+        stanza.get_child("ping", PING) !== undefined
+    );
+}
+
+/** XEP-0313 results are messages to whoever asked; they would come to the account. A room goes by the bare JID here. */
+function isArchiveQuery(stanza: Stanza): boolean {
+    const query = stanza.tags[0];
+    const xmlns = query === undefined ? undefined : query.attr.xmlns;
+    return xmlns !== undefined && string.sub(xmlns, 1, 13) === "urn:xmpp:mam:";
+}
+
+function request(membership: Membership, session: ClientSession, stanza: Stanza): void {
+    const id = expectIqAnswer(session.full_jid, membership.room, stanza);
+    if (id === undefined) {
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"));
+        return;
+    }
+    forward(membership, stanza, id);
+}
+
+function forward(membership: Membership, stanza: Stanza, id: string | undefined): void {
+    const copy = st.clone(stanza);
+    copy.attr.from = membership.occupant;
+    copy.attr.id = id;
+    module.send(copy);
+}
+
+/** Tells the sessions whose IQs the rooms have not answered in time. */
+export function expireIqs(): void {
+    for (const pending of takeExpiredIqs()) {
+        const error = st.error_reply(pending.request, "wait", "remote-server-timeout");
+        sendTo(pending.session, error);
+    }
+}

@@ -1,0 +1,162 @@
+// From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
+
+import * as jids from "util.jid";
+import * as st from "util.stanza";
+import { MUC } from "../namespaces";
+import { sendTo } from "../room/fork";
+import { ownUnavailable } from "../room/replay";
+import {
+    createMembership,
+    hasAttached,
+    isAttached,
+    type JoinRequest,
+    type Membership,
+    membershipOf,
+    membershipsOf,
+    Phase,
+    stopWaiting,
+    wait,
+} from "../state/memberships";
+import { forgetIqsOf } from "../state/pending";
+import { changeNick, showBest, updatePresence } from "./availability";
+import { enter, leave, serve } from "./occupancy";
+
+/** `pre-presence/full` and `pre-presence/bare`. */
+export function onPresence(event: StanzaEvent<ClientSession>): Handled {
+    const session = event.origin;
+    const stanza = event.stanza;
+    const to = stanza.attr.to;
+    const type = stanza.attr.type;
+    if (to === undefined) {
+        if (type === "unavailable") {
+            sessionOffline(session);
+        }
+        return undefined;
+    }
+    const room = jids.bare(to);
+    const membership = membershipOf(session, room);
+    if (type === undefined && stanza.get_child("x", MUC) !== undefined) {
+        const nick = jids.resource(to);
+        return nick === undefined ? undefined : join(session, stanza, room, nick, membership);
+    }
+    if (membership === undefined) {
+        return undefined;
+    }
+    if (type === "unavailable" && stopWaiting(membership, session.full_jid)) {
+        sendTo(session.full_jid, ownUnavailable(membership, stanza.attr.id));
+    }
+    if (!isAttached(membership, session.full_jid)) {
+        return undefined;
+    }
+    if (type === undefined) {
+        update(membership, session.full_jid, stanza, jids.resource(to));
+        return true;
+    }
+    if (type === "unavailable") {
+        sessionLeaves(membership, session.full_jid, stanza);
+        return true;
+    }
+    // Services throw an occupant out for an error (XEP-0045 18.1.2); it would be the account and all its sessions.
+    return type === "error" ? true : undefined;
+}
+
+/** A presence with `<x xmlns='http://jabber.org/protocol/muc'/>` (XEP-0045 7.2.2). */
+function join(
+    session: ClientSession,
+    stanza: Stanza,
+    room: string,
+    nick: string,
+    membership: Membership | undefined,
+): Handled {
+    const request = joinRequest(session.full_jid, stanza, nick);
+    if (membership === undefined) {
+        if (!mayBeRoom(session, room)) {
+            return undefined;
+        }
+        enter(createMembership(session.username, room, nick), request);
+    } else if (membership.phase !== Phase.Joined) {
+        wait(membership, request);
+    } else if (isAttached(membership, session.full_jid) && nick !== membership.nick) {
+        changeNick(membership, request);
+    } else {
+        serve(membership, request);
+    }
+    return true;
+}
+
+function joinRequest(session: string, stanza: Stanza, nick: string): JoinRequest {
+    return { session, id: stanza.attr.id, nick, stanza: st.clone(stanza) };
+}
+
+/** Contacts and accounts of this server are no rooms, whatever a client directs at them. */
+function mayBeRoom(session: ClientSession, room: string): boolean {
+    const host = prosody.hosts.get(jids.host(room));
+    if (host !== undefined && host.type === "local") {
+        return false;
+    }
+    const contact = session.roster === undefined ? undefined : session.roster.get(room);
+    return contact === undefined || contact.subscription === "none";
+}
+
+/** A presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
+function update(membership: Membership, session: string, stanza: Stanza, nick: string | undefined): void {
+    if (nick === undefined || nick === membership.nick) {
+        updatePresence(membership, session, stanza);
+    } else {
+        changeNick(membership, joinRequest(session, stanza, nick));
+    }
+}
+
+/** A directed `unavailable` (XEP-0045 7.14): the session goes, and the account with the last one. */
+function sessionLeaves(membership: Membership, session: string, stanza: Stanza): void {
+    if (membership.phase === Phase.Leaving) {
+        return;
+    }
+    const attachment = membership.attached.get(session);
+    membership.attached.delete(session);
+    if (hasAttached(membership) || membership.waiting.length > 0) {
+        // Others are in the room, or about to be.
+        sendTo(session, ownUnavailable(membership, stanza.attr.id));
+        showBest(membership);
+        return;
+    }
+    // The room's own answer is the session's to see.
+    if (attachment !== undefined) {
+        membership.attached.set(session, attachment);
+    }
+    leave(membership, stanza);
+}
+
+/** A broadcast `unavailable` takes the session out of every room; it lives on and is told, as the rooms would. */
+function sessionOffline(session: ClientSession): void {
+    for (const membership of membershipsOf(session.username)) {
+        if (detach(membership, session.full_jid) && session.destroyed !== true) {
+            sendTo(session.full_jid, ownUnavailable(membership, undefined));
+        }
+    }
+}
+
+/** `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it. */
+export function onSessionGone(event: { readonly session: ClientSession }): Handled {
+    const session = event.session;
+    for (const membership of membershipsOf(session.username)) {
+        detach(membership, session.full_jid);
+    }
+    forgetIqsOf(session.full_jid);
+    return undefined;
+}
+
+/** Whether the session was attached. */
+function detach(membership: Membership, session: string): boolean {
+    stopWaiting(membership, session);
+    const resync = membership.resync;
+    if (resync !== undefined && resync.request !== undefined && resync.request.session === session) {
+        resync.request = undefined;
+    }
+    if (!isAttached(membership, session)) {
+        return false;
+    }
+    membership.attached.delete(session);
+    showBest(membership);
+    return true;
+}

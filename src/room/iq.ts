@@ -1,0 +1,60 @@
+// IQs from a room or its occupants to the account.
+
+import * as jids from "util.jid";
+import * as st from "util.stanza";
+import { PING, PUBSUB, VCARD } from "../namespaces";
+import { findMembership, type Membership } from "../state/memberships";
+import { takeIq } from "../state/pending";
+import { sendTo } from "./fork";
+
+/** `iq/bare` or `iq/full`, by the shape of the occupant JID. */
+export function onIq(event: StanzaEvent<Origin>): Handled {
+    const stanza = event.stanza;
+    const from = stanza.attr.from;
+    const to = stanza.attr.to;
+    if (from === undefined || to === undefined) {
+        return undefined;
+    }
+    const room = jids.bare(from);
+    const type = stanza.attr.type;
+    if (type === "result" || type === "error") {
+        return onAnswer(room, stanza);
+    }
+    const membership = findMembership(to, room);
+    return membership === undefined ? undefined : onRequest(membership, event);
+}
+
+/** The answer to a session's IQ goes back under the id the session gave it. */
+function onAnswer(room: string, stanza: Stanza): Handled {
+    const pending = stanza.attr.id === undefined ? undefined : takeIq(stanza.attr.id, room);
+    if (pending === undefined) {
+        return undefined;
+    }
+    const answer = st.clone(stanza);
+    answer.attr.id = pending.request.attr.id;
+    sendTo(pending.session, answer);
+    return true;
+}
+
+/**
+ * What belongs to the account, the server answers; the rest is for the session that the room sees. Pings are answered
+ * here, as there are services that throw out an occupant who fails one.
+ */
+function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled {
+    const stanza = event.stanza;
+    const query = stanza.tags[0];
+    if (query === undefined || query.attr.xmlns === VCARD || query.attr.xmlns === PUBSUB) {
+        return undefined;
+    }
+    if (query.attr.xmlns === PING) {
+        event.origin.send(st.reply(stanza));
+        return true;
+    }
+    const session = membership.shown;
+    if (session === undefined || membership.attached.get(session) === undefined) {
+        return undefined;
+    }
+    // The room finds the way back by `from` and `id` (muc.lib.lua, handle_iq_to_occupant): both stay as they are.
+    sendTo(session, stanza);
+    return true;
+}

@@ -1,0 +1,119 @@
+// Messages from a room to the account.
+
+import * as jids from "util.jid";
+import * as st from "util.stanza";
+import { joinComplete, resyncComplete } from "../client/occupancy";
+import { CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
+import { findMembership, hasAttached, type Membership, Phase } from "../state/memberships";
+import { fork, sendTo } from "./fork";
+
+/** `message/bare` or `message/full`, by the shape of the occupant JID. */
+export function onMessage(event: StanzaEvent<Origin>): Handled {
+    const stanza = event.stanza;
+    const from = stanza.attr.from;
+    const to = stanza.attr.to;
+    if (from === undefined || to === undefined) {
+        return undefined;
+    }
+    const membership = findMembership(to, jids.bare(from));
+    if (membership === undefined) {
+        return undefined;
+    }
+    const type = stanza.attr.type;
+    if (type === "groupchat") {
+        onGroupchat(membership, stanza, jids.resource(from));
+        return true;
+    }
+    if (type === "error") {
+        onError(membership, stanza);
+        return true;
+    }
+    // Mail about the room is the account's, and so is what nobody attached could take.
+    if (isInvitation(stanza) || !hasAttached(membership)) {
+        return undefined;
+    }
+    fork(membership, stanza);
+    return true;
+}
+
+function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
+    const subject = isSubject(stanza);
+    if (subject) {
+        const copy = st.clone(stanza);
+        copy.attr.to = undefined;
+        membership.subject = copy;
+    } else if (nick === undefined) {
+        noteConfiguration(membership, stanza);
+    } else if (nick === membership.nick) {
+        noteReflection(membership, stanza);
+    }
+    const resync = membership.resync;
+    if (resync !== undefined && resync.selfShown && (subject || stanza.get_child("delay", DELAY) !== undefined)) {
+        if (resync.request !== undefined) {
+            sendTo(resync.request.session, stanza);
+        }
+        if (subject) {
+            resyncComplete(membership);
+        }
+        return;
+    }
+    fork(membership, stanza);
+    if (subject && membership.phase === Phase.Entering) {
+        joinComplete(membership);
+    }
+}
+
+/** XEP-0045 8.1: a subject change has a subject and nothing to say. */
+function isSubject(stanza: Stanza): boolean {
+    return (
+        stanza.get_child("subject") !== undefined &&
+        stanza.get_child("body") === undefined &&
+        stanza.get_child("thread") === undefined
+    );
+}
+
+/** XEP-0045 10.2.1: what a join's status codes said may change while the account is in the room. */
+function noteConfiguration(membership: Membership, stanza: Stanza): void {
+    const x = stanza.get_child("x", MUC_USER);
+    if (x === undefined) {
+        return;
+    }
+    for (const tag of x.tags) {
+        const code = tag.name === "status" ? tag.attr.code : undefined;
+        if (code === Status.LoggingOn) {
+            membership.logged = true;
+        } else if (code === Status.LoggingOff) {
+            membership.logged = false;
+        } else if (code === Status.NowNonAnonymous) {
+            membership.nonAnonymous = true;
+        } else if (code === Status.NowSemiAnonymous) {
+            membership.nonAnonymous = false;
+        }
+    }
+}
+
+/** Our own message came back: no error will. */
+function noteReflection(membership: Membership, stanza: Stanza): void {
+    membership.unreflected.set(stanza.attr.id ?? "", undefined);
+}
+
+/** The error of a message is for the session that sent it, and for no other. */
+function onError(membership: Membership, stanza: Stanza): void {
+    const id = stanza.attr.id ?? "";
+    const sender = membership.unreflected.get(id);
+    if (sender === undefined) {
+        module.log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username);
+        return;
+    }
+    membership.unreflected.set(id, undefined);
+    sendTo(sender, stanza);
+}
+
+/** Invitations and their refusals (XEP-0045 7.8.2, XEP-0249) are for the account, in the room or not. */
+function isInvitation(stanza: Stanza): boolean {
+    const x = stanza.get_child("x", MUC_USER);
+    if (x !== undefined && (x.get_child("invite") !== undefined || x.get_child("decline") !== undefined)) {
+        return true;
+    }
+    return stanza.get_child("x", CONFERENCE) !== undefined;
+}

@@ -1,0 +1,82 @@
+// What a session is sent when it attaches to a room that the account is in already.
+
+import * as st from "util.stanza";
+import { MUC_USER, Status } from "../namespaces";
+import type { JoinRequest, Membership } from "../state/memberships";
+import { sendTo } from "./fork";
+
+/**
+ * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence, the
+ * subject. Nothing of the room comes in between, as all of it is sent in one go.
+ */
+export function replay(membership: Membership, request: JoinRequest): void {
+    if (membership.roomPresence !== undefined) {
+        sendTo(request.session, membership.roomPresence);
+    }
+    for (const [, presence] of membership.occupants) {
+        sendTo(request.session, presence);
+    }
+    const self = selfPresence(membership, request);
+    if (self !== undefined) {
+        sendTo(request.session, self);
+    }
+    sendTo(request.session, membership.subject ?? emptySubject(membership));
+}
+
+/**
+ * The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
+ * and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
+ */
+export function selfPresence(membership: Membership, request: JoinRequest): Stanza | undefined {
+    if (membership.self === undefined) {
+        return undefined;
+    }
+    const self = st.clone(membership.self);
+    self.attr.id = request.id;
+    let x = self.get_child("x", MUC_USER);
+    if (x === undefined) {
+        x = st.stanza("x", { xmlns: MUC_USER });
+        self.add_direct_child(x);
+    }
+    x.maptags((tag) => (tag.name === "status" ? undefined : tag));
+    if (membership.nonAnonymous) {
+        addStatus(x, Status.NonAnonymous);
+    }
+    addStatus(x, Status.Self);
+    if (membership.logged) {
+        addStatus(x, Status.LoggingOn);
+    }
+    if (request.nick !== membership.nick) {
+        addStatus(x, Status.NickAssigned);
+    }
+    return self;
+}
+
+function addStatus(x: Stanza, code: Status): void {
+    x.add_direct_child(st.stanza("status", { code }));
+}
+
+/** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
+function emptySubject(membership: Membership): Stanza {
+    const message = st.message({ type: "groupchat", from: membership.room });
+    message.add_direct_child(st.stanza("subject"));
+    return message;
+}
+
+/** The answer to a session that leaves while the account stays (XEP-0045 7.14). */
+export function ownUnavailable(membership: Membership, id: string | undefined): Stanza {
+    const from = `${membership.room}/${membership.nick}`;
+    return st
+        .presence({ type: "unavailable", from, id })
+        .tag("x", { xmlns: MUC_USER })
+        .tag("item", { affiliation: ownAffiliation(membership), role: "none" })
+        .up()
+        .tag("status", { code: Status.Self })
+        .reset();
+}
+
+function ownAffiliation(membership: Membership): string {
+    const x = membership.self === undefined ? undefined : membership.self.get_child("x", MUC_USER);
+    const item = x === undefined ? undefined : x.get_child("item");
+    return (item === undefined ? undefined : item.attr.affiliation) ?? "none";
+}

@@ -1,0 +1,79 @@
+// The part of Prosody's module API (core/moduleapi.lua) and of its globals that the module uses.
+
+type Stanza = import("util.stanza").Stanza;
+
+/** Any value but nil ends the event, `false` too (util/events.lua): only carbons-should-copy wants that. */
+type Handled = true | undefined;
+type Handler<E> = (this: void, event: E) => Handled | false;
+
+interface ClientSession {
+    readonly username: string;
+    readonly host: string;
+    readonly resource: string;
+    readonly full_jid: string;
+    readonly type: string;
+    /** Set once the session is gone; answers are pointless then. */
+    readonly destroyed?: boolean;
+    readonly roster?: LuaMap<string, { subscription: string } | undefined>;
+    /** mod_carbons: the namespace by which the session enabled carbons. */
+    readonly want_carbons?: string;
+    readonly hibernating?: number;
+    /** Replaced on stream resumption: look it up at each call. */
+    send(this: void, stanza: Stanza | string): boolean | undefined;
+}
+
+interface Origin {
+    readonly type: string;
+    send(this: void, stanza: Stanza | string): boolean | undefined;
+}
+
+interface StanzaEvent<O> {
+    readonly origin: O;
+    readonly stanza: Stanza;
+}
+
+interface ModuleEvents {
+    "pre-presence/bare": StanzaEvent<ClientSession>;
+    "pre-presence/full": StanzaEvent<ClientSession>;
+    "pre-message/bare": StanzaEvent<ClientSession>;
+    "pre-message/full": StanzaEvent<ClientSession>;
+    "pre-iq/bare": StanzaEvent<ClientSession>;
+    "pre-iq/full": StanzaEvent<ClientSession>;
+    "presence/bare": StanzaEvent<Origin>;
+    "presence/full": StanzaEvent<Origin>;
+    "message/bare": StanzaEvent<Origin>;
+    "message/full": StanzaEvent<Origin>;
+    "iq/bare": StanzaEvent<Origin>;
+    "iq/full": StanzaEvent<Origin>;
+    "resource-unbind": { readonly session: ClientSession };
+    "carbons-should-copy": { readonly stanza: Stanza; readonly session: ClientSession };
+    "pre-resource-bind": { resource: string | undefined };
+    "delivery/failure": { readonly session: ClientSession; readonly stanza: Stanza };
+}
+
+interface Timer {
+    stop(): void;
+}
+
+interface ProsodyModule {
+    readonly name: string;
+    readonly host: string;
+    load?: (this: void) => void;
+    unload?: (this: void) => void;
+    save?: (this: void) => unknown;
+    restore?: (this: void, saved: unknown) => void;
+    hook<N extends keyof ModuleEvents>(event: N, handler: Handler<ModuleEvents[N]>, priority: number): void;
+    log(level: "debug" | "info" | "warn" | "error", format: string, ...values: unknown[]): void;
+    send(stanza: Stanza): boolean | undefined;
+    add_timer(seconds: number, callback: (this: void) => number | undefined): Timer;
+    get_option_string(name: string, fallback?: string): string | undefined;
+    get_option_number(name: string, fallback: number): number;
+    depends(name: string): unknown;
+}
+
+declare const module: ProsodyModule;
+
+declare namespace prosody {
+    const full_sessions: LuaMap<string, ClientSession>;
+    const hosts: LuaMap<string, { readonly type: string } | undefined>;
+}

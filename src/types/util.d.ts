@@ -1,0 +1,73 @@
+// Prosody's util.* as far as the module uses it; the names work on 0.12 and 13.0 alike.
+
+declare module "util.stanza" {
+    interface Attributes {
+        [name: string]: string | undefined;
+        from?: string | undefined;
+        to?: string | undefined;
+        id?: string | undefined;
+        type?: string | undefined;
+        xmlns?: string | undefined;
+    }
+    interface Stanza {
+        name: string;
+        attr: Attributes;
+        tags: Stanza[];
+        tag(name: string, attr?: Attributes): this;
+        text(text: string): this;
+        up(): this;
+        reset(): this;
+        add_child(child: Stanza): this;
+        add_direct_child(child: Stanza | string): this;
+        get_child(name?: string, xmlns?: string): Stanza | undefined;
+        get_child_text(name: string, xmlns?: string): string | undefined;
+        get_child_with_attr(name: string, xmlns: string | undefined, attr: string, value: string): Stanza | undefined;
+        get_text(): string | undefined;
+        maptags(callback: (this: void, tag: Stanza) => Stanza | undefined): this;
+        find(path: string): Stanza | string | undefined;
+        get_error(): LuaMultiReturn<[string | undefined, string | undefined, string | undefined]>;
+        top_tag(): string;
+    }
+    function stanza(name: string, attr?: Attributes): Stanza;
+    function message(attr?: Attributes, body?: string): Stanza;
+    function presence(attr?: Attributes): Stanza;
+    function iq(attr: Attributes): Stanza;
+    function reply(stanza: Stanza): Stanza;
+    function error_reply(stanza: Stanza, type: string, condition: string, text?: string, by?: string): Stanza;
+    /** A deep copy; with `tagsOnly`, of the outermost element alone. */
+    function clone(stanza: Stanza, tagsOnly?: boolean): Stanza;
+}
+
+declare module "util.jid" {
+    function split(jid: string): LuaMultiReturn<[string | undefined, string | undefined, string | undefined]>;
+    function bare(jid: string): string;
+    function resource(jid: string): string | undefined;
+    function node(jid: string): string | undefined;
+    function host(jid: string): string;
+    function join(node: string | undefined, host: string, resource?: string): string;
+}
+
+declare module "util.cache" {
+    interface Cache<V> {
+        get(key: string): V | undefined;
+        set(key: string, value: V | undefined): boolean;
+        count(): number;
+    }
+    // `this: void` because the module is imported as a namespace and called with a dot.
+    function _new<V>(
+        this: void,
+        size: number,
+        onEvict?: (this: void, key: string, value: V) => boolean | undefined,
+    ): Cache<V>;
+    export { _new as new, type Cache };
+}
+
+declare module "util.id" {
+    function short(): string;
+    function medium(): string;
+}
+
+declare module "util.datetime" {
+    function datetime(time?: number): string;
+    function parse(stamp: string): number | undefined;
+}
