@@ -4,12 +4,18 @@
 import { expireIqs, onIq as onClientIq } from "./client/iq";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
-import { onResourceBind, resource } from "./options";
+import { leaveInactive, onAccountGone, showAllDetached, withdrawAll } from "./keep/accounts";
+import { load } from "./keep/store";
+import { bringBack, checkQuiet, onLinkGone } from "./keep/watch";
+import { resume } from "./occupancy";
+import * as options from "./options";
+import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./room/fork";
 import { onIq as onRoomIq } from "./room/iq";
 import { onMessage as onRoomMessage } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
-import { restoreAccounts, saveAccounts, type Accounts } from "./state/memberships";
+import { allMemberships } from "./state/memberships";
+import { restore, type Saved, snapshot } from "./state/snapshot";
 
 // From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.
 module.hook("pre-presence/full", onClientPresence, 0.05);
@@ -24,7 +30,7 @@ module.hook("pre-iq/bare", onClientIq, -1);
 module.hook("resource-unbind", onSessionGone, 1);
 
 // From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5).
-if (resource === undefined) {
+if (options.resource === undefined) {
     module.hook("presence/bare", onRoomPresence, 0.05);
     module.hook("message/bare", onRoomMessage, -0.25);
     module.hook("iq/bare", onRoomIq, 0.05);
@@ -37,14 +43,53 @@ if (resource === undefined) {
 // Before mod_smacks (0) makes an error of it.
 module.hook("delivery/failure", onUndelivered, 1);
 
-/** How often unanswered IQs are looked for, in seconds. */
-const SWEEP = 30;
-module.add_timer(SWEEP, () => {
-    expireIqs();
-    return SWEEP;
-});
+module.hook("s2sin-destroyed", onLinkGone, 1);
+module.hook("s2sout-destroyed", onLinkGone, 1);
+module.hook_global("user-deleted", onAccountGone);
+module.hook_global("user-disabled", onAccountGone);
 
-module.save = () => saveAccounts();
+/** Calls `task` every so many seconds, or never. */
+function every(seconds: number, task: (this: void, seconds: number) => void): void {
+    if (seconds !== math.huge) {
+        module.add_timer(seconds, () => {
+            task(seconds);
+            return seconds;
+        });
+    }
+}
+
+every(30, expireIqs);
+every(Math.min(30, Math.max(1, options.detachedAfter)), showAllDetached);
+every(options.pingAfter, checkQuiet);
+every(Math.min(3600, options.inactiveAfter), leaveInactive);
+
+// On a reload the next instance gets the state as it is; otherwise it is read from storage. Prosody calls `load`, and
+// then `restore` if there is something to restore (core/modulemanager.lua).
+module.load = () => {
+    if (module.reloading !== true) {
+        load();
+        if (prosody.start_time === undefined) {
+            module.hook_global("server-started", () => {
+                bringBack(options.rejoinRate);
+                return undefined;
+            });
+        } else {
+            bringBack(options.rejoinRate);
+        }
+    }
+};
+
+module.save = () => snapshot();
+
 module.restore = (saved) => {
-    restoreAccounts(saved as Accounts);
+    restore(saved as Saved);
+    for (const membership of allMemberships()) {
+        resume(membership);
+    }
+};
+
+module.unload = () => {
+    if (module.reloading !== true) {
+        withdrawAll();
+    }
 };

@@ -1,15 +1,18 @@
 // XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
 
 export const MUC = "http://jabber.org/protocol/muc";
+export const MUC_OWNER = "http://jabber.org/protocol/muc#owner";
 export const MUC_USER = "http://jabber.org/protocol/muc#user";
 export const CARBONS = "urn:xmpp:carbons:2";
 export const CONFERENCE = "jabber:x:conference";
+export const DATAFORM = "jabber:x:data";
 export const DELAY = "urn:xmpp:delay";
 export const FORWARD = "urn:xmpp:forward:0";
 export const HINTS = "urn:xmpp:hints";
 export const PING = "urn:xmpp:ping";
 export const PUBSUB = "http://jabber.org/protocol/pubsub";
 export const VCARD = "vcard-temp";
+export const VCARD_UPDATE = "vcard-temp:x:update";
 
 export const enum Status {
     NonAnonymous = "100",
@@ -20,4 +23,7 @@ export const enum Status {
     NowSemiAnonymous = "173",
     NickAssigned = "210",
     NickChange = "303",
+    RoomCreated = "201",
+    Shutdown = "332",
+    TechnicalRemoval = "333",
 }

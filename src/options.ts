@@ -1,18 +1,91 @@
-// Every option, its default and its check.
+// Every option, its default and its check. A value that makes no sense is named in the log, and the default is used.
+
+const DAY = 86400;
+
+/** As Prosody 13.0 reads periods (util/human/io.lua): "m" alone could be minutes or months and is neither. */
+const units = new LuaMap<string, number>();
+units.set("s", 1);
+units.set("min", 60);
+units.set("h", 3600);
+units.set("ho", 3600);
+units.set("d", DAY);
+units.set("w", 7 * DAY);
+units.set("mon", 31 * DAY);
+units.set("y", 365.2425 * DAY);
 
 /** The fixed resource of the occupant JID, or undefined for the bare JID. */
-export const resource = module.get_option_string("minimix_resource");
+export const resource = text("minimix_resource");
 
 /** Seconds that a room has to answer a join or a leave. */
-export const answerTimeout = module.get_option_number("minimix_join_timeout", 60);
+export const answerTimeout = period("minimix_join_timeout", 60, 1);
 
-/** Answers to IQs awaited at one time, for each session; and the seconds that an answer may take. */
-export const maxPendingIqs = module.get_option_number("minimix_max_pending_iqs", 64);
-export const iqTimeout = module.get_option_number("minimix_iq_timeout", 120);
+/** IQs of one session that wait for an answer at a time; and the seconds that an answer may take. */
+export const maxPendingIqs = count("minimix_max_pending_iqs", 64, 1);
+export const iqTimeout = period("minimix_iq_timeout", 120, 1);
 
-/** `pre-resource-bind`: no client may take the resource that is the account's in its rooms; it is given a random one. */
-export function onResourceBind(event: { resource: string | undefined }): undefined {
-    if (event.resource === resource) {
-        event.resource = undefined;
+/** Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available. */
+export const detachedAfter = period("minimix_detached_after", 300, 0);
+export const detachedShow = oneOf("minimix_detached_show", "xa", ["xa", "away", "dnd", "none"]);
+
+/** Seconds after which a quiet room is asked whether the account is still in it. */
+export const pingAfter = period("minimix_ping_after", 900, 1);
+
+/** Rooms that accounts come back to in a second when the server starts. */
+export const rejoinRate = count("minimix_rejoin_rate", 100, 1);
+
+/** Seconds without a session after which an account leaves its rooms. */
+export const inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1);
+
+/** Accounts of an anonymous host end with their last session, and nothing of them is kept. */
+export const anonymous = module.get_option("authentication") === "anonymous";
+
+function text(name: string): string | undefined {
+    const value = module.get_option(name);
+    if (value === undefined || (typeof value === "string" && value !== "")) {
+        return value;
     }
+    refuse(name, value, "a text", undefined);
+    return undefined;
+}
+
+function oneOf(name: string, fallback: string, values: string[]): string {
+    const value = module.get_option(name) ?? fallback;
+    for (const allowed of values) {
+        if (value === allowed) {
+            return allowed;
+        }
+    }
+    return refuse(name, value, `one of ${table.concat(values, ", ")}`, fallback);
+}
+
+function count(name: string, fallback: number, least: number): number {
+    const value = module.get_option(name) ?? fallback;
+    if (typeof value === "number" && value >= least && value === math.floor(value)) {
+        return value;
+    }
+    return refuse(name, value, `a whole number from ${tostring(least)}`, fallback);
+}
+
+/** Seconds, a text such as "30 minutes", or "never". */
+function period(name: string, fallback: number, least: number): number {
+    const value = module.get_option(name) ?? fallback;
+    const seconds = value === "never" ? math.huge : parsePeriod(value);
+    if (seconds !== undefined && seconds >= least) {
+        return seconds;
+    }
+    return refuse(name, value, `a number of seconds from ${tostring(least)}, or a text such as "5 minutes"`, fallback);
+}
+
+function parsePeriod(value: unknown): number | undefined {
+    if (typeof value !== "string") {
+        return typeof value === "number" ? value : undefined;
+    }
+    const [amount, unit] = string.match(string.lower(value), "^(%d+)%s*([smhdwy]?[io]?n?)");
+    const factor = units.get(unit ?? "");
+    return factor === undefined ? undefined : (tonumber(amount) ?? 0) * factor;
+}
+
+function refuse<T>(name: string, value: unknown, wanted: string, fallback: T): T {
+    module.log("error", "Option %s is to be %s, not %s; using %s", name, wanted, tostring(value), tostring(fallback));
+    return fallback;
 }

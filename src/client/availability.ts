@@ -2,22 +2,19 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
+import { VCARD_UPDATE } from "../namespaces";
+import * as options from "../options";
 import { sendTo } from "../room/fork";
 import { bestSession, presenceContent } from "../state/availability";
-import type { JoinRequest, Membership } from "../state/memberships";
+import { type Attachment, attachSession, type JoinRequest, type Membership } from "../state/memberships";
 import { sendUpstream } from "./upstream";
 
 /** Shows the room the best presence among the attached sessions; whether that was news to it. */
 export function showBest(membership: Membership): boolean {
-    const best = bestSession(membership);
-    if (best === undefined) {
-        return false;
-    }
-    const attachment = membership.attached.get(best);
+    const attachment = chooseShown(membership);
     if (attachment === undefined) {
         return false;
     }
-    membership.shown = best;
     const text = tostring(attachment.presence);
     if (text === membership.shownText) {
         return false;
@@ -30,9 +27,51 @@ export function showBest(membership: Membership): boolean {
     return true;
 }
 
+function chooseShown(membership: Membership): Attachment | undefined {
+    const best = bestSession(membership);
+    if (best === undefined) {
+        return undefined;
+    }
+    membership.shown = best;
+    return membership.attached.get(best);
+}
+
+/** What the account has to show now, noted as shown: a join of the account's own carries it. */
+export function presenceToShow(membership: Membership): Stanza {
+    const attachment = chooseShown(membership);
+    const presence = attachment === undefined ? detachedPresence(membership) : attachment.presence;
+    membership.shownText = tostring(presence);
+    return st.clone(presence);
+}
+
+/** Shows the room that nobody is there to read, if it does not know yet. */
+export function showDetached(membership: Membership): void {
+    const presence = detachedPresence(membership);
+    const text = tostring(presence);
+    membership.shown = undefined;
+    if (text !== membership.shownText) {
+        membership.shownText = text;
+        presence.attr.to = `${membership.room}/${membership.nick}`;
+        sendUpstream(membership, presence);
+    }
+}
+
+/** The avatar stays: others would see it vanish whenever a phone sleeps. */
+function detachedPresence(membership: Membership): Stanza {
+    const presence = st.presence();
+    if (options.detachedShow !== "none") {
+        presence.tag("show").text(options.detachedShow).up();
+    }
+    const update = membership.self === undefined ? undefined : membership.self.get_child("x", VCARD_UPDATE);
+    if (update !== undefined) {
+        presence.add_direct_child(st.clone(update));
+    }
+    return presence;
+}
+
 /** A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows. */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
-    membership.attached.set(session, { presence: presenceContent(stanza), id: stanza.attr.id });
+    attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
     if (!showBest(membership) && membership.self !== undefined) {
         const self = st.clone(membership.self);
         self.attr.id = stanza.attr.id;
@@ -45,9 +84,16 @@ export function changeNick(membership: Membership, request: JoinRequest): void {
     const key = request.id ?? id.medium();
     membership.nickRequests.set(key, request);
     const presence = presenceContent(request.stanza);
-    membership.attached.set(request.session, { presence, id: key });
+    attachSession(membership, request.session, presence, key);
     const change = st.clone(presence);
     change.attr.to = `${membership.room}/${request.nick}`;
     change.attr.id = key;
     sendUpstream(membership, change);
+}
+
+/** Asks for the nick that was taken when the account came back. If it is taken again, the room's refusal goes nowhere. */
+export function regainNick(membership: Membership): void {
+    const presence = presenceToShow(membership);
+    presence.attr.to = `${membership.room}/${membership.wantedNick}`;
+    sendUpstream(membership, presence);
 }

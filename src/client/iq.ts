@@ -4,7 +4,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { PING } from "../namespaces";
 import { sendTo } from "../room/fork";
-import { isAttached, type Membership, membershipOf } from "../state/memberships";
+import { isAttached, isReached, type Membership, membershipOf } from "../state/memberships";
 import { expectIqAnswer, takeExpiredIqs } from "../state/pending";
 
 /** `pre-iq/bare` and `pre-iq/full`. */
@@ -21,7 +21,7 @@ export function onIq(event: StanzaEvent<ClientSession>): Handled {
     }
     const attached = isAttached(membership, session.full_jid);
     if (isSelfPing(membership, to, stanza)) {
-        session.send(attached ? st.reply(stanza) : st.error_reply(stanza, "cancel", "not-acceptable"));
+        session.send(pong(membership, attached, stanza));
         return true;
     }
     if (!attached || isArchiveQuery(stanza)) {
@@ -44,6 +44,16 @@ function isSelfPing(membership: Membership, to: string, stanza: Stanza): boolean
         jids.resource(to) === membership.nick &&
         stanza.get_child("ping", PING) !== undefined
     );
+}
+
+function pong(membership: Membership, attached: boolean, stanza: Stanza): Stanza {
+    if (!attached) {
+        return st.error_reply(stanza, "cancel", "not-acceptable", undefined, membership.room);
+    }
+    if (isReached(membership)) {
+        return st.reply(stanza);
+    }
+    return st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room);
 }
 
 /** XEP-0313 results are messages to whoever asked; they would come to the account. A room goes by the bare JID here. */

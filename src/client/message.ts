@@ -4,7 +4,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CARBONS, FORWARD, HINTS } from "../namespaces";
 import { sendTo } from "../room/fork";
-import { isAttached, type Membership, membershipOf } from "../state/memberships";
+import { isAttached, isComingBack, type Membership, membershipOf } from "../state/memberships";
 import { sendUpstream } from "./upstream";
 
 /** `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends. */
@@ -19,6 +19,10 @@ export function onMessage(event: StanzaEvent<ClientSession>): Handled {
     const type = stanza.attr.type;
     if (type === "error") {
         // A bounce would throw the account out of the room (XEP-0045 18.1.2).
+        return true;
+    }
+    if (isComingBack(membership)) {
+        session.send(st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room));
         return true;
     }
     membership.unreflected.set(stanza.attr.id ?? "", session.full_jid);

@@ -2,12 +2,14 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { sessionEnded } from "../keep/accounts";
 import { MUC } from "../namespaces";
+import { enter, leave, rejoin } from "../occupancy";
 import { sendTo } from "../room/fork";
 import { ownUnavailable } from "../room/replay";
 import {
     createMembership,
-    hasAttached,
+    detachSession,
     isAttached,
     type JoinRequest,
     type Membership,
@@ -19,7 +21,7 @@ import {
 } from "../state/memberships";
 import { forgetIqsOf } from "../state/pending";
 import { changeNick, showBest, updatePresence } from "./availability";
-import { enter, leave, serve } from "./occupancy";
+import { serve } from "./serve";
 
 /** `pre-presence/full` and `pre-presence/bare`. */
 export function onPresence(event: StanzaEvent<ClientSession>): Handled {
@@ -74,8 +76,14 @@ function join(
             return undefined;
         }
         enter(createMembership(session.username, room, nick), request);
+    } else if (membership.phase === Phase.Leaving && membership.tries > 0) {
+        // The room has not confirmed a leave which the account takes back.
+        enter(membership, request);
     } else if (membership.phase !== Phase.Joined) {
         wait(membership, request);
+        if (membership.phase === Phase.Lost) {
+            rejoin(membership);
+        }
     } else if (isAttached(membership, session.full_jid) && nick !== membership.nick) {
         changeNick(membership, request);
     } else {
@@ -112,19 +120,28 @@ function sessionLeaves(membership: Membership, session: string, stanza: Stanza):
     if (membership.phase === Phase.Leaving) {
         return;
     }
-    const attachment = membership.attached.get(session);
-    membership.attached.delete(session);
-    if (hasAttached(membership) || membership.waiting.length > 0) {
-        // Others are in the room, or about to be.
+    if (!isLast(membership, session)) {
+        detachSession(membership, session);
         sendTo(session, ownUnavailable(membership, stanza.attr.id));
         showBest(membership);
         return;
     }
-    // The room's own answer is the session's to see.
-    if (attachment !== undefined) {
-        membership.attached.set(session, attachment);
+    if (membership.phase === Phase.Lost) {
+        detachSession(membership, session);
+        sendTo(session, ownUnavailable(membership, stanza.attr.id));
     }
+    // Otherwise the room's own answer is the session's to see.
     leave(membership, stanza);
+}
+
+/** Whether no other session is in the room, or about to be. */
+function isLast(membership: Membership, session: string): boolean {
+    for (const [other] of membership.attached) {
+        if (other !== session) {
+            return false;
+        }
+    }
+    return membership.waiting.length === 0;
 }
 
 /** A broadcast `unavailable` takes the session out of every room; it lives on and is told, as the rooms would. */
@@ -143,6 +160,7 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
         detach(membership, session.full_jid);
     }
     forgetIqsOf(session.full_jid);
+    sessionEnded(session.username);
     return undefined;
 }
 
@@ -156,7 +174,7 @@ function detach(membership: Membership, session: string): boolean {
     if (!isAttached(membership, session)) {
         return false;
     }
-    membership.attached.delete(session);
+    detachSession(membership, session);
     showBest(membership);
     return true;
 }

@@ -1,6 +1,8 @@
 // From the account to a room.
 
+import * as id from "util.id";
 import * as st from "util.stanza";
+import { DATAFORM, MUC_OWNER } from "../namespaces";
 import type { Membership } from "../state/memberships";
 
 /**
@@ -14,7 +16,15 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
     module.send(copy);
 }
 
-/** A presence of the account in its room. */
-export function presenceFor(membership: Membership, type: "unavailable" | undefined): Stanza {
-    return st.presence({ type, to: `${membership.room}/${membership.nick}` });
+/**
+ * A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
+ * opened to the others with the service's defaults (XEP-0045 10.1.2).
+ */
+export function unlockRoom(membership: Membership): void {
+    const form = st
+        .iq({ type: "set", id: id.medium(), from: membership.occupant, to: membership.room })
+        .tag("query", { xmlns: MUC_OWNER })
+        .tag("x", { xmlns: DATAFORM, type: "submit" })
+        .reset();
+    module.send(form);
 }

@@ -2,6 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { takePong } from "../keep/ping";
 import { PING, PUBSUB, VCARD } from "../namespaces";
 import { findMembership, type Membership } from "../state/memberships";
 import { takeIq } from "../state/pending";
@@ -26,6 +27,9 @@ export function onIq(event: StanzaEvent<Origin>): Handled {
 
 /** The answer to a session's IQ goes back under the id the session gave it. */
 function onAnswer(room: string, stanza: Stanza): Handled {
+    if (takePong(room, stanza)) {
+        return true;
+    }
     const pending = stanza.attr.id === undefined ? undefined : takeIq(stanza.attr.id, room);
     if (pending === undefined) {
         return undefined;

@@ -2,9 +2,11 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { joinComplete, resyncComplete } from "../client/occupancy";
+import { resyncComplete } from "../client/serve";
+import { check } from "../keep/watch";
 import { CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
 import { findMembership, hasAttached, type Membership, Phase } from "../state/memberships";
+import { joinComplete } from "../occupancy";
 import { fork, sendTo } from "./fork";
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
@@ -19,6 +21,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (membership === undefined) {
         return undefined;
     }
+    membership.heard = true;
     const type = stanza.attr.type;
     if (type === "groupchat") {
         onGroupchat(membership, stanza, jids.resource(from));
@@ -38,6 +41,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
 
 function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
     const subject = isSubject(stanza);
+    const before = membership.subject;
     if (subject) {
         const copy = st.clone(stanza);
         copy.attr.to = undefined;
@@ -51,16 +55,21 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
     if (resync !== undefined && resync.selfShown && (subject || stanza.get_child("delay", DELAY) !== undefined)) {
         if (resync.request !== undefined) {
             sendTo(resync.request.session, stanza);
+        } else if (subject && !isSameSubject(before, stanza)) {
+            fork(membership, stanza);
         }
-        if (subject) {
-            resyncComplete(membership);
-        }
-        return;
+    } else {
+        fork(membership, stanza);
     }
-    fork(membership, stanza);
     if (subject && membership.phase === Phase.Entering) {
         joinComplete(membership);
+    } else if (subject && resync !== undefined && resync.selfShown) {
+        resyncComplete(membership);
     }
+}
+
+function isSameSubject(before: Stanza | undefined, stanza: Stanza): boolean {
+    return before !== undefined && before.get_child_text("subject") === stanza.get_child_text("subject");
 }
 
 /** XEP-0045 8.1: a subject change has a subject and nothing to say. */
@@ -99,6 +108,11 @@ function noteReflection(membership: Membership, stanza: Stanza): void {
 
 /** The error of a message is for the session that sent it, and for no other. */
 function onError(membership: Membership, stanza: Stanza): void {
+    const [, condition] = stanza.get_error();
+    if (condition === "not-acceptable") {
+        // What a room says to those who are not in it (XEP-0045 7.4).
+        check(membership);
+    }
     const id = stanza.attr.id ?? "";
     const sender = membership.unreflected.get(id);
     if (sender === undefined) {

@@ -2,11 +2,16 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { attach, joinAccepted, joinRefused, membershipOver, resyncUnanswered } from "../client/occupancy";
+import { regainNick } from "../client/availability";
+import { attach } from "../client/serve";
+import { unlockRoom } from "../client/upstream";
+import { save } from "../keep/store";
+import { check } from "../keep/watch";
 import { MUC_USER, Status } from "../namespaces";
-import { findMembership, type Membership, Phase, type Resync } from "../state/memberships";
+import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
+import { findMembership, isComingBack, type Membership, Phase, type Resync } from "../state/memberships";
 import { fork, sendTo } from "./fork";
-import { ownUnavailable, selfPresence } from "./replay";
+import { nickChange, selfPresence } from "./replay";
 
 /** `presence/bare` or `presence/full`, by the shape of the occupant JID. */
 export function onPresence(event: StanzaEvent<Origin>): Handled {
@@ -22,6 +27,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     }
     const type = stanza.attr.type;
     const nick = jids.resource(from);
+    membership.heard = true;
     if (type === "error") {
         onError(membership, stanza);
     } else if (type !== undefined && type !== "unavailable") {
@@ -38,8 +44,10 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
 
 /** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
 function onRoomPresence(membership: Membership, stanza: Stanza): void {
-    membership.roomPresence = stanza.attr.type === undefined ? keep(stanza) : undefined;
-    fork(membership, stanza);
+    const before = membership.roomPresence;
+    const copy = stanza.attr.type === undefined ? keep(stanza) : undefined;
+    membership.roomPresence = copy;
+    forward(membership, stanza, isSame(before, copy));
 }
 
 function onAvailable(membership: Membership, nick: string, stanza: Stanza): void {
@@ -47,16 +55,29 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         onSelfAvailable(membership, nick, stanza);
         return;
     }
-    const known = membership.occupants.get(nick);
+    if (membership.self !== undefined && nick === selfNick(membership.self) && nick !== membership.nick) {
+        // Somebody took the nick while the account was lost: its sessions must not take the other for themselves.
+        announceNick(membership, membership.self);
+    }
+    const before = membership.occupants.get(nick);
     const copy = keep(stanza);
     membership.occupants.set(nick, copy);
+    if (membership.resync !== undefined) {
+        membership.resync.shown.add(nick);
+    }
+    forward(membership, stanza, isSame(before, copy));
+}
+
+/** In the answer to a repeated join, what is not new is for the one who asked alone. */
+function forward(membership: Membership, stanza: Stanza, known: boolean): void {
     const resync = membership.resync;
-    if (resync !== undefined && !resync.selfShown && known !== undefined && isSame(known, copy)) {
-        // Nothing new but to the one who asked for all of it.
-        resync.shown.add(nick);
-        sendToAsking(resync, stanza);
-    } else {
+    if (resync === undefined || resync.selfShown || !known) {
         fork(membership, stanza);
+    }
+    if (resync !== undefined && !resync.selfShown && resync.request !== undefined) {
+        if (known || membership.attached.get(resync.request.session) === undefined) {
+            sendTo(resync.request.session, stanza);
+        }
     }
 }
 
@@ -71,7 +92,7 @@ function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
 function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): void {
     const before = membership.self;
     const copy = keep(stanza);
-    membership.self = copy;
+    const resync = membership.resync;
     membership.nick = nick;
     if (hasStatus(stanza, Status.NonAnonymous)) {
         membership.nonAnonymous = true;
@@ -79,42 +100,62 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
     if (hasStatus(stanza, Status.LoggingOn)) {
         membership.logged = true;
     }
-    const resync = membership.resync;
-    if (membership.phase === Phase.Joining) {
-        joinAccepted(membership);
+    if (resync === undefined || resync.selfShown) {
+        membership.self = copy;
+        if (membership.phase === Phase.Joining) {
+            joinAccepted(membership);
+        }
         fork(membership, stanza);
-    } else if (resync !== undefined && !resync.selfShown) {
-        onResyncSelf(membership, resync, copy, before !== undefined && isSame(before, copy));
+    } else if (membership.phase === Phase.Joining) {
+        onBack(membership, resync, before, stanza);
     } else {
+        membership.self = copy;
+        onResyncSelf(membership, resync, stanza, isSame(before, copy));
+    }
+}
+
+/** The account is back. Its sessions have seen no leave, and see no join: only what has changed. */
+function onBack(membership: Membership, resync: Resync, before: Stanza | undefined, stanza: Stanza): void {
+    resync.selfShown = true;
+    if (before !== undefined && selfNick(before) !== membership.nick) {
+        announceNick(membership, before);
+    }
+    const known = membership.self;
+    membership.self = keep(stanza);
+    joinAccepted(membership);
+    if (hasStatus(stanza, Status.RoomCreated)) {
+        unlockRoom(membership);
+    }
+    if (!isSame(known, membership.self)) {
         fork(membership, stanza);
     }
 }
 
-/** Our own presence ends the list of occupants. Whoever is missing from it was not sent: the room does not resync. */
-function onResyncSelf(membership: Membership, resync: Resync, self: Stanza, known: boolean): void {
+/** Sessions learn of a nick the account was given on its way back as of a nick change (XEP-0045 7.6). */
+function announceNick(membership: Membership, before: Stanza): void {
+    fork(membership, nickChange(membership, before));
+    const renamed = st.clone(before);
+    renamed.attr.from = `${membership.room}/${membership.nick}`;
+    membership.self = renamed;
+    fork(membership, renamed);
+}
+
+/** Our own presence ends the list of occupants. Is somebody missing from it, the room has not answered as to a join. */
+function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, known: boolean): void {
     if (!known) {
-        fork(membership, self);
+        fork(membership, stanza);
     }
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
-            resyncUnanswered(membership);
             return;
         }
     }
     resync.selfShown = true;
     const request = resync.request;
-    if (request !== undefined) {
-        const answer = selfPresence(membership, request);
-        if (answer !== undefined) {
-            sendTo(request.session, answer);
-        }
+    const answer = request === undefined ? undefined : selfPresence(membership, request);
+    if (request !== undefined && answer !== undefined) {
+        sendTo(request.session, answer);
         attach(membership, request);
-    }
-}
-
-function sendToAsking(resync: Resync, stanza: Stanza): void {
-    if (resync.request !== undefined) {
-        sendTo(resync.request.session, stanza);
     }
 }
 
@@ -122,18 +163,48 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     if (nick !== membership.nick) {
         membership.occupants.delete(nick);
         fork(membership, stanza);
+        if (nick === membership.wantedNick && membership.phase === Phase.Joined) {
+            regainNick(membership);
+        }
         return;
     }
     const newNick = hasStatus(stanza, Status.NickChange) ? itemNick(stanza) : undefined;
     if (newNick !== undefined) {
-        membership.nick = newNick;
-        forgetNickRequests(membership, newNick);
-        fork(membership, stanza);
+        onRenamed(membership, newNick, stanza);
+    } else {
+        onRemoved(membership, stanza);
+    }
+}
+
+function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
+    membership.nick = nick;
+    membership.wantedNick = nick;
+    for (const [id, request] of membership.nickRequests) {
+        if (request.nick === nick) {
+            membership.nickRequests.delete(id);
+        }
+    }
+    save(membership.username);
+    fork(membership, stanza);
+}
+
+/** Our own unavailable: older services leave out 110, so the nick alone decides. */
+function onRemoved(membership: Membership, stanza: Stanza): void {
+    if (isComingBack(membership)) {
+        // The account left to join anew.
         return;
     }
-    // Left, kicked, banned, room destroyed: older services leave out 110, so the nick alone decides.
+    if (membership.established && membership.phase !== Phase.Leaving && isTechnical(stanza)) {
+        lost(membership);
+        return;
+    }
     fork(membership, stanza);
-    membershipOver(membership);
+    over(membership);
+}
+
+/** Nobody's will: the service shuts down or lost us (XEP-0045 15.6.2). A ban, or what follows a room's rules, is. */
+function isTechnical(stanza: Stanza): boolean {
+    return hasStatus(stanza, Status.Shutdown) || hasStatus(stanza, Status.TechnicalRemoval);
 }
 
 /** An error only counts as the answer to something asked: a join, a leave, a nick change. */
@@ -143,28 +214,20 @@ function onError(membership: Membership, stanza: Stanza): void {
         return;
     }
     if (membership.phase === Phase.Leaving) {
-        fork(membership, ownUnavailable(membership, undefined));
-        membershipOver(membership);
+        leaveRefused(membership, stanza);
         return;
     }
     const id = stanza.attr.id;
     const request = id === undefined ? undefined : membership.nickRequests.get(id);
     if (id === undefined || request === undefined) {
         module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
+        check(membership);
         return;
     }
     membership.nickRequests.delete(id);
     const error = st.clone(stanza);
     error.attr.id = request.id;
     sendTo(request.session, error);
-}
-
-function forgetNickRequests(membership: Membership, nick: string): void {
-    for (const [id, request] of membership.nickRequests) {
-        if (request.nick === nick) {
-            membership.nickRequests.delete(id);
-        }
-    }
 }
 
 /** The stanza belongs to the room, which re-uses it for every recipient: keep a copy. */
@@ -174,8 +237,24 @@ function keep(stanza: Stanza): Stanza {
     return copy;
 }
 
-function isSame(one: Stanza, other: Stanza): boolean {
-    return tostring(one) === tostring(other);
+/** Whether two presences say the same. Which presence an `id` answered does not matter. */
+function isSame(one: Stanza | undefined, other: Stanza | undefined): boolean {
+    if (one === undefined || other === undefined) {
+        return one === other;
+    }
+    return withoutId(one) === withoutId(other);
+}
+
+function withoutId(stanza: Stanza): string {
+    const id = stanza.attr.id;
+    stanza.attr.id = undefined;
+    const text = tostring(stanza);
+    stanza.attr.id = id;
+    return text;
+}
+
+function selfNick(self: Stanza): string | undefined {
+    return jids.resource(self.attr.from ?? "");
 }
 
 /** Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order. */

@@ -1,6 +1,7 @@
 // What a session is sent when it attaches to a room that the account is in already.
 
 import * as st from "util.stanza";
+import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import type { JoinRequest, Membership } from "../state/memberships";
 import { sendTo } from "./fork";
@@ -20,6 +21,11 @@ export function replay(membership: Membership, request: JoinRequest): void {
     if (self !== undefined) {
         sendTo(request.session, self);
     }
+    sendSubject(membership, request);
+}
+
+/** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
+export function sendSubject(membership: Membership, request: JoinRequest): void {
     sendTo(request.session, membership.subject ?? emptySubject(membership));
 }
 
@@ -56,7 +62,6 @@ function addStatus(x: Stanza, code: Status): void {
     x.add_direct_child(st.stanza("status", { code }));
 }
 
-/** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
 function emptySubject(membership: Membership): Stanza {
     const message = st.message({ type: "groupchat", from: membership.room });
     message.add_direct_child(st.stanza("subject"));
@@ -75,8 +80,46 @@ export function ownUnavailable(membership: Membership, id: string | undefined): 
         .reset();
 }
 
+/** What a session is told when the account cannot be brought back: removed for technical reasons (XEP-0045 15.6.2). */
+export function technicalRemoval(membership: Membership): Stanza {
+    const unavailable = ownUnavailable(membership, undefined);
+    const x = unavailable.get_child("x", MUC_USER);
+    if (x !== undefined) {
+        addStatus(x, Status.TechnicalRemoval);
+    }
+    return unavailable;
+}
+
+/** Somebody who went while the account was not there to see it. */
+export function occupantGone(membership: Membership, nick: string): Stanza {
+    return st
+        .presence({ type: "unavailable", from: `${membership.room}/${nick}` })
+        .tag("x", { xmlns: MUC_USER })
+        .tag("item", { affiliation: "none", role: "none" })
+        .reset();
+}
+
+/** The first half of a nick change (XEP-0045 7.6) from the nick of `before` to the account's nick now. */
+export function nickChange(membership: Membership, before: Stanza): Stanza {
+    const item = itemOf(before);
+    return st
+        .presence({ type: "unavailable", from: before.attr.from })
+        .tag("x", { xmlns: MUC_USER })
+        .tag("item", { affiliation: item.affiliation, role: item.role, nick: membership.nick })
+        .up()
+        .tag("status", { code: Status.NickChange })
+        .up()
+        .tag("status", { code: Status.Self })
+        .reset();
+}
+
 function ownAffiliation(membership: Membership): string {
-    const x = membership.self === undefined ? undefined : membership.self.get_child("x", MUC_USER);
+    const self = membership.self;
+    return (self === undefined ? undefined : itemOf(self).affiliation) ?? "none";
+}
+
+function itemOf(presence: Stanza): Attributes {
+    const x = presence.get_child("x", MUC_USER);
     const item = x === undefined ? undefined : x.get_child("item");
-    return (item === undefined ? undefined : item.attr.affiliation) ?? "none";
+    return item === undefined ? {} : item.attr;
 }

@@ -8,12 +8,14 @@ import * as options from "../options";
 
 /** Where the account stands in the room. */
 export const enum Phase {
-    /** The join is on its way; our own presence has not come back. */
+    /** It was in the room and will be again: the next try is a matter of time. */
+    Lost = "lost",
+    /** A join is on its way; our own presence has not come back. */
     Joining = "joining",
     /** Our own presence came; history and subject follow (XEP-0045 7.1). */
     Entering = "entering",
     Joined = "joined",
-    /** The leave is on its way; the room has not confirmed it. */
+    /** A leave is on its way; the room has not confirmed it. */
     Leaving = "leaving",
 }
 
@@ -32,13 +34,13 @@ export interface Attachment {
     readonly id: string | undefined;
 }
 
-/** A full replay asked of the room itself on behalf of one session; without one when that session is gone. */
+/** A full answer asked of the room while the account is, or was, in it. */
 export interface Resync {
+    /** On behalf of this session alone; undefined for the account itself, or when that session is gone. */
     request: JoinRequest | undefined;
     /** Nicks the room has shown since. */
     readonly shown: LuaSet<string>;
     selfShown: boolean;
-    readonly timer: Timer;
 }
 
 /** One account in one room. */
@@ -48,17 +50,32 @@ export interface Membership {
     readonly occupant: string;
     readonly room: string;
     phase: Phase;
+    /** The account has been let in: it is brought back when lost, and its leave is tried until confirmed. */
+    established: boolean;
     nick: string;
+    /** What the account would be called if the nick were free. */
+    wantedNick: string;
+    password: string | undefined;
     /** The session-to-room map: full JIDs of the sessions that have joined this room. */
     readonly attached: LuaMap<string, Attachment>;
     /** The session whose presence the room shows, and that presence as text. */
     shown: string | undefined;
     shownText: string | undefined;
-    /** The join that is on its way, and those who wait for its end. */
+    /** Since when no session is attached, in seconds; undefined while there is one. */
+    detachedAt: number | undefined;
+    /** The session's join that is on its way, and those who wait for its end. */
     request: JoinRequest | undefined;
     waiting: JoinRequest[];
-    /** Ends what is on its way when the room stays silent. */
+    /** What ends the phase if the room does not. */
     timer: Timer | undefined;
+    /** Tries in vain to join or leave, one after the other. */
+    tries: number;
+    /** Something came from the room since the last look. */
+    heard: boolean;
+    /** A self-ping is on its way, or will be. */
+    checking: boolean;
+    /** Self-pings in a row that brought no answer: the account may be out of the room, or its server out of reach. */
+    unanswered: number;
     resync: Resync | undefined;
     /** Nick changes on their way, by the id they were sent with. */
     readonly nickRequests: LuaMap<string, JoinRequest>;
@@ -79,18 +96,25 @@ export interface Membership {
 export interface Account {
     readonly username: string;
     readonly memberships: LuaMap<string, Membership>;
+    /** When the account's last session ended, in seconds; while there is one, when it came. */
+    seen: number;
 }
 
 /** Errors come back at once or never; older messages are forgotten. */
 const UNREFLECTED_MESSAGES = 64;
 
-/** By occupant JID, which is what stanzas from rooms are addressed to. */
 export type Accounts = LuaMap<string, Account>;
-const accounts: Accounts = new LuaMap();
+
+/** By occupant JID, which is what stanzas from rooms are addressed to. */
+export const accounts: Accounts = new LuaMap();
 
 /** The address the account uses towards rooms. Nothing else in the module knows its shape. */
 export function occupantJid(username: string): string {
     return jids.join(username, module.host, options.resource);
+}
+
+export function findAccount(username: string): Account | undefined {
+    return accounts.get(occupantJid(username));
 }
 
 /** The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped). */
@@ -107,11 +131,16 @@ export function membershipOf(session: ClientSession, room: string): Membership |
     return findMembership(occupantJid(session.username), room);
 }
 
-/** All memberships of an account, as a list: handlers may drop memberships while going through it. */
+/** All memberships of an account, as a list: its user may drop memberships while going through it. */
 export function membershipsOf(username: string): Membership[] {
+    const account = findAccount(username);
+    return account === undefined ? [] : membershipList(account);
+}
+
+/** All memberships of this host, as a list. */
+export function allMemberships(): Membership[] {
     const list: Membership[] = [];
-    const account = accounts.get(occupantJid(username));
-    if (account !== undefined) {
+    for (const [, account] of accounts) {
         for (const [, membership] of account.memberships) {
             list.push(membership);
         }
@@ -119,12 +148,20 @@ export function membershipsOf(username: string): Membership[] {
     return list;
 }
 
-/** A new membership, about to join. */
+function membershipList(account: Account): Membership[] {
+    const list: Membership[] = [];
+    for (const [, membership] of account.memberships) {
+        list.push(membership);
+    }
+    return list;
+}
+
+/** A new membership, of an account that is not in the room yet. */
 export function createMembership(username: string, room: string, nick: string): Membership {
     const occupant = occupantJid(username);
     let account = accounts.get(occupant);
     if (account === undefined) {
-        account = { username, memberships: new LuaMap() };
+        account = { username, memberships: new LuaMap(), seen: os.time() };
         accounts.set(occupant, account);
     }
     const membership: Membership = {
@@ -132,13 +169,21 @@ export function createMembership(username: string, room: string, nick: string): 
         occupant,
         room,
         phase: Phase.Joining,
+        established: false,
         nick,
+        wantedNick: nick,
+        password: undefined,
         attached: new LuaMap(),
         shown: undefined,
         shownText: undefined,
+        detachedAt: undefined,
         request: undefined,
         waiting: [],
         timer: undefined,
+        tries: 0,
+        heard: false,
+        checking: false,
+        unanswered: 0,
         resync: undefined,
         nickRequests: new LuaMap(),
         unreflected: cache.new(UNREFLECTED_MESSAGES),
@@ -155,27 +200,48 @@ export function createMembership(username: string, room: string, nick: string): 
 
 /** Forgets a membership, and the account when it was the last. */
 export function dropMembership(membership: Membership): void {
+    stopTimer(membership);
     const account = accounts.get(membership.occupant);
     if (account === undefined) {
         return;
     }
-    stopTimers(membership);
     account.memberships.delete(membership.room);
     if (isEmpty(account.memberships)) {
         accounts.delete(membership.occupant);
     }
 }
 
-/** Stops whatever waits for an answer of the room. */
-export function stopTimers(membership: Membership): void {
+/** Whether this is still the account's membership in that room, and not one dropped meanwhile. */
+export function isCurrent(membership: Membership): boolean {
+    return findMembership(membership.occupant, membership.room) === membership;
+}
+
+/** Sets what ends the phase if the room does not, in place of what was set before. */
+export function setTimer(membership: Membership, seconds: number, callback: (this: void) => void): void {
+    stopTimer(membership);
+    membership.timer = module.add_timer(seconds, () => {
+        membership.timer = undefined;
+        callback();
+        return undefined;
+    });
+}
+
+export function stopTimer(membership: Membership): void {
     if (membership.timer !== undefined) {
         membership.timer.stop();
         membership.timer = undefined;
     }
-    if (membership.resync !== undefined) {
-        membership.resync.timer.stop();
-        membership.resync = undefined;
-    }
+}
+
+/** Whether the account is in the room as far as anybody can tell. */
+export function isReached(membership: Membership): boolean {
+    const inside = membership.phase === Phase.Joined || membership.phase === Phase.Entering;
+    return inside && membership.unanswered === 0;
+}
+
+/** Whether the account is out of the room for now and on its way back, which its sessions do not know. */
+export function isComingBack(membership: Membership): boolean {
+    return membership.phase === Phase.Lost || (membership.phase === Phase.Joining && membership.request === undefined);
 }
 
 export function isAttached(membership: Membership, session: string): boolean {
@@ -186,6 +252,24 @@ export function hasAttached(membership: Membership): boolean {
     return !isEmpty(membership.attached);
 }
 
+export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
+    membership.attached.set(session, { presence, id });
+    membership.detachedAt = undefined;
+}
+
+export function detachSession(membership: Membership, session: string): void {
+    membership.attached.delete(session);
+    if (!hasAttached(membership) && membership.detachedAt === undefined) {
+        membership.detachedAt = os.time();
+    }
+}
+
+export function detachAll(membership: Membership): void {
+    for (const [session] of membership.attached) {
+        detachSession(membership, session);
+    }
+}
+
 function isEmpty(map: object): boolean {
     return next(map)[0] === undefined;
 }
@@ -194,6 +278,11 @@ function isEmpty(map: object): boolean {
 export function wait(membership: Membership, request: JoinRequest): void {
     stopWaiting(membership, request.session);
     membership.waiting.push(request);
+}
+
+/** The first in line, who stands there no longer. */
+export function nextWaiting(membership: Membership): JoinRequest | undefined {
+    return table.remove<JoinRequest>(membership.waiting, 1);
 }
 
 /** Takes a session out of the line; whether it stood there. */
@@ -211,7 +300,7 @@ export function stopWaiting(membership: Membership, session: string): boolean {
     return found;
 }
 
-/** Forgets what the room showed: another join starts from nothing. */
+/** Forgets what the room showed: the next join starts from nothing. */
 export function forgetRoom(membership: Membership): void {
     for (const [nick] of membership.occupants) {
         membership.occupants.delete(nick);
@@ -221,16 +310,4 @@ export function forgetRoom(membership: Membership): void {
     membership.subject = undefined;
     membership.nonAnonymous = false;
     membership.logged = false;
-}
-
-/** Everything there is, to be handed to the next instance of the module on reload. */
-export function saveAccounts(): Accounts {
-    return accounts;
-}
-
-/** Takes over what the instance before a reload had. */
-export function restoreAccounts(saved: Accounts): void {
-    for (const [occupant, account] of saved) {
-        accounts.set(occupant, account);
-    }
 }

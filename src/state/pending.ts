@@ -12,7 +12,10 @@ export interface PendingIq {
     readonly request: Stanza;
 }
 
-const iqs = new LuaMap<string, PendingIq>();
+export type PendingIqs = LuaMap<string, PendingIq>;
+
+/** By the id they were sent with. */
+export const pendingIqs: PendingIqs = new LuaMap();
 const iqsOfSession = new LuaMap<string, number>();
 
 /** Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open. */
@@ -23,13 +26,13 @@ export function expectIqAnswer(session: string, room: string, request: Stanza): 
     }
     iqsOfSession.set(session, open + 1);
     const key = `mm-${id.medium()}`;
-    iqs.set(key, { session, room, expires: os.time() + options.iqTimeout, request: st.clone(request, true) });
+    pendingIqs.set(key, { session, room, expires: os.time() + options.iqTimeout, request: st.clone(request, true) });
     return key;
 }
 
 /** The IQ that an answer from a room belongs to; it is not pending any more. */
 export function takeIq(key: string, room: string): PendingIq | undefined {
-    const pending = iqs.get(key);
+    const pending = pendingIqs.get(key);
     if (pending === undefined || pending.room !== room) {
         return undefined;
     }
@@ -38,7 +41,7 @@ export function takeIq(key: string, room: string): PendingIq | undefined {
 }
 
 function forgetIq(key: string, pending: PendingIq): void {
-    iqs.delete(key);
+    pendingIqs.delete(key);
     const open = (iqsOfSession.get(pending.session) ?? 1) - 1;
     if (open > 0) {
         iqsOfSession.set(pending.session, open);
@@ -51,7 +54,7 @@ function forgetIq(key: string, pending: PendingIq): void {
 export function takeExpiredIqs(): PendingIq[] {
     const now = os.time();
     const expired: PendingIq[] = [];
-    for (const [key, pending] of iqs) {
+    for (const [key, pending] of pendingIqs) {
         if (pending.expires <= now) {
             expired.push(pending);
             forgetIq(key, pending);
@@ -62,9 +65,17 @@ export function takeExpiredIqs(): PendingIq[] {
 
 /** Forgets the IQs of a session that is gone; late answers are dropped. */
 export function forgetIqsOf(session: string): void {
-    for (const [key, pending] of iqs) {
+    for (const [key, pending] of pendingIqs) {
         if (pending.session === session) {
             forgetIq(key, pending);
         }
+    }
+}
+
+/** Takes over the IQs that an instance of the module before a reload has sent. */
+export function restorePendingIqs(saved: PendingIqs): void {
+    for (const [key, pending] of saved) {
+        pendingIqs.set(key, pending);
+        iqsOfSession.set(pending.session, (iqsOfSession.get(pending.session) ?? 0) + 1);
     }
 }

@@ -27,6 +27,12 @@ interface Origin {
     send(this: void, stanza: Stanza | string): boolean | undefined;
 }
 
+interface S2sSession {
+    readonly direction: "incoming" | "outgoing";
+    readonly from_host?: string;
+    readonly to_host?: string;
+}
+
 interface StanzaEvent<O> {
     readonly origin: O;
     readonly stanza: Stanza;
@@ -45,10 +51,19 @@ interface ModuleEvents {
     "message/full": StanzaEvent<Origin>;
     "iq/bare": StanzaEvent<Origin>;
     "iq/full": StanzaEvent<Origin>;
+    "s2sin-destroyed": { readonly session: S2sSession };
+    "s2sout-destroyed": { readonly session: S2sSession };
     "resource-unbind": { readonly session: ClientSession };
     "carbons-should-copy": { readonly stanza: Stanza; readonly session: ClientSession };
     "pre-resource-bind": { resource: string | undefined };
     "delivery/failure": { readonly session: ClientSession; readonly stanza: Stanza };
+}
+
+/** Errors come as a second value. */
+interface KeyValueStore<V> {
+    get(username: string): LuaMultiReturn<[V | undefined, string | undefined]>;
+    set(username: string, value: V | undefined): LuaMultiReturn<[boolean | undefined, string | undefined]>;
+    users(): LuaIterable<unknown>;
 }
 
 interface Timer {
@@ -63,17 +78,41 @@ interface ProsodyModule {
     save?: (this: void) => unknown;
     restore?: (this: void, saved: unknown) => void;
     hook<N extends keyof ModuleEvents>(event: N, handler: Handler<ModuleEvents[N]>, priority: number): void;
+    hook_global<N extends keyof GlobalEvents>(event: N, handler: Handler<GlobalEvents[N]>, priority?: number): void;
+    /** Whether the module is unloaded only to be loaded anew. */
+    readonly reloading?: boolean;
     log(level: "debug" | "info" | "warn" | "error", format: string, ...values: unknown[]): void;
     send(stanza: Stanza): boolean | undefined;
     add_timer(seconds: number, callback: (this: void) => number | undefined): Timer;
-    get_option_string(name: string, fallback?: string): string | undefined;
-    get_option_number(name: string, fallback: number): number;
+    /** The value as it stands in the configuration, of any type. */
+    get_option(name: string): unknown;
+    /** `name` is a store of this host; on 0.12 the type "keyval+" silently drops everything. */
+    open_store<V>(name: string, type: "keyval"): KeyValueStore<V>;
     depends(name: string): unknown;
+}
+
+interface Host {
+    readonly type: "local" | "component";
+    /** Accounts that have a session bound, on a host for users. */
+    readonly sessions?: LuaMap<string, unknown>;
+}
+
+/** Events of the whole server. */
+interface GlobalEvents {
+    "server-started": Record<string, never>;
+    "user-deleted": { readonly username: string; readonly host: string };
+    "user-disabled": { readonly username: string; readonly host: string };
+}
+
+declare namespace math {
+    function random(this: void, from?: number, to?: number): number;
 }
 
 declare const module: ProsodyModule;
 
 declare namespace prosody {
     const full_sessions: LuaMap<string, ClientSession>;
-    const hosts: LuaMap<string, { readonly type: string } | undefined>;
+    const hosts: LuaMap<string, Host>;
+    /** When the server came up; undefined while it starts. */
+    const start_time: number | undefined;
 }

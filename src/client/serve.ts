@@ -1,0 +1,97 @@
+// Sessions that join a room which the account is in already.
+
+import * as st from "util.stanza";
+import { selfPing } from "../keep/ping";
+import { MUC } from "../namespaces";
+import { replay, sendSubject } from "../room/replay";
+import { presenceContent } from "../state/availability";
+import {
+    attachSession,
+    type JoinRequest,
+    type Membership,
+    nextWaiting,
+    Phase,
+    type Resync,
+    wait,
+} from "../state/memberships";
+import { showBest } from "./availability";
+import { sendUpstream } from "./upstream";
+
+/** Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join. */
+export function serve(membership: Membership, request: JoinRequest): void {
+    if (membership.resync !== undefined) {
+        wait(membership, request);
+    } else if (asksForMore(request.stanza)) {
+        resync(membership, request);
+    } else {
+        replay(membership, request);
+        attach(membership, request);
+    }
+}
+
+/** Serves who is in line, until one needs a full answer of the room: that is for one session at a time. */
+export function serveWaiting(membership: Membership): void {
+    while (membership.phase === Phase.Joined && membership.resync === undefined) {
+        const request = nextWaiting(membership);
+        if (request === undefined) {
+            return;
+        }
+        serve(membership, request);
+    }
+}
+
+/** The session gets the room's traffic from now on. */
+export function attach(membership: Membership, request: JoinRequest): void {
+    attachSession(membership, request.session, presenceContent(request.stanza), undefined);
+    showBest(membership);
+}
+
+/** Extensions of the join, such as XEP-0463's `<mav/>`, change what the room answers; only the room can answer them. */
+function asksForMore(stanza: Stanza): boolean {
+    const x = stanza.get_child("x", MUC);
+    if (x !== undefined) {
+        for (const tag of x.tags) {
+            if (tag.name !== "history" && tag.name !== "password") {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/** A join of an account that is in the room: a full answer of the room (XEP-0045 7.2.1), for one session alone. */
+function resync(membership: Membership, request: JoinRequest): void {
+    const open: Resync = { request, shown: new LuaSet(), selfShown: false };
+    membership.resync = open;
+    const join = st.clone(request.stanza);
+    join.attr.to = `${membership.room}/${membership.nick}`;
+    sendUpstream(membership, join);
+    // The ping is answered after all that the room sends on a join.
+    if (membership.resync === open) {
+        selfPing(membership, () => {
+            if (membership.resync === open) {
+                resyncUnanswered(membership, open);
+            }
+        });
+    }
+}
+
+/** Not every service answers a repeated join (ejabberd takes it for a presence update): then what is known must do. */
+function resyncUnanswered(membership: Membership, open: Resync): void {
+    if (open.request !== undefined) {
+        if (open.selfShown) {
+            sendSubject(membership, open.request);
+        } else {
+            replay(membership, open.request);
+            attach(membership, open.request);
+        }
+    }
+    resyncComplete(membership);
+}
+
+/** The subject came, or the room will not send it. */
+export function resyncComplete(membership: Membership): void {
+    membership.resync = undefined;
+    showBest(membership);
+    serveWaiting(membership);
+}

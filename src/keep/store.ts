@@ -1,0 +1,109 @@
+// Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+
+import * as options from "../options";
+import { createMembership, findAccount, type Membership, Phase } from "../state/memberships";
+
+interface RoomRecord {
+    readonly nick: string;
+    readonly wanted: string | undefined;
+    readonly password: string | undefined;
+    /** `joining`: asked to join, never let in. `leaving`: the room has not confirmed it. */
+    readonly state: "in" | "joining" | "leaving";
+}
+
+interface AccountRecord {
+    readonly seen: number;
+    readonly rooms: Record<string, RoomRecord | undefined>;
+}
+
+const store = module.open_store<AccountRecord>("minimix", "keyval");
+
+let closed = false;
+
+/** Nothing is written any more: what the account does from now on is not its user's doing. */
+export function close(): void {
+    closed = true;
+}
+
+/**
+ * Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+ * afterwards survives a killed server.
+ */
+export function save(username: string): void {
+    if (options.anonymous || closed) {
+        return;
+    }
+    const [saved, problem] = store.set(username, recordOf(username));
+    if (saved !== true) {
+        module.log("error", "Could not write the rooms of %s: %s", username, problem);
+    }
+}
+
+function recordOf(username: string): AccountRecord | undefined {
+    const account = findAccount(username);
+    if (account === undefined) {
+        return undefined;
+    }
+    const rooms: Record<string, RoomRecord | undefined> = {};
+    for (const [room, membership] of account.memberships) {
+        rooms[room] = {
+            nick: membership.nick,
+            wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
+            password: membership.password,
+            state: stateOf(membership),
+        };
+    }
+    return { seen: account.seen, rooms };
+}
+
+function stateOf(membership: Membership): RoomRecord["state"] {
+    if (membership.phase === Phase.Leaving) {
+        return "leaving";
+    }
+    return membership.established ? "in" : "joining";
+}
+
+/** Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone. */
+export function load(): void {
+    if (options.anonymous) {
+        return;
+    }
+    for (const username of usernames()) {
+        const [record, problem] = store.get(username);
+        if (record !== undefined) {
+            loadAccount(username, record);
+        } else if (problem !== undefined) {
+            module.log("error", "Could not read the rooms of %s: %s", username, problem);
+        }
+    }
+}
+
+/**
+ * As a list, since the iterator of mod_storage_internal reads the folder as it goes. Some storage drivers list the
+ * host's own record too: mod_storage_sql as "", mod_storage_memory as a function.
+ */
+function usernames(): string[] {
+    const list: string[] = [];
+    for (const username of store.users()) {
+        if (typeof username === "string" && username !== "") {
+            list.push(username);
+        }
+    }
+    return list;
+}
+
+function loadAccount(username: string, record: AccountRecord): void {
+    for (const [room, saved] of pairs(record.rooms)) {
+        const membership = createMembership(username, room, saved.nick);
+        membership.wantedNick = saved.wanted ?? saved.nick;
+        membership.password = saved.password;
+        membership.established = saved.state === "in";
+        // Nobody was told that a join went through which had not been answered: better out than in.
+        membership.phase = saved.state === "in" ? Phase.Lost : Phase.Leaving;
+        membership.detachedAt = record.seen;
+    }
+    const account = findAccount(username);
+    if (account !== undefined) {
+        account.seen = record.seen;
+    }
+}

@@ -1,0 +1,372 @@
+// The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
+// or by the room. Every change of a membership's phase is made here.
+
+import * as st from "util.stanza";
+import { presenceToShow, showBest } from "./client/availability";
+import { resyncComplete, serveWaiting } from "./client/serve";
+import { sendUpstream } from "./client/upstream";
+import { saysJoined, saysNothing, selfPing } from "./keep/ping";
+import { save } from "./keep/store";
+import { MUC } from "./namespaces";
+import * as options from "./options";
+import { fork, sendTo } from "./room/fork";
+import { occupantGone, ownUnavailable, technicalRemoval } from "./room/replay";
+import { presenceContent } from "./state/availability";
+import {
+    attachSession,
+    detachAll,
+    detachSession,
+    dropMembership,
+    forgetRoom,
+    isCurrent,
+    type JoinRequest,
+    type Membership,
+    nextWaiting,
+    Phase,
+    type Resync,
+    setTimer,
+    stopTimer,
+} from "./state/memberships";
+
+/** Seconds between our own presence and the subject; not every service sends one to a new room. */
+const SUBJECT_TIMEOUT = 10;
+
+/** The longest pause between two tries, in seconds. */
+const LONGEST_PAUSE = 900;
+
+/** Tries after which sessions are told that the account is out: some four minutes. */
+const TRIES_UNTIL_TOLD = 8;
+
+/** Underscores put behind a nick that is taken, before waiting for it to be free. */
+const NICK_TRIES = 3;
+
+/** A session's join goes to the room. The one who asked is attached already: the answers are for it. */
+export function enter(membership: Membership, request: JoinRequest): void {
+    membership.phase = Phase.Joining;
+    membership.request = request;
+    membership.resync = undefined;
+    membership.nick = request.nick;
+    const presence = presenceContent(request.stanza);
+    attachSession(membership, request.session, presence, request.id);
+    membership.shown = request.session;
+    membership.shownText = tostring(presence);
+    if (!membership.established) {
+        save(membership.username);
+    }
+    setTimer(membership, options.answerTimeout, () => {
+        joinUnanswered(membership, request);
+    });
+    sendUpstream(membership, request.stanza);
+}
+
+/** The room stayed silent. It may have let us in all the same, so it is told that nobody waits any more. */
+function joinUnanswered(membership: Membership, request: JoinRequest): void {
+    detachSession(membership, request.session);
+    sendTo(
+        request.session,
+        st.error_reply(request.stanza, "wait", "remote-server-timeout", undefined, membership.room),
+    );
+    if (membership.established) {
+        lost(membership);
+    } else {
+        leave(membership, st.presence({ type: "unavailable" }));
+    }
+}
+
+/** The room let the account in: our own presence came. History and subject follow. */
+export function joinAccepted(membership: Membership): void {
+    const request = membership.request;
+    if (request !== undefined) {
+        const x = request.stanza.get_child("x", MUC);
+        membership.password = x === undefined ? undefined : x.get_child_text("password");
+        membership.wantedNick = membership.nick;
+    }
+    membership.request = undefined;
+    membership.phase = Phase.Entering;
+    membership.established = true;
+    membership.unanswered = 0;
+    save(membership.username);
+    setTimer(membership, SUBJECT_TIMEOUT, () => {
+        joinComplete(membership);
+    });
+}
+
+/** All that a room sends on a join has come. */
+export function joinComplete(membership: Membership): void {
+    stopTimer(membership);
+    membership.phase = Phase.Joined;
+    membership.tries = 0;
+    const resync = membership.resync;
+    membership.resync = undefined;
+    if (resync !== undefined) {
+        forgetOthers(membership, resync);
+    }
+    showBest(membership);
+    serveWaiting(membership);
+}
+
+/** Who was there before the account was lost and was not shown again has gone meanwhile. */
+function forgetOthers(membership: Membership, resync: Resync): void {
+    for (const [nick] of membership.occupants) {
+        if (!resync.shown.has(nick)) {
+            membership.occupants.delete(nick);
+            fork(membership, occupantGone(membership, nick));
+        }
+    }
+}
+
+/** The room refused a join. */
+export function joinRefused(membership: Membership, error: Stanza): void {
+    const request = membership.request;
+    if (request === undefined) {
+        rejoinRefused(membership, error);
+        return;
+    }
+    sendTo(request.session, error);
+    detachSession(membership, request.session);
+    membership.request = undefined;
+    const next = nextWaiting(membership);
+    if (next !== undefined) {
+        enter(membership, next);
+    } else if (membership.established && isTemporary(error)) {
+        lost(membership);
+    } else {
+        over(membership);
+    }
+}
+
+/** Nobody asked for the join but we ourselves, after the account was lost; sessions may wait for its end. */
+function rejoinRefused(membership: Membership, error: Stanza): void {
+    const [, condition] = error.get_error();
+    if (condition === "conflict" && string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES) {
+        membership.nick = `${membership.nick}_`;
+        rejoin(membership);
+        return;
+    }
+    if (condition === "conflict" || isTemporary(error)) {
+        refuseWaiting(membership, error);
+        lost(membership);
+        return;
+    }
+    const next = nextWaiting(membership);
+    if (next !== undefined) {
+        // It may know better: a new password, another nick.
+        enter(membership, next);
+        return;
+    }
+    module.log("info", "%s cannot be brought back to %s: %s", membership.username, membership.room, condition);
+    fork(membership, technicalRemoval(membership));
+    over(membership);
+}
+
+/** The answer to our join is the answer to theirs. */
+function refuseWaiting(membership: Membership, error: Stanza): void {
+    const waiting = membership.waiting;
+    membership.waiting = [];
+    for (const request of waiting) {
+        const answer = st.clone(error);
+        answer.attr.id = request.id;
+        sendTo(request.session, answer);
+    }
+}
+
+/** Whether a refused join may succeed another time; a room may be locked, or full, or its server just starting. */
+function isTemporary(error: Stanza): boolean {
+    const [type, condition] = error.get_error();
+    return (
+        type === "wait" ||
+        condition === "item-not-found" ||
+        condition === "recipient-unavailable" ||
+        condition === "remote-server-not-found" ||
+        condition === "remote-server-timeout" ||
+        condition === "service-unavailable" ||
+        condition === "undefined-condition"
+    );
+}
+
+/**
+ * The account is out of the room without anybody's will, and will be back. Its sessions learn of it only when that takes
+ * too long; then they may try themselves.
+ */
+export function lost(membership: Membership): void {
+    membership.phase = Phase.Lost;
+    membership.request = undefined;
+    membership.resync = undefined;
+    membership.nick = membership.wantedNick;
+    membership.tries = membership.tries + 1;
+    if (membership.tries === TRIES_UNTIL_TOLD) {
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+    }
+    setTimer(membership, pause(membership.tries), () => {
+        rejoin(membership);
+    });
+}
+
+/** Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once. */
+export function pause(tries: number): number {
+    return Math.min(2 ** Math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2);
+}
+
+/** The account joins by itself, and finds out what has changed since it was in the room. */
+export function rejoin(membership: Membership): void {
+    membership.phase = Phase.Joining;
+    membership.request = undefined;
+    const resync: Resync = { request: undefined, shown: new LuaSet(), selfShown: false };
+    membership.resync = resync;
+    setTimer(membership, options.answerTimeout, () => {
+        refuseWaiting(membership, noAnswer(membership));
+        lost(membership);
+    });
+    sendUpstream(membership, joinPresence(membership));
+    // The ping is answered after all that the room sends on a join; nothing to wait for where that has come already.
+    if (membership.resync === resync) {
+        selfPing(membership, () => {
+            if (membership.resync === resync && membership.phase === Phase.Entering) {
+                startOver(membership);
+            }
+        });
+    }
+}
+
+/**
+ * The room took the join for a presence update, as ejabberd does when the account is in the room still: it has not shown
+ * the room, and it will not unless the account leaves first.
+ */
+function startOver(membership: Membership): void {
+    const resync: Resync = { request: undefined, shown: new LuaSet(), selfShown: false };
+    membership.phase = Phase.Joining;
+    membership.resync = resync;
+    setTimer(membership, options.answerTimeout, () => {
+        lost(membership);
+    });
+    const unavailable = st.presence({ type: "unavailable", to: ownAddress(membership) });
+    sendUpstream(membership, unavailable);
+    sendUpstream(membership, joinPresence(membership));
+}
+
+function joinPresence(membership: Membership): Stanza {
+    const presence = presenceToShow(membership);
+    presence.attr.to = ownAddress(membership);
+    const x = st.stanza("x", { xmlns: MUC });
+    x.tag("history", { maxstanzas: "0" }).up();
+    if (membership.password !== undefined) {
+        x.tag("password").text(membership.password).up();
+    }
+    presence.add_direct_child(x);
+    return presence;
+}
+
+function noAnswer(membership: Membership): Stanza {
+    return st.error_reply(
+        st.presence({ to: ownAddress(membership), from: membership.occupant }),
+        "wait",
+        "remote-server-timeout",
+        undefined,
+        membership.room,
+    );
+}
+
+function ownAddress(membership: Membership): string {
+    return `${membership.room}/${membership.nick}`;
+}
+
+/** The account goes out of the room; `unavailable` may carry a client's parting words. */
+export function leave(membership: Membership, unavailable: Stanza): void {
+    membership.phase = Phase.Leaving;
+    membership.request = undefined;
+    membership.resync = undefined;
+    membership.tries = 0;
+    save(membership.username);
+    setTimer(membership, options.answerTimeout, () => {
+        leaveUnanswered(membership, unavailable.attr.id);
+    });
+    const presence = st.clone(unavailable);
+    presence.attr.to = ownAddress(membership);
+    sendUpstream(membership, presence);
+}
+
+/** Nobody waits for ever, but an occupant that the room still shows is a leak: the leave is tried until confirmed. */
+function leaveUnanswered(membership: Membership, id: string | undefined): void {
+    fork(membership, ownUnavailable(membership, id));
+    detachAll(membership);
+    const next = nextWaiting(membership);
+    if (next !== undefined) {
+        enter(membership, next);
+    } else {
+        retryLeave(membership);
+    }
+}
+
+/** An error came back for a leave: the room was not reached, or has no such occupant. */
+export function leaveRefused(membership: Membership, error: Stanza): void {
+    if (!isTemporary(error)) {
+        fork(membership, ownUnavailable(membership, error.attr.id));
+        over(membership);
+    } else if (membership.tries === 0) {
+        leaveUnanswered(membership, error.attr.id);
+    }
+}
+
+/** Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it. */
+export function retryLeave(membership: Membership): void {
+    membership.phase = Phase.Leaving;
+    membership.tries = membership.tries + 1;
+    sendUpstream(membership, st.presence({ type: "unavailable", to: ownAddress(membership) }));
+    if (!isCurrent(membership)) {
+        return;
+    }
+    selfPing(membership, (condition) => {
+        if (membership.phase !== Phase.Leaving || !isCurrent(membership)) {
+            return;
+        }
+        const unknown = condition === undefined || saysJoined(condition) || saysNothing(condition);
+        if (unknown && (membership.established || membership.tries < TRIES_UNTIL_TOLD)) {
+            setTimer(membership, pause(membership.tries), () => {
+                retryLeave(membership);
+            });
+        } else {
+            over(membership);
+        }
+    });
+}
+
+/** The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left. */
+export function over(membership: Membership): void {
+    stopTimer(membership);
+    forgetRoom(membership);
+    detachAll(membership);
+    membership.established = false;
+    membership.resync = undefined;
+    const next = nextWaiting(membership);
+    if (next === undefined) {
+        dropMembership(membership);
+        save(membership.username);
+    } else {
+        enter(membership, next);
+    }
+}
+
+/** Sets what ends the phase of a membership that was taken over from storage or from the module before a reload. */
+export function resume(membership: Membership): void {
+    const request = membership.request;
+    if (membership.phase === Phase.Lost) {
+        rejoin(membership);
+    } else if (membership.phase === Phase.Leaving) {
+        retryLeave(membership);
+    } else if (membership.phase === Phase.Entering) {
+        setTimer(membership, SUBJECT_TIMEOUT, () => {
+            joinComplete(membership);
+        });
+    } else if (membership.phase === Phase.Joining && request !== undefined) {
+        setTimer(membership, options.answerTimeout, () => {
+            joinUnanswered(membership, request);
+        });
+    } else if (membership.phase === Phase.Joining) {
+        setTimer(membership, options.answerTimeout, () => {
+            lost(membership);
+        });
+    } else if (membership.resync !== undefined) {
+        resyncComplete(membership);
+    }
+}
