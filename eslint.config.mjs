@@ -15,7 +15,10 @@ const unwelcome = [
     ["RestElement[parent.type='ObjectPattern']", "Name the fields."],
     ["MethodDefinition[kind=/^[gs]et$/]", "Accessors make every access to the class slow."],
     ["PropertyDefinition > ArrowFunctionExpression", "Gets a self parameter; use a plain function."],
-    ["NewExpression[callee.name=/^(Map|Set|WeakMap|Date|Error|Promise|RegExp)$/]", "Use LuaMap, LuaSet, os.time(), error()."],
+    [
+        "NewExpression[callee.name=/^(Map|Set|WeakMap|Date|Error|Promise|RegExp)$/]",
+        "Use LuaMap, LuaSet, os.time(), error().",
+    ],
     [
         "CallExpression[callee.object.name='module'][callee.property.name=/^hook/] > MemberExpression.arguments",
         "Pass a plain function.",
@@ -46,7 +49,14 @@ export default defineConfig(
         rules: {
             "@typescript-eslint/consistent-type-imports": "error",
             // node:test registers suites and tests by calls whose promises it keeps itself.
-            "@typescript-eslint/no-floating-promises": ["error", { allowForKnownSafeCalls: [{ from: "package", name: ["test", "describe", "it", "suite"], package: "node:test" }] }],
+            "@typescript-eslint/no-floating-promises": [
+                "error",
+                {
+                    allowForKnownSafeCalls: [
+                        { from: "package", name: ["test", "describe", "it", "suite"], package: "node:test" },
+                    ],
+                },
+            ],
             "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
         },
     },

@@ -1,0 +1,370 @@
+// A client of @xmpp/client that keeps every stanza it gets, in order, until a test asks for it.
+import assert from "node:assert/strict";
+import type { EventEmitter } from "node:events";
+import { client as xmppClient, type Client as XmppClient, type Element, xml } from "@xmpp/client";
+
+export { type Element, xml };
+
+const patience = 5_000;
+const nsStanzas = "urn:ietf:params:xml:ns:xmpp-stanzas";
+const nsBind = "urn:ietf:params:xml:ns:xmpp-bind";
+const nsSm = "urn:xmpp:sm:3";
+const nsMucUser = "http://jabber.org/protocol/muc#user";
+
+/** What a stanza has to look like; what is left out does not matter. */
+export interface Pattern {
+    name?: "message" | "presence" | "iq";
+    /** `undefined` asks for a stanza without a type. */
+    type?: string | undefined;
+    from?: string;
+    /** The bare JID of `from`. */
+    room?: string;
+    id?: string;
+    body?: string;
+    subject?: string;
+    /** A status code of `<x xmlns="…muc#user">`. */
+    status?: string;
+    /** Name and namespace of a child. */
+    child?: [name: string, xmlns: string];
+}
+
+export type Match = Pattern | ((stanza: Element) => boolean);
+
+export interface ConnectOptions {
+    password?: string;
+    /** Asks for stream management (XEP-0198) with resumption. */
+    smacks?: boolean;
+    /** Whether to send initial presence, as nearly every client does. */
+    presence?: boolean;
+}
+
+export interface CollectOptions {
+    /** How much of `received` is older than what may be the last one. */
+    since?: number;
+    timeout?: number;
+    /** What the last one is, for the error if it does not come. */
+    what?: string;
+}
+
+/** Where to connect to. */
+export interface Endpoint {
+    readonly domain: string;
+    readonly port: number;
+}
+
+/** Connects `name`, an account and a resource such as "alice/phone". */
+export async function connect(server: Endpoint, name: string, options: ConnectOptions = {}): Promise<Client> {
+    const client = new Client(server, name, options);
+    await client.start();
+    return client;
+}
+
+/** An error that came as the answer to a stanza. */
+export class StanzaError extends Error {
+    readonly condition: string;
+    readonly type: string;
+    readonly stanza: Element;
+
+    constructor(stanza: Element) {
+        const error = stanza.getChild("error");
+        const condition = error?.getChildElements().find((child) => child.getNS() === nsStanzas)?.name ?? "none";
+        const type = error?.attrs.type ?? "none";
+        super(`${condition} (${type}): ${stanza.toString()}`);
+        this.name = "StanzaError";
+        this.condition = condition;
+        this.type = type;
+        this.stanza = stanza;
+    }
+}
+
+export class Client {
+    readonly name: string;
+    readonly account: string;
+    readonly jid: string;
+    readonly domain: string;
+    /** Everything that came, in order, but for what sync() exchanges. */
+    readonly received: Element[] = [];
+    /** Everything that was sent, likewise. */
+    readonly sent: Element[] = [];
+    /** Stream errors and errors of the connection. */
+    readonly errors: Error[] = [];
+    readonly #xmpp: XmppClient;
+    readonly #options: ConnectOptions;
+    readonly #wakers = new Set<() => void>();
+    #unread: Element[] = [];
+    #lastId = 0;
+
+    constructor(server: Endpoint, name: string, options: ConnectOptions) {
+        const [username = "", resource = ""] = name.split("/");
+        this.name = name;
+        this.domain = server.domain;
+        this.account = `${username}@${server.domain}`;
+        this.jid = `${this.account}/${resource}`;
+        this.#options = options;
+        this.#xmpp = xmppClient({
+            service: `xmpp://127.0.0.1:${server.port}`,
+            domain: server.domain,
+            resource,
+            timeout: patience,
+            // @xmpp/client itself would not use PLAIN without TLS.
+            credentials: (authenticate) => authenticate({ username, password: options.password ?? username }, "PLAIN"),
+        });
+        this.#xmpp.reconnect.stop();
+        this.#xmpp.on("error", (error: Error) => this.errors.push(error));
+        this.#xmpp.on("stanza", (stanza: Element) => {
+            this.#receive(stanza);
+        });
+        this.#xmpp.on("send", (element: Element) => {
+            if (!isSync(element)) {
+                this.sent.push(element);
+            }
+        });
+        // What goes out at once need not wait for the acknowledgement of what went before.
+        this.#xmpp.on("connect", () => this.#xmpp.socket?.setNoDelay());
+        if (!options.smacks) {
+            this.#xmpp.prependListener("element", withoutStreamManagement);
+        }
+    }
+
+    async start(): Promise<void> {
+        const ready = this.#options.smacks ? this.#streamManaged() : Promise.resolve();
+        await Promise.all([this.#xmpp.start(), ready]);
+        if (this.#options.presence ?? true) {
+            await this.send(xml("presence"));
+        }
+    }
+
+    get online(): boolean {
+        return this.#xmpp.status === "online";
+    }
+
+    /** What has come and nobody has asked for yet. */
+    get unread(): readonly Element[] {
+        return this.#unread;
+    }
+
+    async send(element: Element): Promise<void> {
+        await this.#xmpp.send(element);
+    }
+
+    /** An id that is the same in every run of a test. */
+    newId(): string {
+        return `${this.name.replace("/", "-")}-${++this.#lastId}`;
+    }
+
+    /** Takes the first unread stanza that matches, waiting for it if need be. */
+    async expect(match: Match, timeout = patience): Promise<Element> {
+        return this.#wait(match, describe(match), timeout, (stanza) => {
+            this.#take([stanza]);
+            return stanza;
+        });
+    }
+
+    /** Takes, in order, the unread stanzas that match `match`, up to and including the first that matches `last`. */
+    async collect(match: Match, last: Match, options: CollectOptions = {}): Promise<Element[]> {
+        const { since = 0, timeout = patience, what = describe(last) } = options;
+        const isLast = (stanza: Element) => matches(stanza, last) && this.received.indexOf(stanza) >= since;
+        return this.#wait(isLast, what, timeout, (end) => {
+            const unread = new Set(this.#unread);
+            const stanzas = this.received
+                .slice(since, this.received.indexOf(end) + 1)
+                .filter((stanza) => unread.has(stanza) && (stanza === end || matches(stanza, match)));
+            this.#take(stanzas);
+            return stanzas;
+        });
+    }
+
+    /** Takes all unread stanzas that match; call sync() first to have all that there are. */
+    take(match: Match = {}): Element[] {
+        const stanzas = this.#unread.filter((stanza) => matches(stanza, match));
+        this.#take(stanzas);
+        return stanzas;
+    }
+
+    /** Fails if a stanza that matches is unread, once all that the server has sent so far has come. */
+    async expectNone(match: Match): Promise<void> {
+        await this.sync();
+        const unwanted = this.#unread.filter((stanza) => matches(stanza, match));
+        assert.deepEqual(unwanted.map(String), [], `${this.name} should not have got this`);
+    }
+
+    /** Returns when all is here that the server had sent to this client when it handled what this client sent last. */
+    async sync(): Promise<void> {
+        const id = `sync-${this.newId()}`;
+        const ping = xml("iq", { type: "get", to: this.domain, id }, xml("ping", { xmlns: "urn:xmpp:ping" }));
+        const answered = event(this.#xmpp, id);
+        await this.send(ping);
+        await answered;
+    }
+
+    /** Sends an IQ and gives the answer: the result's payload, if any; rejects with a StanzaError. */
+    async iq(type: "get" | "set", to: string | undefined, payload: Element): Promise<Element | undefined> {
+        const answer = await this.ask(xml("iq", { type, to }, payload));
+        if (answer.attrs.type === "error") {
+            throw new StanzaError(answer);
+        }
+        return answer.getChildElements()[0];
+    }
+
+    /** Sends an IQ and gives the answer as it came, be it a result or an error. */
+    async ask(iq: Element): Promise<Element> {
+        const id = (iq.attrs.id ??= this.newId());
+        await this.send(iq);
+        return this.expect(({ name, attrs }) => name === "iq" && attrs.id === id && isAnswer(attrs.type));
+    }
+
+    /** Answers IQs of this kind with what `payload` gives; others are answered with service-unavailable. */
+    answer(type: "get" | "set", name: string, xmlns: string, payload: (request: Element) => Element | undefined): void {
+        this.#xmpp.iqCallee[type](xmlns, name, ({ stanza }) => payload(stanza) ?? true);
+    }
+
+    /** Closes the stream. */
+    async disconnect(): Promise<void> {
+        if (this.#xmpp.status !== "disconnect" && this.#xmpp.status !== "offline") {
+            await this.#xmpp.stop();
+        }
+    }
+
+    /** Loses the connection. */
+    async drop(): Promise<void> {
+        const dropped = event(this.#xmpp, "disconnect");
+        this.#xmpp.socket?.destroy();
+        await dropped;
+    }
+
+    /** Waits until the server has ended the connection. */
+    async disconnected(): Promise<void> {
+        if (this.#xmpp.status !== "disconnect" && this.#xmpp.status !== "offline") {
+            await event(this.#xmpp, "disconnect");
+        }
+    }
+
+    /** Connects again after drop(); tells whether the server has resumed the session. */
+    async resume(): Promise<boolean> {
+        const resumed = event(this.#xmpp.streamManagement, "resumed").then(() => true);
+        const bound = event(this.#xmpp, "online").then(() => false);
+        const outcome = Promise.any([resumed, bound]);
+        await Promise.all([outcome, this.#xmpp.reconnect.reconnect()]);
+        if (!(await outcome)) {
+            await this.#streamManaged();
+        }
+        return outcome;
+    }
+
+    // Nothing may be sent before <enabled/>, or the two sides count differently.
+    async #streamManaged(): Promise<void> {
+        for (;;) {
+            const nonza = (await event(this.#xmpp, "nonza")) as Element;
+            if (nonza.is("enabled", nsSm)) {
+                return;
+            }
+            assert(!nonza.is("failed", nsSm), `stream management refused: ${nonza.toString()}`);
+        }
+    }
+
+    #receive(stanza: Element): void {
+        if (isSync(stanza)) {
+            this.#xmpp.emit(String(stanza.attrs.id));
+            return;
+        }
+        if (stanza.getChild("bind", nsBind) !== undefined) {
+            return;
+        }
+        this.received.push(stanza);
+        this.#unread.push(stanza);
+        for (const wake of this.#wakers) {
+            wake();
+        }
+    }
+
+    #take(stanzas: Element[]): void {
+        const taken = new Set(stanzas);
+        this.#unread = this.#unread.filter((stanza) => !taken.has(stanza));
+    }
+
+    /** Calls `take` as soon as a stanza that matches is unread: nobody else can take it in between. */
+    #wait<T>(match: Match, what: string, timeout: number, take: (found: Element) => T): Promise<T> {
+        return new Promise((resolve, reject) => {
+            const settle = () => {
+                this.#wakers.delete(look);
+                clearTimeout(timer);
+            };
+            const look = () => {
+                const found = this.#unread.find((stanza) => matches(stanza, match));
+                if (found !== undefined) {
+                    settle();
+                    resolve(take(found));
+                }
+            };
+            const timer = setTimeout(() => {
+                settle();
+                const unread = this.#unread.map((stanza) => `\n  ${stanza.toString()}`).join("");
+                reject(new Error(`${this.name} waited for ${what}; unread:${unread || " nothing"}`));
+            }, timeout);
+            this.#wakers.add(look);
+            look();
+        });
+    }
+}
+
+export function matches(stanza: Element, match: Match): boolean {
+    if (typeof match === "function") {
+        return match(stanza);
+    }
+    const { attrs } = stanza;
+    return (
+        (match.name === undefined || stanza.name === match.name) &&
+        (!("type" in match) || attrs.type === match.type) &&
+        (match.from === undefined || attrs.from === match.from) &&
+        (match.room === undefined || bare(attrs.from ?? "") === match.room) &&
+        (match.id === undefined || attrs.id === match.id) &&
+        (match.body === undefined || stanza.getChildText("body") === match.body) &&
+        (match.subject === undefined || stanza.getChildText("subject") === match.subject) &&
+        (match.status === undefined || statusCodes(stanza).includes(match.status)) &&
+        (match.child === undefined || stanza.getChild(...match.child) !== undefined)
+    );
+}
+
+/** The status codes of `<x xmlns="…muc#user">`. */
+export function statusCodes(stanza: Element): string[] {
+    const statuses = stanza.getChild("x", nsMucUser)?.getChildren("status") ?? [];
+    return statuses.map(({ attrs }) => attrs.code ?? "");
+}
+
+export function bare(jid: string): string {
+    return jid.replace(/\/.*$/s, "");
+}
+
+// As once() of node:events does, but "error" does not end it: a connection may be lost in more than one way.
+function event(emitter: EventEmitter, name: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+        const listener = (value: unknown) => {
+            clearTimeout(timer);
+            resolve(value);
+        };
+        const timer = setTimeout(() => {
+            emitter.removeListener(name, listener);
+            reject(new Error(`no "${name}" within ${patience} ms`));
+        }, patience).unref();
+        emitter.once(name, listener);
+    });
+}
+
+function isAnswer(type: string | undefined): boolean {
+    return type === "result" || type === "error";
+}
+
+function isSync(stanza: Element): boolean {
+    return stanza.attrs.id?.startsWith("sync-") ?? false;
+}
+
+function describe(match: Match): string {
+    return typeof match === "function" ? match.toString() : JSON.stringify(match);
+}
+
+function withoutStreamManagement(element: Element): void {
+    const feature = element.getChild("sm", nsSm);
+    if (element.name === "stream:features" && feature !== undefined) {
+        element.remove(feature);
+    }
+}

@@ -1,0 +1,427 @@
+// A real Prosody of a given version, in a folder of its own, that a test can start, question, stop and kill.
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import * as tools from "../../tools/versions.mjs";
+
+export type Version = "0.12" | "13.0";
+
+/** The versions installed here. `make test` says when one is missing. */
+export const versions = tools.versions.filter(({ installed }) => installed).map(({ version }) => version as Version);
+
+const defaultModules = [
+    "admin_shell",
+    "blocklist",
+    "bookmarks",
+    "carbons",
+    "csi_simple",
+    "disco",
+    "mam",
+    "pep",
+    "ping",
+    "roster",
+    "saslauth",
+    "smacks",
+    "vcard_legacy",
+    "version",
+];
+
+export interface ServerOptions {
+    version: Version;
+    /** Loads mod_minimix on the host. */
+    minimix?: boolean;
+    domain?: string;
+    /** Accounts, whose password is their name. */
+    users?: string[];
+    /** In place of the modules that a usual server has. */
+    modules?: string[];
+    /** In addition to them. */
+    extraModules?: string[];
+    roomModules?: string[];
+    /** Options as Lua text: for the whole server, for the host and for the MUC component. */
+    globalConfig?: string;
+    hostConfig?: string;
+    roomConfig?: string;
+    /** Error lines that the server may log. */
+    allowedErrors?: RegExp[];
+    /** Lets the server talk to others: the port it takes their connections on, and that of the DNS to ask. */
+    s2s?: { port: number; dns: number };
+}
+
+/** One occupant as the room sees it; its sessions are real JIDs. */
+export interface Occupant {
+    nick: string;
+    role: string;
+    affiliation: string;
+    sessions: string[];
+}
+
+/** A stanza on its way from another host, a MUC component for instance, to an account. */
+export interface Arrival {
+    name: "message" | "presence" | "iq";
+    type?: string;
+    from: string;
+    to: string;
+    id?: string;
+}
+
+interface Answer {
+    id: number;
+    result?: unknown;
+    error?: string;
+}
+
+const running = new Set<ChildProcess>();
+const folders: string[] = [];
+const startLimit = 20_000;
+const stopLimit = 20_000;
+
+export async function startServer(options: ServerOptions): Promise<Server> {
+    const server = new Server(options, await freePort());
+    await server.start();
+    return server;
+}
+
+export class Server {
+    readonly version: Version;
+    readonly domain: string;
+    readonly rooms: string;
+    readonly folder = mkdtempSync(join(tmpdir(), "minimix-"));
+    readonly logFile = join(this.folder, "prosody.log");
+    readonly port: number;
+    #options: ServerOptions;
+    readonly #allowedErrors: RegExp[];
+    #process: ChildProcess | undefined;
+    #probe: Probe | undefined;
+
+    constructor(options: ServerOptions, port: number) {
+        this.#options = options;
+        this.version = options.version;
+        this.domain = options.domain ?? "a.lab";
+        this.rooms = `rooms.${this.domain}`;
+        this.port = port;
+        this.#allowedErrors = [...(options.allowedErrors ?? [])];
+        folders.push(this.folder);
+        writeFileSync(this.logFile, "");
+        mkdirSync(join(this.folder, "certs"));
+        mkdirSync(join(this.folder, "data"));
+        for (const user of options.users ?? []) {
+            this.register(user);
+        }
+    }
+
+    /** Starts the server, on the same data and port as before if it ran already, and with other options if need be. */
+    async start(changes: Partial<ServerOptions> = {}): Promise<void> {
+        const launcher = this.#launcher("prosody");
+        const listener = createServer().listen(0, "127.0.0.1");
+        await once(listener, "listening");
+        this.#options = { ...this.#options, ...changes };
+        writeFileSync(this.#configFile(), config(this, this.#options, portOf(listener)));
+        const child = spawn("lua5.4", [launcher, "-F", "--config", this.#configFile()], {
+            stdio: ["ignore", "pipe", "pipe"],
+        });
+        this.#process = child;
+        running.add(child);
+        const output: string[] = [];
+        child.stdout.on("data", (data) => output.push(String(data)));
+        child.stderr.on("data", (data) => output.push(String(data)));
+        try {
+            this.#probe = new Probe(await dialledBy(child, listener));
+        } catch (error) {
+            await this.kill();
+            throw new Error(`Prosody ${this.version} did not start: ${output.join("")}\n${this.log()}`, {
+                cause: error,
+            });
+        } finally {
+            listener.close();
+        }
+    }
+
+    /** Stops the server as an init system does, and looks at what it has logged. */
+    async stop(): Promise<void> {
+        const status = await this.#end("SIGTERM");
+        this.checkLog();
+        assert.equal(status, 0, `Prosody ${this.version} did not stop as it should`);
+    }
+
+    /** Ends the server without giving it a chance to save anything. */
+    async kill(): Promise<void> {
+        await this.#end("SIGKILL");
+    }
+
+    async restart(changes: Partial<ServerOptions> = {}): Promise<void> {
+        await this.stop();
+        await this.start(changes);
+    }
+
+    /** Writes the account's file; the server may be running. */
+    register(user: string, password = user): void {
+        const folder = join(this.folder, "data", encodeStoreName(this.domain), "accounts");
+        mkdirSync(folder, { recursive: true });
+        const account = `return { ["password"] = ${JSON.stringify(password)}; };\n`;
+        writeFileSync(join(folder, `${encodeStoreName(user)}.dat`), account);
+    }
+
+    async loadModule(name: string, host = this.domain): Promise<void> {
+        await this.#ask("load", host, name);
+    }
+
+    async unloadModule(name: string, host = this.domain): Promise<void> {
+        await this.#ask("unload", host, name);
+    }
+
+    async reloadModule(name: string, host = this.domain): Promise<void> {
+        await this.#ask("reload", host, name);
+    }
+
+    /** Who is in a room of this server; empty when there is no such room. */
+    async occupants(room: string): Promise<Occupant[]> {
+        return (await this.#ask("occupants", room)) as Occupant[];
+    }
+
+    /** What has reached the accounts from rooms, or any other host, since the last call. */
+    async arrivals(): Promise<Arrival[]> {
+        return (await this.#ask("arrivals")) as Arrival[];
+    }
+
+    /** Runs Lua in the server; what it returns comes back as JSON. */
+    async eval(lua: string): Promise<unknown> {
+        return this.#ask("eval", lua);
+    }
+
+    /** Runs a command of the admin shell and gives its output. */
+    async shell(command: string): Promise<string> {
+        const { stdout } = await promisify(execFile)(
+            "lua5.4",
+            [this.#launcher("prosodyctl"), "--config", this.#configFile(), "shell", command],
+            { timeout: startLimit },
+        );
+        return stdout;
+    }
+
+    log(): string {
+        return readFileSync(this.logFile, "utf8");
+    }
+
+    /** Lets the server log an error of this kind. */
+    allowError(pattern: RegExp): void {
+        this.#allowedErrors.push(pattern);
+    }
+
+    /** Fails when the server has logged an error, whatever a client may have seen. */
+    checkLog(): void {
+        const errors = this.log()
+            .split("\n")
+            .filter((line) => isError(line) && !this.#allowedErrors.some((pattern) => pattern.test(line)));
+        assert.deepEqual(errors, [], `Prosody ${this.version} logged errors, see ${this.logFile}`);
+    }
+
+    #ask(command: string, ...parameters: unknown[]): Promise<unknown> {
+        assert(this.#probe, "the server is not running");
+        return this.#probe.ask(command, parameters);
+    }
+
+    async #end(signal: NodeJS.Signals): Promise<number | null> {
+        const child = this.#process;
+        assert(child, "the server is not running");
+        this.#process = undefined;
+        this.#probe = undefined;
+        running.delete(child);
+        if (child.exitCode === null && child.signalCode === null) {
+            const limit = setTimeout(() => child.kill("SIGKILL"), stopLimit);
+            child.kill(signal);
+            await once(child, "exit");
+            clearTimeout(limit);
+        }
+        return child.exitCode;
+    }
+
+    #configFile(): string {
+        return join(this.folder, "prosody.cfg.lua");
+    }
+
+    // The scripts of a distribution have the folders written into them; an unpacked version needs others.
+    #launcher(script: string): string {
+        const installation = tools.versions.find(({ version }) => version === this.version);
+        assert(installation?.installed, `Prosody ${this.version} is not installed; run tools/setup`);
+        const folders: Record<string, string> = {
+            CFG_SOURCEDIR: installation.lib,
+            CFG_PLUGINDIR: `${installation.lib}/modules/`,
+            CFG_CONFIGDIR: this.folder,
+            CFG_DATADIR: join(this.folder, "data"),
+        };
+        const text = readFileSync(`${installation.folder}/bin/${script}`, "utf8");
+        const launcher = join(this.folder, script);
+        writeFileSync(
+            launcher,
+            text.replace(/^(CFG_\w+)=.*$/gm, (_, name: string) => `${name}=${JSON.stringify(folders[name])}`),
+        );
+        return launcher;
+    }
+}
+
+/** Asks the module mod_probe in the server. */
+class Probe {
+    readonly #socket: Socket;
+    readonly #waiting = new Map<number, (answer: Answer) => void>();
+    #lastId = 0;
+
+    constructor(socket: Socket) {
+        this.#socket = socket;
+        socket.on("error", () => undefined);
+        socket.on("close", () => {
+            for (const [id, settle] of this.#waiting) {
+                settle({ id, error: "the server has gone" });
+            }
+        });
+        createInterface(socket).on("line", (line) => {
+            const answer = JSON.parse(line) as Answer;
+            this.#waiting.get(answer.id)?.(answer);
+            this.#waiting.delete(answer.id);
+        });
+    }
+
+    ask(command: string, parameters: unknown[]): Promise<unknown> {
+        const id = ++this.#lastId;
+        return new Promise((resolve, reject) => {
+            this.#waiting.set(id, ({ result, error }) => {
+                if (error === undefined) {
+                    resolve(result);
+                } else {
+                    reject(new Error(`${command}: ${error}`));
+                }
+            });
+            this.#socket.write(`${JSON.stringify({ id, command, arguments: parameters })}\n`);
+        });
+    }
+}
+
+function config(server: Server, options: ServerOptions, probePort: number): string {
+    const modules = [...(options.modules ?? defaultModules), ...(options.extraModules ?? [])];
+    if (options.minimix) {
+        modules.push("minimix");
+    }
+    return `
+run_as_root = true
+plugin_paths = { ${quoted(fromHere("modules"), fromHere("../../lua-out"))} }
+log = { debug = ${quoted(server.logFile)} }
+data_path = ${quoted(join(server.folder, "data"))}
+interfaces = { "127.0.0.1" }
+c2s_ports = { ${server.port} }
+c2s_direct_tls_ports = {}
+s2s_ports = { ${options.s2s?.port ?? ""} }
+-- Small writes go out at once.
+network_settings = { nagle = false }
+http_ports = {}
+https_ports = {}
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+authentication = "internal_plain"
+modules_enabled = { "probe", "dialback" }
+probe_port = ${probePort}
+${options.s2s ? resolverConfig(options.s2s.dns) : ""}
+${options.globalConfig ?? ""}
+
+VirtualHost ${quoted(server.domain)}
+modules_enabled = { ${quoted(...modules)} }
+${options.hostConfig ?? ""}
+
+Component ${quoted(server.rooms)} "muc"
+modules_enabled = { ${quoted(...(options.roomModules ?? []))} }
+${options.roomConfig ?? ""}
+`;
+}
+
+function resolverConfig(port: number): string {
+    return `
+s2s_require_encryption = false
+s2s_secure_auth = false
+unbound = {
+    resolvconf = false;
+    hoststxt = false;
+    forward = { "127.0.0.1@${port}" };
+    options = { ["do-not-query-localhost:"] = "no"; ["module-config:"] = "iterator" };
+}
+`;
+}
+
+function quoted(...texts: string[]): string {
+    return texts.map((text) => JSON.stringify(text)).join(", ");
+}
+
+function fromHere(path: string): string {
+    return fileURLToPath(new URL(path, import.meta.url));
+}
+
+// As util.datamanager names files.
+function encodeStoreName(name: string): string {
+    return name.replace(/[^A-Za-z0-9]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+function isError(line: string): boolean {
+    return /\terror\t|traceback|attempt to (index|call|compare|concatenate|perform|get|yield)/i.test(line);
+}
+
+/** The server dials us when it is up; if it ends before that, there is nothing to wait for. */
+async function dialledBy(child: ChildProcess, listener: NetServer): Promise<Socket> {
+    const abort = new AbortController();
+    const { signal } = abort;
+    const ended = once(child, "exit", { signal }).then(([status]) => {
+        throw new Error(`exit status ${String(status)}`);
+    });
+    const limit = AbortSignal.timeout(startLimit);
+    try {
+        const dialled = once(listener, "connection", { signal: AbortSignal.any([signal, limit]) });
+        const [socket] = (await Promise.race([dialled, ended])) as [Socket];
+        await once(socket, "data", { signal: limit });
+        return socket;
+    } finally {
+        ended.catch(() => undefined);
+        abort.abort();
+    }
+}
+
+// Outside the range from which the system takes ports for outgoing connections: a server that is started again must
+// not find its port taken by one of these.
+export async function freePort(): Promise<number> {
+    for (;;) {
+        const port = 10_000 + Math.floor(Math.random() * 20_000);
+        const listener = createServer();
+        try {
+            listener.listen(port, "127.0.0.1");
+            await once(listener, "listening");
+            return port;
+        } catch {
+            // Taken; try another.
+        } finally {
+            listener.close();
+        }
+    }
+}
+
+function portOf(listener: NetServer): number {
+    const address = listener.address();
+    assert(address !== null && typeof address === "object");
+    return address.port;
+}
+
+// Whoever has to look into a failure needs the logs.
+process.on("exit", (status) => {
+    for (const child of running) {
+        child.kill("SIGKILL");
+    }
+    for (const folder of folders) {
+        if (status === 0) {
+            rmSync(folder, { recursive: true, force: true });
+        } else {
+            console.error(`kept: ${folder}/prosody.log`);
+        }
+    }
+});

@@ -1,0 +1,54 @@
+// The part of @xmpp/client that the tests use; the package has no types of its own.
+declare module "@xmpp/client" {
+    import type { EventEmitter } from "node:events";
+    import type { Socket } from "node:net";
+
+    export type Node = Element | string;
+
+    export interface Element {
+        name: string;
+        attrs: Record<string, string | undefined>;
+        children: Node[];
+        parent: Element | null;
+        is(name: string, xmlns?: string): boolean;
+        getNS(): string | undefined;
+        getChild(name: string, xmlns?: string): Element | undefined;
+        getChildren(name: string, xmlns?: string): Element[];
+        getChildText(name: string, xmlns?: string): string | null;
+        getChildElements(): Element[];
+        append(...nodes: Node[]): this;
+        remove(node: Node): this;
+        text(): string;
+        toString(): string;
+    }
+
+    export interface ClientOptions {
+        service: string;
+        domain: string;
+        resource?: string;
+        timeout?: number;
+        credentials?: (
+            authenticate: (credentials: { username: string; password: string }, mechanism: string) => Promise<void>,
+        ) => Promise<void>;
+    }
+
+    type IqHandler = (context: { stanza: Element; element: Element }) => Element | boolean | undefined;
+
+    export interface Client extends EventEmitter {
+        status: string;
+        jid: { toString(): string; bare(): { toString(): string } } | null;
+        socket: Socket | null;
+        start(): Promise<unknown>;
+        stop(): Promise<unknown>;
+        send(element: Element): Promise<void>;
+        iqCallee: {
+            get(xmlns: string, name: string, handler: IqHandler): void;
+            set(xmlns: string, name: string, handler: IqHandler): void;
+        };
+        reconnect: { stop(): void; reconnect(): Promise<void> };
+        streamManagement: EventEmitter & { enabled: boolean; id: string };
+    }
+
+    export function client(options: ClientOptions): Client;
+    export function xml(name: string, attrs?: Record<string, unknown> | null, ...children: unknown[]): Element;
+}

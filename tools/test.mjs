@@ -1,0 +1,149 @@
+// Runs all checks, or the groups named on the command line. A check that fails keeps none of the others from running.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const folder = fileURLToPath(new URL("..", import.meta.url));
+const bundle = "mod_minimix.lua";
+const e2eCounts = ".build/e2e.json";
+
+const groups = { setup, build, lint, spec, e2e };
+const failures = [];
+const total = { passed: 0, failed: 0, skipped: 0 };
+
+function setup() {
+    check("setup", "tools/setup");
+}
+
+// The bundle in the repository is what people install and what the tests run, so it has to be that of the sources.
+function build() {
+    const scratch = ".build/lua-out";
+    rmSync(scratch, { recursive: true, force: true });
+    if (check("build", tool("tstl"), ["-p", "tstl.json", "--outDir", scratch])) {
+        const isFresh = read(join(scratch, bundle)) === read(join("lua-out", bundle));
+        heading("lua-out");
+        console.log(isFresh ? "fresh" : "lua-out is stale: run make build and commit");
+        count("lua-out", { passed: isFresh ? 1 : 0, failed: isFresh ? 0 : 1 });
+    }
+}
+
+function lint() {
+    check("eslint", tool("eslint"), ["."]);
+    check("prettier", tool("prettier"), ["--check", "--log-level", "warn", "."]);
+    for (const project of ["e2e", "demo", "bench"].filter((path) => existsSync(join(path, "tsconfig.json")))) {
+        check(`tsc ${project}`, tool("tsc"), ["-p", project]);
+    }
+    check("luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e"]);
+}
+
+async function spec() {
+    const { versions } = await import("./versions.mjs");
+    for (const { version, lib, installed } of versions) {
+        const name = `busted, Prosody ${version}`;
+        if (installed) {
+            busted(name, lib);
+        } else {
+            notRun(name);
+        }
+    }
+}
+
+function busted(name, prosodyLib) {
+    const { stdout, status } = run(name, "busted", ["--output=plainTerminal"], {
+        env: { ...process.env, PROSODY_LIB: prosodyLib },
+        stdio: ["ignore", "pipe", "inherit"],
+    });
+    process.stdout.write(stdout ?? "");
+    const [, passed, failed, errors, skipped] =
+        /(\d+) success\w* \/ (\d+) failure\w* \/ (\d+) error\w* \/ (\d+) pending/.exec(stdout ?? "")?.map(Number) ?? [];
+    count(name, settled({ passed, failed: failed + errors, skipped }, status));
+}
+
+async function e2e(files) {
+    const { versions } = await import("./versions.mjs");
+    for (const { version } of versions.filter(({ installed }) => !installed)) {
+        notRun(`e2e, Prosody ${version}`);
+    }
+    rmSync(e2eCounts, { force: true });
+    const parameters = [
+        ...["--import", "tsx", "--test", "--test-force-exit", "--test-concurrency=2", "--test-timeout=120000"],
+        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+        ...["--test-reporter=./tools/count.mjs", "--test-reporter-destination=stderr"],
+        ...(files.length > 0 ? files : testFiles()),
+    ];
+    const { status } = run("e2e", process.execPath, parameters, { env: { ...process.env, COUNTS: e2eCounts } });
+    count("e2e", settled(JSON.parse(read(e2eCounts) || "{}"), status));
+}
+
+function testFiles() {
+    const files = readdirSync("e2e", { recursive: true });
+    return files.filter((file) => file.endsWith(".test.ts")).map((file) => join("e2e", file));
+}
+
+/** A run that has no figures, or failed without a failed test, counts as one failure. */
+function settled(counts, status) {
+    const { passed = 0, failed = 0, skipped = 0 } = counts;
+    return { passed, failed: status !== 0 && !(failed > 0) ? 1 : failed || 0, skipped };
+}
+
+function check(name, command, parameters = []) {
+    const { status } = run(name, command, parameters);
+    count(name, { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 });
+    return status === 0;
+}
+
+function notRun(name) {
+    heading(name);
+    console.log("not run: this version is not installed");
+    count(name, { failed: 1 });
+}
+
+function run(name, command, parameters, options = {}) {
+    heading(name);
+    const result = spawnSync(command, parameters, { cwd: folder, encoding: "utf8", stdio: "inherit", ...options });
+    if (result.error) {
+        console.log(result.error.message);
+    }
+    return result;
+}
+
+function heading(name) {
+    console.log(`\n== ${name}`);
+}
+
+function count(name, { passed = 0, failed = 0, skipped = 0 }) {
+    total.passed += passed;
+    total.failed += failed;
+    total.skipped += skipped;
+    if (failed > 0) {
+        failures.push(`${name}: ${failed}`);
+    }
+}
+
+function tool(name) {
+    return join("node_modules", ".bin", name);
+}
+
+function read(path) {
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
+}
+
+process.chdir(folder);
+mkdirSync(".build", { recursive: true });
+const [group, ...files] = process.argv.slice(2);
+for (const [name, runGroup] of Object.entries(groups)) {
+    if (group === undefined || group === name) {
+        await runGroup(files);
+    }
+}
+
+console.log("");
+for (const failure of failures) {
+    console.log(`failed in ${failure}`);
+}
+if (total.skipped > 0) {
+    console.log(`${total.skipped} skipped`);
+}
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 ? 1 : 0;
