@@ -1,0 +1,10 @@
+-- A component of this server whose stanzas the spec answers.
+
+for _, kind in ipairs { "message", "presence", "iq" } do
+	for _, address in ipairs { "bare", "full", "host" } do
+		module:hook(kind.."/"..address, function (event)
+			prosody.spec.on_service(event.stanza);
+			return true;
+		end);
+	end
+end

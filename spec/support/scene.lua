@@ -1,0 +1,388 @@
+-- A room and the account "alice" with its sessions, and what each of them gets, a line for a stanza.
+
+local busted = require "busted";
+local st = require "util.stanza";
+local jid = require "util.jid";
+local spec_host = require "support.host";
+local spec_room = require "support.room";
+local xml = require "support.xml";
+
+local xmlns_muc = "http://jabber.org/protocol/muc";
+local xmlns_user = xmlns_muc.."#user";
+local domain = "rooms.example.org";
+
+local scene = {};
+scene.__index = scene;
+
+local used_in_test = {};
+
+-- fields: room (for support.room), remote (the rooms are of another server), resource (minimix_resource),
+-- options, modules, storage (for support.host), bounces (errors to a room are to be expected: the account is not in it)
+function scene.new(fields)
+	fields = fields or {};
+	local options = fields.options or {};
+	options.minimix_resource = fields.resource;
+	local self = setmetatable({
+		host = spec_host.new {
+			options = options;
+			modules = fields.modules;
+			storage = fields.storage;
+			accounts = { "alice" };
+		};
+		remote = fields.remote;
+		resource = fields.resource;
+		bounces = fields.bounces;
+		rooms = {};
+		clients = {};
+		looked_at = {};
+	}, scene);
+	self.room = self:add_room("room", fields.room);
+	table.insert(used_in_test, self);
+	return self;
+end
+
+-- Another room of the same service.
+function scene:add_room(name, fields)
+	local all = { jid = name.."@"..domain };
+	for key, value in pairs(fields or {}) do all[key] = value; end
+	local room = self.host:attach(spec_room.new(all), { remote = self.remote });
+	self.rooms[name] = room;
+	return room;
+end
+
+-- The server starts again, and the rooms are as they were.
+function scene:restart(options)
+	self.host:restart(options);
+	for _, room in pairs(self.rooms) do
+		self.host:attach(room, { remote = self.remote });
+	end
+end
+
+-- The address of an account towards rooms.
+function scene:occupant_jid(username)
+	return jid.join(username or "alice", self.host.name, self.resource);
+end
+
+local function is_of_own_session(client, stanza)
+	return stanza.name == "presence" and jid.bare(stanza.attr.from) == client.bare_jid;
+end
+
+local function without_own_sessions(client, stanzas)
+	local others = {};
+	for _, stanza in ipairs(stanzas) do
+		if not is_of_own_session(client, stanza) then
+			table.insert(others, stanza);
+		end
+	end
+	return others;
+end
+
+-- An available session of "alice", or of another. That it is there is not news to anybody.
+function scene:client(resource, username)
+	local client = self.host:client(username or "alice", resource);
+	client:available();
+	client:take();
+	for _, other in ipairs(self.clients) do
+		other.inbox = without_own_sessions(other, other.inbox);
+	end
+	table.insert(self.clients, client);
+	return client;
+end
+
+function scene:deliver()
+	self.host:deliver();
+end
+
+-- Time passes, and nothing on the way to a room stays there.
+function scene:wait(seconds)
+	self:deliver();
+	for _ = 1, math.ceil(seconds) do
+		self.host:tick(1);
+		self:deliver();
+	end
+end
+
+-- Stanzas of a client. Content is XML.
+
+local function address(nick, room)
+	return jid.join(room or "room", domain, nick);
+end
+
+function scene.x(content)
+	return ("<x xmlns='%s'>%s</x>"):format(xmlns_muc, content or "");
+end
+
+-- fields: id ("j1"), muc (children of <x/>), content (more of the presence), room ("room")
+function scene.join(nick, fields)
+	fields = fields or {};
+	return ("<presence id='%s' to='%s'>%s%s</presence>"):format(
+		fields.id or "j1", address(nick, fields.room), fields.content or "", scene.x(fields.muc));
+end
+
+-- fields: id, type, content, room
+function scene.presence(nick, fields)
+	fields = fields or {};
+	local presence = xml.parse("<presence>"..(fields.content or "").."</presence>");
+	presence.attr.id, presence.attr.type, presence.attr.to = fields.id, fields.type, address(nick, fields.room);
+	return presence;
+end
+
+-- fields: id, content, room
+function scene.leave(nick, fields)
+	fields = fields or {};
+	return scene.presence(nick, { type = "unavailable"; id = fields.id; content = fields.content; room = fields.room });
+end
+
+-- fields: id ("m1"), type ("groupchat"), to (a nick), content (instead of the body), room
+function scene.message(body, fields)
+	fields = fields or {};
+	local message = xml.parse("<message>"..(fields.content or "").."</message>");
+	message.attr.id, message.attr.type, message.attr.to = fields.id or "m1", fields.type or "groupchat", address(fields.to, fields.room);
+	if body then
+		message:body(body);
+	end
+	return message;
+end
+
+function scene.whisper(nick, body, fields)
+	fields = fields or {};
+	return scene.message(body, { type = "chat"; to = nick; id = fields.id; content = fields.content; room = fields.room });
+end
+
+-- fields: id ("q1"), type ("get"), to (a nick), room
+function scene.query(payload, fields)
+	fields = fields or {};
+	return ("<iq type='%s' id='%s' to='%s'>%s</iq>"):format(
+		fields.type or "get", fields.id or "q1", address(fields.to, fields.room), payload);
+end
+
+function scene.error(kind, condition)
+	return ("<error type='%s'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"):format(kind, condition);
+end
+
+-- What a room says of an occupant. codes: "110 100"; attributes of <item/>; content of <x/>
+function scene.status(codes, attributes, content)
+	local x = st.stanza("x", { xmlns = xmlns_user });
+	local item = { affiliation = "none"; role = "participant" };
+	for name, value in pairs(attributes or {}) do item[name] = value; end
+	x:tag("item", item):up();
+	for code in (codes or ""):gmatch("%d+") do
+		x:tag("status", { code = code }):up();
+	end
+	if content then x:add_child(xml.parse(content)); end
+	return tostring(x);
+end
+
+-- Keeps back what a room says from now on. Returns a function that lets the next so many stanzas pass, or all, which ends it,
+-- and one that ends it without.
+function scene.hold_back(room)
+	local send, held = room.send, {};
+	function room.send(stanza)
+		table.insert(held, st.clone(stanza));
+	end
+	return function (count)
+		for _ = 1, math.min(count or #held, #held) do
+			send(table.remove(held, 1));
+		end
+		if not count then room.send = send; end
+	end, function ()
+		room.send = send;
+	end;
+end
+
+-- Lets the session in and forgets what it and the room were told of it.
+function scene:enter(client, nick, fields)
+	client:send(scene.join(nick or "Alice", fields));
+	self:deliver();
+	client:take();
+	self:upstream();
+end
+
+-- A stanza that the room, one of its occupants or somebody else sends, whether or not a room would.
+-- name: a nick, a JID, or nil for the room itself. Returns whether the module took it.
+function scene:from(name, stanza, to)
+	local parsed = xml.parse(stanza);
+	parsed.attr.from = name and name:find "[@.]" and name or address(name);
+	parsed.attr.to = to or self:occupant_jid();
+	return self.host:from_room(parsed);
+end
+
+-- Lines
+
+local function abbreviate(address_or_nil)
+	return address_or_nil and address_or_nil:gsub("@"..domain, "", 1) or "-";
+end
+
+local function status_codes(stanza)
+	local codes = {};
+	local x = stanza:get_child("x", xmlns_user);
+	for status in (x or st.stanza("x")):childtags("status") do
+		table.insert(codes, status.attr.code);
+	end
+	table.sort(codes);
+	return codes;
+end
+
+-- A list of those that are there.
+local function list(...)
+	local words = {};
+	for i = 1, select("#", ...) do
+		table.insert(words, (select(i, ...)) or nil);
+	end
+	return words;
+end
+
+local function content(stanza)
+	if stanza.attr.type == "error" then
+		local kind, condition = stanza:get_error();
+		return { kind, condition };
+	elseif stanza.name == "iq" then
+		return list(stanza.tags[1] and stanza.tags[1].name);
+	elseif stanza.name == "presence" then
+		return list(stanza:get_child_text("show"));
+	end
+	local subject = stanza:get_child_text("subject");
+	local carbon = stanza:find("{urn:xmpp:carbons:2}sent/{urn:xmpp:forward:0}forwarded/{jabber:client}message")
+		or stanza:find("{urn:xmpp:carbons:2}received/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
+	return list(
+		subject and "subject:"..subject,
+		stanza:get_child_text("body"),
+		carbon and "carbon:"..carbon:get_child_text("body")
+	);
+end
+
+local function line(...)
+	local words = {};
+	for _, part in ipairs { ... } do
+		table.move(part, 1, #part, #words + 1, words);
+	end
+	return table.concat(words, " ");
+end
+
+-- "presence unavailable room/Alice 110": name, type, sender, status codes in order, what it says
+function scene.line(stanza)
+	return line(
+		{ stanza.name, stanza.attr.type or "-", (abbreviate(stanza.attr.from)) },
+		status_codes(stanza),
+		content(stanza)
+	);
+end
+
+function scene.lines(stanzas)
+	local lines = {};
+	for i, stanza in ipairs(stanzas) do
+		lines[i] = scene.line(stanza);
+	end
+	return lines;
+end
+
+-- The stanzas that arrived since the last time, all addressed to this session; without the presence of the account's others.
+function scene.take(client)
+	local stanzas = without_own_sessions(client, client:take());
+	for _, stanza in ipairs(stanzas) do
+		if stanza.attr.to ~= client.jid then
+			error("not addressed to "..client.jid..": "..tostring(stanza), 2);
+		end
+	end
+	return stanzas;
+end
+
+function scene.seen(client)
+	return scene.lines(scene.take(client));
+end
+
+local function is_self_ping(self, stanza)
+	return stanza.name == "iq" and stanza.attr.from == self:occupant_jid() and stanza:get_child("ping", "urn:xmpp:ping");
+end
+
+local function sender(self, stanza)
+	local username, _, resource = jid.split(stanza.attr.from);
+	return stanza.attr.from == self:occupant_jid(username) and username or username.."/"..resource;
+end
+
+-- "alice presence - room/Alice join": "alice" is the account, "alice/phone" would be that session
+local function upstream_line(self, stanza)
+	return line(
+		{ sender(self, stanza), stanza.name, stanza.attr.type or "-", (abbreviate(stanza.attr.to)) },
+		list(stanza:get_child("x", xmlns_muc) and "join"),
+		content(stanza)
+	);
+end
+
+-- What reached a room since the last time, but for the account's own self-pings.
+function scene:arrived(room)
+	room = room or self.room;
+	local stanzas = {};
+	for i = (self.looked_at[room] or 0) + 1, #room.received do
+		if not is_self_ping(self, room.received[i]) then
+			table.insert(stanzas, room.received[i]);
+		end
+	end
+	self.looked_at[room] = #room.received;
+	return stanzas;
+end
+
+function scene:upstream(room)
+	local lines = self:arrived(room);
+	for i, stanza in ipairs(lines) do
+		lines[i] = upstream_line(self, stanza);
+	end
+	return lines;
+end
+
+-- The nicks of those in the room that a spec did not put there.
+function scene:occupants(room)
+	local nicks = {};
+	for _, occupant in ipairs((room or self.room).occupants) do
+		if not occupant.inbox then table.insert(nicks, occupant.nick); end
+	end
+	return nicks;
+end
+
+-- Whether the account has forgotten a room: what it says is left to ordinary handling.
+function scene:is_forgotten(name)
+	local before = #self.host.unhandled;
+	self:from(address("Somebody", name), "<presence/>");
+	return #self.host.unhandled > before;
+end
+
+-- Rules that hold in every spec.
+
+-- The four shapes in which what holds for one has to hold for all: f(new_scene) declares the specs.
+function scene.everywhere(f)
+	for _, resource in ipairs { false, "minimix" } do
+		for _, remote in ipairs { false, true } do
+			local name = ("in a room of %s server, as the account's %s JID"):format(
+				remote and "another" or "this", resource and "full" or "bare");
+			busted.describe(name, function ()
+				f(function (fields)
+					fields = fields or {};
+					fields.resource, fields.remote = resource or nil, remote;
+					return scene.new(fields);
+				end);
+			end);
+		end
+	end
+end
+
+-- R6: services throw out occupants for these.
+local function assert_no_errors(self)
+	self:deliver();
+	for _, room in pairs(self.rooms) do
+		for _, stanza in ipairs(room.received) do
+			if stanza.attr.type == "error" and stanza.name ~= "iq" then
+				error("R6: a room was sent an error: "..tostring(stanza), 2);
+			end
+		end
+	end
+end
+
+busted.after_each(function ()
+	local scenes = used_in_test;
+	used_in_test = {};
+	for _, used in ipairs(scenes) do
+		if not used.bounces then assert_no_errors(used); end
+	end
+end);
+
+return scene;
