@@ -34,13 +34,16 @@ ____exports.FORWARD = "urn:xmpp:forward:0"
 ____exports.HINTS = "urn:xmpp:hints"
 ____exports.PING = "urn:xmpp:ping"
 ____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
+____exports.MAM = "urn:xmpp:mam:2"
+____exports.RSM = "http://jabber.org/protocol/rsm"
+____exports.STANZA_ID = "urn:xmpp:sid:0"
 ____exports.VCARD = "vcard-temp"
 ____exports.VCARD_UPDATE = "vcard-temp:x:update"
 return ____exports
  end,
 ["options"] = function(...)
 local ____exports = {}
-local text, oneOf, count, period, parsePeriod, refuse, units
+local text, oneOf, archiveOption, count, period, parsePeriod, refuse, units
 function text(name)
     local value = module:get_option(name)
     if value == nil or type(value) == "string" and value ~= "" then
@@ -67,12 +70,23 @@ function oneOf(name, fallback, values)
         fallback
     )
 end
-function count(name, fallback, least)
-    local ____temp_1 = module:get_option(name)
+function archiveOption()
+    local ____temp_1 = module:get_option("minimix_archive")
     if ____temp_1 == nil then
-        ____temp_1 = fallback
+        ____temp_1 = true
     end
     local value = ____temp_1
+    if value == true or value == false or value == "mam" then
+        return value
+    end
+    return refuse("minimix_archive", value, "true, false or \"mam\"", true)
+end
+function count(name, fallback, least)
+    local ____temp_2 = module:get_option(name)
+    if ____temp_2 == nil then
+        ____temp_2 = fallback
+    end
+    local value = ____temp_2
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
@@ -84,11 +98,11 @@ function count(name, fallback, least)
     )
 end
 function period(name, fallback, least)
-    local ____temp_2 = module:get_option(name)
-    if ____temp_2 == nil then
-        ____temp_2 = fallback
+    local ____temp_3 = module:get_option(name)
+    if ____temp_3 == nil then
+        ____temp_3 = fallback
     end
-    local value = ____temp_2
+    local value = ____temp_3
     local seconds = value == "never" and math.huge or parsePeriod(value)
     if seconds ~= nil and seconds >= least then
         return seconds
@@ -109,13 +123,13 @@ function parsePeriod(value)
         "^(%d+)%s*([smhdwy]?[io]?n?)"
     )
     local factor = units[unit or ""]
-    local ____temp_3
+    local ____temp_4
     if factor == nil then
-        ____temp_3 = nil
+        ____temp_4 = nil
     else
-        ____temp_3 = (tonumber(amount) or 0) * factor
+        ____temp_4 = (tonumber(amount) or 0) * factor
     end
-    return ____temp_3
+    return ____temp_4
 end
 function refuse(name, value, wanted, fallback)
     module:log(
@@ -154,8 +168,77 @@ ____exports.pingAfter = period("minimix_ping_after", 900, 1)
 ____exports.rejoinRate = count("minimix_rejoin_rate", 100, 1)
 --- Seconds without a session after which an account leaves its rooms.
 ____exports.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
+--- Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
+____exports.archive = archiveOption()
+--- Seconds that messages are kept.
+____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
+--- Messages of the past that a joining session is sent when it does not say how many, and at the most.
+____exports.history = count("minimix_history", 20, 0)
+____exports.maxHistory = count("minimix_max_history", 1000, 0)
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
 ____exports.anonymous = module:get_option("authentication") == "anonymous"
+return ____exports
+ end,
+["state.logs"] = function(...)
+local ____exports = {}
+____exports.OPEN = 0
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+____exports.RECENT = 50
+local logs = {}
+local lastNumber = os.time() * 1000
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+____exports.START = lastNumber
+--- The next number, higher than all before, those of earlier starts of the server too.
+function ____exports.nextNumber()
+    lastNumber = math.max(
+        lastNumber + 1,
+        os.time() * 1000
+    )
+    return lastNumber
+end
+function ____exports.logOf(room)
+    local log = logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = ____exports.START,
+            recent = {},
+            filled = false,
+            source = nil,
+            current = nil,
+            readers = {},
+            settling = false
+        }
+        logs[room] = log
+    end
+    return log
+end
+--- Frees the memory of a log that no account of this host reads any more.
+function ____exports.dropLog(log)
+    logs[log.room] = nil
+end
+function ____exports.addRecent(log, entry)
+    local ____log_recent_0 = log.recent
+    ____log_recent_0[#____log_recent_0 + 1] = entry
+    if #log.recent > ____exports.RECENT then
+        table.remove(log.recent, 1)
+        log.filled = true
+    end
+end
+--- Puts entries of before this start in front of what has come since.
+function ____exports.fillRecent(log, entries)
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil and #log.recent < ____exports.RECENT then
+            table.insert(log.recent, 1, entry)
+        end
+    end
+end
+--- Takes over a log from the instance of the module before a reload.
+function ____exports.restoreLog(log)
+    logs[log.room] = log
+    log.settling = false
+end
 return ____exports
  end,
 ["state.memberships"] = function(...)
@@ -243,7 +326,8 @@ function ____exports.createMembership(username, room, nick)
         account = {
             username = username,
             memberships = {},
-            seen = os.time()
+            seen = os.time(),
+            parts = nil
         }
         ____exports.accounts[occupant] = account
     end
@@ -253,12 +337,13 @@ function ____exports.createMembership(username, room, nick)
         room = room,
         phase = "joining",
         established = false,
+        since = nil,
         nick = nick,
         wantedNick = nick,
         password = nil,
         attached = {},
         shown = nil,
-        shownText = nil,
+        shownPresence = nil,
         detachedAt = nil,
         request = nil,
         waiting = {},
@@ -270,6 +355,9 @@ function ____exports.createMembership(username, room, nick)
         resync = nil,
         nickRequests = {},
         unreflected = cache.new(UNREFLECTED_MESSAGES),
+        log = nil,
+        part = nil,
+        catchUp = nil,
         occupants = {},
         self = nil,
         roomPresence = nil,
@@ -391,13 +479,13 @@ function ____exports.fork(membership, stanza)
     end
     stanza.attr.to = to
 end
---- `delivery/failure`: a session died before it acknowledged a stanza. An error for it would tell the room of an occupant
--- that cannot be reached; the account can. Private messages take mod_smacks' ordinary way, which may still deliver them.
+--- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
+-- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
 function ____exports.onUndelivered(event)
     local session = event.session
     local stanza = event.stanza
     local from = stanza.attr.from
-    if from == nil or stanza.name == "message" and stanza.attr.type ~= "groupchat" then
+    if from == nil then
         return nil
     end
     local ____temp_0
@@ -780,9 +868,99 @@ function ____exports.bestSession(membership)
 end
 return ____exports
  end,
+["stanzas"] = function(...)
+local ____exports = {}
+local isSameAttributes, kept
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local HINTS = ____namespaces.HINTS
+local STANZA_ID = ____namespaces.STANZA_ID
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+--- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
+function ____exports.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+end
+--- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+function ____exports.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not ____exports.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+--- The id that a room gave a message (XEP-0359).
+function ____exports.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    local ____temp_0
+    if element == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = element.attr.id
+    end
+    return ____temp_0
+end
+--- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+function ____exports.delayBy(stanza, room)
+    for ____, tag in ipairs(stanza.tags) do
+        if ____exports.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+--- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+function ____exports.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for ____, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+--- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+return ____exports
+ end,
 ["client.availability"] = function(...)
 local ____exports = {}
-local chooseShown, detachedPresence
+local chooseShown, noteShown, detachedPresence
 local id = require("util.id")
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
@@ -793,6 +971,8 @@ local sendTo = ____fork.sendTo
 local ____availability = require("state.availability")
 local bestSession = ____availability.bestSession
 local presenceContent = ____availability.presenceContent
+local ____stanzas = require("stanzas")
+local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
 local ____upstream = require("client.upstream")
@@ -804,6 +984,11 @@ function chooseShown(membership)
     end
     membership.shown = best
     return membership.attached[best]
+end
+function noteShown(membership, presence)
+    local shown = membership.shownPresence
+    membership.shownPresence = presence
+    return shown == nil or not isSameElement(shown, presence)
 end
 function detachedPresence(membership)
     local presence = st.presence()
@@ -825,36 +1010,37 @@ end
 --- Shows the room the best presence among the attached sessions; whether that was news to it.
 function ____exports.showBest(membership)
     local attachment = chooseShown(membership)
-    if attachment == nil then
+    if attachment == nil or not noteShown(membership, attachment.presence) then
         return false
     end
-    local text = tostring(attachment.presence)
-    if text == membership.shownText then
-        return false
-    end
-    membership.shownText = text
     local presence = st.clone(attachment.presence)
     presence.attr.to = (membership.room .. "/") .. membership.nick
     presence.attr.id = attachment.id
     sendUpstream(membership, presence)
     return true
 end
---- What the account has to show now, noted as shown: a join of the account's own carries it.
-function ____exports.presenceToShow(membership)
+--- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
+function ____exports.presenceToShow(membership, request)
     local attachment = chooseShown(membership)
-    local presence = attachment == nil and detachedPresence(membership) or attachment.presence
-    membership.shownText = tostring(presence)
+    local presence
+    if attachment ~= nil then
+        presence = attachment.presence
+    elseif request ~= nil then
+        presence = presenceContent(request.stanza)
+    else
+        presence = detachedPresence(membership)
+    end
+    membership.shownPresence = presence
     return st.clone(presence)
 end
 --- Shows the room that nobody is there to read, if it does not know yet.
 function ____exports.showDetached(membership)
     local presence = detachedPresence(membership)
-    local text = tostring(presence)
     membership.shown = nil
-    if text ~= membership.shownText then
-        membership.shownText = text
-        presence.attr.to = (membership.room .. "/") .. membership.nick
-        sendUpstream(membership, presence)
+    if noteShown(membership, presence) then
+        local copy = st.clone(presence)
+        copy.attr.to = (membership.room .. "/") .. membership.nick
+        sendUpstream(membership, copy)
     end
 end
 --- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
@@ -890,53 +1076,75 @@ function ____exports.regainNick(membership)
 end
 return ____exports
  end,
-["keep.ping"] = function(...)
+["keep.ask"] = function(...)
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
---- Seconds until a ping counts as unanswered.
+--- Seconds until a question counts as unanswered.
 local PATIENCE = 30
-local pings = {}
---- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
--- earlier stanza has been said. A room that stays silent for 30 s counts as `remote-server-timeout`.
-function ____exports.selfPing(membership, answered)
+--- By the id they were sent with.
+local questions = {}
+--- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
+function ____exports.ask(membership, to, ____type, query, answered)
     local key = "mm-" .. id.medium()
     local timer = module:add_timer(
         PATIENCE,
         function()
-            pings[key] = nil
-            answered("remote-server-timeout")
+            questions[key] = nil
+            answered(nil)
             return nil
         end
     )
-    pings[key] = {room = membership.room, answered = answered, timer = timer}
-    local to = (membership.room .. "/") .. membership.nick
-    module:send(st.iq({type = "get", id = key, from = membership.occupant, to = to}):tag("ping", {xmlns = PING}):reset())
+    questions[key] = {room = membership.room, answered = answered, timer = timer}
+    module:send(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
---- Takes the answer to a self-ping; whether it was one.
-function ____exports.takePong(room, stanza)
+--- Takes the answer to a question of the account's own; whether it was one.
+function ____exports.takeAnswer(room, stanza)
     local key = stanza.attr.id
     local ____temp_0
     if key == nil then
         ____temp_0 = nil
     else
-        ____temp_0 = pings[key]
+        ____temp_0 = questions[key]
     end
-    local ping = ____temp_0
-    if key == nil or ping == nil or ping.room ~= room then
+    local question = ____temp_0
+    if key == nil or question == nil or question.room ~= room then
         return false
     end
-    pings[key] = nil
-    ping.timer:stop()
-    if stanza.attr.type == "result" then
-        ping.answered(nil)
-    else
-        local ____, condition = stanza:get_error()
-        ping.answered(condition or "undefined-condition")
-    end
+    questions[key] = nil
+    question.timer:stop()
+    question.answered(stanza)
     return true
+end
+return ____exports
+ end,
+["keep.ping"] = function(...)
+local ____exports = {}
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local PING = ____namespaces.PING
+local ____ask = require("keep.ask")
+local ask = ____ask.ask
+--- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
+-- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
+function ____exports.selfPing(membership, answered)
+    local ping = st.stanza("ping", {xmlns = PING})
+    ask(
+        membership,
+        (membership.room .. "/") .. membership.nick,
+        "get",
+        ping,
+        function(answer)
+            if answer == nil then
+                answered("remote-server-timeout")
+            elseif answer.attr.type == "result" then
+                answered(nil)
+            else
+                local ____, condition = answer:get_error()
+                answered(condition or "undefined-condition")
+            end
+        end
+    )
 end
 --- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
 function ____exports.saysJoined(condition)
@@ -948,6 +1156,633 @@ function ____exports.saysNothing(condition)
 end
 return ____exports
  end,
+["keep.log"] = function(...)
+local ____exports = {}
+local isAnothers, entryFor, newEntry, isSameMessage, pastEntry, withoutDelay, append, write, keyOf, receive, receivePast, start, stop, isOpen, includes, insert, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, mayRead, deleteUnread, stringsOf, store, partsStore, SETTLE, changed
+local datetime = require("util.datetime")
+local hashes = require("util.hashes")
+local st = require("util.stanza")
+local options = require("options")
+local ____logs = require("state.logs")
+local addRecent = ____logs.addRecent
+local dropLog = ____logs.dropLog
+local fillRecent = ____logs.fillRecent
+local logOf = ____logs.logOf
+local nextNumber = ____logs.nextNumber
+local OPEN = ____logs.OPEN
+local RECENT = ____logs.RECENT
+local START = ____logs.START
+local ____memberships = require("state.memberships")
+local accounts = ____memberships.accounts
+local findAccount = ____memberships.findAccount
+local ____stanzas = require("stanzas")
+local delayBy = ____stanzas.delayBy
+local isDelayBy = ____stanzas.isDelayBy
+local isSameElement = ____stanzas.isSameElement
+local isWorthKeeping = ____stanzas.isWorthKeeping
+local stanzaIdBy = ____stanzas.stanzaIdBy
+function isAnothers(entry, membership)
+    return entry ~= nil and entry.owner ~= nil and entry.owner ~= membership.username
+end
+function entryFor(log, membership, part, stanza)
+    local stamp = delayBy(stanza, log.room)
+    local ____temp_1
+    if stamp == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = datetime.parse(stamp)
+    end
+    local past = ____temp_1
+    local ____temp_2
+    if past == nil then
+        ____temp_2 = newEntry(log, membership, part, stanza)
+    else
+        ____temp_2 = pastEntry(log, stanza, past)
+    end
+    return ____temp_2
+end
+function newEntry(log, membership, part, stanza)
+    local owner
+    for i = #log.recent, 1, -1 do
+        local entry = log.recent[i]
+        if entry == nil or entry.number <= part.position then
+            break
+        end
+        if entry.owner == nil or entry.owner == membership.username then
+            if isSameElement(entry.stanza, stanza, "to") then
+                return entry
+            end
+            if isSameMessage(log, entry.stanza, stanza) then
+                owner = membership.username
+            end
+        end
+    end
+    local content = st.clone(stanza)
+    content.attr.to = nil
+    return append(
+        log,
+        content,
+        os.time(),
+        owner
+    )
+end
+function isSameMessage(log, one, other)
+    local id = stanzaIdBy(one, log.room) or one.attr.id
+    return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
+end
+function pastEntry(log, stanza, when)
+    fill(log)
+    local content = withoutDelay(log, stanza)
+    local newest
+    for ____, entry in ipairs(log.recent) do
+        if entry.owner == nil and (isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)) then
+            return entry
+        end
+        newest = entry
+    end
+    local ____temp_3
+    if newest == nil or newest.when <= when then
+        ____temp_3 = append(log, content, when, nil)
+    else
+        ____temp_3 = nil
+    end
+    return ____temp_3
+end
+function withoutDelay(log, stanza)
+    local content = st.clone(stanza)
+    content.attr.to = nil
+    content:maptags(function(tag)
+        local ____isDelayBy_result_4
+        if isDelayBy(tag, log.room) then
+            ____isDelayBy_result_4 = nil
+        else
+            ____isDelayBy_result_4 = tag
+        end
+        return ____isDelayBy_result_4
+    end)
+    return content
+end
+function append(log, stanza, when, owner)
+    local number = nextNumber()
+    local label = string.format("%d", number)
+    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
+    if id == nil then
+        return nil
+    end
+    local entry = {
+        number = number,
+        before = owner == nil and log.last or nil,
+        owner = owner,
+        id = id,
+        when = when,
+        stanza = stanza
+    }
+    addRecent(log, entry)
+    if owner == nil then
+        log.last = number
+        settleSoon(log)
+    end
+    return entry
+end
+function write(room, stanza, when, label)
+    local key = keyOf(room)
+    local id, problem = store:append(
+        key,
+        nil,
+        stanza,
+        when,
+        label
+    )
+    if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
+        store:delete(
+            key,
+            {truncate = math.floor(store.caps.quota * 0.99)}
+        )
+        id, problem = store:append(
+            key,
+            nil,
+            stanza,
+            when,
+            label
+        )
+    end
+    if id == nil then
+        module:log("error", "Could not store a message of %s: %s", room, problem)
+    end
+    return id
+end
+function keyOf(room)
+    return string.len(room) <= 80 and room or hashes.sha1(room, true)
+end
+function receive(membership, log, part, entry)
+    if entry.owner ~= nil then
+        return true
+    end
+    if entry.number <= part.position then
+        return receivePast(membership, part, entry)
+    end
+    if not part.open or entry.before ~= part.position then
+        if part.open then
+            stop(membership, part)
+        end
+        start(membership, part, entry)
+        settleSoon(log)
+    end
+    part.position = entry.number
+    return true
+end
+function receivePast(membership, part, entry)
+    local ranges = rangesOf(membership)
+    if includes(ranges, part, entry.number) then
+        return false
+    end
+    insert(ranges, entry)
+    markChanged(membership)
+    return true
+end
+function start(membership, part, entry)
+    local ranges = rangesOf(membership)
+    local last = #ranges - 1
+    if last > 0 and ranges[last + 1] == entry.before then
+        ranges[last + 1] = OPEN
+    else
+        ranges[#ranges + 1] = entry.number
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    markChanged(membership)
+end
+function stop(membership, part)
+    local ranges = rangesOf(membership)
+    if isOpen(ranges) then
+        ranges[#ranges] = part.position
+    end
+    part.open = false
+    markChanged(membership)
+end
+function isOpen(ranges)
+    return #ranges > 0 and ranges[#ranges] == OPEN
+end
+function includes(ranges, part, number)
+    for i = 1, #ranges, 2 do
+        local first = ranges[i] or 0
+        local last = ranges[i + 1] or 0
+        local ____end = last == OPEN and (part == nil and START or part.position) or last
+        if number >= first and number <= ____end then
+            return true
+        end
+    end
+    return false
+end
+function insert(ranges, entry)
+    local at = #ranges
+    while at > 0 and (ranges[at - 2 + 1] or 0) > entry.number do
+        at = at - 2
+    end
+    if at > 0 and ranges[at] == entry.before then
+        ranges[at] = entry.number
+    else
+        table.insert(ranges, at + 1, entry.number)
+        table.insert(ranges, at + 2, entry.number)
+    end
+end
+function settleSoon(log)
+    if log.settling then
+        return
+    end
+    log.settling = true
+    module:add_timer(
+        SETTLE,
+        function()
+            log.settling = false
+            settle(log)
+            return nil
+        end
+    )
+end
+function settle(log)
+    for ____, membership in pairs(log.readers) do
+        local part = membership.part
+        if part ~= nil and part.open and part.position ~= log.last then
+            stop(membership, part)
+        end
+    end
+    ____exports.saveChanged()
+end
+function markChanged(membership)
+    changed[membership.username] = true
+end
+--- Writes what is not written yet.
+function ____exports.saveChanged()
+    for username in pairs(changed) do
+        saveParts(username)
+    end
+end
+function saveParts(username)
+    changed[username] = nil
+    local account = findAccount(username)
+    if account ~= nil and account.parts ~= nil and not options.anonymous then
+        partsStore:set(username, account.parts)
+    end
+end
+function partsOf(account)
+    if account.parts == nil then
+        account.parts = (partsStore:get(account.username)) or ({})
+    end
+    return account.parts
+end
+function rangesOf(membership)
+    local account = accounts[membership.occupant]
+    if account == nil then
+        return {}
+    end
+    local parts = partsOf(account)
+    local ranges = parts[membership.room]
+    if ranges == nil then
+        ranges = {}
+        parts[membership.room] = ranges
+    end
+    return ranges
+end
+function fill(log)
+    if log.filled then
+        return
+    end
+    log.filled = true
+    local first = log.recent[1]
+    local entries = {}
+    for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
+        local entry = storedEntry(id, stanza, when, label)
+        if entry ~= nil and (first == nil or entry.number < first.number) then
+            table.insert(entries, 1, entry)
+        end
+    end
+    fillRecent(log, entries)
+end
+function find(room, query)
+    local results, problem = store:find(
+        keyOf(room),
+        query
+    )
+    if results ~= nil then
+        return results
+    end
+    if problem ~= "item-not-found" then
+        module:log("error", "Could not read the archive of %s: %s", room, problem)
+    end
+    return nothing
+end
+function nothing()
+    return nil
+end
+function storedEntry(id, stanza, when, label)
+    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local number = tonumber(digits)
+    if number == nil then
+        return nil
+    end
+    local ____number_6 = number
+    local ____temp_5
+    if owner == "" then
+        ____temp_5 = nil
+    else
+        ____temp_5 = owner
+    end
+    return {
+        number = ____number_6,
+        before = nil,
+        owner = ____temp_5,
+        id = id,
+        when = when,
+        stanza = stanza
+    }
+end
+function mayRead(username, ranges, part, entry)
+    local ____temp_11
+    if entry.owner == nil then
+        ____temp_11 = includes(ranges, part, entry.number)
+    else
+        ____temp_11 = entry.owner == username
+    end
+    return ____temp_11
+end
+--- Rooms of whose log an account got something, the ones it has left included.
+function ____exports.roomsRead(username)
+    local account = findAccount(username)
+    local ____temp_12
+    if account == nil then
+        ____temp_12 = (partsStore:get(username))
+    else
+        ____temp_12 = partsOf(account)
+    end
+    local parts = ____temp_12
+    local rooms = {}
+    for room in pairs(parts or ({})) do
+        rooms[#rooms + 1] = room
+    end
+    return rooms
+end
+function deleteUnread()
+    local wanted = {}
+    for ____, username in ipairs(stringsOf(partsStore:users())) do
+        for ____, room in ipairs(____exports.roomsRead(username)) do
+            wanted[keyOf(room)] = true
+        end
+    end
+    for ____, key in ipairs(stringsOf(store:users())) do
+        if not (wanted[key] ~= nil) then
+            store:delete(key)
+        end
+    end
+end
+function stringsOf(iterator)
+    local list = {}
+    for value in iterator do
+        if type(value) == "string" and value ~= "" then
+            list[#list + 1] = value
+        end
+    end
+    return list
+end
+store = module:open_store("minimix_archive", "archive")
+partsStore = module:open_store("minimix_parts", "keyval")
+SETTLE = 1
+--- The account came into the room: what is said from now on is for it.
+function ____exports.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    local open = isOpen(rangesOf(membership))
+    membership.part = {open = open, position = open and START or log.last}
+    membership.log = log
+    log.readers[membership.username] = membership
+end
+--- The account is out of the room.
+function ____exports.closePart(membership)
+    local log = membership.log
+    local part = membership.part
+    membership.log = nil
+    membership.part = nil
+    if log == nil or part == nil then
+        return
+    end
+    log.readers[membership.username] = nil
+    if (next(log.readers)) == nil then
+        dropLog(log)
+    end
+    if part.open then
+        stop(membership, part)
+        saveParts(membership.username)
+    end
+end
+--- Takes down a message that an account was shown. Gives its entry if it is worth one and the account has not had it
+-- before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
+-- first only look at what was taken down last.
+function ____exports.takeDown(membership, stanza)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil then
+        return nil
+    end
+    if log.source ~= stanza or isAnothers(log.current, membership) then
+        log.source = stanza
+        local ____isWorthKeeping_result_0
+        if isWorthKeeping(stanza) then
+            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+        else
+            ____isWorthKeeping_result_0 = nil
+        end
+        log.current = ____isWorthKeeping_result_0
+    end
+    local entry = log.current
+    if entry == nil or not receive(membership, log, part, entry) then
+        return nil
+    end
+    return entry
+end
+changed = {}
+--- What an account may read of a room's log, in its order. `visit` returns true to end it.
+function ____exports.read(username, room, query, visit)
+    local account = findAccount(username)
+    local ____temp_7
+    if account == nil then
+        ____temp_7 = (partsStore:get(username))
+    else
+        ____temp_7 = partsOf(account)
+    end
+    local parts = ____temp_7
+    local ____temp_8
+    if parts == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = parts[room]
+    end
+    local ranges = ____temp_8
+    local ____temp_9
+    if account == nil then
+        ____temp_9 = nil
+    else
+        ____temp_9 = account.memberships[room]
+    end
+    local membership = ____temp_9
+    local ____temp_10
+    if membership == nil then
+        ____temp_10 = nil
+    else
+        ____temp_10 = membership.part
+    end
+    local part = ____temp_10
+    for id, stanza, when, label in find(room, query) do
+        local entry = storedEntry(id, stanza, when, label)
+        if entry ~= nil and mayRead(username, ranges or ({}), part, entry) and visit(entry) then
+            return
+        end
+    end
+end
+--- What an account got last in its room, newest first. `visit` returns true to end it. Reads from disk only what is not
+-- in memory.
+function ____exports.readBack(membership, visit)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil then
+        return
+    end
+    fill(log)
+    local ranges = rangesOf(membership)
+    local oldest
+    for i = #log.recent, 1, -1 do
+        local entry = log.recent[i]
+        if entry ~= nil then
+            oldest = entry.id
+            if mayRead(membership.username, ranges, part, entry) and visit(entry) then
+                return
+            end
+        end
+    end
+    if oldest ~= nil and #log.recent >= RECENT then
+        ____exports.read(membership.username, membership.room, {reverse = true, before = oldest}, visit)
+    end
+end
+--- What an account got last in its room.
+function ____exports.newestEntry(membership)
+    local newest
+    ____exports.readBack(
+        membership,
+        function(entry)
+            newest = entry
+            return true
+        end
+    )
+    return newest
+end
+--- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
+function ____exports.expire()
+    if options.archiveExpiresAfter ~= math.huge then
+        local before = os.time() - options.archiveExpiresAfter
+        for ____, key in ipairs(stringsOf(store:users())) do
+            store:delete(key, {["end"] = before})
+        end
+    end
+    deleteUnread()
+end
+return ____exports
+ end,
+["room.history"] = function(...)
+local ____exports = {}
+local select, limitsOf
+local datetime = require("util.datetime")
+local st = require("util.stanza")
+local ____log = require("keep.log")
+local readBack = ____log.readBack
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local MUC = ____namespaces.MUC
+local options = require("options")
+local ____fork = require("room.fork")
+local sendTo = ____fork.sendTo
+function select(membership, session, limits)
+    local messages = {}
+    local chars = 0
+    readBack(
+        membership,
+        function(entry)
+            if entry.when < limits.since then
+                return true
+            end
+            local message = ____exports.delayed(membership.room, entry)
+            if limits.chars ~= math.huge then
+                message.attr.to = session
+                chars = chars + string.len(tostring(message))
+                if chars > limits.chars then
+                    return true
+                end
+            end
+            messages[#messages + 1] = message
+            return #messages >= limits.stanzas
+        end
+    )
+    return messages
+end
+--- A message of the past as a room sends it.
+function ____exports.delayed(room, entry)
+    local message = st.clone(entry.stanza)
+    message:add_direct_child(st.stanza(
+        "delay",
+        {
+            xmlns = DELAY,
+            from = room,
+            stamp = datetime.datetime(entry.when)
+        }
+    ))
+    return message
+end
+function limitsOf(join)
+    local x = join:get_child("x", MUC)
+    local ____temp_0
+    if x == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = x:get_child("history")
+    end
+    local wish = ____temp_0
+    local attr = wish == nil and ({}) or wish.attr
+    local stanzas = tonumber(attr.maxstanzas)
+    local chars = tonumber(attr.maxchars)
+    local seconds = tonumber(attr.seconds)
+    local ____temp_1
+    if attr.since == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = datetime.parse(attr.since)
+    end
+    local stamp = ____temp_1
+    local bounded = chars ~= nil or seconds ~= nil or stamp ~= nil
+    return {
+        stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
+        chars = chars or math.huge,
+        since = math.max(
+            stamp or 0,
+            seconds == nil and 0 or os.time() - seconds
+        )
+    }
+end
+--- Sends a session the account's history of the room, oldest first.
+function ____exports.sendHistory(membership, request)
+    local limits = limitsOf(request.stanza)
+    if limits.stanzas <= 0 or limits.chars <= 0 then
+        return
+    end
+    local messages = select(membership, request.session, limits)
+    for i = #messages, 1, -1 do
+        local message = messages[i]
+        if message ~= nil then
+            sendTo(request.session, message)
+        end
+    end
+end
+return ____exports
+ end,
 ["room.replay"] = function(...)
 local ____exports = {}
 local addStatus, emptySubject, ownAffiliation, itemOf
@@ -956,6 +1791,8 @@ local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
 local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
+local ____history = require("room.history")
+local sendHistory = ____history.sendHistory
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
 function ____exports.sendSubject(membership, request)
     sendTo(
@@ -1026,8 +1863,8 @@ function itemOf(presence)
     local item = ____temp_2
     return item == nil and ({}) or item.attr
 end
---- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence, the
--- subject. Nothing of the room comes in between, as all of it is sent in one go.
+--- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
+-- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
 function ____exports.replay(membership, request)
     if membership.roomPresence ~= nil then
         sendTo(request.session, membership.roomPresence)
@@ -1039,6 +1876,7 @@ function ____exports.replay(membership, request)
     if ____self ~= nil then
         sendTo(request.session, ____self)
     end
+    sendHistory(membership, request)
     ____exports.sendSubject(membership, request)
 end
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
@@ -1074,7 +1912,7 @@ return ____exports
  end,
 ["client.serve"] = function(...)
 local ____exports = {}
-local asksForMore, resync, resyncUnanswered
+local asksForMore, resync, repeatedJoin, resyncUnanswered
 local st = require("util.stanza")
 local ____ping = require("keep.ping")
 local selfPing = ____ping.selfPing
@@ -1090,6 +1928,7 @@ local attachSession = ____memberships.attachSession
 local nextWaiting = ____memberships.nextWaiting
 local wait = ____memberships.wait
 local ____availability = require("client.availability")
+local presenceToShow = ____availability.presenceToShow
 local showBest = ____availability.showBest
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
@@ -1138,9 +1977,10 @@ end
 function resync(membership, request)
     local open = {request = request, shown = {}, selfShown = false}
     membership.resync = open
-    local join = st.clone(request.stanza)
-    join.attr.to = (membership.room .. "/") .. membership.nick
-    sendUpstream(membership, join)
+    sendUpstream(
+        membership,
+        repeatedJoin(membership, request)
+    )
     if membership.resync == open then
         selfPing(
             membership,
@@ -1151,6 +1991,16 @@ function resync(membership, request)
             end
         )
     end
+end
+function repeatedJoin(membership, request)
+    local presence = presenceToShow(membership, request)
+    presence.attr.to = (membership.room .. "/") .. membership.nick
+    presence.attr.id = request.id
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    return presence
 end
 function resyncUnanswered(membership, open)
     if open.request ~= nil then
@@ -1168,6 +2018,200 @@ function ____exports.resyncComplete(membership)
     membership.resync = nil
     showBest(membership)
     ____exports.serveWaiting(membership)
+end
+return ____exports
+ end,
+["keep.catchup"] = function(...)
+local ____exports = {}
+local knownUntil, askPage, isUnknownId, pageQuery, lastOfPage, asDelayed, finish, PAGE
+local datetime = require("util.datetime")
+local id = require("util.id")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DATAFORM = ____namespaces.DATAFORM
+local DELAY = ____namespaces.DELAY
+local FORWARD = ____namespaces.FORWARD
+local MAM = ____namespaces.MAM
+local RSM = ____namespaces.RSM
+local STANZA_ID = ____namespaces.STANZA_ID
+local options = require("options")
+local ____fork = require("room.fork")
+local fork = ____fork.fork
+local ____memberships = require("state.memberships")
+local isCurrent = ____memberships.isCurrent
+local ____stanzas = require("stanzas")
+local stanzaIdBy = ____stanzas.stanzaIdBy
+local ____ask = require("keep.ask")
+local ask = ____ask.ask
+local ____log = require("keep.log")
+local newestEntry = ____log.newestEntry
+local openPart = ____log.openPart
+local takeDown = ____log.takeDown
+function knownUntil(membership, newest)
+    return newest == nil and (membership.since or os.time()) or newest.when
+end
+function askPage(membership, catching, after, start)
+    local query = pageQuery(catching, after, start)
+    ask(
+        membership,
+        membership.room,
+        "set",
+        query,
+        function(answer)
+            if membership.catchUp ~= catching or not isCurrent(membership) then
+                return
+            end
+            local ____temp_1
+            if answer == nil then
+                ____temp_1 = nil
+            else
+                ____temp_1 = answer:get_child("fin", MAM)
+            end
+            local fin = ____temp_1
+            local ____temp_2
+            if fin == nil then
+                ____temp_2 = nil
+            else
+                ____temp_2 = lastOfPage(fin)
+            end
+            local next = ____temp_2
+            if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
+                askPage(membership, catching, nil, start)
+            elseif fin == nil or fin.attr.complete == "true" or next == nil or catching.left <= 0 then
+                finish(membership, catching)
+            else
+                askPage(membership, catching, next, start)
+            end
+        end
+    )
+end
+function isUnknownId(answer)
+    local ____, condition = answer:get_error()
+    return condition == "item-not-found"
+end
+function pageQuery(catching, after, start)
+    local query = st.stanza("query", {xmlns = MAM, queryid = catching.queryId})
+    query:tag("x", {xmlns = DATAFORM, type = "submit"})
+    query:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
+    if after == nil then
+        query:tag("field", {var = "start"}):tag("value"):text(datetime.datetime(start)):up():up()
+    end
+    query:up()
+    query:tag("set", {xmlns = RSM}):tag("max"):text(tostring(PAGE)):up()
+    if after ~= nil then
+        query:tag("after"):text(after):up()
+    end
+    return query:reset()
+end
+function lastOfPage(fin)
+    local set = fin:get_child("set", RSM)
+    local ____temp_3
+    if set == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = set:get_child_text("last")
+    end
+    return ____temp_3
+end
+function asDelayed(membership, message, delay, archiveId)
+    local delayed = st.clone(message)
+    delayed.attr.xmlns = nil
+    delayed.attr.to = membership.occupant
+    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
+        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
+    end
+    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+    return delayed
+end
+--- A message of the past: into the archive, and to who was attached all the time, if it is new.
+function ____exports.missed(membership, delayed)
+    if takeDown(membership, delayed) ~= nil then
+        fork(membership, delayed)
+    end
+end
+function finish(membership, catching)
+    membership.catchUp = nil
+    for ____, message in ipairs(catching.held) do
+        takeDown(membership, message)
+    end
+    catching.done()
+end
+PAGE = 50
+--- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
+-- `done`. What the room says meanwhile is taken down after that, in its place.
+function ____exports.catchUp(membership, done)
+    openPart(membership)
+    local before = membership.catchUp
+    local newest = newestEntry(membership)
+    if membership.part == nil or newest == nil and membership.since == nil then
+        done()
+        return
+    end
+    local catching = {
+        queryId = id.medium(),
+        held = before == nil and ({}) or before.held,
+        left = options.maxHistory,
+        done = done
+    }
+    membership.catchUp = catching
+    local ____temp_0
+    if newest == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = stanzaIdBy(newest.stanza, membership.room)
+    end
+    local after = ____temp_0
+    askPage(
+        membership,
+        catching,
+        after,
+        knownUntil(membership, newest)
+    )
+end
+--- A message with `<result/>` from the room: whether it is one that was asked for here.
+function ____exports.takeResult(membership, stanza)
+    local catching = membership.catchUp
+    local result = stanza:get_child("result", MAM)
+    if catching == nil or result == nil or result.attr.queryid ~= catching.queryId then
+        return false
+    end
+    catching.left = catching.left - 1
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local ____temp_4
+    if forwarded == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = forwarded:get_child("message", "jabber:client")
+    end
+    local message = ____temp_4
+    local ____temp_5
+    if forwarded == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = forwarded:get_child("delay", DELAY)
+    end
+    local delay = ____temp_5
+    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" then
+        ____exports.missed(
+            membership,
+            asDelayed(membership, message, delay, result.attr.id)
+        )
+    end
+    return true
+end
+--- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it.
+function ____exports.historySince(membership)
+    if membership.part == nil then
+        return nil
+    end
+    local newest = newestEntry(membership)
+    local ____temp_6
+    if newest == nil and membership.since == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = datetime.datetime(knownUntil(membership, newest))
+    end
+    return ____temp_6
 end
 return ____exports
  end,
@@ -1197,6 +2241,7 @@ function recordOf(username)
             nick = ____membership_nick_1,
             wanted = ____temp_0,
             password = membership.password,
+            since = membership.since,
             state = stateOf(membership)
         }
     end
@@ -1222,6 +2267,7 @@ function loadAccount(username, record)
         local membership = createMembership(username, room, saved.nick)
         membership.wantedNick = saved.wanted or saved.nick
         membership.password = saved.password
+        membership.since = saved.since
         membership.established = saved.state == "in"
         membership.phase = saved.state == "in" and "lost" or "leaving"
         membership.detachedAt = record.seen
@@ -1269,7 +2315,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, startOver, joinPresence, noAnswer, ownAddress, leaveUnanswered, LONGEST_PAUSE, TRIES_UNTIL_TOLD, NICK_TRIES
+local joinUnanswered, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, joinAgain, startOver, joinPresence, noAnswer, ownAddress, leaveUnanswered, LONGEST_PAUSE, TRIES_UNTIL_TOLD, NICK_TRIES
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local presenceToShow = ____availability.presenceToShow
@@ -1279,6 +2325,12 @@ local resyncComplete = ____serve.resyncComplete
 local serveWaiting = ____serve.serveWaiting
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
+local ____catchup = require("keep.catchup")
+local catchUp = ____catchup.catchUp
+local historySince = ____catchup.historySince
+local ____log = require("keep.log")
+local closePart = ____log.closePart
+local openPart = ____log.openPart
 local ____ping = require("keep.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
@@ -1303,6 +2355,7 @@ local detachAll = ____memberships.detachAll
 local detachSession = ____memberships.detachSession
 local dropMembership = ____memberships.dropMembership
 local forgetRoom = ____memberships.forgetRoom
+local isComingBack = ____memberships.isComingBack
 local isCurrent = ____memberships.isCurrent
 local nextWaiting = ____memberships.nextWaiting
 local setTimer = ____memberships.setTimer
@@ -1316,7 +2369,7 @@ function ____exports.enter(membership, request)
     local presence = presenceContent(request.stanza)
     attachSession(membership, request.session, presence, request.id)
     membership.shown = request.session
-    membership.shownText = tostring(presence)
+    membership.shownPresence = presence
     if not membership.established then
         save(membership.username)
     end
@@ -1378,7 +2431,7 @@ function rejoinRefused(membership, ____error)
     local ____, condition = ____error:get_error()
     if condition == "conflict" and string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES then
         membership.nick = membership.nick .. "_"
-        ____exports.rejoin(membership)
+        joinAgain(membership)
         return
     end
     if condition == "conflict" or isTemporary(____error) then
@@ -1447,10 +2500,26 @@ function ____exports.pause(tries)
         LONGEST_PAUSE
     ) * (0.75 + math.random() / 2)
 end
---- The account joins by itself, and finds out what has changed since it was in the room.
+--- The account joins by itself, and finds out what was said and what has changed since it was in the room.
 function ____exports.rejoin(membership)
+    stopTimer(membership)
     membership.phase = "joining"
     membership.request = nil
+    if membership.established then
+        catchUp(
+            membership,
+            function()
+                if isCurrent(membership) and isComingBack(membership) then
+                    joinAgain(membership)
+                end
+            end
+        )
+    else
+        joinAgain(membership)
+    end
+end
+function joinAgain(membership)
+    membership.phase = "joining"
     local resync = {request = nil, shown = {}, selfShown = false}
     membership.resync = resync
     setTimer(
@@ -1504,7 +2573,8 @@ function joinPresence(membership)
     local presence = presenceToShow(membership)
     presence.attr.to = ownAddress(membership)
     local x = st.stanza("x", {xmlns = MUC})
-    x:tag("history", {maxstanzas = "0"}):up()
+    local since = historySince(membership)
+    x:tag("history", since == nil and ({maxstanzas = "0"}) or ({since = since})):up()
     if membership.password ~= nil then
         x:tag("password"):text(membership.password):up()
     end
@@ -1595,7 +2665,10 @@ end
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
 function ____exports.over(membership)
     stopTimer(membership)
+    closePart(membership)
     forgetRoom(membership)
+    membership.since = nil
+    membership.catchUp = nil
     detachAll(membership)
     membership.established = false
     membership.resync = nil
@@ -1630,6 +2703,10 @@ function ____exports.joinAccepted(membership)
     membership.request = nil
     membership.phase = "entering"
     membership.established = true
+    if membership.since == nil then
+        membership.since = os.time()
+    end
+    openPart(membership)
     membership.unanswered = 0
     save(membership.username)
     setTimer(
@@ -1731,6 +2808,8 @@ local hasAttached = ____memberships.hasAttached
 local membershipsOf = ____memberships.membershipsOf
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
+local ____log = require("keep.log")
+local closePart = ____log.closePart
 local ____store = require("keep.store")
 local close = ____store.close
 local save = ____store.save
@@ -1738,6 +2817,7 @@ local save = ____store.save
 function ____exports.forgetAccount(username)
     for ____, membership in ipairs(membershipsOf(username)) do
         withdraw(membership)
+        closePart(membership)
         dropMembership(membership)
     end
     save(username)
@@ -1891,13 +2971,13 @@ function mayBeRoom(session, room)
     if host ~= nil and host.type == "local" then
         return false
     end
-    local ____temp_2
+    local ____temp_3
     if session.roster == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = session.roster[room]
+        ____temp_3 = session.roster[room]
     end
-    local contact = ____temp_2
+    local contact = ____temp_3
     return contact == nil or contact.subscription == "none"
 end
 function update(membership, session, stanza, nick)
@@ -1977,8 +3057,9 @@ function ____exports.onPresence(event)
     end
     local room = jids.bare(to)
     local membership = membershipOf(session, room)
+    local attached = membership ~= nil and isAttached(membership, session.full_jid)
     if ____type == nil and stanza:get_child("x", MUC) ~= nil then
-        local nick = jids.resource(to)
+        local nick = jids.resource(to) or (attached and membership.nick or nil)
         local ____temp_0
         if nick == nil then
             ____temp_0 = nil
@@ -1996,14 +3077,21 @@ function ____exports.onPresence(event)
     if membership == nil then
         return nil
     end
-    if ____type == "unavailable" and stopWaiting(membership, session.full_jid) then
-        sendTo(
-            session.full_jid,
-            ownUnavailable(membership, stanza.attr.id)
-        )
-    end
-    if not isAttached(membership, session.full_jid) then
-        return nil
+    local waited = ____type == "unavailable" and stopWaiting(membership, session.full_jid)
+    if not attached then
+        if waited then
+            sendTo(
+                session.full_jid,
+                ownUnavailable(membership, stanza.attr.id)
+            )
+        end
+        local ____waited_1
+        if waited then
+            ____waited_1 = true
+        else
+            ____waited_1 = nil
+        end
+        return ____waited_1
     end
     if ____type == nil then
         update(
@@ -2018,13 +3106,13 @@ function ____exports.onPresence(event)
         sessionLeaves(membership, session.full_jid, stanza)
         return true
     end
-    local ____temp_1
+    local ____temp_2
     if ____type == "error" then
-        ____temp_1 = true
+        ____temp_2 = true
     else
-        ____temp_1 = nil
+        ____temp_2 = nil
     end
-    return ____temp_1
+    return ____temp_2
 end
 --- `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it.
 function ____exports.onSessionGone(event)
@@ -2040,7 +3128,7 @@ return ____exports
  end,
 ["keep.watch"] = function(...)
 local ____exports = {}
-local checked, checkAfter, comeBack, shuffled
+local checked, reached, checkAfter, comeBack, shuffled
 local jids = require("util.jid")
 local ____occupancy = require("occupancy")
 local lost = ____occupancy.lost
@@ -2051,6 +3139,8 @@ local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
 local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
+local ____catchup = require("keep.catchup")
+local catchUp = ____catchup.catchUp
 local ____ping = require("keep.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
@@ -2073,7 +3163,7 @@ function ____exports.check(membership)
 end
 function checked(membership, condition)
     if condition == nil or saysJoined(condition) then
-        membership.unanswered = 0
+        reached(membership)
     elseif saysNothing(condition) then
         membership.unanswered = membership.unanswered + 1
         checkAfter(
@@ -2089,6 +3179,15 @@ function checked(membership, condition)
             condition
         )
         lost(membership)
+    end
+end
+function reached(membership)
+    if membership.unanswered > 0 then
+        membership.unanswered = 0
+        catchUp(
+            membership,
+            function() return nil end
+        )
     end
 end
 function checkAfter(membership, seconds)
@@ -2203,8 +3302,8 @@ local ____exports = {}
 local onAnswer, onRequest
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____ping = require("keep.ping")
-local takePong = ____ping.takePong
+local ____ask = require("keep.ask")
+local takeAnswer = ____ask.takeAnswer
 local ____namespaces = require("namespaces")
 local PING = ____namespaces.PING
 local PUBSUB = ____namespaces.PUBSUB
@@ -2216,7 +3315,7 @@ local takeIq = ____pending.takeIq
 local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 function onAnswer(room, stanza)
-    if takePong(room, stanza) then
+    if takeAnswer(room, stanza) then
         return true
     end
     local ____temp_1
@@ -2282,6 +3381,11 @@ local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
 local resyncComplete = ____serve.resyncComplete
+local ____catchup = require("keep.catchup")
+local missed = ____catchup.missed
+local takeResult = ____catchup.takeResult
+local ____log = require("keep.log")
+local takeDown = ____log.takeDown
 local ____watch = require("keep.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
@@ -2297,6 +3401,10 @@ local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 function onGroupchat(membership, stanza, nick)
+    if membership.catchUp ~= nil then
+        local ____membership_catchUp_held_0 = membership.catchUp.held
+        ____membership_catchUp_held_0[#____membership_catchUp_held_0 + 1] = st.clone(stanza)
+    end
     local subject = isSubject(stanza)
     local before = membership.subject
     if subject then
@@ -2312,10 +3420,15 @@ function onGroupchat(membership, stanza, nick)
     if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
         if resync.request ~= nil then
             sendTo(resync.request.session, stanza)
-        elseif subject and not isSameSubject(before, stanza) then
+        elseif not subject then
+            missed(membership, stanza)
+        elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
         end
     else
+        if not subject and membership.catchUp == nil then
+            takeDown(membership, stanza)
+        end
         fork(membership, stanza)
     end
     if subject and membership.phase == "entering" then
@@ -2336,13 +3449,13 @@ function noteConfiguration(membership, stanza)
         return
     end
     for ____, tag in ipairs(x.tags) do
-        local ____temp_0
+        local ____temp_1
         if tag.name == "status" then
-            ____temp_0 = tag.attr.code
+            ____temp_1 = tag.attr.code
         else
-            ____temp_0 = nil
+            ____temp_1 = nil
         end
-        local code = ____temp_0
+        local code = ____temp_1
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -2407,6 +3520,9 @@ function ____exports.onMessage(event)
         onError(membership, stanza)
         return true
     end
+    if takeResult(membership, stanza) then
+        return true
+    end
     if isInvitation(stanza) or not hasAttached(membership) then
         return nil
     end
@@ -2417,13 +3533,14 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onRoomPresence, onAvailable, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, onRemoved, isTechnical, onError, keep, isSame, withoutId, selfNick, hasStatus, itemNick
+local onRoomPresence, onAvailable, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, nickGranted, onRemoved, isTechnical, onError, keep, keepSelf, isSame, selfNick, hasStatus, itemNick
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local regainNick = ____availability.regainNick
 local ____serve = require("client.serve")
 local attach = ____serve.attach
+local serve = ____serve.serve
 local ____upstream = require("client.upstream")
 local unlockRoom = ____upstream.unlockRoom
 local ____store = require("keep.store")
@@ -2431,6 +3548,7 @@ local save = ____store.save
 local ____watch = require("keep.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
 local MUC_USER = ____namespaces.MUC_USER
 local ____occupancy = require("occupancy")
 local joinAccepted = ____occupancy.joinAccepted
@@ -2438,8 +3556,11 @@ local joinRefused = ____occupancy.joinRefused
 local leaveRefused = ____occupancy.leaveRefused
 local lost = ____occupancy.lost
 local over = ____occupancy.over
+local ____stanzas = require("stanzas")
+local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
+local isAttached = ____memberships.isAttached
 local isComingBack = ____memberships.isComingBack
 local ____fork = require("room.fork")
 local fork = ____fork.fork
@@ -2493,7 +3614,7 @@ function isSelf(membership, nick, stanza)
 end
 function onSelfAvailable(membership, nick, stanza)
     local before = membership.self
-    local copy = keep(stanza)
+    local copy = keepSelf(stanza)
     local resync = membership.resync
     membership.nick = nick
     if hasStatus(stanza, "100") then
@@ -2508,6 +3629,7 @@ function onSelfAvailable(membership, nick, stanza)
             joinAccepted(membership)
         end
         fork(membership, stanza)
+        nickGranted(membership, nick)
     elseif membership.phase == "joining" then
         onBack(membership, resync, before, stanza)
     else
@@ -2526,7 +3648,7 @@ function onBack(membership, resync, before, stanza)
         announceNick(membership, before)
     end
     local known = membership.self
-    membership.self = keep(stanza)
+    membership.self = keepSelf(stanza)
     joinAccepted(membership)
     if hasStatus(stanza, "201") then
         unlockRoom(membership)
@@ -2593,13 +3715,18 @@ end
 function onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
+    save(membership.username)
+    fork(membership, stanza)
+end
+function nickGranted(membership, nick)
     for id, request in pairs(membership.nickRequests) do
         if request.nick == nick then
             membership.nickRequests[id] = nil
+            if request.stanza:get_child("x", MUC) ~= nil and isAttached(membership, request.session) then
+                serve(membership, request)
+            end
         end
     end
-    save(membership.username)
-    fork(membership, stanza)
 end
 function onRemoved(membership, stanza)
     if isComingBack(membership) then
@@ -2647,18 +3774,27 @@ function keep(stanza)
     copy.attr.to = nil
     return copy
 end
+function keepSelf(stanza)
+    local copy = keep(stanza)
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            local ____temp_3
+            if tag.name == "status" and tag.attr.code ~= "110" then
+                ____temp_3 = nil
+            else
+                ____temp_3 = tag
+            end
+            return ____temp_3
+        end)
+    end
+    return copy
+end
 function isSame(one, other)
     if one == nil or other == nil then
         return one == other
     end
-    return withoutId(one) == withoutId(other)
-end
-function withoutId(stanza)
-    local id = stanza.attr.id
-    stanza.attr.id = nil
-    local text = tostring(stanza)
-    stanza.attr.id = id
-    return text
+    return isSameElement(one, other, "id")
 end
 function selfNick(____self)
     return jids.resource(____self.attr.from or "")
@@ -2669,20 +3805,20 @@ function hasStatus(stanza, code)
 end
 function itemNick(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_3
-    if x == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = x:get_child("item")
-    end
-    local item = ____temp_3
     local ____temp_4
-    if item == nil then
+    if x == nil then
         ____temp_4 = nil
     else
-        ____temp_4 = item.attr.nick
+        ____temp_4 = x:get_child("item")
     end
-    return ____temp_4
+    local item = ____temp_4
+    local ____temp_5
+    if item == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = item.attr.nick
+    end
+    return ____temp_5
 end
 --- `presence/bare` or `presence/full`, by the shape of the occupant JID.
 function ____exports.onPresence(event)
@@ -2721,6 +3857,8 @@ return ____exports
 local ____exports = {}
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
+local ____logs = require("state.logs")
+local restoreLog = ____logs.restoreLog
 local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
@@ -2734,6 +3872,10 @@ function ____exports.restore(saved)
         for ____, membership in pairs(account.memberships) do
             membership.timer = nil
             membership.checking = false
+            membership.catchUp = nil
+            if membership.log ~= nil then
+                restoreLog(membership.log)
+            end
         end
     end
     restorePendingIqs(saved.pendingIqs)
@@ -2756,6 +3898,9 @@ local leaveInactive = ____accounts.leaveInactive
 local onAccountGone = ____accounts.onAccountGone
 local showAllDetached = ____accounts.showAllDetached
 local withdrawAll = ____accounts.withdrawAll
+local ____log = require("keep.log")
+local expire = ____log.expire
+local saveChanged = ____log.saveChanged
 local ____store = require("keep.store")
 local load = ____store.load
 local ____watch = require("keep.watch")
@@ -2798,9 +3943,10 @@ else
     module:hook("iq/full", onRoomIq, 0.05)
     module:hook("pre-resource-bind", onResourceBind, 1)
 end
-module:hook("delivery/failure", onUndelivered, 1)
+module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", onLinkGone, 1)
 module:hook("s2sout-destroyed", onLinkGone, 1)
+module:hook_global("server-stopping", saveChanged)
 module:hook_global("user-deleted", onAccountGone)
 module:hook_global("user-disabled", onAccountGone)
 --- Calls `task` every so many seconds, or never.
@@ -2824,6 +3970,7 @@ every(
     showAllDetached
 )
 every(options.pingAfter, checkQuiet)
+every(6 * 3600, expire)
 every(
     math.min(3600, options.inactiveAfter),
     leaveInactive
@@ -2844,7 +3991,10 @@ module.load = function()
         end
     end
 end
-module.save = function() return snapshot() end
+module.save = function()
+    saveChanged()
+    return snapshot()
+end
 module.restore = function(saved)
     restore(saved)
     for ____, membership in ipairs(allMemberships()) do

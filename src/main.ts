@@ -5,6 +5,7 @@ import { expireIqs, onIq as onClientIq } from "./client/iq";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
 import { leaveInactive, onAccountGone, showAllDetached, withdrawAll } from "./keep/accounts";
+import { expire, saveChanged } from "./keep/log";
 import { load } from "./keep/store";
 import { bringBack, checkQuiet, onLinkGone } from "./keep/watch";
 import { resume } from "./occupancy";
@@ -40,11 +41,12 @@ if (options.resource === undefined) {
     module.hook("iq/full", onRoomIq, 0.05);
     module.hook("pre-resource-bind", onResourceBind, 1);
 }
-// Before mod_smacks (0) makes an error of it.
-module.hook("delivery/failure", onUndelivered, 1);
+// After mod_smacks (0), which makes an error of what nobody takes.
+module.hook("delivery/failure", onUndelivered, -1);
 
 module.hook("s2sin-destroyed", onLinkGone, 1);
 module.hook("s2sout-destroyed", onLinkGone, 1);
+module.hook_global("server-stopping", saveChanged);
 module.hook_global("user-deleted", onAccountGone);
 module.hook_global("user-disabled", onAccountGone);
 
@@ -61,6 +63,7 @@ function every(seconds: number, task: (this: void, seconds: number) => void): vo
 every(30, expireIqs);
 every(Math.min(30, Math.max(1, options.detachedAfter)), showAllDetached);
 every(options.pingAfter, checkQuiet);
+every(6 * 3600, expire);
 every(Math.min(3600, options.inactiveAfter), leaveInactive);
 
 // On a reload the next instance gets the state as it is; otherwise it is read from storage. Prosody calls `load`, and
@@ -79,7 +82,10 @@ module.load = () => {
     }
 };
 
-module.save = () => snapshot();
+module.save = () => {
+    saveChanged();
+    return snapshot();
+};
 
 module.restore = (saved) => {
     restore(saved as Saved);

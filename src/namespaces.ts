@@ -11,6 +11,9 @@ export const FORWARD = "urn:xmpp:forward:0";
 export const HINTS = "urn:xmpp:hints";
 export const PING = "urn:xmpp:ping";
 export const PUBSUB = "http://jabber.org/protocol/pubsub";
+export const MAM = "urn:xmpp:mam:2";
+export const RSM = "http://jabber.org/protocol/rsm";
+export const STANZA_ID = "urn:xmpp:sid:0";
 export const VCARD = "vcard-temp";
 export const VCARD_UPDATE = "vcard-temp:x:update";
 

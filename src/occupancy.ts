@@ -5,6 +5,8 @@ import * as st from "util.stanza";
 import { presenceToShow, showBest } from "./client/availability";
 import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
+import { catchUp, historySince } from "./keep/catchup";
+import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
 import { save } from "./keep/store";
 import { MUC } from "./namespaces";
@@ -18,6 +20,7 @@ import {
     detachSession,
     dropMembership,
     forgetRoom,
+    isComingBack,
     isCurrent,
     type JoinRequest,
     type Membership,
@@ -49,7 +52,7 @@ export function enter(membership: Membership, request: JoinRequest): void {
     const presence = presenceContent(request.stanza);
     attachSession(membership, request.session, presence, request.id);
     membership.shown = request.session;
-    membership.shownText = tostring(presence);
+    membership.shownPresence = presence;
     if (!membership.established) {
         save(membership.username);
     }
@@ -84,6 +87,8 @@ export function joinAccepted(membership: Membership): void {
     membership.request = undefined;
     membership.phase = Phase.Entering;
     membership.established = true;
+    membership.since ??= os.time();
+    openPart(membership);
     membership.unanswered = 0;
     save(membership.username);
     setTimer(membership, SUBJECT_TIMEOUT, () => {
@@ -140,7 +145,7 @@ function rejoinRefused(membership: Membership, error: Stanza): void {
     const [, condition] = error.get_error();
     if (condition === "conflict" && string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES) {
         membership.nick = `${membership.nick}_`;
-        rejoin(membership);
+        joinAgain(membership);
         return;
     }
     if (condition === "conflict" || isTemporary(error)) {
@@ -208,10 +213,24 @@ export function pause(tries: number): number {
     return Math.min(2 ** Math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2);
 }
 
-/** The account joins by itself, and finds out what has changed since it was in the room. */
+/** The account joins by itself, and finds out what was said and what has changed since it was in the room. */
 export function rejoin(membership: Membership): void {
+    stopTimer(membership);
     membership.phase = Phase.Joining;
     membership.request = undefined;
+    if (membership.established) {
+        catchUp(membership, () => {
+            if (isCurrent(membership) && isComingBack(membership)) {
+                joinAgain(membership);
+            }
+        });
+    } else {
+        joinAgain(membership);
+    }
+}
+
+function joinAgain(membership: Membership): void {
+    membership.phase = Phase.Joining;
     const resync: Resync = { request: undefined, shown: new LuaSet(), selfShown: false };
     membership.resync = resync;
     setTimer(membership, options.answerTimeout, () => {
@@ -249,7 +268,8 @@ function joinPresence(membership: Membership): Stanza {
     const presence = presenceToShow(membership);
     presence.attr.to = ownAddress(membership);
     const x = st.stanza("x", { xmlns: MUC });
-    x.tag("history", { maxstanzas: "0" }).up();
+    const since = historySince(membership);
+    x.tag("history", since === undefined ? { maxstanzas: "0" } : { since }).up();
     if (membership.password !== undefined) {
         x.tag("password").text(membership.password).up();
     }
@@ -334,7 +354,10 @@ export function retryLeave(membership: Membership): void {
 /** The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left. */
 export function over(membership: Membership): void {
     stopTimer(membership);
+    closePart(membership);
     forgetRoom(membership);
+    membership.since = undefined;
+    membership.catchUp = undefined;
     detachAll(membership);
     membership.established = false;
     membership.resync = undefined;

@@ -36,6 +36,18 @@ export const rejoinRate = count("minimix_rejoin_rate", 100, 1);
 /** Seconds without a session after which an account leaves its rooms. */
 export const inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1);
 
+/**
+ * Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
+ */
+export const archive = archiveOption();
+
+/** Seconds that messages are kept. */
+export const archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60);
+
+/** Messages of the past that a joining session is sent when it does not say how many, and at the most. */
+export const history = count("minimix_history", 20, 0);
+export const maxHistory = count("minimix_max_history", 1000, 0);
+
 /** Accounts of an anonymous host end with their last session, and nothing of them is kept. */
 export const anonymous = module.get_option("authentication") === "anonymous";
 
@@ -56,6 +68,14 @@ function oneOf(name: string, fallback: string, values: string[]): string {
         }
     }
     return refuse(name, value, `one of ${table.concat(values, ", ")}`, fallback);
+}
+
+function archiveOption(): boolean | "mam" {
+    const value = module.get_option("minimix_archive") ?? true;
+    if (value === true || value === false || value === "mam") {
+        return value;
+    }
+    return refuse<boolean | "mam">("minimix_archive", value, 'true, false or "mam"', true);
 }
 
 function count(name: string, fallback: number, least: number): number {

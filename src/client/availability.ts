@@ -6,20 +6,16 @@ import { VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendTo } from "../room/fork";
 import { bestSession, presenceContent } from "../state/availability";
+import { isSameElement } from "../stanzas";
 import { type Attachment, attachSession, type JoinRequest, type Membership } from "../state/memberships";
 import { sendUpstream } from "./upstream";
 
 /** Shows the room the best presence among the attached sessions; whether that was news to it. */
 export function showBest(membership: Membership): boolean {
     const attachment = chooseShown(membership);
-    if (attachment === undefined) {
+    if (attachment === undefined || !noteShown(membership, attachment.presence)) {
         return false;
     }
-    const text = tostring(attachment.presence);
-    if (text === membership.shownText) {
-        return false;
-    }
-    membership.shownText = text;
     const presence = st.clone(attachment.presence);
     presence.attr.to = `${membership.room}/${membership.nick}`;
     presence.attr.id = attachment.id;
@@ -36,23 +32,36 @@ function chooseShown(membership: Membership): Attachment | undefined {
     return membership.attached.get(best);
 }
 
-/** What the account has to show now, noted as shown: a join of the account's own carries it. */
-export function presenceToShow(membership: Membership): Stanza {
+/** Notes a presence as shown to the room; whether it was news. */
+function noteShown(membership: Membership, presence: Stanza): boolean {
+    const shown = membership.shownPresence;
+    membership.shownPresence = presence;
+    return shown === undefined || !isSameElement(shown, presence);
+}
+
+/** What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first. */
+export function presenceToShow(membership: Membership, request?: JoinRequest): Stanza {
     const attachment = chooseShown(membership);
-    const presence = attachment === undefined ? detachedPresence(membership) : attachment.presence;
-    membership.shownText = tostring(presence);
+    let presence: Stanza;
+    if (attachment !== undefined) {
+        presence = attachment.presence;
+    } else if (request !== undefined) {
+        presence = presenceContent(request.stanza);
+    } else {
+        presence = detachedPresence(membership);
+    }
+    membership.shownPresence = presence;
     return st.clone(presence);
 }
 
 /** Shows the room that nobody is there to read, if it does not know yet. */
 export function showDetached(membership: Membership): void {
     const presence = detachedPresence(membership);
-    const text = tostring(presence);
     membership.shown = undefined;
-    if (text !== membership.shownText) {
-        membership.shownText = text;
-        presence.attr.to = `${membership.room}/${membership.nick}`;
-        sendUpstream(membership, presence);
+    if (noteShown(membership, presence)) {
+        const copy = st.clone(presence);
+        copy.attr.to = `${membership.room}/${membership.nick}`;
+        sendUpstream(membership, copy);
     }
 }
 

@@ -37,18 +37,21 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     }
     const room = jids.bare(to);
     const membership = membershipOf(session, room);
+    const attached = membership !== undefined && isAttached(membership, session.full_jid);
     if (type === undefined && stanza.get_child("x", MUC) !== undefined) {
-        const nick = jids.resource(to);
+        // Who is in the room need not say under which nick.
+        const nick = jids.resource(to) ?? (attached ? membership.nick : undefined);
         return nick === undefined ? undefined : join(session, stanza, room, nick, membership);
     }
     if (membership === undefined) {
         return undefined;
     }
-    if (type === "unavailable" && stopWaiting(membership, session.full_jid)) {
-        sendTo(session.full_jid, ownUnavailable(membership, stanza.attr.id));
-    }
-    if (!isAttached(membership, session.full_jid)) {
-        return undefined;
+    const waited = type === "unavailable" && stopWaiting(membership, session.full_jid);
+    if (!attached) {
+        if (waited) {
+            sendTo(session.full_jid, ownUnavailable(membership, stanza.attr.id));
+        }
+        return waited ? true : undefined;
     }
     if (type === undefined) {
         update(membership, session.full_jid, stanza, jids.resource(to));

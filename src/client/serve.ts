@@ -14,7 +14,7 @@ import {
     type Resync,
     wait,
 } from "../state/memberships";
-import { showBest } from "./availability";
+import { presenceToShow, showBest } from "./availability";
 import { sendUpstream } from "./upstream";
 
 /** Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join. */
@@ -63,9 +63,7 @@ function asksForMore(stanza: Stanza): boolean {
 function resync(membership: Membership, request: JoinRequest): void {
     const open: Resync = { request, shown: new LuaSet(), selfShown: false };
     membership.resync = open;
-    const join = st.clone(request.stanza);
-    join.attr.to = `${membership.room}/${membership.nick}`;
-    sendUpstream(membership, join);
+    sendUpstream(membership, repeatedJoin(membership, request));
     // The ping is answered after all that the room sends on a join.
     if (membership.resync === open) {
         selfPing(membership, () => {
@@ -74,6 +72,18 @@ function resync(membership: Membership, request: JoinRequest): void {
             }
         });
     }
+}
+
+/** Others take a repeated join for a presence update; they are to see what the account shows anyway. */
+function repeatedJoin(membership: Membership, request: JoinRequest): Stanza {
+    const presence = presenceToShow(membership, request);
+    presence.attr.to = `${membership.room}/${membership.nick}`;
+    presence.attr.id = request.id;
+    const x = request.stanza.get_child("x", MUC);
+    if (x !== undefined) {
+        presence.add_direct_child(st.clone(x));
+    }
+    return presence;
 }
 
 /** Not every service answers a repeated join (ejabberd takes it for a presence update): then what is known must do. */

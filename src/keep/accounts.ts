@@ -19,6 +19,7 @@ import {
     Phase,
 } from "../state/memberships";
 import { sendUpstream } from "../client/upstream";
+import { closePart } from "./log";
 import { close, save } from "./store";
 
 /** Whether a client of the account is connected, be it in hibernation. */
@@ -45,6 +46,7 @@ export function sessionEnded(username: string): void {
 export function forgetAccount(username: string): void {
     for (const membership of membershipsOf(username)) {
         withdraw(membership);
+        closePart(membership);
         dropMembership(membership);
     }
     save(username);

@@ -7,6 +7,7 @@ interface RoomRecord {
     readonly nick: string;
     readonly wanted: string | undefined;
     readonly password: string | undefined;
+    readonly since: number | undefined;
     /** `joining`: asked to join, never let in. `leaving`: the room has not confirmed it. */
     readonly state: "in" | "joining" | "leaving";
 }
@@ -50,6 +51,7 @@ function recordOf(username: string): AccountRecord | undefined {
             nick: membership.nick,
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
             password: membership.password,
+            since: membership.since,
             state: stateOf(membership),
         };
     }
@@ -97,6 +99,7 @@ function loadAccount(username: string, record: AccountRecord): void {
         const membership = createMembership(username, room, saved.nick);
         membership.wantedNick = saved.wanted ?? saved.nick;
         membership.password = saved.password;
+        membership.since = saved.since;
         membership.established = saved.state === "in";
         // Nobody was told that a join went through which had not been answered: better out than in.
         membership.phase = saved.state === "in" ? Phase.Lost : Phase.Leaving;

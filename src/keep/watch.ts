@@ -3,6 +3,7 @@
 import * as jids from "util.jid";
 import { lost, pause, rejoin, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
+import { catchUp } from "./catchup";
 import { saysJoined, saysNothing, selfPing } from "./ping";
 
 /** Asks the room whether the account is in it, and brings it back if not. */
@@ -21,13 +22,21 @@ export function check(membership: Membership): void {
 
 function checked(membership: Membership, condition: string | undefined): void {
     if (condition === undefined || saysJoined(condition)) {
-        membership.unanswered = 0;
+        reached(membership);
     } else if (saysNothing(condition)) {
         membership.unanswered = membership.unanswered + 1;
         checkAfter(membership, pause(membership.unanswered));
     } else {
         module.log("info", "%s is out of %s (%s) and goes back", membership.username, membership.room, condition);
         lost(membership);
+    }
+}
+
+/** The account was in the room all the time. What the room said while it was out of reach may have been lost. */
+function reached(membership: Membership): void {
+    if (membership.unanswered > 0) {
+        membership.unanswered = 0;
+        catchUp(membership, () => undefined);
     }
 }
 

@@ -33,14 +33,14 @@ export function fork(membership: Membership, stanza: Stanza): void {
 }
 
 /**
- * `delivery/failure`: a session died before it acknowledged a stanza. An error for it would tell the room of an occupant
- * that cannot be reached; the account can. Private messages take mod_smacks' ordinary way, which may still deliver them.
+ * `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
+ * it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
  */
 export function onUndelivered(event: { readonly session: ClientSession; readonly stanza: Stanza }): Handled {
     const session = event.session;
     const stanza = event.stanza;
     const from = stanza.attr.from;
-    if (from === undefined || (stanza.name === "message" && stanza.attr.type !== "groupchat")) {
+    if (from === undefined) {
         return undefined;
     }
     return findMembership(occupantJid(session.username), jids.bare(from)) === undefined ? undefined : true;

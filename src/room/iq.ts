@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { takePong } from "../keep/ping";
+import { takeAnswer } from "../keep/ask";
 import { PING, PUBSUB, VCARD } from "../namespaces";
 import { findMembership, type Membership } from "../state/memberships";
 import { takeIq } from "../state/pending";
@@ -27,7 +27,7 @@ export function onIq(event: StanzaEvent<Origin>): Handled {
 
 /** The answer to a session's IQ goes back under the id the session gave it. */
 function onAnswer(room: string, stanza: Stanza): Handled {
-    if (takePong(room, stanza)) {
+    if (takeAnswer(room, stanza)) {
         return true;
     }
     const pending = stanza.attr.id === undefined ? undefined : takeIq(stanza.attr.id, room);

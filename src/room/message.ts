@@ -3,6 +3,8 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { resyncComplete } from "../client/serve";
+import { missed, takeResult } from "../keep/catchup";
+import { takeDown } from "../keep/log";
 import { check } from "../keep/watch";
 import { CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
 import { findMembership, hasAttached, type Membership, Phase } from "../state/memberships";
@@ -31,6 +33,9 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
         onError(membership, stanza);
         return true;
     }
+    if (takeResult(membership, stanza)) {
+        return true;
+    }
     // Mail about the room is the account's, and so is what nobody attached could take.
     if (isInvitation(stanza) || !hasAttached(membership)) {
         return undefined;
@@ -40,6 +45,9 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
 }
 
 function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
+    if (membership.catchUp !== undefined) {
+        membership.catchUp.held.push(st.clone(stanza));
+    }
     const subject = isSubject(stanza);
     const before = membership.subject;
     if (subject) {
@@ -55,10 +63,15 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
     if (resync !== undefined && resync.selfShown && (subject || stanza.get_child("delay", DELAY) !== undefined)) {
         if (resync.request !== undefined) {
             sendTo(resync.request.session, stanza);
-        } else if (subject && !isSameSubject(before, stanza)) {
+        } else if (!subject) {
+            missed(membership, stanza);
+        } else if (!isSameSubject(before, stanza)) {
             fork(membership, stanza);
         }
     } else {
+        if (!subject && membership.catchUp === undefined) {
+            takeDown(membership, stanza);
+        }
         fork(membership, stanza);
     }
     if (subject && membership.phase === Phase.Entering) {

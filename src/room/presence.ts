@@ -3,13 +3,14 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { regainNick } from "../client/availability";
-import { attach } from "../client/serve";
+import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { save } from "../keep/store";
 import { check } from "../keep/watch";
-import { MUC_USER, Status } from "../namespaces";
+import { MUC, MUC_USER, Status } from "../namespaces";
 import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
-import { findMembership, isComingBack, type Membership, Phase, type Resync } from "../state/memberships";
+import { isSameElement } from "../stanzas";
+import { findMembership, isAttached, isComingBack, type Membership, Phase, type Resync } from "../state/memberships";
 import { fork, sendTo } from "./fork";
 import { nickChange, selfPresence } from "./replay";
 
@@ -91,7 +92,7 @@ function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
 
 function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): void {
     const before = membership.self;
-    const copy = keep(stanza);
+    const copy = keepSelf(stanza);
     const resync = membership.resync;
     membership.nick = nick;
     if (hasStatus(stanza, Status.NonAnonymous)) {
@@ -106,6 +107,7 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
             joinAccepted(membership);
         }
         fork(membership, stanza);
+        nickGranted(membership, nick);
     } else if (membership.phase === Phase.Joining) {
         onBack(membership, resync, before, stanza);
     } else {
@@ -121,7 +123,7 @@ function onBack(membership: Membership, resync: Resync, before: Stanza | undefin
         announceNick(membership, before);
     }
     const known = membership.self;
-    membership.self = keep(stanza);
+    membership.self = keepSelf(stanza);
     joinAccepted(membership);
     if (hasStatus(stanza, Status.RoomCreated)) {
         unlockRoom(membership);
@@ -179,13 +181,20 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
 function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
     membership.nick = nick;
     membership.wantedNick = nick;
+    save(membership.username);
+    fork(membership, stanza);
+}
+
+/** A nick change that came as a join is answered as one. */
+function nickGranted(membership: Membership, nick: string): void {
     for (const [id, request] of membership.nickRequests) {
         if (request.nick === nick) {
             membership.nickRequests.delete(id);
+            if (request.stanza.get_child("x", MUC) !== undefined && isAttached(membership, request.session)) {
+                serve(membership, request);
+            }
         }
     }
-    save(membership.username);
-    fork(membership, stanza);
 }
 
 /** Our own unavailable: older services leave out 110, so the nick alone decides. */
@@ -237,20 +246,22 @@ function keep(stanza: Stanza): Stanza {
     return copy;
 }
 
+/** Our own presence without the codes that only answer a join; what they say stands in the membership. */
+function keepSelf(stanza: Stanza): Stanza {
+    const copy = keep(stanza);
+    const x = copy.get_child("x", MUC_USER);
+    if (x !== undefined) {
+        x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));
+    }
+    return copy;
+}
+
 /** Whether two presences say the same. Which presence an `id` answered does not matter. */
 function isSame(one: Stanza | undefined, other: Stanza | undefined): boolean {
     if (one === undefined || other === undefined) {
         return one === other;
     }
-    return withoutId(one) === withoutId(other);
-}
-
-function withoutId(stanza: Stanza): string {
-    const id = stanza.attr.id;
-    stanza.attr.id = undefined;
-    const text = tostring(stanza);
-    stanza.attr.id = id;
-    return text;
+    return isSameElement(one, other, "id");
 }
 
 function selfNick(self: Stanza): string | undefined {

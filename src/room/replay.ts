@@ -5,10 +5,11 @@ import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import type { JoinRequest, Membership } from "../state/memberships";
 import { sendTo } from "./fork";
+import { sendHistory } from "./history";
 
 /**
- * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence, the
- * subject. Nothing of the room comes in between, as all of it is sent in one go.
+ * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
+ * history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
  */
 export function replay(membership: Membership, request: JoinRequest): void {
     if (membership.roomPresence !== undefined) {
@@ -21,6 +22,7 @@ export function replay(membership: Membership, request: JoinRequest): void {
     if (self !== undefined) {
         sendTo(request.session, self);
     }
+    sendHistory(membership, request);
     sendSubject(membership, request);
 }
 

@@ -5,6 +5,7 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as options from "../options";
+import type { Part, Ranges, RoomLog } from "./logs";
 
 /** Where the account stands in the room. */
 export const enum Phase {
@@ -43,6 +44,16 @@ export interface Resync {
     selfShown: boolean;
 }
 
+/** The room's archive is asked for what the account missed. */
+export interface CatchUp {
+    readonly queryId: string;
+    /** What came from the room meanwhile and is still to be taken down. */
+    readonly held: Stanza[];
+    /** Messages that may still be asked for. */
+    left: number;
+    readonly done: (this: void) => void;
+}
+
 /** One account in one room. */
 export interface Membership {
     readonly username: string;
@@ -52,15 +63,17 @@ export interface Membership {
     phase: Phase;
     /** The account has been let in: it is brought back when lost, and its leave is tried until confirmed. */
     established: boolean;
+    /** When the account was let in first, in seconds. */
+    since: number | undefined;
     nick: string;
     /** What the account would be called if the nick were free. */
     wantedNick: string;
     password: string | undefined;
     /** The session-to-room map: full JIDs of the sessions that have joined this room. */
     readonly attached: LuaMap<string, Attachment>;
-    /** The session whose presence the room shows, and that presence as text. */
+    /** The session whose presence the room shows, and that presence. */
     shown: string | undefined;
-    shownText: string | undefined;
+    shownPresence: Stanza | undefined;
     /** Since when no session is attached, in seconds; undefined while there is one. */
     detachedAt: number | undefined;
     /** The session's join that is on its way, and those who wait for its end. */
@@ -82,6 +95,11 @@ export interface Membership {
     /** Messages that the room has not reflected yet: their ids, and the session each came from. */
     readonly unreflected: Cache<string>;
 
+    /** The room's log, and what of it the account got, as long as it is in the room. */
+    log: RoomLog | undefined;
+    part: Part | undefined;
+    catchUp: CatchUp | undefined;
+
     // What the room showed the account.
     /** Last presence of each other occupant, by nick. */
     readonly occupants: LuaMap<string, Stanza>;
@@ -98,7 +116,11 @@ export interface Account {
     readonly memberships: LuaMap<string, Membership>;
     /** When the account's last session ended, in seconds; while there is one, when it came. */
     seen: number;
+    /** What it got of the logs of rooms, those it has left included; read when first needed. */
+    parts: Parts | undefined;
 }
+
+export type Parts = Record<string, Ranges | undefined>;
 
 /** Errors come back at once or never; older messages are forgotten. */
 const UNREFLECTED_MESSAGES = 64;
@@ -161,7 +183,7 @@ export function createMembership(username: string, room: string, nick: string): 
     const occupant = occupantJid(username);
     let account = accounts.get(occupant);
     if (account === undefined) {
-        account = { username, memberships: new LuaMap(), seen: os.time() };
+        account = { username, memberships: new LuaMap(), seen: os.time(), parts: undefined };
         accounts.set(occupant, account);
     }
     const membership: Membership = {
@@ -170,12 +192,13 @@ export function createMembership(username: string, room: string, nick: string): 
         room,
         phase: Phase.Joining,
         established: false,
+        since: undefined,
         nick,
         wantedNick: nick,
         password: undefined,
         attached: new LuaMap(),
         shown: undefined,
-        shownText: undefined,
+        shownPresence: undefined,
         detachedAt: undefined,
         request: undefined,
         waiting: [],
@@ -187,6 +210,9 @@ export function createMembership(username: string, room: string, nick: string): 
         resync: undefined,
         nickRequests: new LuaMap(),
         unreflected: cache.new(UNREFLECTED_MESSAGES),
+        log: undefined,
+        part: undefined,
+        catchUp: undefined,
         occupants: new LuaMap(),
         self: undefined,
         roomPresence: undefined,

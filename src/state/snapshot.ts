@@ -1,6 +1,7 @@
 // The state as one instance of the module hands it to the next on a reload.
 
 import { type Accounts, accounts } from "./memberships";
+import { restoreLog } from "./logs";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
 
 export interface Saved {
@@ -19,6 +20,10 @@ export function restore(saved: Saved): void {
         for (const [, membership] of account.memberships) {
             membership.timer = undefined;
             membership.checking = false;
+            membership.catchUp = undefined;
+            if (membership.log !== undefined) {
+                restoreLog(membership.log);
+            }
         }
     }
     restorePendingIqs(saved.pendingIqs);

@@ -66,6 +66,36 @@ interface KeyValueStore<V> {
     users(): LuaIterable<unknown>;
 }
 
+interface ArchiveQuery {
+    readonly start?: number;
+    readonly end?: number;
+    readonly before?: string;
+    readonly after?: string;
+    readonly ids?: string[];
+    readonly reverse?: boolean;
+    readonly limit?: number;
+    readonly with?: string;
+    /** Only for delete: keeps so many of the newest. */
+    readonly truncate?: number;
+}
+
+interface ArchiveStore {
+    readonly caps?: { readonly quota?: number };
+    append(
+        key: string,
+        id: string | undefined,
+        value: Stanza,
+        when: number,
+        label: string,
+    ): LuaMultiReturn<[string | undefined, string | undefined]>;
+    find(
+        key: string,
+        query: ArchiveQuery,
+    ): LuaMultiReturn<[LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>> | undefined, string | undefined]>;
+    delete(key: string, query?: ArchiveQuery): LuaMultiReturn<[number | boolean | undefined, string | undefined]>;
+    users(): LuaIterable<unknown>;
+}
+
 interface Timer {
     stop(): void;
 }
@@ -88,6 +118,7 @@ interface ProsodyModule {
     get_option(name: string): unknown;
     /** `name` is a store of this host; on 0.12 the type "keyval+" silently drops everything. */
     open_store<V>(name: string, type: "keyval"): KeyValueStore<V>;
+    open_store(name: string, type: "archive"): ArchiveStore;
     depends(name: string): unknown;
 }
 
@@ -100,6 +131,7 @@ interface Host {
 /** Events of the whole server. */
 interface GlobalEvents {
     "server-started": Record<string, never>;
+    "server-stopping": Record<string, never>;
     "user-deleted": { readonly username: string; readonly host: string };
     "user-disabled": { readonly username: string; readonly host: string };
 }

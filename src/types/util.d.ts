@@ -71,3 +71,7 @@ declare module "util.datetime" {
     function datetime(time?: number): string;
     function parse(stamp: string): number | undefined;
 }
+
+declare module "util.hashes" {
+    function sha1(text: string, hex: true): string;
+}

@@ -1,0 +1,143 @@
+// What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+
+import * as datetime from "util.datetime";
+import * as id from "util.id";
+import * as st from "util.stanza";
+import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
+import * as options from "../options";
+import { fork } from "../room/fork";
+import type { Entry } from "../state/logs";
+import { type CatchUp, isCurrent, type Membership } from "../state/memberships";
+import { stanzaIdBy } from "../stanzas";
+import { ask } from "./ask";
+import { newestEntry, openPart, takeDown } from "./log";
+
+/** Messages asked for at a time. */
+const PAGE = 50;
+
+/**
+ * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
+ * `done`. What the room says meanwhile is taken down after that, in its place.
+ */
+export function catchUp(membership: Membership, done: (this: void) => void): void {
+    openPart(membership);
+    const before = membership.catchUp;
+    const newest = newestEntry(membership);
+    if (membership.part === undefined || (newest === undefined && membership.since === undefined)) {
+        done();
+        return;
+    }
+    const catching: CatchUp = {
+        queryId: id.medium(),
+        held: before === undefined ? [] : before.held,
+        left: options.maxHistory,
+        done,
+    };
+    membership.catchUp = catching;
+    const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
+    askPage(membership, catching, after, knownUntil(membership, newest));
+}
+
+/** Seconds up to which the account has what was said. */
+function knownUntil(membership: Membership, newest: Entry | undefined): number {
+    return newest === undefined ? (membership.since ?? os.time()) : newest.when;
+}
+
+function askPage(membership: Membership, catching: CatchUp, after: string | undefined, start: number): void {
+    const query = pageQuery(catching, after, start);
+    ask(membership, membership.room, "set", query, (answer) => {
+        if (membership.catchUp !== catching || !isCurrent(membership)) {
+            return;
+        }
+        const fin = answer === undefined ? undefined : answer.get_child("fin", MAM);
+        const next = fin === undefined ? undefined : lastOfPage(fin);
+        if (answer !== undefined && answer.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
+            // The room does not keep that message any more.
+            askPage(membership, catching, undefined, start);
+        } else if (fin === undefined || fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
+            finish(membership, catching);
+        } else {
+            askPage(membership, catching, next, start);
+        }
+    });
+}
+
+function isUnknownId(answer: Stanza): boolean {
+    const [, condition] = answer.get_error();
+    return condition === "item-not-found";
+}
+
+function pageQuery(catching: CatchUp, after: string | undefined, start: number): Stanza {
+    const query = st.stanza("query", { xmlns: MAM, queryid: catching.queryId });
+    query.tag("x", { xmlns: DATAFORM, type: "submit" });
+    query.tag("field", { var: "FORM_TYPE", type: "hidden" }).tag("value").text(MAM).up().up();
+    if (after === undefined) {
+        query.tag("field", { var: "start" }).tag("value").text(datetime.datetime(start)).up().up();
+    }
+    query.up();
+    query.tag("set", { xmlns: RSM }).tag("max").text(tostring(PAGE)).up();
+    if (after !== undefined) {
+        query.tag("after").text(after).up();
+    }
+    return query.reset();
+}
+
+function lastOfPage(fin: Stanza): string | undefined {
+    const set = fin.get_child("set", RSM);
+    return set === undefined ? undefined : set.get_child_text("last");
+}
+
+/** A message with `<result/>` from the room: whether it is one that was asked for here. */
+export function takeResult(membership: Membership, stanza: Stanza): boolean {
+    const catching = membership.catchUp;
+    const result = stanza.get_child("result", MAM);
+    if (catching === undefined || result === undefined || result.attr.queryid !== catching.queryId) {
+        return false;
+    }
+    catching.left = catching.left - 1;
+    const forwarded = result.get_child("forwarded", FORWARD);
+    const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
+    const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);
+    if (message !== undefined && delay !== undefined && message.attr.type === "groupchat") {
+        missed(membership, asDelayed(membership, message, delay, result.attr.id));
+    }
+    return true;
+}
+
+/** As the room would have sent it in the history of a join. */
+function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archiveId: string | undefined): Stanza {
+    const delayed = st.clone(message);
+    delayed.attr.xmlns = undefined;
+    delayed.attr.to = membership.occupant;
+    if (archiveId !== undefined && stanzaIdBy(delayed, membership.room) === undefined) {
+        delayed.add_direct_child(st.stanza("stanza-id", { xmlns: STANZA_ID, by: membership.room, id: archiveId }));
+    }
+    delayed.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
+    return delayed;
+}
+
+/** A message of the past: into the archive, and to who was attached all the time, if it is new. */
+export function missed(membership: Membership, delayed: Stanza): void {
+    if (takeDown(membership, delayed) !== undefined) {
+        fork(membership, delayed);
+    }
+}
+
+function finish(membership: Membership, catching: CatchUp): void {
+    membership.catchUp = undefined;
+    for (const message of catching.held) {
+        takeDown(membership, message);
+    }
+    catching.done();
+}
+
+/** Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it. */
+export function historySince(membership: Membership): string | undefined {
+    if (membership.part === undefined) {
+        return undefined;
+    }
+    const newest = newestEntry(membership);
+    return newest === undefined && membership.since === undefined
+        ? undefined
+        : datetime.datetime(knownUntil(membership, newest));
+}

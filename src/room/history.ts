@@ -1,0 +1,78 @@
+// What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+
+import * as datetime from "util.datetime";
+import * as st from "util.stanza";
+import { readBack } from "../keep/log";
+import { DELAY, MUC } from "../namespaces";
+import * as options from "../options";
+import type { Entry } from "../state/logs";
+import type { JoinRequest, Membership } from "../state/memberships";
+import { sendTo } from "./fork";
+
+/** What a client asks for; every bound that it names holds. */
+interface Limits {
+    readonly stanzas: number;
+    readonly chars: number;
+    /** Nothing said before, in seconds. */
+    readonly since: number;
+}
+
+/** Sends a session the account's history of the room, oldest first. */
+export function sendHistory(membership: Membership, request: JoinRequest): void {
+    const limits = limitsOf(request.stanza);
+    if (limits.stanzas <= 0 || limits.chars <= 0) {
+        return;
+    }
+    const messages = select(membership, request.session, limits);
+    for (const i of $range(messages.length, 1, -1)) {
+        const message = messages[i - 1];
+        if (message !== undefined) {
+            sendTo(request.session, message);
+        }
+    }
+}
+
+/** Newest first. */
+function select(membership: Membership, session: string, limits: Limits): Stanza[] {
+    const messages: Stanza[] = [];
+    let chars = 0;
+    readBack(membership, (entry) => {
+        if (entry.when < limits.since) {
+            return true;
+        }
+        const message = delayed(membership.room, entry);
+        if (limits.chars !== math.huge) {
+            message.attr.to = session;
+            chars = chars + string.len(tostring(message));
+            if (chars > limits.chars) {
+                return true;
+            }
+        }
+        messages.push(message);
+        return messages.length >= limits.stanzas;
+    });
+    return messages;
+}
+
+/** A message of the past as a room sends it. */
+export function delayed(room: string, entry: Entry): Stanza {
+    const message = st.clone(entry.stanza);
+    message.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: room, stamp: datetime.datetime(entry.when) }));
+    return message;
+}
+
+function limitsOf(join: Stanza): Limits {
+    const x = join.get_child("x", MUC);
+    const wish = x === undefined ? undefined : x.get_child("history");
+    const attr = wish === undefined ? {} : wish.attr;
+    const stanzas = tonumber(attr.maxstanzas);
+    const chars = tonumber(attr.maxchars);
+    const seconds = tonumber(attr.seconds);
+    const stamp = attr.since === undefined ? undefined : datetime.parse(attr.since);
+    const bounded = chars !== undefined || seconds !== undefined || stamp !== undefined;
+    return {
+        stanzas: Math.min(stanzas ?? (bounded ? options.maxHistory : options.history), options.maxHistory),
+        chars: chars ?? math.huge,
+        since: Math.max(stamp ?? 0, seconds === undefined ? 0 : os.time() - seconds),
+    };
+}

@@ -1,0 +1,88 @@
+// Questions about stanzas that util.stanza has no answer to.
+
+import { DELAY, HINTS, STANZA_ID } from "./namespaces";
+
+/** Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs. */
+export function isSameElement(one: Stanza, other: Stanza, ignored?: string): boolean {
+    if (one.name !== other.name || !isSameAttributes(one.attr, other.attr, ignored)) {
+        return false;
+    }
+    const children = one as unknown as (Stanza | string | undefined)[];
+    const others = other as unknown as (Stanza | string | undefined)[];
+    if (children.length !== others.length) {
+        return false;
+    }
+    for (const i of $range(0, children.length - 1)) {
+        const child = children[i];
+        const counterpart = others[i];
+        if (typeof child === "object" && typeof counterpart === "object") {
+            if (!isSameElement(child, counterpart)) {
+                return false;
+            }
+        } else if (child !== counterpart) {
+            return false;
+        }
+    }
+    return true;
+}
+
+function isSameAttributes(one: Stanza["attr"], other: Stanza["attr"], ignored: string | undefined): boolean {
+    for (const [name, value] of pairs(one)) {
+        if (other[name] !== value && name !== ignored) {
+            return false;
+        }
+    }
+    for (const [name] of pairs(other)) {
+        if (one[name] === undefined && name !== ignored) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/** The id that a room gave a message (XEP-0359). */
+export function stanzaIdBy(stanza: Stanza, room: string): string | undefined {
+    const element = stanza.get_child_with_attr("stanza-id", STANZA_ID, "by", room);
+    return element === undefined ? undefined : element.attr.id;
+}
+
+/** The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now. */
+export function delayBy(stanza: Stanza, room: string): string | undefined {
+    for (const tag of stanza.tags) {
+        if (isDelayBy(tag, room)) {
+            return tag.attr.stamp;
+        }
+    }
+    return undefined;
+}
+
+/** Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another. */
+export function isDelayBy(tag: Stanza, room: string): boolean {
+    return tag.name === "delay" && tag.attr.xmlns === DELAY && (tag.attr.from === undefined || tag.attr.from === room);
+}
+
+/** Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types. */
+export function isWorthKeeping(stanza: Stanza): boolean {
+    if (
+        stanza.get_child("no-store", HINTS) !== undefined ||
+        stanza.get_child("no-permanent-store", HINTS) !== undefined
+    ) {
+        return false;
+    }
+    for (const tag of stanza.tags) {
+        const keep = kept.get(tag.attr.xmlns ?? "");
+        if (keep === true || keep === tag.name || tag.name === "body") {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Payload by which a message without a body is kept: the element's name, or true for all of the namespace. */
+const kept = new LuaMap<string, string | true>();
+kept.set(HINTS, "store");
+kept.set("urn:xmpp:eme:0", "encryption");
+kept.set("urn:xmpp:receipts", true);
+kept.set("urn:xmpp:chat-markers:0", true);
+kept.set("urn:xmpp:jingle-message:0", true);
+kept.set("urn:xmpp:jingle-message:1", true);

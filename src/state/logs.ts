@@ -1,0 +1,111 @@
+// The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
+// Entries are numbered in the order they came; the numbers grow with time, so that no number has to be read from disk.
+
+import type { Membership } from "./memberships";
+
+export interface Entry {
+    readonly number: number;
+    /** The number of the entry before that is for all; undefined for an entry of one account alone. */
+    readonly before: number | undefined;
+    /** The one account that was shown this. */
+    readonly owner: string | undefined;
+    /** The id under which it is stored. */
+    readonly id: string;
+    /** When it was said, in seconds. */
+    readonly when: number;
+    /** As the room sent it, but for \`to\` and the delay by which a room marks what is past. */
+    readonly stanza: Stanza;
+}
+
+export interface RoomLog {
+    readonly room: string;
+    /** The number of the last entry for all. */
+    last: number;
+    /** The newest entries, oldest first. */
+    readonly recent: Entry[];
+    /** Whether `recent` goes back to before this start of the server. */
+    filled: boolean;
+    /** The stanza taken down last, as the room handed it out, and its entry, if it was worth one. */
+    source: Stanza | undefined;
+    current: Entry | undefined;
+    /** Accounts that are in the room, by user name. */
+    readonly readers: LuaMap<string, Membership>;
+    /** Whether the accounts that have not got the last entry will be looked for. */
+    settling: boolean;
+}
+
+/** What an account got of a room's log, as far as it is not on disk. */
+export interface Part {
+    /** The account gets what comes: its last range is open. */
+    open: boolean;
+    /** The number of the last entry it got, or of the last there was when it came. */
+    position: number;
+}
+
+/** Ranges of numbers, first and last of each, oldest first; a last one of 0 is open. */
+export type Ranges = number[];
+
+export const OPEN = 0;
+
+/** Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some. */
+export const RECENT = 50;
+
+const logs = new LuaMap<string, RoomLog>();
+
+let lastNumber = os.time() * 1000;
+
+/** What this start of the server found: entries of before are numbered lower, those to come higher. */
+export const START = lastNumber;
+
+/** The next number, higher than all before, those of earlier starts of the server too. */
+export function nextNumber(): number {
+    lastNumber = Math.max(lastNumber + 1, os.time() * 1000);
+    return lastNumber;
+}
+
+export function logOf(room: string): RoomLog {
+    let log = logs.get(room);
+    if (log === undefined) {
+        log = {
+            room,
+            last: START,
+            recent: [],
+            filled: false,
+            source: undefined,
+            current: undefined,
+            readers: new LuaMap(),
+            settling: false,
+        };
+        logs.set(room, log);
+    }
+    return log;
+}
+
+/** Frees the memory of a log that no account of this host reads any more. */
+export function dropLog(log: RoomLog): void {
+    logs.delete(log.room);
+}
+
+export function addRecent(log: RoomLog, entry: Entry): void {
+    log.recent.push(entry);
+    if (log.recent.length > RECENT) {
+        table.remove(log.recent, 1);
+        log.filled = true;
+    }
+}
+
+/** Puts entries of before this start in front of what has come since. */
+export function fillRecent(log: RoomLog, entries: Entry[]): void {
+    for (const i of $range(entries.length, 1, -1)) {
+        const entry = entries[i - 1];
+        if (entry !== undefined && log.recent.length < RECENT) {
+            table.insert(log.recent, 1, entry);
+        }
+    }
+}
+
+/** Takes over a log from the instance of the module before a reload. */
+export function restoreLog(log: RoomLog): void {
+    logs.set(log.room, log);
+    log.settling = false;
+}
