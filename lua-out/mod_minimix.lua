@@ -179,6 +179,27 @@ ____exports.maxHistory = count("minimix_max_history", 1000, 0)
 ____exports.anonymous = module:get_option("authentication") == "anonymous"
 return ____exports
  end,
+["state.sessions"] = function(...)
+local ____exports = {}
+local joined = {}
+function ____exports.noteJoined(session, room)
+    local rooms = joined[session]
+    if rooms == nil then
+        rooms = {}
+        joined[session] = rooms
+    end
+    rooms[room] = true
+end
+function ____exports.hasJoined(session, room)
+    local rooms = joined[session]
+    return rooms ~= nil and rooms[room] ~= nil
+end
+--- The session is no more.
+function ____exports.forgetJoined(session)
+    joined[session] = nil
+end
+return ____exports
+ end,
 ["state.logs"] = function(...)
 local ____exports = {}
 ____exports.OPEN = 0
@@ -247,6 +268,8 @@ local membershipList, isEmpty
 local cache = require("util.cache")
 local jids = require("util.jid")
 local options = require("options")
+local ____sessions = require("state.sessions")
+local noteJoined = ____sessions.noteJoined
 function membershipList(account)
     local list = {}
     for ____, membership in pairs(account.memberships) do
@@ -263,7 +286,18 @@ end
 function isEmpty(map)
     return (next(map)) == nil
 end
---- Takes a session out of the line; whether it stood there.
+--- The session whose join the room itself answers while the account is in the room already.
+function ____exports.askingSession(membership)
+    local resync = membership.resync
+    local ____temp_1
+    if resync == nil or resync.request == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = resync.request.session
+    end
+    return ____temp_1
+end
+--- Takes a session out of the line, or out of the resync made for it; whether it stood there.
 function ____exports.stopWaiting(membership, session)
     local others = {}
     local found = false
@@ -275,6 +309,11 @@ function ____exports.stopWaiting(membership, session)
         end
     end
     membership.waiting = others
+    local resync = membership.resync
+    if resync ~= nil and resync.request ~= nil and resync.request.session == session then
+        resync.request.session = nil
+        return true
+    end
     return found
 end
 --- Errors come back at once or never; older messages are forgotten.
@@ -406,12 +445,13 @@ function ____exports.isComingBack(membership)
     return membership.phase == "lost" or membership.phase == "joining" and membership.request == nil
 end
 function ____exports.isAttached(membership, session)
-    return membership.attached[session] ~= nil
+    return session ~= nil and membership.attached[session] ~= nil
 end
 function ____exports.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
 function ____exports.attachSession(membership, session, presence, id)
+    noteJoined(session, membership.room)
     membership.attached[session] = {presence = presence, id = id}
     membership.detachedAt = nil
 end
@@ -428,13 +468,44 @@ function ____exports.detachAll(membership)
 end
 --- Puts a request in line, in place of an earlier one of the same session.
 function ____exports.wait(membership, request)
-    ____exports.stopWaiting(membership, request.session)
+    if request.session ~= nil then
+        ____exports.stopWaiting(membership, request.session)
+    end
     local ____membership_waiting_0 = membership.waiting
     ____membership_waiting_0[#____membership_waiting_0 + 1] = request
 end
 --- The first in line, who stands there no longer.
 function ____exports.nextWaiting(membership)
     return table.remove(membership.waiting, 1)
+end
+function ____exports.isWaiting(membership, session)
+    for ____, request in ipairs(membership.waiting) do
+        if request.session == session then
+            return true
+        end
+    end
+    return ____exports.askingSession(membership) == session
+end
+--- Whether somebody is about to join, though not attached yet.
+function ____exports.hasWaiting(membership)
+    return #membership.waiting > 0 or ____exports.askingSession(membership) ~= nil
+end
+--- A session is gone: what it asked for is nobody's now.
+function ____exports.forgetSession(membership, session)
+    ____exports.stopWaiting(membership, session)
+    if membership.request ~= nil and membership.request.session == session then
+        membership.request.session = nil
+    end
+    for ____, request in pairs(membership.nickRequests) do
+        if request.session == session then
+            request.session = nil
+        end
+    end
+    for id, sender in membership.unreflected:items() do
+        if sender == session then
+            membership.unreflected:set(id, nil)
+        end
+    end
 end
 --- Forgets what the room showed: the next join starts from nothing.
 function ____exports.forgetRoom(membership)
@@ -452,12 +523,14 @@ return ____exports
 ["room.fork"] = function(...)
 local ____exports = {}
 local jids = require("util.jid")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
---- Sends a stanza to one session. The stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant):
+local ____sessions = require("state.sessions")
+local hasJoined = ____sessions.hasJoined
+--- Sends a stanza to one session, if it is there still. The stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant):
 -- `to` is swapped and put back, and whoever wants to keep the stanza clones it.
 function ____exports.sendTo(fullJid, stanza)
+    if fullJid == nil then
+        return
+    end
     local session = prosody.full_sessions[fullJid]
     if session == nil then
         return
@@ -488,16 +561,16 @@ function ____exports.onUndelivered(event)
     if from == nil then
         return nil
     end
-    local ____temp_0
-    if findMembership(
-        occupantJid(session.username),
+    local ____hasJoined_result_0
+    if hasJoined(
+        session.full_jid,
         jids.bare(from)
-    ) == nil then
-        ____temp_0 = nil
+    ) then
+        ____hasJoined_result_0 = true
     else
-        ____temp_0 = true
+        ____hasJoined_result_0 = nil
     end
-    return ____temp_0
+    return ____hasJoined_result_0
 end
 return ____exports
  end,
@@ -721,6 +794,8 @@ local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
 local isComingBack = ____memberships.isComingBack
 local membershipOf = ____memberships.membershipOf
+local ____sessions = require("state.sessions")
+local hasJoined = ____sessions.hasJoined
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function joinedRoom(session, to)
@@ -763,13 +838,21 @@ function ____exports.onMessage(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
+    if to ~= nil and stanza.attr.type == "error" then
+        local ____hasJoined_result_0
+        if hasJoined(
+            session.full_jid,
+            jids.bare(to)
+        ) then
+            ____hasJoined_result_0 = true
+        else
+            ____hasJoined_result_0 = nil
+        end
+        return ____hasJoined_result_0
+    end
     local membership = joinedRoom(session, to)
     if to == nil or membership == nil then
         return nil
-    end
-    local ____type = stanza.attr.type
-    if ____type == "error" then
-        return true
     end
     if isComingBack(membership) then
         session.send(st.error_reply(
@@ -1062,7 +1145,9 @@ function ____exports.changeNick(membership, request)
     local key = request.id or id.medium()
     membership.nickRequests[key] = request
     local presence = presenceContent(request.stanza)
-    attachSession(membership, request.session, presence, key)
+    if request.session ~= nil then
+        attachSession(membership, request.session, presence, key)
+    end
     local change = st.clone(presence)
     change.attr.to = (membership.room .. "/") .. request.nick
     change.attr.id = key
@@ -1955,13 +2040,15 @@ function ____exports.serveWaiting(membership)
 end
 --- The session gets the room's traffic from now on.
 function ____exports.attach(membership, request)
-    attachSession(
-        membership,
-        request.session,
-        presenceContent(request.stanza),
-        nil
-    )
-    showBest(membership)
+    if request.session ~= nil then
+        attachSession(
+            membership,
+            request.session,
+            presenceContent(request.stanza),
+            nil
+        )
+        showBest(membership)
+    end
 end
 function asksForMore(stanza)
     local x = stanza:get_child("x", MUC)
@@ -2315,7 +2402,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, joinAgain, startOver, joinPresence, noAnswer, ownAddress, leaveUnanswered, LONGEST_PAUSE, TRIES_UNTIL_TOLD, NICK_TRIES
+local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, LONGEST_PAUSE, TRIES_UNTIL_TOLD, NICK_TRIES
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local presenceToShow = ____availability.presenceToShow
@@ -2355,6 +2442,7 @@ local detachAll = ____memberships.detachAll
 local detachSession = ____memberships.detachSession
 local dropMembership = ____memberships.dropMembership
 local forgetRoom = ____memberships.forgetRoom
+local hasAttached = ____memberships.hasAttached
 local isComingBack = ____memberships.isComingBack
 local isCurrent = ____memberships.isCurrent
 local nextWaiting = ____memberships.nextWaiting
@@ -2367,7 +2455,12 @@ function ____exports.enter(membership, request)
     membership.resync = nil
     membership.nick = request.nick
     local presence = presenceContent(request.stanza)
-    attachSession(membership, request.session, presence, request.id)
+    if not hasAttached(membership) then
+        forgetRoom(membership)
+    end
+    if request.session ~= nil then
+        attachSession(membership, request.session, presence, request.id)
+    end
     membership.shown = request.session
     membership.shownPresence = presence
     if not membership.established then
@@ -2383,7 +2476,7 @@ function ____exports.enter(membership, request)
     sendUpstream(membership, request.stanza)
 end
 function joinUnanswered(membership, request)
-    detachSession(membership, request.session)
+    detachAsking(membership, request)
     sendTo(
         request.session,
         st.error_reply(
@@ -2401,6 +2494,11 @@ function joinUnanswered(membership, request)
             membership,
             st.presence({type = "unavailable"})
         )
+    end
+end
+function detachAsking(membership, request)
+    if request.session ~= nil then
+        detachSession(membership, request.session)
     end
 end
 --- All that a room sends on a join has come.
@@ -2434,14 +2532,18 @@ function rejoinRefused(membership, ____error)
         joinAgain(membership)
         return
     end
-    if condition == "conflict" or isTemporary(____error) then
-        refuseWaiting(membership, ____error)
+    if condition == "remote-server-not-found" or condition == "remote-server-timeout" then
+        refuseWaiting(membership)
         ____exports.lost(membership)
         return
     end
     local next = nextWaiting(membership)
     if next ~= nil then
         ____exports.enter(membership, next)
+        return
+    end
+    if condition == "conflict" or isTemporary(____error) then
+        ____exports.lost(membership)
         return
     end
     module:log(
@@ -2457,13 +2559,20 @@ function rejoinRefused(membership, ____error)
     )
     ____exports.over(membership)
 end
-function refuseWaiting(membership, ____error)
+function refuseWaiting(membership)
     local waiting = membership.waiting
     membership.waiting = {}
     for ____, request in ipairs(waiting) do
-        local answer = st.clone(____error)
-        answer.attr.id = request.id
-        sendTo(request.session, answer)
+        sendTo(
+            request.session,
+            st.error_reply(
+                request.stanza,
+                "wait",
+                "remote-server-timeout",
+                nil,
+                membership.room
+            )
+        )
     end
 end
 function isTemporary(____error)
@@ -2526,10 +2635,7 @@ function joinAgain(membership)
         membership,
         options.answerTimeout,
         function()
-            refuseWaiting(
-                membership,
-                noAnswer(membership)
-            )
+            refuseWaiting(membership)
             ____exports.lost(membership)
         end
     )
@@ -2580,18 +2686,6 @@ function joinPresence(membership)
     end
     presence:add_direct_child(x)
     return presence
-end
-function noAnswer(membership)
-    return st.error_reply(
-        st.presence({
-            to = ownAddress(membership),
-            from = membership.occupant
-        }),
-        "wait",
-        "remote-server-timeout",
-        nil,
-        membership.room
-    )
 end
 function ownAddress(membership)
     return (membership.room .. "/") .. membership.nick
@@ -2671,6 +2765,9 @@ function ____exports.over(membership)
     membership.catchUp = nil
     detachAll(membership)
     membership.established = false
+    if membership.resync ~= nil and membership.resync.request ~= nil then
+        table.insert(membership.waiting, 1, membership.resync.request)
+    end
     membership.resync = nil
     local next = nextWaiting(membership)
     if next == nil then
@@ -2724,8 +2821,13 @@ function ____exports.joinRefused(membership, ____error)
         rejoinRefused(membership, ____error)
         return
     end
-    sendTo(request.session, ____error)
-    detachSession(membership, request.session)
+    if ____error.attr.id ~= nil and request.id ~= nil and ____error.attr.id ~= request.id then
+        return
+    end
+    local answer = st.clone(____error)
+    answer.attr.id = request.id
+    sendTo(request.session, answer)
+    detachAsking(membership, request)
     membership.request = nil
     local next = nextWaiting(membership)
     if next ~= nil then
@@ -2903,7 +3005,7 @@ return ____exports
  end,
 ["client.presence"] = function(...)
 local ____exports = {}
-local join, joinRequest, mayBeRoom, update, sessionLeaves, isLast, sessionOffline, detach
+local join, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____accounts = require("keep.accounts")
@@ -2925,7 +3027,13 @@ local isAttached = ____memberships.isAttached
 local membershipOf = ____memberships.membershipOf
 local membershipsOf = ____memberships.membershipsOf
 local stopWaiting = ____memberships.stopWaiting
+local forgetSession = ____memberships.forgetSession
+local isWaiting = ____memberships.isWaiting
+local hasWaiting = ____memberships.hasWaiting
 local wait = ____memberships.wait
+local ____sessions = require("state.sessions")
+local forgetJoined = ____sessions.forgetJoined
+local hasJoined = ____sessions.hasJoined
 local ____pending = require("state.pending")
 local forgetIqsOf = ____pending.forgetIqsOf
 local ____availability = require("client.availability")
@@ -2934,7 +3042,12 @@ local showBest = ____availability.showBest
 local updatePresence = ____availability.updatePresence
 local ____serve = require("client.serve")
 local serve = ____serve.serve
-function join(session, stanza, room, nick, membership)
+function join(session, stanza, room, wanted, membership)
+    local attached = membership ~= nil and isAttached(membership, session.full_jid)
+    local nick = wanted or (attached and membership.nick or nil)
+    if nick == nil then
+        return nil
+    end
     local request = joinRequest(session.full_jid, stanza, nick)
     if membership == nil then
         if not mayBeRoom(session, room) then
@@ -2951,7 +3064,7 @@ function join(session, stanza, room, nick, membership)
         if membership.phase == "lost" then
             rejoin(membership)
         end
-    elseif isAttached(membership, session.full_jid) and nick ~= membership.nick then
+    elseif attached and nick ~= membership.nick then
         changeNick(membership, request)
     else
         serve(membership, request)
@@ -2971,16 +3084,25 @@ function mayBeRoom(session, room)
     if host ~= nil and host.type == "local" then
         return false
     end
-    local ____temp_3
+    local ____temp_2
     if session.roster == nil then
-        ____temp_3 = nil
+        ____temp_2 = nil
     else
-        ____temp_3 = session.roster[room]
+        ____temp_2 = session.roster[room]
     end
-    local contact = ____temp_3
+    local contact = ____temp_2
     return contact == nil or contact.subscription == "none"
 end
 function update(membership, session, stanza, nick)
+    if not isAttached(membership, session) then
+        local ____isWaiting_result_3
+        if isWaiting(membership, session) then
+            ____isWaiting_result_3 = true
+        else
+            ____isWaiting_result_3 = nil
+        end
+        return ____isWaiting_result_3
+    end
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
     else
@@ -2989,28 +3111,39 @@ function update(membership, session, stanza, nick)
             joinRequest(session, stanza, nick)
         )
     end
+    return true
 end
 function sessionLeaves(membership, session, stanza)
+    local waited = stopWaiting(membership, session)
+    if isAttached(membership, session) then
+        detachOrLeave(membership, session, stanza)
+    elseif waited then
+        sendTo(
+            session,
+            ownUnavailable(membership, stanza.attr.id)
+        )
+    else
+        return nil
+    end
+    return true
+end
+function detachOrLeave(membership, session, stanza)
     if membership.phase == "leaving" then
         return
     end
-    if not isLast(membership, session) then
+    local last = isLast(membership, session)
+    if not last or membership.phase == "lost" then
         detachSession(membership, session)
         sendTo(
             session,
             ownUnavailable(membership, stanza.attr.id)
         )
+    end
+    if last then
+        leave(membership, stanza)
+    else
         showBest(membership)
-        return
     end
-    if membership.phase == "lost" then
-        detachSession(membership, session)
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
-    end
-    leave(membership, stanza)
 end
 function isLast(membership, session)
     for other in pairs(membership.attached) do
@@ -3018,7 +3151,7 @@ function isLast(membership, session)
             return false
         end
     end
-    return #membership.waiting == 0
+    return not hasWaiting(membership)
 end
 function sessionOffline(session)
     for ____, membership in ipairs(membershipsOf(session.username)) do
@@ -3032,10 +3165,6 @@ function sessionOffline(session)
 end
 function detach(membership, session)
     stopWaiting(membership, session)
-    local resync = membership.resync
-    if resync ~= nil and resync.request ~= nil and resync.request.session == session then
-        resync.request = nil
-    end
     if not isAttached(membership, session) then
         return false
     end
@@ -3056,71 +3185,53 @@ function ____exports.onPresence(event)
         return nil
     end
     local room = jids.bare(to)
-    local membership = membershipOf(session, room)
-    local attached = membership ~= nil and isAttached(membership, session.full_jid)
-    if ____type == nil and stanza:get_child("x", MUC) ~= nil then
-        local nick = jids.resource(to) or (attached and membership.nick or nil)
-        local ____temp_0
-        if nick == nil then
-            ____temp_0 = nil
+    if ____type == "error" then
+        local ____hasJoined_result_0
+        if hasJoined(session.full_jid, room) then
+            ____hasJoined_result_0 = true
         else
-            ____temp_0 = join(
-                session,
-                stanza,
-                room,
-                nick,
-                membership
-            )
+            ____hasJoined_result_0 = nil
         end
-        return ____temp_0
+        return ____hasJoined_result_0
+    end
+    local membership = membershipOf(session, room)
+    if ____type == nil and stanza:get_child("x", MUC) ~= nil then
+        return join(
+            session,
+            stanza,
+            room,
+            jids.resource(to),
+            membership
+        )
     end
     if membership == nil then
         return nil
     end
-    local waited = ____type == "unavailable" and stopWaiting(membership, session.full_jid)
-    if not attached then
-        if waited then
-            sendTo(
-                session.full_jid,
-                ownUnavailable(membership, stanza.attr.id)
-            )
-        end
-        local ____waited_1
-        if waited then
-            ____waited_1 = true
-        else
-            ____waited_1 = nil
-        end
-        return ____waited_1
+    if ____type == "unavailable" then
+        return sessionLeaves(membership, session.full_jid, stanza)
     end
+    local ____temp_1
     if ____type == nil then
-        update(
+        ____temp_1 = update(
             membership,
             session.full_jid,
             stanza,
             jids.resource(to)
         )
-        return true
-    end
-    if ____type == "unavailable" then
-        sessionLeaves(membership, session.full_jid, stanza)
-        return true
-    end
-    local ____temp_2
-    if ____type == "error" then
-        ____temp_2 = true
     else
-        ____temp_2 = nil
+        ____temp_1 = nil
     end
-    return ____temp_2
+    return ____temp_1
 end
 --- `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it.
 function ____exports.onSessionGone(event)
     local session = event.session
     for ____, membership in ipairs(membershipsOf(session.username)) do
+        forgetSession(membership, session.full_jid)
         detach(membership, session.full_jid)
     end
     forgetIqsOf(session.full_jid)
+    forgetJoined(session.full_jid)
     sessionEnded(session.username)
     return nil
 end
@@ -3393,8 +3504,10 @@ local CONFERENCE = ____namespaces.CONFERENCE
 local DELAY = ____namespaces.DELAY
 local MUC_USER = ____namespaces.MUC_USER
 local ____memberships = require("state.memberships")
+local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local hasAttached = ____memberships.hasAttached
+local isAttached = ____memberships.isAttached
 local ____occupancy = require("occupancy")
 local joinComplete = ____occupancy.joinComplete
 local ____fork = require("room.fork")
@@ -3523,10 +3636,14 @@ function ____exports.onMessage(event)
     if takeResult(membership, stanza) then
         return true
     end
-    if isInvitation(stanza) or not hasAttached(membership) then
+    local asking = askingSession(membership)
+    if isInvitation(stanza) or asking == nil and not hasAttached(membership) then
         return nil
     end
     fork(membership, stanza)
+    if not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
     return true
 end
 return ____exports
@@ -3559,6 +3676,7 @@ local over = ____occupancy.over
 local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
+local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
 local isComingBack = ____memberships.isComingBack
@@ -3600,13 +3718,16 @@ function onAvailable(membership, nick, stanza)
 end
 function forward(membership, stanza, known)
     local resync = membership.resync
-    if resync == nil or resync.selfShown or not known then
+    if resync == nil or resync.selfShown then
         fork(membership, stanza)
+        return
     end
-    if resync ~= nil and not resync.selfShown and resync.request ~= nil then
-        if known or membership.attached[resync.request.session] == nil then
-            sendTo(resync.request.session, stanza)
-        end
+    local asking = askingSession(membership)
+    if known or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    if not known then
+        fork(membership, stanza)
     end
 end
 function isSelf(membership, nick, stanza)

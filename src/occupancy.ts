@@ -20,6 +20,7 @@ import {
     detachSession,
     dropMembership,
     forgetRoom,
+    hasAttached,
     isComingBack,
     isCurrent,
     type JoinRequest,
@@ -50,7 +51,12 @@ export function enter(membership: Membership, request: JoinRequest): void {
     membership.resync = undefined;
     membership.nick = request.nick;
     const presence = presenceContent(request.stanza);
-    attachSession(membership, request.session, presence, request.id);
+    if (!hasAttached(membership)) {
+        forgetRoom(membership);
+    }
+    if (request.session !== undefined) {
+        attachSession(membership, request.session, presence, request.id);
+    }
     membership.shown = request.session;
     membership.shownPresence = presence;
     if (!membership.established) {
@@ -64,7 +70,7 @@ export function enter(membership: Membership, request: JoinRequest): void {
 
 /** The room stayed silent. It may have let us in all the same, so it is told that nobody waits any more. */
 function joinUnanswered(membership: Membership, request: JoinRequest): void {
-    detachSession(membership, request.session);
+    detachAsking(membership, request);
     sendTo(
         request.session,
         st.error_reply(request.stanza, "wait", "remote-server-timeout", undefined, membership.room),
@@ -73,6 +79,12 @@ function joinUnanswered(membership: Membership, request: JoinRequest): void {
         lost(membership);
     } else {
         leave(membership, st.presence({ type: "unavailable" }));
+    }
+}
+
+function detachAsking(membership: Membership, request: JoinRequest): void {
+    if (request.session !== undefined) {
+        detachSession(membership, request.session);
     }
 }
 
@@ -127,8 +139,14 @@ export function joinRefused(membership: Membership, error: Stanza): void {
         rejoinRefused(membership, error);
         return;
     }
-    sendTo(request.session, error);
-    detachSession(membership, request.session);
+    if (error.attr.id !== undefined && request.id !== undefined && error.attr.id !== request.id) {
+        // The answer to the join before, once more.
+        return;
+    }
+    const answer = st.clone(error);
+    answer.attr.id = request.id;
+    sendTo(request.session, answer);
+    detachAsking(membership, request);
     membership.request = undefined;
     const next = nextWaiting(membership);
     if (next !== undefined) {
@@ -148,8 +166,8 @@ function rejoinRefused(membership: Membership, error: Stanza): void {
         joinAgain(membership);
         return;
     }
-    if (condition === "conflict" || isTemporary(error)) {
-        refuseWaiting(membership, error);
+    if (condition === "remote-server-not-found" || condition === "remote-server-timeout") {
+        refuseWaiting(membership);
         lost(membership);
         return;
     }
@@ -159,19 +177,24 @@ function rejoinRefused(membership: Membership, error: Stanza): void {
         enter(membership, next);
         return;
     }
+    if (condition === "conflict" || isTemporary(error)) {
+        lost(membership);
+        return;
+    }
     module.log("info", "%s cannot be brought back to %s: %s", membership.username, membership.room, condition);
     fork(membership, technicalRemoval(membership));
     over(membership);
 }
 
-/** The answer to our join is the answer to theirs. */
-function refuseWaiting(membership: Membership, error: Stanza): void {
+/** What did not reach the room for us would not for them. */
+function refuseWaiting(membership: Membership): void {
     const waiting = membership.waiting;
     membership.waiting = [];
     for (const request of waiting) {
-        const answer = st.clone(error);
-        answer.attr.id = request.id;
-        sendTo(request.session, answer);
+        sendTo(
+            request.session,
+            st.error_reply(request.stanza, "wait", "remote-server-timeout", undefined, membership.room),
+        );
     }
 }
 
@@ -234,7 +257,7 @@ function joinAgain(membership: Membership): void {
     const resync: Resync = { request: undefined, shown: new LuaSet(), selfShown: false };
     membership.resync = resync;
     setTimer(membership, options.answerTimeout, () => {
-        refuseWaiting(membership, noAnswer(membership));
+        refuseWaiting(membership);
         lost(membership);
     });
     sendUpstream(membership, joinPresence(membership));
@@ -275,16 +298,6 @@ function joinPresence(membership: Membership): Stanza {
     }
     presence.add_direct_child(x);
     return presence;
-}
-
-function noAnswer(membership: Membership): Stanza {
-    return st.error_reply(
-        st.presence({ to: ownAddress(membership), from: membership.occupant }),
-        "wait",
-        "remote-server-timeout",
-        undefined,
-        membership.room,
-    );
 }
 
 function ownAddress(membership: Membership): string {
@@ -360,6 +373,9 @@ export function over(membership: Membership): void {
     membership.catchUp = undefined;
     detachAll(membership);
     membership.established = false;
+    if (membership.resync !== undefined && membership.resync.request !== undefined) {
+        table.insert(membership.waiting, 1, membership.resync.request);
+    }
     membership.resync = undefined;
     const next = nextWaiting(membership);
     if (next === undefined) {

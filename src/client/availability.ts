@@ -93,7 +93,9 @@ export function changeNick(membership: Membership, request: JoinRequest): void {
     const key = request.id ?? id.medium();
     membership.nickRequests.set(key, request);
     const presence = presenceContent(request.stanza);
-    attachSession(membership, request.session, presence, key);
+    if (request.session !== undefined) {
+        attachSession(membership, request.session, presence, key);
+    }
     const change = st.clone(presence);
     change.attr.to = `${membership.room}/${request.nick}`;
     change.attr.id = key;

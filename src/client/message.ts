@@ -5,6 +5,7 @@ import * as st from "util.stanza";
 import { CARBONS, FORWARD, HINTS } from "../namespaces";
 import { sendTo } from "../room/fork";
 import { isAttached, isComingBack, type Membership, membershipOf } from "../state/memberships";
+import { hasJoined } from "../state/sessions";
 import { sendUpstream } from "./upstream";
 
 /** `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends. */
@@ -12,14 +13,13 @@ export function onMessage(event: StanzaEvent<ClientSession>): Handled {
     const session = event.origin;
     const stanza = event.stanza;
     const to = stanza.attr.to;
+    if (to !== undefined && stanza.attr.type === "error") {
+        // A bounce would throw the account out of the room (XEP-0045 18.1.2).
+        return hasJoined(session.full_jid, jids.bare(to)) ? true : undefined;
+    }
     const membership = joinedRoom(session, to);
     if (to === undefined || membership === undefined) {
         return undefined;
-    }
-    const type = stanza.attr.type;
-    if (type === "error") {
-        // A bounce would throw the account out of the room (XEP-0045 18.1.2).
-        return true;
     }
     if (isComingBack(membership)) {
         session.send(st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room));

@@ -17,8 +17,12 @@ import {
     membershipsOf,
     Phase,
     stopWaiting,
+    forgetSession,
+    isWaiting,
+    hasWaiting,
     wait,
 } from "../state/memberships";
+import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
 import { changeNick, showBest, updatePresence } from "./availability";
 import { serve } from "./serve";
@@ -36,33 +40,21 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
         return undefined;
     }
     const room = jids.bare(to);
+    if (type === "error") {
+        // Services throw an occupant out for an error (XEP-0045 18.1.2); it would be the account and all its sessions.
+        return hasJoined(session.full_jid, room) ? true : undefined;
+    }
     const membership = membershipOf(session, room);
-    const attached = membership !== undefined && isAttached(membership, session.full_jid);
     if (type === undefined && stanza.get_child("x", MUC) !== undefined) {
-        // Who is in the room need not say under which nick.
-        const nick = jids.resource(to) ?? (attached ? membership.nick : undefined);
-        return nick === undefined ? undefined : join(session, stanza, room, nick, membership);
+        return join(session, stanza, room, jids.resource(to), membership);
     }
     if (membership === undefined) {
         return undefined;
     }
-    const waited = type === "unavailable" && stopWaiting(membership, session.full_jid);
-    if (!attached) {
-        if (waited) {
-            sendTo(session.full_jid, ownUnavailable(membership, stanza.attr.id));
-        }
-        return waited ? true : undefined;
-    }
-    if (type === undefined) {
-        update(membership, session.full_jid, stanza, jids.resource(to));
-        return true;
-    }
     if (type === "unavailable") {
-        sessionLeaves(membership, session.full_jid, stanza);
-        return true;
+        return sessionLeaves(membership, session.full_jid, stanza);
     }
-    // Services throw an occupant out for an error (XEP-0045 18.1.2); it would be the account and all its sessions.
-    return type === "error" ? true : undefined;
+    return type === undefined ? update(membership, session.full_jid, stanza, jids.resource(to)) : undefined;
 }
 
 /** A presence with `<x xmlns='http://jabber.org/protocol/muc'/>` (XEP-0045 7.2.2). */
@@ -70,9 +62,15 @@ function join(
     session: ClientSession,
     stanza: Stanza,
     room: string,
-    nick: string,
+    wanted: string | undefined,
     membership: Membership | undefined,
 ): Handled {
+    const attached = membership !== undefined && isAttached(membership, session.full_jid);
+    // Who is in the room need not say under which nick.
+    const nick = wanted ?? (attached ? membership.nick : undefined);
+    if (nick === undefined) {
+        return undefined;
+    }
     const request = joinRequest(session.full_jid, stanza, nick);
     if (membership === undefined) {
         if (!mayBeRoom(session, room)) {
@@ -87,7 +85,7 @@ function join(
         if (membership.phase === Phase.Lost) {
             rejoin(membership);
         }
-    } else if (isAttached(membership, session.full_jid) && nick !== membership.nick) {
+    } else if (attached && nick !== membership.nick) {
         changeNick(membership, request);
     } else {
         serve(membership, request);
@@ -110,31 +108,47 @@ function mayBeRoom(session: ClientSession, room: string): boolean {
 }
 
 /** A presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
-function update(membership: Membership, session: string, stanza: Stanza, nick: string | undefined): void {
+function update(membership: Membership, session: string, stanza: Stanza, nick: string | undefined): Handled {
+    if (!isAttached(membership, session)) {
+        // Who waits to be let in has said all there is to say; to the room it would be a stranger.
+        return isWaiting(membership, session) ? true : undefined;
+    }
     if (nick === undefined || nick === membership.nick) {
         updatePresence(membership, session, stanza);
     } else {
         changeNick(membership, joinRequest(session, stanza, nick));
     }
+    return true;
 }
 
 /** A directed `unavailable` (XEP-0045 7.14): the session goes, and the account with the last one. */
-function sessionLeaves(membership: Membership, session: string, stanza: Stanza): void {
+function sessionLeaves(membership: Membership, session: string, stanza: Stanza): Handled {
+    const waited = stopWaiting(membership, session);
+    if (isAttached(membership, session)) {
+        detachOrLeave(membership, session, stanza);
+    } else if (waited) {
+        sendTo(session, ownUnavailable(membership, stanza.attr.id));
+    } else {
+        return undefined;
+    }
+    return true;
+}
+
+function detachOrLeave(membership: Membership, session: string, stanza: Stanza): void {
     if (membership.phase === Phase.Leaving) {
         return;
     }
-    if (!isLast(membership, session)) {
+    const last = isLast(membership, session);
+    if (!last || membership.phase === Phase.Lost) {
         detachSession(membership, session);
         sendTo(session, ownUnavailable(membership, stanza.attr.id));
+    }
+    if (last) {
+        // The room's own answer is the session's to see.
+        leave(membership, stanza);
+    } else {
         showBest(membership);
-        return;
     }
-    if (membership.phase === Phase.Lost) {
-        detachSession(membership, session);
-        sendTo(session, ownUnavailable(membership, stanza.attr.id));
-    }
-    // Otherwise the room's own answer is the session's to see.
-    leave(membership, stanza);
 }
 
 /** Whether no other session is in the room, or about to be. */
@@ -144,7 +158,7 @@ function isLast(membership: Membership, session: string): boolean {
             return false;
         }
     }
-    return membership.waiting.length === 0;
+    return !hasWaiting(membership);
 }
 
 /** A broadcast `unavailable` takes the session out of every room; it lives on and is told, as the rooms would. */
@@ -160,9 +174,11 @@ function sessionOffline(session: ClientSession): void {
 export function onSessionGone(event: { readonly session: ClientSession }): Handled {
     const session = event.session;
     for (const membership of membershipsOf(session.username)) {
+        forgetSession(membership, session.full_jid);
         detach(membership, session.full_jid);
     }
     forgetIqsOf(session.full_jid);
+    forgetJoined(session.full_jid);
     sessionEnded(session.username);
     return undefined;
 }
@@ -170,10 +186,6 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
 /** Whether the session was attached. */
 function detach(membership: Membership, session: string): boolean {
     stopWaiting(membership, session);
-    const resync = membership.resync;
-    if (resync !== undefined && resync.request !== undefined && resync.request.session === session) {
-        resync.request = undefined;
-    }
     if (!isAttached(membership, session)) {
         return false;
     }

@@ -42,8 +42,10 @@ export function serveWaiting(membership: Membership): void {
 
 /** The session gets the room's traffic from now on. */
 export function attach(membership: Membership, request: JoinRequest): void {
-    attachSession(membership, request.session, presenceContent(request.stanza), undefined);
-    showBest(membership);
+    if (request.session !== undefined) {
+        attachSession(membership, request.session, presenceContent(request.stanza), undefined);
+        showBest(membership);
+    }
 }
 
 /** Extensions of the join, such as XEP-0463's `<mav/>`, change what the room answers; only the room can answer them. */

@@ -1,13 +1,17 @@
 // From one stanza of the room to the sessions that joined it.
 
 import * as jids from "util.jid";
-import { findMembership, type Membership, occupantJid } from "../state/memberships";
+import type { Membership } from "../state/memberships";
+import { hasJoined } from "../state/sessions";
 
 /**
- * Sends a stanza to one session. The stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant):
+ * Sends a stanza to one session, if it is there still. The stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant):
  * `to` is swapped and put back, and whoever wants to keep the stanza clones it.
  */
-export function sendTo(fullJid: string, stanza: Stanza): void {
+export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
+    if (fullJid === undefined) {
+        return;
+    }
     // A session's `send` is replaced on stream resumption and the session itself on a resource conflict: look both up.
     const session = prosody.full_sessions.get(fullJid);
     if (session === undefined) {
@@ -43,5 +47,5 @@ export function onUndelivered(event: { readonly session: ClientSession; readonly
     if (from === undefined) {
         return undefined;
     }
-    return findMembership(occupantJid(session.username), jids.bare(from)) === undefined ? undefined : true;
+    return hasJoined(session.full_jid, jids.bare(from)) ? true : undefined;
 }

@@ -33,7 +33,7 @@ export function sendHistory(membership: Membership, request: JoinRequest): void 
 }
 
 /** Newest first. */
-function select(membership: Membership, session: string, limits: Limits): Stanza[] {
+function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
     const messages: Stanza[] = [];
     let chars = 0;
     readBack(membership, (entry) => {

@@ -7,7 +7,7 @@ import { missed, takeResult } from "../keep/catchup";
 import { takeDown } from "../keep/log";
 import { check } from "../keep/watch";
 import { CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
-import { findMembership, hasAttached, type Membership, Phase } from "../state/memberships";
+import { askingSession, findMembership, hasAttached, isAttached, type Membership, Phase } from "../state/memberships";
 import { joinComplete } from "../occupancy";
 import { fork, sendTo } from "./fork";
 
@@ -37,10 +37,15 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
         return true;
     }
     // Mail about the room is the account's, and so is what nobody attached could take.
-    if (isInvitation(stanza) || !hasAttached(membership)) {
+    const asking = askingSession(membership);
+    if (isInvitation(stanza) || (asking === undefined && !hasAttached(membership))) {
         return undefined;
     }
     fork(membership, stanza);
+    if (!isAttached(membership, asking)) {
+        // XEP-0463 5.2.1: affiliations come before the occupants of a join.
+        sendTo(asking, stanza);
+    }
     return true;
 }
 

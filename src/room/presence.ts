@@ -10,7 +10,15 @@ import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
 import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement } from "../stanzas";
-import { findMembership, isAttached, isComingBack, type Membership, Phase, type Resync } from "../state/memberships";
+import {
+    askingSession,
+    findMembership,
+    isAttached,
+    isComingBack,
+    type Membership,
+    Phase,
+    type Resync,
+} from "../state/memberships";
 import { fork, sendTo } from "./fork";
 import { nickChange, selfPresence } from "./replay";
 
@@ -72,13 +80,16 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
 /** In the answer to a repeated join, what is not new is for the one who asked alone. */
 function forward(membership: Membership, stanza: Stanza, known: boolean): void {
     const resync = membership.resync;
-    if (resync === undefined || resync.selfShown || !known) {
+    if (resync === undefined || resync.selfShown) {
         fork(membership, stanza);
+        return;
     }
-    if (resync !== undefined && !resync.selfShown && resync.request !== undefined) {
-        if (known || membership.attached.get(resync.request.session) === undefined) {
-            sendTo(resync.request.session, stanza);
-        }
+    const asking = askingSession(membership);
+    if (known || !isAttached(membership, asking)) {
+        sendTo(asking, stanza);
+    }
+    if (!known) {
+        fork(membership, stanza);
     }
 }
 

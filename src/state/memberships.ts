@@ -5,6 +5,7 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as options from "../options";
+import { noteJoined } from "./sessions";
 import type { Part, Ranges, RoomLog } from "./logs";
 
 /** Where the account stands in the room. */
@@ -22,7 +23,8 @@ export const enum Phase {
 
 /** A session's wish to be in the room under a nick. */
 export interface JoinRequest {
-    readonly session: string;
+    /** Undefined once the session is gone: whoever comes under its name has asked for nothing. */
+    session: string | undefined;
     readonly id: string | undefined;
     readonly nick: string;
     /** The client's presence as it came. */
@@ -37,8 +39,8 @@ export interface Attachment {
 
 /** A full answer asked of the room while the account is, or was, in it. */
 export interface Resync {
-    /** On behalf of this session alone; undefined for the account itself, or when that session is gone. */
-    request: JoinRequest | undefined;
+    /** On behalf of this session alone; undefined for the account itself. */
+    readonly request: JoinRequest | undefined;
     /** Nicks the room has shown since. */
     readonly shown: LuaSet<string>;
     selfShown: boolean;
@@ -270,8 +272,8 @@ export function isComingBack(membership: Membership): boolean {
     return membership.phase === Phase.Lost || (membership.phase === Phase.Joining && membership.request === undefined);
 }
 
-export function isAttached(membership: Membership, session: string): boolean {
-    return membership.attached.get(session) !== undefined;
+export function isAttached(membership: Membership, session: string | undefined): boolean {
+    return session !== undefined && membership.attached.get(session) !== undefined;
 }
 
 export function hasAttached(membership: Membership): boolean {
@@ -279,6 +281,7 @@ export function hasAttached(membership: Membership): boolean {
 }
 
 export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
+    noteJoined(session, membership.room);
     membership.attached.set(session, { presence, id });
     membership.detachedAt = undefined;
 }
@@ -302,7 +305,9 @@ function isEmpty(map: object): boolean {
 
 /** Puts a request in line, in place of an earlier one of the same session. */
 export function wait(membership: Membership, request: JoinRequest): void {
-    stopWaiting(membership, request.session);
+    if (request.session !== undefined) {
+        stopWaiting(membership, request.session);
+    }
     membership.waiting.push(request);
 }
 
@@ -311,7 +316,27 @@ export function nextWaiting(membership: Membership): JoinRequest | undefined {
     return table.remove<JoinRequest>(membership.waiting, 1);
 }
 
-/** Takes a session out of the line; whether it stood there. */
+export function isWaiting(membership: Membership, session: string): boolean {
+    for (const request of membership.waiting) {
+        if (request.session === session) {
+            return true;
+        }
+    }
+    return askingSession(membership) === session;
+}
+
+/** The session whose join the room itself answers while the account is in the room already. */
+export function askingSession(membership: Membership): string | undefined {
+    const resync = membership.resync;
+    return resync === undefined || resync.request === undefined ? undefined : resync.request.session;
+}
+
+/** Whether somebody is about to join, though not attached yet. */
+export function hasWaiting(membership: Membership): boolean {
+    return membership.waiting.length > 0 || askingSession(membership) !== undefined;
+}
+
+/** Takes a session out of the line, or out of the resync made for it; whether it stood there. */
 export function stopWaiting(membership: Membership, session: string): boolean {
     const others: JoinRequest[] = [];
     let found = false;
@@ -323,7 +348,30 @@ export function stopWaiting(membership: Membership, session: string): boolean {
         }
     }
     membership.waiting = others;
+    const resync = membership.resync;
+    if (resync !== undefined && resync.request !== undefined && resync.request.session === session) {
+        resync.request.session = undefined;
+        return true;
+    }
     return found;
+}
+
+/** A session is gone: what it asked for is nobody's now. */
+export function forgetSession(membership: Membership, session: string): void {
+    stopWaiting(membership, session);
+    if (membership.request !== undefined && membership.request.session === session) {
+        membership.request.session = undefined;
+    }
+    for (const [, request] of membership.nickRequests) {
+        if (request.session === session) {
+            request.session = undefined;
+        }
+    }
+    for (const [id, sender] of membership.unreflected.items()) {
+        if (sender === session) {
+            membership.unreflected.set(id, undefined);
+        }
+    }
 }
 
 /** Forgets what the room showed: the next join starts from nothing. */

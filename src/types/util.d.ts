@@ -51,7 +51,7 @@ declare module "util.cache" {
     interface Cache<V> {
         get(key: string): V | undefined;
         set(key: string, value: V | undefined): boolean;
-        count(): number;
+        items(): LuaIterable<LuaMultiReturn<[string, V]>>;
     }
     // `this: void` because the module is imported as a namespace and called with a dot.
     function _new<V>(

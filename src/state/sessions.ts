@@ -1,0 +1,22 @@
+// Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+
+const joined = new LuaMap<string, LuaSet<string>>();
+
+export function noteJoined(session: string, room: string): void {
+    let rooms = joined.get(session);
+    if (rooms === undefined) {
+        rooms = new LuaSet();
+        joined.set(session, rooms);
+    }
+    rooms.add(room);
+}
+
+export function hasJoined(session: string, room: string): boolean {
+    const rooms = joined.get(session);
+    return rooms !== undefined && rooms.has(room);
+}
+
+/** The session is no more. */
+export function forgetJoined(session: string): void {
+    joined.delete(session);
+}
