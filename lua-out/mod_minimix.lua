@@ -264,7 +264,7 @@ return ____exports
  end,
 ["state.memberships"] = function(...)
 local ____exports = {}
-local membershipList, isEmpty
+local membershipList, isEmpty, NOBODY
 local cache = require("util.cache")
 local jids = require("util.jid")
 local options = require("options")
@@ -501,11 +501,36 @@ function ____exports.forgetSession(membership, session)
             request.session = nil
         end
     end
-    for id, sender in membership.unreflected:items() do
-        if sender == session then
-            membership.unreflected:set(id, nil)
+    for ____, senders in membership.unreflected:items() do
+        for i = 1, #senders do
+            if senders[i] == session then
+                senders[i] = NOBODY
+            end
         end
     end
+end
+--- Stands for a session that is gone: no session has an empty name.
+NOBODY = ""
+--- Notes who sent a message: its error is for that session. Two sessions may well use the same id.
+function ____exports.noteSent(membership, id, session)
+    local senders = membership.unreflected:get(id or "")
+    if senders == nil then
+        membership.unreflected:set(id or "", {session})
+    elseif #senders < UNREFLECTED_MESSAGES then
+        senders[#senders + 1] = session
+    end
+end
+--- Who sent the message that a room reflects or refuses, in the order they were sent; it will do so only once.
+function ____exports.takeSender(membership, id)
+    local senders = membership.unreflected:get(id or "")
+    if senders == nil then
+        return nil
+    end
+    local sender = table.remove(senders, 1)
+    if #senders == 0 then
+        membership.unreflected:set(id or "", nil)
+    end
+    return sender
 end
 --- Forgets what the room showed: the next join starts from nothing.
 function ____exports.forgetRoom(membership)
@@ -793,6 +818,7 @@ local sendTo = ____fork.sendTo
 local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
 local isComingBack = ____memberships.isComingBack
+local noteSent = ____memberships.noteSent
 local membershipOf = ____memberships.membershipOf
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
@@ -864,7 +890,7 @@ function ____exports.onMessage(event)
         ))
         return true
     end
-    membership.unreflected:set(stanza.attr.id or "", session.full_jid)
+    noteSent(membership, stanza.attr.id, session.full_jid)
     if isPrivate(stanza, to) then
         copyToOthers(membership, session, stanza)
     end
@@ -1142,13 +1168,18 @@ function ____exports.updatePresence(membership, session, stanza)
 end
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
 function ____exports.changeNick(membership, request)
-    local key = request.id or id.medium()
+    local taken = request.id == nil or membership.nickRequests[request.id] ~= nil
+    local key = taken and id.medium() or request.id
     membership.nickRequests[key] = request
-    local presence = presenceContent(request.stanza)
     if request.session ~= nil then
-        attachSession(membership, request.session, presence, key)
+        attachSession(
+            membership,
+            request.session,
+            presenceContent(request.stanza),
+            key
+        )
     end
-    local change = st.clone(presence)
+    local change = ____exports.presenceToShow(membership)
     change.attr.to = (membership.room .. "/") .. request.nick
     change.attr.id = key
     sendUpstream(membership, change)
@@ -3410,7 +3441,7 @@ return ____exports
  end,
 ["room.iq"] = function(...)
 local ____exports = {}
-local onAnswer, onRequest
+local onAnswer, onRequest, askAccount
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____ask = require("keep.ask")
@@ -3447,8 +3478,12 @@ end
 function onRequest(membership, event)
     local stanza = event.stanza
     local query = stanza.tags[1]
-    if query == nil or query.attr.xmlns == VCARD or query.attr.xmlns == PUBSUB then
-        return nil
+    if query == nil then
+        event.origin.send(st.error_reply(stanza, "modify", "bad-request"))
+        return true
+    end
+    if query.attr.xmlns == VCARD or query.attr.xmlns == PUBSUB then
+        return askAccount(membership, stanza)
     end
     if query.attr.xmlns == PING then
         event.origin.send(st.reply(stanza))
@@ -3459,6 +3494,16 @@ function onRequest(membership, event)
         return nil
     end
     sendTo(session, stanza)
+    return true
+end
+function askAccount(membership, stanza)
+    local account = jids.bare(membership.occupant)
+    if stanza.attr.to == account then
+        return nil
+    end
+    local copy = st.clone(stanza)
+    copy.attr.to = account
+    module:send(copy)
     return true
 end
 --- `iq/bare` or `iq/full`, by the shape of the occupant JID.
@@ -3487,7 +3532,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local onGroupchat, isSameSubject, isSubject, noteConfiguration, noteReflection, onError, isInvitation
+local onGroupchat, isSameSubject, isSubject, noteConfiguration, onError, isInvitation
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -3508,6 +3553,7 @@ local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local hasAttached = ____memberships.hasAttached
 local isAttached = ____memberships.isAttached
+local takeSender = ____memberships.takeSender
 local ____occupancy = require("occupancy")
 local joinComplete = ____occupancy.joinComplete
 local ____fork = require("room.fork")
@@ -3527,7 +3573,7 @@ function onGroupchat(membership, stanza, nick)
     elseif nick == nil then
         noteConfiguration(membership, stanza)
     elseif nick == membership.nick then
-        noteReflection(membership, stanza)
+        takeSender(membership, stanza.attr.id)
     end
     local resync = membership.resync
     if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
@@ -3580,21 +3626,15 @@ function noteConfiguration(membership, stanza)
         end
     end
 end
-function noteReflection(membership, stanza)
-    membership.unreflected:set(stanza.attr.id or "", nil)
-end
 function onError(membership, stanza)
     local ____, condition = stanza:get_error()
     if condition == "not-acceptable" then
         check(membership)
     end
-    local id = stanza.attr.id or ""
-    local sender = membership.unreflected:get(id)
+    local sender = takeSender(membership, stanza.attr.id)
     if sender == nil then
         module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
-        return
     end
-    membership.unreflected:set(id, nil)
     sendTo(sender, stanza)
 end
 function isInvitation(stanza)
@@ -3893,6 +3933,18 @@ end
 function keep(stanza)
     local copy = st.clone(stanza)
     copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    for ____, item in ipairs(x == nil and ({}) or x.tags) do
+        item:maptags(function(tag)
+            local ____temp_3
+            if tag.name == "actor" or tag.name == "reason" then
+                ____temp_3 = nil
+            else
+                ____temp_3 = tag
+            end
+            return ____temp_3
+        end)
+    end
     return copy
 end
 function keepSelf(stanza)
@@ -3900,13 +3952,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_3
+            local ____temp_4
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_3 = nil
+                ____temp_4 = nil
             else
-                ____temp_3 = tag
+                ____temp_4 = tag
             end
-            return ____temp_3
+            return ____temp_4
         end)
     end
     return copy
@@ -3926,20 +3978,20 @@ function hasStatus(stanza, code)
 end
 function itemNick(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_4
-    if x == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = x:get_child("item")
-    end
-    local item = ____temp_4
     local ____temp_5
-    if item == nil then
+    if x == nil then
         ____temp_5 = nil
     else
-        ____temp_5 = item.attr.nick
+        ____temp_5 = x:get_child("item")
     end
-    return ____temp_5
+    local item = ____temp_5
+    local ____temp_6
+    if item == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = item.attr.nick
+    end
+    return ____temp_6
 end
 --- `presence/bare` or `presence/full`, by the shape of the occupant JID.
 function ____exports.onPresence(event)

@@ -219,7 +219,7 @@ function isTemporary(error: Stanza): boolean {
 export function lost(membership: Membership): void {
     membership.phase = Phase.Lost;
     membership.request = undefined;
-    membership.resync = undefined;
+    resyncLost(membership);
     membership.nick = membership.wantedNick;
     membership.tries = membership.tries + 1;
     if (membership.tries === TRIES_UNTIL_TOLD) {
@@ -364,6 +364,15 @@ export function retryLeave(membership: Membership): void {
     });
 }
 
+/** The answer to a repeated join will not come any more: whom it was for has to wait for another. */
+function resyncLost(membership: Membership): void {
+    const resync = membership.resync;
+    if (resync !== undefined && resync.request !== undefined && !resync.selfShown) {
+        table.insert(membership.waiting, 1, resync.request);
+    }
+    membership.resync = undefined;
+}
+
 /** The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left. */
 export function over(membership: Membership): void {
     stopTimer(membership);
@@ -373,10 +382,7 @@ export function over(membership: Membership): void {
     membership.catchUp = undefined;
     detachAll(membership);
     membership.established = false;
-    if (membership.resync !== undefined && membership.resync.request !== undefined) {
-        table.insert(membership.waiting, 1, membership.resync.request);
-    }
-    membership.resync = undefined;
+    resyncLost(membership);
     const next = nextWaiting(membership);
     if (next === undefined) {
         dropMembership(membership);

@@ -90,13 +90,13 @@ export function updatePresence(membership: Membership, session: string, stanza: 
 
 /** A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session. */
 export function changeNick(membership: Membership, request: JoinRequest): void {
-    const key = request.id ?? id.medium();
+    const taken = request.id === undefined || membership.nickRequests.has(request.id);
+    const key = taken ? id.medium() : request.id;
     membership.nickRequests.set(key, request);
-    const presence = presenceContent(request.stanza);
     if (request.session !== undefined) {
-        attachSession(membership, request.session, presence, key);
+        attachSession(membership, request.session, presenceContent(request.stanza), key);
     }
-    const change = st.clone(presence);
+    const change = presenceToShow(membership);
     change.attr.to = `${membership.room}/${request.nick}`;
     change.attr.id = key;
     sendUpstream(membership, change);

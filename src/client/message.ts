@@ -4,7 +4,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CARBONS, FORWARD, HINTS } from "../namespaces";
 import { sendTo } from "../room/fork";
-import { isAttached, isComingBack, type Membership, membershipOf } from "../state/memberships";
+import { isAttached, isComingBack, noteSent, type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { sendUpstream } from "./upstream";
 
@@ -25,7 +25,7 @@ export function onMessage(event: StanzaEvent<ClientSession>): Handled {
         session.send(st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room));
         return true;
     }
-    membership.unreflected.set(stanza.attr.id ?? "", session.full_jid);
+    noteSent(membership, stanza.attr.id, session.full_jid);
     if (isPrivate(stanza, to)) {
         copyToOthers(membership, session, stanza);
     }

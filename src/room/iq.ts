@@ -47,8 +47,13 @@ function onAnswer(room: string, stanza: Stanza): Handled {
 function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
     const query = stanza.tags[0];
-    if (query === undefined || query.attr.xmlns === VCARD || query.attr.xmlns === PUBSUB) {
-        return undefined;
+    if (query === undefined) {
+        // mod_iq trips over what a remote server may send (RFC 6120 8.2.3).
+        event.origin.send(st.error_reply(stanza, "modify", "bad-request"));
+        return true;
+    }
+    if (query.attr.xmlns === VCARD || query.attr.xmlns === PUBSUB) {
+        return askAccount(membership, stanza);
     }
     if (query.attr.xmlns === PING) {
         event.origin.send(st.reply(stanza));
@@ -60,5 +65,17 @@ function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled 
     }
     // The room finds the way back by `from` and `id` (muc.lib.lua, handle_iq_to_occupant): both stay as they are.
     sendTo(session, stanza);
+    return true;
+}
+
+/** vCard and PEP are the account's: Prosody's rooms ask its bare JID for them in any case. */
+function askAccount(membership: Membership, stanza: Stanza): Handled {
+    const account = jids.bare(membership.occupant);
+    if (stanza.attr.to === account) {
+        return undefined;
+    }
+    const copy = st.clone(stanza);
+    copy.attr.to = account;
+    module.send(copy);
     return true;
 }

@@ -7,7 +7,15 @@ import { missed, takeResult } from "../keep/catchup";
 import { takeDown } from "../keep/log";
 import { check } from "../keep/watch";
 import { CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
-import { askingSession, findMembership, hasAttached, isAttached, type Membership, Phase } from "../state/memberships";
+import {
+    askingSession,
+    findMembership,
+    hasAttached,
+    isAttached,
+    type Membership,
+    Phase,
+    takeSender,
+} from "../state/memberships";
 import { joinComplete } from "../occupancy";
 import { fork, sendTo } from "./fork";
 
@@ -62,7 +70,8 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
     } else if (nick === undefined) {
         noteConfiguration(membership, stanza);
     } else if (nick === membership.nick) {
-        noteReflection(membership, stanza);
+        // Our own message came back: no error will.
+        takeSender(membership, stanza.attr.id);
     }
     const resync = membership.resync;
     if (resync !== undefined && resync.selfShown && (subject || stanza.get_child("delay", DELAY) !== undefined)) {
@@ -119,11 +128,6 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
     }
 }
 
-/** Our own message came back: no error will. */
-function noteReflection(membership: Membership, stanza: Stanza): void {
-    membership.unreflected.set(stanza.attr.id ?? "", undefined);
-}
-
 /** The error of a message is for the session that sent it, and for no other. */
 function onError(membership: Membership, stanza: Stanza): void {
     const [, condition] = stanza.get_error();
@@ -131,13 +135,10 @@ function onError(membership: Membership, stanza: Stanza): void {
         // What a room says to those who are not in it (XEP-0045 7.4).
         check(membership);
     }
-    const id = stanza.attr.id ?? "";
-    const sender = membership.unreflected.get(id);
+    const sender = takeSender(membership, stanza.attr.id);
     if (sender === undefined) {
         module.log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username);
-        return;
     }
-    membership.unreflected.set(id, undefined);
     sendTo(sender, stanza);
 }
 

@@ -31,11 +31,11 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
         return undefined;
     }
     const membership = findMembership(to, jids.bare(from));
-    if (membership === undefined) {
-        return undefined;
-    }
     const type = stanza.attr.type;
     const nick = jids.resource(from);
+    if (membership === undefined) {
+        return nick === undefined ? undefined : onStray(stanza, from, to);
+    }
     membership.heard = true;
     if (type === "error") {
         onError(membership, stanza);
@@ -47,6 +47,20 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
         onAvailable(membership, nick, stanza);
     } else {
         onUnavailable(membership, nick, stanza);
+    }
+    return true;
+}
+
+/**
+ * From an occupant of a room that the account is not in: what crossed with a kick or came too late. Nobody waits for it,
+ * and mod_presence would hand it to all sessions. A room that takes the account for an occupant is told otherwise.
+ */
+function onStray(stanza: Stanza, from: string, to: string): Handled {
+    if (stanza.attr.type !== "error" && stanza.get_child("x", MUC_USER) === undefined) {
+        return undefined;
+    }
+    if (stanza.attr.type === undefined && hasStatus(stanza, Status.Self)) {
+        module.send(st.presence({ type: "unavailable", from: to, to: from }));
     }
     return true;
 }
@@ -250,10 +264,17 @@ function onError(membership: Membership, stanza: Stanza): void {
     sendTo(request.session, error);
 }
 
-/** The stanza belongs to the room, which re-uses it for every recipient: keep a copy. */
+/**
+ * The stanza belongs to the room, which re-uses it for every recipient: keep a copy. Who changed an occupant, and why, is
+ * told once; a room does not repeat it to those who come later.
+ */
 function keep(stanza: Stanza): Stanza {
     const copy = st.clone(stanza);
     copy.attr.to = undefined;
+    const x = copy.get_child("x", MUC_USER);
+    for (const item of x === undefined ? [] : x.tags) {
+        item.maptags((tag) => (tag.name === "actor" || tag.name === "reason" ? undefined : tag));
+    }
     return copy;
 }
 

@@ -94,8 +94,8 @@ export interface Membership {
     resync: Resync | undefined;
     /** Nick changes on their way, by the id they were sent with. */
     readonly nickRequests: LuaMap<string, JoinRequest>;
-    /** Messages that the room has not reflected yet: their ids, and the session each came from. */
-    readonly unreflected: Cache<string>;
+    /** Messages that the room has not reflected yet: for each id the sessions that sent it, the first one first. */
+    readonly unreflected: Cache<string[]>;
 
     /** The room's log, and what of it the account got, as long as it is in the room. */
     log: RoomLog | undefined;
@@ -367,11 +367,39 @@ export function forgetSession(membership: Membership, session: string): void {
             request.session = undefined;
         }
     }
-    for (const [id, sender] of membership.unreflected.items()) {
-        if (sender === session) {
-            membership.unreflected.set(id, undefined);
+    for (const [, senders] of membership.unreflected.items()) {
+        for (const i of $range(1, senders.length)) {
+            if (senders[i - 1] === session) {
+                senders[i - 1] = NOBODY;
+            }
         }
     }
+}
+
+/** Stands for a session that is gone: no session has an empty name. */
+const NOBODY = "";
+
+/** Notes who sent a message: its error is for that session. Two sessions may well use the same id. */
+export function noteSent(membership: Membership, id: string | undefined, session: string): void {
+    const senders = membership.unreflected.get(id ?? "");
+    if (senders === undefined) {
+        membership.unreflected.set(id ?? "", [session]);
+    } else if (senders.length < UNREFLECTED_MESSAGES) {
+        senders.push(session);
+    }
+}
+
+/** Who sent the message that a room reflects or refuses, in the order they were sent; it will do so only once. */
+export function takeSender(membership: Membership, id: string | undefined): string | undefined {
+    const senders = membership.unreflected.get(id ?? "");
+    if (senders === undefined) {
+        return undefined;
+    }
+    const sender = table.remove<string>(senders, 1);
+    if (senders.length === 0) {
+        membership.unreflected.set(id ?? "", undefined);
+    }
+    return sender;
 }
 
 /** Forgets what the room showed: the next join starts from nothing. */
