@@ -175,8 +175,152 @@ ____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DA
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
 ____exports.history = count("minimix_history", 20, 0)
 ____exports.maxHistory = count("minimix_max_history", 1000, 0)
+--- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
+____exports.readyText = module:get_option("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
 ____exports.anonymous = module:get_option("authentication") == "anonymous"
+return ____exports
+ end,
+["text"] = function(...)
+local ____exports = {}
+local write, writeAttributes, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, names
+local st = require("util.stanza")
+function write(element, parts, outerNamespace)
+    local attr = element.attr
+    parts[#parts + 1] = "<"
+    parts[#parts + 1] = element.name
+    writeAttributes(attr, parts, outerNamespace)
+    local children = element
+    if #children == 0 then
+        parts[#parts + 1] = "/>"
+        return
+    end
+    parts[#parts + 1] = ">"
+    for ____, child in ipairs(children) do
+        if type(child) == "string" then
+            parts[#parts + 1] = st.xml_escape(child)
+        else
+            write(child, parts, attr.xmlns)
+        end
+    end
+    parts[#parts + 1] = "</"
+    parts[#parts + 1] = element.name
+    parts[#parts + 1] = ">"
+end
+function writeAttributes(attr, parts, outerNamespace)
+    local count = sortNames(attr)
+    local prefixes = 0
+    for i = 0, count - 1 do
+        local name = names[i + 1] or ""
+        local value = attr[name] or ""
+        if (string.match(name, SEPARATOR)) ~= nil then
+            prefixes = prefixes + 1
+            parts[#parts + 1] = prefixedAttribute(name, value, prefixes)
+        elseif name ~= "xmlns" or value ~= outerNamespace then
+            parts[#parts + 1] = (((" " .. name) .. "='") .. st.xml_escape(value)) .. "'"
+        end
+    end
+end
+function sortNames(attr)
+    local count = 0
+    for key in pairs(attr) do
+        local name = key
+        local at = count
+        while at > 0 and (names[at] or "") > name do
+            names[at + 1] = names[at] or ""
+            at = at - 1
+        end
+        names[at + 1] = name
+        count = count + 1
+    end
+    return count
+end
+function prefixedAttribute(name, value, number)
+    local namespace, ____local = string.match(name, ("^(.-)" .. SEPARATOR) .. "(.*)$")
+    local prefix = "ns" .. string.format("%d", number)
+    return (((((((((" xmlns:" .. prefix) .. "='") .. st.xml_escape(namespace or "")) .. "' ") .. prefix) .. ":") .. (____local or "")) .. "='") .. st.xml_escape(value)) .. "'"
+end
+--- A stanza as XML without `to`, and the same text for the same content: attributes stand in order of their names, where
+-- `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua, _dostring).
+function ____exports.textOf(stanza)
+    if stanza ~= source or #stanza.tags ~= sourceTags then
+        local parts = {}
+        local to = stanza.attr.to
+        stanza.attr.to = nil
+        write(stanza, parts, nil)
+        stanza.attr.to = to
+        source = stanza
+        sourceTags = #stanza.tags
+        sourceText = table.concat(parts)
+    end
+    return sourceText
+end
+sourceTags = 0
+sourceText = ""
+SEPARATOR = string.char(1)
+names = {}
+return ____exports
+ end,
+["state.held"] = function(...)
+local ____exports = {}
+local toldAgain
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local MUC_USER = ____namespaces.MUC_USER
+local ____text = require("text")
+local textOf = ____text.textOf
+function toldAgain(presence)
+    local x = presence:get_child("x", MUC_USER)
+    local ____temp_0
+    if x == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = x:get_child("item")
+    end
+    local item = ____temp_0
+    if item == nil or #item.tags == 0 then
+        return presence
+    end
+    local copy = st.clone(presence)
+    local copied = copy:get_child("x", MUC_USER)
+    if copied ~= nil then
+        for ____, tag in ipairs(copied.tags) do
+            tag:maptags(function(child)
+                local ____temp_1
+                if child.name == "actor" or child.name == "reason" then
+                    ____temp_1 = nil
+                else
+                    ____temp_1 = child
+                end
+                return ____temp_1
+            end)
+        end
+    end
+    return copy
+end
+--- By text. Entries go with the last membership that refers to them.
+local held = setmetatable({}, {__mode = "v"})
+--- The stanza held last and what became of it: a room of this server hands one table to every account.
+local source
+local latest
+--- What is to be shown of a presence to those who come later.
+function ____exports.hold(presence)
+    if presence == source and latest ~= nil then
+        return latest
+    end
+    local lasting = toldAgain(presence)
+    local text = textOf(lasting)
+    local found = held[text]
+    if found == nil then
+        local stanza = st.clone(lasting)
+        stanza.attr.to = nil
+        found = {stanza = stanza, text = text}
+        held[text] = found
+    end
+    source = presence
+    latest = found
+    return found
+end
 return ____exports
  end,
 ["state.sessions"] = function(...)
@@ -323,6 +467,10 @@ ____exports.accounts = {}
 --- The address the account uses towards rooms. Nothing else in the module knows its shape.
 function ____exports.occupantJid(username)
     return jids.join(username, module.host, options.resource)
+end
+--- Whether rooms know an account by this JID; sessions may have joined some by their own.
+function ____exports.isOccupantJid(jid)
+    return ____exports.occupantJid(jids.node(jid) or "") == jid
 end
 function ____exports.findAccount(username)
     return ____exports.accounts[____exports.occupantJid(username)]
@@ -547,55 +695,117 @@ return ____exports
  end,
 ["room.fork"] = function(...)
 local ____exports = {}
+local lend, isPlainStream, passesFilters, writeText, plainSends
 local jids = require("util.jid")
+local st = require("util.stanza")
+local options = require("options")
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
---- Sends a stanza to one session, if it is there still. The stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant):
--- `to` is swapped and put back, and whoever wants to keep the stanza clones it.
+local ____text = require("text")
+local textOf = ____text.textOf
+--- Sends a stanza to one session, if it is there still.
 function ____exports.sendTo(fullJid, stanza)
+    local ____temp_0
     if fullJid == nil then
-        return
+        ____temp_0 = nil
+    else
+        ____temp_0 = prosody.full_sessions[fullJid]
     end
-    local session = prosody.full_sessions[fullJid]
-    if session == nil then
-        return
+    local session = ____temp_0
+    if session ~= nil then
+        lend(session, stanza, nil)
     end
-    local to = stanza.attr.to
-    stanza.attr.to = fullJid
-    session.send(stanza)
-    stanza.attr.to = to
+end
+function lend(session, stanza, text)
+    local attr = stanza.attr
+    local to = attr.to
+    attr.to = session.full_jid
+    if not isPlainStream(session) then
+        session.send(stanza)
+    elseif passesFilters(session, stanza) then
+        writeText(
+            session,
+            stanza.name,
+            text or textOf(stanza)
+        )
+    end
+    attr.to = to
+end
+function isPlainStream(session)
+    if not options.readyText or session.rawsend == nil then
+        return false
+    end
+    local plain = plainSends[session.send]
+    if plain == nil then
+        local source = debug.getinfo(session.send, "S").source
+        plain = source ~= nil and (string.match(source, "core/sessionmanager%.lua$")) ~= nil
+        plainSends[session.send] = plain
+    end
+    return plain
+end
+function passesFilters(session, stanza)
+    local ____temp_2
+    if session.filters == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = session.filters["stanzas/out"]
+    end
+    local filters = ____temp_2
+    if filters == nil or #filters == 0 then
+        return true
+    end
+    local filtered = session.filter("stanzas/out", stanza)
+    if filtered == stanza then
+        return true
+    end
+    if filtered ~= nil then
+        session.rawsend(filtered)
+    end
+    return false
+end
+function writeText(session, name, text)
+    local start = ((("<" .. name) .. " to='") .. st.xml_escape(session.full_jid)) .. "'"
+    session.log("debug", "Sending[%s]: %s>", session.type, start)
+    session.rawsend(start .. string.sub(
+        text,
+        string.len(name) + 2
+    ))
 end
 --- Hands a stanza of the room to every attached session.
 function ____exports.fork(membership, stanza)
-    local to = stanza.attr.to
     for fullJid in pairs(membership.attached) do
-        local session = prosody.full_sessions[fullJid]
-        if session ~= nil then
-            stanza.attr.to = fullJid
-            session.send(stanza)
-        end
+        ____exports.sendTo(fullJid, stanza)
     end
-    stanza.attr.to = to
 end
+--- Sends a session a presence that is held as text already.
+function ____exports.sendHeld(fullJid, held)
+    local ____temp_1
+    if fullJid == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = prosody.full_sessions[fullJid]
+    end
+    local session = ____temp_1
+    if session ~= nil then
+        lend(session, held.stanza, held.text)
+    end
+end
+plainSends = setmetatable({}, {__mode = "k"})
 --- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
 -- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
 function ____exports.onUndelivered(event)
     local session = event.session
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    if from == nil then
-        return nil
-    end
-    local ____hasJoined_result_0
-    if hasJoined(
+    local from = event.stanza.attr.from
+    local ____temp_3
+    if from ~= nil and hasJoined(
         session.full_jid,
         jids.bare(from)
     ) then
-        ____hasJoined_result_0 = true
+        ____temp_3 = true
     else
-        ____hasJoined_result_0 = nil
+        ____temp_3 = nil
     end
-    return ____hasJoined_result_0
+    return ____temp_3
 end
 return ____exports
  end,
@@ -980,6 +1190,8 @@ return ____exports
 ["stanzas"] = function(...)
 local ____exports = {}
 local isSameAttributes, kept
+local datetime = require("util.datetime")
+local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local DELAY = ____namespaces.DELAY
 local HINTS = ____namespaces.HINTS
@@ -1043,6 +1255,17 @@ function ____exports.delayBy(stanza, room)
         end
     end
     return nil
+end
+--- Marks a message as one of the past, in the name of its room.
+function ____exports.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza(
+        "delay",
+        {
+            xmlns = DELAY,
+            from = room,
+            stamp = datetime.datetime(when)
+        }
+    ))
 end
 --- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
 function ____exports.isWorthKeeping(stanza)
@@ -1812,9 +2035,10 @@ local st = require("util.stanza")
 local ____log = require("keep.log")
 local readBack = ____log.readBack
 local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
 local MUC = ____namespaces.MUC
 local options = require("options")
+local ____stanzas = require("stanzas")
+local addDelay = ____stanzas.addDelay
 local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 function select(membership, session, limits)
@@ -1843,14 +2067,7 @@ end
 --- A message of the past as a room sends it.
 function ____exports.delayed(room, entry)
     local message = st.clone(entry.stanza)
-    message:add_direct_child(st.stanza(
-        "delay",
-        {
-            xmlns = DELAY,
-            from = room,
-            stamp = datetime.datetime(entry.when)
-        }
-    ))
+    addDelay(message, room, entry.when)
     return message
 end
 function limitsOf(join)
@@ -1906,6 +2123,7 @@ local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
 local ____fork = require("room.fork")
+local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
 local ____history = require("room.history")
 local sendHistory = ____history.sendHistory
@@ -1985,8 +2203,8 @@ function ____exports.replay(membership, request)
     if membership.roomPresence ~= nil then
         sendTo(request.session, membership.roomPresence)
     end
-    for ____, presence in pairs(membership.occupants) do
-        sendTo(request.session, presence)
+    for ____, held in pairs(membership.occupants) do
+        sendHeld(request.session, held)
     end
     local ____self = ____exports.selfPresence(membership, request)
     if ____self ~= nil then
@@ -2433,7 +2651,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, LONGEST_PAUSE, TRIES_UNTIL_TOLD, NICK_TRIES
+local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, LONGEST_PAUSE, TRIES_UNTIL_TOLD, NICK_TRIES
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local presenceToShow = ____availability.presenceToShow
@@ -2615,7 +2833,7 @@ end
 function ____exports.lost(membership)
     membership.phase = "lost"
     membership.request = nil
-    membership.resync = nil
+    resyncLost(membership)
     membership.nick = membership.wantedNick
     membership.tries = membership.tries + 1
     if membership.tries == TRIES_UNTIL_TOLD then
@@ -2787,6 +3005,20 @@ function ____exports.retryLeave(membership)
         end
     )
 end
+function resyncLost(membership)
+    local resync = membership.resync
+    local ____temp_2
+    if resync == nil or resync.selfShown then
+        ____temp_2 = nil
+    else
+        ____temp_2 = resync.request
+    end
+    local request = ____temp_2
+    if request ~= nil and request.session ~= nil then
+        table.insert(membership.waiting, 1, request)
+    end
+    membership.resync = nil
+end
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
 function ____exports.over(membership)
     stopTimer(membership)
@@ -2796,10 +3028,7 @@ function ____exports.over(membership)
     membership.catchUp = nil
     detachAll(membership)
     membership.established = false
-    if membership.resync ~= nil and membership.resync.request ~= nil then
-        table.insert(membership.waiting, 1, membership.resync.request)
-    end
-    membership.resync = nil
+    resyncLost(membership)
     local next = nextWaiting(membership)
     if next == nil then
         dropMembership(membership)
@@ -3532,7 +3761,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local onGroupchat, isSameSubject, isSubject, noteConfiguration, onError, isInvitation
+local onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isInvitation
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -3556,6 +3785,9 @@ local isAttached = ____memberships.isAttached
 local takeSender = ____memberships.takeSender
 local ____occupancy = require("occupancy")
 local joinComplete = ____occupancy.joinComplete
+local ____stanzas = require("stanzas")
+local addDelay = ____stanzas.addDelay
+local delayBy = ____stanzas.delayBy
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
@@ -3567,9 +3799,7 @@ function onGroupchat(membership, stanza, nick)
     local subject = isSubject(stanza)
     local before = membership.subject
     if subject then
-        local copy = st.clone(stanza)
-        copy.attr.to = nil
-        membership.subject = copy
+        keepSubject(membership, stanza)
     elseif nick == nil then
         noteConfiguration(membership, stanza)
     elseif nick == membership.nick then
@@ -3595,6 +3825,19 @@ function onGroupchat(membership, stanza, nick)
     elseif subject and resync ~= nil and resync.selfShown then
         resyncComplete(membership)
     end
+end
+function keepSubject(membership, stanza)
+    local copy = st.clone(stanza)
+    copy.attr.to = nil
+    local live = membership.phase == "joined" and membership.resync == nil
+    if live and delayBy(copy, membership.room) == nil then
+        addDelay(
+            copy,
+            membership.room,
+            os.time()
+        )
+    end
+    membership.subject = copy
 end
 function isSameSubject(before, stanza)
     return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
@@ -3690,7 +3933,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onRoomPresence, onAvailable, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, nickGranted, onRemoved, isTechnical, onError, keep, keepSelf, isSame, selfNick, hasStatus, itemNick
+local onStray, onRoomPresence, onAvailable, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, nickGranted, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, itemNick
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -3715,20 +3958,32 @@ local lost = ____occupancy.lost
 local over = ____occupancy.over
 local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
+local ____held = require("state.held")
+local hold = ____held.hold
 local ____memberships = require("state.memberships")
 local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
 local isComingBack = ____memberships.isComingBack
+local isOccupantJid = ____memberships.isOccupantJid
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local ____replay = require("room.replay")
 local nickChange = ____replay.nickChange
 local selfPresence = ____replay.selfPresence
+function onStray(stanza, from, to)
+    if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
+        return nil
+    end
+    if stanza.attr.type == nil and hasStatus(stanza, "110") then
+        module:send(st.presence({type = "unavailable", from = to, to = from}))
+    end
+    return true
+end
 function onRoomPresence(membership, stanza)
     local before = membership.roomPresence
-    local copy = stanza.attr.type == nil and keep(stanza) or nil
+    local copy = stanza.attr.type == nil and hold(stanza).stanza or nil
     membership.roomPresence = copy
     forward(
         membership,
@@ -3745,15 +4000,15 @@ function onAvailable(membership, nick, stanza)
         announceNick(membership, membership.self)
     end
     local before = membership.occupants[nick]
-    local copy = keep(stanza)
-    membership.occupants[nick] = copy
+    local held = hold(stanza)
+    membership.occupants[nick] = held
     if membership.resync ~= nil then
         membership.resync.shown[nick] = true
     end
     forward(
         membership,
         stanza,
-        isSame(before, copy)
+        before ~= nil and isSame(before.stanza, held.stanza)
     )
 end
 function forward(membership, stanza, known)
@@ -3839,13 +4094,13 @@ function onResyncSelf(membership, resync, stanza, known)
     end
     resync.selfShown = true
     local request = resync.request
-    local ____temp_0
+    local ____temp_1
     if request == nil then
-        ____temp_0 = nil
+        ____temp_1 = nil
     else
-        ____temp_0 = selfPresence(membership, request)
+        ____temp_1 = selfPresence(membership, request)
     end
-    local answer = ____temp_0
+    local answer = ____temp_1
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
@@ -3860,13 +4115,13 @@ function onUnavailable(membership, nick, stanza)
         end
         return
     end
-    local ____hasStatus_result_1
+    local ____hasStatus_result_2
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_1 = itemNick(stanza)
+        ____hasStatus_result_2 = itemNick(stanza)
     else
-        ____hasStatus_result_1 = nil
+        ____hasStatus_result_2 = nil
     end
-    local newNick = ____hasStatus_result_1
+    local newNick = ____hasStatus_result_2
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
@@ -3913,13 +4168,13 @@ function onError(membership, stanza)
         return
     end
     local id = stanza.attr.id
-    local ____temp_2
+    local ____temp_3
     if id == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = membership.nickRequests[id]
+        ____temp_3 = membership.nickRequests[id]
     end
-    local request = ____temp_2
+    local request = ____temp_3
     if id == nil or request == nil then
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
         check(membership)
@@ -3930,25 +4185,8 @@ function onError(membership, stanza)
     ____error.attr.id = request.id
     sendTo(request.session, ____error)
 end
-function keep(stanza)
-    local copy = st.clone(stanza)
-    copy.attr.to = nil
-    local x = copy:get_child("x", MUC_USER)
-    for ____, item in ipairs(x == nil and ({}) or x.tags) do
-        item:maptags(function(tag)
-            local ____temp_3
-            if tag.name == "actor" or tag.name == "reason" then
-                ____temp_3 = nil
-            else
-                ____temp_3 = tag
-            end
-            return ____temp_3
-        end)
-    end
-    return copy
-end
 function keepSelf(stanza)
-    local copy = keep(stanza)
+    local copy = st.clone(hold(stanza).stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
@@ -4005,11 +4243,17 @@ function ____exports.onPresence(event)
         to,
         jids.bare(from)
     )
-    if membership == nil then
-        return nil
-    end
     local ____type = stanza.attr.type
     local nick = jids.resource(from)
+    if membership == nil then
+        local ____temp_0
+        if nick == nil or not isOccupantJid(to) then
+            ____temp_0 = nil
+        else
+            ____temp_0 = onStray(stanza, from, to)
+        end
+        return ____temp_0
+    end
     membership.heard = true
     if ____type == "error" then
         onError(membership, stanza)

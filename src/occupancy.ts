@@ -367,8 +367,9 @@ export function retryLeave(membership: Membership): void {
 /** The answer to a repeated join will not come any more: whom it was for has to wait for another. */
 function resyncLost(membership: Membership): void {
     const resync = membership.resync;
-    if (resync !== undefined && resync.request !== undefined && !resync.selfShown) {
-        table.insert(membership.waiting, 1, resync.request);
+    const request = resync === undefined || resync.selfShown ? undefined : resync.request;
+    if (request !== undefined && request.session !== undefined) {
+        table.insert(membership.waiting, 1, request);
     }
     membership.resync = undefined;
 }

@@ -48,6 +48,9 @@ export const archiveExpiresAfter = period("minimix_archive_expires_after", 7 * D
 export const history = count("minimix_history", 20, 0);
 export const maxHistory = count("minimix_max_history", 1000, 0);
 
+/** Whether stanzas are written as text once for all; off only to show in tests that it makes no difference. */
+export const readyText = module.get_option("minimix_ready_text") !== false;
+
 /** Accounts of an anonymous host end with their last session, and nothing of them is kept. */
 export const anonymous = module.get_option("authentication") === "anonymous";
 

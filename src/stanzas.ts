@@ -1,5 +1,7 @@
 // Questions about stanzas that util.stanza has no answer to.
 
+import * as datetime from "util.datetime";
+import * as st from "util.stanza";
 import { DELAY, HINTS, STANZA_ID } from "./namespaces";
 
 /** Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs. */
@@ -54,6 +56,11 @@ export function delayBy(stanza: Stanza, room: string): string | undefined {
         }
     }
     return undefined;
+}
+
+/** Marks a message as one of the past, in the name of its room. */
+export function addDelay(stanza: Stanza, room: string, when: number): void {
+    stanza.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: room, stamp: datetime.datetime(when) }));
 }
 
 /** Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another. */

@@ -3,10 +3,11 @@
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
 import { readBack } from "../keep/log";
-import { DELAY, MUC } from "../namespaces";
+import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { Entry } from "../state/logs";
 import type { JoinRequest, Membership } from "../state/memberships";
+import { addDelay } from "../stanzas";
 import { sendTo } from "./fork";
 
 /** What a client asks for; every bound that it names holds. */
@@ -57,7 +58,7 @@ function select(membership: Membership, session: string | undefined, limits: Lim
 /** A message of the past as a room sends it. */
 export function delayed(room: string, entry: Entry): Stanza {
     const message = st.clone(entry.stanza);
-    message.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: room, stamp: datetime.datetime(entry.when) }));
+    addDelay(message, room, entry.when);
     return message;
 }
 

@@ -17,6 +17,7 @@ import {
     takeSender,
 } from "../state/memberships";
 import { joinComplete } from "../occupancy";
+import { addDelay, delayBy } from "../stanzas";
 import { fork, sendTo } from "./fork";
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
@@ -64,9 +65,7 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
     const subject = isSubject(stanza);
     const before = membership.subject;
     if (subject) {
-        const copy = st.clone(stanza);
-        copy.attr.to = undefined;
-        membership.subject = copy;
+        keepSubject(membership, stanza);
     } else if (nick === undefined) {
         noteConfiguration(membership, stanza);
     } else if (nick === membership.nick) {
@@ -93,6 +92,17 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
     } else if (subject && resync !== undefined && resync.selfShown) {
         resyncComplete(membership);
     }
+}
+
+/** For those who join later it is of the past, and stamped so (XEP-0045 7.2.15). */
+function keepSubject(membership: Membership, stanza: Stanza): void {
+    const copy = st.clone(stanza);
+    copy.attr.to = undefined;
+    const live = membership.phase === Phase.Joined && membership.resync === undefined;
+    if (live && delayBy(copy, membership.room) === undefined) {
+        addDelay(copy, membership.room, os.time());
+    }
+    membership.subject = copy;
 }
 
 function isSameSubject(before: Stanza | undefined, stanza: Stanza): boolean {

@@ -10,11 +10,13 @@ import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
 import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement } from "../stanzas";
+import { hold } from "../state/held";
 import {
     askingSession,
     findMembership,
     isAttached,
     isComingBack,
+    isOccupantJid,
     type Membership,
     Phase,
     type Resync,
@@ -34,7 +36,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     const type = stanza.attr.type;
     const nick = jids.resource(from);
     if (membership === undefined) {
-        return nick === undefined ? undefined : onStray(stanza, from, to);
+        return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, from, to);
     }
     membership.heard = true;
     if (type === "error") {
@@ -68,7 +70,7 @@ function onStray(stanza: Stanza, from: string, to: string): Handled {
 /** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
 function onRoomPresence(membership: Membership, stanza: Stanza): void {
     const before = membership.roomPresence;
-    const copy = stanza.attr.type === undefined ? keep(stanza) : undefined;
+    const copy = stanza.attr.type === undefined ? hold(stanza).stanza : undefined;
     membership.roomPresence = copy;
     forward(membership, stanza, isSame(before, copy));
 }
@@ -83,12 +85,12 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         announceNick(membership, membership.self);
     }
     const before = membership.occupants.get(nick);
-    const copy = keep(stanza);
-    membership.occupants.set(nick, copy);
+    const held = hold(stanza);
+    membership.occupants.set(nick, held);
     if (membership.resync !== undefined) {
         membership.resync.shown.add(nick);
     }
-    forward(membership, stanza, isSame(before, copy));
+    forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
 }
 
 /** In the answer to a repeated join, what is not new is for the one who asked alone. */
@@ -264,23 +266,9 @@ function onError(membership: Membership, stanza: Stanza): void {
     sendTo(request.session, error);
 }
 
-/**
- * The stanza belongs to the room, which re-uses it for every recipient: keep a copy. Who changed an occupant, and why, is
- * told once; a room does not repeat it to those who come later.
- */
-function keep(stanza: Stanza): Stanza {
-    const copy = st.clone(stanza);
-    copy.attr.to = undefined;
-    const x = copy.get_child("x", MUC_USER);
-    for (const item of x === undefined ? [] : x.tags) {
-        item.maptags((tag) => (tag.name === "actor" || tag.name === "reason" ? undefined : tag));
-    }
-    return copy;
-}
-
 /** Our own presence without the codes that only answer a join; what they say stands in the membership. */
 function keepSelf(stanza: Stanza): Stanza {
-    const copy = keep(stanza);
+    const copy = st.clone(hold(stanza).stanza);
     const x = copy.get_child("x", MUC_USER);
     if (x !== undefined) {
         x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));

@@ -4,7 +4,7 @@ import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import type { JoinRequest, Membership } from "../state/memberships";
-import { sendTo } from "./fork";
+import { sendHeld, sendTo } from "./fork";
 import { sendHistory } from "./history";
 
 /**
@@ -15,8 +15,8 @@ export function replay(membership: Membership, request: JoinRequest): void {
     if (membership.roomPresence !== undefined) {
         sendTo(request.session, membership.roomPresence);
     }
-    for (const [, presence] of membership.occupants) {
-        sendTo(request.session, presence);
+    for (const [, held] of membership.occupants) {
+        sendHeld(request.session, held);
     }
     const self = selfPresence(membership, request);
     if (self !== undefined) {

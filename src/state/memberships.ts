@@ -5,6 +5,7 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as options from "../options";
+import type { Held } from "./held";
 import { noteJoined } from "./sessions";
 import type { Part, Ranges, RoomLog } from "./logs";
 
@@ -104,7 +105,7 @@ export interface Membership {
 
     // What the room showed the account.
     /** Last presence of each other occupant, by nick. */
-    readonly occupants: LuaMap<string, Stanza>;
+    readonly occupants: LuaMap<string, Held>;
     self: Stanza | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
     roomPresence: Stanza | undefined;
@@ -135,6 +136,11 @@ export const accounts: Accounts = new LuaMap();
 /** The address the account uses towards rooms. Nothing else in the module knows its shape. */
 export function occupantJid(username: string): string {
     return jids.join(username, module.host, options.resource);
+}
+
+/** Whether rooms know an account by this JID; sessions may have joined some by their own. */
+export function isOccupantJid(jid: string): boolean {
+    return occupantJid(jids.node(jid) ?? "") === jid;
 }
 
 export function findAccount(username: string): Account | undefined {

@@ -18,8 +18,19 @@ interface ClientSession {
     /** mod_carbons: the namespace by which the session enabled carbons. */
     readonly want_carbons?: string;
     readonly hibernating?: number;
+    readonly filters?: Record<string, unknown[] | undefined>;
+    /** Undefined if a filter keeps the data. */
+    filter(this: void, type: "stanzas/out", stanza: Stanza): Stanza | undefined;
+    /** Writes to the stream; not every kind of session has one. */
+    readonly rawsend?: StreamSession["rawsend"];
+    log(this: void, level: "debug", format: string, ...values: unknown[]): void;
     /** Replaced on stream resumption: look it up at each call. */
     send(this: void, stanza: Stanza | string): boolean | undefined;
+}
+
+/** A client whose stanzas are written to a stream of its own. */
+interface StreamSession extends ClientSession {
+    rawsend(this: void, data: Stanza | string): boolean | undefined;
 }
 
 interface Origin {

@@ -34,6 +34,8 @@ declare module "util.stanza" {
     function iq(attr: Attributes): Stanza;
     function reply(stanza: Stanza): Stanza;
     function error_reply(stanza: Stanza, type: string, condition: string, text?: string, by?: string): Stanza;
+    /** With the five characters that XML reserves written as entities. */
+    function xml_escape(text: string): string;
     /** A deep copy; with `tagsOnly`, of the outermost element alone. */
     function clone(stanza: Stanza, tagsOnly?: boolean): Stanza;
 }
