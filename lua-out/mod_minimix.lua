@@ -26,6 +26,7 @@ local ____exports = {}
 ____exports.MUC = "http://jabber.org/protocol/muc"
 ____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 ____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
+____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
 ____exports.CARBONS = "urn:xmpp:carbons:2"
 ____exports.CONFERENCE = "jabber:x:conference"
 ____exports.DATAFORM = "jabber:x:data"
@@ -3689,13 +3690,13 @@ function onAnswer(room, stanza)
     if takeAnswer(room, stanza) then
         return true
     end
-    local ____temp_1
+    local ____temp_2
     if stanza.attr.id == nil then
-        ____temp_1 = nil
+        ____temp_2 = nil
     else
-        ____temp_1 = takeIq(stanza.attr.id, room)
+        ____temp_2 = takeIq(stanza.attr.id, room)
     end
-    local pending = ____temp_1
+    local pending = ____temp_2
     if pending == nil then
         return nil
     end
@@ -3744,24 +3745,34 @@ function ____exports.onIq(event)
         return nil
     end
     local room = jids.bare(from)
+    local membership = findMembership(to, room)
     local ____type = stanza.attr.type
     if ____type == "result" or ____type == "error" then
-        return onAnswer(room, stanza)
+        local ____temp_0
+        if stanza.attr.id == nil then
+            ____temp_0 = true
+        else
+            ____temp_0 = onAnswer(room, stanza)
+        end
+        return ____temp_0
     end
-    local membership = findMembership(to, room)
-    local ____temp_0
     if membership == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = onRequest(membership, event)
+        return nil
     end
-    return ____temp_0
+    local isRequest = (____type == "get" or ____type == "set") and stanza.attr.id ~= nil
+    local ____isRequest_1
+    if isRequest then
+        ____isRequest_1 = onRequest(membership, event)
+    else
+        ____isRequest_1 = true
+    end
+    return ____isRequest_1
 end
 return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isInvitation
+local isJoinAffiliations, onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isInvitation
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -3774,6 +3785,7 @@ local takeDown = ____log.takeDown
 local ____watch = require("keep.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
+local AFFILIATIONS = ____namespaces.AFFILIATIONS
 local CONFERENCE = ____namespaces.CONFERENCE
 local DELAY = ____namespaces.DELAY
 local MUC_USER = ____namespaces.MUC_USER
@@ -3791,10 +3803,21 @@ local delayBy = ____stanzas.delayBy
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
+function isJoinAffiliations(stanza)
+    local x = stanza:get_child("x", MUC_USER)
+    local ____temp_0
+    if x == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = x:get_child("mav", AFFILIATIONS)
+    end
+    local version = ____temp_0
+    return version ~= nil and version.attr.since == nil
+end
 function onGroupchat(membership, stanza, nick)
     if membership.catchUp ~= nil then
-        local ____membership_catchUp_held_0 = membership.catchUp.held
-        ____membership_catchUp_held_0[#____membership_catchUp_held_0 + 1] = st.clone(stanza)
+        local ____membership_catchUp_held_1 = membership.catchUp.held
+        ____membership_catchUp_held_1[#____membership_catchUp_held_1 + 1] = st.clone(stanza)
     end
     local subject = isSubject(stanza)
     local before = membership.subject
@@ -3851,13 +3874,13 @@ function noteConfiguration(membership, stanza)
         return
     end
     for ____, tag in ipairs(x.tags) do
-        local ____temp_1
+        local ____temp_2
         if tag.name == "status" then
-            ____temp_1 = tag.attr.code
+            ____temp_2 = tag.attr.code
         else
-            ____temp_1 = nil
+            ____temp_2 = nil
         end
-        local code = ____temp_1
+        local code = ____temp_2
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -3923,8 +3946,11 @@ function ____exports.onMessage(event)
     if isInvitation(stanza) or asking == nil and not hasAttached(membership) then
         return nil
     end
-    fork(membership, stanza)
-    if not isAttached(membership, asking) then
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
         sendTo(asking, stanza)
     end
     return true

@@ -3,6 +3,7 @@
 export const MUC = "http://jabber.org/protocol/muc";
 export const MUC_OWNER = "http://jabber.org/protocol/muc#owner";
 export const MUC_USER = "http://jabber.org/protocol/muc#user";
+export const AFFILIATIONS = "urn:xmpp:muc:affiliations:1";
 export const CARBONS = "urn:xmpp:carbons:2";
 export const CONFERENCE = "jabber:x:conference";
 export const DATAFORM = "jabber:x:data";

@@ -132,7 +132,7 @@ function normalised(clients: Client[], { adjust, ignoreRepeats }: CompareOptions
     return record;
 }
 
-function copy({ name, attrs, children }: Element): Element {
+export function copy({ name, attrs, children }: Element): Element {
     return xml(name, { ...attrs }, ...children.map((child) => (typeof child === "string" ? child : copy(child))));
 }
 
@@ -150,7 +150,7 @@ function withoutRepeats(stanzas: Element[]): Element[] {
 }
 
 /** A room lists its occupants in any order. */
-function sortOccupants(stanzas: Element[]): Element[] {
+export function sortOccupants(stanzas: Element[]): Element[] {
     const sorted: Element[] = [];
     let run: Element[] = [];
     const endRun = () => {
@@ -180,7 +180,7 @@ function from({ attrs }: Element): string {
 }
 
 /** A copy without what differs from one run to the next, or has no meaning. */
-function canonical(element: Element, rename: (id: string) => string): Element {
+export function canonical(element: Element, rename: (id: string) => string): Element {
     const attributes = Object.entries(element.attrs)
         .map(([name, value = ""]): [string, string] => [name, canonicalAttribute(element, name, value, rename)])
         .sort(([a], [b]) => (a < b ? -1 : 1));
@@ -206,7 +206,7 @@ function canonicalAttribute(element: Element, name: string, value: string, renam
 }
 
 /** Lines that are only in `left`, with "-", and only in `right`, with "+", in order. */
-function diff(left: string[], right: string[]): string[] {
+export function diff(left: string[], right: string[]): string[] {
     // common[i][j]: how many lines left[i..] and right[j..] have in common.
     const common = Array.from({ length: left.length + 1 }, () => new Array<number>(right.length + 1).fill(0));
     const at = (i: number, j: number) => common[i]?.[j] ?? 0;

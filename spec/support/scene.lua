@@ -17,7 +17,8 @@ scene.__index = scene;
 local used_in_test = {};
 
 -- fields: room (for support.room), remote (the rooms are of another server), resource (minimix_resource),
--- options, modules, storage (for support.host), bounces (errors to a room are to be expected: the account is not in it)
+-- options, modules, storage (for support.host), bounces (errors to a room are to be expected: the account is not in it),
+-- prosody (the rooms are those of Prosody's mod_muc)
 function scene.new(fields)
 	fields = fields or {};
 	local options = fields.options or {};
@@ -36,7 +37,11 @@ function scene.new(fields)
 		clients = {};
 		looked_at = {};
 	}, scene);
-	self.room = self:add_room("room", fields.room);
+	if fields.prosody then
+		self.host:add_component(domain, "muc");
+	else
+		self.room = self:add_room("room", fields.room);
+	end
 	table.insert(used_in_test, self);
 	return self;
 end
@@ -93,11 +98,12 @@ function scene:deliver()
 	self.host:deliver();
 end
 
--- Time passes, and nothing on the way to a room stays there.
+-- Time passes, and nothing stays on its way to a room for long.
 function scene:wait(seconds)
+	local step = math.max(1, seconds / 300);
 	self:deliver();
-	for _ = 1, math.ceil(seconds) do
-		self.host:tick(1);
+	for _ = 1, math.ceil(seconds / step) do
+		self.host:tick(step);
 		self:deliver();
 	end
 end
@@ -291,8 +297,10 @@ function scene.seen(client)
 	return scene.lines(scene.take(client));
 end
 
-local function is_self_ping(self, stanza)
-	return stanza.name == "iq" and stanza.attr.from == self:occupant_jid() and stanza:get_child("ping", "urn:xmpp:ping");
+-- Self-pings and queries of the archive: those of sessions never come from the account.
+local function is_of_its_own(self, stanza)
+	return stanza.name == "iq" and stanza.attr.from == self:occupant_jid()
+		and (stanza:get_child("ping", "urn:xmpp:ping") or stanza:get_child("query", "urn:xmpp:mam:2"));
 end
 
 local function sender(self, stanza)
@@ -309,12 +317,12 @@ local function upstream_line(self, stanza)
 	);
 end
 
--- What reached a room since the last time, but for the account's own self-pings.
+-- What reached a room since the last time, but for what the account asks by itself.
 function scene:arrived(room)
 	room = room or self.room;
 	local stanzas = {};
 	for i = (self.looked_at[room] or 0) + 1, #room.received do
-		if not is_self_ping(self, room.received[i]) then
+		if not is_of_its_own(self, room.received[i]) then
 			table.insert(stanzas, room.received[i]);
 		end
 	end

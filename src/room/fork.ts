@@ -12,10 +12,12 @@ import type { Membership } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { textOf } from "../text";
 
-/** Hands a stanza of the room to every attached session. */
-export function fork(membership: Membership, stanza: Stanza): void {
+/** Hands a stanza of the room to every attached session, but for one that gets it otherwise. */
+export function fork(membership: Membership, stanza: Stanza, except?: string): void {
     for (const [fullJid] of membership.attached) {
-        sendTo(fullJid, stanza);
+        if (fullJid !== except) {
+            sendTo(fullJid, stanza);
+        }
     }
 }
 

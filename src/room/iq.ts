@@ -17,12 +17,17 @@ export function onIq(event: StanzaEvent<Origin>): Handled {
         return undefined;
     }
     const room = jids.bare(from);
+    const membership = findMembership(to, room);
     const type = stanza.attr.type;
     if (type === "result" || type === "error") {
-        return onAnswer(room, stanza);
+        return stanza.attr.id === undefined ? true : onAnswer(room, stanza);
     }
-    const membership = findMembership(to, room);
-    return membership === undefined ? undefined : onRequest(membership, event);
+    if (membership === undefined) {
+        return undefined;
+    }
+    // Only what clients send is checked before (RFC 6120 8.2.3, stanza_router.lua), and mod_iq trips over some of it.
+    const isRequest = (type === "get" || type === "set") && stanza.attr.id !== undefined;
+    return isRequest ? onRequest(membership, event) : true;
 }
 
 /** The answer to a session's IQ goes back under the id the session gave it. */
@@ -48,7 +53,7 @@ function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled 
     const stanza = event.stanza;
     const query = stanza.tags[0];
     if (query === undefined) {
-        // mod_iq trips over what a remote server may send (RFC 6120 8.2.3).
+        // mod_iq trips over this, too.
         event.origin.send(st.error_reply(stanza, "modify", "bad-request"));
         return true;
     }

@@ -6,7 +6,7 @@ import { resyncComplete } from "../client/serve";
 import { missed, takeResult } from "../keep/catchup";
 import { takeDown } from "../keep/log";
 import { check } from "../keep/watch";
-import { CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
+import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
 import {
     askingSession,
     findMembership,
@@ -50,12 +50,21 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (isInvitation(stanza) || (asking === undefined && !hasAttached(membership))) {
         return undefined;
     }
-    fork(membership, stanza);
-    if (!isAttached(membership, asking)) {
-        // XEP-0463 5.2.1: affiliations come before the occupants of a join.
+    const forAsking = asking !== undefined && isJoinAffiliations(stanza);
+    if (!forAsking) {
+        fork(membership, stanza);
+    }
+    if (forAsking || !isAttached(membership, asking)) {
         sendTo(asking, stanza);
     }
     return true;
+}
+
+/** XEP-0463 5.2.1: the affiliations that answer a join. A change of one, which is for all, also says since when. */
+function isJoinAffiliations(stanza: Stanza): boolean {
+    const x = stanza.get_child("x", MUC_USER);
+    const version = x === undefined ? undefined : x.get_child("mav", AFFILIATIONS);
+    return version !== undefined && version.attr.since === undefined;
 }
 
 function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {

@@ -17,6 +17,7 @@ import {
     isAttached,
     isComingBack,
     isOccupantJid,
+    type JoinRequest,
     type Membership,
     Phase,
     type Resync,
@@ -133,8 +134,7 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
         if (membership.phase === Phase.Joining) {
             joinAccepted(membership);
         }
-        fork(membership, stanza);
-        nickGranted(membership, nick);
+        onSelfShown(membership, nick, stanza);
     } else if (membership.phase === Phase.Joining) {
         onBack(membership, resync, before, stanza);
     } else {
@@ -212,16 +212,27 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
     fork(membership, stanza);
 }
 
-/** A nick change that came as a join is answered as one. */
-function nickGranted(membership: Membership, nick: string): void {
+/** A nick change that came as a join is answered as one: the own presence is in the replay. */
+function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void {
+    const request = takeNickRequest(membership, nick);
+    const isJoin = request !== undefined && request.stanza.get_child("x", MUC) !== undefined;
+    if (isJoin && isAttached(membership, request.session)) {
+        fork(membership, stanza, request.session);
+        serve(membership, request);
+    } else {
+        fork(membership, stanza);
+    }
+}
+
+/** The request for a nick that the room has granted. */
+function takeNickRequest(membership: Membership, nick: string): JoinRequest | undefined {
     for (const [id, request] of membership.nickRequests) {
         if (request.nick === nick) {
             membership.nickRequests.delete(id);
-            if (request.stanza.get_child("x", MUC) !== undefined && isAttached(membership, request.session)) {
-                serve(membership, request);
-            }
+            return request;
         }
     }
+    return undefined;
 }
 
 /** Our own unavailable: older services leave out 110, so the nick alone decides. */

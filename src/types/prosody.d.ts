@@ -78,14 +78,15 @@ interface KeyValueStore<V> {
 }
 
 interface ArchiveQuery {
-    readonly start?: number;
-    readonly end?: number;
-    readonly before?: string;
-    readonly after?: string;
+    /** Of a time in whole seconds; SQL knows no others. */
+    readonly start?: number | undefined;
+    readonly end?: number | undefined;
+    readonly before?: string | undefined;
+    readonly after?: string | undefined;
     readonly ids?: string[];
     readonly reverse?: boolean;
     readonly limit?: number;
-    readonly with?: string;
+    readonly with?: string | undefined;
     /** Only for delete: keeps so many of the newest. */
     readonly truncate?: number;
 }
@@ -103,6 +104,10 @@ interface ArchiveStore {
         key: string,
         query: ArchiveQuery,
     ): LuaMultiReturn<[LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>> | undefined, string | undefined]>;
+    get(
+        key: string,
+        id: string,
+    ): LuaMultiReturn<[Stanza, number, string | undefined] | [undefined, string | undefined, undefined]>;
     delete(key: string, query?: ArchiveQuery): LuaMultiReturn<[number | boolean | undefined, string | undefined]>;
     users(): LuaIterable<unknown>;
 }

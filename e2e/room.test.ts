@@ -1,0 +1,319 @@
+// What a room says to the account reaches every session that has joined it.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type Client, type Element, type Match, statusCodes, xml } from "./support/client.ts";
+import { type House, openHouse, settings } from "./support/house.ts";
+import {
+    ban,
+    changeNick,
+    configure,
+    create,
+    destroy,
+    groupchat,
+    isSubject,
+    join,
+    kick,
+    leave,
+    privateMessage,
+    setAffiliation,
+    setRole,
+    setSubject,
+} from "./support/muc.ts";
+
+const nsMuc = "http://jabber.org/protocol/muc";
+const nsMucUser = "http://jabber.org/protocol/muc#user";
+
+for (const { name, ...setting } of settings) {
+    describe(`${name}: the room`, () => {
+        let house: House;
+        let phone: Client;
+        let laptop: Client;
+        let bob: Client;
+
+        before(async () => {
+            house = await openHouse({
+                ...setting,
+                roomModules: ["muc_mam"],
+                roomConfig: "muc_log_by_default = false",
+            });
+            ({ phone, laptop, bob } = house);
+        });
+
+        after(() => house.close());
+
+        /** Both sessions get the same stanza, once. */
+        async function bothGet(match: Match): Promise<Element> {
+            const copies = [await phone.expect(match), await laptop.expect(match)];
+            await phone.expectNone(match);
+            await laptop.expectNone(match);
+            const [stanza, other] = copies.map((copy) => xml(copy.name, { ...copy.attrs, to: "" }, ...copy.children));
+            assert(stanza && other);
+            assert.equal(stanza.toString(), other.toString());
+            return stanza;
+        }
+
+        async function isIn(room: string, nick: string): Promise<boolean> {
+            return (await house.server.occupants(room)).some((occupant) => occupant.nick === nick);
+        }
+
+        /** The account is out of the room, and a join is the room's to answer again. */
+        async function assertOut(room: string): Promise<void> {
+            assert.equal(await isIn(room, "Alice"), false);
+            await phone.expectNone({ room });
+            await laptop.expectNone({ room });
+            await groupchat(bob, room, "gone?");
+            await bob.expect({ room, body: "gone?" });
+            await phone.expectNone({ room });
+            await laptop.expectNone({ room });
+        }
+
+        async function joinAgain(room: string): Promise<void> {
+            await house.server.arrivals();
+            const stanzas = await join(laptop, room, "Alice");
+            assert((await house.server.arrivals()).some(({ from }) => from === `${room}/Alice`));
+            assert(stanzas.find(({ attrs }) => attrs.from === `${room}/Alice`));
+            await groupchat(bob, room, "welcome");
+            await laptop.expect({ room, body: "welcome" });
+            await phone.expectNone({ room });
+        }
+
+        test("R2: a kick is told to every session; the way back is a new join", async () => {
+            const room = await house.roomWithBoth("kick");
+            await kick(bob, room, "Alice", "enough");
+            const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
+            assert.deepEqual(statusCodes(presence).sort(), ["110", "307"]);
+            assert.equal(itemOf(presence)?.getChildText("reason"), "enough");
+            await assertOut(room);
+            await joinAgain(room);
+        });
+
+        test("R2: a ban is told to every session and keeps them out", async () => {
+            const room = await house.roomWithBoth("ban");
+            await ban(bob, room, phone.account, "spam");
+            const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
+            assert.deepEqual(statusCodes(presence).sort(), ["110", "301"]);
+            assert.equal(itemOf(presence)?.attrs.affiliation, "outcast");
+            await assertOut(room);
+            await assert.rejects(join(phone, room, "Alice"), { condition: "forbidden" });
+            await setAffiliation(bob, room, phone.account, "none");
+            await joinAgain(room);
+        });
+
+        test("R2: a room that becomes members-only puts the account out (322)", async () => {
+            const room = await house.roomWithBoth("members-only");
+            await configure(bob, room, { membersonly: "1" });
+            const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
+            assert.deepEqual(statusCodes(presence).sort(), ["110", "322"]);
+            phone.take({ name: "message", room });
+            laptop.take({ name: "message", room });
+            await assertOut(room);
+            await setAffiliation(bob, room, phone.account, "member");
+            await joinAgain(room);
+        });
+
+        test("R2: whoever is no member any more is put out of a members-only room (321)", async () => {
+            const room = await house.bobsRoom("no-member", { membersonly: "1" });
+            await setAffiliation(bob, room, phone.account, "member");
+            await join(phone, room, "Alice");
+            await join(laptop, room, "Alice");
+            await setAffiliation(bob, room, phone.account, "none");
+            const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
+            assert.deepEqual(statusCodes(presence).sort(), ["110", "321"]);
+            await assertOut(room);
+        });
+
+        test("R2: the end of a room is told to every session; nobody is led to another one", async () => {
+            const room = await house.roomWithBoth("destroyed");
+            const venue = await house.bobsRoom("venue");
+            await destroy(bob, room, venue, "moved");
+            const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
+            const element = presence.getChild("x", nsMucUser)?.getChild("destroy");
+            assert.equal(element?.attrs.jid, venue);
+            assert.equal(element.getChildText("reason"), "moved");
+            assert.equal(await isIn(venue, "Alice"), false);
+            await create(laptop, room, "Alice");
+            assert.equal(await isIn(room, "Alice"), true);
+            await phone.expectNone({ room });
+        });
+
+        test("R2: what was on its way to the room when it put the account out changes nothing", async () => {
+            const room = await house.roomWithBoth("late");
+            await house.hold();
+            const kicked = kick(bob, room, "Alice");
+            await bob.sync();
+            await groupchat(phone, room, "hello");
+            await phone.send(xml("presence", { to: `${room}/Alice` }, xml("show", {}, "away")));
+            await phone.sync();
+            await phone.expect({ from: `${room}/Alice`, status: "110" });
+            await laptop.send(xml("presence", { to: `${room}/Al` }));
+            await laptop.sync();
+            await house.release();
+            await kicked;
+            await bothGet({ type: "unavailable", from: `${room}/Alice`, status: "307" });
+            await assertOut(room);
+            await joinAgain(room);
+        });
+
+        test("R2, J6: a join that was on its way when the account was put out is a new one", async () => {
+            const room = await house.roomWithBoth("late-join");
+            await house.hold();
+            const kicked = kick(bob, room, "Alice");
+            await bob.sync();
+            const x = xml("x", { xmlns: nsMuc }, xml("mav", { xmlns: "urn:example:mav" }));
+            await phone.send(xml("presence", { to: `${room}/Alice`, id: "late" }, x));
+            await phone.sync();
+            await house.release();
+            await kicked;
+            await phone.expect({ type: "unavailable", from: `${room}/Alice`, status: "307" });
+            await laptop.expect({ type: "unavailable", from: `${room}/Alice`, status: "307" });
+            const stanzas = await phone.collect({ room }, isSubject);
+            assert.equal(stanzas.find(({ attrs }) => attrs.from === `${room}/Alice`)?.attrs.id, "late");
+            assert.equal(await isIn(room, "Alice"), true);
+            await laptop.expectNone({ room });
+        });
+
+        test("R2: what a session asks for after a kick, and before it knows of it, does no harm", async () => {
+            const room = await house.roomWithBoth("crossing");
+            await Promise.all([
+                kick(bob, room, "Alice"),
+                groupchat(phone, room, "hello"),
+                changeNick(laptop, room, "Al"),
+            ]).catch(() => undefined);
+            await bob.sync();
+            await join(phone, room, "Alice");
+            assert.deepEqual((await house.server.occupants(room)).map(({ nick }) => nick).sort(), ["Alice", "Bob"]);
+        });
+
+        test("R1: the account's own nick change is told to every session, as a pair", async () => {
+            const room = await house.roomWithBoth("own-nick");
+            await phone.send(xml("presence", { to: `${room}/Alicia` }));
+            const gone = await bothGet({ type: "unavailable", from: `${room}/Alice` });
+            assert.deepEqual(statusCodes(gone).sort(), ["110", "303"]);
+            assert.equal(itemOf(gone)?.attrs.nick, "Alicia");
+            const back = await bothGet({ type: undefined, from: `${room}/Alicia` });
+            assert(statusCodes(back).includes("110"));
+            const tablet = await house.connect("alice/tablet");
+            const stanzas = await join(tablet, room, "Alice");
+            const self = stanzas.at(-2);
+            assert.equal(self?.attrs.from, `${room}/Alicia`);
+            assert(statusCodes(self).includes("210"));
+            await tablet.disconnect();
+        });
+
+        test("R1: others coming, changing and going are seen by every session, and by who joins later", async () => {
+            const room = await house.roomWithBoth("others");
+            const carol = await house.connect("carol/desk");
+            await join(carol, room, "Carol");
+            await bothGet({ type: undefined, from: `${room}/Carol` });
+            await carol.send(xml("presence", { to: `${room}/Carol` }, xml("show", {}, "dnd")));
+            const busy = await bothGet({ type: undefined, from: `${room}/Carol` });
+            assert.equal(busy.getChildText("show"), "dnd");
+            await changeNick(carol, room, "Caroline");
+            const gone = await bothGet({ type: "unavailable", from: `${room}/Carol` });
+            assert.deepEqual(statusCodes(gone), ["303"]);
+            await bothGet({ type: undefined, from: `${room}/Caroline` });
+            const tablet = await house.connect("alice/tablet");
+            const shown = await join(tablet, room, "Alice");
+            assert.deepEqual(
+                shown
+                    .slice(0, 2)
+                    .map(({ attrs }) => attrs.from)
+                    .sort(),
+                [`${room}/Bob`, `${room}/Caroline`],
+            );
+            await leave(carol, room, "Caroline");
+            await bothGet({ type: "unavailable", from: `${room}/Caroline` });
+            await carol.disconnect();
+            await tablet.disconnect();
+        });
+
+        test("R1: changes of the subject reach every session, and the last one who joins later", async () => {
+            const room = await house.roomWithBoth("subject");
+            await setSubject(bob, room, "Tea");
+            await bothGet({ subject: "Tea", room });
+            await setSubject(bob, room, "Coffee");
+            await bothGet({ subject: "Coffee", room });
+            const subjects = (await join(laptop, room, "Alice")).filter(isSubject);
+            assert.deepEqual(
+                subjects.map((message) => message.getChildText("subject")),
+                ["Coffee"],
+            );
+        });
+
+        test("R1: changes of the configuration reach every session, and show in later joins", async () => {
+            const room = await house.roomWithBoth("configuration");
+            const changes: [form: Record<string, string>, codes: string[], self: string[]][] = [
+                [{ roomname: "Tea" }, ["104"], ["110"]],
+                [{ whois: "anyone" }, ["172"], ["100", "110"]],
+                [{ enablearchiving: "1" }, ["170"], ["100", "110", "170"]],
+                [{ whois: "moderators" }, ["173"], ["110", "170"]],
+                [{ enablearchiving: "0" }, ["171"], ["110"]],
+            ];
+            for (const [form, codes, self] of changes) {
+                await configure(bob, room, form);
+                const message = await bothGet({ type: "groupchat", from: room });
+                assert.deepEqual(statusCodes(message), codes);
+                const own = (await join(laptop, room, "Alice")).find(({ attrs }) => attrs.from === `${room}/Alice`);
+                assert.deepEqual(own && statusCodes(own).sort(), self);
+            }
+        });
+
+        test("R1: voice taken and given is seen by every session", async () => {
+            const room = await house.roomWithBoth("voice", { moderatedroom: "1" });
+            const roles = ["visitor", "participant", "moderator"];
+            for (const role of roles) {
+                await setRole(bob, room, "Alice", role);
+                const presence = await bothGet({ type: undefined, from: `${room}/Alice` });
+                assert.equal(itemOf(presence)?.attrs.role, role);
+                assert.deepEqual(statusCodes(presence), ["110"]);
+                const own = (await join(laptop, room, "Alice")).find(({ attrs }) => attrs.from === `${room}/Alice`);
+                assert.equal(own && itemOf(own)?.attrs.role, role);
+            }
+        });
+
+        test("R6: an error for what the room sent does not put the account out", async () => {
+            const room = await house.roomWithBoth("errors");
+            const id = await groupchat(bob, room, "hello");
+            await privateMessage(bob, room, "Alice", "psst");
+            await phone.expect({ body: "psst" });
+            const error = () =>
+                xml(
+                    "error",
+                    { type: "cancel" },
+                    xml("recipient-unavailable", { xmlns: "urn:ietf:params:xml:ns:xmpp-stanzas" }),
+                );
+            for (const to of [room, `${room}/Bob`, `${room}/Alice`]) {
+                await phone.send(xml("message", { type: "error", to, id }, xml("body", {}, "hello"), error()));
+                await phone.send(xml("presence", { type: "error", to }, error()));
+            }
+            await phone.sync();
+            await bob.expectNone({ type: "unavailable", room });
+            await bob.expectNone({ type: "error", room });
+            assert.equal(await isIn(room, "Alice"), true);
+            await groupchat(phone, room, "still here");
+            await bothGet({ from: `${room}/Alice`, body: "still here" });
+        });
+
+        test("R5: a stanza that only claims to be from the room changes nothing", async () => {
+            const room = await house.roomWithBoth("forged");
+            const item = xml("item", { affiliation: "none", role: "none" });
+            const x = xml(
+                "x",
+                { xmlns: nsMucUser },
+                item,
+                xml("status", { code: "110" }),
+                xml("status", { code: "307" }),
+            );
+            for (const to of [phone.account, phone.jid]) {
+                await bob.send(xml("presence", { to, from: `${room}/Alice`, type: "unavailable" }, x));
+            }
+            await bob.sync();
+            await groupchat(bob, room, "hello");
+            await bothGet({ from: `${room}/Bob`, body: "hello" });
+        });
+    });
+}
+
+function itemOf(stanza: Element): Element | undefined {
+    return stanza.getChild("x", nsMucUser)?.getChild("item");
+}

@@ -1,0 +1,213 @@
+// A real ejabberd in a folder of its own, for rooms on another server: what a test can do with it is what it can do with
+// a Prosody.
+import assert from "node:assert/strict";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { freePort } from "./prosody.ts";
+
+export interface EjabberdOptions {
+    domain: string;
+    /** Accounts, whose password is their name. */
+    users: string[];
+    /** The port that other servers connect to, and that of the DNS to ask. */
+    s2s: { port: number; dns: number };
+}
+
+const launcher = "/usr/sbin/ejabberdctl";
+const startedLine = "started";
+const startLimit = 30_000;
+const stopLimit = 20_000;
+const running = new Set<ChildProcessWithoutNullStreams>();
+const folders: string[] = [];
+
+export async function startEjabberd(options: EjabberdOptions): Promise<Ejabberd> {
+    const server = new Ejabberd(options, await freePort());
+    await server.start();
+    return server;
+}
+
+export class Ejabberd {
+    readonly domain: string;
+    readonly rooms: string;
+    readonly folder = mkdtempSync(join(tmpdir(), "minimix-"));
+    readonly logFile = join(this.folder, "log", "ejabberd.log");
+    readonly port: number;
+    readonly #options: EjabberdOptions;
+    readonly #allowedErrors: RegExp[] = [];
+    #process: ChildProcessWithoutNullStreams | undefined;
+
+    constructor(options: EjabberdOptions, port: number) {
+        this.#options = options;
+        this.domain = options.domain;
+        this.rooms = `rooms.${this.domain}`;
+        this.port = port;
+        folders.push(this.folder);
+        mkdirSync(join(this.folder, "log"));
+        writeFileSync(this.#configFile(), config(this, options));
+        writeFileSync(this.#resolverFile(), resolverConfig(options.s2s.dns));
+    }
+
+    /** Starts the server, on the same data and ports as before if it ran already. */
+    async start(): Promise<void> {
+        const mnesia = ["-mnesia", "dir", erlangString(join(this.folder, "data"))];
+        const child = spawn("erl", ["-noshell", ...mnesia, "-s", "ejabberd", "-eval", this.#whenStarted()], {
+            cwd: this.folder,
+            env: {
+                PATH: process.env.PATH,
+                HOME: this.folder,
+                ERL_LIBS: erlangLibraries(),
+                ERL_INETRC: this.#resolverFile(),
+                EJABBERD_CONFIG_PATH: this.#configFile(),
+                EJABBERD_LOG_PATH: this.logFile,
+            },
+        });
+        this.#process = child;
+        running.add(child);
+        child.once("exit", () => running.delete(child));
+        await hasStarted(child);
+    }
+
+    /** Stops the server as an init system does, and looks at what it has logged. */
+    async stop(): Promise<void> {
+        const status = await this.#end("SIGTERM");
+        this.checkLog();
+        assert.equal(status, 0, "ejabberd did not stop as it should");
+    }
+
+    /** Ends the server without giving it a chance to save anything. */
+    async kill(): Promise<void> {
+        await this.#end("SIGKILL");
+    }
+
+    async restart(): Promise<void> {
+        await this.stop();
+        await this.start();
+    }
+
+    log(): string {
+        return readFileSync(this.logFile, "utf8");
+    }
+
+    /** Lets the server log an error of this kind. */
+    allowError(pattern: RegExp): void {
+        this.#allowedErrors.push(pattern);
+    }
+
+    /** Fails when the server has logged an error. */
+    checkLog(): void {
+        const errors = this.log()
+            .split("\n")
+            .filter((line) => isError(line) && !this.#allowedErrors.some((pattern) => pattern.test(line)));
+        assert.deepEqual(errors, [], `ejabberd logged errors, see ${this.logFile}`);
+    }
+
+    // A node that has lost its standard input has lost the test.
+    #whenStarted(): string {
+        const registrations = this.#options.users.map(
+            (user) => `ejabberd_auth:try_register(<<"${user}">>, <<"${this.domain}">>, <<"${user}">>)`,
+        );
+        const watch = `spawn(fun() -> io:put_chars("${startedLine}\\n"), eof = io:get_line(""), halt() end)`;
+        return `${[...registrations, watch].join(", ")}.`;
+    }
+
+    async #end(signal: NodeJS.Signals): Promise<number | null> {
+        const child = this.#process;
+        assert(child, "the server is not running");
+        this.#process = undefined;
+        if (child.exitCode === null && child.signalCode === null) {
+            const limit = setTimeout(() => child.kill("SIGKILL"), stopLimit);
+            child.kill(signal);
+            await once(child, "exit");
+            clearTimeout(limit);
+        }
+        return child.exitCode;
+    }
+
+    #configFile(): string {
+        return join(this.folder, "ejabberd.yml");
+    }
+
+    #resolverFile(): string {
+        return join(this.folder, "inetrc");
+    }
+}
+
+async function hasStarted(child: ChildProcessWithoutNullStreams): Promise<void> {
+    const limit = setTimeout(() => child.kill("SIGKILL"), startLimit);
+    const output: string[] = [];
+    child.stderr.resume();
+    for await (const line of createInterface(child.stdout)) {
+        if (line === startedLine) {
+            clearTimeout(limit);
+            // It logs here too, and would wait for a reader.
+            child.stdout.resume();
+            return;
+        }
+        output.push(line);
+    }
+    clearTimeout(limit);
+    throw new Error(`ejabberd did not start:\n${output.join("\n")}`);
+}
+
+function config({ domain, rooms, port }: Ejabberd, { s2s }: EjabberdOptions): string {
+    return `
+hosts: [${domain}]
+log_rotate_count: 0
+auth_password_format: plain
+s2s_use_starttls: false
+s2s_max_retry_delay: 1
+listen:
+  - { port: ${port}, ip: "127.0.0.1", module: ejabberd_c2s }
+  - { port: ${s2s.port}, ip: "127.0.0.1", module: ejabberd_s2s_in }
+modules:
+  mod_disco: {}
+  mod_mam: { default: always }
+  mod_muc:
+    host: ${rooms}
+    min_message_interval: 0
+    min_presence_interval: 0
+    default_room_options: { mam: true }
+  mod_ping: {}
+  mod_roster: {}
+  mod_s2s_dialback: {}
+  mod_vcard: {}
+`;
+}
+
+// In this order: naming a resolv.conf forgets the name servers.
+function resolverConfig(port: number): string {
+    return `{lookup, [dns]}. {hosts_file, ""}. {resolv_conf, ""}. {nameserver, {127,0,0,1}, ${port}}.\n`;
+}
+
+// Where the package keeps its libraries depends on the machine; its launcher has the path written into it.
+function erlangLibraries(): string | undefined {
+    assert(existsSync(launcher), "ejabberd is not installed; run tools/setup");
+    return /^ERL_LIBS='(.*)'$/m.exec(readFileSync(launcher, "utf8"))?.[1];
+}
+
+function erlangString(text: string): string {
+    return JSON.stringify(text);
+}
+
+// While it stops, ejabberd cannot deliver the last words of its rooms, and complains.
+function isError(line: string): boolean {
+    return /^\S+ \S+ \[(error|critical|alert|emergency)\]/.test(line) && !line.endsWith("Failed to route packet:");
+}
+
+// Whoever has to look into a failure needs the logs.
+process.on("exit", (status) => {
+    for (const child of running) {
+        child.kill("SIGKILL");
+    }
+    for (const folder of folders) {
+        if (status === 0) {
+            rmSync(folder, { recursive: true, force: true });
+        } else {
+            console.error(`kept: ${folder}/log/ejabberd.log`);
+        }
+    }
+});

@@ -1,0 +1,28 @@
+-- Loaded by the tests only, on a host with rooms: keeps back what is sent to them until told to let go, as a slow
+-- service elsewhere would.
+
+local st = require "util.stanza";
+
+local held;
+
+local function keep(event)
+	if not held then return; end
+	table.insert(held, { event.origin, st.clone(event.stanza) });
+	return true;
+end
+
+for _, event in ipairs({ "presence/full", "presence/bare", "message/full", "message/bare", "iq/full", "iq/bare" }) do
+	module:hook(event, keep, 1e5);
+end
+
+function hold()
+	held = {};
+end
+
+function release()
+	local stanzas = held or {};
+	held = nil;
+	for _, item in ipairs(stanzas) do
+		prosody.core_post_stanza(item[1], item[2]);
+	end
+end

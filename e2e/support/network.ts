@@ -1,0 +1,145 @@
+// Two servers and what is between them: ours, with mod_minimix, and another one whose rooms the tests join.
+import { setTimeout } from "node:timers/promises";
+import { startDns } from "./dns.ts";
+import { type Ejabberd, startEjabberd } from "./ejabberd.ts";
+import { Link } from "./link.ts";
+import { freePort, type Server, startServer, type Version, versions } from "./prosody.ts";
+
+export type RoomService = "prosody-0.12" | "prosody-13.0" | "ejabberd";
+
+export const roomServices: RoomService[] = [...versions.map((version) => `prosody-${version}` as const), "ejabberd"];
+
+export interface NetworkOptions {
+    /** Of our server. */
+    version: Version;
+    /** What serves the rooms. */
+    room: RoomService;
+    /** The shape of the occupant JID. */
+    occupant: "bare" | "full";
+    /** Further options of our host, as Lua text. */
+    hostConfig?: string;
+}
+
+/** Servers can be stopped, killed and started again; the links between them stay as they are. */
+export interface Network {
+    /** a.lab, home of alice. */
+    readonly ours: Server;
+    /** Home of bob, and of the rooms. */
+    readonly theirs: Server | Ejabberd;
+    /** Each carries stanzas one way only. */
+    readonly toThem: Link;
+    readonly toUs: Link;
+    /** What a room knows an account of our server by. */
+    occupantJid(username: string): string;
+    /** Drops the connections between the servers and lets none through until restore(). */
+    cut(): Promise<void>;
+    restore(): Promise<void>;
+    /** Lets nothing through any more, while all connections seem to be well; letGo() delivers what was held back. */
+    hold(): void;
+    letGo(): void;
+    stop(): Promise<void>;
+}
+
+/** In "full" mode. */
+export const occupantResource = "minimix";
+
+const ourDomain = "a.lab";
+
+export async function startNetwork(options: NetworkOptions): Promise<Network> {
+    const theirDomain = options.room === "ejabberd" ? "ej.lab" : "b.lab";
+    const toUs = new Link(await freePort(), await freePort());
+    const toThem = new Link(await freePort(), await freePort());
+    const links = [toUs, toThem];
+    const restore = async () => {
+        await Promise.all(links.map((link) => link.restore()));
+    };
+    const cutLinks = () => {
+        for (const link of links) {
+            link.cut();
+        }
+    };
+    const dns = await startDns(new Map([...domains(ourDomain, toUs.port), ...domains(theirDomain, toThem.port)]));
+    await restore();
+    const [ours, theirs] = await Promise.all([
+        startOurs(options, { port: toUs.target, dns: dns.port }),
+        startTheirs(options.room, theirDomain, { port: toThem.target, dns: dns.port }),
+    ]);
+    return {
+        ours,
+        theirs,
+        toThem,
+        toUs,
+        cut: async () => {
+            cutLinks();
+            await noticed(ours);
+        },
+        restore,
+        hold: () => {
+            for (const link of links) {
+                link.hold();
+            }
+        },
+        letGo: () => {
+            for (const link of links) {
+                link.letGo();
+            }
+        },
+        occupantJid: (username) => {
+            const account = `${username}@${ourDomain}`;
+            return options.occupant === "full" ? `${account}/${occupantResource}` : account;
+        },
+        stop: async () => {
+            try {
+                await Promise.all([ours.stop(), theirs.stop()]);
+            } finally {
+                cutLinks();
+                dns.close();
+            }
+        },
+    };
+}
+
+function domains(domain: string, port: number): [string, number][] {
+    return [
+        [domain, port],
+        [`rooms.${domain}`, port],
+    ];
+}
+
+function startOurs(options: NetworkOptions, s2s: { port: number; dns: number }): Promise<Server> {
+    const { version, occupant, hostConfig = "" } = options;
+    const resource = occupant === "full" ? `minimix_resource = "${occupantResource}"` : "";
+    return startServer({
+        version,
+        minimix: true,
+        domain: ourDomain,
+        users: ["alice"],
+        hostConfig: `${resource}\n${hostConfig}`,
+        s2s,
+    });
+}
+
+function startTheirs(
+    room: RoomService,
+    domain: string,
+    s2s: { port: number; dns: number },
+): Promise<Server | Ejabberd> {
+    const users = ["bob"];
+    return room === "ejabberd"
+        ? startEjabberd({ domain, users, s2s })
+        : startServer({
+              version: room === "prosody-0.12" ? "0.12" : "13.0",
+              domain,
+              users,
+              roomModules: ["muc_mam"],
+              s2s,
+          });
+}
+
+/** What a server says before it has noticed that a connection is gone would be lost without a word. */
+async function noticed(server: Server): Promise<void> {
+    const isConnected = `return next(prosody.hosts[${JSON.stringify(server.domain)}].s2sout) ~= nil`;
+    while (await server.eval(isConnected)) {
+        await setTimeout(10);
+    }
+}

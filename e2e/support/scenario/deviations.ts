@@ -1,0 +1,198 @@
+// What a client with mod_minimix gets otherwise than without, by design. All else is a difference.
+import { bare, type Element, xml } from "../client.ts";
+import { idOf } from "./stage.ts";
+import type { Step } from "./steps.ts";
+
+const nsDelay = "urn:xmpp:delay";
+const nsMucUser = "http://jabber.org/protocol/muc#user";
+
+export type Side = "plain" | "minimix";
+
+/** What is known of a step before it is made. */
+export interface Moment {
+    readonly step: Step;
+    readonly number: number;
+    /** Occupant addresses of the account that does it. */
+    readonly own: ReadonlySet<string>;
+    /** Whether the account is in the room of the step already, and whether this session of it has joined. */
+    readonly isIn: boolean;
+    readonly isAttached: boolean;
+    /** Whether the presence that the step sends says what the room shows already. */
+    readonly saysNothingNew: boolean;
+    /** Occupant addresses of accounts that are in a room without their client. */
+    readonly absent: ReadonlySet<string>;
+    /** Ids of messages that the account got in the room of the step; and in earlier rooms of the same address. */
+    readonly heard: ReadonlySet<string>;
+    readonly heardEarlier: ReadonlySet<string>;
+}
+
+interface Deviation {
+    readonly rule: string;
+    /** The clients of which side get what `undo` takes back. */
+    readonly sides: readonly Side[];
+    readonly applies: (moment: Moment) => boolean;
+    /** Makes of what a client got what the other side's client is to get. */
+    readonly undo: (stanzas: Element[], moment: Moment, isActor: boolean) => Element[];
+}
+
+const deviations: Deviation[] = [
+    {
+        rule: "C2, J6: others get a presence only if it says something new",
+        sides: ["plain"],
+        applies: ({ saysNothingNew }) => saysNothingNew,
+        undo: (stanzas, { own }, isActor) =>
+            stanzas.filter((stanza) => isActor || !(isFrom(stanza, own) && isAvailable(stanza))),
+    },
+    {
+        rule: "J2, C2: what a session shows anew when it comes back follows on the replay",
+        sides: ["minimix"],
+        applies: ({ step, isIn, saysNothingNew }) => step.does === "join" && isIn && !saysNothingNew,
+        undo: (stanzas, moment, isActor) => (isActor ? withUpdateInPlace(stanzas, moment) : stanzas),
+    },
+    {
+        rule: "J2, J6: who joins again gets all status codes of the first time",
+        sides: ["minimix"],
+        applies: ({ step, isAttached }) => step.does === "join" && isAttached,
+        undo: (stanzas, { own }, isActor) =>
+            stanzas.map((stanza) => (isActor && isFrom(stanza, own) ? withoutStatus(stanza, ["100", "170"]) : stanza)),
+    },
+    {
+        rule: "C5: the server answers the pings of other occupants",
+        sides: ["plain"],
+        applies: ({ step }) => step.does === "ask" && step.about === "ping",
+        undo: (stanzas) =>
+            stanzas.filter((stanza) => !(stanza.name === "iq" && stanza.attrs.type === "get")).map(withoutLanguage),
+    },
+    {
+        rule: "L1: without its client the account stays",
+        sides: ["plain"],
+        applies: ({ step: { does } }) => does === "close" || does === "drop" || does === "unavailable",
+        undo: (stanzas, { own }, isActor) =>
+            stanzas.filter((stanza) => isActor || !(isFrom(stanza, own) && isUnavailable(stanza))),
+    },
+    {
+        rule: "L1: who stays is in the list of occupants",
+        sides: ["minimix"],
+        applies: ({ step }) => step.does === "join",
+        undo: (stanzas, { absent, own }, isActor) =>
+            stanzas.filter((stanza) => !(isActor && isFrom(stanza, absent)) || isFrom(stanza, own)),
+    },
+    {
+        rule: "L1: who stays is counted",
+        sides: ["minimix"],
+        applies: ({ step }) => step.does === "ask" && step.nick === undefined,
+        undo: (stanzas, { absent }) =>
+            stanzas.map((stanza) => (stanza.name === "iq" ? withoutAbsent(stanza, absent) : stanza)),
+    },
+    {
+        rule: "H1, H2: history is what the account got itself",
+        sides: ["plain"],
+        applies: isReplay,
+        undo: (stanzas, { heard }, isActor) =>
+            stanzas.filter((stanza) => !isActor || !isPast(stanza) || heard.has(idIn(stanza))),
+    },
+    {
+        rule: "H1, H2: in an earlier room of the same address, too",
+        sides: ["minimix"],
+        applies: isReplay,
+        undo: (stanzas, { heard, heardEarlier }, isActor) =>
+            stanzas.filter(
+                (stanza) => !isActor || !isPast(stanza) || heard.has(idIn(stanza)) || !heardEarlier.has(idIn(stanza)),
+            ),
+    },
+    {
+        rule: "H1, H2: and as it was said, while a room's archive may add who said it",
+        sides: ["plain", "minimix"],
+        applies: isReplay,
+        undo: (stanzas, _moment, isActor) =>
+            stanzas.map((stanza) => (isActor && isPast(stanza) ? withoutAdditions(stanza) : stanza)),
+    },
+];
+
+/** What a client got, but for what is by design: the same on either side. */
+export function comparable(stanzas: Element[], moment: Moment, side: Side, isActor: boolean): Element[] {
+    return deviations
+        .filter(({ sides, applies }) => sides.includes(side) && applies(moment))
+        .reduce((list, { undo }) => undo(list, moment, isActor), stanzas);
+}
+
+function isReplay({ step, isIn }: Moment): boolean {
+    return step.does === "join" && isIn;
+}
+
+function isFrom({ attrs }: Element, addresses: ReadonlySet<string>): boolean {
+    return addresses.has(attrs.from ?? "");
+}
+
+function isAvailable({ name, attrs }: Element): boolean {
+    return name === "presence" && attrs.type === undefined;
+}
+
+function isUnavailable({ name, attrs }: Element): boolean {
+    return name === "presence" && attrs.type === "unavailable";
+}
+
+/** A message of the past, in the words of XEP-0045 7.2.14; the subject is none. */
+export function isPast(stanza: Element): boolean {
+    const room = bare(stanza.attrs.from ?? "");
+    const isDelayed = stanza.getChildren("delay", nsDelay).some(({ attrs }) => attrs.from === room);
+    return isDelayed && !(stanza.getChild("subject") !== undefined && stanza.getChild("body") === undefined);
+}
+
+function idIn({ attrs }: Element): string {
+    return attrs.id ?? "";
+}
+
+/** Shows what follows on a replay in the own presence that is part of it. */
+function withUpdateInPlace(stanzas: Element[], { own, number }: Moment): Element[] {
+    const update = stanzas.at(-1);
+    const shown = stanzas.find((stanza) => isFrom(stanza, own) && stanza.attrs.id === idOf(number));
+    if (update === undefined || shown === undefined || !isFrom(update, own) || !isAvailable(update)) {
+        return stanzas;
+    }
+    const said = update.children.filter((child) => child !== update.getChild("x", nsMucUser));
+    shown.children = [...said, shown.getChild("x", nsMucUser) ?? ""];
+    return stanzas.slice(0, -1);
+}
+
+function withoutStatus(stanza: Element, codes: string[]): Element {
+    const x = stanza.getChild("x", nsMucUser);
+    for (const status of x?.getChildren("status").filter(({ attrs }) => codes.includes(attrs.code ?? "")) ?? []) {
+        x?.remove(status);
+    }
+    return stanza;
+}
+
+/** An answer that a client gives has the language of its stream. */
+function withoutLanguage(stanza: Element): Element {
+    delete stanza.attrs["xml:lang"];
+    return stanza;
+}
+
+/** Leaves absent occupants out of what a room says of itself. */
+function withoutAbsent(stanza: Element, absent: ReadonlySet<string>): Element {
+    const room = bare(stanza.attrs.from ?? "");
+    const query = stanza.getChild("query");
+    for (const item of query?.getChildren("item") ?? []) {
+        if (absent.has(item.attrs.jid ?? "") || absent.has(`${room}/${item.attrs.nick ?? ""}`)) {
+            query?.remove(item);
+        }
+    }
+    const count = [...absent].filter((address) => bare(address) === room).length;
+    const fields = query?.getChild("x", "jabber:x:data")?.getChildren("field") ?? [];
+    for (const field of fields.filter(({ attrs }) => attrs.var === "muc#roominfo_occupants")) {
+        field.children = [xml("value", {}, String(Number(field.getChildText("value")) - count))];
+    }
+    return stanza;
+}
+
+/** A message of the past without what archives add, in an order that they have in common. */
+function withoutAdditions(stanza: Element): Element {
+    const isOf = (child: Element | string, ...names: string[]) =>
+        typeof child !== "string" && names.includes(`${child.name} ${child.getNS() ?? ""}`);
+    const marks = stanza.children.filter((child) => isOf(child, `delay ${nsDelay}`, "stanza-id urn:xmpp:sid:0"));
+    const content = stanza.children.filter((child) => !marks.includes(child) && !isOf(child, `x ${nsMucUser}`));
+    const own = marks.filter((child) => typeof child !== "string" && child.attrs.by === bare(stanza.attrs.from ?? ""));
+    stanza.children = [...content, ...marks.filter((child) => !own.includes(child)), ...own];
+    return stanza;
+}

@@ -1,0 +1,190 @@
+// The same steps on a server without and on one with mod_minimix, one client for each account: what every client gets
+// is compared after each step.
+import { type Element, xml } from "../client.ts";
+import { canonical, copy, diff, sortOccupants } from "../compare.ts";
+import type { Server } from "../prosody.ts";
+import { comparable, isPast, type Moment, type Side } from "./deviations.ts";
+import { type Cast, nextStep } from "./generate.ts";
+import { accountOf, apply, type Model, type Room, roomOf } from "./model.ts";
+import { seededRandom } from "./random.ts";
+import { answerIn, clear, idOf, openStage, perform, type Stage } from "./stage.ts";
+import { isConnectionStep, type Step } from "./steps.ts";
+
+export interface Pair {
+    readonly plain: Server;
+    readonly minimix: Server;
+}
+
+export interface Result {
+    /** Steps that were made. */
+    readonly steps: Step[];
+    /** What is wrong with the last of them. */
+    readonly problems: string[];
+}
+
+/** Plays one scenario until it is through, or until something differs. */
+export async function compareScenario(pair: Pair, cast: Cast, seed: number, length: number): Promise<Result> {
+    const random = seededRandom(seed);
+    const model: Model = { rooms: new Map(), online: new Set() };
+    const memory: Memory = { heard: new Map(), heardEarlier: new Map() };
+    const plain = openView(pair.plain, "plain");
+    const minimix = openView(pair.minimix, "minimix");
+    const steps: Step[] = [];
+    let problems: string[] = [];
+    try {
+        while (steps.length < length && problems.length === 0) {
+            const number = steps.length;
+            const step = nextStep(random, model, cast, number);
+            steps.push(step);
+            const moment = momentOf(model, memory, step, number, cast);
+            const [before, after] = await Promise.all([
+                perform(plain.stage, step, number),
+                perform(minimix.stage, step, number),
+            ]);
+            const lines = linesOf(after, minimix, moment);
+            problems = [...linesOf(before, plain, moment)].flatMap(([name, expected]) =>
+                diff(expected, lines.get(name) ?? []).map((line) => `${name} ${line}`),
+            );
+            apply(model, step, accountOf(step.who, cast.domain), answerIn(after.get(step.who) ?? [], number));
+            remember(memory, model, after, cast);
+        }
+    } finally {
+        await Promise.all([clear(plain.stage), clear(minimix.stage)]);
+    }
+    return { steps, problems };
+}
+
+/** What can be seen of one side. */
+interface View {
+    readonly stage: Stage;
+    readonly side: Side;
+    /** Names for the ids that the server has made up. */
+    readonly names: Map<string, string>;
+}
+
+function openView(server: Server, side: Side): View {
+    return { stage: openStage(server), side, names: new Map() };
+}
+
+/** What each client got, in order. */
+type Received = Map<string, Element[]>;
+
+/** Ids of messages, by account and room. */
+interface Memory {
+    readonly heard: Map<string, Set<string>>;
+    readonly heardEarlier: Map<string, Set<string>>;
+}
+
+function momentOf(model: Model, memory: Memory, step: Step, number: number, cast: Cast): Moment {
+    const account = accountOf(step.who, cast.domain);
+    const room = isConnectionStep(step) ? undefined : roomOf(model, step.room);
+    const self = room?.occupants.get(account);
+    const all = [...model.rooms.values()].flatMap(({ jid, occupants }) =>
+        [...occupants].map(([name, { nick, sessions }]) => ({
+            address: `${jid}/${nick}`,
+            isOwn: name === account,
+            isAbsent: sessions.size === 0,
+        })),
+    );
+    const key = `${account} ${room?.jid ?? ""}`;
+    return {
+        step,
+        number,
+        own: new Set(all.filter(({ isOwn }) => isOwn).map(({ address }) => address)),
+        isIn: self !== undefined,
+        isAttached: self?.sessions.has(step.who) ?? false,
+        saysNothingNew: "shows" in step && JSON.stringify(self?.shows) === JSON.stringify(step.shows),
+        absent: new Set(all.filter(({ isAbsent }) => isAbsent).map(({ address }) => address)),
+        heard: memory.heard.get(key) ?? new Set(),
+        heardEarlier: memory.heardEarlier.get(key) ?? new Set(),
+    };
+}
+
+function remember(memory: Memory, model: Model, received: Received, cast: Cast): void {
+    for (const room of model.rooms.values()) {
+        for (const [name, stanzas] of received) {
+            for (const stanza of stanzas.filter((stanza) => isMessageIn(stanza, room))) {
+                const accounts = isPast(stanza) ? [accountOf(name, cast.domain)] : room.occupants.keys();
+                for (const account of accounts) {
+                    idsIn(memory.heard, `${account} ${room.jid}`).add(stanza.attrs.id ?? "");
+                }
+            }
+        }
+        if (room.occupants.size === 0 && room.state !== "open") {
+            forget(memory, room);
+        }
+    }
+}
+
+/** The room has ended; another may come to be at its address. */
+function forget({ heard, heardEarlier }: Memory, room: Room): void {
+    for (const [key, ids] of heard) {
+        if (key.endsWith(` ${room.jid}`)) {
+            for (const id of ids) {
+                idsIn(heardEarlier, key).add(id);
+            }
+            heard.delete(key);
+        }
+    }
+}
+
+function idsIn(map: Map<string, Set<string>>, key: string): Set<string> {
+    const ids = map.get(key) ?? new Set();
+    map.set(key, ids);
+    return ids;
+}
+
+function isMessageIn({ attrs }: Element, room: Room): boolean {
+    return attrs.type === "groupchat" && (attrs.from?.startsWith(`${room.jid}/`) ?? false);
+}
+
+/** What each client got, one line for each stanza, without what is by design or has no meaning. */
+function linesOf(received: Received, view: View, moment: Moment): Map<string, string[]> {
+    return new Map(
+        [...received].map(([name, stanzas]) => {
+            const isActor = name === moment.step.who;
+            const list = comparable(sortOccupants(stanzas.map(copy)), moment, view.side, isActor);
+            return [name, list.map((stanza) => lineOf(stanza, view, name, isActor ? idOf(moment.number) : undefined))];
+        }),
+    );
+}
+
+function lineOf(stanza: Element, { stage, names }: View, name: string, answeredId: string | undefined): string {
+    const { to } = stanza.attrs;
+    delete stanza.attrs.to;
+    if (stanza.name === "presence" && stanza.attrs.id !== answeredId) {
+        // The id of which presence an occupant is shown with tells nothing.
+        delete stanza.attrs.id;
+    }
+    const rename = (id: string) => {
+        if (id.startsWith("step-") || id.startsWith(name.replace("/", "-"))) {
+            return id;
+        }
+        const known = names.get(id) ?? `#${names.size + 1}`;
+        names.set(id, known);
+        return known;
+    };
+    let line = sortLists(canonical(stanza, rename)).toString();
+    // But for the address, a session may be known by the account's JID.
+    for (const { jid, account } of stage.clients.values()) {
+        line = line.replaceAll(jid, account);
+    }
+    return `to ${to ?? "nobody"}: ${line}`;
+}
+
+const unordered = new Set([
+    "http://jabber.org/protocol/disco#info",
+    "http://jabber.org/protocol/disco#items",
+    "http://jabber.org/protocol/muc#admin",
+    "http://jabber.org/protocol/rsm",
+    "jabber:x:data",
+]);
+
+/** Lists of members or items, the fields of forms and their values are in no order. */
+function sortLists(element: Element): Element {
+    const children = element.children.map((child) => (typeof child === "string" ? child : sortLists(child)));
+    if (element.name === "field" || unordered.has(element.attrs.xmlns ?? "")) {
+        children.sort((one, other) => (String(one) < String(other) ? -1 : 1));
+    }
+    return xml(element.name, element.attrs, ...children);
+}

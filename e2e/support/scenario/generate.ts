@@ -1,0 +1,434 @@
+// Chooses what is done next: mostly what people do, now and then what they should not.
+import { accountOf, affiliationOf, isAttached, type Model, type Occupant, type Room, roomOf } from "./model.ts";
+import type { Random } from "./random.ts";
+import {
+    type Affiliation,
+    allPayloads,
+    type Form,
+    questionsToOccupants,
+    questionsToRooms,
+    type Role,
+    type Shows,
+    type Step,
+} from "./steps.ts";
+
+export interface Cast {
+    readonly domain: string;
+    /** All sessions there are, such as "alice/phone". */
+    readonly sessions: readonly string[];
+    /** Founds the rooms. */
+    readonly host: string;
+    /** The address of the n-th room. */
+    readonly room: (n: number) => string;
+    /** Whether clients come and go. */
+    readonly comeAndGo: boolean;
+    /**
+     * Whether to leave alone what is another thing once an account stays in a room without its client: then nobody
+     * does anything to an occupant who is not there, and the host stays.
+     */
+    readonly considerate: boolean;
+    /** What is said, in place of a text that is told from others by the number. */
+    readonly text?: (n: number) => string;
+}
+
+interface Scene {
+    readonly random: Random;
+    readonly model: Model;
+    readonly cast: Cast;
+    readonly number: number;
+}
+
+type Maker = (scene: Scene) => Step | undefined;
+
+/** How often each is done, of all. */
+const makers: [weight: number, maker: Maker][] = [
+    [14, join],
+    [6, leave],
+    [8, show],
+    [24, say],
+    [6, whisper],
+    [3, subject],
+    [5, rename],
+    [4, kick],
+    [4, setRole],
+    [5, setAffiliation],
+    [3, configureAgain],
+    [1, destroy],
+    [6, askRoom],
+    [6, askOccupant],
+    [2, ping],
+    [4, invite],
+    [2, voice],
+];
+
+const comings: [weight: number, maker: Maker][] = [
+    [24, connect],
+    [5, drop],
+    [3, close],
+    [3, unavailable],
+    [2, available],
+];
+
+const shownStates = [undefined, undefined, "away", "dnd", "xa", "chat"];
+const liveRooms = 2;
+
+/** The next step; there always is one. */
+export function nextStep(random: Random, model: Model, cast: Cast, number: number): Step {
+    const scene = { random, model, cast, number };
+    const founding = found(scene);
+    if (founding !== undefined) {
+        return founding;
+    }
+    const table = cast.comeAndGo ? [...makers, ...comings] : makers;
+    const total = table.reduce((sum, [weight]) => sum + weight, 0);
+    for (;;) {
+        let choice = random.below(total);
+        const maker = table.find(([weight]) => (choice -= weight) < 0)?.[1];
+        const step = maker?.(scene);
+        if (step !== undefined) {
+            return step;
+        }
+    }
+}
+
+/** Everybody connects, and there are rooms to be in. */
+function found(scene: Scene): Step | undefined {
+    const { model, cast, random, number } = scene;
+    const newcomer = model.online.size === 0 ? cast.host : cast.sessions[number];
+    if (newcomer !== undefined) {
+        return { does: "connect", who: newcomer };
+    }
+    const rooms = [...model.rooms.values()];
+    const locked = rooms.find(({ state }) => state === "locked");
+    if (locked !== undefined && !random.chance(10)) {
+        return configure(scene, locked);
+    }
+    if (rooms.filter(({ state }) => state === "open" || state === "locked").length >= liveRooms) {
+        return undefined;
+    }
+    const room = rooms.find(({ state }) => state === "none") ?? roomOf(model, cast.room(rooms.length));
+    const founder = cast.considerate ? cast.host : random.pick([...model.online]);
+    return model.online.has(founder) ? joinStep(scene, founder, room, undefined) : { does: "connect", who: cast.host };
+}
+
+function account({ cast }: Scene, session: string): string {
+    return accountOf(session, cast.domain);
+}
+
+function someRoom({ random, model }: Scene): Room {
+    const rooms = [...model.rooms.values()];
+    return random.pick(random.chance(5) ? rooms : rooms.filter(({ state }) => state !== "destroyed"));
+}
+
+/** A session in a room; now and then one that is not. */
+function insider(scene: Scene): { who: string; room: Room; self: Occupant | undefined } {
+    const { random, model } = scene;
+    const rooms = [...model.rooms.values()];
+    const insiders = rooms.flatMap((room) =>
+        [...room.occupants.values()].flatMap((self) => [...self.sessions].map((who) => ({ who, room, self }))),
+    );
+    if (insiders.length > 0 && !random.chance(6)) {
+        return random.pick(insiders);
+    }
+    const who = random.pick([...model.online]);
+    const room = random.pick(rooms);
+    const self = room.occupants.get(account(scene, who));
+    return { who, room, self: self?.sessions.has(who) ? self : undefined };
+}
+
+/** A session that may do most, mostly. */
+function administrator(scene: Scene): { who: string; room: Room } {
+    const { random, model } = scene;
+    const administrators = [...model.rooms.values()].flatMap((room) =>
+        [...room.occupants]
+            .filter(([account]) => ["owner", "admin"].includes(affiliationOf(room, account)))
+            .flatMap(([, { sessions }]) => [...sessions].map((who) => ({ who, room }))),
+    );
+    return administrators.length > 0 && !random.chance(15) ? random.pick(administrators) : insider(scene);
+}
+
+/** The nick of somebody in the room; now and then of nobody. */
+function someNick(scene: Scene, room: Room): string {
+    const occupants = [...room.occupants.values()].filter(
+        ({ sessions }) => sessions.size > 0 || !scene.cast.considerate,
+    );
+    return occupants.length > 0 && !scene.random.chance(8) ? scene.random.pick(occupants).nick : "Nobody";
+}
+
+/** An account with or without a place in the room. */
+function someAccount(scene: Scene, room: Room): string {
+    const { cast, random } = scene;
+    const accounts = cast.sessions.map((session) => account(scene, session));
+    const isLeftAlone = (name: string) =>
+        cast.considerate && (room.occupants.get(name)?.sessions.size === 0 || name === account(scene, cast.host));
+    return random.pick([...accounts.filter((name) => !isLeftAlone(name)), `stranger@${cast.domain}`]);
+}
+
+function isAnybodyAbsent(room: Room): boolean {
+    return [...room.occupants.values()].some(({ sessions }) => sessions.size === 0);
+}
+
+function shows({ random }: Scene): Shows {
+    const show = random.pick(shownStates);
+    const status = random.pick([undefined, undefined, "at tea", "<busy> & 'quoted'"]);
+    return { ...(show !== undefined && { show }), ...(status !== undefined && { status }) };
+}
+
+function ownNick(session: string): string {
+    const name = session.replace(/\/.*/, "");
+    return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+function wishedNick(scene: Scene, who: string): string {
+    return scene.random.pick([`${ownNick(who)} II`, ownNick(who), `Ünïcødé ${ownNick(who)}`, "Everybody's"]);
+}
+
+function reason({ random }: Scene): string | undefined {
+    return random.pick([undefined, "because & therefore"]);
+}
+
+function connect({ random, model, cast }: Scene): Step | undefined {
+    const away = cast.sessions.filter((session) => !model.online.has(session));
+    return away.length === 0 ? undefined : { does: "connect", who: random.pick(away) };
+}
+
+function goer({ random, model, cast }: Scene): string | undefined {
+    const goers = [...model.online].filter((session) => !cast.considerate || session !== cast.host);
+    return goers.length === 0 ? undefined : random.pick(goers);
+}
+
+function drop(scene: Scene): Step | undefined {
+    const who = goer(scene);
+    return who === undefined ? undefined : { does: "drop", who };
+}
+
+function close(scene: Scene): Step | undefined {
+    const who = goer(scene);
+    return who === undefined ? undefined : { does: "close", who };
+}
+
+function unavailable(scene: Scene): Step | undefined {
+    const who = goer(scene);
+    return who === undefined ? undefined : { does: "unavailable", who };
+}
+
+function available(scene: Scene): Step | undefined {
+    const who = goer(scene);
+    return who === undefined ? undefined : { does: "available", who };
+}
+
+function join(scene: Scene): Step {
+    const { random, model } = scene;
+    const room = someRoom(scene);
+    const outside = [...model.online].filter((session) => !isAttached(room, account(scene, session), session));
+    const who = outside.length > 0 && !random.chance(10) ? random.pick(outside) : random.pick([...model.online]);
+    return joinStep(scene, who, room, historyFor(scene, room.occupants.has(account(scene, who))));
+}
+
+/** All there is, or nothing. */
+const boundedByTime = [
+    undefined,
+    undefined,
+    { maxstanzas: "0" },
+    { maxchars: "0" },
+    { seconds: "3600" },
+    { since: "1970-01-01T00:00:00Z" },
+    { since: "2100-01-01T00:00:00Z" },
+];
+const boundedByNumber = [
+    { maxstanzas: "2" },
+    { maxstanzas: "5", since: "2020-01-01T00:00:00Z" },
+    { maxstanzas: "3", seconds: "3600" },
+];
+
+/**
+ * The last few messages of the room are the last few that the account got only if it has got all: where clients come
+ * and go it asks for all when it comes in, else it may ask for a few, but not when it is in already.
+ */
+function historyFor({ random, cast }: Scene, isIn: boolean): Record<string, string> | undefined {
+    if (cast.considerate && !isIn) {
+        return undefined;
+    }
+    return random.pick(cast.considerate || !isIn ? [...boundedByTime, ...boundedByNumber] : boundedByTime);
+}
+
+function joinStep(scene: Scene, who: string, room: Room, history: Record<string, string> | undefined): Step {
+    const { random, cast } = scene;
+    const self = room.occupants.get(account(scene, who));
+    // Who comes back under another nick gets that of the account: without the module, the other.
+    const keepsNick = self !== undefined && (cast.considerate ? !self.sessions.has(who) : random.chance(70));
+    const nick = keepsNick ? self.nick : random.chance(75) ? ownNick(who) : wishedNick(scene, who);
+    const password = cast.considerate || !random.chance(12) ? room.password : random.pick([undefined, "wrong"]);
+    return { does: "join", who, room: room.jid, nick, shows: shows(scene), password, history };
+}
+
+function leave(scene: Scene): Step | undefined {
+    const { who, room, self } = insider(scene);
+    if (scene.cast.considerate && who === scene.cast.host) {
+        return undefined;
+    }
+    const status = scene.random.pick([undefined, "bye"]);
+    return { does: "leave", who, room: room.jid, nick: self?.nick ?? ownNick(who), status };
+}
+
+function show(scene: Scene): Step {
+    const { who, room, self } = insider(scene);
+    const repeated = self !== undefined && scene.random.chance(25) ? self.shows : shows(scene);
+    return { does: "show", who, room: room.jid, nick: self?.nick ?? ownNick(who), shows: repeated };
+}
+
+function rename(scene: Scene): Step | undefined {
+    const { who, room } = insider(scene);
+    if (!room.persistent && room.occupants.size <= 1) {
+        // Prosody takes the room for empty in between, and destroys it with the occupant inside.
+        return undefined;
+    }
+    const nick = scene.random.chance(20) ? someNick(scene, room) : wishedNick(scene, who);
+    return { does: "rename", who, room: room.jid, nick, shows: shows(scene) };
+}
+
+function say(scene: Scene): Step {
+    const { random, cast, number } = scene;
+    const { who, room } = insider(scene);
+    const text = cast.text?.(number) ?? `text ${number}`;
+    const payload = random.chance(40) ? "plain" : random.pick(allPayloads);
+    return { does: "say", who, room: room.jid, text, payload };
+}
+
+function whisper(scene: Scene): Step {
+    const { who, room } = insider(scene);
+    return { does: "whisper", who, room: room.jid, nick: someNick(scene, room), text: `whispered ${scene.number}` };
+}
+
+function subject(scene: Scene): Step {
+    const { who, room } = insider(scene);
+    return { does: "subject", who, room: room.jid, text: scene.random.pick(["", `subject ${scene.number}`]) };
+}
+
+function kick(scene: Scene): Step {
+    const { who, room } = administrator(scene);
+    return {
+        does: "role",
+        who,
+        room: room.jid,
+        nick: someNick(scene, room),
+        role: "none",
+        reason: reason(scene),
+    };
+}
+
+function setRole(scene: Scene): Step | undefined {
+    if (scene.cast.considerate) {
+        // Who comes back has the role it had, where a room would give it the usual one.
+        return undefined;
+    }
+    const { who, room } = administrator(scene);
+    const role = scene.random.pick<Role>(["moderator", "participant", "visitor", "visitor"]);
+    return { does: "role", who, room: room.jid, nick: someNick(scene, room), role, reason: reason(scene) };
+}
+
+function setAffiliation(scene: Scene): Step {
+    const { who, room } = administrator(scene);
+    const affiliation = scene.random.pick<Affiliation>([
+        "owner",
+        "admin",
+        "member",
+        "member",
+        "none",
+        "none",
+        "outcast",
+    ]);
+    return {
+        does: "affiliation",
+        who,
+        room: room.jid,
+        account: someAccount(scene, room),
+        affiliation,
+        reason: reason(scene),
+    };
+}
+
+function configureAgain(scene: Scene): Step | undefined {
+    const { who, room } = administrator(scene);
+    return { does: "configure", who, room: room.jid, form: form(scene, room) };
+}
+
+/** Its owner opens a new room. */
+function configure(scene: Scene, room: Room): Step | undefined {
+    const owner = [...room.occupants].find(([account]) => affiliationOf(room, account) === "owner");
+    const who = [...(owner?.[1].sessions ?? [])][0];
+    if (who === undefined) {
+        return undefined;
+    }
+    const persistent = {
+        "muc#roomconfig_persistentroom": scene.cast.considerate || scene.random.chance(50) ? "1" : "0",
+    };
+    return { does: "configure", who, room: room.jid, form: { ...form(scene, room), ...persistent } };
+}
+
+function form({ random, cast, number }: Scene, room: Room): Form {
+    const yesOrNo = () => random.pick(["0", "1"]);
+    const all: Form = {
+        roomname: `Room ${number}`,
+        whois: random.pick(["anyone", "moderators"]),
+        changesubject: yesOrNo(),
+        publicroom: yesOrNo(),
+        roomsecret: random.pick(["", "secret"]),
+        enablearchiving: yesOrNo(),
+    };
+    if (!cast.considerate) {
+        all.moderatedroom = yesOrNo();
+        all.persistentroom = yesOrNo();
+        all.presencebroadcast = random.pick([
+            ["moderator", "participant", "visitor"],
+            ["moderator", "participant"],
+        ]);
+    }
+    if (!cast.considerate || !isAnybodyAbsent(room)) {
+        all.membersonly = random.pick(["0", "0", "1"]);
+    }
+    const chosen = Object.entries(all).filter(() => random.chance(35));
+    return Object.fromEntries(chosen.map(([name, values]) => [`muc#roomconfig_${name}`, values]));
+}
+
+function destroy(scene: Scene): Step {
+    const { who, room } = administrator(scene);
+    return { does: "destroy", who, room: room.jid, reason: reason(scene) };
+}
+
+function askRoom(scene: Scene): Step | undefined {
+    const { who, room } = insider(scene);
+    const about = scene.random.pick(questionsToRooms);
+    return { does: "ask", who, room: room.jid, about };
+}
+
+function askOccupant(scene: Scene): Step {
+    const { who, room } = insider(scene);
+    const about = scene.random.pick(questionsToOccupants);
+    return { does: "ask", who, room: room.jid, nick: someNick(scene, room), about };
+}
+
+/** XEP-0410: mostly the own occupant, by those who are in as by those who are not. */
+function ping(scene: Scene): Step {
+    const { who, room, self } = insider(scene);
+    return { does: "ask", who, room: room.jid, nick: self?.nick ?? ownNick(who), about: "ping" };
+}
+
+function invite(scene: Scene): Step {
+    const { who, room } = insider(scene);
+    const does = scene.random.pick<"invite" | "directInvite" | "decline">(["invite", "directInvite", "decline"]);
+    return { does, who, room: room.jid, account: someAccount(scene, room) };
+}
+
+function voice(scene: Scene): Step | undefined {
+    const { who, room, self } = insider(scene);
+    if (self === undefined) {
+        // Prosody does not expect that of somebody outside (muc/request.lib.lua).
+        return undefined;
+    }
+    return {
+        does: scene.random.pick<"requestVoice" | "grantVoice">(["requestVoice", "grantVoice"]),
+        who,
+        room: room.jid,
+    };
+}

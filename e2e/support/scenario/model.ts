@@ -1,0 +1,229 @@
+// A small model of rooms in which accounts are the occupants: who is in, and which sessions are attached. It knows
+// XEP-0045 and nothing of the module's code.
+import { type Affiliation, type Form, isConnectionStep, type Shows, type Step } from "./steps.ts";
+
+export interface Occupant {
+    nick: string;
+    /** The sessions that have joined. Without any the account is in the room all the same. */
+    readonly sessions: Set<string>;
+    shows: Shows;
+}
+
+export interface Room {
+    readonly jid: string;
+    /** There is none yet; made, but not configured; open to others; destroyed for good. */
+    state: "none" | "locked" | "open" | "destroyed";
+    password: string | undefined;
+    membersOnly: boolean;
+    persistent: boolean;
+    readonly affiliations: Map<string, Affiliation>;
+    /** By account. */
+    readonly occupants: Map<string, Occupant>;
+}
+
+export interface Model {
+    readonly rooms: Map<string, Room>;
+    /** Connected sessions. */
+    readonly online: Set<string>;
+}
+
+/** What came back to a session that asked for something. */
+export type Answer = "result" | "error" | "none";
+
+/** The account of a session, such as "alice/phone". */
+export function accountOf(session: string, domain: string): string {
+    return `${session.replace(/\/.*/, "")}@${domain}`;
+}
+
+export function roomOf(model: Model, jid: string): Room {
+    let room = model.rooms.get(jid);
+    if (room === undefined) {
+        room = { jid, affiliations: new Map(), occupants: new Map(), ...fresh("none") };
+        model.rooms.set(jid, room);
+    }
+    return room;
+}
+
+function fresh(state: Room["state"]): Pick<Room, "state" | "password" | "membersOnly" | "persistent"> {
+    return { state, password: undefined, membersOnly: false, persistent: false };
+}
+
+export function affiliationOf(room: Room, account: string): Affiliation {
+    return room.affiliations.get(account) ?? "none";
+}
+
+export function occupantWith(room: Room, nick: string): [account: string, Occupant] | undefined {
+    return [...room.occupants].find(([, occupant]) => occupant.nick === nick);
+}
+
+export function isAttached(room: Room, account: string, session: string): boolean {
+    return room.occupants.get(account)?.sessions.has(session) ?? false;
+}
+
+/** Whether an account gets into a room; one that is in has all its sessions let in (J2, J3). */
+function isLetIn(room: Room, account: string, nick: string, password: string | undefined): boolean {
+    if (room.occupants.has(account) || room.state === "none") {
+        return true;
+    }
+    const affiliation = affiliationOf(room, account);
+    return (
+        room.state === "open" &&
+        affiliation !== "outcast" &&
+        !(room.membersOnly && affiliation === "none") &&
+        room.password === password &&
+        occupantWith(room, nick) === undefined
+    );
+}
+
+/** Whether a step is to be answered by an error; undefined where that is the room's business alone. */
+export function isRefused(model: Model, step: Step, account: string): boolean | undefined {
+    if (isConnectionStep(step)) {
+        return false;
+    }
+    const room = roomOf(model, step.room);
+    const attached = isAttached(room, account, step.who);
+    if (step.does === "join" && !(attached && step.nick !== room.occupants.get(account)?.nick)) {
+        return !isLetIn(room, account, step.nick, step.password);
+    }
+    if (step.does === "join" || step.does === "rename" || step.does === "show") {
+        const holder = occupantWith(room, step.nick);
+        return !attached || (holder !== undefined && holder[0] !== account);
+    }
+    return undefined;
+}
+
+/** Makes of the model what the step makes of the rooms. `answer` is what the one who did it got. */
+export function apply(model: Model, step: Step, account: string, answer: Answer): void {
+    if (isConnectionStep(step)) {
+        if (step.does === "connect") {
+            model.online.add(step.who);
+        } else if (step.does !== "available") {
+            detachEverywhere(model, step.who, account);
+            if (step.does !== "unavailable") {
+                model.online.delete(step.who);
+            }
+        }
+        return;
+    }
+    const room = roomOf(model, step.room);
+    if (answer === "error") {
+        return;
+    }
+    switch (step.does) {
+        case "join":
+            join(room, step, account);
+            break;
+        case "show":
+        case "rename": {
+            const occupant = room.occupants.get(account);
+            if (occupant?.sessions.has(step.who)) {
+                occupant.nick = step.nick;
+                occupant.shows = step.shows;
+            }
+            break;
+        }
+        case "leave":
+            leave(room, step.who, account);
+            break;
+        case "role":
+            if (step.role === "none" && answer === "result") {
+                remove(room, occupantWith(room, step.nick)?.[0]);
+            }
+            break;
+        case "affiliation":
+            if (answer === "result") {
+                affiliate(room, step.account, step.affiliation);
+            }
+            break;
+        case "invite":
+            if (room.membersOnly && affiliationOf(room, step.account) === "none") {
+                affiliate(room, step.account, "member");
+            }
+            break;
+        case "configure":
+            if (answer === "result") {
+                configure(room, step.form);
+            }
+            break;
+        case "destroy":
+            if (answer === "result") {
+                // Prosody remembers the end of a room that was to last.
+                end(room, room.persistent ? "destroyed" : "none");
+            }
+            break;
+    }
+}
+
+function detachEverywhere(model: Model, session: string, account: string): void {
+    for (const room of model.rooms.values()) {
+        room.occupants.get(account)?.sessions.delete(session);
+    }
+}
+
+function join(room: Room, step: Step & { does: "join" }, account: string): void {
+    const occupant = room.occupants.get(account);
+    if (occupant === undefined) {
+        room.occupants.set(account, { nick: step.nick, sessions: new Set([step.who]), shows: step.shows });
+        if (room.state === "none") {
+            room.state = "locked";
+            room.affiliations.set(account, "owner");
+        }
+        return;
+    }
+    if (occupant.sessions.has(step.who)) {
+        occupant.nick = step.nick;
+    }
+    occupant.sessions.add(step.who);
+    occupant.shows = step.shows;
+}
+
+function leave(room: Room, session: string, account: string): void {
+    const occupant = room.occupants.get(account);
+    if (occupant?.sessions.delete(session) && occupant.sessions.size === 0) {
+        remove(room, account);
+    }
+}
+
+function remove(room: Room, account: string | undefined): void {
+    if (account !== undefined && room.occupants.delete(account) && room.occupants.size === 0 && !room.persistent) {
+        end(room, "none");
+    }
+}
+
+function affiliate(room: Room, account: string, affiliation: Affiliation): void {
+    room.affiliations.set(account, affiliation);
+    if (affiliation === "outcast" || (affiliation === "none" && room.membersOnly)) {
+        remove(room, account);
+    }
+}
+
+function configure(room: Room, form: Form): void {
+    if (room.state === "locked") {
+        room.state = "open";
+    }
+    const password = form["muc#roomconfig_roomsecret"];
+    if (typeof password === "string") {
+        room.password = password === "" ? undefined : password;
+    }
+    const persistent = form["muc#roomconfig_persistentroom"];
+    if (persistent !== undefined) {
+        room.persistent = persistent === "1";
+    }
+    const membersOnly = form["muc#roomconfig_membersonly"];
+    if (membersOnly !== undefined) {
+        room.membersOnly = membersOnly === "1";
+    }
+    if (room.membersOnly) {
+        for (const account of [...room.occupants.keys()]) {
+            if (affiliationOf(room, account) === "none") {
+                remove(room, account);
+            }
+        }
+    }
+}
+
+function end(room: Room, state: Room["state"]): void {
+    Object.assign(room, fresh(state));
+    room.occupants.clear();
+    room.affiliations.clear();
+}

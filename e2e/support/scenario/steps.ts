@@ -1,0 +1,280 @@
+// The steps of which scenarios are made, as plain data, and the stanza that each of them is.
+import { type Element, xml } from "../client.ts";
+
+const nsMuc = "http://jabber.org/protocol/muc";
+const nsUser = `${nsMuc}#user`;
+const nsAdmin = `${nsMuc}#admin`;
+const nsOwner = `${nsMuc}#owner`;
+const nsForm = "jabber:x:data";
+const nsHints = "urn:xmpp:hints";
+
+export type Affiliation = "owner" | "admin" | "member" | "none" | "outcast";
+export type Role = "moderator" | "participant" | "visitor" | "none";
+
+/** What a presence says of its sender. */
+export interface Shows {
+    show?: string;
+    status?: string;
+}
+
+export type Form = Record<string, string | string[]>;
+
+/** What a client does to its own connection. */
+interface ConnectionStep {
+    does: "connect" | "close" | "drop" | "unavailable" | "available";
+}
+
+type RoomStep =
+    | {
+          does: "join";
+          nick: string;
+          shows: Shows;
+          password?: string | undefined;
+          history?: Record<string, string> | undefined;
+      }
+    | { does: "leave"; nick: string; status?: string | undefined }
+    | { does: "show" | "rename"; nick: string; shows: Shows }
+    | { does: "say"; text: string; payload: Payload }
+    | { does: "whisper"; nick: string; text: string }
+    | { does: "subject"; text: string }
+    | { does: "role"; nick: string; role: Role; reason?: string | undefined }
+    | { does: "affiliation"; account: string; affiliation: Affiliation; reason?: string | undefined }
+    | { does: "configure"; form: Form }
+    | { does: "destroy"; reason?: string | undefined }
+    | { does: "ask"; nick?: string | undefined; about: Question }
+    | { does: "invite" | "directInvite" | "decline"; account: string }
+    | { does: "requestVoice" | "grantVoice" };
+
+export type Step = { who: string } & (ConnectionStep | (RoomStep & { room: string }));
+
+const payloads = {
+    plain: () => [],
+    "chat state": () => [xml("active", { xmlns: "http://jabber.org/protocol/chatstates" })],
+    correction: () => [xml("replace", { xmlns: "urn:xmpp:message-correct:0", id: "step-1" })],
+    markable: () => [
+        xml("markable", { xmlns: "urn:xmpp:chat-markers:0" }),
+        xml("origin-id", { xmlns: "urn:xmpp:sid:0", id: "an-origin" }),
+    ],
+    encrypted: () => [
+        xml(
+            "encrypted",
+            { xmlns: "eu.siacs.conversations.axolotl" },
+            xml("header", { sid: "27183" }, xml("key", { rid: "31415", prekey: "true" }, "BASE64/+=")),
+            xml("payload", {}, "BASE64/+="),
+        ),
+        xml("encryption", { xmlns: "urn:xmpp:eme:0", name: "OMEMO", namespace: "eu.siacs.conversations.axolotl" }),
+        xml("store", { xmlns: nsHints }),
+    ],
+    "not to be kept": () => [xml("no-store", { xmlns: nsHints }), xml("no-copy", { xmlns: nsHints })],
+    thread: () => [xml("thread", { parent: "older" }, "a-thread")],
+    "subject too": () => [xml("subject", {}, "a headline")],
+    "delay of its own": () => [
+        xml("delay", { xmlns: "urn:xmpp:delay", from: "gateway.example", stamp: "2024-01-01T00:00:00Z" }),
+    ],
+    "false stanza id": () => [xml("stanza-id", { xmlns: "urn:xmpp:sid:0", id: "false", by: "elsewhere.example" })],
+    "much of it": () => [xml("body", { "xml:lang": "la" }, "et cetera ".repeat(500))],
+    html: () => [
+        xml(
+            "html",
+            { xmlns: "http://jabber.org/protocol/xhtml-im" },
+            xml("body", { xmlns: "http://www.w3.org/1999/xhtml" }, "before", xml("b", {}, " & <bold> "), "after"),
+        ),
+    ],
+} satisfies Record<string, () => Element[]>;
+
+/** Payload of messages without a body. */
+const bodiless = {
+    composing: () => [xml("composing", { xmlns: "http://jabber.org/protocol/chatstates" })],
+    reaction: () => [
+        xml("reactions", { xmlns: "urn:xmpp:reactions:0", id: "step-1" }, xml("reaction", {}, "👋🏽")),
+        xml("store", { xmlns: nsHints }),
+    ],
+    marker: () => [xml("displayed", { xmlns: "urn:xmpp:chat-markers:0", id: "step-1" })],
+} satisfies Record<string, () => Element[]>;
+
+export type Payload = keyof typeof payloads | keyof typeof bodiless;
+export const allPayloads = Object.keys({ ...payloads, ...bodiless }) as Payload[];
+
+export function hasBody(payload: Payload): boolean {
+    return payload in payloads;
+}
+
+const questions = {
+    info: ["get", () => xml("query", { xmlns: "http://jabber.org/protocol/disco#info" })],
+    items: ["get", () => xml("query", { xmlns: "http://jabber.org/protocol/disco#items" })],
+    "reserved nick": [
+        "get",
+        () => xml("query", { xmlns: "http://jabber.org/protocol/disco#info", node: "x-roomuser-item" }),
+    ],
+    ping: ["get", () => xml("ping", { xmlns: "urn:xmpp:ping" })],
+    version: ["get", () => xml("query", { xmlns: "jabber:iq:version" })],
+    vcard: ["get", () => xml("vCard", { xmlns: "vcard-temp" })],
+    unknown: ["set", () => xml("query", { xmlns: "urn:example:unknown" }, "text")],
+    configuration: ["get", () => xml("query", { xmlns: nsOwner })],
+    registration: ["get", () => xml("query", { xmlns: "jabber:iq:register" })],
+    members: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { affiliation: "member" }))],
+    owners: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { affiliation: "owner" }))],
+    participants: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { role: "participant" }))],
+    archive: [
+        "set",
+        () =>
+            xml(
+                "query",
+                { xmlns: "urn:xmpp:mam:2", queryid: "a-query" },
+                xml("set", { xmlns: "http://jabber.org/protocol/rsm" }, xml("max", {}, "3"), xml("before")),
+            ),
+    ],
+} satisfies Record<string, ["get" | "set", () => Element]>;
+
+export type Question = keyof typeof questions;
+
+/** What may be asked of a room, and of an occupant. */
+export const questionsToRooms: Question[] = [
+    "info",
+    "items",
+    "reserved nick",
+    "configuration",
+    "registration",
+    "members",
+    "owners",
+    "participants",
+    "archive",
+];
+export const questionsToOccupants: Question[] = ["info", "ping", "version", "vcard", "unknown"];
+
+export function isConnectionStep(step: Step): step is { who: string } & ConnectionStep {
+    return !("room" in step);
+}
+
+/** The stanza of a step other than coming and going; `received` is what the client has got so far. */
+export function stanzaOf(step: Step, id: string, received: readonly Element[]): Element {
+    switch (step.does) {
+        case "connect":
+        case "close":
+        case "drop":
+            throw new Error(`${step.does} is no stanza`);
+        case "available":
+            return xml("presence");
+        case "unavailable":
+            return xml("presence", { type: "unavailable" });
+        case "join":
+            return presence(step, id, step.shows, joinElement(step.password, step.history));
+        case "show":
+        case "rename":
+            return presence(step, id, step.shows);
+        case "leave":
+            return xml(
+                "presence",
+                { to: `${step.room}/${step.nick}`, type: "unavailable", id },
+                step.status !== undefined && xml("status", {}, step.status),
+            );
+        case "say":
+            return xml("message", { to: step.room, type: "groupchat", id }, ...content(step.text, step.payload));
+        case "whisper":
+            return xml(
+                "message",
+                { to: `${step.room}/${step.nick}`, type: "chat", id },
+                xml("body", {}, step.text),
+                xml("x", { xmlns: nsUser }),
+            );
+        case "subject":
+            return xml("message", { to: step.room, type: "groupchat", id }, xml("subject", {}, step.text));
+        case "role":
+            return admin(step, id, { nick: step.nick, role: step.role }, step.reason);
+        case "affiliation":
+            return admin(step, id, { jid: step.account, affiliation: step.affiliation }, step.reason);
+        case "configure":
+            return iq(
+                step.room,
+                id,
+                "set",
+                xml("query", { xmlns: nsOwner }, submission(`${nsMuc}#roomconfig`, step.form)),
+            );
+        case "destroy":
+            return iq(step.room, id, "set", xml("query", { xmlns: nsOwner }, xml("destroy", {}, reasonOf(step))));
+        case "ask": {
+            const [type, query] = questions[step.about];
+            return iq(step.nick === undefined ? step.room : `${step.room}/${step.nick}`, id, type, query());
+        }
+        case "invite":
+        case "decline":
+            return xml(
+                "message",
+                { to: step.room, id },
+                xml("x", { xmlns: nsUser }, xml(step.does, { to: step.account }, xml("reason", {}, "tea"))),
+            );
+        case "directInvite":
+            return xml(
+                "message",
+                { to: step.account, id },
+                xml("x", { xmlns: "jabber:x:conference", jid: step.room, reason: "tea" }),
+            );
+        case "requestVoice":
+            return xml("message", { to: step.room, id }, submission(`${nsMuc}#request`, { "muc#role": "participant" }));
+        case "grantVoice":
+            return xml("message", { to: step.room, id }, approval(received));
+    }
+}
+
+function presence(step: Step & { room: string; nick: string }, id: string, shows: Shows, x?: Element): Element {
+    const { show, status } = shows;
+    return xml(
+        "presence",
+        { to: `${step.room}/${step.nick}`, id },
+        show !== undefined && xml("show", {}, show),
+        status !== undefined && xml("status", {}, status),
+        x,
+    );
+}
+
+function joinElement(password: string | undefined, history: Record<string, string> | undefined): Element {
+    return xml(
+        "x",
+        { xmlns: nsMuc },
+        history && xml("history", history),
+        password !== undefined && xml("password", {}, password),
+    );
+}
+
+function content(text: string, payload: Payload): Element[] {
+    return payload in payloads
+        ? [xml("body", {}, text), ...payloads[payload as keyof typeof payloads]()]
+        : bodiless[payload as keyof typeof bodiless]();
+}
+
+function admin(
+    step: { room: string },
+    id: string,
+    attributes: Record<string, string>,
+    reason: string | undefined,
+): Element {
+    return iq(step.room, id, "set", xml("query", { xmlns: nsAdmin }, xml("item", attributes, reasonOf({ reason }))));
+}
+
+function reasonOf({ reason }: { reason?: string | undefined }): Element | undefined {
+    return reason === undefined ? undefined : xml("reason", {}, reason);
+}
+
+function iq(to: string, id: string, type: string, payload: Element): Element {
+    return xml("iq", { to, id, type }, payload);
+}
+
+function submission(type: string, form: Form): Element {
+    const fields = Object.entries({ FORM_TYPE: type, ...form }).map(([name, values]) =>
+        xml("field", { var: name }, ...[values].flat().map((value) => xml("value", {}, value))),
+    );
+    return xml("x", { xmlns: nsForm, type: "submit" }, ...fields);
+}
+
+/** The last voice request that came, granted; its fields go back as they are (XEP-0045 8.6). */
+function approval(received: readonly Element[]): Element | undefined {
+    const request = received.findLast((stanza) => stanza.name === "message" && isVoiceRequest(stanza));
+    const fields = request?.getChild("x", nsForm)?.getChildren("field") ?? [];
+    const form = fields.map((field): [string, string] => [field.attrs.var ?? "", field.getChildText("value") ?? ""]);
+    return submission(`${nsMuc}#request`, { ...Object.fromEntries(form), "muc#request_allow": "true" });
+}
+
+function isVoiceRequest(stanza: Element): boolean {
+    const form = stanza.getChild("x", nsForm);
+    return form?.getChildren("field").some((field) => field.getChildText("value") === `${nsMuc}#request`) ?? false;
+}

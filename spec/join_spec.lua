@@ -1,0 +1,1138 @@
+-- From a session's join to its place in the room.
+
+local scene = require "support.scene";
+
+local join, seen, status = scene.join, scene.seen, scene.status;
+local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
+
+-- The first join on its way to a room that answers nothing yet.
+local function joining(fields)
+	fields = fields or {};
+	fields.remote = true;
+	local s = scene.new(fields);
+	local phone = s:client "phone";
+	phone:send(join("Alice", fields.join));
+	return s, phone;
+end
+
+-- A room that lost every stanza on its way there, and hears none from now on.
+local function fall_silent(s)
+	s.host:drop();
+	s.room.silent = true;
+end
+
+describe("the first session to join", function ()
+	scene.everywhere(function (new_scene)
+		it("J1: is let in as the account, in the room's own order", function ()
+			local s = new_scene { room = { subject = "Tea" } };
+			local phone = s:client "phone";
+			s.room:enter "Bob";
+			s.room:say("Bob", "early");
+			phone:send(join "Alice");
+			s:deliver();
+			assert.same({ "alice presence - room/Alice join" }, s:upstream());
+			assert.same({
+				"presence - room/Bob";
+				"presence - room/Alice 110";
+				"message groupchat room/Bob early";
+				"message groupchat room subject:Tea";
+			}, seen(phone));
+			assert.same({}, s.host.unhandled);
+		end);
+
+		it("J4: gets the room's refusal under its own id, and nothing is left", function ()
+			local s = new_scene { room = { password = "secret" } };
+			local phone = s:client "phone";
+			phone:send(join("Alice", { id = "try" }));
+			s:deliver();
+			assert.equal("try", phone.inbox[1].attr.id);
+			assert.same({ "presence error room/Alice auth not-authorized" }, seen(phone));
+			assert.is_true(s:is_forgotten());
+		end);
+
+		it("J4: may try again", function ()
+			local s = new_scene { room = { password = "secret" } };
+			local phone = s:client "phone";
+			phone:send(join "Alice");
+			s:deliver();
+			phone:send(join("Alice", { muc = "<password>secret</password>" }));
+			s:deliver();
+			assert.same({
+				"presence error room/Alice auth not-authorized";
+				"presence - room/Alice 110";
+				"message groupchat room subject:";
+			}, seen(phone));
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end);
+
+	it("J1: has its join sent on with all that is in it", function ()
+		local s = scene.new();
+		local phone = s:client "phone";
+		phone:send(join("Alice", {
+			id = "j7";
+			muc = "<password>secret</password><history maxstanzas='5'/>";
+			content = "<show>away</show><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>";
+		}));
+		local arrived = s:arrived();
+		assert.equal(1, #arrived);
+		assert.equal(
+			"<presence from='alice@example.org' id='j7' to='room@rooms.example.org/Alice'><show>away</show>"
+				.."<c hash='sha-1' node='n' ver='v' xmlns='http://jabber.org/protocol/caps'/>"
+				.."<x xmlns='http://jabber.org/protocol/muc'><password>secret</password><history maxstanzas='5'/></x></presence>",
+			s.host.xml(arrived[1])
+		);
+	end);
+
+	it("J1: gets the room's own presence and answers untouched, the join's id with them", function ()
+		local s, phone = joining { room = { silent = true }, join = { id = "j7" } };
+		s:deliver();
+		s:from("Alice", "<presence id='j7' xml:lang='en'><hats xmlns='urn:xmpp:hats:0'/>"..status "100 110 170 999".."</presence>");
+		s:from(nil, "<message type='groupchat' id='s1'><subject>Tea</subject><delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/></message>");
+		local got = scene.take(phone);
+		assert.equal(
+			s.host.xml("<presence id='j7' xml:lang='en' from='room@rooms.example.org/Alice' to='alice@example.org/phone'>"
+				.."<hats xmlns='urn:xmpp:hats:0'/>"..status "100 110 170 999".."</presence>"),
+			s.host.xml(got[1])
+		);
+		assert.equal("s1", got[2].attr.id);
+		assert.is_not_nil(got[2]:get_child("delay", "urn:xmpp:delay"));
+		assert.equal(2, #got);
+	end);
+
+	it("J1: is called what the room calls it", function ()
+		local s, phone = joining { room = { silent = true } };
+		local laptop = s:client "laptop";
+		s:deliver();
+		s:from("Alice-2", "<presence>"..status "110 210".."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		assert.same({ "presence - room/Alice-2 110 210"; "message groupchat room subject:" }, seen(phone));
+		laptop:send(join "Alice-2");
+		assert.same({ "presence - room/Alice-2 110"; "message groupchat room subject:" }, seen(laptop));
+		local tablet = s:client "tablet";
+		tablet:send(join "Alice");
+		assert.equal("presence - room/Alice-2 110 210", seen(tablet)[1]);
+	end);
+
+	it("J1: is in though the room does not say 110", function ()
+		local s, phone = joining { room = { silent = true } };
+		s:deliver();
+		s:from("Alice", "<presence>"..status "".."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		assert.same({ "presence - room/Alice"; "message groupchat room subject:" }, seen(phone));
+		local laptop = s:client "laptop";
+		laptop:send(join "Alice");
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J1: joins several rooms at once", function ()
+		local s, phone = joining();
+		local den = s:add_room("den", { password = "secret" });
+		phone:send(join("Grizzly", { id = "j2", room = "den" }));
+		s:deliver();
+		assert.same({
+			"presence - room/Alice 110"; "message groupchat room subject:"; "presence error den/Grizzly auth not-authorized";
+		}, seen(phone));
+		assert.same({}, s:occupants(den));
+	end);
+
+	it("J1: keeps each of its rooms to itself", function ()
+		local s = scene.new { room = { subject = "Tea" } };
+		local den = s:add_room("den", { subject = "Bears" });
+		local phone = s:client "phone";
+		s:enter(phone, "Alice");
+		phone:send(join("Grizzly", { room = "den" }));
+		assert.same({ "presence - den/Grizzly 110"; "message groupchat den subject:Bears" }, seen(phone));
+		assert.same({}, s:upstream());
+		assert.same({ "alice presence - den/Grizzly join" }, s:upstream(den));
+	end);
+
+	it("J1: is one of several accounts in the room", function ()
+		local s = scene.new();
+		local alice, bob = s:client "phone", s:client("phone", "bob");
+		alice:send(join "Alice");
+		bob:send(join "Bob");
+		assert.same({
+			"presence - room/Alice 110"; "message groupchat room subject:"; "presence - room/Bob";
+		}, seen(alice));
+		assert.same({
+			"presence - room/Alice"; "presence - room/Bob 110"; "message groupchat room subject:";
+		}, seen(bob));
+		assert.same({ "Alice", "Bob" }, s:occupants());
+	end);
+
+	it("J1: may be a new one that takes the account's resource in rooms for its own", function ()
+		local s = scene.new { resource = "minimix" };
+		local client = s:client "minimix";
+		assert.not_equal("minimix", client.resource);
+		client:send(join "Alice");
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(client));
+	end);
+end);
+
+describe("a session that joins where the account is", function ()
+	scene.everywhere(function (new_scene)
+		it("J2: is served at once: others, own presence last, subject", function ()
+			local s = new_scene { room = { subject = "Tea", whois = "anyone" } };
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s.room:enter "Bob";
+			s.room:enter "Carol";
+			s:enter(phone);
+			laptop:send(join("Alice", { id = "j2" }));
+			local got = scene.take(laptop);
+			local others = { scene.line(got[1]), scene.line(got[2]) };
+			table.sort(others);
+			assert.same({ "presence - room/Bob"; "presence - room/Carol" }, others);
+			assert.equal("presence - room/Alice 100 110", scene.line(got[3]));
+			assert.equal("j2", got[3].attr.id);
+			assert.equal("message groupchat room subject:Tea", scene.line(got[4]));
+			assert.equal(4, #got);
+			s:deliver();
+			assert.same({}, s:upstream());
+			assert.same({}, seen(phone));
+			assert.same({}, seen(laptop));
+		end);
+
+		it("J3: lets another nick in under the account's nick, with 210", function ()
+			local s = new_scene();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s.room:enter "Bob";
+			s:enter(phone);
+			laptop:send(join("Bob", { id = "j2" }));
+			assert.equal("j2", laptop.inbox[2].attr.id);
+			assert.same({
+				"presence - room/Bob"; "presence - room/Alice 110 210"; "message groupchat room subject:";
+			}, seen(laptop));
+			s:deliver();
+			assert.same({}, s:upstream());
+			assert.same({}, seen(phone));
+		end);
+	end);
+
+	it("J2: has its own id on its own presence only", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter("Bob", { presence = scene.presence(nil, { id = "bob1" }) });
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "j2" }));
+		local got = scene.take(laptop);
+		assert.equal("bob1", got[1].attr.id);
+		assert.equal("j2", got[2].attr.id);
+		assert.not_equal("j2", got[3].attr.id);
+	end);
+
+	it("J2, H2: gets what was said before the subject, as such", function ()
+		local s = scene.new { room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		s.room:say("Bob", "one");
+		phone:send(scene.message "two");
+		laptop:send(join("Alice", { id = "j2" }));
+		local got = scene.take(laptop);
+		assert.same({
+			"presence - room/Bob";
+			"presence - room/Alice 110";
+			"message groupchat room/Bob one";
+			"message groupchat room/Alice two";
+			"message groupchat room subject:Tea";
+		}, scene.lines(got));
+		for i = 3, 4 do
+			assert.equal("room@rooms.example.org", got[i]:get_child("delay", "urn:xmpp:delay").attr.from);
+		end
+	end);
+
+	it("J2: gets no id it did not give", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		laptop:send("<presence to='room@rooms.example.org/Alice'>"..scene.x().."</presence>");
+		assert.is_nil(scene.take(laptop)[1].attr.id);
+	end);
+
+	it("J2: gets 201 only if it is the creator", function ()
+		local s = scene.new { room = { creates = true } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		phone:send(join "Alice");
+		assert.equal("presence - room/Alice 110 201", seen(phone)[1]);
+		laptop:send(join "Alice");
+		assert.equal("presence - room/Alice 110", seen(laptop)[1]);
+	end);
+
+	it("J2: gets what the room shows by now", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s.room:enter "Carol";
+		s.room:enter "Dave";
+		s:enter(phone);
+		s.room:update("Bob", scene.presence(nil, { content = "<show>away</show>" }));
+		s.room:leave "Carol";
+		s.room:rename("Dave", "David");
+		s.room:set_role("Alice", "moderator", "admin");
+		s.room:set_subject("Bob", "Coffee");
+		laptop:send(join "Alice");
+		local got = scene.take(laptop);
+		local others = { scene.line(got[1]), scene.line(got[2]) };
+		table.sort(others);
+		assert.same({ "presence - room/Bob away"; "presence - room/David" }, others);
+		local item = got[3]:find "{http://jabber.org/protocol/muc#user}x/item";
+		assert.equal("moderator", item.attr.role);
+		assert.equal("admin", item.attr.affiliation);
+		assert.equal("message groupchat room/Bob subject:Coffee", scene.line(got[4]));
+		assert.equal(4, #got);
+	end);
+
+	it("J2: gets others' presence as the room sent it", function ()
+		local s = scene.new { room = { occupant_ids = true } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter("Bob", { affiliation = "owner", presence = scene.presence(nil, {
+			content = "<status>brb</status><hats xmlns='urn:xmpp:hats:0'><hat title='T' uri='u'/></hats>";
+		}) });
+		phone:send(join "Alice");
+		laptop:send(join "Alice");
+		local first, second = scene.take(phone)[1], scene.take(laptop)[1];
+		first.attr.to, second.attr.to = nil, nil;
+		assert.equal(s.host.xml(first), s.host.xml(second));
+	end);
+
+	it("J2: is told of settings as they are now", function ()
+		local s = scene.new { room = { whois = "anyone" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='170'/></x></message>");
+		laptop:send(join "Alice");
+		assert.equal("presence - room/Alice 100 110 170", seen(laptop)[1]);
+		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='171'/><status code='173'/></x></message>");
+		laptop:send(join "Alice");
+		assert.equal("presence - room/Alice 110", seen(laptop)[2]);
+		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='172'/></x></message>");
+		laptop:send(join "Alice");
+		assert.equal("presence - room/Alice 100 110", seen(laptop)[2]);
+	end);
+
+	it("J2: gets no setting from an occupant who plays the room", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Mallory";
+		s:enter(phone);
+		s:from("Mallory", "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='172'/></x></message>");
+		laptop:send(join "Alice");
+		assert.equal("presence - room/Alice 110", seen(laptop)[2]);
+	end);
+
+	it("J2: gets nothing live before the replay is through", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		laptop:send(join "Alice");
+		s.room:say("Bob", "hi");
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:"; "message groupchat room/Bob hi";
+		}, seen(laptop));
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+	end);
+
+	it("J2: finds the account there though no session is", function ()
+		local s = scene.new { room = { subject = "Tea" } };
+		local phone = s:client "phone";
+		s:enter(phone);
+		phone:lose();
+		s.room:enter "Bob";
+		s:wait(60);
+		local tablet = s:client "tablet";
+		tablet:send(join "Alice");
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:Tea";
+		}, seen(tablet));
+		assert.same({}, s:upstream());
+	end);
+
+	it("J2: is spared the account's own past presence", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		s.room:rename("Alice", "Alicia");
+		laptop:send(join "Alicia");
+		assert.same({ "presence - room/Alicia 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J2: needs no password where the account is in", function ()
+		local s = scene.new { room = { password = "secret" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone, "Alice", { muc = "<password>secret</password>" });
+		laptop:send(join("Alice", { muc = "<password>wrong</password>" }));
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J2: takes no place of its own in a room that is full", function ()
+		local s = scene.new { room = { limit = 1 } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		laptop:send(join "Alice");
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J2: is lost while it is served, and nobody else suffers", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		laptop.session.send = function ()
+			laptop:lose();
+			return false;
+		end;
+		laptop:send(join "Alice");
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+		assert.same({}, s:upstream());
+	end);
+
+	it("J3: asks for another nick before the account has one", function ()
+		local s, phone = joining();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:deliver();
+		assert.equal("presence - room/Alice 110", seen(phone)[1]);
+		assert.equal("presence - room/Alice 110 210", seen(laptop)[1]);
+		assert.same({ "alice presence - room/Alice join" }, s:upstream());
+	end);
+
+	it("J3: writes the nick differently", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		laptop:send(join "alice");
+		assert.same({ "presence - room/Alice 110 210"; "message groupchat room subject:" }, seen(laptop));
+	end);
+end);
+
+describe("sessions that join while the account does", function ()
+	scene.everywhere(function (new_scene)
+		it("J4: get the room each, by one join", function ()
+			local s = new_scene { room = { subject = "Tea" } };
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s.room:enter "Bob";
+			phone:send(join("Alice", { id = "j1" }));
+			laptop:send(join("Alice", { id = "j2" }));
+			s:deliver();
+			assert.same({ "alice presence - room/Alice join" }, s:upstream());
+			for id, client in pairs { j1 = phone, j2 = laptop } do
+				assert.equal(id, client.inbox[2].attr.id);
+				assert.same({
+					"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:Tea";
+				}, seen(client));
+			end
+		end);
+	end);
+
+	it("J4: have a try each, with their own passwords", function ()
+		local s, phone = joining { room = { password = "secret" }, join = { id = "j1", muc = "<password>wrong</password>" } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2", muc = "<password>secret</password>" }));
+		assert.same({}, seen(laptop));
+		s:deliver();
+		assert.equal("j1", phone.inbox[1].attr.id);
+		assert.same({ "presence error room/Alice auth not-authorized" }, seen(phone));
+		assert.equal("j2", laptop.inbox[1].attr.id);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+		s.room:enter "Bob";
+		assert.same({}, seen(phone));
+		assert.same({ "presence - room/Bob" }, seen(laptop));
+	end);
+
+	it("J4: have a try each, with their own nicks", function ()
+		local s, phone = joining();
+		local laptop, tablet = s:client "laptop", s:client "tablet";
+		s.room:enter "Alice";
+		laptop:send(join("Alicia", { id = "j2" }));
+		tablet:send(join("Alice", { id = "j3" }));
+		s:deliver();
+		assert.same({ "presence error room/Alice cancel conflict" }, seen(phone));
+		assert.same({
+			"presence - room/Alice"; "presence - room/Alicia 110"; "message groupchat room subject:";
+		}, seen(laptop));
+		assert.same({
+			"presence - room/Alice"; "presence - room/Alicia 110 210"; "message groupchat room subject:";
+		}, seen(tablet));
+	end);
+
+	it("J4: may change their mind while they wait", function ()
+		local s, phone = joining { room = { password = "secret" } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2", muc = "<password>wrong</password>" }));
+		laptop:send(join("Alice", { id = "j3", muc = "<password>secret</password>" }));
+		s:deliver();
+		assert.same({ "presence error room/Alice auth not-authorized" }, seen(phone));
+		assert.equal("j3", laptop.inbox[1].attr.id);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J4: fail each with its own error, and nothing is left", function ()
+		local s, phone = joining { room = { members_only = true } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		s:deliver();
+		for id, client in pairs { j1 = phone, j2 = laptop } do
+			assert.equal(id, client.inbox[1].attr.id);
+			assert.same({ "presence error room/Alice auth registration-required" }, seen(client));
+		end
+		assert.is_true(s:is_forgotten());
+		assert.equal(0, #s:occupants());
+	end);
+
+	it("J4: are not failed by the error of another's join that comes twice", function ()
+		local s, phone = joining { room = { silent = true } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		s:deliver();
+		for _ = 1, 2 do
+			s:from("Alice", "<presence type='error' id='j1'>"..scene.error("auth", "not-authorized").."</presence>");
+		end
+		assert.same({ "presence error room/Alice auth not-authorized" }, seen(phone));
+		assert.same({}, seen(laptop));
+		s:from("Alice", "<presence>"..status "110".."</presence>");
+		assert.same({ "presence - room/Alice 110" }, seen(laptop));
+	end);
+
+	it("J4: get the error of a room that forgets ids", function ()
+		local s, phone = joining { room = { silent = true } };
+		s:deliver();
+		s:from("Alice", "<presence type='error'>"..scene.error("auth", "forbidden").."</presence>");
+		assert.equal("j1", phone.inbox[1].attr.id);
+		assert.same({ "presence error room/Alice auth forbidden" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J4: get the error of a room that answers from its own address", function ()
+		local s, phone = joining { room = { silent = true } };
+		s:deliver();
+		s:from(nil, "<presence type='error' id='j1'>"..scene.error("cancel", "item-not-found").."</presence>");
+		assert.same({ "presence error room cancel item-not-found" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J4: are served though the one who asked is gone", function ()
+		local s, phone = joining();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		phone:lose();
+		s:deliver();
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("J4: have their try though the one who failed is gone", function ()
+		local s, phone = joining { room = { password = "secret" } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2", muc = "<password>secret</password>" }));
+		phone:lose();
+		s:deliver();
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J4: stand in line no longer when they are gone", function ()
+		local s, phone = joining { room = { password = "secret" } };
+		local laptop, tablet = s:client "laptop", s:client "tablet";
+		laptop:send(join("Alice", { id = "j2", muc = "<password>wrong</password>" }));
+		tablet:send(join("Alice", { id = "j3", muc = "<password>secret</password>" }));
+		laptop:lose();
+		s:deliver();
+		assert.same({ "presence error room/Alice auth not-authorized" }, seen(phone));
+		assert.equal("presence - room/Alice 110", seen(tablet)[1]);
+		assert.same({ "alice presence - room/Alice join"; "alice presence - room/Alice join" }, s:upstream());
+	end);
+
+	it("J4: stand in line no longer when they went offline", function ()
+		local s, phone = joining();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:unavailable();
+		seen(laptop);
+		s:deliver();
+		assert.equal("presence - room/Alice 110", seen(phone)[1]);
+		assert.same({}, seen(laptop));
+	end);
+
+	it("J4: may think better of it", function ()
+		local s, phone = joining();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:send(scene.leave("Alice", { id = "l2" }));
+		assert.equal("presence unavailable room/Alice 110", seen(laptop)[1]);
+		s:deliver();
+		s.room:enter "Bob";
+		assert.same({}, seen(laptop));
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:"; "presence - room/Bob" }, seen(phone));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("J4: get the room when the one who asked thinks better of it", function ()
+		local s, phone = joining();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		phone:send(scene.leave("Alice", { id = "l1" }));
+		s:wait(1);
+		assert.equal("presence unavailable room/Alice 110", seen(phone)[1]);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+		assert.same({ "Alice" }, s:occupants());
+		s.room:enter "Bob";
+		assert.same({}, seen(phone));
+	end);
+
+	it("J4: all think better of it, and the account is out", function ()
+		local s, phone = joining();
+		phone:send(scene.leave("Alice", { id = "l1" }));
+		s:deliver();
+		local got = seen(phone);
+		assert.equal("presence unavailable room/Alice 110", got[#got]);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J4: ask twice and are in once", function ()
+		local s, phone = joining();
+		phone:send(join("Alice", { id = "again" }));
+		s:deliver();
+		s:wait(30);
+		local got = scene.take(phone);
+		assert.equal("presence - room/Alice 110", scene.line(got[1]));
+		assert.equal("message groupchat room subject:", scene.line(got[#got]));
+		local answered;
+		for _, stanza in ipairs(got) do
+			answered = answered or stanza.attr.id == "again";
+		end
+		assert.is_true(answered);
+		s.room:enter "Bob";
+		assert.same({ "presence - room/Bob" }, seen(phone));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("J4: leave the account nothing when the only one is gone before a refusal", function ()
+		local s, phone = joining { room = { password = "secret" } };
+		phone:lose();
+		s:deliver();
+		assert.is_true(s:is_forgotten());
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { muc = "<password>secret</password>" }));
+		s:deliver();
+		assert.equal("presence - room/Alice 110", seen(laptop)[1]);
+	end);
+
+	it("J4: get a room that sends no subject all the same", function ()
+		local s, phone = joining { room = { silent = true } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		s:deliver();
+		s:from("Alice", "<presence id='j1'>"..status "110".."</presence>");
+		assert.same({ "presence - room/Alice 110" }, seen(phone));
+		s:wait(60);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J4: get none of the burst before their own replay", function ()
+		local s = joining { room = { silent = true } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		s:deliver();
+		s:from("Bob", "<presence>"..status "".."</presence>");
+		s:from("Alice", "<presence id='j1'>"..status "110".."</presence>");
+		s:from("Bob", "<message type='groupchat' id='early'><body>early</body></message>");
+		s:from("Carol", "<presence>"..status "".."</presence>");
+		assert.same({}, seen(laptop));
+		s:from(nil, "<message type='groupchat'><subject>Tea</subject></message>");
+		local got = seen(laptop);
+		local others = { got[1], got[2] };
+		table.sort(others);
+		assert.same({ "presence - room/Bob"; "presence - room/Carol" }, others);
+		assert.equal("presence - room/Alice 110", got[3]);
+		assert.equal("message groupchat room subject:Tea", got[#got]);
+	end);
+end);
+
+describe("a join that the room does not answer", function ()
+	scene.everywhere(function (new_scene)
+		it("J5: ends with an error that says to try later", function ()
+			local s = new_scene { room = { silent = true } };
+			local phone = s:client "phone";
+			phone:send(join("Alice", { id = "j9" }));
+			s:wait(50);
+			assert.same({}, seen(phone));
+			s:wait(15);
+			assert.equal("j9", phone.inbox[1].attr.id);
+			assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+			s:wait(7200);
+			assert.is_true(s:is_forgotten());
+		end);
+	end);
+
+	it("J5: ends when the operator wants it to", function ()
+		local s, phone = joining { options = { minimix_join_timeout = 10 } };
+		fall_silent(s);
+		s:wait(9);
+		assert.same({}, seen(phone));
+		s:wait(2);
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+	end);
+
+	it("J5: leaves nobody in the room when the answer comes late", function ()
+		local s, phone = joining();
+		s.host:tick(70);
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+		s:deliver();
+		assert.same({}, seen(phone));
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J5: leaves nobody who would see what comes late", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		s:wait(70);
+		seen(phone);
+		s:from("Bob", "<presence>"..status "".."</presence>");
+		s:from("Alice", "<presence id='j1'>"..status "110".."</presence>");
+		s:from(nil, "<message type='groupchat'><subject>Tea</subject></message>");
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>");
+		assert.same({}, seen(phone));
+		assert.same({}, s.host.unhandled);
+	end);
+
+	it("J5: is over for good in the end", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		s:wait(7200);
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J5: may be tried again", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		s:wait(70);
+		seen(phone);
+		s.room.silent = false;
+		phone:send(join("Alice", { id = "again" }));
+		s:wait(120);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("J5: shows nothing of the room that was there before", function ()
+		local s, phone = joining { room = { silent = true } };
+		s:deliver();
+		s:from("Bob", "<presence>"..status "".."</presence>");
+		s:wait(70);
+		assert.same({ "presence - room/Bob"; "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+		s.room.silent = false;
+		phone:send(join "Alice");
+		s:wait(120);
+		local laptop = s:client "laptop";
+		laptop:send(join "Alice");
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("J5: ends for those in line as well", function ()
+		local s, phone = joining();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		fall_silent(s);
+		s:wait(600);
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+		assert.equal("j2", laptop.inbox[1].attr.id);
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(laptop));
+		s:wait(7200);
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J5: tells nobody when the session is gone", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		phone:lose();
+		s:wait(7200);
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J5: goes to no other session with the same name", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		phone:lose();
+		local successor = s:client "phone";
+		s:wait(70);
+		assert.same({}, seen(successor));
+	end);
+end);
+
+describe("a session that joins again", function ()
+	scene.everywhere(function (new_scene)
+		it("J6: gets all of it again, and nobody else does", function ()
+			local s = new_scene { room = { subject = "Tea" } };
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s.room:enter "Bob";
+			s:enter(phone);
+			s:enter(laptop);
+			phone:send(join("Alice", { id = "again" }));
+			assert.equal("again", phone.inbox[2].attr.id);
+			assert.same({
+				"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:Tea";
+			}, seen(phone));
+			s:deliver();
+			assert.same({}, s:upstream());
+			assert.same({}, seen(laptop));
+			s.room:say("Bob", "hi");
+			assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+		end);
+
+		it("J6: has the room answer what the cache cannot", function ()
+			local s = new_scene { room = { subject = "Tea" } };
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s.room:enter "Bob";
+			s:enter(phone);
+			s:enter(laptop);
+			laptop:send(join("Alice", { id = "mav", muc = mav }));
+			s:deliver();
+			local arrived = s:arrived();
+			assert.equal(1, #arrived);
+			assert.equal(s:occupant_jid(), arrived[1].attr.from);
+			assert.is_not_nil(arrived[1]:find "{http://jabber.org/protocol/muc}x/{urn:xmpp:muc:affiliations:1}mav");
+			assert.equal("mav", laptop.inbox[2].attr.id);
+			assert.same({
+				"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:Tea";
+			}, seen(laptop));
+			assert.same({}, seen(phone));
+		end);
+	end);
+
+	it("J6: is a new one, and asks what the cache cannot answer", function ()
+		local s = scene.new { room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s.room:say("Bob", "early");
+		s:enter(phone);
+		laptop:send(join("Alicia", { id = "mav", muc = mav }));
+		assert.same({ "alice presence - room/Alice join" }, s:upstream());
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110 210"; "message groupchat room/Bob early"; "message groupchat room subject:Tea";
+		}, seen(laptop));
+		assert.same({}, seen(phone));
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+	end);
+
+	it("J6: is asked for nothing more than an extension of the first join", function ()
+		local s = scene.new();
+		local phone = s:client "phone";
+		phone:send(join("Alice", { muc = mav }));
+		assert.same({ "alice presence - room/Alice join" }, s:upstream());
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
+	end);
+
+	it("J6: gets the affiliations that only a real join brings", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		local release = scene.hold_back(s.room);
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s:from(nil, "<message><x xmlns='http://jabber.org/protocol/muc#user'><mav xmlns='urn:xmpp:muc:affiliations:1' until='v2'/>"
+			.."<item jid='bob@elsewhere.example' affiliation='owner'/></x></message>");
+		release();
+		assert.same({
+			"message - room"; "presence - room/Alice 110"; "message groupchat room subject:";
+		}, seen(laptop));
+		assert.same({}, seen(phone));
+	end);
+
+	it("J6: shows the others what is new, and nothing else", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s.room:enter "Carol";
+		s:enter(phone);
+		s.room:occupant("Bob").presence = scene.presence(nil, { content = "<show>away</show>" });
+		laptop:send(join("Alice", { muc = mav }));
+		local got = seen(laptop);
+		table.sort(got);
+		assert.same({
+			"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob away"; "presence - room/Carol";
+		}, got);
+		assert.same({ "presence - room/Bob away" }, seen(phone));
+	end);
+
+	it("J6: gets what is known from a room that does not answer a second join", function ()
+		local s = scene.new { remote = true, room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		local receive = s.room.receive;
+		-- ejabberd takes it for a presence that changes nothing.
+		function s.room:receive(stanza)
+			if stanza.name ~= "presence" then return receive(self, stanza); end
+		end
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s:wait(60);
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:Tea";
+		}, seen(laptop));
+		assert.same({}, seen(phone));
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+	end);
+
+	it("J6: gets what is known from a room that answers with its own presence alone", function ()
+		local s = scene.new { remote = true, room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		local receive = s.room.receive;
+		function s.room:receive(stanza)
+			if stanza.name ~= "presence" then return receive(self, stanza); end
+			s:from("Alice", "<presence>"..status "110".."</presence>");
+		end
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s:wait(60);
+		local got = scene.take(laptop);
+		assert.equal("presence - room/Bob", scene.line(got[1]));
+		assert.equal("presence - room/Alice 110", scene.line(got[2]));
+		assert.equal("mav", got[2].attr.id);
+		assert.equal("message groupchat room subject:Tea", scene.line(got[#got]));
+		assert.equal(3, #got);
+	end);
+
+	it("J6: gets what is known from a room that says nothing at all", function ()
+		local s = scene.new { remote = true, room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		s.room.silent = true;
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s:wait(60);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:Tea" }, seen(laptop));
+	end);
+
+	it("J6: is gone before the answer, which then is nobody's", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		laptop:send(join("Alice", { muc = mav }));
+		laptop:lose();
+		s:deliver();
+		assert.same({}, seen(phone));
+		s:wait(60);
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+		local tablet = s:client "tablet";
+		tablet:send(join("Alice", { muc = "<history maxstanzas='0'/>" }));
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, seen(tablet));
+	end);
+
+	it("J6: is gone in the middle of the answer", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		local release = scene.hold_back(s.room);
+		laptop:send(join("Alice", { muc = mav }));
+		release(1);
+		laptop:lose();
+		release();
+		assert.same({}, seen(phone));
+		s:wait(60);
+		phone:send(join "Alice");
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
+	end);
+
+	it("J6: does not keep the next one waiting for ever", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
+		s.room:enter "Bob";
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "j2", muc = mav }));
+		tablet:send(join("Alice", { id = "j3" }));
+		s:wait(60);
+		for id, client in pairs { j2 = laptop, j3 = tablet } do
+			assert.equal(id, client.inbox[2].attr.id);
+			assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, seen(client));
+		end
+		assert.same({}, seen(phone));
+	end);
+
+	it("J6: gets the answer to its own question when several ask", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
+		s.room:enter "Bob";
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "j2", muc = mav }));
+		tablet:send(join("Alice", { id = "j3", muc = mav }));
+		s:wait(60);
+		assert.same({ "alice presence - room/Alice join"; "alice presence - room/Alice join" }, s:upstream());
+		for id, client in pairs { j2 = laptop, j3 = tablet } do
+			assert.equal(id, client.inbox[2].attr.id);
+			assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, seen(client));
+		end
+		assert.same({}, seen(phone));
+	end);
+
+	it("J6: thinks better of it", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "j2", muc = mav }));
+		laptop:send(scene.leave("Alice"));
+		s:wait(60);
+		assert.equal("presence unavailable room/Alice 110", seen(laptop)[1]);
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(laptop));
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+	end);
+
+	it("J6: misses nothing that is said meanwhile", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		s:enter(laptop);
+		local release = scene.hold_back(s.room);
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		release(1);
+		s:from("Bob", "<message type='groupchat'><body>meanwhile</body></message>");
+		release();
+		assert.same({ "message groupchat room/Bob meanwhile" }, seen(phone));
+		local count = 0;
+		for _, line in ipairs(seen(laptop)) do
+			if line == "message groupchat room/Bob meanwhile" then count = count + 1; end
+		end
+		assert.equal(1, count);
+	end);
+
+	it("J6: is answered though the account is thrown out meanwhile", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s.room:kick "Alice";
+		assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+		s:wait(120);
+		assert.is_true(#seen(laptop) > 0);
+		assert.equal(#s:occupants() == 0, s:is_forgotten());
+	end);
+
+	it("J6, C2: has the account's presence shown, not its own", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		local bob = s.room:enter "Bob";
+		s:enter(phone, "Alice", { content = "<priority>5</priority>" });
+		laptop:send(join("Alice", { muc = mav, content = "<show>away</show>" }));
+		assert.is_nil(bob.inbox[#bob.inbox]:get_child "show");
+		assert.same({}, seen(phone));
+	end);
+end);
+
+describe("a room that is none of the module's business", function ()
+	it("J7: is one that a session joined before the module was there", function ()
+		local s = scene.new();
+		local phone = s:client "phone";
+		s.host:unload();
+		s:enter(phone);
+		s.host:load();
+		s.room:enter "Bob";
+		phone:send(scene.message "hi");
+		phone:send(scene.presence("Alice", { content = "<show>away</show>" }));
+		s.room:say("Bob", "hello");
+		phone:send(scene.leave "Alice");
+		assert.same({
+			"alice/phone message groupchat room hi";
+			"alice/phone presence - room/Alice away";
+			"alice/phone presence unavailable room/Alice";
+		}, s:upstream());
+		assert.same({
+			"presence - room/Bob";
+			"message groupchat room/Alice hi";
+			"presence - room/Alice 110 away";
+			"message groupchat room/Bob hello";
+			"presence unavailable room/Alice 110";
+		}, seen(phone));
+	end);
+
+	it("J7: stays so for that session when another joins as the account", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.host:unload();
+		s:enter(phone, "Alice");
+		s.host:load();
+		s:enter(laptop, "Alice");
+		seen(phone);
+		phone:send(scene.message "hi");
+		assert.same({ "alice/phone message groupchat room hi" }, s:upstream());
+		assert.same({ "message groupchat room/Alice hi" }, seen(phone));
+		assert.same({ "message groupchat room/Alice hi" }, seen(laptop));
+		phone:send(scene.leave "Alice");
+		assert.same({ "alice/phone presence unavailable room/Alice" }, s:upstream());
+	end);
+
+	it("J7: is one that a session sends presence without joining", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		phone:send(scene.presence "Alice");
+		assert.same({ "alice/phone presence - room/Alice" }, s:upstream());
+		assert.same({ "presence error room/Alice cancel not-acceptable" }, seen(phone));
+		s:enter(laptop);
+		phone:send(scene.presence "Alicia");
+		assert.same({ "alice/phone presence - room/Alicia" }, s:upstream());
+		assert.same({ "presence error room/Alicia cancel not-acceptable" }, seen(phone));
+		assert.same({}, seen(laptop));
+	end);
+
+	it("J7: is asked to let in nobody by name", function ()
+		local s = scene.new();
+		local phone = s:client "phone";
+		phone:send("<presence id='j1' to='room@rooms.example.org'>"..scene.x().."</presence>");
+		assert.same({ "presence error room modify jid-malformed" }, seen(phone));
+	end);
+
+	it("J7: is a contact", function ()
+		local s = scene.new();
+		local phone, other = s:client "phone", s:client("laptop", "bob");
+		phone:send("<presence to='bob@example.org/laptop'>"..scene.x().."</presence>");
+		assert.equal("alice@example.org/phone", other:take()[1].attr.from);
+		assert.same({}, s.host.outbox);
+	end);
+
+	it("J7: is left alone when it speaks to the account unasked", function ()
+		local s = scene.new { bounces = true };
+		local phone = s:client "phone";
+		for _, stanza in ipairs {
+			"<message type='groupchat'><body>hi</body></message>";
+			"<message type='chat'><body>hi</body></message>";
+			"<presence/>";
+			"<presence type='unavailable'/>";
+			"<iq type='get' id='i1'><query xmlns='jabber:iq:version'/></iq>";
+		} do
+			assert.is_false(s:from("Bob", stanza), stanza);
+		end
+		assert.same({ "message chat room/Bob hi"; "presence - room/Bob" }, {
+			scene.line(phone.inbox[1]), scene.line(phone.inbox[2]);
+		});
+	end);
+
+	it("J7: is left alone when it speaks to a session's own address", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>", laptop.jid);
+		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+		assert.same({}, seen(phone));
+	end);
+
+	it("J7: is none of another account either", function ()
+		local s = scene.new { bounces = true };
+		local phone = s:client "phone";
+		s:client("phone", "bob");
+		s:enter(phone);
+		assert.is_false(s:from("Carol", "<message type='groupchat'><body>hi</body></message>", "bob@example.org"));
+		assert.same({}, seen(phone));
+	end);
+end);

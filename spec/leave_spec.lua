@@ -1,0 +1,549 @@
+-- Sessions that end or leave, and the account that stays or leaves.
+
+local scene = require "support.scene";
+
+local join, leave, message, seen, status = scene.join, scene.leave, scene.message, scene.seen, scene.status;
+local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
+local no_history = { muc = "<history maxstanzas='0'/>" };
+
+-- "Alice" is in the room with the phone, and "Bob" is there.
+local function in_room(fields)
+	local s = scene.new(fields);
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	s:enter(phone);
+	return s, phone;
+end
+
+local function and_laptop(s)
+	local laptop = s:client "laptop";
+	s:enter(laptop);
+	return laptop;
+end
+
+local ends = {
+	["closes its stream"] = function (client) client:close(); end;
+	["loses its connection"] = function (client) client:lose(); end;
+	["does not come back from hibernation"] = function (client) client:hibernate(); client:expire(); end;
+	["goes offline"] = function (client) client:unavailable(); end;
+	["is replaced by another of the same name"] = function (client) client.host:client("alice", client.resource); end;
+};
+
+describe("a session that", function ()
+	for name, die in pairs(ends) do
+		describe(name, function ()
+			scene.everywhere(function (new_scene)
+				it("L1: is detached, and the room hears nothing", function ()
+					local s = new_scene();
+					s.room:enter "Bob";
+					local phone, laptop = s:client "phone", s:client "laptop";
+					s:enter(phone);
+					s:enter(laptop);
+					die(phone);
+					s:deliver();
+					assert.same({}, s:upstream());
+					phone:take();
+					s.room:say("Bob", "hi");
+					assert.same({}, phone:take());
+					assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+					assert.same({}, s.host.unhandled);
+				end);
+
+				it("L1: leaves the account where it is, be it the last", function ()
+					local s = new_scene();
+					s.room:enter "Bob";
+					local phone = s:client "phone";
+					s:enter(phone);
+					die(phone);
+					s:wait(1);
+					s.room:say("Bob", "hi");
+					s.room:update("Bob", scene.presence(nil, { content = "<show>away</show>" }));
+					assert.same({}, s:upstream());
+					assert.same({ "Alice" }, s:occupants());
+					assert.same({}, s.host.unhandled);
+				end);
+			end);
+
+			it("J4: leaves the account's join to itself", function ()
+				local s = scene.new { remote = true };
+				local release = scene.hold_back(s.room);
+				local phone, laptop = s:client "phone", s:client "laptop";
+				phone:send(join("Alice", { id = "j1" }));
+				die(phone);
+				phone:take();
+				s:deliver();
+				release();
+				laptop:send(join("Alice", { id = "j2" }));
+				s:wait(1);
+				assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+				assert.same({}, phone:take());
+				assert.same({ "Alice" }, s:occupants());
+			end);
+
+			it("J4: waits no more", function ()
+				local s = scene.new { remote = true };
+				local release = scene.hold_back(s.room);
+				local phone, laptop = s:client "phone", s:client "laptop";
+				phone:send(join("Alice", { id = "j1" }));
+				laptop:send(join("Alice", { id = "j2" }));
+				die(laptop);
+				laptop:take();
+				s:deliver();
+				release();
+				assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
+				assert.same({}, laptop:take());
+			end);
+
+			it("L3: is not needed for the leave that it sent", function ()
+				local s = scene.new { remote = true };
+				local phone = s:client "phone";
+				s:enter(phone);
+				local release = scene.hold_back(s.room);
+				phone:send(leave "Alice");
+				die(phone);
+				phone:take();
+				s:deliver();
+				release();
+				assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
+				assert.same({}, s:occupants());
+				assert.same({}, phone:take());
+				assert.is_true(s:is_forgotten());
+			end);
+
+			it("J6: gets no answer to what it asked of the room", function ()
+				local s = scene.new { remote = true };
+				s.room:enter "Bob";
+				local phone, laptop = s:client "phone", s:client "laptop";
+				s:enter(phone);
+				s:enter(laptop);
+				local release = scene.hold_back(s.room);
+				laptop:send(join("Alice", { id = "mav", muc = mav }));
+				s:deliver();
+				release(1);
+				die(laptop);
+				laptop:take();
+				release();
+				s:wait(60);
+				assert.same({}, laptop:take());
+				assert.same({}, seen(phone));
+			end);
+
+			it("L1: is detached from all its rooms", function ()
+				local s, phone = in_room();
+				local den = s:add_room "den";
+				den:enter "Bear";
+				phone:send(join("Grizzly", { room = "den" }));
+				die(phone);
+				phone:take();
+				den:say("Bear", "hi");
+				s.room:say("Bob", "hi");
+				assert.same({}, phone:take());
+				assert.same({ "Grizzly" }, s:occupants(den));
+				assert.same({ "Alice" }, s:occupants());
+			end);
+		end);
+	end
+
+	it("L1: is replaced, hands nothing on to its successor", function ()
+		local s, phone = in_room();
+		local successor = s:client "phone";
+		assert.equal(phone.jid, successor.jid);
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(successor));
+		successor:send(message "hi");
+		assert.same({ "alice/phone message groupchat room hi" }, s:upstream());
+		assert.same({ "message error room modify not-acceptable" }, seen(successor));
+		successor:send(join("Alice", no_history));
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+		}, seen(successor));
+	end);
+
+	it("L1: goes offline and comes back has to join again", function ()
+		local s, phone = in_room();
+		phone:unavailable();
+		phone:available();
+		seen(phone);
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(phone));
+		phone:send(join("Alice", no_history));
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+		}, seen(phone));
+		assert.same({}, s:upstream());
+	end);
+
+	it("L1: hibernates stays attached and misses nothing", function ()
+		local s, phone = in_room();
+		local laptop = and_laptop(s);
+		phone:hibernate();
+		s.room:say("Bob", "one");
+		s.room:leave "Bob";
+		laptop:send(message "two");
+		assert.same({ "alice message groupchat room two" }, s:upstream());
+		phone:resume();
+		s.room:enter "Carol";
+		assert.same({
+			"message groupchat room/Bob one";
+			"presence unavailable room/Bob";
+			"message groupchat room/Alice two";
+			"presence - room/Carol";
+		}, seen(phone));
+	end);
+
+	it("L1: hibernates while the account joins is in when it resumes", function ()
+		local s = scene.new { remote = true };
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		phone:hibernate();
+		s:deliver();
+		phone:resume();
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
+	end);
+
+	it("L1: hibernates while it waits for the account's join is in when it resumes", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		phone:send(join "Alice");
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:hibernate();
+		s:deliver();
+		laptop:resume();
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+	end);
+
+	it("L1: ends twice over is detached once", function ()
+		local s, phone = in_room();
+		phone:unavailable();
+		phone:unavailable();
+		phone:close();
+		assert.same({}, s:upstream());
+		assert.same({ "Alice" }, s:occupants());
+	end);
+end);
+
+describe("a session that leaves where others stay", function ()
+	scene.everywhere(function (new_scene)
+		it("L2: is told at once, and the others hear nothing", function ()
+			local s = new_scene { room = { members = { ["alice@example.org"] = "member" } } };
+			s.room:enter "Bob";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			phone:send(leave("Alice", { id = "l1", content = "<status>bye</status>" }));
+			local got = scene.take(phone);
+			assert.equal(1, #got);
+			assert.equal("presence unavailable room/Alice 110", scene.line(got[1]));
+			local item = got[1]:find "{http://jabber.org/protocol/muc#user}x/item";
+			assert.equal("none", item.attr.role);
+			assert.equal("member", item.attr.affiliation);
+			s:deliver();
+			assert.same({}, s:upstream());
+			assert.same({}, seen(laptop));
+			s.room:say("Bob", "hi");
+			assert.same({}, seen(phone));
+			assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+		end);
+	end);
+
+	it("L2: may say so to the room as a whole", function ()
+		local s, phone = in_room();
+		local laptop = and_laptop(s);
+		phone:send(leave());
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(phone));
+		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+		assert.same({}, s:upstream());
+	end);
+
+	it("L2: may have the nick wrong", function ()
+		local s, phone = in_room();
+		local laptop = and_laptop(s);
+		s.room:rename("Alice", "Alicia");
+		seen(phone);
+		seen(laptop);
+		phone:send(leave "Alice");
+		assert.same({ "presence unavailable room/Alicia 110" }, seen(phone));
+		assert.same({}, s:upstream());
+	end);
+
+	it("L2: and leaves again talks to the room itself", function ()
+		local s, phone = in_room();
+		and_laptop(s);
+		phone:send(leave "Alice");
+		seen(phone);
+		phone:send(leave "Alice");
+		assert.same({ "alice/phone presence unavailable room/Alice" }, s:upstream());
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("L2: may come back", function ()
+		local s, phone = in_room();
+		and_laptop(s);
+		phone:send(leave "Alice");
+		phone:send(join("Alice", { id = "back" }));
+		assert.same({
+			"presence unavailable room/Alice 110";
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+		}, seen(phone));
+		assert.same({}, s:upstream());
+	end);
+
+	it("L2: leaves one that hibernates behind", function ()
+		local s, phone = in_room();
+		local laptop = and_laptop(s);
+		laptop:hibernate();
+		phone:send(leave "Alice");
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.same({}, s:upstream());
+		s.room:say("Bob", "hi");
+		laptop:resume();
+		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+	end);
+
+	it("L2: is answered under the id of its leave", function ()
+		local s, phone = in_room();
+		and_laptop(s);
+		phone:send(leave("Alice", { id = "l1" }));
+		assert.equal("l1", scene.take(phone)[1].attr.id);
+	end);
+end);
+
+describe("the last session that leaves", function ()
+	scene.everywhere(function (new_scene)
+		it("L3: takes the account with it, and gets the room's own answer", function ()
+			local s = new_scene { room = { occupant_ids = true } };
+			local bob = s.room:enter "Bob";
+			local phone = s:client "phone";
+			s:enter(phone);
+			phone:send(leave("Alice", { id = "l1", content = "<status>bye</status>" }));
+			s:deliver();
+			assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
+			assert.equal("bye", bob.inbox[#bob.inbox]:get_child_text "status");
+			local got = scene.take(phone);
+			assert.equal(1, #got);
+			assert.equal("presence unavailable room/Alice 110", scene.line(got[1]));
+			assert.is_not_nil(got[1]:get_child("occupant-id", "urn:xmpp:occupant-id:0"));
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+
+		it("L3: may come in anew", function ()
+			local s = new_scene { room = { subject = "Tea" } };
+			local phone = s:client "phone";
+			s:enter(phone);
+			phone:send(leave "Alice");
+			s:deliver();
+			seen(phone);
+			s:upstream();
+			s.room:enter "Carol";
+			phone:send(join "Alicia");
+			s:deliver();
+			assert.same({ "alice presence - room/Alicia join" }, s:upstream());
+			assert.same({
+				"presence - room/Carol"; "presence - room/Alicia 110"; "message groupchat room subject:Tea";
+			}, seen(phone));
+		end);
+	end);
+
+	it("L3: is out for good", function ()
+		local s, phone = in_room();
+		phone:send(leave "Alice");
+		seen(phone);
+		s:wait(7200);
+		assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
+	end);
+
+	it("L3: may have the nick wrong, or none", function ()
+		for _, nick in ipairs { "Alicia", false } do
+			local s, phone = in_room();
+			phone:send(leave(nick or nil));
+			assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
+			assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+			assert.same({}, s:occupants());
+		end
+	end);
+
+	it("L3: leaves once, however often it says so", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave "Alice");
+		phone:send(leave "Alice");
+		s:deliver();
+		assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L3: is the last where others are gone", function ()
+		local s, phone = in_room();
+		local laptop = and_laptop(s);
+		laptop:lose();
+		phone:send(leave "Alice");
+		assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
+		assert.same({}, s:occupants());
+	end);
+
+	it("L3: is not the last where another one waits to be let in", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		local phone, laptop = s:client "phone", s:client "laptop";
+		phone:send(join "Alice");
+		laptop:send(join("Alice", { id = "j2" }));
+		s:deliver();
+		phone:send(leave "Alice");
+		s:deliver();
+		assert.same({ "Alice" }, s:occupants());
+		seen(laptop);
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+	end);
+
+	it("L3: is followed by another that joins before the room has let the account go", function ()
+		local s, phone = in_room { remote = true };
+		local laptop = s:client "laptop";
+		phone:send(leave "Alice");
+		laptop:send(join("Alice", { id = "j2" }));
+		s:wait(1);
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+		}, seen(laptop));
+		assert.same({ "alice presence unavailable room/Alice"; "alice presence - room/Alice join" }, s:upstream());
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("L3: comes back before the room has let the account go", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alicia", { id = "j2" }));
+		s:wait(1);
+		assert.same({
+			"presence unavailable room/Alice 110";
+			"presence - room/Bob"; "presence - room/Alicia 110"; "message groupchat room subject:";
+		}, seen(phone));
+		assert.same({ "Alicia" }, s:occupants());
+	end);
+
+	it("L3: comes back and goes again before the room has let the account go", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alice", { id = "j2" }));
+		phone:send(leave("Alice", { id = "l2" }));
+		s:wait(1);
+		local got = seen(phone);
+		assert.equal("presence unavailable room/Alice 110", got[#got]);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L3: is told that it is out though the room does not say so", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave("Alice", { id = "l1" }));
+		s.host:drop();
+		s.room.silent = true;
+		s:wait(90);
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(phone));
+		assert.same({}, s.host.unhandled);
+	end);
+
+	it("L3: sees it when the room throws the account out first", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave "Alice");
+		s.room:kick "Alice";
+		s:wait(1);
+		assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L3: is told when the room knows nothing of the account", function ()
+		local s, phone = in_room();
+		s.room:forget "Alice";
+		phone:send(leave "Alice");
+		s:wait(120);
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L3: is told when the room answers with an error", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave "Alice");
+		s.host:drop();
+		s.room:forget "Alice";
+		s:from("Alice", "<presence type='error'>"..scene.error("cancel", "item-not-found").."</presence>");
+		s:wait(120);
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L3: is not taken back in by what the room says on the way out", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave "Alice");
+		s.room:say("Bob", "hi");
+		s:from("Alice", "<presence>"..status "110".."</presence>");
+		s:deliver();
+		local got = seen(phone);
+		assert.equal("presence unavailable room/Alice 110", got[#got]);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L3: leaves each of its rooms by itself", function ()
+		local s, phone = in_room();
+		local den = s:add_room "den";
+		phone:send(join("Grizzly", { room = "den" }));
+		seen(phone);
+		phone:send(leave("Grizzly", { room = "den" }));
+		assert.same({ "presence unavailable den/Grizzly 110" }, seen(phone));
+		assert.same({}, s:occupants(den));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+end);
+
+-- Bookmarks are published as any client does (XEP-0402).
+local function bookmark(client, autojoin)
+	local function field(var, value)
+		return ("<field var='pubsub#%s'><value>%s</value></field>"):format(var, value);
+	end
+	client:send("<iq type='set' id='bookmark'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:bookmarks:1'>"
+		.."<item id='room@rooms.example.org'><conference xmlns='urn:xmpp:bookmarks:1' autojoin='"..autojoin.."'><nick>Alice</nick></conference></item>"
+		.."</publish><publish-options><x xmlns='jabber:x:data' type='submit'>"
+		.."<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>"
+		..field("persist_items", "true")..field("max_items", "max")
+		..field("send_last_published_item", "never")..field("access_model", "whitelist")
+		.."</x></publish-options></pubsub></iq>");
+	client:take();
+end
+
+describe("the last session that leaves a bookmarked room", function ()
+	local function in_bookmarked_room()
+		local s = scene.new { modules = { "pep", "bookmarks" } };
+		s.room:enter "Bob";
+		local phone = s:client "phone";
+		bookmark(phone, "true");
+		s:wait(10);
+		s:enter(phone);
+		return s, phone;
+	end
+
+	pending("L3: leaves the account there", function ()
+		local s, phone = in_bookmarked_room();
+		phone:send(leave("Alice", { id = "l1" }));
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		s:wait(60);
+		assert.same({}, s:upstream());
+		assert.same({ "Alice" }, s:occupants());
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(phone));
+	end);
+
+	pending("L3: takes the account with it where the bookmark says not to join", function ()
+		local s, phone = in_bookmarked_room();
+		bookmark(phone, "false");
+		phone:send(leave("Alice", { id = "l1" }));
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.same({}, s:occupants());
+	end);
+end);

@@ -1,0 +1,382 @@
+-- What the account shows of itself: the best presence of its sessions, and its nick.
+
+local scene = require "support.scene";
+
+local join, presence, seen = scene.join, scene.presence, scene.seen;
+
+local function in_room(fields, first, second)
+	local s = scene.new(fields);
+	local phone, laptop = s:client "phone", s:client "laptop";
+	s:enter(phone, "Alice", { content = first });
+	s:enter(laptop, "Alice", { content = second or first });
+	seen(phone);
+	return s, phone, laptop;
+end
+
+local function show(value, priority)
+	return (value and "<show>"..value.."</show>" or "")..(priority and "<priority>"..priority.."</priority>" or "");
+end
+
+describe("a presence to the room", function ()
+	scene.everywhere(function (new_scene)
+		it("C2: goes out from the account, and is shown to all its sessions", function ()
+			local s = new_scene();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			phone:send(presence("Alice", { id = "p1", content = "<show>dnd</show><status>busy</status>" }));
+			s:enter(laptop, "Alice", { content = "<show>xa</show>" });
+			phone:send(presence("Alice", { id = "p2", content = "<show>away</show><status>gone</status>" }));
+			s:deliver();
+			local arrived = s:arrived();
+			assert.equal(1, #arrived);
+			assert.equal(s:occupant_jid(), arrived[1].attr.from);
+			assert.equal("gone", arrived[1]:get_child_text "status");
+			assert.same({ "presence - room/Alice 110 dnd"; "presence - room/Alice 110 away" }, seen(phone));
+			assert.same({ "presence - room/Alice 110 away" }, seen(laptop));
+		end);
+
+		it("C2: to another nick changes the account's, which all its sessions see", function ()
+			local s = new_scene();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			laptop:send(presence("Alicia", { id = "n1" }));
+			s:deliver();
+			assert.same({ "alice presence - room/Alicia" }, s:upstream());
+			local expected = { "presence unavailable room/Alice 110 303"; "presence - room/Alicia 110" };
+			assert.same(expected, seen(phone));
+			assert.same(expected, seen(laptop));
+			assert.same({ "Alicia" }, s:occupants());
+		end);
+
+		it("C2: to a nick that is taken is refused to the session that asked", function ()
+			local s = new_scene();
+			s.room:enter "Bob";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			laptop:send(presence("Bob", { id = "n1" }));
+			s:deliver();
+			assert.same({}, seen(phone));
+			assert.equal("n1", laptop.inbox[1].attr.id);
+			assert.same({ "presence error room/Bob cancel conflict" }, seen(laptop));
+			assert.same({ "Alice" }, s:occupants());
+			s.room:say("Bob", "hi");
+			assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+			assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+		end);
+
+		it("C8: passes untouched from a session that has not joined", function ()
+			local s = new_scene();
+			local phone, stranger = s:client "phone", s:client "stranger";
+			s:enter(phone);
+			stranger:send(presence("Alice", { content = "<show>away</show>" }));
+			stranger:send(presence("Alice", { type = "unavailable" }));
+			s:deliver();
+			assert.same({
+				"alice/stranger presence - room/Alice away"; "alice/stranger presence unavailable room/Alice";
+			}, s:upstream());
+			assert.same({ "presence error room/Alice cancel not-acceptable" }, seen(stranger));
+			assert.same({}, seen(phone));
+		end);
+	end);
+
+	it("C2: goes out with all that is in it", function ()
+		local s, phone, laptop = in_room();
+		laptop:close();
+		phone:send("<presence to='room@rooms.example.org/Alice'><show>away</show><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>"
+			.."<idle xmlns='urn:xmpp:idle:1' since='2020-01-01T00:00:00Z'/></presence>");
+		local arrived = s:arrived()[1];
+		arrived.attr.id = nil;
+		assert.equal("<presence from='alice@example.org' to='room@rooms.example.org/Alice'><show>away</show>"
+			.."<c hash='sha-1' node='n' ver='v' xmlns='http://jabber.org/protocol/caps'/>"
+			.."<idle since='2020-01-01T00:00:00Z' xmlns='urn:xmpp:idle:1'/></presence>", s.host.xml(arrived));
+	end);
+
+	it("C2: may go to the room as a whole", function ()
+		local s, phone = in_room({}, show(nil, 5), show(nil, 1));
+		phone:send(presence(nil, { content = show("away", 5) }));
+		assert.same({ "alice presence - room/Alice away" }, s:upstream());
+	end);
+
+	it("C2: goes out only if it is news", function ()
+		local s, phone, laptop = in_room({}, show(nil, 5), show(nil, 5));
+		phone:send(presence("Alice", { content = show("away", 5) }));
+		assert.same({}, s:upstream());
+		laptop:send(presence("Alice", { content = show("away", 5) }));
+		assert.same({ "alice presence - room/Alice away" }, s:upstream());
+		phone:send(presence("Alice", { content = show("away", 5), id = "other" }));
+		laptop:send(presence("Alice", { content = show("away", 5), id = "another" }));
+		assert.same({}, s:upstream());
+	end);
+
+	it("C2: that was broadcast is none of the room's", function ()
+		local s, phone = in_room();
+		phone:available(10);
+		phone:send("<presence><show>dnd</show><status>secret</status></presence>");
+		assert.same({}, s:upstream());
+	end);
+
+	local comparisons = {
+		{ "has the higher priority", show("away", 5), show("chat", 1) };
+		{ "has a priority", show("xa", 1), show(nil, nil) };
+		{ "has a priority that is not negative", show("xa", 0), show(nil, -1) };
+		{ "is free for a chat", show "chat", show() };
+		{ "is here", show(), show "away" };
+		{ "is here, not busy", show(), show "dnd" };
+		{ "is away for a while", show "away", show "xa" };
+	};
+	for _, case in ipairs(comparisons) do
+		it("C2: is the account's if its session "..case[1], function ()
+			local s, phone, laptop = in_room({}, case[3], case[3]);
+			laptop:send(presence("Alice", { content = case[2] }));
+			assert.equal(1, #s:upstream());
+			phone:send(presence("Alice", { content = case[3].."<status>hidden</status>" }));
+			assert.same({}, s:upstream());
+			laptop:send(presence("Alice", { content = case[2].."<status>seen</status>" }));
+			assert.equal("seen", s:arrived()[1]:get_child_text "status");
+		end);
+	end
+
+	it("C2: is not the account's until a better one is gone", function ()
+		local s, phone, laptop = in_room({}, show(nil, 5), show("away", 1));
+		laptop:send(presence("Alice", { content = show("xa", 1) }));
+		assert.same({}, s:upstream());
+		phone:lose();
+		assert.same({ "alice presence - room/Alice xa" }, s:upstream());
+	end);
+
+	for name, go in pairs {
+		["closes its stream"] = function (client) client:close(); end;
+		["goes offline"] = function (client) client:unavailable(); end;
+		["leaves the room"] = function (client) client:send(scene.leave "Alice"); end;
+	} do
+		it("C2: is shown no more when its session "..name, function ()
+			local s, phone, laptop = in_room({}, show("dnd", 5), show("away", 1));
+			go(phone);
+			assert.same({ "alice presence - room/Alice away" }, s:upstream());
+			assert.equal("presence - room/Alice 110 away", seen(laptop)[1]);
+		end);
+	end
+
+	it("C2: stays when its session hibernates", function ()
+		local s, phone = in_room({}, show("dnd", 5), show("away", 1));
+		phone:hibernate();
+		assert.same({}, s:upstream());
+	end);
+
+	it("C2: stays when its session was the last", function ()
+		local s, phone, laptop = in_room({}, show("dnd", 5), show("away", 1));
+		laptop:close();
+		phone:close();
+		assert.same({}, s:upstream());
+	end);
+
+	it("C2: of a session that joins is shown if it is better", function ()
+		local s = scene.new();
+		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
+		s:enter(phone, "Alice", { content = show("away", 1) });
+		laptop:send(join("Alice", { id = "j2", content = show("chat", 5) }));
+		assert.same({ "alice presence - room/Alice chat" }, s:upstream());
+		tablet:send(join("Alice", { id = "j3", content = show(nil, 2) }));
+		assert.same({}, s:upstream());
+		assert.same({ "presence - room/Alice 110 chat" }, seen(phone));
+	end);
+
+	it("C2: of a session that waited for the account's join counts", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		phone:send(join("Alice", { content = show("away", 1) }));
+		laptop:send(join("Alice", { id = "j2", content = show(nil, 5) }));
+		s:wait(1);
+		assert.same({ "alice presence - room/Alice join away"; "alice presence - room/Alice" }, s:upstream());
+	end);
+
+	it("C2: while the join is under way is not lost", function ()
+		local s = scene.new { remote = true };
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		phone:send(presence("Alice", { content = show "away" }));
+		s:wait(1);
+		assert.same({ "alice presence - room/Alice join"; "alice presence - room/Alice away" }, s:upstream());
+		local got = seen(phone);
+		assert.equal("presence - room/Alice 110 away", got[#got]);
+	end);
+
+	it("C2: has no sense in its priority, and counts as without", function ()
+		local s, phone, laptop = in_room({}, show(nil, "high"), show("away", 1));
+		seen(laptop);
+		assert.same({}, s:upstream());
+		phone:send(presence("Alice", { content = show("xa", "") }));
+		assert.same({}, s:upstream());
+	end);
+end);
+
+describe("a nick change", function ()
+	it("C2: may be asked for with <x/>, as if to join", function ()
+		local s, phone, laptop = in_room();
+		phone:send(join("Alicia", { id = "n1" }));
+		assert.equal(1, #s:upstream());
+		assert.same({ "presence unavailable room/Alice 110 303"; "presence - room/Alicia 110" }, seen(laptop));
+		-- It may be told all of the room once more (J6).
+		local got = seen(phone);
+		assert.equal("presence unavailable room/Alice 110 303", got[1]);
+		assert.equal("presence - room/Alicia 110", got[2]);
+	end);
+
+	it("C2: may be refused with <x/>, as if to join", function ()
+		local s, phone, laptop = in_room();
+		s.room:enter "Bob";
+		seen(phone);
+		seen(laptop);
+		phone:send(join("Bob", { id = "n1" }));
+		assert.equal("n1", phone.inbox[1].attr.id);
+		assert.same({ "presence error room/Bob cancel conflict" }, seen(phone));
+		assert.same({}, seen(laptop));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("C2: holds from then on", function ()
+		local s, phone, laptop = in_room();
+		phone:send(presence "Alicia");
+		seen(phone);
+		seen(laptop);
+		s:upstream();
+		laptop:send(presence("Alicia", { content = show "away" }));
+		laptop:send(presence("Alicia", { content = show "dnd" }));
+		for _, line in ipairs(s:upstream()) do
+			assert.matches("^alice presence %- room/Alicia", line);
+		end
+		local tablet = s:client "tablet";
+		tablet:send(join "Alice");
+		local got = seen(tablet);
+		assert.matches("^presence %- room/Alicia 110 210", got[1]);
+		phone:send(scene.leave "Alicia");
+		assert.equal("presence unavailable room/Alicia 110", seen(phone)[1]);
+	end);
+
+	it("C2: brings the presence that came with it", function ()
+		local s, phone = in_room();
+		phone:send(presence("Alicia", { content = show("away", 5) }));
+		local got = seen(phone);
+		assert.equal("presence - room/Alicia 110 away", got[#got]);
+		assert.equal(1, #s:upstream());
+	end);
+
+	it("C2: brings no worse presence than the account's", function ()
+		local _, phone, laptop = in_room({}, show(nil, 5), show("away", 1));
+		laptop:send(presence("Alicia", { content = show("away", 1) }));
+		local got = seen(phone);
+		assert.equal("presence - room/Alicia 110", got[#got]);
+	end);
+
+	it("C2: may have an id that another session uses, and each is told of its own", function ()
+		local s, phone, laptop = in_room { remote = true };
+		s.room:enter "Bob";
+		s.room:enter "Carol";
+		seen(phone);
+		seen(laptop);
+		phone:send(presence("Bob", { id = "same" }));
+		laptop:send(presence("Carol", { id = "same" }));
+		s:deliver();
+		assert.equal("same", phone.inbox[1].attr.id);
+		assert.same({ "presence error room/Bob cancel conflict" }, seen(phone));
+		assert.equal("same", laptop.inbox[1].attr.id);
+		assert.same({ "presence error room/Carol cancel conflict" }, seen(laptop));
+	end);
+
+	it("C2: may do without an id, and is told all the same", function ()
+		local s, phone, laptop = in_room();
+		s.room:enter "Bob";
+		seen(phone);
+		seen(laptop);
+		phone:send(presence "Bob");
+		assert.is_nil(phone.inbox[1].attr.id);
+		assert.same({ "presence error room/Bob cancel conflict" }, seen(phone));
+		assert.same({}, seen(laptop));
+	end);
+
+	it("C2: may be refused from the old nick", function ()
+		local s, phone, laptop = in_room();
+		s.room.silent = true;
+		phone:send(presence("Alicia", { id = "n1" }));
+		s:from("Alice", "<presence type='error' id='n1'>"..scene.error("modify", "not-acceptable").."</presence>");
+		assert.equal("n1", phone.inbox[1].attr.id);
+		assert.same({ "presence error room/Alice modify not-acceptable" }, seen(phone));
+		assert.same({}, seen(laptop));
+	end);
+
+	it("C2: is refused once", function ()
+		local s, phone, laptop = in_room();
+		s.room.silent = true;
+		phone:send(presence("Alicia", { id = "n1" }));
+		for _ = 1, 2 do
+			s:from("Alicia", "<presence type='error' id='n1'>"..scene.error("cancel", "conflict").."</presence>");
+		end
+		assert.same({ "presence error room/Alicia cancel conflict" }, seen(phone));
+		assert.same({}, seen(laptop));
+	end);
+
+	it("C2: is not refused any more when it has gone through", function ()
+		local s, phone, laptop = in_room();
+		phone:send(presence("Alicia", { id = "n1" }));
+		seen(phone);
+		seen(laptop);
+		s:from("Alicia", "<presence type='error' id='n1'>"..scene.error("cancel", "conflict").."</presence>");
+		assert.same({}, seen(phone));
+		assert.same({}, seen(laptop));
+		assert.same({ "Alicia" }, s:occupants());
+	end);
+
+	it("C2: is refused to nobody when its session is gone", function ()
+		local s, phone, laptop = in_room();
+		s.room.silent = true;
+		phone:send(presence("Alicia", { id = "n1" }));
+		phone:close();
+		local successor = s:client "phone";
+		s:from("Alicia", "<presence type='error' id='n1'>"..scene.error("cancel", "conflict").."</presence>");
+		assert.same({}, seen(laptop));
+		assert.same({}, seen(successor));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("C2: of two sessions at once ends with the one the room heard last", function ()
+		local s, phone, laptop = in_room { remote = true };
+		phone:send(presence("Alicia", { id = "n1" }));
+		laptop:send(presence("Alison", { id = "n2" }));
+		s:deliver();
+		local expected = {
+			"presence unavailable room/Alice 110 303"; "presence - room/Alicia 110";
+			"presence unavailable room/Alicia 110 303"; "presence - room/Alison 110";
+		};
+		assert.same(expected, seen(phone));
+		assert.same(expected, seen(laptop));
+		phone:send(scene.query("<ping xmlns='urn:xmpp:ping'/>", { to = "Alison" }));
+		assert.same({ "iq result room/Alison" }, seen(phone));
+	end);
+
+	it("C2: is refused, and the presence goes on being the account's", function ()
+		local s, phone, laptop = in_room({}, show("away", 1));
+		s.room:enter "Bob";
+		seen(phone);
+		seen(laptop);
+		phone:send(presence("Bob", { id = "n1", content = show("away", 1) }));
+		seen(phone);
+		s:upstream();
+		phone:send(presence("Alice", { content = show("chat", 5) }));
+		assert.same({ "alice presence - room/Alice chat" }, s:upstream());
+		assert.same({ "presence - room/Alice 110 chat" }, seen(laptop));
+	end);
+
+	it("C2: while the account's join is under way is not lost", function ()
+		local s = scene.new { remote = true };
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		phone:send(presence("Alicia", { id = "n1" }));
+		s:wait(1);
+		assert.same({ "Alicia" }, s:occupants());
+		local tablet = s:client "tablet";
+		tablet:send(join "Alicia");
+		assert.equal("presence - room/Alicia 110", seen(tablet)[1]);
+	end);
+end);
