@@ -271,6 +271,26 @@ for (const { name, ...setting } of settings) {
             }
         });
 
+        test("R1, O3: what an inactive client is spared for a while reaches it in order", async () => {
+            const room = await house.roomWithBoth("inactive");
+            const csi = (name: string) => xml(name, { xmlns: "urn:xmpp:csi:0" });
+            await phone.send(csi("inactive"));
+            const shows = ["away", "xa", "dnd"];
+            for (const show of shows) {
+                await bob.send(xml("presence", { to: `${room}/Bob` }, xml("show", {}, show)));
+            }
+            await groupchat(bob, room, "now");
+            await laptop.expect({ room, body: "now" });
+            await phone.send(csi("active"));
+            await phone.expect({ room, body: "now" });
+            await phone.sync();
+            const presences = phone.take({ name: "presence", room });
+            assert.deepEqual(
+                presences.map((presence) => presence.getChildText("show")),
+                shows,
+            );
+        });
+
         test("R6: an error for what the room sent does not put the account out", async () => {
             const room = await house.roomWithBoth("errors");
             const id = await groupchat(bob, room, "hello");

@@ -21,25 +21,277 @@ local function require(file, ...)
     end
 end
 ____modules = {
-["namespaces"] = function(...)
+["client.archive-page"] = function(...)
 local ____exports = {}
-____exports.MUC = "http://jabber.org/protocol/muc"
-____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
-____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
-____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
-____exports.CARBONS = "urn:xmpp:carbons:2"
-____exports.CONFERENCE = "jabber:x:conference"
-____exports.DATAFORM = "jabber:x:data"
-____exports.DELAY = "urn:xmpp:delay"
-____exports.FORWARD = "urn:xmpp:forward:0"
-____exports.HINTS = "urn:xmpp:hints"
-____exports.PING = "urn:xmpp:ping"
-____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
-____exports.MAM = "urn:xmpp:mam:2"
-____exports.RSM = "http://jabber.org/protocol/rsm"
-____exports.STANZA_ID = "urn:xmpp:sid:0"
-____exports.VCARD = "vcard-temp"
-____exports.VCARD_UPDATE = "vcard-temp:x:update"
+local findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, COUNTED
+function findPlace(archives, id)
+    for rank = 1, #archives do
+        local archive = archives[rank]
+        local stanza, when, label = archive.store:get(archive.key, id)
+        if stanza ~= nil and archive.holds(label or "") then
+            return {
+                id = id,
+                when = tonumber(when) or 0,
+                rank = rank,
+                label = label or ""
+            }
+        end
+    end
+    return nil
+end
+function openCursors(archives, max)
+    local cursors = {}
+    for rank = 1, #archives do
+        local chunk = max == 0 and LARGEST_CHUNK or max + 1
+        local archive = archives[rank]
+        cursors[#cursors + 1] = {
+            archive = archive,
+            rank = rank,
+            items = {},
+            passed = 0,
+            chunk = chunk,
+            last = nil,
+            ended = false
+        }
+    end
+    return cursors
+end
+function readIds(archives, walk, ids)
+    local missing = {}
+    for ____, id in ipairs(ids) do
+        missing[id] = true
+    end
+    local cursors = openCursors(archives, #ids)
+    for ____, cursor in ipairs(cursors) do
+        for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
+            if cursor.archive.holds(item.label) then
+                missing[item.id] = nil
+                consider(cursor, walk, item)
+            end
+            if walk.from ~= nil and walk.from.id == item.id then
+                cursor.items = {}
+            end
+        end
+        cursor.ended = true
+    end
+    return (next(missing)) == nil and cursors or nil
+end
+function takePage(cursors, walk)
+    local max = walk.query.max
+    local reverse = walk.query.reverse
+    local items = {}
+    local item = nextItem(cursors, walk)
+    while item ~= nil and #items < max do
+        if reverse then
+            table.insert(items, 1, item)
+        else
+            items[#items + 1] = item
+        end
+        item = nextItem(cursors, walk)
+    end
+    local complete = item == nil
+    local isAll = complete and walk.from == nil and walk.to == nil
+    return {items = items, complete = complete, count = isAll and #items or nil}
+end
+function countItems(cursors, walk)
+    local count = 0
+    while count <= COUNTED and nextItem(cursors, walk) ~= nil do
+        count = count + 1
+    end
+    local ____temp_3 = {}
+    local ____temp_4 = count == 0
+    local ____temp_2
+    if count > COUNTED then
+        ____temp_2 = nil
+    else
+        ____temp_2 = count
+    end
+    return {items = ____temp_3, complete = ____temp_4, count = ____temp_2}
+end
+function nextItem(cursors, walk)
+    local best
+    local cursorOfBest
+    for ____, cursor in ipairs(cursors) do
+        local item = peek(cursor, walk)
+        if item ~= nil and (best == nil or isAhead(best, item, walk.query.reverse)) then
+            best = item
+            cursorOfBest = cursor
+        end
+    end
+    if cursorOfBest ~= nil then
+        cursorOfBest.passed = cursorOfBest.passed + 1
+    end
+    return best
+end
+function peek(cursor, walk)
+    while cursor.passed == #cursor.items and not cursor.ended do
+        readOn(cursor, walk)
+    end
+    return cursor.items[cursor.passed + 1]
+end
+function readOn(cursor, walk)
+    local items = read(
+        cursor,
+        rangeQuery(cursor, walk)
+    )
+    for ____, item in ipairs(items) do
+        consider(cursor, walk, item)
+        cursor.last = item
+    end
+    if #items < cursor.chunk then
+        cursor.ended = true
+    end
+    cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
+end
+function read(cursor, query)
+    local archive = cursor.archive
+    local items = {}
+    local results, problem = archive.store:find(archive.key, query)
+    if results == nil then
+        module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
+        return items
+    end
+    for id, stanza, when, label in results do
+        items[#items + 1] = {
+            id = id,
+            stanza = stanza,
+            when = tonumber(when) or 0,
+            label = label,
+            rank = cursor.rank
+        }
+    end
+    return items
+end
+function rangeQuery(cursor, walk)
+    local start = walk.query.start
+    local ____end = walk.query["end"]
+    local reverse = walk.query.reverse
+    local label = cursor.archive.label
+    local from = cursor.last or walk.from
+    local id = from ~= nil and from.rank == cursor.rank and (label or from.label) == from.label and from.id or nil
+    local ____cursor_chunk_11 = cursor.chunk
+    local ____reverse_12 = reverse
+    local ____roughly_6 = roughly
+    local ____temp_5
+    if reverse or from == nil then
+        ____temp_5 = start
+    else
+        ____temp_5 = math.max(start or 0, from.when)
+    end
+    local ____roughly_6_result_13 = ____roughly_6(____temp_5, -1)
+    local ____roughly_8 = roughly
+    local ____temp_7
+    if not reverse or from == nil then
+        ____temp_7 = ____end
+    else
+        ____temp_7 = math.min(____end or math.huge, from.when)
+    end
+    local ____roughly_8_result_14 = ____roughly_8(____temp_7, 1)
+    local ____reverse_9
+    if reverse then
+        ____reverse_9 = nil
+    else
+        ____reverse_9 = id
+    end
+    local ____reverse_10
+    if reverse then
+        ____reverse_10 = id
+    else
+        ____reverse_10 = nil
+    end
+    return {
+        with = label,
+        limit = ____cursor_chunk_11,
+        reverse = ____reverse_12,
+        start = ____roughly_6_result_13,
+        ["end"] = ____roughly_8_result_14,
+        after = ____reverse_9,
+        before = ____reverse_10
+    }
+end
+function roughly(seconds, more)
+    local ____temp_15
+    if seconds == nil then
+        ____temp_15 = nil
+    else
+        ____temp_15 = math.floor(seconds) + more
+    end
+    return ____temp_15
+end
+function consider(cursor, walk, item)
+    local query = walk.query
+    local from = walk.from
+    local to = walk.to
+    if cursor.ended or from ~= nil and not isPast(from, item, query.reverse) then
+        return
+    end
+    if to ~= nil and isAtOrPast(to, item, query.reverse) then
+        cursor.ended = true
+        return
+    end
+    local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
+    if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
+        local ____cursor_items_16 = cursor.items
+        ____cursor_items_16[#____cursor_items_16 + 1] = item
+    end
+end
+function isPast(place, item, reverse)
+    local ____temp_17
+    if place.rank == item.rank then
+        ____temp_17 = place.id ~= item.id
+    else
+        ____temp_17 = isAhead(item, place, reverse)
+    end
+    return ____temp_17
+end
+function isAtOrPast(place, item, reverse)
+    if place.rank ~= item.rank then
+        return isAhead(item, place, reverse)
+    end
+    local ____temp_19 = place.id == item.id
+    if not ____temp_19 then
+        local ____reverse_18
+        if reverse then
+            ____reverse_18 = item.when < place.when
+        else
+            ____reverse_18 = item.when > place.when
+        end
+        ____temp_19 = ____reverse_18
+    end
+    return ____temp_19
+end
+function isAhead(one, other, reverse)
+    local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
+    return isLater ~= reverse
+end
+LARGEST_CHUNK = 1000
+COUNTED = 10000
+--- A page of these archives; undefined if an id that the query names is not in them.
+function ____exports.readPage(archives, query)
+    local ____temp_0
+    if query.after == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = findPlace(archives, query.after)
+    end
+    local after = ____temp_0
+    local ____temp_1
+    if query.before == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = findPlace(archives, query.before)
+    end
+    local before = ____temp_1
+    if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
+        return nil
+    end
+    local walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before})
+    local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
+    if cursors == nil then
+        return nil
+    end
+    return query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
+end
 return ____exports
  end,
 ["options"] = function(...)
@@ -173,6 +425,9 @@ ____exports.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
 ____exports.archive = archiveOption()
 --- Seconds that messages are kept.
 ____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
+--- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
+____exports.personalArchive = text("archive_store") or "archive"
+____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
 ____exports.history = count("minimix_history", 20, 0)
 ____exports.maxHistory = count("minimix_max_history", 1000, 0)
@@ -180,6 +435,27 @@ ____exports.maxHistory = count("minimix_max_history", 1000, 0)
 ____exports.readyText = module:get_option("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
 ____exports.anonymous = module:get_option("authentication") == "anonymous"
+return ____exports
+ end,
+["namespaces"] = function(...)
+local ____exports = {}
+____exports.MUC = "http://jabber.org/protocol/muc"
+____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
+____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
+____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
+____exports.CARBONS = "urn:xmpp:carbons:2"
+____exports.CONFERENCE = "jabber:x:conference"
+____exports.DATAFORM = "jabber:x:data"
+____exports.DELAY = "urn:xmpp:delay"
+____exports.FORWARD = "urn:xmpp:forward:0"
+____exports.HINTS = "urn:xmpp:hints"
+____exports.PING = "urn:xmpp:ping"
+____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
+____exports.MAM = "urn:xmpp:mam:2"
+____exports.RSM = "http://jabber.org/protocol/rsm"
+____exports.STANZA_ID = "urn:xmpp:sid:0"
+____exports.VCARD = "vcard-temp"
+____exports.VCARD_UPDATE = "vcard-temp:x:update"
 return ____exports
  end,
 ["text"] = function(...)
@@ -342,68 +618,6 @@ end
 --- The session is no more.
 function ____exports.forgetJoined(session)
     joined[session] = nil
-end
-return ____exports
- end,
-["state.logs"] = function(...)
-local ____exports = {}
-____exports.OPEN = 0
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
-____exports.RECENT = 50
-local logs = {}
-local lastNumber = os.time() * 1000
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-____exports.START = lastNumber
---- The next number, higher than all before, those of earlier starts of the server too.
-function ____exports.nextNumber()
-    lastNumber = math.max(
-        lastNumber + 1,
-        os.time() * 1000
-    )
-    return lastNumber
-end
-function ____exports.logOf(room)
-    local log = logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = ____exports.START,
-            recent = {},
-            filled = false,
-            source = nil,
-            current = nil,
-            readers = {},
-            settling = false
-        }
-        logs[room] = log
-    end
-    return log
-end
---- Frees the memory of a log that no account of this host reads any more.
-function ____exports.dropLog(log)
-    logs[log.room] = nil
-end
-function ____exports.addRecent(log, entry)
-    local ____log_recent_0 = log.recent
-    ____log_recent_0[#____log_recent_0 + 1] = entry
-    if #log.recent > ____exports.RECENT then
-        table.remove(log.recent, 1)
-        log.filled = true
-    end
-end
---- Puts entries of before this start in front of what has come since.
-function ____exports.fillRecent(log, entries)
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil and #log.recent < ____exports.RECENT then
-            table.insert(log.recent, 1, entry)
-        end
-    end
-end
---- Takes over a log from the instance of the module before a reload.
-function ____exports.restoreLog(log)
-    logs[log.room] = log
-    log.settling = false
 end
 return ____exports
  end,
@@ -694,6 +908,1078 @@ function ____exports.forgetRoom(membership)
 end
 return ____exports
  end,
+["state.logs"] = function(...)
+local ____exports = {}
+____exports.OPEN = 0
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+____exports.RECENT = 50
+local logs = {}
+local lastNumber = os.time() * 1000
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+____exports.START = lastNumber
+--- The next number, higher than all before, those of earlier starts of the server too.
+function ____exports.nextNumber()
+    lastNumber = math.max(
+        lastNumber + 1,
+        os.time() * 1000
+    )
+    return lastNumber
+end
+function ____exports.logOf(room)
+    local log = logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = ____exports.START,
+            recent = {},
+            filled = false,
+            source = nil,
+            current = nil,
+            readers = {},
+            settling = false
+        }
+        logs[room] = log
+    end
+    return log
+end
+--- Frees the memory of a log that no account of this host reads any more.
+function ____exports.dropLog(log)
+    logs[log.room] = nil
+end
+function ____exports.addRecent(log, entry)
+    local ____log_recent_0 = log.recent
+    ____log_recent_0[#____log_recent_0 + 1] = entry
+    if #log.recent > ____exports.RECENT then
+        table.remove(log.recent, 1)
+        log.filled = true
+    end
+end
+--- Puts entries of before this start in front of what has come since.
+function ____exports.fillRecent(log, entries)
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil and #log.recent < ____exports.RECENT then
+            table.insert(log.recent, 1, entry)
+        end
+    end
+end
+--- Takes over a log from the instance of the module before a reload.
+function ____exports.restoreLog(log)
+    logs[log.room] = log
+    log.settling = false
+end
+return ____exports
+ end,
+["stanzas"] = function(...)
+local ____exports = {}
+local isSameAttributes, kept
+local datetime = require("util.datetime")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local HINTS = ____namespaces.HINTS
+local STANZA_ID = ____namespaces.STANZA_ID
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+--- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
+function ____exports.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+end
+--- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+function ____exports.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not ____exports.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+--- The id that a room gave a message (XEP-0359).
+function ____exports.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    local ____temp_0
+    if element == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = element.attr.id
+    end
+    return ____temp_0
+end
+--- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+function ____exports.delayBy(stanza, room)
+    for ____, tag in ipairs(stanza.tags) do
+        if ____exports.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+--- Marks a message as one of the past, in the name of its room.
+function ____exports.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza(
+        "delay",
+        {
+            xmlns = DELAY,
+            from = room,
+            stamp = datetime.datetime(when)
+        }
+    ))
+end
+--- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+function ____exports.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for ____, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+--- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+return ____exports
+ end,
+["keep.log"] = function(...)
+local ____exports = {}
+local isAnothers, entryFor, newEntry, isSameMessage, pastEntry, withoutDelay, append, write, keyOf, receive, receivePast, start, stop, isOpen, includes, insert, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, deleteUnread, stringsOf, store, partsStore, SETTLE, changed
+local datetime = require("util.datetime")
+local hashes = require("util.hashes")
+local st = require("util.stanza")
+local options = require("options")
+local ____logs = require("state.logs")
+local addRecent = ____logs.addRecent
+local dropLog = ____logs.dropLog
+local fillRecent = ____logs.fillRecent
+local logOf = ____logs.logOf
+local nextNumber = ____logs.nextNumber
+local OPEN = ____logs.OPEN
+local RECENT = ____logs.RECENT
+local START = ____logs.START
+local ____memberships = require("state.memberships")
+local accounts = ____memberships.accounts
+local findAccount = ____memberships.findAccount
+local ____stanzas = require("stanzas")
+local delayBy = ____stanzas.delayBy
+local isDelayBy = ____stanzas.isDelayBy
+local isSameElement = ____stanzas.isSameElement
+local isWorthKeeping = ____stanzas.isWorthKeeping
+local stanzaIdBy = ____stanzas.stanzaIdBy
+function isAnothers(entry, membership)
+    return entry ~= nil and entry.owner ~= nil and entry.owner ~= membership.username
+end
+function entryFor(log, membership, part, stanza)
+    local stamp = delayBy(stanza, log.room)
+    local ____temp_1
+    if stamp == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = datetime.parse(stamp)
+    end
+    local past = ____temp_1
+    local ____temp_2
+    if past == nil then
+        ____temp_2 = newEntry(log, membership, part, stanza)
+    else
+        ____temp_2 = pastEntry(log, stanza, past)
+    end
+    return ____temp_2
+end
+function newEntry(log, membership, part, stanza)
+    local owner
+    for i = #log.recent, 1, -1 do
+        local entry = log.recent[i]
+        if entry == nil or entry.number <= part.position then
+            break
+        end
+        if entry.owner == nil or entry.owner == membership.username then
+            if isSameElement(entry.stanza, stanza, "to") then
+                return entry
+            end
+            if isSameMessage(log, entry.stanza, stanza) then
+                owner = membership.username
+            end
+        end
+    end
+    local content = st.clone(stanza)
+    content.attr.to = nil
+    return append(
+        log,
+        content,
+        os.time(),
+        owner
+    )
+end
+function isSameMessage(log, one, other)
+    local id = stanzaIdBy(one, log.room) or one.attr.id
+    return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
+end
+function pastEntry(log, stanza, when)
+    fill(log)
+    local content = withoutDelay(log, stanza)
+    local newest
+    for ____, entry in ipairs(log.recent) do
+        if entry.owner == nil and (isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)) then
+            return entry
+        end
+        newest = entry
+    end
+    local ____temp_3
+    if newest == nil or newest.when <= when then
+        ____temp_3 = append(log, content, when, nil)
+    else
+        ____temp_3 = nil
+    end
+    return ____temp_3
+end
+function withoutDelay(log, stanza)
+    local content = st.clone(stanza)
+    content.attr.to = nil
+    content:maptags(function(tag)
+        local ____isDelayBy_result_4
+        if isDelayBy(tag, log.room) then
+            ____isDelayBy_result_4 = nil
+        else
+            ____isDelayBy_result_4 = tag
+        end
+        return ____isDelayBy_result_4
+    end)
+    return content
+end
+function append(log, stanza, when, owner)
+    local number = nextNumber()
+    local label = string.format("%d", number)
+    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
+    if id == nil then
+        return nil
+    end
+    local entry = {
+        number = number,
+        before = owner == nil and log.last or nil,
+        owner = owner,
+        id = id,
+        when = when,
+        stanza = stanza
+    }
+    addRecent(log, entry)
+    if owner == nil then
+        log.last = number
+        settleSoon(log)
+    end
+    return entry
+end
+function write(room, stanza, when, label)
+    local key = keyOf(room)
+    local id, problem = store:append(
+        key,
+        nil,
+        stanza,
+        when,
+        label
+    )
+    if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
+        store:delete(
+            key,
+            {truncate = math.floor(store.caps.quota * 0.99)}
+        )
+        id, problem = store:append(
+            key,
+            nil,
+            stanza,
+            when,
+            label
+        )
+    end
+    if id == nil then
+        module:log("error", "Could not store a message of %s: %s", room, problem)
+    end
+    return id
+end
+function keyOf(room)
+    return string.len(room) <= 80 and room or hashes.sha1(room, true)
+end
+function receive(membership, log, part, entry)
+    if entry.owner ~= nil then
+        return true
+    end
+    if entry.number <= part.position then
+        return receivePast(membership, part, entry)
+    end
+    if not part.open or entry.before ~= part.position then
+        if part.open then
+            stop(membership, part)
+        end
+        start(membership, part, entry)
+        settleSoon(log)
+    end
+    part.position = entry.number
+    return true
+end
+function receivePast(membership, part, entry)
+    local ranges = rangesOf(membership)
+    if includes(ranges, part, entry.number) then
+        return false
+    end
+    insert(ranges, entry)
+    markChanged(membership)
+    return true
+end
+function start(membership, part, entry)
+    local ranges = rangesOf(membership)
+    local last = #ranges - 1
+    if last > 0 and ranges[last + 1] == entry.before then
+        ranges[last + 1] = OPEN
+    else
+        ranges[#ranges + 1] = entry.number
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    markChanged(membership)
+end
+function stop(membership, part)
+    local ranges = rangesOf(membership)
+    if isOpen(ranges) then
+        ranges[#ranges] = part.position
+    end
+    part.open = false
+    markChanged(membership)
+end
+function isOpen(ranges)
+    return #ranges > 0 and ranges[#ranges] == OPEN
+end
+function includes(ranges, part, number)
+    for i = 1, #ranges, 2 do
+        local first = ranges[i] or 0
+        local last = ranges[i + 1] or 0
+        local ____end = last == OPEN and (part == nil and START or part.position) or last
+        if number >= first and number <= ____end then
+            return true
+        end
+    end
+    return false
+end
+function insert(ranges, entry)
+    local at = #ranges
+    while at > 0 and (ranges[at - 2 + 1] or 0) > entry.number do
+        at = at - 2
+    end
+    if at > 0 and ranges[at] == entry.before then
+        ranges[at] = entry.number
+    else
+        table.insert(ranges, at + 1, entry.number)
+        table.insert(ranges, at + 2, entry.number)
+    end
+end
+function settleSoon(log)
+    if log.settling then
+        return
+    end
+    log.settling = true
+    module:add_timer(
+        SETTLE,
+        function()
+            log.settling = false
+            settle(log)
+            return nil
+        end
+    )
+end
+function settle(log)
+    for ____, membership in pairs(log.readers) do
+        local part = membership.part
+        if part ~= nil and part.open and part.position ~= log.last then
+            stop(membership, part)
+        end
+    end
+    ____exports.saveChanged()
+end
+function markChanged(membership)
+    changed[membership.username] = true
+end
+--- Writes what is not written yet.
+function ____exports.saveChanged()
+    for username in pairs(changed) do
+        saveParts(username)
+    end
+end
+function saveParts(username)
+    changed[username] = nil
+    local account = findAccount(username)
+    if account ~= nil and account.parts ~= nil and not options.anonymous then
+        partsStore:set(username, account.parts)
+    end
+end
+function partsOf(account)
+    if account.parts == nil then
+        account.parts = (partsStore:get(account.username)) or ({})
+    end
+    return account.parts
+end
+function rangesOf(membership)
+    local account = accounts[membership.occupant]
+    if account == nil then
+        return {}
+    end
+    local parts = partsOf(account)
+    local ranges = parts[membership.room]
+    if ranges == nil then
+        ranges = {}
+        parts[membership.room] = ranges
+    end
+    return ranges
+end
+function fill(log)
+    if log.filled then
+        return
+    end
+    log.filled = true
+    local first = log.recent[1]
+    local entries = {}
+    for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
+        local entry = storedEntry(id, stanza, when, label)
+        if first == nil or entry.number < first.number then
+            table.insert(entries, 1, entry)
+        end
+    end
+    fillRecent(log, entries)
+end
+function find(room, query)
+    local results, problem = store:find(
+        keyOf(room),
+        query
+    )
+    if results ~= nil then
+        return results
+    end
+    if problem ~= "item-not-found" then
+        module:log("error", "Could not read the archive of %s: %s", room, problem)
+    end
+    return nothing
+end
+function nothing()
+    return nil
+end
+function storedEntry(id, stanza, when, label)
+    local number, owner = parseLabel(label)
+    return {
+        number = number,
+        before = nil,
+        owner = owner,
+        id = id,
+        when = when,
+        stanza = stanza
+    }
+end
+function parseLabel(label)
+    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local ____temp_6 = tonumber(digits) or 0
+    local ____temp_5
+    if owner == "" then
+        ____temp_5 = nil
+    else
+        ____temp_5 = owner
+    end
+    return ____temp_6, ____temp_5
+end
+function mayRead(username, ranges, part, label)
+    local number, owner = parseLabel(label)
+    local ____temp_9
+    if owner == nil then
+        ____temp_9 = includes(ranges, part, number)
+    else
+        ____temp_9 = owner == username
+    end
+    return ____temp_9
+end
+--- Rooms of whose log an account got something, the ones it has left included.
+function ____exports.roomsRead(username)
+    local rooms = {}
+    for room in pairs(storedParts(
+        username,
+        findAccount(username)
+    )) do
+        rooms[#rooms + 1] = room
+    end
+    table.sort(rooms)
+    return rooms
+end
+function storedParts(username, account)
+    return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
+end
+function deleteUnread()
+    local wanted = {}
+    for ____, username in ipairs(stringsOf(partsStore:users())) do
+        for ____, room in ipairs(____exports.roomsRead(username)) do
+            wanted[keyOf(room)] = true
+        end
+    end
+    for ____, key in ipairs(stringsOf(store:users())) do
+        if not (wanted[key] ~= nil) then
+            store:delete(key)
+        end
+    end
+end
+function stringsOf(iterator)
+    local list = {}
+    for value in iterator do
+        if type(value) == "string" and value ~= "" then
+            list[#list + 1] = value
+        end
+    end
+    return list
+end
+store = module:open_store("minimix_archive", "archive")
+partsStore = module:open_store("minimix_parts", "keyval")
+SETTLE = 1
+--- The account came into the room: what is said from now on is for it.
+function ____exports.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    local open = isOpen(rangesOf(membership))
+    membership.part = {open = open, position = open and START or log.last}
+    membership.log = log
+    log.readers[membership.username] = membership
+end
+--- The account is out of the room.
+function ____exports.closePart(membership)
+    local log = membership.log
+    local part = membership.part
+    membership.log = nil
+    membership.part = nil
+    if log == nil or part == nil then
+        return
+    end
+    log.readers[membership.username] = nil
+    if (next(log.readers)) == nil then
+        dropLog(log)
+    end
+    if part.open then
+        stop(membership, part)
+        saveParts(membership.username)
+    end
+end
+--- Takes down a message that an account was shown. Gives its entry if it is worth one and the account has not had it
+-- before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
+-- first only look at what was taken down last.
+function ____exports.takeDown(membership, stanza)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil then
+        return nil
+    end
+    if log.source ~= stanza or isAnothers(log.current, membership) then
+        log.source = stanza
+        local ____isWorthKeeping_result_0
+        if isWorthKeeping(stanza) then
+            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+        else
+            ____isWorthKeeping_result_0 = nil
+        end
+        log.current = ____isWorthKeeping_result_0
+    end
+    local entry = log.current
+    if entry == nil or not receive(membership, log, part, entry) then
+        return nil
+    end
+    return entry
+end
+changed = {}
+--- What an account got of a room's log, left rooms included; undefined if it never was in the room.
+function ____exports.archiveOf(username, room)
+    local account = findAccount(username)
+    local ranges = storedParts(username, account)[room]
+    local ____temp_7
+    if account == nil then
+        ____temp_7 = nil
+    else
+        ____temp_7 = account.memberships[room]
+    end
+    local membership = ____temp_7
+    local ____temp_8
+    if membership == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = membership.part
+    end
+    local part = ____temp_8
+    if ranges == nil and part == nil then
+        return nil
+    end
+    return {
+        store = store,
+        key = keyOf(room),
+        label = nil,
+        holds = function(label) return mayRead(username, ranges or ({}), part, label) end
+    }
+end
+--- What an account may read of a room's log, in its order. `visit` returns true to end it.
+local function read(membership, ranges, query, visit)
+    for id, stanza, when, label in find(membership.room, query) do
+        if mayRead(membership.username, ranges, membership.part, label) and visit(storedEntry(id, stanza, when, label)) then
+            return
+        end
+    end
+end
+--- What an account got last in its room, newest first. `visit` returns true to end it. Reads from disk only what is not
+-- in memory.
+function ____exports.readBack(membership, visit)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil then
+        return
+    end
+    fill(log)
+    local ranges = rangesOf(membership)
+    local oldest
+    for i = #log.recent, 1, -1 do
+        local entry = log.recent[i]
+        if entry ~= nil then
+            oldest = entry.id
+            local isOwn = entry.owner == membership.username
+            if (isOwn or entry.owner == nil and includes(ranges, part, entry.number)) and visit(entry) then
+                return
+            end
+        end
+    end
+    if oldest ~= nil and #log.recent >= RECENT then
+        read(membership, ranges, {reverse = true, before = oldest}, visit)
+    end
+end
+--- What an account got last in its room.
+function ____exports.newestEntry(membership)
+    local newest
+    ____exports.readBack(
+        membership,
+        function(entry)
+            newest = entry
+            return true
+        end
+    )
+    return newest
+end
+--- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
+function ____exports.expire()
+    if options.archiveExpiresAfter ~= math.huge then
+        local before = os.time() - options.archiveExpiresAfter
+        for ____, key in ipairs(stringsOf(store:users())) do
+            store:delete(key, {["end"] = before})
+        end
+    end
+    deleteUnread()
+end
+return ____exports
+ end,
+["client.archive-form"] = function(...)
+local ____exports = {}
+local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
+local datetime = require("util.datetime")
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DATAFORM = ____namespaces.DATAFORM
+local MAM = ____namespaces.MAM
+local RSM = ____namespaces.RSM
+function checkForm(form)
+    for ____, field in ipairs(form.tags) do
+        local name = field.attr.var
+        if field.name == "field" and name ~= "FORM_TYPE" and not isKnown(name) then
+            return "feature-not-implemented"
+        end
+    end
+    for ____, name in ipairs({"start", "end"}) do
+        if valueOf(form, name) ~= nil and parseTime(form, name) == nil then
+            return "bad-request"
+        end
+    end
+    local ids = valuesOf(form, "ids")
+    return ids ~= nil and #ids > MAX_IDS and "policy-violation" or nil
+end
+function isKnown(name)
+    for ____, field in ipairs(fields) do
+        if field.name == name then
+            return true
+        end
+    end
+    return false
+end
+function parseTime(form, name)
+    local value = valueOf(form, name)
+    local ____temp_2
+    if value == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = datetime.parse(value)
+    end
+    return ____temp_2
+end
+function parseBoolean(value)
+    if value == nil then
+        return nil
+    end
+    return value == "true" or value == "1"
+end
+function valueOf(form, name)
+    local values = valuesOf(form, name)
+    local ____temp_3
+    if values == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = values[1]
+    end
+    return ____temp_3
+end
+function valuesOf(form, name)
+    local field = form:get_child_with_attr("field", nil, "var", name)
+    if field == nil then
+        return nil
+    end
+    local values = {}
+    for ____, tag in ipairs(field.tags) do
+        local ____temp_4
+        if tag.name == "value" then
+            ____temp_4 = text(tag:get_text())
+        else
+            ____temp_4 = nil
+        end
+        local value = ____temp_4
+        if value ~= nil then
+            values[#values + 1] = value
+        end
+    end
+    local ____temp_5
+    if #values == 0 then
+        ____temp_5 = nil
+    else
+        ____temp_5 = values
+    end
+    return ____temp_5
+end
+function text(value)
+    local ____temp_6
+    if value == "" then
+        ____temp_6 = nil
+    else
+        ____temp_6 = value
+    end
+    return ____temp_6
+end
+fields = {
+    {name = "with", type = "jid-single"},
+    {name = "start", type = "text-single"},
+    {name = "end", type = "text-single"},
+    {name = "before-id", type = "text-single"},
+    {name = "after-id", type = "text-single"},
+    {name = "ids", type = "list-multi"},
+    {name = "include-groupchat", type = "boolean"}
+}
+MAX_IDS = 500
+--- The form that tells clients what they may ask.
+function ____exports.queryForm()
+    local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
+    form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
+    for ____, field in ipairs(fields) do
+        form:tag("field", {var = field.name, type = field.type})
+        if field.name == "ids" then
+            form:tag("validate", {xmlns = "http://jabber.org/protocol/xdata-validate", datatype = "xs:string"})
+            form:tag("open"):up():up()
+        end
+        form:up()
+    end
+    return form
+end
+--- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
+function ____exports.readScope(query)
+    local form = query:get_child("x", DATAFORM)
+    local ____temp_0
+    if form == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = jids.prep(valueOf(form, "with") or "")
+    end
+    local jid = ____temp_0
+    local ____temp_1
+    if form == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
+    end
+    return jid, ____temp_1
+end
+--- What a query asks for, or why it cannot be answered.
+function ____exports.readRequest(query)
+    local form = query:get_child("x", DATAFORM) or st.stanza("x")
+    local refusal = checkForm(form)
+    if refusal ~= nil then
+        return nil, refusal
+    end
+    local set = query:get_child("set", RSM) or st.stanza("set")
+    local max = tonumber(set:get_child_text("max"))
+    if set:get_child("max") ~= nil and (max == nil or max < 0 or max ~= math.floor(max)) then
+        return nil, "bad-request"
+    end
+    if set:get_child("index") ~= nil then
+        return nil, "feature-not-implemented"
+    end
+    local jid, includeGroupchat = ____exports.readScope(query)
+    return {
+        with = jid,
+        includeGroupchat = includeGroupchat,
+        start = parseTime(form, "start"),
+        ["end"] = parseTime(form, "end"),
+        after = text(set:get_child_text("after")) or valueOf(form, "after-id"),
+        before = text(set:get_child_text("before")) or valueOf(form, "before-id"),
+        ids = valuesOf(form, "ids"),
+        reverse = set:get_child("before") ~= nil,
+        flipped = query:get_child("flip-page", MAM) ~= nil,
+        max = max
+    }
+end
+return ____exports
+ end,
+["client.archive"] = function(...)
+local ____exports = {}
+local scopeOf, scopeOfAll, scopeWithoutRooms, hasPersonalArchive, personalArchive, isWanted, sendPage, result, personalStore
+local datetime = require("util.datetime")
+local jids = require("util.jid")
+local rsm = require("util.rsm")
+local st = require("util.stanza")
+local ____log = require("keep.log")
+local archiveOf = ____log.archiveOf
+local roomsRead = ____log.roomsRead
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local FORWARD = ____namespaces.FORWARD
+local MAM = ____namespaces.MAM
+local options = require("options")
+local ____archive_2Dform = require("client.archive-form")
+local queryForm = ____archive_2Dform.queryForm
+local readRequest = ____archive_2Dform.readRequest
+local readScope = ____archive_2Dform.readScope
+local ____archive_2Dpage = require("client.archive-page")
+local readPage = ____archive_2Dpage.readPage
+function scopeOf(session, query)
+    local jid, includeGroupchat = readScope(query)
+    local username = session.username
+    if options.archive == "mam" then
+        return scopeWithoutRooms(username, jid, includeGroupchat)
+    end
+    if jid == nil then
+        return includeGroupchat == true and hasPersonalArchive() and scopeOfAll(session) or nil
+    end
+    local room = jids.bare(jid)
+    local log = archiveOf(username, room)
+    local ____includeGroupchat_1 = includeGroupchat
+    if ____includeGroupchat_1 == nil then
+        ____includeGroupchat_1 = jid == room
+    end
+    local groupchat = ____includeGroupchat_1
+    if log == nil or not groupchat then
+        return nil
+    end
+    local archives = hasPersonalArchive() and ({
+        personalArchive(username, room),
+        log
+    }) or ({log})
+    local ____archives_3 = archives
+    local ____temp_2
+    if jid == room then
+        ____temp_2 = nil
+    else
+        ____temp_2 = jid
+    end
+    return {archives = ____archives_3, address = ____temp_2, groupchat = groupchat}
+end
+function scopeOfAll(session)
+    session.mam_requested = true
+    local archives = {personalArchive(session.username, nil)}
+    for ____, room in ipairs(roomsRead(session.username)) do
+        local log = archiveOf(session.username, room)
+        if log ~= nil then
+            archives[#archives + 1] = log
+        end
+    end
+    return {archives = archives, address = nil, groupchat = true}
+end
+function scopeWithoutRooms(username, jid, includeGroupchat)
+    local ____includeGroupchat_4 = includeGroupchat
+    if ____includeGroupchat_4 == nil then
+        ____includeGroupchat_4 = jid ~= nil
+    end
+    local groupchat = ____includeGroupchat_4
+    if groupchat or not hasPersonalArchive() then
+        return nil
+    end
+    local ____temp_5
+    if jid == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = jids.bare(jid)
+    end
+    local room = ____temp_5
+    local ____temp_7 = {personalArchive(username, room)}
+    local ____temp_6
+    if jid == room then
+        ____temp_6 = nil
+    else
+        ____temp_6 = jid
+    end
+    return {archives = ____temp_7, address = ____temp_6, groupchat = groupchat}
+end
+function hasPersonalArchive()
+    local host = prosody.hosts[module.host]
+    return host ~= nil and host.modules.mam ~= nil
+end
+function personalArchive(username, label)
+    return {
+        store = personalStore,
+        key = username,
+        label = label,
+        holds = function() return true end
+    }
+end
+function isWanted(scope, message)
+    local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
+    return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
+end
+function sendPage(session, stanza, queryId, request, page)
+    local items = page.items
+    local count = #items
+    for i = 1, count do
+        local item = items[(request.flipped and count - i or i - 1) + 1]
+        if item ~= nil then
+            session.send(result(session, queryId, item))
+        end
+    end
+    local first = items[1]
+    local last = items[count]
+    local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
+    local ____rsm_generate_10 = rsm.generate
+    local ____temp_8
+    if first == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = first.id
+    end
+    local ____temp_9
+    if last == nil then
+        ____temp_9 = nil
+    else
+        ____temp_9 = last.id
+    end
+    local set = ____rsm_generate_10({first = ____temp_8, last = ____temp_9, count = page.count})
+    session.send(st.reply(stanza):add_child(fin:add_child(set)))
+end
+function result(session, queryId, item)
+    local message = st.clone(item.stanza)
+    message.attr.xmlns = "jabber:client"
+    return st.message({
+        from = jids.bare(session.full_jid),
+        to = session.full_jid
+    }):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag(
+        "delay",
+        {
+            xmlns = DELAY,
+            stamp = datetime.datetime(item.when)
+        }
+    ):up():add_child(message):reset()
+end
+personalStore = module:open_store(options.personalArchive, "archive")
+--- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
+function ____exports.onAccountInfo(event)
+    if hasPersonalArchive() then
+        event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
+        event.reply:tag("feature", {var = MAM .. "#groupchat-available"}):up()
+    end
+end
+--- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
+function ____exports.onFormRequest(event)
+    local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
+    event.origin.send(st.reply(event.stanza):add_child(query))
+    return true
+end
+--- `iq-set/self/urn:xmpp:mam:2:query`.
+function ____exports.onQuery(event)
+    local session = event.origin
+    local stanza = event.stanza
+    local query = stanza:get_child("query", MAM)
+    local ____temp_0
+    if query == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = scopeOf(session, query)
+    end
+    local scope = ____temp_0
+    if query == nil or scope == nil then
+        return nil
+    end
+    local request, refusal = readRequest(query)
+    if request == nil then
+        session.send(st.error_reply(stanza, "modify", refusal))
+        return true
+    end
+    local page = readPage(
+        scope.archives,
+        {
+            wants = function(message) return isWanted(scope, message) end,
+            start = request.start,
+            ["end"] = request["end"],
+            after = request.after,
+            before = request.before,
+            ids = request.ids,
+            reverse = request.reverse,
+            max = math.min(request.max or options.maxArchivePage, options.maxArchivePage)
+        }
+    )
+    if page == nil then
+        session.send(st.error_reply(stanza, "cancel", "item-not-found"))
+    else
+        sendPage(
+            session,
+            stanza,
+            query.attr.queryid,
+            request,
+            page
+        )
+    end
+    return true
+end
+return ____exports
+ end,
 ["room.fork"] = function(...)
 local ____exports = {}
 local lend, isPlainStream, passesFilters, writeText, plainSends
@@ -772,10 +2058,12 @@ function writeText(session, name, text)
         string.len(name) + 2
     ))
 end
---- Hands a stanza of the room to every attached session.
-function ____exports.fork(membership, stanza)
+--- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
+function ____exports.fork(membership, stanza, except)
     for fullJid in pairs(membership.attached) do
-        ____exports.sendTo(fullJid, stanza)
+        if fullJid ~= except then
+            ____exports.sendTo(fullJid, stanza)
+        end
     end
 end
 --- Sends a session a presence that is held as text already.
@@ -1188,109 +2476,6 @@ function ____exports.bestSession(membership)
 end
 return ____exports
  end,
-["stanzas"] = function(...)
-local ____exports = {}
-local isSameAttributes, kept
-local datetime = require("util.datetime")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local HINTS = ____namespaces.HINTS
-local STANZA_ID = ____namespaces.STANZA_ID
-function isSameAttributes(one, other, ignored)
-    for name, value in pairs(one) do
-        if other[name] ~= value and name ~= ignored then
-            return false
-        end
-    end
-    for name in pairs(other) do
-        if one[name] == nil and name ~= ignored then
-            return false
-        end
-    end
-    return true
-end
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
-function ____exports.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
-end
---- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function ____exports.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not ____exports.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
---- The id that a room gave a message (XEP-0359).
-function ____exports.stanzaIdBy(stanza, room)
-    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    local ____temp_0
-    if element == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = element.attr.id
-    end
-    return ____temp_0
-end
---- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function ____exports.delayBy(stanza, room)
-    for ____, tag in ipairs(stanza.tags) do
-        if ____exports.isDelayBy(tag, room) then
-            return tag.attr.stamp
-        end
-    end
-    return nil
-end
---- Marks a message as one of the past, in the name of its room.
-function ____exports.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza(
-        "delay",
-        {
-            xmlns = DELAY,
-            from = room,
-            stamp = datetime.datetime(when)
-        }
-    ))
-end
---- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function ____exports.isWorthKeeping(stanza)
-    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
-        return false
-    end
-    for ____, tag in ipairs(stanza.tags) do
-        local keep = kept[tag.attr.xmlns or ""]
-        if keep == true or keep == tag.name or tag.name == "body" then
-            return true
-        end
-    end
-    return false
-end
---- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
-kept = {}
-kept[HINTS] = "store"
-kept["urn:xmpp:eme:0"] = "encryption"
-kept["urn:xmpp:receipts"] = true
-kept["urn:xmpp:chat-markers:0"] = true
-kept["urn:xmpp:jingle-message:0"] = true
-kept["urn:xmpp:jingle-message:1"] = true
-return ____exports
- end,
 ["client.availability"] = function(...)
 local ____exports = {}
 local chooseShown, noteShown, detachedPresence
@@ -1392,13 +2577,33 @@ function ____exports.updatePresence(membership, session, stanza)
 end
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
 function ____exports.changeNick(membership, request)
+    local session = request.session
     local taken = request.id == nil or membership.nickRequests[request.id] ~= nil
     local key = taken and id.medium() or request.id
-    membership.nickRequests[key] = request
-    if request.session ~= nil then
+    local ____membership_nickRequests_7 = membership.nickRequests
+    local ____session_2 = session
+    local ____request_id_3 = request.id
+    local ____request_nick_4 = request.nick
+    local ____request_stanza_5 = request.stanza
+    local ____temp_6 = {session = membership.shown, presence = membership.shownPresence}
+    local ____temp_1
+    if session == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = membership.attached[session]
+    end
+    ____membership_nickRequests_7[key] = {
+        session = ____session_2,
+        id = ____request_id_3,
+        nick = ____request_nick_4,
+        stanza = ____request_stanza_5,
+        before = ____temp_6,
+        attachmentBefore = ____temp_1
+    }
+    if session ~= nil then
         attachSession(
             membership,
-            request.session,
+            session,
             presenceContent(request.stanza),
             key
         )
@@ -1407,6 +2612,23 @@ function ____exports.changeNick(membership, request)
     change.attr.to = (membership.room .. "/") .. request.nick
     change.attr.id = key
     sendUpstream(membership, change)
+end
+--- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
+function ____exports.nickRefused(membership, key, request)
+    local session = request.session
+    local ____temp_8
+    if session == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = membership.attached[session]
+    end
+    local attachment = ____temp_8
+    local before = request.attachmentBefore
+    if session ~= nil and attachment ~= nil and attachment.id == key and before ~= nil then
+        membership.attached[session] = before
+        membership.shown = request.before.session
+        membership.shownPresence = request.before.presence
+    end
 end
 --- Asks for the nick that was taken when the account came back. If it is taken again, the room's refusal goes nowhere.
 function ____exports.regainNick(membership)
@@ -1493,538 +2715,6 @@ end
 --- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
 function ____exports.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-return ____exports
- end,
-["keep.log"] = function(...)
-local ____exports = {}
-local isAnothers, entryFor, newEntry, isSameMessage, pastEntry, withoutDelay, append, write, keyOf, receive, receivePast, start, stop, isOpen, includes, insert, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, mayRead, deleteUnread, stringsOf, store, partsStore, SETTLE, changed
-local datetime = require("util.datetime")
-local hashes = require("util.hashes")
-local st = require("util.stanza")
-local options = require("options")
-local ____logs = require("state.logs")
-local addRecent = ____logs.addRecent
-local dropLog = ____logs.dropLog
-local fillRecent = ____logs.fillRecent
-local logOf = ____logs.logOf
-local nextNumber = ____logs.nextNumber
-local OPEN = ____logs.OPEN
-local RECENT = ____logs.RECENT
-local START = ____logs.START
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local isDelayBy = ____stanzas.isDelayBy
-local isSameElement = ____stanzas.isSameElement
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
-function isAnothers(entry, membership)
-    return entry ~= nil and entry.owner ~= nil and entry.owner ~= membership.username
-end
-function entryFor(log, membership, part, stanza)
-    local stamp = delayBy(stanza, log.room)
-    local ____temp_1
-    if stamp == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = datetime.parse(stamp)
-    end
-    local past = ____temp_1
-    local ____temp_2
-    if past == nil then
-        ____temp_2 = newEntry(log, membership, part, stanza)
-    else
-        ____temp_2 = pastEntry(log, stanza, past)
-    end
-    return ____temp_2
-end
-function newEntry(log, membership, part, stanza)
-    local owner
-    for i = #log.recent, 1, -1 do
-        local entry = log.recent[i]
-        if entry == nil or entry.number <= part.position then
-            break
-        end
-        if entry.owner == nil or entry.owner == membership.username then
-            if isSameElement(entry.stanza, stanza, "to") then
-                return entry
-            end
-            if isSameMessage(log, entry.stanza, stanza) then
-                owner = membership.username
-            end
-        end
-    end
-    local content = st.clone(stanza)
-    content.attr.to = nil
-    return append(
-        log,
-        content,
-        os.time(),
-        owner
-    )
-end
-function isSameMessage(log, one, other)
-    local id = stanzaIdBy(one, log.room) or one.attr.id
-    return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
-end
-function pastEntry(log, stanza, when)
-    fill(log)
-    local content = withoutDelay(log, stanza)
-    local newest
-    for ____, entry in ipairs(log.recent) do
-        if entry.owner == nil and (isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)) then
-            return entry
-        end
-        newest = entry
-    end
-    local ____temp_3
-    if newest == nil or newest.when <= when then
-        ____temp_3 = append(log, content, when, nil)
-    else
-        ____temp_3 = nil
-    end
-    return ____temp_3
-end
-function withoutDelay(log, stanza)
-    local content = st.clone(stanza)
-    content.attr.to = nil
-    content:maptags(function(tag)
-        local ____isDelayBy_result_4
-        if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_4 = nil
-        else
-            ____isDelayBy_result_4 = tag
-        end
-        return ____isDelayBy_result_4
-    end)
-    return content
-end
-function append(log, stanza, when, owner)
-    local number = nextNumber()
-    local label = string.format("%d", number)
-    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
-    if id == nil then
-        return nil
-    end
-    local entry = {
-        number = number,
-        before = owner == nil and log.last or nil,
-        owner = owner,
-        id = id,
-        when = when,
-        stanza = stanza
-    }
-    addRecent(log, entry)
-    if owner == nil then
-        log.last = number
-        settleSoon(log)
-    end
-    return entry
-end
-function write(room, stanza, when, label)
-    local key = keyOf(room)
-    local id, problem = store:append(
-        key,
-        nil,
-        stanza,
-        when,
-        label
-    )
-    if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
-        store:delete(
-            key,
-            {truncate = math.floor(store.caps.quota * 0.99)}
-        )
-        id, problem = store:append(
-            key,
-            nil,
-            stanza,
-            when,
-            label
-        )
-    end
-    if id == nil then
-        module:log("error", "Could not store a message of %s: %s", room, problem)
-    end
-    return id
-end
-function keyOf(room)
-    return string.len(room) <= 80 and room or hashes.sha1(room, true)
-end
-function receive(membership, log, part, entry)
-    if entry.owner ~= nil then
-        return true
-    end
-    if entry.number <= part.position then
-        return receivePast(membership, part, entry)
-    end
-    if not part.open or entry.before ~= part.position then
-        if part.open then
-            stop(membership, part)
-        end
-        start(membership, part, entry)
-        settleSoon(log)
-    end
-    part.position = entry.number
-    return true
-end
-function receivePast(membership, part, entry)
-    local ranges = rangesOf(membership)
-    if includes(ranges, part, entry.number) then
-        return false
-    end
-    insert(ranges, entry)
-    markChanged(membership)
-    return true
-end
-function start(membership, part, entry)
-    local ranges = rangesOf(membership)
-    local last = #ranges - 1
-    if last > 0 and ranges[last + 1] == entry.before then
-        ranges[last + 1] = OPEN
-    else
-        ranges[#ranges + 1] = entry.number
-        ranges[#ranges + 1] = OPEN
-    end
-    part.open = true
-    markChanged(membership)
-end
-function stop(membership, part)
-    local ranges = rangesOf(membership)
-    if isOpen(ranges) then
-        ranges[#ranges] = part.position
-    end
-    part.open = false
-    markChanged(membership)
-end
-function isOpen(ranges)
-    return #ranges > 0 and ranges[#ranges] == OPEN
-end
-function includes(ranges, part, number)
-    for i = 1, #ranges, 2 do
-        local first = ranges[i] or 0
-        local last = ranges[i + 1] or 0
-        local ____end = last == OPEN and (part == nil and START or part.position) or last
-        if number >= first and number <= ____end then
-            return true
-        end
-    end
-    return false
-end
-function insert(ranges, entry)
-    local at = #ranges
-    while at > 0 and (ranges[at - 2 + 1] or 0) > entry.number do
-        at = at - 2
-    end
-    if at > 0 and ranges[at] == entry.before then
-        ranges[at] = entry.number
-    else
-        table.insert(ranges, at + 1, entry.number)
-        table.insert(ranges, at + 2, entry.number)
-    end
-end
-function settleSoon(log)
-    if log.settling then
-        return
-    end
-    log.settling = true
-    module:add_timer(
-        SETTLE,
-        function()
-            log.settling = false
-            settle(log)
-            return nil
-        end
-    )
-end
-function settle(log)
-    for ____, membership in pairs(log.readers) do
-        local part = membership.part
-        if part ~= nil and part.open and part.position ~= log.last then
-            stop(membership, part)
-        end
-    end
-    ____exports.saveChanged()
-end
-function markChanged(membership)
-    changed[membership.username] = true
-end
---- Writes what is not written yet.
-function ____exports.saveChanged()
-    for username in pairs(changed) do
-        saveParts(username)
-    end
-end
-function saveParts(username)
-    changed[username] = nil
-    local account = findAccount(username)
-    if account ~= nil and account.parts ~= nil and not options.anonymous then
-        partsStore:set(username, account.parts)
-    end
-end
-function partsOf(account)
-    if account.parts == nil then
-        account.parts = (partsStore:get(account.username)) or ({})
-    end
-    return account.parts
-end
-function rangesOf(membership)
-    local account = accounts[membership.occupant]
-    if account == nil then
-        return {}
-    end
-    local parts = partsOf(account)
-    local ranges = parts[membership.room]
-    if ranges == nil then
-        ranges = {}
-        parts[membership.room] = ranges
-    end
-    return ranges
-end
-function fill(log)
-    if log.filled then
-        return
-    end
-    log.filled = true
-    local first = log.recent[1]
-    local entries = {}
-    for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
-        local entry = storedEntry(id, stanza, when, label)
-        if entry ~= nil and (first == nil or entry.number < first.number) then
-            table.insert(entries, 1, entry)
-        end
-    end
-    fillRecent(log, entries)
-end
-function find(room, query)
-    local results, problem = store:find(
-        keyOf(room),
-        query
-    )
-    if results ~= nil then
-        return results
-    end
-    if problem ~= "item-not-found" then
-        module:log("error", "Could not read the archive of %s: %s", room, problem)
-    end
-    return nothing
-end
-function nothing()
-    return nil
-end
-function storedEntry(id, stanza, when, label)
-    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local number = tonumber(digits)
-    if number == nil then
-        return nil
-    end
-    local ____number_6 = number
-    local ____temp_5
-    if owner == "" then
-        ____temp_5 = nil
-    else
-        ____temp_5 = owner
-    end
-    return {
-        number = ____number_6,
-        before = nil,
-        owner = ____temp_5,
-        id = id,
-        when = when,
-        stanza = stanza
-    }
-end
-function mayRead(username, ranges, part, entry)
-    local ____temp_11
-    if entry.owner == nil then
-        ____temp_11 = includes(ranges, part, entry.number)
-    else
-        ____temp_11 = entry.owner == username
-    end
-    return ____temp_11
-end
---- Rooms of whose log an account got something, the ones it has left included.
-function ____exports.roomsRead(username)
-    local account = findAccount(username)
-    local ____temp_12
-    if account == nil then
-        ____temp_12 = (partsStore:get(username))
-    else
-        ____temp_12 = partsOf(account)
-    end
-    local parts = ____temp_12
-    local rooms = {}
-    for room in pairs(parts or ({})) do
-        rooms[#rooms + 1] = room
-    end
-    return rooms
-end
-function deleteUnread()
-    local wanted = {}
-    for ____, username in ipairs(stringsOf(partsStore:users())) do
-        for ____, room in ipairs(____exports.roomsRead(username)) do
-            wanted[keyOf(room)] = true
-        end
-    end
-    for ____, key in ipairs(stringsOf(store:users())) do
-        if not (wanted[key] ~= nil) then
-            store:delete(key)
-        end
-    end
-end
-function stringsOf(iterator)
-    local list = {}
-    for value in iterator do
-        if type(value) == "string" and value ~= "" then
-            list[#list + 1] = value
-        end
-    end
-    return list
-end
-store = module:open_store("minimix_archive", "archive")
-partsStore = module:open_store("minimix_parts", "keyval")
-SETTLE = 1
---- The account came into the room: what is said from now on is for it.
-function ____exports.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    local open = isOpen(rangesOf(membership))
-    membership.part = {open = open, position = open and START or log.last}
-    membership.log = log
-    log.readers[membership.username] = membership
-end
---- The account is out of the room.
-function ____exports.closePart(membership)
-    local log = membership.log
-    local part = membership.part
-    membership.log = nil
-    membership.part = nil
-    if log == nil or part == nil then
-        return
-    end
-    log.readers[membership.username] = nil
-    if (next(log.readers)) == nil then
-        dropLog(log)
-    end
-    if part.open then
-        stop(membership, part)
-        saveParts(membership.username)
-    end
-end
---- Takes down a message that an account was shown. Gives its entry if it is worth one and the account has not had it
--- before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
--- first only look at what was taken down last.
-function ____exports.takeDown(membership, stanza)
-    local log = membership.log
-    local part = membership.part
-    if log == nil or part == nil then
-        return nil
-    end
-    if log.source ~= stanza or isAnothers(log.current, membership) then
-        log.source = stanza
-        local ____isWorthKeeping_result_0
-        if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
-        else
-            ____isWorthKeeping_result_0 = nil
-        end
-        log.current = ____isWorthKeeping_result_0
-    end
-    local entry = log.current
-    if entry == nil or not receive(membership, log, part, entry) then
-        return nil
-    end
-    return entry
-end
-changed = {}
---- What an account may read of a room's log, in its order. `visit` returns true to end it.
-function ____exports.read(username, room, query, visit)
-    local account = findAccount(username)
-    local ____temp_7
-    if account == nil then
-        ____temp_7 = (partsStore:get(username))
-    else
-        ____temp_7 = partsOf(account)
-    end
-    local parts = ____temp_7
-    local ____temp_8
-    if parts == nil then
-        ____temp_8 = nil
-    else
-        ____temp_8 = parts[room]
-    end
-    local ranges = ____temp_8
-    local ____temp_9
-    if account == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = account.memberships[room]
-    end
-    local membership = ____temp_9
-    local ____temp_10
-    if membership == nil then
-        ____temp_10 = nil
-    else
-        ____temp_10 = membership.part
-    end
-    local part = ____temp_10
-    for id, stanza, when, label in find(room, query) do
-        local entry = storedEntry(id, stanza, when, label)
-        if entry ~= nil and mayRead(username, ranges or ({}), part, entry) and visit(entry) then
-            return
-        end
-    end
-end
---- What an account got last in its room, newest first. `visit` returns true to end it. Reads from disk only what is not
--- in memory.
-function ____exports.readBack(membership, visit)
-    local log = membership.log
-    local part = membership.part
-    if log == nil or part == nil then
-        return
-    end
-    fill(log)
-    local ranges = rangesOf(membership)
-    local oldest
-    for i = #log.recent, 1, -1 do
-        local entry = log.recent[i]
-        if entry ~= nil then
-            oldest = entry.id
-            if mayRead(membership.username, ranges, part, entry) and visit(entry) then
-                return
-            end
-        end
-    end
-    if oldest ~= nil and #log.recent >= RECENT then
-        ____exports.read(membership.username, membership.room, {reverse = true, before = oldest}, visit)
-    end
-end
---- What an account got last in its room.
-function ____exports.newestEntry(membership)
-    local newest
-    ____exports.readBack(
-        membership,
-        function(entry)
-            newest = entry
-            return true
-        end
-    )
-    return newest
-end
---- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
-function ____exports.expire()
-    if options.archiveExpiresAfter ~= math.huge then
-        local before = os.time() - options.archiveExpiresAfter
-        for ____, key in ipairs(stringsOf(store:users())) do
-            store:delete(key, {["end"] = before})
-        end
-    end
-    deleteUnread()
 end
 return ____exports
  end,
@@ -3959,10 +4649,11 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, nickGranted, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, itemNick
+local onStray, onRoomPresence, onAvailable, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, itemNick
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
+local nickRefused = ____availability.nickRefused
 local regainNick = ____availability.regainNick
 local ____serve = require("client.serve")
 local attach = ____serve.attach
@@ -4070,8 +4761,7 @@ function onSelfAvailable(membership, nick, stanza)
         if membership.phase == "joining" then
             joinAccepted(membership)
         end
-        fork(membership, stanza)
-        nickGranted(membership, nick)
+        onSelfShown(membership, nick, stanza)
     elseif membership.phase == "joining" then
         onBack(membership, resync, before, stanza)
     else
@@ -4160,15 +4850,24 @@ function onRenamed(membership, nick, stanza)
     save(membership.username)
     fork(membership, stanza)
 end
-function nickGranted(membership, nick)
+function onSelfShown(membership, nick, stanza)
+    local request = takeNickRequest(membership, nick)
+    local isJoin = request ~= nil and request.stanza:get_child("x", MUC) ~= nil
+    if isJoin and isAttached(membership, request.session) then
+        fork(membership, stanza, request.session)
+        serve(membership, request)
+    else
+        fork(membership, stanza)
+    end
+end
+function takeNickRequest(membership, nick)
     for id, request in pairs(membership.nickRequests) do
         if request.nick == nick then
             membership.nickRequests[id] = nil
-            if request.stanza:get_child("x", MUC) ~= nil and isAttached(membership, request.session) then
-                serve(membership, request)
-            end
+            return request
         end
     end
+    return nil
 end
 function onRemoved(membership, stanza)
     if isComingBack(membership) then
@@ -4207,6 +4906,7 @@ function onError(membership, stanza)
         return
     end
     membership.nickRequests[id] = nil
+    nickRefused(membership, id, request)
     local ____error = st.clone(stanza)
     ____error.attr.id = request.id
     sendTo(request.session, ____error)
@@ -4327,6 +5027,10 @@ return ____exports
  end,
 ["main"] = function(...)
 local ____exports = {}
+local ____archive = require("client.archive")
+local onAccountInfo = ____archive.onAccountInfo
+local onArchiveFormRequest = ____archive.onFormRequest
+local onArchiveQuery = ____archive.onQuery
 local ____iq = require("client.iq")
 local expireIqs = ____iq.expireIqs
 local onClientIq = ____iq.onIq
@@ -4385,6 +5089,11 @@ else
     module:hook("message/full", onRoomMessage, -0.25)
     module:hook("iq/full", onRoomIq, 0.05)
     module:hook("pre-resource-bind", onResourceBind, 1)
+end
+if options.archive ~= false then
+    module:hook("iq-get/self/urn:xmpp:mam:2:query", onArchiveFormRequest, 1)
+    module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
+    module:hook("account-disco-info", onAccountInfo, -1)
 end
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", onLinkGone, 1)

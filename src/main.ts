@@ -1,6 +1,7 @@
 // Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 // (util/events.lua), so none here is at a priority that a module of Prosody's uses.
 
+import { onAccountInfo, onFormRequest as onArchiveFormRequest, onQuery as onArchiveQuery } from "./client/archive";
 import { expireIqs, onIq as onClientIq } from "./client/iq";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
@@ -40,6 +41,12 @@ if (options.resource === undefined) {
     module.hook("message/full", onRoomMessage, -0.25);
     module.hook("iq/full", onRoomIq, 0.05);
     module.hook("pre-resource-bind", onResourceBind, 1);
+}
+// Before mod_mam (0), which answers what is not about rooms.
+if (options.archive !== false) {
+    module.hook("iq-get/self/urn:xmpp:mam:2:query", onArchiveFormRequest, 1);
+    module.hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1);
+    module.hook("account-disco-info", onAccountInfo, -1);
 }
 // After mod_smacks (0), which makes an error of what nobody takes.
 module.hook("delivery/failure", onUndelivered, -1);

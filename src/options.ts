@@ -44,6 +44,10 @@ export const archive = archiveOption();
 /** Seconds that messages are kept. */
 export const archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60);
 
+/** Where mod_mam keeps its archive, and what it gives of it at a time: its own options. */
+export const personalArchive = text("archive_store") ?? "archive";
+export const maxArchivePage = count("max_archive_query_results", 50, 0);
+
 /** Messages of the past that a joining session is sent when it does not say how many, and at the most. */
 export const history = count("minimix_history", 20, 0);
 export const maxHistory = count("minimix_max_history", 1000, 0);

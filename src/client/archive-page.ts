@@ -60,7 +60,7 @@ interface Walk {
 interface Cursor {
     readonly archive: Archive;
     readonly rank: number;
-    readonly items: Item[];
+    items: Item[];
     /** How many of `items` the walk has passed. */
     passed: number;
     /** How many to read next; it grows, as an account may have got but few of a long log's. */
@@ -78,7 +78,10 @@ const COUNTED = 10000;
 export function readPage(archives: Archive[], query: PageQuery): Page | undefined {
     const after = query.after === undefined ? undefined : findPlace(archives, query.after);
     const before = query.before === undefined ? undefined : findPlace(archives, query.before);
-    if ((after === undefined) !== (query.after === undefined) || (before === undefined) !== (query.before === undefined)) {
+    if (
+        (after === undefined) !== (query.after === undefined) ||
+        (before === undefined) !== (query.before === undefined)
+    ) {
         return undefined;
     }
     const walk: Walk = query.reverse ? { query, from: before, to: after } : { query, from: after, to: before };
@@ -91,7 +94,7 @@ export function readPage(archives: Archive[], query: PageQuery): Page | undefine
 
 function findPlace(archives: Archive[], id: string): Place | undefined {
     for (const rank of $range(1, archives.length)) {
-        const archive = archives[rank - 1] as Archive;
+        const archive = archives[rank - 1]!;
         const [stanza, when, label] = archive.store.get(archive.key, id);
         if (stanza !== undefined && archive.holds(label ?? "")) {
             return { id, when: tonumber(when) ?? 0, rank, label: label ?? "" };
@@ -105,7 +108,7 @@ function openCursors(archives: Archive[], max: number): Cursor[] {
     for (const rank of $range(1, archives.length)) {
         // One more than is asked for tells whether there are more.
         const chunk = max === 0 ? LARGEST_CHUNK : max + 1;
-        const archive = archives[rank - 1] as Archive;
+        const archive = archives[rank - 1]!;
         cursors.push({ archive, rank, items: [], passed: 0, chunk, last: undefined, ended: false });
     }
     return cursors;
@@ -124,6 +127,9 @@ function readIds(archives: Archive[], walk: Walk, ids: string[]): Cursor[] | und
                 missing.delete(item.id);
                 consider(cursor, walk, item);
             }
+            if (walk.from !== undefined && walk.from.id === item.id) {
+                cursor.items = [];
+            }
         }
         cursor.ended = true;
     }
@@ -131,7 +137,8 @@ function readIds(archives: Archive[], walk: Walk, ids: string[]): Cursor[] | und
 }
 
 function takePage(cursors: Cursor[], walk: Walk): Page {
-    const { max, reverse } = walk.query;
+    const max = walk.query.max;
+    const reverse = walk.query.reverse;
     const items: Item[] = [];
     let item = nextItem(cursors, walk);
     while (item !== undefined && items.length < max) {
@@ -202,18 +209,21 @@ function read(cursor: Cursor, query: ArchiveQuery): Item[] {
         return items;
     }
     for (const [id, stanza, when, label] of results) {
-        items.push({ id, stanza, when: tonumber(when) ?? 0, label: label ?? "", rank: cursor.rank });
+        items.push({ id, stanza, when: tonumber(when) ?? 0, label, rank: cursor.rank });
     }
     return items;
 }
 
 /** A second more on either side: mod_storage_internal of 13.0 may start within the second that is asked for. */
 function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
-    const { start, end, reverse } = walk.query;
+    const start = walk.query.start;
+    const end = walk.query.end;
+    const reverse = walk.query.reverse;
     const label = cursor.archive.label;
     const from = cursor.last ?? walk.from;
     // Drivers look for the item only among those with the label.
-    const id = from !== undefined && from.rank === cursor.rank && (label ?? from.label) === from.label ? from.id : undefined;
+    const id =
+        from !== undefined && from.rank === cursor.rank && (label ?? from.label) === from.label ? from.id : undefined;
     return {
         with: label,
         limit: cursor.chunk,
@@ -231,7 +241,9 @@ function roughly(seconds: number | undefined, more: number): number | undefined 
 
 /** Takes an item that the storage gave into the walk, unless it is outside the range or not wanted. */
 function consider(cursor: Cursor, walk: Walk, item: Item): void {
-    const { query, from, to } = walk;
+    const query = walk.query;
+    const from = walk.from;
+    const to = walk.to;
     if (cursor.ended || (from !== undefined && !isPast(from, item, query.reverse))) {
         return;
     }

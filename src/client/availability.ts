@@ -7,7 +7,13 @@ import * as options from "../options";
 import { sendTo } from "../room/fork";
 import { bestSession, presenceContent } from "../state/availability";
 import { isSameElement } from "../stanzas";
-import { type Attachment, attachSession, type JoinRequest, type Membership } from "../state/memberships";
+import {
+    type Attachment,
+    attachSession,
+    type JoinRequest,
+    type Membership,
+    type NickRequest,
+} from "../state/memberships";
 import { sendUpstream } from "./upstream";
 
 /** Shows the room the best presence among the attached sessions; whether that was news to it. */
@@ -90,16 +96,36 @@ export function updatePresence(membership: Membership, session: string, stanza: 
 
 /** A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session. */
 export function changeNick(membership: Membership, request: JoinRequest): void {
+    const session = request.session;
     const taken = request.id === undefined || membership.nickRequests.has(request.id);
     const key = taken ? id.medium() : request.id;
-    membership.nickRequests.set(key, request);
-    if (request.session !== undefined) {
-        attachSession(membership, request.session, presenceContent(request.stanza), key);
+    membership.nickRequests.set(key, {
+        session,
+        id: request.id,
+        nick: request.nick,
+        stanza: request.stanza,
+        before: { session: membership.shown, presence: membership.shownPresence },
+        attachmentBefore: session === undefined ? undefined : membership.attached.get(session),
+    });
+    if (session !== undefined) {
+        attachSession(membership, session, presenceContent(request.stanza), key);
     }
     const change = presenceToShow(membership);
     change.attr.to = `${membership.room}/${request.nick}`;
     change.attr.id = key;
     sendUpstream(membership, change);
+}
+
+/** The room refused a nick, and the presence that came with it; unless the session has shown another one since. */
+export function nickRefused(membership: Membership, key: string, request: NickRequest): void {
+    const session = request.session;
+    const attachment = session === undefined ? undefined : membership.attached.get(session);
+    const before = request.attachmentBefore;
+    if (session !== undefined && attachment !== undefined && attachment.id === key && before !== undefined) {
+        membership.attached.set(session, before);
+        membership.shown = request.before.session;
+        membership.shownPresence = request.before.presence;
+    }
 }
 
 /** Asks for the nick that was taken when the account came back. If it is taken again, the room's refusal goes nowhere. */

@@ -5,6 +5,7 @@
 import * as datetime from "util.datetime";
 import * as hashes from "util.hashes";
 import * as st from "util.stanza";
+import type { Archive } from "../client/archive-page";
 import * as options from "../options";
 import {
     addRecent,
@@ -343,7 +344,7 @@ function fill(log: RoomLog): void {
     const entries: Entry[] = [];
     for (const [id, stanza, when, label] of find(log.room, { reverse: true, limit: RECENT })) {
         const entry = storedEntry(id, stanza, when, label);
-        if (entry !== undefined && (first === undefined || entry.number < first.number)) {
+        if (first === undefined || entry.number < first.number) {
             table.insert(entries, 1, entry);
         }
     }
@@ -367,48 +368,68 @@ function nothing(): undefined {
     return undefined;
 }
 
-function storedEntry(id: string, stanza: Stanza, when: number, label: string): Entry | undefined {
+function storedEntry(id: string, stanza: Stanza, when: number, label: string): Entry {
+    const [number, owner] = parseLabel(label);
+    return { number, before: undefined, owner, id, when, stanza };
+}
+
+/** The entry's number and, of an entry of one account alone, whose it is. */
+function parseLabel(label: string): LuaMultiReturn<[number, string | undefined]> {
     const [digits, owner] = string.match(label, "^(%d+) ?(.*)$");
-    const number = tonumber(digits);
-    if (number === undefined) {
+    return $multi(tonumber(digits) ?? 0, owner === "" ? undefined : owner);
+}
+
+/** What an account got of a room's log, left rooms included; undefined if it never was in the room. */
+export function archiveOf(username: string, room: string): Archive | undefined {
+    const account = findAccount(username);
+    const ranges = storedParts(username, account)[room];
+    const membership = account === undefined ? undefined : account.memberships.get(room);
+    const part = membership === undefined ? undefined : membership.part;
+    if (ranges === undefined && part === undefined) {
         return undefined;
     }
-    return { number, before: undefined, owner: owner === "" ? undefined : owner, id, when, stanza };
+    return {
+        store,
+        key: keyOf(room),
+        label: undefined,
+        holds: (label) => mayRead(username, ranges ?? [], part, label),
+    };
+}
+
+function mayRead(username: string, ranges: Ranges, part: Part | undefined, label: string): boolean {
+    const [number, owner] = parseLabel(label);
+    return owner === undefined ? includes(ranges, part, number) : owner === username;
 }
 
 /** What an account may read of a room's log, in its order. `visit` returns true to end it. */
-export function read(
-    username: string,
-    room: string,
+function read(
+    membership: Membership,
+    ranges: Ranges,
     query: ArchiveQuery,
     visit: (this: void, entry: Entry) => boolean,
 ): void {
-    const account = findAccount(username);
-    const parts = account === undefined ? partsStore.get(username)[0] : partsOf(account);
-    const ranges = parts === undefined ? undefined : parts[room];
-    const membership = account === undefined ? undefined : account.memberships.get(room);
-    const part = membership === undefined ? undefined : membership.part;
-    for (const [id, stanza, when, label] of find(room, query)) {
-        const entry = storedEntry(id, stanza, when, label);
-        if (entry !== undefined && mayRead(username, ranges ?? [], part, entry) && visit(entry)) {
+    for (const [id, stanza, when, label] of find(membership.room, query)) {
+        if (
+            mayRead(membership.username, ranges, membership.part, label) &&
+            visit(storedEntry(id, stanza, when, label))
+        ) {
             return;
         }
     }
 }
 
-function mayRead(username: string, ranges: Ranges, part: Part | undefined, entry: Entry): boolean {
-    return entry.owner === undefined ? includes(ranges, part, entry.number) : entry.owner === username;
-}
-
 /** Rooms of whose log an account got something, the ones it has left included. */
 export function roomsRead(username: string): string[] {
-    const account = findAccount(username);
-    const parts = account === undefined ? partsStore.get(username)[0] : partsOf(account);
     const rooms: string[] = [];
-    for (const [room] of pairs(parts ?? {})) {
+    for (const [room] of pairs(storedParts(username, findAccount(username)))) {
         rooms.push(room);
     }
+    table.sort(rooms);
     return rooms;
+}
+
+function storedParts(username: string, account: Account | undefined): Parts {
+    return account === undefined ? (partsStore.get(username)[0] ?? {}) : partsOf(account);
 }
 
 /**
@@ -428,13 +449,14 @@ export function readBack(membership: Membership, visit: (this: void, entry: Entr
         const entry = log.recent[i - 1];
         if (entry !== undefined) {
             oldest = entry.id;
-            if (mayRead(membership.username, ranges, part, entry) && visit(entry)) {
+            const isOwn = entry.owner === membership.username;
+            if ((isOwn || (entry.owner === undefined && includes(ranges, part, entry.number))) && visit(entry)) {
                 return;
             }
         }
     }
     if (oldest !== undefined && log.recent.length >= RECENT) {
-        read(membership.username, membership.room, { reverse: true, before: oldest }, visit);
+        read(membership, ranges, { reverse: true, before: oldest }, visit);
     }
 }
 

@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { regainNick } from "../client/availability";
+import { nickRefused, regainNick } from "../client/availability";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { save } from "../keep/store";
@@ -272,6 +272,7 @@ function onError(membership: Membership, stanza: Stanza): void {
         return;
     }
     membership.nickRequests.delete(id);
+    nickRefused(membership, id, request);
     const error = st.clone(stanza);
     error.attr.id = request.id;
     sendTo(request.session, error);

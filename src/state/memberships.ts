@@ -38,6 +38,18 @@ export interface Attachment {
     readonly id: string | undefined;
 }
 
+/** What an account shows a room, and the session it is of. */
+export interface Shown {
+    readonly session: string | undefined;
+    readonly presence: Stanza | undefined;
+}
+
+/** A wish for another nick. If the room refuses, the account goes on showing what it did before. */
+export interface NickRequest extends JoinRequest {
+    readonly before: Shown;
+    readonly attachmentBefore: Attachment | undefined;
+}
+
 /** A full answer asked of the room while the account is, or was, in it. */
 export interface Resync {
     /** On behalf of this session alone; undefined for the account itself. */
@@ -94,7 +106,7 @@ export interface Membership {
     unanswered: number;
     resync: Resync | undefined;
     /** Nick changes on their way, by the id they were sent with. */
-    readonly nickRequests: LuaMap<string, JoinRequest>;
+    readonly nickRequests: LuaMap<string, NickRequest>;
     /** Messages that the room has not reflected yet: for each id the sessions that sent it, the first one first. */
     readonly unreflected: Cache<string[]>;
 

@@ -18,6 +18,8 @@ interface ClientSession {
     /** mod_carbons: the namespace by which the session enabled carbons. */
     readonly want_carbons?: string;
     readonly hibernating?: number;
+    /** mod_mam: mod_offline need not send what the client has got from the archive. */
+    mam_requested?: boolean;
     readonly filters?: Record<string, unknown[] | undefined>;
     /** Undefined if a filter keeps the data. */
     filter(this: void, type: "stanzas/out", stanza: Stanza): Stanza | undefined;
@@ -62,6 +64,9 @@ interface ModuleEvents {
     "message/full": StanzaEvent<Origin>;
     "iq/bare": StanzaEvent<Origin>;
     "iq/full": StanzaEvent<Origin>;
+    "account-disco-info": { readonly reply: Stanza };
+    "iq-get/self/urn:xmpp:mam:2:query": StanzaEvent<ClientSession>;
+    "iq-set/self/urn:xmpp:mam:2:query": StanzaEvent<ClientSession>;
     "s2sin-destroyed": { readonly session: S2sSession };
     "s2sout-destroyed": { readonly session: S2sSession };
     "resource-unbind": { readonly session: ClientSession };
@@ -142,6 +147,7 @@ interface Host {
     readonly type: "local" | "component";
     /** Accounts that have a session bound, on a host for users. */
     readonly sessions?: LuaMap<string, unknown>;
+    readonly modules: LuaMap<string, unknown>;
 }
 
 /** Events of the whole server. */

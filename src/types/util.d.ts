@@ -46,6 +46,7 @@ declare module "util.jid" {
     function resource(jid: string): string | undefined;
     function node(jid: string): string | undefined;
     function host(jid: string): string;
+    function prep(jid: string): string | undefined;
     function join(node: string | undefined, host: string, resource?: string): string;
 }
 
@@ -72,6 +73,15 @@ declare module "util.id" {
 declare module "util.datetime" {
     function datetime(time?: number): string;
     function parse(stamp: string): number | undefined;
+}
+
+declare module "util.rsm" {
+    interface ResultSet {
+        first?: string | undefined;
+        last?: string | undefined;
+        count?: number | undefined;
+    }
+    function generate(set: ResultSet): import("util.stanza").Stanza;
 }
 
 declare module "util.hashes" {

@@ -15,11 +15,11 @@ for _, event in ipairs({ "presence/full", "presence/bare", "message/full", "mess
 	module:hook(event, keep, 1e5);
 end
 
-function hold()
+function module.environment.hold()
 	held = {};
 end
 
-function release()
+function module.environment.release()
 	local stanzas = held or {};
 	held = nil;
 	for _, item in ipairs(stanzas) do

@@ -90,14 +90,20 @@ function momentOf(model: Model, memory: Memory, step: Step, number: number, cast
     return {
         step,
         number,
-        own: new Set(all.filter(({ isOwn }) => isOwn).map(({ address }) => address)),
+        own: new Set([...all.filter(({ isOwn }) => isOwn).map(({ address }) => address), wishedAddress(step)]),
         isIn: self !== undefined,
         isAttached: self?.sessions.has(step.who) ?? false,
-        saysNothingNew: "shows" in step && JSON.stringify(self?.shows) === JSON.stringify(step.shows),
+        saysNothingNew:
+            "shows" in step && step.nick === self?.nick && JSON.stringify(self.shows) === JSON.stringify(step.shows),
         absent: new Set(all.filter(({ isAbsent }) => isAbsent).map(({ address }) => address)),
         heard: memory.heard.get(key) ?? new Set(),
         heardEarlier: memory.heardEarlier.get(key) ?? new Set(),
     };
+}
+
+/** The occupant address that a presence asks for. */
+function wishedAddress(step: Step): string {
+    return "shows" in step ? `${step.room}/${step.nick}` : "";
 }
 
 function remember(memory: Memory, model: Model, received: Received, cast: Cast): void {
@@ -172,6 +178,7 @@ function lineOf(stanza: Element, { stage, names }: View, name: string, answeredI
     return `to ${to ?? "nobody"}: ${line}`;
 }
 
+const nsMucUser = "http://jabber.org/protocol/muc#user";
 const unordered = new Set([
     "http://jabber.org/protocol/disco#info",
     "http://jabber.org/protocol/disco#items",
@@ -180,10 +187,11 @@ const unordered = new Set([
     "jabber:x:data",
 ]);
 
-/** Lists of members or items, the fields of forms and their values are in no order. */
+/** Lists of members or items, the fields of forms, their values and the parts of an invitation are in no order. */
 function sortLists(element: Element): Element {
     const children = element.children.map((child) => (typeof child === "string" ? child : sortLists(child)));
-    if (element.name === "field" || unordered.has(element.attrs.xmlns ?? "")) {
+    const isInvitation = element.getChild("x", nsMucUser)?.getChild("invite") !== undefined;
+    if (isInvitation || element.name === "field" || unordered.has(element.attrs.xmlns ?? "")) {
         children.sort((one, other) => (String(one) < String(other) ? -1 : 1));
     }
     return xml(element.name, element.attrs, ...children);
