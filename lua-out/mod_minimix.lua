@@ -21,284 +21,109 @@ local function require(file, ...)
     end
 end
 ____modules = {
-["client.archive-page"] = function(...)
+["lualib_bundle"] = function(...)
+local function __TS__CountVarargs(...)
+    return select("#", ...)
+end
+
+local function __TS__SparseArrayNew(...)
+    local sparseArray = {...}
+    sparseArray.sparseLength = __TS__CountVarargs(...)
+    return sparseArray
+end
+
+local function __TS__SparseArrayPush(sparseArray, ...)
+    local args = {...}
+    local argsLen = __TS__CountVarargs(...)
+    local listLen = sparseArray.sparseLength
+    for i = 1, argsLen do
+        sparseArray[listLen + i] = args[i]
+    end
+    sparseArray.sparseLength = listLen + argsLen
+end
+
+local function __TS__SparseArraySpread(sparseArray)
+    local _unpack = unpack or table.unpack
+    return _unpack(sparseArray, 1, sparseArray.sparseLength)
+end
+
+return {
+  __TS__SparseArrayNew = __TS__SparseArrayNew,
+  __TS__SparseArrayPush = __TS__SparseArrayPush,
+  __TS__SparseArraySpread = __TS__SparseArraySpread
+}
+ end,
+["admin.place"] = function(...)
+if module:get_host_type() ~= "local" then
+    local here = module.host == "*" and "the whole server" or "the component " .. module.host
+    error((("mod_minimix is for hosts that have users, not for " .. here) .. ": take it out there and put \"minimix\" into ") .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
+end
+ end,
+["namespaces"] = function(...)
 local ____exports = {}
-local findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, COUNTED
-function findPlace(archives, id)
-    for rank = 1, #archives do
-        local archive = archives[rank]
-        local stanza, when, label = archive.store:get(archive.key, id)
-        if stanza ~= nil and archive.holds(label or "") then
-            return {
-                id = id,
-                when = tonumber(when) or 0,
-                rank = rank,
-                label = label or ""
-            }
-        end
-    end
-    return nil
-end
-function openCursors(archives, max)
-    local cursors = {}
-    for rank = 1, #archives do
-        local chunk = max == 0 and LARGEST_CHUNK or max + 1
-        local archive = archives[rank]
-        cursors[#cursors + 1] = {
-            archive = archive,
-            rank = rank,
-            items = {},
-            passed = 0,
-            chunk = chunk,
-            last = nil,
-            ended = false
-        }
-    end
-    return cursors
-end
-function readIds(archives, walk, ids)
-    local missing = {}
-    for ____, id in ipairs(ids) do
-        missing[id] = true
-    end
-    local cursors = openCursors(archives, #ids)
-    for ____, cursor in ipairs(cursors) do
-        for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
-            if cursor.archive.holds(item.label) then
-                missing[item.id] = nil
-                consider(cursor, walk, item)
-            end
-            if walk.from ~= nil and walk.from.id == item.id then
-                cursor.items = {}
-            end
-        end
-        cursor.ended = true
-    end
-    return (next(missing)) == nil and cursors or nil
-end
-function takePage(cursors, walk)
-    local max = walk.query.max
-    local reverse = walk.query.reverse
-    local items = {}
-    local item = nextItem(cursors, walk)
-    while item ~= nil and #items < max do
-        if reverse then
-            table.insert(items, 1, item)
-        else
-            items[#items + 1] = item
-        end
-        item = nextItem(cursors, walk)
-    end
-    local complete = item == nil
-    local isAll = complete and walk.from == nil and walk.to == nil
-    return {items = items, complete = complete, count = isAll and #items or nil}
-end
-function countItems(cursors, walk)
-    local count = 0
-    while count <= COUNTED and nextItem(cursors, walk) ~= nil do
-        count = count + 1
-    end
-    local ____temp_3 = {}
-    local ____temp_4 = count == 0
-    local ____temp_2
-    if count > COUNTED then
-        ____temp_2 = nil
-    else
-        ____temp_2 = count
-    end
-    return {items = ____temp_3, complete = ____temp_4, count = ____temp_2}
-end
-function nextItem(cursors, walk)
-    local best
-    local cursorOfBest
-    for ____, cursor in ipairs(cursors) do
-        local item = peek(cursor, walk)
-        if item ~= nil and (best == nil or isAhead(best, item, walk.query.reverse)) then
-            best = item
-            cursorOfBest = cursor
-        end
-    end
-    if cursorOfBest ~= nil then
-        cursorOfBest.passed = cursorOfBest.passed + 1
-    end
-    return best
-end
-function peek(cursor, walk)
-    while cursor.passed == #cursor.items and not cursor.ended do
-        readOn(cursor, walk)
-    end
-    return cursor.items[cursor.passed + 1]
-end
-function readOn(cursor, walk)
-    local items = read(
-        cursor,
-        rangeQuery(cursor, walk)
-    )
-    for ____, item in ipairs(items) do
-        consider(cursor, walk, item)
-        cursor.last = item
-    end
-    if #items < cursor.chunk then
-        cursor.ended = true
-    end
-    cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
-end
-function read(cursor, query)
-    local archive = cursor.archive
-    local items = {}
-    local results, problem = archive.store:find(archive.key, query)
-    if results == nil then
-        module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
-        return items
-    end
-    for id, stanza, when, label in results do
-        items[#items + 1] = {
-            id = id,
-            stanza = stanza,
-            when = tonumber(when) or 0,
-            label = label,
-            rank = cursor.rank
-        }
-    end
-    return items
-end
-function rangeQuery(cursor, walk)
-    local start = walk.query.start
-    local ____end = walk.query["end"]
-    local reverse = walk.query.reverse
-    local label = cursor.archive.label
-    local from = cursor.last or walk.from
-    local id = from ~= nil and from.rank == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_11 = cursor.chunk
-    local ____reverse_12 = reverse
-    local ____roughly_6 = roughly
-    local ____temp_5
-    if reverse or from == nil then
-        ____temp_5 = start
-    else
-        ____temp_5 = math.max(start or 0, from.when)
-    end
-    local ____roughly_6_result_13 = ____roughly_6(____temp_5, -1)
-    local ____roughly_8 = roughly
-    local ____temp_7
-    if not reverse or from == nil then
-        ____temp_7 = ____end
-    else
-        ____temp_7 = math.min(____end or math.huge, from.when)
-    end
-    local ____roughly_8_result_14 = ____roughly_8(____temp_7, 1)
-    local ____reverse_9
-    if reverse then
-        ____reverse_9 = nil
-    else
-        ____reverse_9 = id
-    end
-    local ____reverse_10
-    if reverse then
-        ____reverse_10 = id
-    else
-        ____reverse_10 = nil
-    end
-    return {
-        with = label,
-        limit = ____cursor_chunk_11,
-        reverse = ____reverse_12,
-        start = ____roughly_6_result_13,
-        ["end"] = ____roughly_8_result_14,
-        after = ____reverse_9,
-        before = ____reverse_10
-    }
-end
-function roughly(seconds, more)
-    local ____temp_15
-    if seconds == nil then
-        ____temp_15 = nil
-    else
-        ____temp_15 = math.floor(seconds) + more
-    end
-    return ____temp_15
-end
-function consider(cursor, walk, item)
-    local query = walk.query
-    local from = walk.from
-    local to = walk.to
-    if cursor.ended or from ~= nil and not isPast(from, item, query.reverse) then
-        return
-    end
-    if to ~= nil and isAtOrPast(to, item, query.reverse) then
-        cursor.ended = true
-        return
-    end
-    local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
-    if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_16 = cursor.items
-        ____cursor_items_16[#____cursor_items_16 + 1] = item
-    end
-end
-function isPast(place, item, reverse)
-    local ____temp_17
-    if place.rank == item.rank then
-        ____temp_17 = place.id ~= item.id
-    else
-        ____temp_17 = isAhead(item, place, reverse)
-    end
-    return ____temp_17
-end
-function isAtOrPast(place, item, reverse)
-    if place.rank ~= item.rank then
-        return isAhead(item, place, reverse)
-    end
-    local ____temp_19 = place.id == item.id
-    if not ____temp_19 then
-        local ____reverse_18
-        if reverse then
-            ____reverse_18 = item.when < place.when
-        else
-            ____reverse_18 = item.when > place.when
-        end
-        ____temp_19 = ____reverse_18
-    end
-    return ____temp_19
-end
-function isAhead(one, other, reverse)
-    local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
-    return isLater ~= reverse
-end
-LARGEST_CHUNK = 1000
-COUNTED = 10000
---- A page of these archives; undefined if an id that the query names is not in them.
-function ____exports.readPage(archives, query)
-    local ____temp_0
-    if query.after == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = findPlace(archives, query.after)
-    end
-    local after = ____temp_0
-    local ____temp_1
-    if query.before == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = findPlace(archives, query.before)
-    end
-    local before = ____temp_1
-    if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
-        return nil
-    end
-    local walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before})
-    local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
-    if cursors == nil then
-        return nil
-    end
-    return query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
+____exports.MUC = "http://jabber.org/protocol/muc"
+--- Our own: the feature that accounts show, and the ad-hoc commands.
+____exports.MINIMIX = "https://modules.prosody.im/mod_minimix"
+____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
+____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
+____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
+____exports.CARBONS = "urn:xmpp:carbons:2"
+____exports.CONFERENCE = "jabber:x:conference"
+____exports.DATAFORM = "jabber:x:data"
+____exports.DELAY = "urn:xmpp:delay"
+____exports.FORWARD = "urn:xmpp:forward:0"
+____exports.HINTS = "urn:xmpp:hints"
+____exports.PING = "urn:xmpp:ping"
+____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
+____exports.MAM = "urn:xmpp:mam:2"
+____exports.RSM = "http://jabber.org/protocol/rsm"
+____exports.STANZA_ID = "urn:xmpp:sid:0"
+____exports.VCARD = "vcard-temp"
+____exports.VCARD_UPDATE = "vcard-temp:x:update"
+return ____exports
+ end,
+["admin.announce"] = function(...)
+local ____exports = {}
+local ____namespaces = require("namespaces")
+local MINIMIX = ____namespaces.MINIMIX
+--- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
+function ____exports.onAccountInfo(event)
+    event.reply:tag("feature", {var = MINIMIX}):up()
 end
 return ____exports
  end,
 ["options"] = function(...)
+local ____lualib = require("lualib_bundle")
+local __TS__SparseArrayNew = ____lualib.__TS__SparseArrayNew
+local __TS__SparseArrayPush = ____lualib.__TS__SparseArrayPush
+local __TS__SparseArraySpread = ____lualib.__TS__SparseArraySpread
 local ____exports = {}
-local text, oneOf, archiveOption, count, period, parsePeriod, refuse, units
+local valueOf, refuseUnknown, resourceOption, text, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
+local config = require("core.configmanager")
+local jids = require("util.jid")
+function valueOf(name)
+    names[name] = true
+    return module:get_option(name)
+end
+function refuseUnknown(section)
+    local options = config.getconfig()[section]
+    for name in pairs(options or ({})) do
+        if string.sub(name, 1, 8) == "minimix_" and not (names[name] ~= nil) then
+            module:log("error", "There is no option %s", name)
+        end
+    end
+end
+function resourceOption()
+    local value = text("minimix_resource")
+    local address = (module.host .. "/") .. (value or "resource")
+    if value == nil or jids.prep(address) == address then
+        return value
+    end
+    refuse("minimix_resource", value, "a resource that a client could bind", nil)
+    return nil
+end
 function text(name)
-    local value = module:get_option(name)
+    local value = valueOf(name)
     if value == nil or type(value) == "string" and value ~= "" then
         return value
     end
@@ -306,11 +131,11 @@ function text(name)
     return nil
 end
 function oneOf(name, fallback, values)
-    local ____temp_0 = module:get_option(name)
-    if ____temp_0 == nil then
-        ____temp_0 = fallback
+    local ____valueOf_result_0 = valueOf(name)
+    if ____valueOf_result_0 == nil then
+        ____valueOf_result_0 = fallback
     end
-    local value = ____temp_0
+    local value = ____valueOf_result_0
     for ____, allowed in ipairs(values) do
         if value == allowed then
             return allowed
@@ -324,22 +149,22 @@ function oneOf(name, fallback, values)
     )
 end
 function archiveOption()
-    local ____temp_1 = module:get_option("minimix_archive")
-    if ____temp_1 == nil then
-        ____temp_1 = true
+    local ____valueOf_result_1 = valueOf("minimix_archive")
+    if ____valueOf_result_1 == nil then
+        ____valueOf_result_1 = true
     end
-    local value = ____temp_1
+    local value = ____valueOf_result_1
     if value == true or value == false or value == "mam" then
         return value
     end
     return refuse("minimix_archive", value, "true, false or \"mam\"", true)
 end
 function count(name, fallback, least)
-    local ____temp_2 = module:get_option(name)
-    if ____temp_2 == nil then
-        ____temp_2 = fallback
+    local ____valueOf_result_2 = valueOf(name)
+    if ____valueOf_result_2 == nil then
+        ____valueOf_result_2 = fallback
     end
-    local value = ____temp_2
+    local value = ____valueOf_result_2
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
@@ -350,22 +175,21 @@ function count(name, fallback, least)
         fallback
     )
 end
-function period(name, fallback, least)
-    local ____temp_3 = module:get_option(name)
-    if ____temp_3 == nil then
-        ____temp_3 = fallback
+function period(name, fallback, least, most)
+    if most == nil then
+        most = math.huge
     end
-    local value = ____temp_3
+    local ____valueOf_result_3 = valueOf(name)
+    if ____valueOf_result_3 == nil then
+        ____valueOf_result_3 = fallback
+    end
+    local value = ____valueOf_result_3
     local seconds = value == "never" and math.huge or parsePeriod(value)
-    if seconds ~= nil and seconds >= least then
+    if seconds ~= nil and seconds >= least and seconds <= most then
         return seconds
     end
-    return refuse(
-        name,
-        value,
-        ("a number of seconds from " .. tostring(least)) .. ", or a text such as \"5 minutes\"",
-        fallback
-    )
+    local range = most == math.huge and "from " .. tostring(least) or (("from " .. tostring(least)) .. " to ") .. tostring(most)
+    return refuse(name, value, ("a number of seconds " .. range) .. ", or a text such as \"5 minutes\"", fallback)
 end
 function parsePeriod(value)
     if type(value) ~= "string" then
@@ -385,17 +209,32 @@ function parsePeriod(value)
     return ____temp_4
 end
 function refuse(name, value, wanted, fallback)
-    module:log(
+    local ____module_log_8 = module.log
+    local ____array_7 = __TS__SparseArrayNew(
         "error",
         "Option %s is to be %s, not %s; using %s",
         name,
         wanted,
-        tostring(value),
-        tostring(fallback)
+        tostring(value)
+    )
+    local ____tostring_6 = tostring
+    local ____fallback_5 = fallback
+    if ____fallback_5 == nil then
+        ____fallback_5 = "none"
+    end
+    __TS__SparseArrayPush(
+        ____array_7,
+        ____tostring_6(____fallback_5)
+    )
+    ____module_log_8(
+        module,
+        __TS__SparseArraySpread(____array_7)
     )
     return fallback
 end
-local DAY = 86400
+local HOUR = 3600
+local DAY = 24 * HOUR
+names = {}
 units = {}
 units.s = 1
 units.min = 60
@@ -406,12 +245,12 @@ units.w = 7 * DAY
 units.mon = 31 * DAY
 units.y = 365.2425 * DAY
 --- The fixed resource of the occupant JID, or undefined for the bare JID.
-____exports.resource = text("minimix_resource")
+____exports.resource = resourceOption()
 --- Seconds that a room has to answer a join or a leave.
-____exports.answerTimeout = period("minimix_join_timeout", 60, 1)
+____exports.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
 --- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
 ____exports.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
-____exports.iqTimeout = period("minimix_iq_timeout", 120, 1)
+____exports.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
 --- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
 ____exports.detachedAfter = period("minimix_detached_after", 300, 0)
 ____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
@@ -425,6 +264,8 @@ ____exports.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
 ____exports.archive = archiveOption()
 --- Seconds that messages are kept.
 ____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
+--- Bytes of the biggest message that is kept, as XML.
+____exports.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
 --- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
 ____exports.personalArchive = text("archive_store") or "archive"
 ____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
@@ -432,109 +273,128 @@ ____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
 ____exports.history = count("minimix_history", 20, 0)
 ____exports.maxHistory = count("minimix_max_history", 1000, 0)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
-____exports.readyText = module:get_option("minimix_ready_text") ~= false
+____exports.readyText = valueOf("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
 ____exports.anonymous = module:get_option("authentication") == "anonymous"
+refuseUnknown(module.host)
+refuseUnknown("*")
 return ____exports
  end,
-["namespaces"] = function(...)
+["state.counters"] = function(...)
 local ____exports = {}
-____exports.MUC = "http://jabber.org/protocol/muc"
-____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
-____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
-____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
-____exports.CARBONS = "urn:xmpp:carbons:2"
-____exports.CONFERENCE = "jabber:x:conference"
-____exports.DATAFORM = "jabber:x:data"
-____exports.DELAY = "urn:xmpp:delay"
-____exports.FORWARD = "urn:xmpp:forward:0"
-____exports.HINTS = "urn:xmpp:hints"
-____exports.PING = "urn:xmpp:ping"
-____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
-____exports.MAM = "urn:xmpp:mam:2"
-____exports.RSM = "http://jabber.org/protocol/rsm"
-____exports.STANZA_ID = "urn:xmpp:sid:0"
-____exports.VCARD = "vcard-temp"
-____exports.VCARD_UPDATE = "vcard-temp:x:update"
+____exports.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    drops = {}
+}
+--- Counts what is dropped, or refused for a limit.
+function ____exports.noteDrop(reason)
+    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
+end
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function ____exports.restoreCounters(saved)
+    local all = ____exports.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
 return ____exports
  end,
 ["text"] = function(...)
 local ____exports = {}
-local write, writeAttributes, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, names
+local put, write, writeRest, writeAttributes, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, pieces, count, names
 local st = require("util.stanza")
-function write(element, parts, outerNamespace)
+function put(piece)
+    pieces[count + 1] = piece
+    count = count + 1
+end
+function write(element, outerNamespace)
+    put("<")
+    put(element.name)
+    writeRest(element, outerNamespace)
+end
+function writeRest(element, outerNamespace)
     local attr = element.attr
-    parts[#parts + 1] = "<"
-    parts[#parts + 1] = element.name
-    writeAttributes(attr, parts, outerNamespace)
+    writeAttributes(attr, outerNamespace)
     local children = element
     if #children == 0 then
-        parts[#parts + 1] = "/>"
+        put("/>")
         return
     end
-    parts[#parts + 1] = ">"
+    put(">")
     for ____, child in ipairs(children) do
         if type(child) == "string" then
-            parts[#parts + 1] = st.xml_escape(child)
+            put(st.xml_escape(child))
         else
-            write(child, parts, attr.xmlns)
+            write(child, attr.xmlns)
         end
     end
-    parts[#parts + 1] = "</"
-    parts[#parts + 1] = element.name
-    parts[#parts + 1] = ">"
+    put("</")
+    put(element.name)
+    put(">")
 end
-function writeAttributes(attr, parts, outerNamespace)
-    local count = sortNames(attr)
+function writeAttributes(attr, outerNamespace)
     local prefixes = 0
-    for i = 0, count - 1 do
+    for i = 0, sortNames(attr) - 1 do
         local name = names[i + 1] or ""
         local value = attr[name] or ""
         if (string.match(name, SEPARATOR)) ~= nil then
             prefixes = prefixes + 1
-            parts[#parts + 1] = prefixedAttribute(name, value, prefixes)
+            put(prefixedAttribute(name, value, prefixes))
         elseif name ~= "xmlns" or value ~= outerNamespace then
-            parts[#parts + 1] = (((" " .. name) .. "='") .. st.xml_escape(value)) .. "'"
+            put(" ")
+            put(name)
+            put("='")
+            put(st.xml_escape(value))
+            put("'")
         end
     end
 end
 function sortNames(attr)
-    local count = 0
+    local length = 0
     for key in pairs(attr) do
         local name = key
-        local at = count
+        local at = length
         while at > 0 and (names[at] or "") > name do
             names[at + 1] = names[at] or ""
             at = at - 1
         end
         names[at + 1] = name
-        count = count + 1
+        length = length + 1
     end
-    return count
+    return length
 end
 function prefixedAttribute(name, value, number)
     local namespace, ____local = string.match(name, ("^(.-)" .. SEPARATOR) .. "(.*)$")
     local prefix = "ns" .. string.format("%d", number)
     return (((((((((" xmlns:" .. prefix) .. "='") .. st.xml_escape(namespace or "")) .. "' ") .. prefix) .. ":") .. (____local or "")) .. "='") .. st.xml_escape(value)) .. "'"
 end
---- A stanza as XML without `to`, and the same text for the same content: attributes stand in order of their names, where
--- `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua, _dostring).
+--- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
+-- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
+-- _dostring).
 function ____exports.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
-        local parts = {}
         local to = stanza.attr.to
         stanza.attr.to = nil
-        write(stanza, parts, nil)
+        count = 0
+        writeRest(stanza, nil)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
-        sourceText = table.concat(parts)
+        sourceText = table.concat(pieces, "", 1, count)
     end
     return sourceText
 end
 sourceTags = 0
 sourceText = ""
 SEPARATOR = string.char(1)
+--- The pieces of the text, and the names of one element's attributes: lists kept, to leave no garbage for each stanza.
+pieces = {}
+count = 0
 names = {}
 return ____exports
  end,
@@ -618,6 +478,84 @@ end
 --- The session is no more.
 function ____exports.forgetJoined(session)
     joined[session] = nil
+end
+return ____exports
+ end,
+["state.logs"] = function(...)
+local ____exports = {}
+____exports.OPEN = 0
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+____exports.RECENT = 50
+--- Bytes of them, as XML.
+local RECENT_SIZE = 262144
+local logs = {}
+local lastNumber = os.time() * 1000
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+____exports.START = lastNumber
+--- The next number, higher than all before, those of earlier starts of the server too.
+function ____exports.nextNumber()
+    lastNumber = math.max(
+        lastNumber + 1,
+        os.time() * 1000
+    )
+    return lastNumber
+end
+function ____exports.logOf(room)
+    local log = logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = ____exports.START,
+            recent = {},
+            size = 0,
+            filled = false,
+            whole = false,
+            source = nil,
+            current = nil,
+            past = nil,
+            readers = {},
+            settling = false
+        }
+        logs[room] = log
+    end
+    return log
+end
+--- Frees the memory of a log that no account of this host reads any more.
+function ____exports.dropLog(log)
+    logs[log.room] = nil
+end
+function ____exports.addRecent(log, entry)
+    local ____log_recent_0 = log.recent
+    ____log_recent_0[#____log_recent_0 + 1] = entry
+    log.size = log.size + entry.size
+    while #log.recent > ____exports.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
+        local oldest = table.remove(log.recent, 1)
+        log.size = log.size - (oldest == nil and 0 or oldest.size)
+        log.filled = true
+        log.whole = false
+    end
+end
+--- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+function ____exports.fillRecent(log, entries, whole)
+    log.filled = true
+    log.whole = whole
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil then
+            if #log.recent >= ____exports.RECENT or log.size + entry.size > RECENT_SIZE then
+                log.whole = false
+                return
+            end
+            table.insert(log.recent, 1, entry)
+            log.size = log.size + entry.size
+        end
+    end
+end
+--- Takes over a log from the instance of the module before a reload.
+function ____exports.restoreLog(log)
+    logs[log.room] = log
+    log.settling = false
+    log.past = nil
 end
 return ____exports
  end,
@@ -908,1115 +846,72 @@ function ____exports.forgetRoom(membership)
 end
 return ____exports
  end,
-["state.logs"] = function(...)
-local ____exports = {}
-____exports.OPEN = 0
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
-____exports.RECENT = 50
-local logs = {}
-local lastNumber = os.time() * 1000
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-____exports.START = lastNumber
---- The next number, higher than all before, those of earlier starts of the server too.
-function ____exports.nextNumber()
-    lastNumber = math.max(
-        lastNumber + 1,
-        os.time() * 1000
-    )
-    return lastNumber
-end
-function ____exports.logOf(room)
-    local log = logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = ____exports.START,
-            recent = {},
-            filled = false,
-            source = nil,
-            current = nil,
-            readers = {},
-            settling = false
-        }
-        logs[room] = log
-    end
-    return log
-end
---- Frees the memory of a log that no account of this host reads any more.
-function ____exports.dropLog(log)
-    logs[log.room] = nil
-end
-function ____exports.addRecent(log, entry)
-    local ____log_recent_0 = log.recent
-    ____log_recent_0[#____log_recent_0 + 1] = entry
-    if #log.recent > ____exports.RECENT then
-        table.remove(log.recent, 1)
-        log.filled = true
-    end
-end
---- Puts entries of before this start in front of what has come since.
-function ____exports.fillRecent(log, entries)
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil and #log.recent < ____exports.RECENT then
-            table.insert(log.recent, 1, entry)
-        end
-    end
-end
---- Takes over a log from the instance of the module before a reload.
-function ____exports.restoreLog(log)
-    logs[log.room] = log
-    log.settling = false
-end
-return ____exports
- end,
-["stanzas"] = function(...)
-local ____exports = {}
-local isSameAttributes, kept
-local datetime = require("util.datetime")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local HINTS = ____namespaces.HINTS
-local STANZA_ID = ____namespaces.STANZA_ID
-function isSameAttributes(one, other, ignored)
-    for name, value in pairs(one) do
-        if other[name] ~= value and name ~= ignored then
-            return false
-        end
-    end
-    for name in pairs(other) do
-        if one[name] == nil and name ~= ignored then
-            return false
-        end
-    end
-    return true
-end
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
-function ____exports.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
-end
---- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function ____exports.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not ____exports.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
---- The id that a room gave a message (XEP-0359).
-function ____exports.stanzaIdBy(stanza, room)
-    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    local ____temp_0
-    if element == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = element.attr.id
-    end
-    return ____temp_0
-end
---- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function ____exports.delayBy(stanza, room)
-    for ____, tag in ipairs(stanza.tags) do
-        if ____exports.isDelayBy(tag, room) then
-            return tag.attr.stamp
-        end
-    end
-    return nil
-end
---- Marks a message as one of the past, in the name of its room.
-function ____exports.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza(
-        "delay",
-        {
-            xmlns = DELAY,
-            from = room,
-            stamp = datetime.datetime(when)
-        }
-    ))
-end
---- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function ____exports.isWorthKeeping(stanza)
-    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
-        return false
-    end
-    for ____, tag in ipairs(stanza.tags) do
-        local keep = kept[tag.attr.xmlns or ""]
-        if keep == true or keep == tag.name or tag.name == "body" then
-            return true
-        end
-    end
-    return false
-end
---- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
-kept = {}
-kept[HINTS] = "store"
-kept["urn:xmpp:eme:0"] = "encryption"
-kept["urn:xmpp:receipts"] = true
-kept["urn:xmpp:chat-markers:0"] = true
-kept["urn:xmpp:jingle-message:0"] = true
-kept["urn:xmpp:jingle-message:1"] = true
-return ____exports
- end,
-["keep.log"] = function(...)
-local ____exports = {}
-local isAnothers, entryFor, newEntry, isSameMessage, pastEntry, withoutDelay, append, write, keyOf, receive, receivePast, start, stop, isOpen, includes, insert, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, deleteUnread, stringsOf, store, partsStore, SETTLE, changed
-local datetime = require("util.datetime")
-local hashes = require("util.hashes")
-local st = require("util.stanza")
-local options = require("options")
-local ____logs = require("state.logs")
-local addRecent = ____logs.addRecent
-local dropLog = ____logs.dropLog
-local fillRecent = ____logs.fillRecent
-local logOf = ____logs.logOf
-local nextNumber = ____logs.nextNumber
-local OPEN = ____logs.OPEN
-local RECENT = ____logs.RECENT
-local START = ____logs.START
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local isDelayBy = ____stanzas.isDelayBy
-local isSameElement = ____stanzas.isSameElement
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
-function isAnothers(entry, membership)
-    return entry ~= nil and entry.owner ~= nil and entry.owner ~= membership.username
-end
-function entryFor(log, membership, part, stanza)
-    local stamp = delayBy(stanza, log.room)
-    local ____temp_1
-    if stamp == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = datetime.parse(stamp)
-    end
-    local past = ____temp_1
-    local ____temp_2
-    if past == nil then
-        ____temp_2 = newEntry(log, membership, part, stanza)
-    else
-        ____temp_2 = pastEntry(log, stanza, past)
-    end
-    return ____temp_2
-end
-function newEntry(log, membership, part, stanza)
-    local owner
-    for i = #log.recent, 1, -1 do
-        local entry = log.recent[i]
-        if entry == nil or entry.number <= part.position then
-            break
-        end
-        if entry.owner == nil or entry.owner == membership.username then
-            if isSameElement(entry.stanza, stanza, "to") then
-                return entry
-            end
-            if isSameMessage(log, entry.stanza, stanza) then
-                owner = membership.username
-            end
-        end
-    end
-    local content = st.clone(stanza)
-    content.attr.to = nil
-    return append(
-        log,
-        content,
-        os.time(),
-        owner
-    )
-end
-function isSameMessage(log, one, other)
-    local id = stanzaIdBy(one, log.room) or one.attr.id
-    return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
-end
-function pastEntry(log, stanza, when)
-    fill(log)
-    local content = withoutDelay(log, stanza)
-    local newest
-    for ____, entry in ipairs(log.recent) do
-        if entry.owner == nil and (isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)) then
-            return entry
-        end
-        newest = entry
-    end
-    local ____temp_3
-    if newest == nil or newest.when <= when then
-        ____temp_3 = append(log, content, when, nil)
-    else
-        ____temp_3 = nil
-    end
-    return ____temp_3
-end
-function withoutDelay(log, stanza)
-    local content = st.clone(stanza)
-    content.attr.to = nil
-    content:maptags(function(tag)
-        local ____isDelayBy_result_4
-        if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_4 = nil
-        else
-            ____isDelayBy_result_4 = tag
-        end
-        return ____isDelayBy_result_4
-    end)
-    return content
-end
-function append(log, stanza, when, owner)
-    local number = nextNumber()
-    local label = string.format("%d", number)
-    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
-    if id == nil then
-        return nil
-    end
-    local entry = {
-        number = number,
-        before = owner == nil and log.last or nil,
-        owner = owner,
-        id = id,
-        when = when,
-        stanza = stanza
-    }
-    addRecent(log, entry)
-    if owner == nil then
-        log.last = number
-        settleSoon(log)
-    end
-    return entry
-end
-function write(room, stanza, when, label)
-    local key = keyOf(room)
-    local id, problem = store:append(
-        key,
-        nil,
-        stanza,
-        when,
-        label
-    )
-    if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
-        store:delete(
-            key,
-            {truncate = math.floor(store.caps.quota * 0.99)}
-        )
-        id, problem = store:append(
-            key,
-            nil,
-            stanza,
-            when,
-            label
-        )
-    end
-    if id == nil then
-        module:log("error", "Could not store a message of %s: %s", room, problem)
-    end
-    return id
-end
-function keyOf(room)
-    return string.len(room) <= 80 and room or hashes.sha1(room, true)
-end
-function receive(membership, log, part, entry)
-    if entry.owner ~= nil then
-        return true
-    end
-    if entry.number <= part.position then
-        return receivePast(membership, part, entry)
-    end
-    if not part.open or entry.before ~= part.position then
-        if part.open then
-            stop(membership, part)
-        end
-        start(membership, part, entry)
-        settleSoon(log)
-    end
-    part.position = entry.number
-    return true
-end
-function receivePast(membership, part, entry)
-    local ranges = rangesOf(membership)
-    if includes(ranges, part, entry.number) then
-        return false
-    end
-    insert(ranges, entry)
-    markChanged(membership)
-    return true
-end
-function start(membership, part, entry)
-    local ranges = rangesOf(membership)
-    local last = #ranges - 1
-    if last > 0 and ranges[last + 1] == entry.before then
-        ranges[last + 1] = OPEN
-    else
-        ranges[#ranges + 1] = entry.number
-        ranges[#ranges + 1] = OPEN
-    end
-    part.open = true
-    markChanged(membership)
-end
-function stop(membership, part)
-    local ranges = rangesOf(membership)
-    if isOpen(ranges) then
-        ranges[#ranges] = part.position
-    end
-    part.open = false
-    markChanged(membership)
-end
-function isOpen(ranges)
-    return #ranges > 0 and ranges[#ranges] == OPEN
-end
-function includes(ranges, part, number)
-    for i = 1, #ranges, 2 do
-        local first = ranges[i] or 0
-        local last = ranges[i + 1] or 0
-        local ____end = last == OPEN and (part == nil and START or part.position) or last
-        if number >= first and number <= ____end then
-            return true
-        end
-    end
-    return false
-end
-function insert(ranges, entry)
-    local at = #ranges
-    while at > 0 and (ranges[at - 2 + 1] or 0) > entry.number do
-        at = at - 2
-    end
-    if at > 0 and ranges[at] == entry.before then
-        ranges[at] = entry.number
-    else
-        table.insert(ranges, at + 1, entry.number)
-        table.insert(ranges, at + 2, entry.number)
-    end
-end
-function settleSoon(log)
-    if log.settling then
-        return
-    end
-    log.settling = true
-    module:add_timer(
-        SETTLE,
-        function()
-            log.settling = false
-            settle(log)
-            return nil
-        end
-    )
-end
-function settle(log)
-    for ____, membership in pairs(log.readers) do
-        local part = membership.part
-        if part ~= nil and part.open and part.position ~= log.last then
-            stop(membership, part)
-        end
-    end
-    ____exports.saveChanged()
-end
-function markChanged(membership)
-    changed[membership.username] = true
-end
---- Writes what is not written yet.
-function ____exports.saveChanged()
-    for username in pairs(changed) do
-        saveParts(username)
-    end
-end
-function saveParts(username)
-    changed[username] = nil
-    local account = findAccount(username)
-    if account ~= nil and account.parts ~= nil and not options.anonymous then
-        partsStore:set(username, account.parts)
-    end
-end
-function partsOf(account)
-    if account.parts == nil then
-        account.parts = (partsStore:get(account.username)) or ({})
-    end
-    return account.parts
-end
-function rangesOf(membership)
-    local account = accounts[membership.occupant]
-    if account == nil then
-        return {}
-    end
-    local parts = partsOf(account)
-    local ranges = parts[membership.room]
-    if ranges == nil then
-        ranges = {}
-        parts[membership.room] = ranges
-    end
-    return ranges
-end
-function fill(log)
-    if log.filled then
-        return
-    end
-    log.filled = true
-    local first = log.recent[1]
-    local entries = {}
-    for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
-        local entry = storedEntry(id, stanza, when, label)
-        if first == nil or entry.number < first.number then
-            table.insert(entries, 1, entry)
-        end
-    end
-    fillRecent(log, entries)
-end
-function find(room, query)
-    local results, problem = store:find(
-        keyOf(room),
-        query
-    )
-    if results ~= nil then
-        return results
-    end
-    if problem ~= "item-not-found" then
-        module:log("error", "Could not read the archive of %s: %s", room, problem)
-    end
-    return nothing
-end
-function nothing()
-    return nil
-end
-function storedEntry(id, stanza, when, label)
-    local number, owner = parseLabel(label)
-    return {
-        number = number,
-        before = nil,
-        owner = owner,
-        id = id,
-        when = when,
-        stanza = stanza
-    }
-end
-function parseLabel(label)
-    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_6 = tonumber(digits) or 0
-    local ____temp_5
-    if owner == "" then
-        ____temp_5 = nil
-    else
-        ____temp_5 = owner
-    end
-    return ____temp_6, ____temp_5
-end
-function mayRead(username, ranges, part, label)
-    local number, owner = parseLabel(label)
-    local ____temp_9
-    if owner == nil then
-        ____temp_9 = includes(ranges, part, number)
-    else
-        ____temp_9 = owner == username
-    end
-    return ____temp_9
-end
---- Rooms of whose log an account got something, the ones it has left included.
-function ____exports.roomsRead(username)
-    local rooms = {}
-    for room in pairs(storedParts(
-        username,
-        findAccount(username)
-    )) do
-        rooms[#rooms + 1] = room
-    end
-    table.sort(rooms)
-    return rooms
-end
-function storedParts(username, account)
-    return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
-end
-function deleteUnread()
-    local wanted = {}
-    for ____, username in ipairs(stringsOf(partsStore:users())) do
-        for ____, room in ipairs(____exports.roomsRead(username)) do
-            wanted[keyOf(room)] = true
-        end
-    end
-    for ____, key in ipairs(stringsOf(store:users())) do
-        if not (wanted[key] ~= nil) then
-            store:delete(key)
-        end
-    end
-end
-function stringsOf(iterator)
-    local list = {}
-    for value in iterator do
-        if type(value) == "string" and value ~= "" then
-            list[#list + 1] = value
-        end
-    end
-    return list
-end
-store = module:open_store("minimix_archive", "archive")
-partsStore = module:open_store("minimix_parts", "keyval")
-SETTLE = 1
---- The account came into the room: what is said from now on is for it.
-function ____exports.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    local open = isOpen(rangesOf(membership))
-    membership.part = {open = open, position = open and START or log.last}
-    membership.log = log
-    log.readers[membership.username] = membership
-end
---- The account is out of the room.
-function ____exports.closePart(membership)
-    local log = membership.log
-    local part = membership.part
-    membership.log = nil
-    membership.part = nil
-    if log == nil or part == nil then
-        return
-    end
-    log.readers[membership.username] = nil
-    if (next(log.readers)) == nil then
-        dropLog(log)
-    end
-    if part.open then
-        stop(membership, part)
-        saveParts(membership.username)
-    end
-end
---- Takes down a message that an account was shown. Gives its entry if it is worth one and the account has not had it
--- before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
--- first only look at what was taken down last.
-function ____exports.takeDown(membership, stanza)
-    local log = membership.log
-    local part = membership.part
-    if log == nil or part == nil then
-        return nil
-    end
-    if log.source ~= stanza or isAnothers(log.current, membership) then
-        log.source = stanza
-        local ____isWorthKeeping_result_0
-        if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
-        else
-            ____isWorthKeeping_result_0 = nil
-        end
-        log.current = ____isWorthKeeping_result_0
-    end
-    local entry = log.current
-    if entry == nil or not receive(membership, log, part, entry) then
-        return nil
-    end
-    return entry
-end
-changed = {}
---- What an account got of a room's log, left rooms included; undefined if it never was in the room.
-function ____exports.archiveOf(username, room)
-    local account = findAccount(username)
-    local ranges = storedParts(username, account)[room]
-    local ____temp_7
-    if account == nil then
-        ____temp_7 = nil
-    else
-        ____temp_7 = account.memberships[room]
-    end
-    local membership = ____temp_7
-    local ____temp_8
-    if membership == nil then
-        ____temp_8 = nil
-    else
-        ____temp_8 = membership.part
-    end
-    local part = ____temp_8
-    if ranges == nil and part == nil then
-        return nil
-    end
-    return {
-        store = store,
-        key = keyOf(room),
-        label = nil,
-        holds = function(label) return mayRead(username, ranges or ({}), part, label) end
-    }
-end
---- What an account may read of a room's log, in its order. `visit` returns true to end it.
-local function read(membership, ranges, query, visit)
-    for id, stanza, when, label in find(membership.room, query) do
-        if mayRead(membership.username, ranges, membership.part, label) and visit(storedEntry(id, stanza, when, label)) then
-            return
-        end
-    end
-end
---- What an account got last in its room, newest first. `visit` returns true to end it. Reads from disk only what is not
--- in memory.
-function ____exports.readBack(membership, visit)
-    local log = membership.log
-    local part = membership.part
-    if log == nil or part == nil then
-        return
-    end
-    fill(log)
-    local ranges = rangesOf(membership)
-    local oldest
-    for i = #log.recent, 1, -1 do
-        local entry = log.recent[i]
-        if entry ~= nil then
-            oldest = entry.id
-            local isOwn = entry.owner == membership.username
-            if (isOwn or entry.owner == nil and includes(ranges, part, entry.number)) and visit(entry) then
-                return
-            end
-        end
-    end
-    if oldest ~= nil and #log.recent >= RECENT then
-        read(membership, ranges, {reverse = true, before = oldest}, visit)
-    end
-end
---- What an account got last in its room.
-function ____exports.newestEntry(membership)
-    local newest
-    ____exports.readBack(
-        membership,
-        function(entry)
-            newest = entry
-            return true
-        end
-    )
-    return newest
-end
---- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
-function ____exports.expire()
-    if options.archiveExpiresAfter ~= math.huge then
-        local before = os.time() - options.archiveExpiresAfter
-        for ____, key in ipairs(stringsOf(store:users())) do
-            store:delete(key, {["end"] = before})
-        end
-    end
-    deleteUnread()
-end
-return ____exports
- end,
-["client.archive-form"] = function(...)
-local ____exports = {}
-local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
-function checkForm(form)
-    for ____, field in ipairs(form.tags) do
-        local name = field.attr.var
-        if field.name == "field" and name ~= "FORM_TYPE" and not isKnown(name) then
-            return "feature-not-implemented"
-        end
-    end
-    for ____, name in ipairs({"start", "end"}) do
-        if valueOf(form, name) ~= nil and parseTime(form, name) == nil then
-            return "bad-request"
-        end
-    end
-    local ids = valuesOf(form, "ids")
-    return ids ~= nil and #ids > MAX_IDS and "policy-violation" or nil
-end
-function isKnown(name)
-    for ____, field in ipairs(fields) do
-        if field.name == name then
-            return true
-        end
-    end
-    return false
-end
-function parseTime(form, name)
-    local value = valueOf(form, name)
-    local ____temp_2
-    if value == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = datetime.parse(value)
-    end
-    return ____temp_2
-end
-function parseBoolean(value)
-    if value == nil then
-        return nil
-    end
-    return value == "true" or value == "1"
-end
-function valueOf(form, name)
-    local values = valuesOf(form, name)
-    local ____temp_3
-    if values == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = values[1]
-    end
-    return ____temp_3
-end
-function valuesOf(form, name)
-    local field = form:get_child_with_attr("field", nil, "var", name)
-    if field == nil then
-        return nil
-    end
-    local values = {}
-    for ____, tag in ipairs(field.tags) do
-        local ____temp_4
-        if tag.name == "value" then
-            ____temp_4 = text(tag:get_text())
-        else
-            ____temp_4 = nil
-        end
-        local value = ____temp_4
-        if value ~= nil then
-            values[#values + 1] = value
-        end
-    end
-    local ____temp_5
-    if #values == 0 then
-        ____temp_5 = nil
-    else
-        ____temp_5 = values
-    end
-    return ____temp_5
-end
-function text(value)
-    local ____temp_6
-    if value == "" then
-        ____temp_6 = nil
-    else
-        ____temp_6 = value
-    end
-    return ____temp_6
-end
-fields = {
-    {name = "with", type = "jid-single"},
-    {name = "start", type = "text-single"},
-    {name = "end", type = "text-single"},
-    {name = "before-id", type = "text-single"},
-    {name = "after-id", type = "text-single"},
-    {name = "ids", type = "list-multi"},
-    {name = "include-groupchat", type = "boolean"}
-}
-MAX_IDS = 500
---- The form that tells clients what they may ask.
-function ____exports.queryForm()
-    local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
-    form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
-    for ____, field in ipairs(fields) do
-        form:tag("field", {var = field.name, type = field.type})
-        if field.name == "ids" then
-            form:tag("validate", {xmlns = "http://jabber.org/protocol/xdata-validate", datatype = "xs:string"})
-            form:tag("open"):up():up()
-        end
-        form:up()
-    end
-    return form
-end
---- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
-function ____exports.readScope(query)
-    local form = query:get_child("x", DATAFORM)
-    local ____temp_0
-    if form == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = jids.prep(valueOf(form, "with") or "")
-    end
-    local jid = ____temp_0
-    local ____temp_1
-    if form == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
-    end
-    return jid, ____temp_1
-end
---- What a query asks for, or why it cannot be answered.
-function ____exports.readRequest(query)
-    local form = query:get_child("x", DATAFORM) or st.stanza("x")
-    local refusal = checkForm(form)
-    if refusal ~= nil then
-        return nil, refusal
-    end
-    local set = query:get_child("set", RSM) or st.stanza("set")
-    local max = tonumber(set:get_child_text("max"))
-    if set:get_child("max") ~= nil and (max == nil or max < 0 or max ~= math.floor(max)) then
-        return nil, "bad-request"
-    end
-    if set:get_child("index") ~= nil then
-        return nil, "feature-not-implemented"
-    end
-    local jid, includeGroupchat = ____exports.readScope(query)
-    return {
-        with = jid,
-        includeGroupchat = includeGroupchat,
-        start = parseTime(form, "start"),
-        ["end"] = parseTime(form, "end"),
-        after = text(set:get_child_text("after")) or valueOf(form, "after-id"),
-        before = text(set:get_child_text("before")) or valueOf(form, "before-id"),
-        ids = valuesOf(form, "ids"),
-        reverse = set:get_child("before") ~= nil,
-        flipped = query:get_child("flip-page", MAM) ~= nil,
-        max = max
-    }
-end
-return ____exports
- end,
-["client.archive"] = function(...)
-local ____exports = {}
-local scopeOf, scopeOfAll, scopeWithoutRooms, hasPersonalArchive, personalArchive, isWanted, sendPage, result, personalStore
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local rsm = require("util.rsm")
-local st = require("util.stanza")
-local ____log = require("keep.log")
-local archiveOf = ____log.archiveOf
-local roomsRead = ____log.roomsRead
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local options = require("options")
-local ____archive_2Dform = require("client.archive-form")
-local queryForm = ____archive_2Dform.queryForm
-local readRequest = ____archive_2Dform.readRequest
-local readScope = ____archive_2Dform.readScope
-local ____archive_2Dpage = require("client.archive-page")
-local readPage = ____archive_2Dpage.readPage
-function scopeOf(session, query)
-    local jid, includeGroupchat = readScope(query)
-    local username = session.username
-    if options.archive == "mam" then
-        return scopeWithoutRooms(username, jid, includeGroupchat)
-    end
-    if jid == nil then
-        return includeGroupchat == true and hasPersonalArchive() and scopeOfAll(session) or nil
-    end
-    local room = jids.bare(jid)
-    local log = archiveOf(username, room)
-    local ____includeGroupchat_1 = includeGroupchat
-    if ____includeGroupchat_1 == nil then
-        ____includeGroupchat_1 = jid == room
-    end
-    local groupchat = ____includeGroupchat_1
-    if log == nil or not groupchat then
-        return nil
-    end
-    local archives = hasPersonalArchive() and ({
-        personalArchive(username, room),
-        log
-    }) or ({log})
-    local ____archives_3 = archives
-    local ____temp_2
-    if jid == room then
-        ____temp_2 = nil
-    else
-        ____temp_2 = jid
-    end
-    return {archives = ____archives_3, address = ____temp_2, groupchat = groupchat}
-end
-function scopeOfAll(session)
-    session.mam_requested = true
-    local archives = {personalArchive(session.username, nil)}
-    for ____, room in ipairs(roomsRead(session.username)) do
-        local log = archiveOf(session.username, room)
-        if log ~= nil then
-            archives[#archives + 1] = log
-        end
-    end
-    return {archives = archives, address = nil, groupchat = true}
-end
-function scopeWithoutRooms(username, jid, includeGroupchat)
-    local ____includeGroupchat_4 = includeGroupchat
-    if ____includeGroupchat_4 == nil then
-        ____includeGroupchat_4 = jid ~= nil
-    end
-    local groupchat = ____includeGroupchat_4
-    if groupchat or not hasPersonalArchive() then
-        return nil
-    end
-    local ____temp_5
-    if jid == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = jids.bare(jid)
-    end
-    local room = ____temp_5
-    local ____temp_7 = {personalArchive(username, room)}
-    local ____temp_6
-    if jid == room then
-        ____temp_6 = nil
-    else
-        ____temp_6 = jid
-    end
-    return {archives = ____temp_7, address = ____temp_6, groupchat = groupchat}
-end
-function hasPersonalArchive()
-    local host = prosody.hosts[module.host]
-    return host ~= nil and host.modules.mam ~= nil
-end
-function personalArchive(username, label)
-    return {
-        store = personalStore,
-        key = username,
-        label = label,
-        holds = function() return true end
-    }
-end
-function isWanted(scope, message)
-    local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
-    return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
-end
-function sendPage(session, stanza, queryId, request, page)
-    local items = page.items
-    local count = #items
-    for i = 1, count do
-        local item = items[(request.flipped and count - i or i - 1) + 1]
-        if item ~= nil then
-            session.send(result(session, queryId, item))
-        end
-    end
-    local first = items[1]
-    local last = items[count]
-    local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local ____rsm_generate_10 = rsm.generate
-    local ____temp_8
-    if first == nil then
-        ____temp_8 = nil
-    else
-        ____temp_8 = first.id
-    end
-    local ____temp_9
-    if last == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = last.id
-    end
-    local set = ____rsm_generate_10({first = ____temp_8, last = ____temp_9, count = page.count})
-    session.send(st.reply(stanza):add_child(fin:add_child(set)))
-end
-function result(session, queryId, item)
-    local message = st.clone(item.stanza)
-    message.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(session.full_jid),
-        to = session.full_jid
-    }):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag(
-        "delay",
-        {
-            xmlns = DELAY,
-            stamp = datetime.datetime(item.when)
-        }
-    ):up():add_child(message):reset()
-end
-personalStore = module:open_store(options.personalArchive, "archive")
---- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
-function ____exports.onAccountInfo(event)
-    if hasPersonalArchive() then
-        event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
-        event.reply:tag("feature", {var = MAM .. "#groupchat-available"}):up()
-    end
-end
---- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
-function ____exports.onFormRequest(event)
-    local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
-    event.origin.send(st.reply(event.stanza):add_child(query))
-    return true
-end
---- `iq-set/self/urn:xmpp:mam:2:query`.
-function ____exports.onQuery(event)
-    local session = event.origin
-    local stanza = event.stanza
-    local query = stanza:get_child("query", MAM)
-    local ____temp_0
-    if query == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = scopeOf(session, query)
-    end
-    local scope = ____temp_0
-    if query == nil or scope == nil then
-        return nil
-    end
-    local request, refusal = readRequest(query)
-    if request == nil then
-        session.send(st.error_reply(stanza, "modify", refusal))
-        return true
-    end
-    local page = readPage(
-        scope.archives,
-        {
-            wants = function(message) return isWanted(scope, message) end,
-            start = request.start,
-            ["end"] = request["end"],
-            after = request.after,
-            before = request.before,
-            ids = request.ids,
-            reverse = request.reverse,
-            max = math.min(request.max or options.maxArchivePage, options.maxArchivePage)
-        }
-    )
-    if page == nil then
-        session.send(st.error_reply(stanza, "cancel", "item-not-found"))
-    else
-        sendPage(
-            session,
-            stanza,
-            query.attr.queryid,
-            request,
-            page
-        )
-    end
-    return true
-end
-return ____exports
- end,
 ["room.fork"] = function(...)
 local ____exports = {}
-local lend, isPlainStream, passesFilters, writeText, plainSends
+local findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
 local jids = require("util.jid")
 local st = require("util.stanza")
 local options = require("options")
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local noteDrop = ____counters.noteDrop
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
 local ____text = require("text")
 local textOf = ____text.textOf
 --- Sends a stanza to one session, if it is there still.
 function ____exports.sendTo(fullJid, stanza)
+    local session = findSession(fullJid)
     local ____temp_0
-    if fullJid == nil then
+    if session == nil then
         ____temp_0 = nil
     else
-        ____temp_0 = prosody.full_sessions[fullJid]
+        ____temp_0 = pass(session, stanza)
     end
-    local session = ____temp_0
-    if session ~= nil then
-        lend(session, stanza, nil)
+    local stream = ____temp_0
+    if stream ~= nil then
+        local name = stanza.name
+        local address = addressOf(stream)
+        stream.log(
+            "debug",
+            "Sending[%s]: <%s%s>",
+            stream.type,
+            name,
+            address
+        )
+        stream.rawsend((("<" .. name) .. address) .. textOf(stanza))
     end
 end
-function lend(session, stanza, text)
+function findSession(fullJid)
+    local ____temp_1
+    if fullJid == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = prosody.full_sessions[fullJid]
+    end
+    return ____temp_1
+end
+function pass(session, stanza)
     local attr = stanza.attr
     local to = attr.to
+    local stream
+    counters.copiesOut = counters.copiesOut + 1
     attr.to = session.full_jid
     if not isPlainStream(session) then
         session.send(stanza)
     elseif passesFilters(session, stanza) then
-        writeText(
-            session,
-            stanza.name,
-            text or textOf(stanza)
-        )
+        stream = session
     end
     attr.to = to
+    return stream
+end
+function addressOf(session)
+    local address = addresses[session]
+    if address == nil then
+        address = (" to='" .. st.xml_escape(session.full_jid)) .. "'"
+        addresses[session] = address
+    end
+    return address
 end
 function isPlainStream(session)
     if not options.readyText or session.rawsend == nil then
@@ -2050,361 +945,56 @@ function passesFilters(session, stanza)
     end
     return false
 end
-function writeText(session, name, text)
-    local start = ((("<" .. name) .. " to='") .. st.xml_escape(session.full_jid)) .. "'"
-    session.log("debug", "Sending[%s]: %s>", session.type, start)
-    session.rawsend(start .. string.sub(
-        text,
-        string.len(name) + 2
-    ))
-end
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
 function ____exports.fork(membership, stanza, except)
+    local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except then
             ____exports.sendTo(fullJid, stanza)
         end
     end
+    counters.copiesSaved = counters.copiesSaved + math.max(0, counters.copiesOut - before - 1)
 end
---- Sends a session a presence that is held as text already.
-function ____exports.sendHeld(fullJid, held)
-    local ____temp_1
-    if fullJid == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = prosody.full_sessions[fullJid]
+--- Sends a session presences that are held as text already; a plain stream gets them in one go.
+function ____exports.sendHeld(fullJid, presences)
+    local session = findSession(fullJid)
+    if session == nil then
+        return
     end
-    local session = ____temp_1
-    if session ~= nil then
-        lend(session, held.stanza, held.text)
+    local start = "<presence" .. addressOf(session)
+    local texts = {}
+    for ____, held in pairs(presences) do
+        if pass(session, held.stanza) ~= nil then
+            texts[#texts + 1] = start
+            texts[#texts + 1] = held.text
+        end
+    end
+    if session.rawsend ~= nil and #texts > 0 then
+        session.log(
+            "debug",
+            "Sending[%s]: %d times %s>",
+            session.type,
+            #texts / 2,
+            start
+        )
+        session.rawsend(table.concat(texts))
     end
 end
+addresses = setmetatable({}, {__mode = "k"})
 plainSends = setmetatable({}, {__mode = "k"})
 --- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
 -- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
 function ____exports.onUndelivered(event)
     local session = event.session
     local from = event.stanza.attr.from
-    local ____temp_3
-    if from ~= nil and hasJoined(
+    if from == nil or not hasJoined(
         session.full_jid,
         jids.bare(from)
     ) then
-        ____temp_3 = true
-    else
-        ____temp_3 = nil
-    end
-    return ____temp_3
-end
-return ____exports
- end,
-["state.pending"] = function(...)
-local ____exports = {}
-local forgetIq, iqsOfSession
-local id = require("util.id")
-local st = require("util.stanza")
-local options = require("options")
-function forgetIq(key, pending)
-    ____exports.pendingIqs[key] = nil
-    local open = (iqsOfSession[pending.session] or 1) - 1
-    if open > 0 then
-        iqsOfSession[pending.session] = open
-    else
-        iqsOfSession[pending.session] = nil
-    end
-end
---- By the id they were sent with.
-____exports.pendingIqs = {}
-iqsOfSession = {}
---- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
-function ____exports.expectIqAnswer(session, room, request)
-    local open = iqsOfSession[session] or 0
-    if open >= options.maxPendingIqs then
         return nil
     end
-    iqsOfSession[session] = open + 1
-    local key = "mm-" .. id.medium()
-    ____exports.pendingIqs[key] = {
-        session = session,
-        room = room,
-        expires = os.time() + options.iqTimeout,
-        request = st.clone(request, true)
-    }
-    return key
-end
---- The IQ that an answer from a room belongs to; it is not pending any more.
-function ____exports.takeIq(key, room)
-    local pending = ____exports.pendingIqs[key]
-    if pending == nil or pending.room ~= room then
-        return nil
-    end
-    forgetIq(key, pending)
-    return pending
-end
---- Forgets the IQs whose time is over and returns them.
-function ____exports.takeExpiredIqs()
-    local now = os.time()
-    local expired = {}
-    for key, pending in pairs(____exports.pendingIqs) do
-        if pending.expires <= now then
-            expired[#expired + 1] = pending
-            forgetIq(key, pending)
-        end
-    end
-    return expired
-end
---- Forgets the IQs of a session that is gone; late answers are dropped.
-function ____exports.forgetIqsOf(session)
-    for key, pending in pairs(____exports.pendingIqs) do
-        if pending.session == session then
-            forgetIq(key, pending)
-        end
-    end
-end
---- Takes over the IQs that an instance of the module before a reload has sent.
-function ____exports.restorePendingIqs(saved)
-    for key, pending in pairs(saved) do
-        ____exports.pendingIqs[key] = pending
-        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
-    end
-end
-return ____exports
- end,
-["client.iq"] = function(...)
-local ____exports = {}
-local isSelfPing, pong, isArchiveQuery, request, forward
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____fork = require("room.fork")
-local sendTo = ____fork.sendTo
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local isReached = ____memberships.isReached
-local membershipOf = ____memberships.membershipOf
-local ____pending = require("state.pending")
-local expectIqAnswer = ____pending.expectIqAnswer
-local takeExpiredIqs = ____pending.takeExpiredIqs
-function isSelfPing(membership, to, stanza)
-    return stanza.attr.type == "get" and jids.resource(to) == membership.nick and stanza:get_child("ping", PING) ~= nil
-end
-function pong(membership, attached, stanza)
-    if not attached then
-        return st.error_reply(
-            stanza,
-            "cancel",
-            "not-acceptable",
-            nil,
-            membership.room
-        )
-    end
-    if isReached(membership) then
-        return st.reply(stanza)
-    end
-    return st.error_reply(
-        stanza,
-        "wait",
-        "remote-server-timeout",
-        nil,
-        membership.room
-    )
-end
-function isArchiveQuery(stanza)
-    local query = stanza.tags[1]
-    local ____temp_0
-    if query == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = query.attr.xmlns
-    end
-    local xmlns = ____temp_0
-    return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
-end
-function request(membership, session, stanza)
-    local id = expectIqAnswer(session.full_jid, membership.room, stanza)
-    if id == nil then
-        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
-        return
-    end
-    forward(membership, stanza, id)
-end
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    module:send(copy)
-end
---- `pre-iq/bare` and `pre-iq/full`.
-function ____exports.onIq(event)
-    local session = event.origin
-    local stanza = event.stanza
-    local to = stanza.attr.to
-    if to == nil then
-        return nil
-    end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
-    if membership == nil then
-        return nil
-    end
-    local attached = isAttached(membership, session.full_jid)
-    if isSelfPing(membership, to, stanza) then
-        session.send(pong(membership, attached, stanza))
-        return true
-    end
-    if not attached or isArchiveQuery(stanza) then
-        return nil
-    end
-    local ____type = stanza.attr.type
-    if ____type == "get" or ____type == "set" then
-        request(membership, session, stanza)
-    else
-        forward(membership, stanza, stanza.attr.id)
-    end
+    noteDrop("undelivered")
     return true
-end
---- Tells the sessions whose IQs the rooms have not answered in time.
-function ____exports.expireIqs()
-    for ____, pending in ipairs(takeExpiredIqs()) do
-        local ____error = st.error_reply(pending.request, "wait", "remote-server-timeout")
-        sendTo(pending.session, ____error)
-    end
-end
-return ____exports
- end,
-["client.upstream"] = function(...)
-local ____exports = {}
-local id = require("util.id")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MUC_OWNER = ____namespaces.MUC_OWNER
---- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
--- room's answers come back through this host's events and not straight to a client. A room of this server answers
--- before this returns: write state first.
-function ____exports.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    module:send(copy)
-end
---- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
--- opened to the others with the service's defaults (XEP-0045 10.1.2).
-function ____exports.unlockRoom(membership)
-    local form = st.iq({
-        type = "set",
-        id = id.medium(),
-        from = membership.occupant,
-        to = membership.room
-    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
-    module:send(form)
-end
-return ____exports
- end,
-["client.message"] = function(...)
-local ____exports = {}
-local joinedRoom, isPrivate, copyToOthers, sentCarbon
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local CARBONS = ____namespaces.CARBONS
-local FORWARD = ____namespaces.FORWARD
-local HINTS = ____namespaces.HINTS
-local ____fork = require("room.fork")
-local sendTo = ____fork.sendTo
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local isComingBack = ____memberships.isComingBack
-local noteSent = ____memberships.noteSent
-local membershipOf = ____memberships.membershipOf
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____upstream = require("client.upstream")
-local sendUpstream = ____upstream.sendUpstream
-function joinedRoom(session, to)
-    if to == nil then
-        return nil
-    end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
-    return membership ~= nil and isAttached(membership, session.full_jid) and membership or nil
-end
-function isPrivate(stanza, to)
-    return stanza.attr.type ~= "groupchat" and jids.resource(to) ~= nil
-end
-function copyToOthers(membership, sender, stanza)
-    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
-        return
-    end
-    for fullJid in pairs(membership.attached) do
-        local session = prosody.full_sessions[fullJid]
-        if session ~= nil and session.want_carbons ~= nil and fullJid ~= sender.full_jid then
-            sendTo(
-                fullJid,
-                sentCarbon(sender, stanza)
-            )
-        end
-    end
-end
-function sentCarbon(sender, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(sender.full_jid),
-        type = stanza.attr.type
-    }):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
---- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
-function ____exports.onMessage(event)
-    local session = event.origin
-    local stanza = event.stanza
-    local to = stanza.attr.to
-    if to ~= nil and stanza.attr.type == "error" then
-        local ____hasJoined_result_0
-        if hasJoined(
-            session.full_jid,
-            jids.bare(to)
-        ) then
-            ____hasJoined_result_0 = true
-        else
-            ____hasJoined_result_0 = nil
-        end
-        return ____hasJoined_result_0
-    end
-    local membership = joinedRoom(session, to)
-    if to == nil or membership == nil then
-        return nil
-    end
-    if isComingBack(membership) then
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        ))
-        return true
-    end
-    noteSent(membership, stanza.attr.id, session.full_jid)
-    if isPrivate(stanza, to) then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
-    return true
-end
---- `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
--- in the room (XEP-0280 6.1), and comes from here.
-function ____exports.onCarbon(event)
-    local session = event.session
-    local stanza = event.stanza
-    if session.full_jid ~= stanza.attr.from or joinedRoom(session, stanza.attr.to) == nil then
-        return nil
-    end
-    return false
 end
 return ____exports
  end,
@@ -2473,6 +1063,150 @@ function ____exports.bestSession(membership)
         ____temp_2 = best
     end
     return ____temp_2
+end
+return ____exports
+ end,
+["stanzas"] = function(...)
+local ____exports = {}
+local isSameAttributes, kept
+local datetime = require("util.datetime")
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local HINTS = ____namespaces.HINTS
+local STANZA_ID = ____namespaces.STANZA_ID
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+--- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
+function ____exports.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+end
+--- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+function ____exports.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not ____exports.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+local splitJid = ""
+local splitRoom = ""
+local splitNick
+--- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
+function ____exports.splitOccupant(jid)
+    if jid ~= splitJid then
+        splitJid = jid
+        splitRoom = jids.bare(jid)
+        splitNick = jids.resource(jid)
+    end
+    return splitRoom, splitNick
+end
+--- The id that a room gave a message (XEP-0359).
+function ____exports.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    local ____temp_0
+    if element == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = element.attr.id
+    end
+    return ____temp_0
+end
+--- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+function ____exports.delayBy(stanza, room)
+    for ____, tag in ipairs(stanza.tags) do
+        if ____exports.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+--- Marks a message as one of the past, in the name of its room.
+function ____exports.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza(
+        "delay",
+        {
+            xmlns = DELAY,
+            from = room,
+            stamp = datetime.datetime(when)
+        }
+    ))
+end
+--- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+function ____exports.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for ____, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+--- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+return ____exports
+ end,
+["client.upstream"] = function(...)
+local ____exports = {}
+local id = require("util.id")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DATAFORM = ____namespaces.DATAFORM
+local MUC_OWNER = ____namespaces.MUC_OWNER
+--- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
+-- room's answers come back through this host's events and not straight to a client. A room of this server answers
+-- before this returns: write state first.
+function ____exports.sendUpstream(membership, stanza)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    module:send(copy)
+end
+--- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
+-- opened to the others with the service's defaults (XEP-0045 10.1.2).
+function ____exports.unlockRoom(membership)
+    local form = st.iq({
+        type = "set",
+        id = id.medium(),
+        from = membership.occupant,
+        to = membership.room
+    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
+    module:send(form)
 end
 return ____exports
  end,
@@ -2691,9 +1425,10 @@ local ask = ____ask.ask
 -- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
 function ____exports.selfPing(membership, answered)
     local ping = st.stanza("ping", {xmlns = PING})
+    local nick = membership.nick
     ask(
         membership,
-        (membership.room .. "/") .. membership.nick,
+        (membership.room .. "/") .. nick,
         "get",
         ping,
         function(answer)
@@ -2703,18 +1438,1217 @@ function ____exports.selfPing(membership, answered)
                 answered(nil)
             else
                 local ____, condition = answer:get_error()
-                answered(condition or "undefined-condition")
+                local crossed = condition == "item-not-found" and nick ~= membership.nick
+                local ____answered_1 = answered
+                local ____crossed_0
+                if crossed then
+                    ____crossed_0 = nil
+                else
+                    ____crossed_0 = condition or "undefined-condition"
+                end
+                ____answered_1(____crossed_0)
             end
         end
     )
 end
 --- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
 function ____exports.saysJoined(condition)
-    return condition == "service-unavailable" or condition == "feature-not-implemented" or condition == "item-not-found"
+    return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
 --- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
 function ____exports.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+return ____exports
+ end,
+["client.archive-page"] = function(...)
+local ____exports = {}
+local findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, COUNTED
+function findPlace(archives, id)
+    local rank = 0
+    for ____, archive in ipairs(archives) do
+        rank = rank + 1
+        local stanza, when, label = archive.store:get(archive.key, id)
+        if stanza ~= nil and archive.holds(label or "") then
+            return {
+                id = id,
+                when = tonumber(when) or 0,
+                rank = rank,
+                label = label or ""
+            }
+        end
+    end
+    return nil
+end
+function openCursors(archives, max)
+    local cursors = {}
+    local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, LARGEST_CHUNK)
+    local rank = 0
+    for ____, archive in ipairs(archives) do
+        rank = rank + 1
+        cursors[#cursors + 1] = {
+            archive = archive,
+            rank = rank,
+            items = {},
+            passed = 0,
+            chunk = chunk,
+            last = nil,
+            ended = false
+        }
+    end
+    return cursors
+end
+function readIds(archives, walk, ids)
+    local missing = {}
+    for ____, id in ipairs(ids) do
+        missing[id] = true
+    end
+    local cursors = openCursors(archives, #ids)
+    for ____, cursor in ipairs(cursors) do
+        for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
+            if cursor.archive.holds(item.label) then
+                missing[item.id] = nil
+                consider(cursor, walk, item)
+            end
+            if walk.from ~= nil and walk.from.id == item.id then
+                cursor.items = {}
+            end
+        end
+        cursor.ended = true
+    end
+    return (next(missing)) == nil and cursors or nil
+end
+function takePage(cursors, walk)
+    local max = walk.query.max
+    local reverse = walk.query.reverse
+    local items = {}
+    local item = nextItem(cursors, walk)
+    while item ~= nil and #items < max do
+        if reverse then
+            table.insert(items, 1, item)
+        else
+            items[#items + 1] = item
+        end
+        item = nextItem(cursors, walk)
+    end
+    local complete = item == nil
+    local isAll = complete and walk.from == nil and walk.to == nil
+    return {items = items, complete = complete, count = isAll and #items or nil}
+end
+function countItems(cursors, walk)
+    local count = 0
+    while count <= COUNTED and nextItem(cursors, walk) ~= nil do
+        count = count + 1
+    end
+    local ____temp_3 = {}
+    local ____temp_4 = count == 0
+    local ____temp_2
+    if count > COUNTED then
+        ____temp_2 = nil
+    else
+        ____temp_2 = count
+    end
+    return {items = ____temp_3, complete = ____temp_4, count = ____temp_2}
+end
+function nextItem(cursors, walk)
+    local best
+    local cursorOfBest
+    for ____, cursor in ipairs(cursors) do
+        local item = peek(cursor, walk)
+        if item ~= nil and (best == nil or isAhead(best, item, walk.query.reverse)) then
+            best = item
+            cursorOfBest = cursor
+        end
+    end
+    if cursorOfBest ~= nil then
+        cursorOfBest.passed = cursorOfBest.passed + 1
+    end
+    return best
+end
+function peek(cursor, walk)
+    while cursor.passed == #cursor.items and not cursor.ended do
+        readOn(cursor, walk)
+    end
+    return cursor.items[cursor.passed + 1]
+end
+function readOn(cursor, walk)
+    local items = read(
+        cursor,
+        rangeQuery(cursor, walk)
+    )
+    for ____, item in ipairs(items) do
+        consider(cursor, walk, item)
+        cursor.last = item
+    end
+    if #items < cursor.chunk then
+        cursor.ended = true
+    end
+    cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
+end
+function read(cursor, query)
+    local archive = cursor.archive
+    local items = {}
+    local results, problem = archive.store:find(archive.key, query)
+    if results == nil then
+        module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
+        return items
+    end
+    for id, stanza, when, label in results do
+        items[#items + 1] = {
+            id = id,
+            stanza = stanza,
+            when = tonumber(when) or 0,
+            label = label,
+            rank = cursor.rank
+        }
+    end
+    return items
+end
+function rangeQuery(cursor, walk)
+    local start = walk.query.start
+    local ____end = walk.query["end"]
+    local reverse = walk.query.reverse
+    local label = cursor.archive.label
+    local from = cursor.last or walk.from
+    local id = from ~= nil and from.rank == cursor.rank and (label or from.label) == from.label and from.id or nil
+    local ____cursor_chunk_11 = cursor.chunk
+    local ____reverse_12 = reverse
+    local ____roughly_6 = roughly
+    local ____temp_5
+    if reverse or from == nil then
+        ____temp_5 = start
+    else
+        ____temp_5 = math.max(start or 0, from.when)
+    end
+    local ____roughly_6_result_13 = ____roughly_6(____temp_5, -1)
+    local ____roughly_8 = roughly
+    local ____temp_7
+    if not reverse or from == nil then
+        ____temp_7 = ____end
+    else
+        ____temp_7 = math.min(____end or math.huge, from.when)
+    end
+    local ____roughly_8_result_14 = ____roughly_8(____temp_7, 1)
+    local ____reverse_9
+    if reverse then
+        ____reverse_9 = nil
+    else
+        ____reverse_9 = id
+    end
+    local ____reverse_10
+    if reverse then
+        ____reverse_10 = id
+    else
+        ____reverse_10 = nil
+    end
+    return {
+        with = label,
+        limit = ____cursor_chunk_11,
+        reverse = ____reverse_12,
+        start = ____roughly_6_result_13,
+        ["end"] = ____roughly_8_result_14,
+        after = ____reverse_9,
+        before = ____reverse_10
+    }
+end
+function roughly(seconds, more)
+    local ____temp_15
+    if seconds == nil or math.abs(seconds) == math.huge then
+        ____temp_15 = nil
+    else
+        ____temp_15 = math.floor(seconds) + more
+    end
+    return ____temp_15
+end
+function consider(cursor, walk, item)
+    local query = walk.query
+    local from = walk.from
+    local to = walk.to
+    if cursor.ended or from ~= nil and not isPast(from, item, query.reverse) then
+        return
+    end
+    if to ~= nil and isAtOrPast(to, item, query.reverse) then
+        cursor.ended = true
+        return
+    end
+    local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
+    if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
+        local ____cursor_items_16 = cursor.items
+        ____cursor_items_16[#____cursor_items_16 + 1] = item
+    end
+end
+function isPast(place, item, reverse)
+    local ____temp_17
+    if place.rank == item.rank then
+        ____temp_17 = place.id ~= item.id
+    else
+        ____temp_17 = isAhead(item, place, reverse)
+    end
+    return ____temp_17
+end
+function isAtOrPast(place, item, reverse)
+    if place.rank ~= item.rank then
+        return isAhead(item, place, reverse)
+    end
+    local ____temp_19 = place.id == item.id
+    if not ____temp_19 then
+        local ____reverse_18
+        if reverse then
+            ____reverse_18 = item.when < place.when
+        else
+            ____reverse_18 = item.when > place.when
+        end
+        ____temp_19 = ____reverse_18
+    end
+    return ____temp_19
+end
+function isAhead(one, other, reverse)
+    local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
+    return isLater ~= reverse
+end
+LARGEST_CHUNK = 1000
+COUNTED = 10000
+--- A page of these archives; undefined if an id that the query names is not in them.
+function ____exports.readPage(archives, query)
+    local ____temp_0
+    if query.after == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = findPlace(archives, query.after)
+    end
+    local after = ____temp_0
+    local ____temp_1
+    if query.before == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = findPlace(archives, query.before)
+    end
+    local before = ____temp_1
+    if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
+        return nil
+    end
+    local walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before})
+    local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
+    if cursors == nil then
+        return nil
+    end
+    return query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
+end
+return ____exports
+ end,
+["state.ranges"] = function(...)
+local ____exports = {}
+local ____logs = require("state.logs")
+local OPEN = ____logs.OPEN
+--- Whether the account gets what comes.
+function ____exports.isOpen(ranges)
+    return #ranges > 0 and ranges[#ranges] == OPEN
+end
+--- Whether a number is in the ranges, of which an open one goes up to `end`.
+function ____exports.includes(ranges, ____end, number)
+    for i = 1, #ranges, 2 do
+        local first = ranges[i] or 0
+        local last = ranges[i + 1] or 0
+        if number >= first and number <= (last == OPEN and ____end or last) then
+            return true
+        end
+    end
+    return false
+end
+--- Adds a number that is not the last one: to the range that ends with the one `before` it, or as a range of its own.
+function ____exports.insert(ranges, number, before)
+    local at = #ranges
+    while at > 0 and (ranges[at - 2 + 1] or 0) > number do
+        at = at - 2
+    end
+    if at > 0 and ranges[at] == before then
+        ranges[at] = number
+    else
+        table.insert(ranges, at + 1, number)
+        table.insert(ranges, at + 2, number)
+    end
+end
+--- The ranges without those that end before a number.
+function ____exports.prune(ranges, least)
+    local kept = {}
+    for i = 1, #ranges, 2 do
+        local first = ranges[i] or 0
+        local last = ranges[i + 1] or 0
+        if last == OPEN or last >= least then
+            kept[#kept + 1] = first
+            kept[#kept + 1] = last
+        end
+    end
+    return kept
+end
+return ____exports
+ end,
+["keep.personal"] = function(...)
+local ____exports = {}
+local recentOf, nameOf, store, RECENT, recent
+local cache = require("util.cache")
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____archive_2Dpage = require("client.archive-page")
+local readPage = ____archive_2Dpage.readPage
+local options = require("options")
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local ____stanzas = require("stanzas")
+local delayBy = ____stanzas.delayBy
+local isDelayBy = ____stanzas.isDelayBy
+local isWorthKeeping = ____stanzas.isWorthKeeping
+local stanzaIdBy = ____stanzas.stanzaIdBy
+--- What an account and one other, or all others, said to each other.
+function ____exports.personalArchive(username, other)
+    return {
+        store = store,
+        key = username,
+        label = other,
+        holds = function() return true end
+    }
+end
+--- What was said in a room last, oldest first.
+function ____exports.readRoom(membership, most, since)
+    local page = readPage(
+        {____exports.personalArchive(membership.username, membership.room)},
+        {
+            wants = function(stanza) return stanza.attr.type == "groupchat" end,
+            start = since,
+            reverse = true,
+            max = most
+        }
+    )
+    return page == nil and ({}) or page.items
+end
+function recentOf(membership)
+    local known = recent[membership]
+    if known == nil then
+        known = cache.new(RECENT + options.maxHistory)
+        for ____, item in ipairs(____exports.readRoom(membership, RECENT, 0)) do
+            known:set(
+                nameOf(membership, item.stanza),
+                true
+            )
+        end
+        recent[membership] = known
+    end
+    return known
+end
+function nameOf(membership, stanza)
+    local id = stanzaIdBy(stanza, membership.room)
+    if id ~= nil then
+        return id
+    end
+    local from = stanza.attr.from or ""
+    return (((from .. " ") .. (stanza.attr.id or "")) .. " ") .. (stanza:get_child_text("body") or "")
+end
+store = module:open_store(options.personalArchive, "archive")
+RECENT = 50
+recent = setmetatable({}, {__mode = "k"})
+--- Whether there is such an archive.
+function ____exports.hasPersonalArchive()
+    local host = prosody.hosts[module.host]
+    return host ~= nil and host.modules.mam ~= nil
+end
+--- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
+-- it, and what a room tells of its past on a join is there already, or is missed.
+function ____exports.onShouldStore(event)
+    local stanza = event.stanza
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
+        return nil
+    end
+    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
+        return false
+    end
+    recentOf(membership):set(
+        nameOf(membership, stanza),
+        true
+    )
+    return true
+end
+--- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
+function ____exports.addMissed(membership, delayed, when)
+    local known = recentOf(membership)
+    local name = nameOf(membership, delayed)
+    if not isWorthKeeping(delayed) or known:get(name) ~= nil then
+        return false
+    end
+    known:set(name, true)
+    local content = st.clone(delayed)
+    content:maptags(function(tag)
+        local ____isDelayBy_result_0
+        if isDelayBy(tag, membership.room) then
+            ____isDelayBy_result_0 = nil
+        else
+            ____isDelayBy_result_0 = tag
+        end
+        return ____isDelayBy_result_0
+    end)
+    local id, problem = store:append(
+        membership.username,
+        nil,
+        content,
+        when,
+        membership.room
+    )
+    if id == nil then
+        module:log(
+            "error",
+            "Could not store a message of %s for %s: %s",
+            membership.room,
+            membership.username,
+            problem
+        )
+    end
+    return id ~= nil
+end
+return ____exports
+ end,
+["keep.log"] = function(...)
+local ____exports = {}
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, findEntry, findPast, readPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, SKEW, changed
+local datetime = require("util.datetime")
+local hashes = require("util.hashes")
+local st = require("util.stanza")
+local ____archive_2Dpage = require("client.archive-page")
+local readPage = ____archive_2Dpage.readPage
+local options = require("options")
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local ____logs = require("state.logs")
+local addRecent = ____logs.addRecent
+local dropLog = ____logs.dropLog
+local fillRecent = ____logs.fillRecent
+local logOf = ____logs.logOf
+local nextNumber = ____logs.nextNumber
+local OPEN = ____logs.OPEN
+local RECENT = ____logs.RECENT
+local START = ____logs.START
+local ____memberships = require("state.memberships")
+local accounts = ____memberships.accounts
+local findAccount = ____memberships.findAccount
+local ____stanzas = require("stanzas")
+local delayBy = ____stanzas.delayBy
+local isDelayBy = ____stanzas.isDelayBy
+local isSameElement = ____stanzas.isSameElement
+local isWorthKeeping = ____stanzas.isWorthKeeping
+local stanzaIdBy = ____stanzas.stanzaIdBy
+local ____ranges = require("state.ranges")
+local includes = ____ranges.includes
+local insert = ____ranges.insert
+local isOpen = ____ranges.isOpen
+local prune = ____ranges.prune
+local ____personal = require("keep.personal")
+local addMissed = ____personal.addMissed
+local hasPersonalArchive = ____personal.hasPersonalArchive
+local readRoom = ____personal.readRoom
+function isAnothers(entry, membership)
+    return entry ~= nil and entry.owner ~= nil and entry.owner ~= membership.username
+end
+function entryFor(log, membership, part, stanza)
+    local past = pastOf(log.room, stanza)
+    local ____temp_1
+    if past == nil then
+        ____temp_1 = newEntry(log, membership, part, stanza)
+    else
+        ____temp_1 = pastEntry(
+            log,
+            stanza,
+            past,
+            isLater(membership)
+        )
+    end
+    return ____temp_1
+end
+function isLater(membership)
+    return membership.catchUp ~= nil and membership.catchUp.isLater
+end
+function pastOf(room, stanza)
+    local stamp = delayBy(stanza, room)
+    local ____temp_2
+    if stamp == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = datetime.parse(stamp)
+    end
+    local past = ____temp_2
+    local ____temp_3
+    if past == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = math.floor(past)
+    end
+    return ____temp_3
+end
+function newEntry(log, membership, part, stanza)
+    local owner
+    local same
+    for i = #log.recent, 1, -1 do
+        local entry = log.recent[i]
+        if entry == nil or entry.number <= part.position then
+            break
+        end
+        if entry.owner == nil or entry.owner == membership.username then
+            if isSameElement(entry.stanza, stanza, "to") then
+                same = entry
+            elseif isSameMessage(log, entry.stanza, stanza) then
+                owner = membership.username
+            end
+        end
+    end
+    if same ~= nil then
+        return same
+    end
+    local content = st.clone(stanza)
+    content.attr.to = nil
+    return append(
+        log,
+        content,
+        os.time(),
+        owner
+    )
+end
+function isSameMessage(log, one, other)
+    local id = stanzaIdBy(one, log.room) or one.attr.id
+    return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
+end
+function pastEntry(log, stanza, when, later)
+    fill(log)
+    local content = withoutDelay(log, stanza)
+    local entry = findEntry(log, log.recent, content) or findPast(log, content, when)
+    if entry ~= nil then
+        return entry
+    end
+    local newest = log.recent[#log.recent]
+    local earliest = newest == nil and 0 or newest.when
+    if when < earliest and not later then
+        return nil
+    end
+    return append(
+        log,
+        content,
+        math.min(
+            math.max(when, earliest),
+            os.time()
+        ),
+        nil
+    )
+end
+function findEntry(log, entries, content)
+    for ____, entry in ipairs(entries) do
+        if entry.owner == nil and (isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)) then
+            return entry
+        end
+    end
+    return nil
+end
+function findPast(log, content, when)
+    local oldest = log.recent[1]
+    if oldest == nil or when > oldest.when + SKEW then
+        return nil
+    end
+    local past = log.past
+    if past == nil or when < past.from or when >= past.to then
+        past = readPast(log, when)
+        log.past = past
+    end
+    return findEntry(log, past.entries, content)
+end
+function readPast(log, from)
+    local entries = {}
+    local before
+    for id, stanza, when, label in find(log.room, {start = from - SKEW, limit = PAST}) do
+        local entry = storedEntry(
+            id,
+            stanza,
+            when,
+            label,
+            before
+        )
+        entries[#entries + 1] = entry
+        if entry.owner == nil then
+            before = entry.number
+        end
+    end
+    local ____temp_4
+    if #entries < PAST then
+        ____temp_4 = nil
+    else
+        ____temp_4 = entries[#entries]
+    end
+    local last = ____temp_4
+    module:add_timer(
+        PAST_KEPT,
+        function()
+            log.past = nil
+            return nil
+        end
+    )
+    return {from = from, to = last == nil and math.huge or last.when - SKEW, entries = entries}
+end
+function withoutDelay(log, stanza)
+    local content = st.clone(stanza)
+    content.attr.to = nil
+    content:maptags(function(tag)
+        local ____isDelayBy_result_5
+        if isDelayBy(tag, log.room) then
+            ____isDelayBy_result_5 = nil
+        else
+            ____isDelayBy_result_5 = tag
+        end
+        return ____isDelayBy_result_5
+    end)
+    return content
+end
+function append(log, stanza, when, owner)
+    local size = string.len(tostring(stanza))
+    if size > options.maxKeptSize then
+        module:log("debug", "A message of %s is too big to be kept: %d bytes", log.room, size)
+        return nil
+    end
+    local number = nextNumber()
+    local label = string.format("%d", number)
+    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
+    if id == nil then
+        return nil
+    end
+    local entry = {
+        number = number,
+        before = owner == nil and log.last or nil,
+        owner = owner,
+        id = id,
+        when = when,
+        stanza = stanza,
+        size = size
+    }
+    addRecent(log, entry)
+    if owner == nil then
+        log.last = number
+        settleSoon(log)
+    end
+    return entry
+end
+function write(room, stanza, when, label)
+    local key = keyOf(room)
+    local id, problem = store:append(
+        key,
+        nil,
+        stanza,
+        when,
+        label
+    )
+    if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
+        store:delete(
+            key,
+            {truncate = math.floor(store.caps.quota * 0.99)}
+        )
+        id, problem = store:append(
+            key,
+            nil,
+            stanza,
+            when,
+            label
+        )
+    end
+    if id == nil then
+        module:log("error", "Could not store a message of %s: %s", room, problem)
+    else
+        counters.archiveWrites = counters.archiveWrites + 1
+    end
+    return id
+end
+function keyOf(room)
+    return string.len(room) <= 80 and room or hashes.sha1(room, true)
+end
+function endOf(part)
+    return part == nil and START or part.position
+end
+function receive(membership, log, part, entry)
+    if entry.owner ~= nil then
+        return true
+    end
+    if entry.number <= part.position then
+        return receivePast(membership, part, entry)
+    end
+    if not part.open or entry.before ~= part.position then
+        if part.open then
+            stop(membership, part)
+        end
+        start(membership, part, entry)
+        settleSoon(log)
+    end
+    part.position = entry.number
+    return true
+end
+function receivePast(membership, part, entry)
+    local ranges = rangesOf(membership)
+    if includes(
+        ranges,
+        endOf(part),
+        entry.number
+    ) then
+        return false
+    end
+    insert(ranges, entry.number, entry.before)
+    markChanged(membership)
+    return true
+end
+function start(membership, part, entry)
+    local ranges = rangesOf(membership)
+    local last = #ranges - 1
+    if last > 0 and ranges[last + 1] == entry.before then
+        ranges[last + 1] = OPEN
+    else
+        ranges[#ranges + 1] = entry.number
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    markChanged(membership)
+end
+function stop(membership, part)
+    local ranges = rangesOf(membership)
+    if isOpen(ranges) then
+        ranges[#ranges] = part.position
+    end
+    part.open = false
+    markChanged(membership)
+end
+function settleSoon(log)
+    if log.settling then
+        return
+    end
+    log.settling = true
+    module:add_timer(
+        SETTLE,
+        function()
+            log.settling = false
+            settle(log)
+            return nil
+        end
+    )
+end
+function settle(log)
+    for ____, membership in pairs(log.readers) do
+        local part = membership.part
+        if part ~= nil and part.open and part.position ~= log.last then
+            stop(membership, part)
+        end
+    end
+    ____exports.saveChanged()
+end
+function markChanged(membership)
+    changed[membership.username] = true
+end
+--- Writes what is not written yet.
+function ____exports.saveChanged()
+    for username in pairs(changed) do
+        saveParts(username)
+    end
+end
+function saveParts(username)
+    changed[username] = nil
+    local account = findAccount(username)
+    if account ~= nil and account.parts ~= nil and not options.anonymous then
+        partsStore:set(username, account.parts)
+    end
+end
+function partsOf(account)
+    if account.parts == nil then
+        account.parts = (partsStore:get(account.username)) or ({})
+    end
+    return account.parts
+end
+function rangesOf(membership)
+    local account = accounts[membership.occupant]
+    if account == nil then
+        return {}
+    end
+    local parts = partsOf(account)
+    local ranges = parts[membership.room]
+    if ranges == nil then
+        ranges = {}
+        parts[membership.room] = ranges
+    end
+    return ranges
+end
+function fill(log)
+    if log.filled then
+        return
+    end
+    local first = log.recent[1]
+    local entries = {}
+    local count = 0
+    for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
+        count = count + 1
+        local entry = storedEntry(
+            id,
+            stanza,
+            when,
+            label,
+            nil
+        )
+        if first == nil or entry.number < first.number then
+            table.insert(entries, 1, entry)
+        end
+    end
+    fillRecent(log, entries, count < RECENT)
+end
+function find(room, query)
+    local results, problem = store:find(
+        keyOf(room),
+        query
+    )
+    if results ~= nil then
+        return results
+    end
+    if problem ~= "item-not-found" then
+        module:log("error", "Could not read the archive of %s: %s", room, problem)
+    end
+    return nothing
+end
+function nothing()
+    return nil
+end
+function storedEntry(id, stanza, when, label, before)
+    local number, owner = parseLabel(label)
+    return {
+        number = number,
+        before = before,
+        owner = owner,
+        id = id,
+        when = when,
+        stanza = stanza,
+        size = string.len(tostring(stanza))
+    }
+end
+function parseLabel(label)
+    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local ____temp_7 = tonumber(digits) or 0
+    local ____temp_6
+    if owner == "" then
+        ____temp_6 = nil
+    else
+        ____temp_6 = owner
+    end
+    return ____temp_7, ____temp_6
+end
+function mayRead(username, ranges, part, label)
+    local number, owner = parseLabel(label)
+    local ____temp_10
+    if owner == nil then
+        ____temp_10 = includes(
+            ranges,
+            endOf(part),
+            number
+        )
+    else
+        ____temp_10 = owner == username
+    end
+    return ____temp_10
+end
+--- Rooms of whose log an account got something, the ones it has left included.
+function ____exports.roomsRead(username)
+    local rooms = {}
+    for room in pairs(storedParts(
+        username,
+        findAccount(username)
+    )) do
+        rooms[#rooms + 1] = room
+    end
+    table.sort(rooms)
+    return rooms
+end
+function storedParts(username, account)
+    return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
+end
+function isFor(username, ranges, part, entry)
+    local ____temp_11
+    if entry.owner == nil then
+        ____temp_11 = includes(
+            ranges,
+            endOf(part),
+            entry.number
+        )
+    else
+        ____temp_11 = entry.owner == username
+    end
+    return ____temp_11
+end
+function readBefore(archive, entry, most, since)
+    local page = readPage(
+        {archive},
+        {
+            wants = function() return true end,
+            start = since,
+            before = entry.id,
+            reverse = true,
+            max = most
+        }
+    )
+    return page == nil and ({}) or page.items
+end
+function visitBack(messages, visit)
+    for i = #messages, 1, -1 do
+        local message = messages[i]
+        if message ~= nil and visit(message) then
+            return
+        end
+    end
+end
+function prunePart(username, before)
+    local account = findAccount(username)
+    local parts = storedParts(username, account)
+    local changed = false
+    for room, ranges in pairs(parts) do
+        local ____temp_13
+        if account == nil then
+            ____temp_13 = nil
+        else
+            ____temp_13 = account.memberships[room]
+        end
+        local membership = ____temp_13
+        local kept = prune(ranges, before * 1000)
+        local isNeeded = #kept > 0 or membership ~= nil and membership.part ~= nil
+        if not isNeeded or #kept < #ranges then
+            parts[room] = isNeeded and kept or nil
+            changed = true
+        end
+    end
+    if changed then
+        local ____partsStore_set_16 = partsStore.set
+        local ____username_15 = username
+        local ____temp_14
+        if (next(parts)) == nil then
+            ____temp_14 = nil
+        else
+            ____temp_14 = parts
+        end
+        ____partsStore_set_16(partsStore, ____username_15, ____temp_14)
+    end
+end
+function deleteUnread()
+    local wanted = {}
+    for ____, account in pairs(accounts) do
+        addKeys(wanted, account.username)
+    end
+    for ____, username in ipairs(usersOf(partsStore)) do
+        addKeys(wanted, username)
+    end
+    for ____, key in ipairs(usersOf(store)) do
+        if not (wanted[key] ~= nil) then
+            store:delete(key)
+        end
+    end
+end
+function addKeys(wanted, username)
+    for ____, room in ipairs(____exports.roomsRead(username)) do
+        wanted[keyOf(room)] = true
+    end
+end
+function usersOf(of)
+    local list = {}
+    for value in of:users() do
+        if type(value) == "string" and value ~= "" then
+            list[#list + 1] = value
+        end
+    end
+    return list
+end
+store = module:open_store("minimix_archive", "archive")
+partsStore = module:open_store("minimix_parts", "keyval")
+SETTLE = 1
+PAST = 1000
+PAST_KEPT = 60
+SKEW = 10
+--- The account came into the room: what is said from now on is for it.
+function ____exports.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    local open = isOpen(rangesOf(membership))
+    membership.part = {open = open, position = open and START or log.last}
+    membership.log = log
+    log.readers[membership.username] = membership
+end
+--- The account is out of the room.
+function ____exports.closePart(membership)
+    local log = membership.log
+    local part = membership.part
+    membership.log = nil
+    membership.part = nil
+    if log == nil or part == nil then
+        return
+    end
+    log.readers[membership.username] = nil
+    if (next(log.readers)) == nil then
+        dropLog(log)
+    end
+    if part.open then
+        stop(membership, part)
+        saveParts(membership.username)
+    end
+end
+--- Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
+-- first only look at what was taken down last.
+function ____exports.takeDown(membership, stanza)
+    if options.archive == "mam" then
+        local past = pastOf(membership.room, stanza)
+        return past == nil or addMissed(membership, stanza, past)
+    end
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil then
+        return false
+    end
+    if log.source ~= stanza or isAnothers(log.current, membership) then
+        log.source = stanza
+        local ____isWorthKeeping_result_0
+        if isWorthKeeping(stanza) then
+            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+        else
+            ____isWorthKeeping_result_0 = nil
+        end
+        log.current = ____isWorthKeeping_result_0
+    end
+    local entry = log.current
+    return entry ~= nil and receive(membership, log, part, entry)
+end
+changed = {}
+--- What an account got of a room's log, left rooms included; undefined if it never was in the room.
+function ____exports.archiveOf(username, room)
+    local account = findAccount(username)
+    local ranges = storedParts(username, account)[room]
+    local ____temp_8
+    if account == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = account.memberships[room]
+    end
+    local membership = ____temp_8
+    local ____temp_9
+    if membership == nil then
+        ____temp_9 = nil
+    else
+        ____temp_9 = membership.part
+    end
+    local part = ____temp_9
+    if ranges == nil and part == nil then
+        return nil
+    end
+    return {
+        store = store,
+        key = keyOf(room),
+        label = nil,
+        holds = function(label) return mayRead(username, ranges or ({}), part, label) end
+    }
+end
+--- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
+-- returns true to end it. Reads from disk only what is not in memory.
+function ____exports.readBack(membership, most, since, visit)
+    if options.archive == "mam" then
+        visitBack(
+            readRoom(membership, most, since),
+            visit
+        )
+        return
+    end
+    local log = membership.log
+    local part = membership.part
+    local archive = ____exports.archiveOf(membership.username, membership.room)
+    if log == nil or part == nil or archive == nil then
+        return
+    end
+    fill(log)
+    local ranges = rangesOf(membership)
+    local earliest = math.max(
+        since,
+        os.time() - options.archiveExpiresAfter
+    )
+    local left = most
+    for i = #log.recent, 1, -1 do
+        local entry = log.recent[i]
+        if entry ~= nil and isFor(membership.username, ranges, part, entry) then
+            if left == 0 or entry.when < earliest or visit(entry) then
+                return
+            end
+            left = left - 1
+        end
+    end
+    local oldest = log.recent[1]
+    if oldest ~= nil and not log.whole and left > 0 then
+        visitBack(
+            readBefore(archive, oldest, left, earliest),
+            visit
+        )
+    end
+end
+--- What an account was told last in its room.
+function ____exports.newestOf(membership)
+    local newest
+    ____exports.readBack(
+        membership,
+        1,
+        0,
+        function(said)
+            newest = said
+            return true
+        end
+    )
+    return newest
+end
+--- Whether what the account misses in its room can be made up for.
+function ____exports.isKept(membership)
+    local ____temp_12
+    if options.archive == "mam" then
+        ____temp_12 = hasPersonalArchive()
+    else
+        ____temp_12 = membership.part ~= nil
+    end
+    return ____temp_12
+end
+--- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
+function ____exports.expire()
+    ____exports.saveChanged()
+    if options.archiveExpiresAfter ~= math.huge then
+        local before = os.time() - options.archiveExpiresAfter
+        for ____, key in ipairs(usersOf(store)) do
+            store:delete(key, {["end"] = before})
+        end
+        for ____, username in ipairs(usersOf(partsStore)) do
+            prunePart(username, before)
+        end
+    end
+    deleteUnread()
+end
+--- Deletes what was for one account alone. Its parts go with the rest of its data (core/usermanager.lua, delete_user).
+function ____exports.deleteOwn(username)
+    for ____, room in ipairs(____exports.roomsRead(username)) do
+        local key = keyOf(room)
+        local own = {
+            store = store,
+            key = key,
+            label = nil,
+            holds = function(label) return select(
+                2,
+                parseLabel(label)
+            ) == username end
+        }
+        local page = readPage(
+            {own},
+            {
+                wants = function() return true end,
+                reverse = false,
+                max = math.huge
+            }
+        )
+        for ____, item in ipairs(page == nil and ({}) or page.items) do
+            store:delete(key, {key = item.id})
+        end
+    end
 end
 return ____exports
  end,
@@ -2737,11 +2671,10 @@ function select(membership, session, limits)
     local chars = 0
     readBack(
         membership,
-        function(entry)
-            if entry.when < limits.since then
-                return true
-            end
-            local message = ____exports.delayed(membership.room, entry)
+        limits.stanzas,
+        limits.since,
+        function(said)
+            local message = ____exports.delayed(membership.room, said)
             if limits.chars ~= math.huge then
                 message.attr.to = session
                 chars = chars + string.len(tostring(message))
@@ -2750,15 +2683,19 @@ function select(membership, session, limits)
                 end
             end
             messages[#messages + 1] = message
-            return #messages >= limits.stanzas
+            return false
         end
     )
     return messages
 end
 --- A message of the past as a room sends it.
-function ____exports.delayed(room, entry)
-    local message = st.clone(entry.stanza)
-    addDelay(message, room, entry.when)
+function ____exports.delayed(room, said)
+    local message = st.clone(said.stanza)
+    addDelay(
+        message,
+        room,
+        math.floor(said.when)
+    )
     return message
 end
 function limitsOf(join)
@@ -2813,6 +2750,8 @@ local addStatus, emptySubject, ownAffiliation, itemOf
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
+local ____counters = require("state.counters")
+local counters = ____counters.counters
 local ____fork = require("room.fork")
 local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
@@ -2891,12 +2830,11 @@ end
 --- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
 -- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
 function ____exports.replay(membership, request)
+    counters.replays = counters.replays + 1
     if membership.roomPresence ~= nil then
         sendTo(request.session, membership.roomPresence)
     end
-    for ____, held in pairs(membership.occupants) do
-        sendHeld(request.session, held)
-    end
+    sendHeld(request.session, membership.occupants)
     local ____self = ____exports.selfPresence(membership, request)
     if ____self ~= nil then
         sendTo(request.session, ____self)
@@ -3071,7 +3009,8 @@ local stanzaIdBy = ____stanzas.stanzaIdBy
 local ____ask = require("keep.ask")
 local ask = ____ask.ask
 local ____log = require("keep.log")
-local newestEntry = ____log.newestEntry
+local isKept = ____log.isKept
+local newestOf = ____log.newestOf
 local openPart = ____log.openPart
 local takeDown = ____log.takeDown
 function knownUntil(membership, newest)
@@ -3079,6 +3018,7 @@ function knownUntil(membership, newest)
 end
 function askPage(membership, catching, after, start)
     local query = pageQuery(catching, after, start)
+    catching.isLater = after ~= nil
     ask(
         membership,
         membership.room,
@@ -3152,16 +3092,21 @@ function asDelayed(membership, message, delay, archiveId)
 end
 --- A message of the past: into the archive, and to who was attached all the time, if it is new.
 function ____exports.missed(membership, delayed)
-    if takeDown(membership, delayed) ~= nil then
+    if takeDown(membership, delayed) then
         fork(membership, delayed)
     end
 end
 function finish(membership, catching)
+    ____exports.endCatchUp(membership)
+    catching.done()
+end
+--- What came from the room meanwhile has its place now.
+function ____exports.endCatchUp(membership)
+    local held = membership.catchUp == nil and ({}) or membership.catchUp.held
     membership.catchUp = nil
-    for ____, message in ipairs(catching.held) do
+    for ____, message in ipairs(held) do
         takeDown(membership, message)
     end
-    catching.done()
 end
 PAGE = 50
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
@@ -3169,8 +3114,8 @@ PAGE = 50
 function ____exports.catchUp(membership, done)
     openPart(membership)
     local before = membership.catchUp
-    local newest = newestEntry(membership)
-    if membership.part == nil or newest == nil and membership.since == nil then
+    local newest = newestOf(membership)
+    if not isKept(membership) or newest == nil and membership.since == nil then
         done()
         return
     end
@@ -3178,6 +3123,7 @@ function ____exports.catchUp(membership, done)
         queryId = id.medium(),
         held = before == nil and ({}) or before.held,
         left = options.maxHistory,
+        isLater = false,
         done = done
     }
     membership.catchUp = catching
@@ -3228,10 +3174,10 @@ function ____exports.takeResult(membership, stanza)
 end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it.
 function ____exports.historySince(membership)
-    if membership.part == nil then
+    if not isKept(membership) then
         return nil
     end
-    local newest = newestEntry(membership)
+    local newest = newestOf(membership)
     local ____temp_6
     if newest == nil and membership.since == nil then
         ____temp_6 = nil
@@ -3275,10 +3221,10 @@ function recordOf(username)
     return {seen = account.seen, rooms = rooms}
 end
 function stateOf(membership)
-    if membership.phase == "leaving" then
-        return "leaving"
+    if not membership.established then
+        return "joining"
     end
-    return membership.established and "in" or "joining"
+    return membership.phase == "leaving" and "leaving" or "in"
 end
 function usernames()
     local list = {}
@@ -3295,7 +3241,7 @@ function loadAccount(username, record)
         membership.wantedNick = saved.wanted or saved.nick
         membership.password = saved.password
         membership.since = saved.since
-        membership.established = saved.state == "in"
+        membership.established = saved.state ~= "joining"
         membership.phase = saved.state == "in" and "lost" or "leaving"
         membership.detachedAt = record.seen
     end
@@ -3342,10 +3288,11 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, LONGEST_PAUSE, TRIES_UNTIL_TOLD, NICK_TRIES
+local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, resumeLeave, resumeJoined, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local presenceToShow = ____availability.presenceToShow
+local regainNick = ____availability.regainNick
 local showBest = ____availability.showBest
 local ____serve = require("client.serve")
 local resyncComplete = ____serve.resyncComplete
@@ -3354,6 +3301,7 @@ local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
+local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
 local ____log = require("keep.log")
 local closePart = ____log.closePart
@@ -3376,6 +3324,8 @@ local ownUnavailable = ____replay.ownUnavailable
 local technicalRemoval = ____replay.technicalRemoval
 local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
+local ____counters = require("state.counters")
+local counters = ____counters.counters
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
 local detachAll = ____memberships.detachAll
@@ -3383,7 +3333,6 @@ local detachSession = ____memberships.detachSession
 local dropMembership = ____memberships.dropMembership
 local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
-local isComingBack = ____memberships.isComingBack
 local isCurrent = ____memberships.isCurrent
 local nextWaiting = ____memberships.nextWaiting
 local setTimer = ____memberships.setTimer
@@ -3445,13 +3394,24 @@ end
 function ____exports.joinComplete(membership)
     stopTimer(membership)
     membership.phase = "joined"
-    membership.tries = 0
+    if membership.tries > 0 then
+        setTimer(
+            membership,
+            STEADY,
+            function()
+                membership.tries = 0
+            end
+        )
+    end
     local resync = membership.resync
     membership.resync = nil
     if resync ~= nil then
         forgetOthers(membership, resync)
     end
     showBest(membership)
+    if membership.nick ~= membership.wantedNick and not (membership.occupants[membership.wantedNick] ~= nil) then
+        regainNick(membership)
+    end
     serveWaiting(membership)
 end
 function forgetOthers(membership, resync)
@@ -3516,8 +3476,11 @@ function refuseWaiting(membership)
     end
 end
 function isTemporary(____error)
-    local ____type, condition = ____error:get_error()
-    return ____type == "wait" or condition == "item-not-found" or condition == "recipient-unavailable" or condition == "remote-server-not-found" or condition == "remote-server-timeout" or condition == "service-unavailable" or condition == "undefined-condition"
+    local ____type, condition, text = ____error:get_error()
+    return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
+end
+function isBounce(text)
+    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
 end
 --- The account is out of the room without anybody's will, and will be back. Its sessions learn of it only when that takes
 -- too long; then they may try themselves.
@@ -3551,14 +3514,20 @@ function ____exports.pause(tries)
 end
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
 function ____exports.rejoin(membership)
+    local isOnItsWay = membership.phase == "lost" and membership.timer == nil
+    if not isOnItsWay or membership.catchUp == nil then
+        goBack(membership)
+    end
+end
+function goBack(membership)
     stopTimer(membership)
-    membership.phase = "joining"
+    membership.phase = "lost"
     membership.request = nil
     if membership.established then
         catchUp(
             membership,
             function()
-                if isCurrent(membership) and isComingBack(membership) then
+                if isCurrent(membership) and membership.phase == "lost" then
                     joinAgain(membership)
                 end
             end
@@ -3713,10 +3682,10 @@ end
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
 function ____exports.over(membership)
     stopTimer(membership)
+    endCatchUp(membership)
     closePart(membership)
     forgetRoom(membership)
     membership.since = nil
-    membership.catchUp = nil
     detachAll(membership)
     membership.established = false
     resyncLost(membership)
@@ -3728,9 +3697,36 @@ function ____exports.over(membership)
         ____exports.enter(membership, next)
     end
 end
+function resumeLeave(membership)
+    if hasAttached(membership) then
+        setTimer(
+            membership,
+            options.answerTimeout,
+            function()
+                leaveUnanswered(membership, nil)
+            end
+        )
+    else
+        ____exports.retryLeave(membership)
+    end
+end
+function resumeJoined(membership)
+    membership.tries = 0
+    if membership.catchUp ~= nil then
+        catchUp(
+            membership,
+            function() return nil end
+        )
+    end
+    if membership.resync ~= nil then
+        resyncLost(membership)
+        resyncComplete(membership)
+    end
+end
 --- Seconds between our own presence and the subject; not every service sends one to a new room.
 local SUBJECT_TIMEOUT = 10
 LONGEST_PAUSE = 900
+STEADY = 60
 TRIES_UNTIL_TOLD = 8
 NICK_TRIES = 3
 --- The room let the account in: our own presence came. History and subject follow.
@@ -3747,6 +3743,8 @@ function ____exports.joinAccepted(membership)
         end
         ____membership_1.password = ____temp_0
         membership.wantedNick = membership.nick
+    else
+        counters.rejoins = counters.rejoins + 1
     end
     membership.request = nil
     membership.phase = "entering"
@@ -3789,6 +3787,18 @@ function ____exports.joinRefused(membership, ____error)
         ____exports.over(membership)
     end
 end
+refusals = {}
+for ____, condition in ipairs({
+    "forbidden",
+    "gone",
+    "jid-malformed",
+    "not-acceptable",
+    "not-allowed",
+    "not-authorized"
+}) do
+    refusals[condition] = true
+end
+refusals["registration-required"] = true
 --- An error came back for a leave: the room was not reached, or has no such occupant.
 function ____exports.leaveRefused(membership, ____error)
     if not isTemporary(____error) then
@@ -3801,13 +3811,24 @@ function ____exports.leaveRefused(membership, ____error)
         leaveUnanswered(membership, ____error.attr.id)
     end
 end
---- Sets what ends the phase of a membership that was taken over from storage or from the module before a reload.
+--- Goes on with a membership of the module before a reload. The questions that one had asked are nobody's now, and the
+-- timers it had set have ended.
 function ____exports.resume(membership)
     local request = membership.request
     if membership.phase == "lost" then
-        ____exports.rejoin(membership)
+        goBack(membership)
     elseif membership.phase == "leaving" then
-        ____exports.retryLeave(membership)
+        resumeLeave(membership)
+    elseif request ~= nil then
+        setTimer(
+            membership,
+            options.answerTimeout,
+            function()
+                joinUnanswered(membership, request)
+            end
+        )
+    elseif membership.phase == "joining" or membership.phase == "entering" and membership.resync ~= nil then
+        ____exports.lost(membership)
     elseif membership.phase == "entering" then
         setTimer(
             membership,
@@ -3816,25 +3837,1485 @@ function ____exports.resume(membership)
                 ____exports.joinComplete(membership)
             end
         )
-    elseif membership.phase == "joining" and request ~= nil then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                joinUnanswered(membership, request)
-            end
-        )
-    elseif membership.phase == "joining" then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                ____exports.lost(membership)
-            end
-        )
-    elseif membership.resync ~= nil then
-        resyncComplete(membership)
+    else
+        resumeJoined(membership)
     end
+end
+return ____exports
+ end,
+["state.pending"] = function(...)
+local ____exports = {}
+local forgetIq, iqsOfSession
+local id = require("util.id")
+local st = require("util.stanza")
+local options = require("options")
+function forgetIq(key, pending)
+    ____exports.pendingIqs[key] = nil
+    local open = (iqsOfSession[pending.session] or 1) - 1
+    if open > 0 then
+        iqsOfSession[pending.session] = open
+    else
+        iqsOfSession[pending.session] = nil
+    end
+end
+--- By the id they were sent with.
+____exports.pendingIqs = {}
+iqsOfSession = {}
+--- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
+function ____exports.expectIqAnswer(session, room, request)
+    local open = iqsOfSession[session] or 0
+    if open >= options.maxPendingIqs then
+        return nil
+    end
+    iqsOfSession[session] = open + 1
+    local key = "mm-" .. id.medium()
+    ____exports.pendingIqs[key] = {
+        session = session,
+        room = room,
+        expires = os.time() + options.iqTimeout,
+        request = st.clone(request, true)
+    }
+    return key
+end
+--- The IQ that an answer from a room belongs to; it is not pending any more.
+function ____exports.takeIq(key, room)
+    local pending = ____exports.pendingIqs[key]
+    if pending == nil or pending.room ~= room then
+        return nil
+    end
+    forgetIq(key, pending)
+    return pending
+end
+--- Forgets the IQs whose time is over and returns them.
+function ____exports.takeExpiredIqs()
+    local now = os.time()
+    local expired = {}
+    for key, pending in pairs(____exports.pendingIqs) do
+        if pending.expires <= now then
+            expired[#expired + 1] = pending
+            forgetIq(key, pending)
+        end
+    end
+    return expired
+end
+--- Forgets the IQs of a session that is gone; late answers are dropped.
+function ____exports.forgetIqsOf(session)
+    for key, pending in pairs(____exports.pendingIqs) do
+        if pending.session == session then
+            forgetIq(key, pending)
+        end
+    end
+end
+--- Takes over the IQs that an instance of the module before a reload has sent.
+function ____exports.restorePendingIqs(saved)
+    for key, pending in pairs(saved) do
+        ____exports.pendingIqs[key] = pending
+        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
+    end
+end
+return ____exports
+ end,
+["admin.census"] = function(...)
+local ____exports = {}
+local size
+local ____memberships = require("state.memberships")
+local accounts = ____memberships.accounts
+local ____pending = require("state.pending")
+local pendingIqs = ____pending.pendingIqs
+function size(map)
+    local count = 0
+    local key = next(map)
+    while key ~= nil do
+        count = count + 1
+        key = next(map, key)
+    end
+    return count
+end
+--- In the order in which a membership goes through them.
+____exports.phases = {
+    "joining",
+    "entering",
+    "joined",
+    "lost",
+    "leaving"
+}
+function ____exports.takeCensus()
+    local byPhase = {}
+    for ____, phase in ipairs(____exports.phases) do
+        byPhase[phase] = 0
+    end
+    local members = 0
+    local memberships = 0
+    local attached = 0
+    for ____, account in pairs(accounts) do
+        members = members + 1
+        for ____, membership in pairs(account.memberships) do
+            memberships = memberships + 1
+            byPhase[membership.phase] = (byPhase[membership.phase] or 0) + 1
+            attached = attached + size(membership.attached)
+        end
+    end
+    return {
+        accounts = members,
+        memberships = memberships,
+        byPhase = byPhase,
+        attached = attached,
+        pendingIqs = size(pendingIqs)
+    }
+end
+return ____exports
+ end,
+["admin.directory"] = function(...)
+local ____exports = {}
+local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
+local datetime = require("util.datetime")
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____availability = require("client.availability")
+local changeNick = ____availability.changeNick
+local ____occupancy = require("occupancy")
+local leave = ____occupancy.leave
+local lost = ____occupancy.lost
+local rejoin = ____occupancy.rejoin
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local ____memberships = require("state.memberships")
+local accounts = ____memberships.accounts
+local findAccount = ____memberships.findAccount
+local hasAttached = ____memberships.hasAttached
+local isCurrent = ____memberships.isCurrent
+local membershipsOf = ____memberships.membershipsOf
+local ____census = require("admin.census")
+local phases = ____census.phases
+local takeCensus = ____census.takeCensus
+function describe(membership, name)
+    local since = membership.since == nil and "" or " since " .. datetime.datetime(membership.since)
+    return ((((((name .. ": ") .. stateOf(membership)) .. " as ") .. membership.nick) .. since) .. "; ") .. describeSessions(membership)
+end
+function stateOf(membership)
+    if membership.phase == "lost" and membership.tries > 0 then
+        return string.format("lost, %d tries to come back,", membership.tries)
+    end
+    return membership.unanswered > 0 and membership.phase .. ", out of reach," or membership.phase
+end
+function describeSessions(membership)
+    if hasAttached(membership) then
+        local resources = {}
+        for session in pairs(membership.attached) do
+            resources[#resources + 1] = jids.resource(session) or session
+        end
+        table.sort(resources)
+        return table.concat(resources, ", ")
+    end
+    local since = membership.detachedAt
+    return since == nil and "no session" or "no session since " .. datetime.datetime(since)
+end
+function nickOf(room, nick)
+    local ____temp_0
+    if nick == "" then
+        ____temp_0 = nil
+    else
+        ____temp_0 = jids.prep((room .. "/") .. nick)
+    end
+    local address = ____temp_0
+    local ____temp_1
+    if address == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = jids.resource(address)
+    end
+    return ____temp_1
+end
+function isAskedFor(membership, nick)
+    for ____, request in pairs(membership.nickRequests) do
+        if request.nick == nick then
+            return true
+        end
+    end
+    return false
+end
+function done(text)
+    return {done = true, text = text}
+end
+function refused(text)
+    return {done = false, text = text}
+end
+function membershipIn(username, room)
+    local account = findAccount(username)
+    local ____temp_2
+    if account == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = account.memberships[room]
+    end
+    return ____temp_2
+end
+function notIn(username, room)
+    return refused((addressOf(username) .. " is not in ") .. room)
+end
+function addressOf(username)
+    return (username .. "@") .. module.host
+end
+function figure(name, value)
+    return string.format("%s: %d", name, value)
+end
+--- The account's rooms, a line for each, by name.
+function ____exports.roomsOf(username)
+    local lines = {}
+    for ____, membership in ipairs(membershipsOf(username)) do
+        lines[#lines + 1] = describe(membership, membership.room)
+    end
+    table.sort(lines)
+    return lines
+end
+--- The names alone.
+function ____exports.roomNamesOf(username)
+    local names = {}
+    for ____, membership in ipairs(membershipsOf(username)) do
+        names[#names + 1] = membership.room
+    end
+    table.sort(names)
+    return names
+end
+--- This host's accounts in a room, a line for each, by name.
+function ____exports.accountsIn(room)
+    local lines = {}
+    for ____, account in pairs(accounts) do
+        local membership = account.memberships[room]
+        if membership ~= nil then
+            lines[#lines + 1] = describe(membership, (account.username .. "@") .. module.host)
+        end
+    end
+    table.sort(lines)
+    return lines
+end
+--- Takes the account out of a room, as its last client would.
+function ____exports.leaveRoom(username, room)
+    local membership = membershipIn(username, room)
+    if membership == nil then
+        return notIn(username, room)
+    end
+    if membership.phase == "leaving" then
+        return refused(((addressOf(username) .. " is leaving ") .. room) .. " already")
+    end
+    module:log("info", "%s is made to leave %s", username, room)
+    leave(
+        membership,
+        st.presence({type = "unavailable"})
+    )
+    local verb = isCurrent(membership) and "is leaving" or "has left"
+    return done((((addressOf(username) .. " ") .. verb) .. " ") .. room)
+end
+--- Has the account join a room anew: at once where it is lost, and to see who is there where it is in.
+function ____exports.rejoinRoom(username, room)
+    local membership = membershipIn(username, room)
+    if membership == nil then
+        return notIn(username, room)
+    end
+    local phase = membership.phase
+    if phase ~= "joined" and phase ~= "lost" then
+        return refused(((((addressOf(username) .. " is ") .. phase) .. " ") .. room) .. " now")
+    end
+    module:log("info", "%s is made to join %s anew", username, room)
+    if phase == "joined" then
+        lost(membership)
+    end
+    rejoin(membership)
+    return done(((addressOf(username) .. " joins ") .. room) .. " anew")
+end
+--- Asks the room for another nick.
+function ____exports.renameIn(username, room, nick)
+    local membership = membershipIn(username, room)
+    if membership == nil then
+        return notIn(username, room)
+    end
+    local wanted = nickOf(room, nick)
+    if wanted == nil then
+        return refused(("\"" .. nick) .. "\" cannot be a nick")
+    end
+    if membership.phase ~= "joined" then
+        return refused(((((addressOf(username) .. " is ") .. membership.phase) .. " in ") .. room) .. " now")
+    end
+    if wanted ~= membership.nick then
+        changeNick(
+            membership,
+            {
+                session = nil,
+                id = nil,
+                nick = wanted,
+                stanza = st.presence()
+            }
+        )
+    end
+    if wanted == membership.nick then
+        return done((("The nick in " .. room) .. " is ") .. wanted)
+    end
+    return isAskedFor(membership, wanted) and done((room .. " has been asked for the nick ") .. wanted) or refused((room .. " has refused the nick ") .. wanted)
+end
+--- The figures of the metrics, a line for each.
+function ____exports.totals()
+    local census = takeCensus()
+    local lines = {
+        figure("accounts", census.accounts),
+        figure("memberships", census.memberships)
+    }
+    for ____, phase in ipairs(phases) do
+        lines[#lines + 1] = figure("- " .. phase, census.byPhase[phase] or 0)
+    end
+    lines[#lines + 1] = figure("attached sessions", census.attached)
+    lines[#lines + 1] = figure("pending IQs", census.pendingIqs)
+    lines[#lines + 1] = figure("copies in", counters.copiesIn)
+    lines[#lines + 1] = figure("copies out", counters.copiesOut)
+    lines[#lines + 1] = figure("copies saved", counters.copiesSaved)
+    lines[#lines + 1] = figure("replays", counters.replays)
+    lines[#lines + 1] = figure("rejoins", counters.rejoins)
+    lines[#lines + 1] = figure("archive writes", counters.archiveWrites)
+    for reason, count in pairs(counters.drops) do
+        lines[#lines + 1] = figure("dropped: " .. reason, count)
+    end
+    return lines
+end
+return ____exports
+ end,
+["admin.commands"] = function(...)
+local ____exports = {}
+local refusal, usernameOf
+local adhoc = require("util.adhoc")
+local dataforms = require("util.dataforms")
+local jids = require("util.jid")
+local ____namespaces = require("namespaces")
+local MINIMIX = ____namespaces.MINIMIX
+local ____directory = require("admin.directory")
+local accountsIn = ____directory.accountsIn
+local leaveRoom = ____directory.leaveRoom
+local rejoinRoom = ____directory.rejoinRoom
+local renameIn = ____directory.renameIn
+local roomNamesOf = ____directory.roomNamesOf
+local roomsOf = ____directory.roomsOf
+local totals = ____directory.totals
+function refusal(message)
+    return {status = "completed", error = {message = message}}
+end
+function usernameOf(data)
+    return jids.node(data.from) or ""
+end
+local function form(title, instructions, fields)
+    local layout = fields
+    layout.title = title
+    local ____temp_0
+    if instructions == "" then
+        ____temp_0 = nil
+    else
+        ____temp_0 = instructions
+    end
+    layout.instructions = ____temp_0
+    table.insert(layout, 1, {name = "FORM_TYPE", type = "hidden", value = MINIMIX .. "#command"})
+    return dataforms.new(layout)
+end
+local anyAccount = {name = "account", type = "jid-single", label = "Account", required = true}
+local anyRoom = {name = "room", type = "jid-single", label = "Group chat", required = true}
+local ownRoom = {name = "room", type = "list-single", label = "Group chat", required = true}
+local newNick = {name = "nick", type = "text-single", label = "Nickname", required = true}
+local NO_ROOMS = "You are in no group chats"
+--- A list in a form of its own, as every client shows one; a note is enough where there is nothing to list.
+local function answerList(title, lines, none)
+    if #lines == 0 then
+        return {status = "completed", info = none}
+    end
+    local layout = form(title, "", {{name = "lines", type = "text-multi", label = title}})
+    return {
+        status = "completed",
+        result = {
+            layout = layout,
+            values = {lines = table.concat(lines, "\n")}
+        }
+    }
+end
+local function answerOutcome(____bindingPattern0)
+    local text
+    local done
+    done = ____bindingPattern0.done
+    text = ____bindingPattern0.text
+    return done and ({status = "completed", info = text}) or refusal(text)
+end
+--- What is wrong with a form, a line for each field.
+local function problemsOf(layout, problems)
+    local lines = {}
+    for ____, field in ipairs(layout) do
+        local problem = problems[field.name]
+        if problem ~= nil then
+            lines[#lines + 1] = ((field.label or field.name) .. ": ") .. problem
+        end
+    end
+    return table.concat(lines, "\n")
+end
+--- A command of one form; `initial` are the values it starts with.
+local function ask(layout, initial, answer)
+    return adhoc.new_initial_data_form(
+        layout,
+        initial,
+        function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end
+    )
+end
+--- A command of an admin's on any of the host's accounts.
+local function askAny(layout, answer)
+    return ask(
+        layout,
+        function() return {} end,
+        answer
+    )
+end
+--- A command of a user's on one of their own rooms; who is in none has nothing to choose from.
+local function askOwn(layout, answer)
+    local handler = ask(
+        layout,
+        function(data) return {room = roomNamesOf(usernameOf(data))} end,
+        function(fields, data) return answer(
+            usernameOf(data),
+            fields
+        ) end
+    )
+    return function(self, data, state)
+        if data.form == nil and #roomNamesOf(usernameOf(data)) == 0 then
+            return {status = "completed", info = NO_ROOMS}, nil
+        end
+        return handler(nil, data, state)
+    end
+end
+--- A command that has nothing to ask.
+local function tell(answer)
+    return function(self, data)
+        return answer(data), nil
+    end
+end
+local function roomOf(fields)
+    return jids.bare(fields.room or "")
+end
+--- An admin of this host acts on the accounts of this host.
+local function onAccount(fields, action)
+    local jid = fields.account or ""
+    local username = jids.node(jid)
+    return (username == nil or jids.host(jid) ~= module.host) and refusal((jid .. " is not an account of ") .. module.host) or action(username)
+end
+local LIST_OWN = "List my group chats"
+local LIST_ROOMS = "List the group chats of an account"
+local LIST_ACCOUNTS = "List the accounts in a group chat"
+local LEAVE = "Make an account leave a group chat"
+local REJOIN = "Make an account join a group chat anew"
+local TOTALS = "Show figures of group chats"
+local LEAVE_OWN = "Leave a group chat"
+local RENAME_OWN = "Change my nickname in a group chat"
+local commands = {
+    {
+        name = "my-rooms",
+        title = LIST_OWN,
+        permission = "local_user",
+        handler = tell(function(data) return answerList(
+            LIST_OWN,
+            roomsOf(usernameOf(data)),
+            NO_ROOMS
+        ) end)
+    },
+    {
+        name = "leave-my-room",
+        title = LEAVE_OWN,
+        permission = "local_user",
+        handler = askOwn(
+            form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}),
+            function(username, fields) return answerOutcome(leaveRoom(
+                username,
+                roomOf(fields)
+            )) end
+        )
+    },
+    {
+        name = "my-nick",
+        title = RENAME_OWN,
+        permission = "local_user",
+        handler = askOwn(
+            form(RENAME_OWN, "On all devices.", {ownRoom, newNick}),
+            function(username, fields) return answerOutcome(renameIn(
+                username,
+                roomOf(fields),
+                fields.nick or ""
+            )) end
+        )
+    },
+    {
+        name = "rooms",
+        title = LIST_ROOMS,
+        permission = "admin",
+        handler = askAny(
+            form(LIST_ROOMS, "", {anyAccount}),
+            function(fields) return onAccount(
+                fields,
+                function(username) return answerList(
+                    LIST_ROOMS,
+                    roomsOf(username),
+                    ((username .. "@") .. module.host) .. " is in no group chats"
+                ) end
+            ) end
+        )
+    },
+    {
+        name = "accounts",
+        title = LIST_ACCOUNTS,
+        permission = "admin",
+        handler = askAny(
+            form(LIST_ACCOUNTS, "", {anyRoom}),
+            function(fields)
+                local room = roomOf(fields)
+                return answerList(
+                    LIST_ACCOUNTS,
+                    accountsIn(room),
+                    (("No account of " .. module.host) .. " is in ") .. room
+                )
+            end
+        )
+    },
+    {
+        name = "leave",
+        title = LEAVE,
+        permission = "admin",
+        handler = askAny(
+            form(LEAVE, "", {anyAccount, anyRoom}),
+            function(fields) return onAccount(
+                fields,
+                function(username) return answerOutcome(leaveRoom(
+                    username,
+                    roomOf(fields)
+                )) end
+            ) end
+        )
+    },
+    {
+        name = "rejoin",
+        title = REJOIN,
+        permission = "admin",
+        handler = askAny(
+            form(REJOIN, "", {anyAccount, anyRoom}),
+            function(fields) return onAccount(
+                fields,
+                function(username) return answerOutcome(rejoinRoom(
+                    username,
+                    roomOf(fields)
+                )) end
+            ) end
+        )
+    },
+    {
+        name = "totals",
+        title = TOTALS,
+        permission = "admin",
+        handler = tell(function() return answerList(
+            TOTALS,
+            totals(),
+            ""
+        ) end)
+    }
+}
+--- Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none.
+function ____exports.offerCommands()
+    local wanted = pcall(function() return module:depends("adhoc") end)
+    if not wanted then
+        return
+    end
+    local library = module:require("adhoc")
+    for ____, ____value in ipairs(commands) do
+        local name = ____value.name
+        local title = ____value.title
+        local permission = ____value.permission
+        local handler = ____value.handler
+        module:provides(
+            "adhoc",
+            library.new(title, (MINIMIX .. "#") .. name, handler, permission)
+        )
+    end
+end
+return ____exports
+ end,
+["admin.metrics"] = function(...)
+local ____exports = {}
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local ____census = require("admin.census")
+local phases = ____census.phases
+local takeCensus = ____census.takeCensus
+--- 0.12 wants the names of labels even where there are none.
+local NO_LABELS = {}
+local gauges = {
+    accounts = module:metric(
+        "gauge",
+        "accounts",
+        "",
+        "Accounts that are in a room",
+        NO_LABELS
+    ),
+    memberships = module:metric(
+        "gauge",
+        "memberships",
+        "",
+        "Accounts in rooms, by how far they are",
+        {"state"}
+    ),
+    attached = module:metric(
+        "gauge",
+        "attached_sessions",
+        "",
+        "Sessions in rooms",
+        NO_LABELS
+    ),
+    pendingIqs = module:metric(
+        "gauge",
+        "pending_iqs",
+        "",
+        "Requests of sessions that rooms have not answered",
+        NO_LABELS
+    )
+}
+local totals = {
+    copiesIn = module:metric(
+        "counter",
+        "copies_in",
+        "",
+        "Messages and presences from rooms",
+        NO_LABELS
+    ),
+    copiesOut = module:metric(
+        "counter",
+        "copies_out",
+        "",
+        "Stanzas of rooms handed to sessions",
+        NO_LABELS
+    ),
+    copiesSaved = module:metric(
+        "counter",
+        "copies_saved",
+        "",
+        "Stanzas that rooms needed not send once more",
+        NO_LABELS
+    ),
+    replays = module:metric(
+        "counter",
+        "replays",
+        "",
+        "Sessions let into a room from what was known of it",
+        NO_LABELS
+    ),
+    rejoins = module:metric(
+        "counter",
+        "rejoins",
+        "",
+        "Accounts that came back to a room by themselves",
+        NO_LABELS
+    ),
+    archiveWrites = module:metric(
+        "counter",
+        "archive_writes",
+        "",
+        "Messages of rooms written to the archive",
+        NO_LABELS
+    ),
+    drops = module:metric(
+        "counter",
+        "drops",
+        "",
+        "Stanzas that were not passed on",
+        {"reason"}
+    )
+}
+--- `stats-update`.
+function ____exports.updateMetrics()
+    local census = takeCensus()
+    gauges.accounts:with_labels():set(census.accounts)
+    for ____, phase in ipairs(phases) do
+        gauges.memberships:with_labels(phase):set(census.byPhase[phase] or 0)
+    end
+    gauges.attached:with_labels():set(census.attached)
+    gauges.pendingIqs:with_labels():set(census.pendingIqs)
+    totals.copiesIn:with_labels():set(counters.copiesIn)
+    totals.copiesOut:with_labels():set(counters.copiesOut)
+    totals.copiesSaved:with_labels():set(counters.copiesSaved)
+    totals.replays:with_labels():set(counters.replays)
+    totals.rejoins:with_labels():set(counters.rejoins)
+    totals.archiveWrites:with_labels():set(counters.archiveWrites)
+    for reason, count in pairs(counters.drops) do
+        totals.drops:with_labels(reason):set(count)
+    end
+end
+return ____exports
+ end,
+["admin.neighbours"] = function(...)
+local ____exports = {}
+local options = require("options")
+--- Modules that look after rooms which clients join by themselves.
+local overlaps = {}
+overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
+overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+--- Names in the log what does not go together, once all modules are loaded.
+function ____exports.checkNeighbours()
+    local host = prosody.hosts[module.host]
+    if host == nil then
+        return
+    end
+    for name, advice in pairs(overlaps) do
+        if host.modules[name] ~= nil then
+            module:log("warn", "%s", advice)
+        end
+    end
+    if options.archive == "mam" and not (host.modules.mam ~= nil) then
+        module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
+    end
+    if host.users ~= nil and host.users.name == "null" then
+        module:log("warn", "There are no users on this host and nothing to do: take mod_minimix out, or set authentication")
+    end
+end
+return ____exports
+ end,
+["admin.shell"] = function(...)
+local ____exports = {}
+local list, act, parseAccount, parseRoom, notRoom, quote, hosts
+local jids = require("util.jid")
+local ____directory = require("admin.directory")
+local accountsIn = ____directory.accountsIn
+local leaveRoom = ____directory.leaveRoom
+local rejoinRoom = ____directory.rejoinRoom
+local roomsOf = ____directory.roomsOf
+local totals = ____directory.totals
+function list(section, lines, what)
+    for ____, line in ipairs(lines) do
+        section.session.print(line)
+    end
+    return true, string.format("%d %s", #lines, what)
+end
+function act(jid, room, action)
+    local username, host, problem = parseAccount(jid)
+    if host == nil then
+        return nil, problem
+    end
+    local address = parseRoom(room)
+    if address == nil then
+        return nil, notRoom(room)
+    end
+    local ____action_result_0 = action(host, username, address)
+    local done = ____action_result_0.done
+    local text = ____action_result_0.text
+    if not done then
+        return nil, text
+    end
+    return true, text
+end
+function parseAccount(jid)
+    local ____temp_1
+    if type(jid) == "string" then
+        ____temp_1 = jids.prep(jid)
+    else
+        ____temp_1 = nil
+    end
+    local address = ____temp_1
+    local ____temp_2
+    if address == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = jids.node(address)
+    end
+    local username = ____temp_2
+    if address == nil or username == nil then
+        return nil, nil, quote(jid) .. " is not the JID of an account, such as \"user@example.org\""
+    end
+    local name = jids.host(address)
+    local host = hosts[name]
+    if host == nil then
+        return nil, nil, "mod_minimix is not loaded on " .. name
+    end
+    return username, host, nil
+end
+function parseRoom(room)
+    local ____temp_3
+    if type(room) == "string" then
+        ____temp_3 = jids.prep(room)
+    else
+        ____temp_3 = nil
+    end
+    local address = ____temp_3
+    local ____temp_4
+    if address == nil or jids.node(address) == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = jids.bare(address)
+    end
+    return ____temp_4
+end
+function notRoom(room)
+    return quote(room) .. " is not the JID of a room, such as \"room@rooms.example.org\""
+end
+function quote(value)
+    return type(value) == "string" and ("\"" .. value) .. "\"" or tostring(value)
+end
+hosts = module:shared("/*/minimix/hosts")
+local environment = module:shared("/*/admin_shell/env")
+local SECTION = "Commands to see which accounts are in which rooms, and to act on it (mod_minimix)"
+--- What 13.0's `help minimix` shows.
+local help = {
+    rooms = {desc = "List the rooms of an account", args = {{name = "jid"}}},
+    accounts = {desc = "List the accounts in a room", args = {{name = "room"}}},
+    leave = {desc = "Take an account out of a room", args = {{name = "jid"}, {name = "room"}}},
+    rejoin = {desc = "Have an account join a room anew", args = {{name = "jid"}, {name = "room"}}},
+    stats = {desc = "Show totals of each host", args = {}}
+}
+local function rooms(self, jid)
+    local username, host, problem = parseAccount(jid)
+    if host == nil then
+        return nil, problem
+    end
+    return list(
+        self,
+        host.roomsOf(username),
+        "rooms"
+    )
+end
+local function accounts(self, room)
+    local address = parseRoom(room)
+    if address == nil then
+        return nil, notRoom(room)
+    end
+    local lines = {}
+    for ____, host in pairs(hosts) do
+        for ____, line in ipairs(host.accountsIn(address)) do
+            lines[#lines + 1] = line
+        end
+    end
+    return list(self, lines, "accounts")
+end
+local function leave(self, jid, room)
+    return act(
+        jid,
+        room,
+        function(host, username, address) return host.leaveRoom(username, address) end
+    )
+end
+local function rejoin(self, jid, room)
+    return act(
+        jid,
+        room,
+        function(host, username, address) return host.rejoinRoom(username, address) end
+    )
+end
+local function stats(self)
+    local count = 0
+    for name, host in pairs(hosts) do
+        count = count + 1
+        self.session.print(name)
+        for ____, line in ipairs(host.totals()) do
+            self.session.print("  " .. line)
+        end
+    end
+    return true, string.format("%d hosts", count)
+end
+--- Adds the commands, and this host to those that answer.
+function ____exports.addShellCommands()
+    hosts[module.host] = {
+        roomsOf = roomsOf,
+        accountsIn = accountsIn,
+        leaveRoom = leaveRoom,
+        rejoinRoom = rejoinRoom,
+        totals = totals
+    }
+    local commands = {
+        rooms = rooms,
+        accounts = accounts,
+        leave = leave,
+        rejoin = rejoin,
+        stats = stats
+    }
+    environment.minimix = setmetatable(commands, {help = {desc = SECTION, commands = help}})
+end
+--- Takes this host away, and with the last one the commands.
+function ____exports.removeShellCommands()
+    hosts[module.host] = nil
+    if (next(hosts)) == nil then
+        environment.minimix = nil
+    end
+end
+return ____exports
+ end,
+["client.archive-form"] = function(...)
+local ____exports = {}
+local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
+local datetime = require("util.datetime")
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DATAFORM = ____namespaces.DATAFORM
+local MAM = ____namespaces.MAM
+local RSM = ____namespaces.RSM
+function checkForm(form)
+    for ____, field in ipairs(form.tags) do
+        local name = field.attr.var
+        if field.name == "field" and name ~= "FORM_TYPE" and not isKnown(name) then
+            return "feature-not-implemented"
+        end
+    end
+    for ____, name in ipairs({"start", "end"}) do
+        if valueOf(form, name) ~= nil and parseTime(form, name) == nil then
+            return "bad-request"
+        end
+    end
+    local ids = valuesOf(form, "ids")
+    return ids ~= nil and #ids > MAX_IDS and "policy-violation" or nil
+end
+function isKnown(name)
+    for ____, field in ipairs(fields) do
+        if field.name == name then
+            return true
+        end
+    end
+    return false
+end
+function parseTime(form, name)
+    local value = valueOf(form, name)
+    local ____temp_2
+    if value == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = datetime.parse(value)
+    end
+    return ____temp_2
+end
+function parseBoolean(value)
+    if value == nil then
+        return nil
+    end
+    return value == "true" or value == "1"
+end
+function valueOf(form, name)
+    local values = valuesOf(form, name)
+    local ____temp_3
+    if values == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = values[1]
+    end
+    return ____temp_3
+end
+function valuesOf(form, name)
+    local field = form:get_child_with_attr("field", nil, "var", name)
+    if field == nil then
+        return nil
+    end
+    local values = {}
+    for ____, tag in ipairs(field.tags) do
+        local ____temp_4
+        if tag.name == "value" then
+            ____temp_4 = text(tag:get_text())
+        else
+            ____temp_4 = nil
+        end
+        local value = ____temp_4
+        if value ~= nil then
+            values[#values + 1] = value
+        end
+    end
+    local ____temp_5
+    if #values == 0 then
+        ____temp_5 = nil
+    else
+        ____temp_5 = values
+    end
+    return ____temp_5
+end
+function text(value)
+    local ____temp_6
+    if value == "" then
+        ____temp_6 = nil
+    else
+        ____temp_6 = value
+    end
+    return ____temp_6
+end
+fields = {
+    {name = "with", type = "jid-single"},
+    {name = "start", type = "text-single"},
+    {name = "end", type = "text-single"},
+    {name = "before-id", type = "text-single"},
+    {name = "after-id", type = "text-single"},
+    {name = "ids", type = "list-multi"},
+    {name = "include-groupchat", type = "boolean"}
+}
+MAX_IDS = 500
+--- The form that tells clients what they may ask.
+function ____exports.queryForm()
+    local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
+    form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
+    for ____, field in ipairs(fields) do
+        form:tag("field", {var = field.name, type = field.type})
+        if field.name == "ids" then
+            form:tag("validate", {xmlns = "http://jabber.org/protocol/xdata-validate", datatype = "xs:string"})
+            form:tag("open"):up():up()
+        end
+        form:up()
+    end
+    return form
+end
+--- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
+function ____exports.readScope(query)
+    local form = query:get_child("x", DATAFORM)
+    local ____temp_0
+    if form == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = jids.prep(valueOf(form, "with") or "")
+    end
+    local jid = ____temp_0
+    local ____temp_1
+    if form == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
+    end
+    return jid, ____temp_1
+end
+--- What a query asks for, or why it cannot be answered.
+function ____exports.readRequest(query)
+    local form = query:get_child("x", DATAFORM) or st.stanza("x")
+    local refusal = checkForm(form)
+    if refusal ~= nil then
+        return nil, refusal
+    end
+    local set = query:get_child("set", RSM) or st.stanza("set")
+    local max = tonumber(set:get_child_text("max"))
+    if set:get_child("max") ~= nil and (max == nil or max < 0 or max ~= math.floor(max)) then
+        return nil, "bad-request"
+    end
+    if set:get_child("index") ~= nil then
+        return nil, "feature-not-implemented"
+    end
+    local jid, includeGroupchat = ____exports.readScope(query)
+    return {
+        with = jid,
+        includeGroupchat = includeGroupchat,
+        start = parseTime(form, "start"),
+        ["end"] = parseTime(form, "end"),
+        after = text(set:get_child_text("after")) or valueOf(form, "after-id"),
+        before = text(set:get_child_text("before")) or valueOf(form, "before-id"),
+        ids = valuesOf(form, "ids"),
+        reverse = set:get_child("before") ~= nil,
+        flipped = query:get_child("flip-page") ~= nil,
+        max = max
+    }
+end
+return ____exports
+ end,
+["client.archive"] = function(...)
+local ____exports = {}
+local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
+local datetime = require("util.datetime")
+local jids = require("util.jid")
+local rsm = require("util.rsm")
+local st = require("util.stanza")
+local ____log = require("keep.log")
+local archiveOf = ____log.archiveOf
+local roomsRead = ____log.roomsRead
+local ____personal = require("keep.personal")
+local hasPersonalArchive = ____personal.hasPersonalArchive
+local personalArchive = ____personal.personalArchive
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local FORWARD = ____namespaces.FORWARD
+local MAM = ____namespaces.MAM
+local options = require("options")
+local ____archive_2Dform = require("client.archive-form")
+local queryForm = ____archive_2Dform.queryForm
+local readRequest = ____archive_2Dform.readRequest
+local readScope = ____archive_2Dform.readScope
+local ____archive_2Dpage = require("client.archive-page")
+local readPage = ____archive_2Dpage.readPage
+function scopeOf(session, query)
+    local jid, includeGroupchat = readScope(query)
+    local username = session.username
+    if options.archive == "mam" then
+        return scopeWithoutRooms(username, jid, includeGroupchat)
+    end
+    if jid == nil then
+        return includeGroupchat == true and hasPersonalArchive() and scopeOfAll(session) or nil
+    end
+    local room = jids.bare(jid)
+    local log = archiveOf(username, room)
+    local ____includeGroupchat_1 = includeGroupchat
+    if ____includeGroupchat_1 == nil then
+        ____includeGroupchat_1 = jid == room
+    end
+    local groupchat = ____includeGroupchat_1
+    if log == nil or not groupchat then
+        return nil
+    end
+    local archives = hasPersonalArchive() and ({
+        personalArchive(username, room),
+        log
+    }) or ({log})
+    local ____archives_3 = archives
+    local ____temp_2
+    if jid == room then
+        ____temp_2 = nil
+    else
+        ____temp_2 = jid
+    end
+    return {archives = ____archives_3, address = ____temp_2, groupchat = groupchat}
+end
+function scopeOfAll(session)
+    session.mam_requested = true
+    local archives = {personalArchive(session.username, nil)}
+    for ____, room in ipairs(roomsRead(session.username)) do
+        local log = archiveOf(session.username, room)
+        if log ~= nil then
+            archives[#archives + 1] = log
+        end
+    end
+    return {archives = archives, address = nil, groupchat = true}
+end
+function scopeWithoutRooms(username, jid, includeGroupchat)
+    local ____includeGroupchat_4 = includeGroupchat
+    if ____includeGroupchat_4 == nil then
+        ____includeGroupchat_4 = jid ~= nil
+    end
+    local groupchat = ____includeGroupchat_4
+    if groupchat or not hasPersonalArchive() then
+        return nil
+    end
+    local ____temp_5
+    if jid == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = jids.bare(jid)
+    end
+    local room = ____temp_5
+    local ____temp_7 = {personalArchive(username, room)}
+    local ____temp_6
+    if jid == room then
+        ____temp_6 = nil
+    else
+        ____temp_6 = jid
+    end
+    return {archives = ____temp_7, address = ____temp_6, groupchat = groupchat}
+end
+function isWanted(scope, message)
+    local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
+    return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
+end
+function sendPage(session, stanza, queryId, request, page)
+    local items = page.items
+    local count = #items
+    for i = 1, count do
+        local item = items[(request.flipped and count - i or i - 1) + 1]
+        if item ~= nil then
+            session.send(result(session, queryId, item))
+        end
+    end
+    local first = items[1]
+    local last = items[count]
+    local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
+    local ____rsm_generate_10 = rsm.generate
+    local ____temp_8
+    if first == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = first.id
+    end
+    local ____temp_9
+    if last == nil then
+        ____temp_9 = nil
+    else
+        ____temp_9 = last.id
+    end
+    local set = ____rsm_generate_10({first = ____temp_8, last = ____temp_9, count = page.count})
+    session.send(st.reply(stanza):add_child(fin:add_child(set)))
+end
+function result(session, queryId, item)
+    local message = st.clone(item.stanza)
+    message.attr.xmlns = "jabber:client"
+    return st.message({
+        from = jids.bare(session.full_jid),
+        to = session.full_jid
+    }):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag(
+        "delay",
+        {
+            xmlns = DELAY,
+            stamp = datetime.datetime(item.when)
+        }
+    ):up():add_child(message):reset()
+end
+--- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
+function ____exports.onAccountInfo(event)
+    if hasPersonalArchive() then
+        event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
+        event.reply:tag("feature", {var = MAM .. "#groupchat-available"}):up()
+    end
+end
+--- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
+function ____exports.onFormRequest(event)
+    local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
+    event.origin.send(st.reply(event.stanza):add_child(query))
+    return true
+end
+--- `iq-set/self/urn:xmpp:mam:2:query`.
+function ____exports.onQuery(event)
+    local session = event.origin
+    local stanza = event.stanza
+    local query = stanza:get_child("query", MAM)
+    local ____temp_0
+    if query == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = scopeOf(session, query)
+    end
+    local scope = ____temp_0
+    if query == nil or scope == nil then
+        return nil
+    end
+    local request, refusal = readRequest(query)
+    if request == nil then
+        session.send(st.error_reply(stanza, "modify", refusal))
+        return true
+    end
+    local page = readPage(
+        scope.archives,
+        {
+            wants = function(message) return isWanted(scope, message) end,
+            start = request.start,
+            ["end"] = request["end"],
+            after = request.after,
+            before = request.before,
+            ids = request.ids,
+            reverse = request.reverse,
+            max = math.min(request.max or options.maxArchivePage, options.maxArchivePage)
+        }
+    )
+    if page == nil then
+        session.send(st.error_reply(stanza, "cancel", "item-not-found"))
+    else
+        sendPage(
+            session,
+            stanza,
+            query.attr.queryid,
+            request,
+            page
+        )
+    end
+    return true
+end
+return ____exports
+ end,
+["client.iq"] = function(...)
+local ____exports = {}
+local isSelfPing, pong, isArchiveQuery, request, forward
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local PING = ____namespaces.PING
+local ____fork = require("room.fork")
+local sendTo = ____fork.sendTo
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+local ____memberships = require("state.memberships")
+local isAttached = ____memberships.isAttached
+local isReached = ____memberships.isReached
+local membershipOf = ____memberships.membershipOf
+local ____pending = require("state.pending")
+local expectIqAnswer = ____pending.expectIqAnswer
+local takeExpiredIqs = ____pending.takeExpiredIqs
+function isSelfPing(membership, to, stanza)
+    return stanza.attr.type == "get" and jids.resource(to) == membership.nick and stanza:get_child("ping", PING) ~= nil
+end
+function pong(membership, attached, stanza)
+    if not attached then
+        return st.error_reply(
+            stanza,
+            "cancel",
+            "not-acceptable",
+            nil,
+            membership.room
+        )
+    end
+    if isReached(membership) then
+        return st.reply(stanza)
+    end
+    return st.error_reply(
+        stanza,
+        "wait",
+        "remote-server-timeout",
+        nil,
+        membership.room
+    )
+end
+function isArchiveQuery(stanza)
+    local query = stanza.tags[1]
+    local ____temp_0
+    if query == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = query.attr.xmlns
+    end
+    local xmlns = ____temp_0
+    return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
+end
+function request(membership, session, stanza)
+    local id = expectIqAnswer(session.full_jid, membership.room, stanza)
+    if id == nil then
+        noteDrop("iq_limit")
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
+        return
+    end
+    forward(membership, stanza, id)
+end
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    module:send(copy)
+end
+--- `pre-iq/bare` and `pre-iq/full`.
+function ____exports.onIq(event)
+    local session = event.origin
+    local stanza = event.stanza
+    local to = stanza.attr.to
+    if to == nil then
+        return nil
+    end
+    local membership = membershipOf(
+        session,
+        jids.bare(to)
+    )
+    if membership == nil then
+        return nil
+    end
+    local attached = isAttached(membership, session.full_jid)
+    if isSelfPing(membership, to, stanza) then
+        session.send(pong(membership, attached, stanza))
+        return true
+    end
+    if not attached or isArchiveQuery(stanza) then
+        return nil
+    end
+    local ____type = stanza.attr.type
+    if ____type == "get" or ____type == "set" then
+        request(membership, session, stanza)
+    else
+        forward(membership, stanza, stanza.attr.id)
+    end
+    return true
+end
+--- Tells the sessions whose IQs the rooms have not answered in time.
+function ____exports.expireIqs()
+    for ____, pending in ipairs(takeExpiredIqs()) do
+        noteDrop("iq_timeout")
+        local ____error = st.error_reply(pending.request, "wait", "remote-server-timeout")
+        sendTo(pending.session, ____error)
+    end
+end
+return ____exports
+ end,
+["client.message"] = function(...)
+local ____exports = {}
+local joinedRoom, isPrivate, copyToOthers, sentCarbon
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local CARBONS = ____namespaces.CARBONS
+local FORWARD = ____namespaces.FORWARD
+local HINTS = ____namespaces.HINTS
+local ____fork = require("room.fork")
+local sendTo = ____fork.sendTo
+local ____memberships = require("state.memberships")
+local isAttached = ____memberships.isAttached
+local isComingBack = ____memberships.isComingBack
+local noteSent = ____memberships.noteSent
+local membershipOf = ____memberships.membershipOf
+local ____sessions = require("state.sessions")
+local hasJoined = ____sessions.hasJoined
+local ____upstream = require("client.upstream")
+local sendUpstream = ____upstream.sendUpstream
+function joinedRoom(session, to)
+    if to == nil then
+        return nil
+    end
+    local membership = membershipOf(
+        session,
+        jids.bare(to)
+    )
+    return membership ~= nil and isAttached(membership, session.full_jid) and membership or nil
+end
+function isPrivate(stanza, to)
+    return stanza.attr.type ~= "groupchat" and jids.resource(to) ~= nil
+end
+function copyToOthers(membership, sender, stanza)
+    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
+        return
+    end
+    for fullJid in pairs(membership.attached) do
+        local session = prosody.full_sessions[fullJid]
+        if session ~= nil and session.want_carbons ~= nil and fullJid ~= sender.full_jid then
+            sendTo(
+                fullJid,
+                sentCarbon(sender, stanza)
+            )
+        end
+    end
+end
+function sentCarbon(sender, stanza)
+    local copy = st.clone(stanza)
+    copy.attr.xmlns = "jabber:client"
+    return st.message({
+        from = jids.bare(sender.full_jid),
+        type = stanza.attr.type
+    }):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+end
+--- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
+function ____exports.onMessage(event)
+    local session = event.origin
+    local stanza = event.stanza
+    local to = stanza.attr.to
+    if to ~= nil and stanza.attr.type == "error" then
+        local ____hasJoined_result_0
+        if hasJoined(
+            session.full_jid,
+            jids.bare(to)
+        ) then
+            ____hasJoined_result_0 = true
+        else
+            ____hasJoined_result_0 = nil
+        end
+        return ____hasJoined_result_0
+    end
+    local membership = joinedRoom(session, to)
+    if to == nil or membership == nil then
+        return nil
+    end
+    if isComingBack(membership) then
+        session.send(st.error_reply(
+            stanza,
+            "wait",
+            "remote-server-timeout",
+            nil,
+            membership.room
+        ))
+        return true
+    end
+    noteSent(membership, stanza.attr.id, session.full_jid)
+    if isPrivate(stanza, to) then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+    return true
+end
+--- `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
+-- in the room (XEP-0280 6.1), and comes from here.
+function ____exports.onCarbon(event)
+    local session = event.session
+    local stanza = event.stanza
+    if session.full_jid ~= stanza.attr.from or joinedRoom(session, stanza.attr.to) == nil then
+        return nil
+    end
+    return false
 end
 return ____exports
  end,
@@ -3863,6 +5344,7 @@ local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
 local ____log = require("keep.log")
 local closePart = ____log.closePart
+local deleteOwn = ____log.deleteOwn
 local ____store = require("keep.store")
 local close = ____store.close
 local save = ____store.save
@@ -3910,18 +5392,31 @@ function ____exports.sessionEnded(username)
         save(username)
     end
 end
---- `user-deleted` and `user-disabled`.
-function ____exports.onAccountGone(event)
+--- `user-disabled`.
+function ____exports.onAccountDisabled(event)
     if event.host == module.host then
         ____exports.forgetAccount(event.username)
+    end
+end
+--- `user-deleted`.
+function ____exports.onAccountDeleted(event)
+    if event.host == module.host then
+        ____exports.forgetAccount(event.username)
+        deleteOwn(event.username)
     end
 end
 --- Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever.
 function ____exports.leaveInactive()
     local now = os.time()
     for ____, account in pairs(accounts) do
-        if now - account.seen > options.inactiveAfter and not hasSession(account.username) then
-            leaveAll(account)
+        local idle = now - account.seen
+        if not hasSession(account.username) then
+            if idle > options.inactiveAfter then
+                leaveAll(account)
+            end
+        elseif idle > options.inactiveAfter / 30 then
+            account.seen = now
+            save(account.username)
         end
     end
 end
@@ -4188,14 +5683,300 @@ function ____exports.onSessionGone(event)
 end
 return ____exports
  end,
+["keep.mention"] = function(...)
+local ____exports = {}
+local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
+local jids = require("util.jid")
+function isEncrypted(stanza)
+    return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
+end
+function isReply(membership, stanza)
+    local reply = stanza:get_child("reply", REPLY)
+    return reply ~= nil and isSelf(membership, reply.attr.to or "")
+end
+function isReferred(membership, stanza)
+    for ____, tag in ipairs(stanza.tags) do
+        local ____temp_0
+        if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
+            ____temp_0 = tag.attr.uri
+        else
+            ____temp_0 = nil
+        end
+        local uri = ____temp_0
+        if uri ~= nil and tag.attr.type == "mention" and isSelf(
+            membership,
+            jidOf(uri)
+        ) then
+            return true
+        end
+    end
+    return false
+end
+function isSelf(membership, jid)
+    return jid == (membership.room .. "/") .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
+end
+function jidOf(uri)
+    local path = string.match(uri, "^xmpp:([^?#]*)")
+    local jid = string.gsub(
+        path or "",
+        "%%(%x%x)",
+        function(hex) return string.char(tonumber(hex, 16) or 0) end
+    )
+    return jid
+end
+function hasWord(body, nick)
+    local text = string.lower(body)
+    local word = string.lower(nick)
+    local at = find(text, word, 1)
+    while at ~= nil do
+        if not isLetter(text, at - 1) and not isLetter(
+            text,
+            at + string.len(word)
+        ) then
+            return true
+        end
+        at = find(text, word, at + 1)
+    end
+    return false
+end
+function find(text, word, from)
+    local at = string.find(text, word, from, true)
+    return at
+end
+function isLetter(text, at)
+    local letter = string.sub(text, at, at)
+    return at > 0 and letter ~= "" and (string.byte(letter) >= 128 or (string.match(letter, "%w")) ~= nil)
+end
+EME = "urn:xmpp:eme:0"
+OMEMO = "eu.siacs.conversations.axolotl"
+REFERENCE = "urn:xmpp:reference:0"
+REPLY = "urn:xmpp:reply:0"
+--- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
+function ____exports.isNotable(stanza)
+    return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
+end
+--- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
+function ____exports.isMention(membership, stanza)
+    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(
+        stanza:get_child_text("body") or "",
+        membership.nick
+    )
+end
+return ____exports
+ end,
+["keep.notify"] = function(...)
+local ____exports = {}
+local isSetting, rankOf
+function isSetting(name)
+    return name == "always" or name == "on-mention" or name == "never"
+end
+function rankOf(tag)
+    local category = tag.attr["identity-category"]
+    local ____type = tag.attr["identity-type"]
+    if category == nil then
+        return 0
+    end
+    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
+        return -1
+    end
+    return ____type == nil and 1 or 2
+end
+local NOTIFY = "urn:xmpp:notification-settings:1"
+--- Whoever knows the bookmarks of accounts says here what is in the `<extensions/>` of one (XEP-0402).
+____exports.bookmarks = {extensionsOf = function(_username, _room) return nil end}
+--- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
+-- said of phones goes before what is said of clients, and that before what is said of all.
+function ____exports.readSetting(extensions)
+    local notify = extensions:get_child("notify", NOTIFY)
+    local setting
+    local rank = -1
+    for ____, tag in ipairs(notify == nil and ({}) or notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if isSetting(tag.name) and rankOfTag > rank then
+            setting = tag.name
+            rank = rankOfTag
+        end
+    end
+    return setting
+end
+--- What an account has set for a room; undefined if nothing.
+function ____exports.notifySetting(username, room)
+    local extensions = ____exports.bookmarks.extensionsOf(username, room)
+    local ____temp_0
+    if extensions == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = ____exports.readSetting(extensions)
+    end
+    return ____temp_0
+end
+return ____exports
+ end,
+["keep.privacy"] = function(...)
+local ____exports = {}
+local describesPrivate, hasFeature, DISCO_INFO
+local cache = require("util.cache")
+local st = require("util.stanza")
+local ____ask = require("keep.ask")
+local ask = ____ask.ask
+function describesPrivate(answer)
+    local query = answer:get_child("query", DISCO_INFO)
+    return query ~= nil and hasFeature(query, "muc_membersonly") and hasFeature(query, "muc_hidden")
+end
+function hasFeature(query, name)
+    return query:get_child_with_attr("feature", nil, "var", name) ~= nil
+end
+DISCO_INFO = "http://jabber.org/protocol/disco#info"
+--- Rooms remembered.
+local ROOMS = 10000
+local known = cache.new(ROOMS)
+--- Rooms that have been asked, and who waits for the answer.
+local asked = {}
+--- Undefined as long as the room has not been asked.
+function ____exports.knownPrivate(room)
+    return known:get(room)
+end
+--- Calls back once it is known whether the account's room is private; a room that does not answer is not.
+function ____exports.whetherPrivate(membership, told)
+    local room = membership.room
+    local waiting = asked[room]
+    if waiting ~= nil then
+        waiting[#waiting + 1] = told
+        return
+    end
+    asked[room] = {told}
+    ask(
+        membership,
+        room,
+        "get",
+        st.stanza("query", {xmlns = DISCO_INFO}),
+        function(answer)
+            local isPrivate = answer ~= nil and describesPrivate(answer)
+            known:set(room, isPrivate)
+            local all = asked[room] or ({})
+            asked[room] = nil
+            for ____, tell in ipairs(all) do
+                tell(isPrivate)
+            end
+        end
+    )
+end
+--- The room's configuration has changed.
+function ____exports.forgetPrivacy(room)
+    known:set(room, nil)
+end
+return ____exports
+ end,
+["keep.push"] = function(...)
+local ____exports = {}
+local isOfRoom, isNews, isAskedFor, wakeIfPrivate, wake, hasModule
+local jids = require("util.jid")
+local st = require("util.stanza")
+local options = require("options")
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local occupantJid = ____memberships.occupantJid
+local ____mention = require("keep.mention")
+local isMention = ____mention.isMention
+local isNotable = ____mention.isNotable
+local ____notify = require("keep.notify")
+local notifySetting = ____notify.notifySetting
+local ____privacy = require("keep.privacy")
+local knownPrivate = ____privacy.knownPrivate
+local whetherPrivate = ____privacy.whetherPrivate
+function isOfRoom(stanza)
+    return stanza.name == "presence" or stanza.name == "message" and stanza.attr.type == "groupchat"
+end
+function isNews(membership, stanza)
+    return isNotable(stanza) and jids.resource(stanza.attr.from or "") ~= membership.nick
+end
+function isAskedFor(membership, stanza)
+    local setting = notifySetting(membership.username, membership.room)
+    if setting == "always" or setting == "never" then
+        return setting == "always"
+    end
+    if isMention(membership, stanza) then
+        return true
+    end
+    local ____temp_1
+    if setting == "on-mention" then
+        ____temp_1 = false
+    else
+        ____temp_1 = knownPrivate(membership.room)
+    end
+    return ____temp_1
+end
+function wakeIfPrivate(membership, stanza)
+    local username = membership.username
+    local copy = st.clone(stanza)
+    whetherPrivate(
+        membership,
+        function(isPrivate)
+            if isPrivate then
+                wake(username, copy)
+            end
+        end
+    )
+end
+function wake(username, stanza)
+    local origin = prosody.hosts[module.host]
+    local isOnline = origin ~= nil and origin.sessions ~= nil and origin.sessions[username] ~= nil
+    if not isOnline then
+        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+    elseif options.archive ~= "mam" or not hasModule("mam") then
+        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+function hasModule(name)
+    local host = prosody.hosts[module.host]
+    return host ~= nil and host.modules[name] ~= nil
+end
+--- Wakes the account's devices that are not there for a message of a room, if that is asked for.
+function ____exports.notify(membership, stanza)
+    if not hasModule("cloud_notify") or not isNews(membership, stanza) then
+        return
+    end
+    local asked = isAskedFor(membership, stanza)
+    if asked == true then
+        wake(membership.username, stanza)
+    elseif asked == nil then
+        wakeIfPrivate(membership, stanza)
+    end
+end
+--- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
+function ____exports.onPush(event)
+    local stanza = event.original_stanza
+    local ____temp_0
+    if stanza == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = stanza.attr.from
+    end
+    local from = ____temp_0
+    if stanza == nil or from == nil or not isOfRoom(stanza) then
+        return nil
+    end
+    local membership = findMembership(
+        occupantJid(event.username),
+        jids.bare(from)
+    )
+    if membership == nil or isNews(membership, stanza) and isAskedFor(membership, stanza) ~= false then
+        return nil
+    end
+    event.reason = "not asked for in this room"
+    return true
+end
+return ____exports
+ end,
 ["keep.watch"] = function(...)
 local ____exports = {}
-local checked, reached, checkAfter, comeBack, shuffled
+local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, shuffled, SOON, SPREAD, PATIENT, broken, mended, looking
 local jids = require("util.jid")
 local ____occupancy = require("occupancy")
 local lost = ____occupancy.lost
 local pause = ____occupancy.pause
 local rejoin = ____occupancy.rejoin
+local resume = ____occupancy.resume
 local retryLeave = ____occupancy.retryLeave
 local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
@@ -4207,8 +5988,7 @@ local ____ping = require("keep.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
---- Asks the room whether the account is in it, and brings it back if not.
-function ____exports.check(membership)
+function ask(membership, gap)
     if membership.checking or membership.phase ~= "joined" then
         return
     end
@@ -4218,19 +5998,28 @@ function ____exports.check(membership)
         function(condition)
             membership.checking = false
             if isCurrent(membership) and membership.phase == "joined" then
-                checked(membership, condition)
+                asked(membership, condition, gap)
             end
         end
     )
 end
-function checked(membership, condition)
+function asked(membership, condition, gap)
     if condition == nil or saysJoined(condition) then
-        reached(membership)
+        local before = membership.unanswered
+        membership.tries = 0
+        membership.unanswered = 0
+        if gap or before > 0 then
+            catchUp(
+                membership,
+                function() return nil end
+            )
+        end
     elseif saysNothing(condition) then
         membership.unanswered = membership.unanswered + 1
-        checkAfter(
+        askAfter(
             membership,
-            pause(membership.unanswered)
+            pause(membership.unanswered),
+            true
         )
     else
         module:log(
@@ -4243,23 +6032,79 @@ function checked(membership, condition)
         lost(membership)
     end
 end
-function reached(membership)
-    if membership.unanswered > 0 then
-        membership.unanswered = 0
-        catchUp(
-            membership,
-            function() return nil end
-        )
-    end
-end
-function checkAfter(membership, seconds)
+function askAfter(membership, seconds, gap)
     setTimer(
         membership,
         seconds,
         function()
-            ____exports.check(membership)
+            ask(membership, gap)
         end
     )
+end
+function noteHosts(links, session)
+    local ____temp_0
+    if session.direction == "outgoing" then
+        ____temp_0 = session.to_host
+    else
+        ____temp_0 = session.from_host
+    end
+    local host = ____temp_0
+    if host ~= nil then
+        links[host] = true
+    end
+    if session.hosts ~= nil then
+        for other in pairs(session.hosts) do
+            links[other] = true
+        end
+    end
+    if not looking then
+        looking = true
+        module:add_timer(
+            SOON,
+            function()
+                looking = false
+                lookAfterLinks()
+                return nil
+            end
+        )
+    end
+end
+function lookAfterLinks()
+    for ____, membership in ipairs(allMemberships()) do
+        local host = jids.host(membership.room)
+        if broken[host] ~= nil and membership.phase == "joined" and membership.unanswered == 0 then
+            askAfter(
+                membership,
+                math.random() * SPREAD,
+                true
+            )
+        elseif mended[host] ~= nil then
+            hasten(membership)
+        end
+    end
+    broken = {}
+    mended = {}
+end
+function hasten(membership)
+    if membership.phase == "joined" and membership.unanswered > PATIENT then
+        membership.unanswered = PATIENT
+        askAfter(
+            membership,
+            pause(PATIENT),
+            true
+        )
+    elseif membership.phase == "lost" or membership.phase == "leaving" and membership.tries > 0 then
+        if membership.timer ~= nil and membership.tries > PATIENT then
+            membership.tries = PATIENT
+            setTimer(
+                membership,
+                pause(PATIENT),
+                function()
+                    comeBack(membership)
+                end
+            )
+        end
+    end
 end
 function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
@@ -4272,15 +6117,17 @@ function comeBack(membership)
     end
 end
 function shuffled(list)
-    local result = {}
-    for ____, item in ipairs(list) do
-        table.insert(
-            result,
-            math.random(#result + 1),
-            item
-        )
+    for i = #list, 2, -1 do
+        local j = math.random(i)
+        local item = list[i]
+        list[i] = list[j]
+        list[j] = item
     end
-    return result
+    return list
+end
+--- Asks the room whether the account is in it, and brings it back if not.
+function ____exports.check(membership)
+    ask(membership, false)
 end
 --- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
 function ____exports.checkQuiet(spread)
@@ -4288,32 +6135,40 @@ function ____exports.checkQuiet(spread)
         if membership.heard then
             membership.heard = false
         elseif membership.phase == "joined" and membership.unanswered == 0 then
-            checkAfter(
+            askAfter(
                 membership,
-                math.random() * spread
+                math.random() * spread,
+                false
             )
         end
     end
 end
---- Seconds within which the rooms of a server are asked after its link broke.
-local AFTER_LINK = 5
+SOON = 1
+SPREAD = 5
+PATIENT = 5
+broken = {}
+mended = {}
+looking = false
 --- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
 function ____exports.onLinkGone(event)
-    local ____temp_0
-    if event.session.direction == "outgoing" then
-        ____temp_0 = event.session.to_host
-    else
-        ____temp_0 = event.session.from_host
-    end
-    local remote = ____temp_0
-    if remote == nil then
-        return
-    end
+    noteHosts(broken, event.session)
+end
+--- `s2sin-established` and `s2sout-established`: the server on the other end is there again.
+function ____exports.onLinkUp(event)
+    noteHosts(mended, event.session)
+end
+--- Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again.
+function ____exports.resumeAll()
     for ____, membership in ipairs(allMemberships()) do
-        if jids.host(membership.room) == remote and membership.phase == "joined" and membership.unanswered == 0 then
-            checkAfter(
+        local inDoubt = membership.checking or membership.timer ~= nil or membership.unanswered > 0
+        membership.timer = nil
+        membership.checking = false
+        resume(membership)
+        if inDoubt and membership.phase == "joined" then
+            askAfter(
                 membership,
-                1 + math.random() * AFTER_LINK
+                math.random() * SPREAD,
+                true
             )
         end
     end
@@ -4330,7 +6185,7 @@ function ____exports.bringBack(perSecond)
     module:log("info", "Coming back to %d rooms", #memberships)
     local due = 0
     module:add_timer(
-        0,
+        STEP,
         function()
             due = due + perSecond * STEP
             while due >= 1 do
@@ -4462,7 +6317,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local isJoinAffiliations, onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isInvitation
+local isJoinAffiliations, onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -4472,6 +6327,10 @@ local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
 local ____log = require("keep.log")
 local takeDown = ____log.takeDown
+local ____push = require("keep.push")
+local notify = ____push.notify
+local ____privacy = require("keep.privacy")
+local forgetPrivacy = ____privacy.forgetPrivacy
 local ____watch = require("keep.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
@@ -4479,6 +6338,9 @@ local AFFILIATIONS = ____namespaces.AFFILIATIONS
 local CONFERENCE = ____namespaces.CONFERENCE
 local DELAY = ____namespaces.DELAY
 local MUC_USER = ____namespaces.MUC_USER
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local noteDrop = ____counters.noteDrop
 local ____memberships = require("state.memberships")
 local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
@@ -4490,24 +6352,25 @@ local joinComplete = ____occupancy.joinComplete
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
+local splitOccupant = ____stanzas.splitOccupant
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_0
+    local ____temp_1
     if x == nil then
-        ____temp_0 = nil
+        ____temp_1 = nil
     else
-        ____temp_0 = x:get_child("mav", AFFILIATIONS)
+        ____temp_1 = x:get_child("mav", AFFILIATIONS)
     end
-    local version = ____temp_0
+    local version = ____temp_1
     return version ~= nil and version.attr.since == nil
 end
 function onGroupchat(membership, stanza, nick)
     if membership.catchUp ~= nil then
-        local ____membership_catchUp_held_1 = membership.catchUp.held
-        ____membership_catchUp_held_1[#____membership_catchUp_held_1 + 1] = st.clone(stanza)
+        local ____membership_catchUp_held_2 = membership.catchUp.held
+        ____membership_catchUp_held_2[#____membership_catchUp_held_2 + 1] = st.clone(stanza)
     end
     local subject = isSubject(stanza)
     local before = membership.subject
@@ -4532,6 +6395,9 @@ function onGroupchat(membership, stanza, nick)
             takeDown(membership, stanza)
         end
         fork(membership, stanza)
+        if not subject and delayBy(stanza, membership.room) == nil then
+            notify(membership, stanza)
+        end
     end
     if subject and membership.phase == "entering" then
         joinComplete(membership)
@@ -4556,21 +6422,22 @@ function isSameSubject(before, stanza)
     return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
 end
 function isSubject(stanza)
-    return stanza:get_child("subject") ~= nil and stanza:get_child("body") == nil and stanza:get_child("thread") == nil
+    return stanza:get_child("body") == nil and stanza:get_child("subject") ~= nil and stanza:get_child("thread") == nil
 end
 function noteConfiguration(membership, stanza)
     local x = stanza:get_child("x", MUC_USER)
     if x == nil then
         return
     end
+    forgetPrivacy(membership.room)
     for ____, tag in ipairs(x.tags) do
-        local ____temp_2
+        local ____temp_3
         if tag.name == "status" then
-            ____temp_2 = tag.attr.code
+            ____temp_3 = tag.attr.code
         else
-            ____temp_2 = nil
+            ____temp_3 = nil
         end
-        local code = ____temp_2
+        local code = ____temp_3
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -4589,9 +6456,13 @@ function onError(membership, stanza)
     end
     local sender = takeSender(membership, stanza.attr.id)
     if sender == nil then
+        noteDrop("unclaimed")
         module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
     end
     sendTo(sender, stanza)
+end
+function isNotice(stanza)
+    return jids.resource(stanza.attr.from or "") == nil and stanza:get_child("body") == nil
 end
 function isInvitation(stanza)
     local x = stanza:get_child("x", MUC_USER)
@@ -4608,21 +6479,16 @@ function ____exports.onMessage(event)
     if from == nil or to == nil then
         return nil
     end
-    local membership = findMembership(
-        to,
-        jids.bare(from)
-    )
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
     if membership == nil then
         return nil
     end
     membership.heard = true
+    counters.copiesIn = counters.copiesIn + 1
     local ____type = stanza.attr.type
     if ____type == "groupchat" then
-        onGroupchat(
-            membership,
-            stanza,
-            jids.resource(from)
-        )
+        onGroupchat(membership, stanza, nick)
         return true
     end
     if ____type == "error" then
@@ -4632,9 +6498,18 @@ function ____exports.onMessage(event)
     if takeResult(membership, stanza) then
         return true
     end
-    local asking = askingSession(membership)
-    if isInvitation(stanza) or asking == nil and not hasAttached(membership) then
+    if isInvitation(stanza) then
         return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        local ____isNotice_result_0
+        if isNotice(stanza) then
+            ____isNotice_result_0 = true
+        else
+            ____isNotice_result_0 = nil
+        end
+        return ____isNotice_result_0
     end
     local forAsking = asking ~= nil and isJoinAffiliations(stanza)
     if not forAsking then
@@ -4649,7 +6524,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, itemNick
+local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, itemNick
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -4675,6 +6550,10 @@ local lost = ____occupancy.lost
 local over = ____occupancy.over
 local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
+local splitOccupant = ____stanzas.splitOccupant
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local noteDrop = ____counters.noteDrop
 local ____held = require("state.held")
 local hold = ____held.hold
 local ____memberships = require("state.memberships")
@@ -4685,6 +6564,7 @@ local isComingBack = ____memberships.isComingBack
 local isOccupantJid = ____memberships.isOccupantJid
 local ____fork = require("room.fork")
 local fork = ____fork.fork
+local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
 local ____replay = require("room.replay")
 local nickChange = ____replay.nickChange
@@ -4696,6 +6576,7 @@ function onStray(stanza, from, to)
     if stanza.attr.type == nil and hasStatus(stanza, "110") then
         module:send(st.presence({type = "unavailable", from = to, to = from}))
     end
+    noteDrop("stray")
     return true
 end
 function onRoomPresence(membership, stanza)
@@ -4722,11 +6603,21 @@ function onAvailable(membership, nick, stanza)
     if membership.resync ~= nil then
         membership.resync.shown[nick] = true
     end
-    forward(
-        membership,
-        stanza,
-        before ~= nil and isSame(before.stanza, held.stanza)
-    )
+    if not isHeldBack(membership) then
+        forward(
+            membership,
+            stanza,
+            before ~= nil and isSame(before.stanza, held.stanza)
+        )
+    end
+end
+function isHeldBack(membership)
+    return membership.phase == "joining" and membership.self == nil and membership.resync == nil
+end
+function showOccupants(membership)
+    for session in pairs(membership.attached) do
+        sendHeld(session, membership.occupants)
+    end
 end
 function forward(membership, stanza, known)
     local resync = membership.resync
@@ -4757,6 +6648,9 @@ function onSelfAvailable(membership, nick, stanza)
         membership.logged = true
     end
     if resync == nil or resync.selfShown then
+        if isHeldBack(membership) then
+            showOccupants(membership)
+        end
         membership.self = copy
         if membership.phase == "joining" then
             joinAccepted(membership)
@@ -4825,7 +6719,9 @@ end
 function onUnavailable(membership, nick, stanza)
     if nick ~= membership.nick then
         membership.occupants[nick] = nil
-        fork(membership, stanza)
+        if not isHeldBack(membership) then
+            fork(membership, stanza)
+        end
         if nick == membership.wantedNick and membership.phase == "joined" then
             regainNick(membership)
         end
@@ -4901,6 +6797,7 @@ function onError(membership, stanza)
     end
     local request = ____temp_3
     if id == nil or request == nil then
+        noteDrop("unclaimed")
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
         check(membership)
         return
@@ -4965,12 +6862,9 @@ function ____exports.onPresence(event)
     if from == nil or to == nil then
         return nil
     end
-    local membership = findMembership(
-        to,
-        jids.bare(from)
-    )
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
     local ____type = stanza.attr.type
-    local nick = jids.resource(from)
     if membership == nil then
         local ____temp_0
         if nick == nil or not isOccupantJid(to) then
@@ -4981,6 +6875,7 @@ function ____exports.onPresence(event)
         return ____temp_0
     end
     membership.heard = true
+    counters.copiesIn = counters.copiesIn + 1
     if ____type == "error" then
         onError(membership, stanza)
     elseif ____type ~= nil and ____type ~= "unavailable" then
@@ -4998,35 +6893,90 @@ return ____exports
  end,
 ["state.snapshot"] = function(...)
 local ____exports = {}
+local restoreAccount, restoreMembership, complete
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local restoreCounters = ____counters.restoreCounters
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
+local createMembership = ____memberships.createMembership
 local ____logs = require("state.logs")
+local logOf = ____logs.logOf
 local restoreLog = ____logs.restoreLog
 local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
-function ____exports.snapshot()
-    return {accounts = accounts, pendingIqs = pendingIqs}
+local ____sessions = require("state.sessions")
+local noteJoined = ____sessions.noteJoined
+function restoreAccount(account)
+    account.seen = complete(
+        account,
+        {seen = os.time()}
+    ).seen
+    return account
 end
---- Takes over what the instance before had; timers end with the instance that set them.
-function ____exports.restore(saved)
-    for occupant, account in pairs(saved.accounts) do
-        accounts[occupant] = account
-        for ____, membership in pairs(account.memberships) do
-            membership.timer = nil
-            membership.checking = false
-            membership.catchUp = nil
-            if membership.log ~= nil then
-                restoreLog(membership.log)
-            end
+function restoreMembership(membership)
+    complete(
+        membership,
+        createMembership(membership.username, membership.room, membership.nick)
+    )
+    if membership.log ~= nil then
+        restoreLog(complete(
+            membership.log,
+            logOf(membership.room)
+        ))
+    end
+    for session in pairs(membership.attached) do
+        noteJoined(session, membership.room)
+    end
+end
+function complete(old, fresh)
+    local target = old
+    for key, value in pairs(fresh) do
+        if target[key] == nil then
+            target[key] = value
         end
     end
-    restorePendingIqs(saved.pendingIqs)
+    return old
+end
+function ____exports.snapshot()
+    return {accounts = accounts, pendingIqs = pendingIqs, counters = counters}
+end
+--- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
+function ____exports.restore(saved)
+    if saved.accounts == nil then
+        return false
+    end
+    for occupant, account in pairs(saved.accounts) do
+        for ____, membership in pairs(account.memberships) do
+            restoreMembership(membership)
+        end
+        accounts[occupant] = restoreAccount(account)
+    end
+    if saved.pendingIqs ~= nil then
+        restorePendingIqs(saved.pendingIqs)
+    end
+    if saved.counters ~= nil then
+        restoreCounters(saved.counters)
+    end
+    return true
 end
 return ____exports
  end,
 ["main"] = function(...)
 local ____exports = {}
+require("admin.place")
+local ____announce = require("admin.announce")
+local onAnnounce = ____announce.onAccountInfo
+local ____commands = require("admin.commands")
+local offerCommands = ____commands.offerCommands
+local ____metrics = require("admin.metrics")
+local updateMetrics = ____metrics.updateMetrics
+local ____neighbours = require("admin.neighbours")
+local checkNeighbours = ____neighbours.checkNeighbours
+local ____shell = require("admin.shell")
+local addShellCommands = ____shell.addShellCommands
+local removeShellCommands = ____shell.removeShellCommands
 local ____archive = require("client.archive")
 local onAccountInfo = ____archive.onAccountInfo
 local onArchiveFormRequest = ____archive.onFormRequest
@@ -5042,20 +6992,25 @@ local onClientPresence = ____presence.onPresence
 local onSessionGone = ____presence.onSessionGone
 local ____accounts = require("keep.accounts")
 local leaveInactive = ____accounts.leaveInactive
-local onAccountGone = ____accounts.onAccountGone
+local onAccountDeleted = ____accounts.onAccountDeleted
+local onAccountDisabled = ____accounts.onAccountDisabled
 local showAllDetached = ____accounts.showAllDetached
 local withdrawAll = ____accounts.withdrawAll
 local ____log = require("keep.log")
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
+local ____personal = require("keep.personal")
+local onShouldStore = ____personal.onShouldStore
+local ____push = require("keep.push")
+local onPush = ____push.onPush
 local ____store = require("keep.store")
 local load = ____store.load
 local ____watch = require("keep.watch")
 local bringBack = ____watch.bringBack
 local checkQuiet = ____watch.checkQuiet
 local onLinkGone = ____watch.onLinkGone
-local ____occupancy = require("occupancy")
-local resume = ____occupancy.resume
+local onLinkUp = ____watch.onLinkUp
+local resumeAll = ____watch.resumeAll
 local options = require("options")
 local ____resource = require("client.resource")
 local onResourceBind = ____resource.onResourceBind
@@ -5067,8 +7022,6 @@ local ____message = require("room.message")
 local onRoomMessage = ____message.onMessage
 local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
-local ____memberships = require("state.memberships")
-local allMemberships = ____memberships.allMemberships
 local ____snapshot = require("state.snapshot")
 local restore = ____snapshot.restore
 local snapshot = ____snapshot.snapshot
@@ -5095,12 +7048,20 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook("cloud_notify/push", onPush, 1)
+if options.archive == "mam" then
+    module:hook("archive-should-store", onShouldStore, 0)
+end
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", onLinkGone, 1)
 module:hook("s2sout-destroyed", onLinkGone, 1)
+module:hook("s2sin-established", onLinkUp, 1)
+module:hook("s2sout-established", onLinkUp, 1)
 module:hook_global("server-stopping", saveChanged)
-module:hook_global("user-deleted", onAccountGone)
-module:hook_global("user-disabled", onAccountGone)
+module:hook_global("user-deleted", onAccountDeleted)
+module:hook_global("user-disabled", onAccountDisabled)
+module:hook("account-disco-info", onAnnounce, -2)
+module:hook_global("stats-update", updateMetrics)
 --- Calls `task` every so many seconds, or never.
 local function every(seconds, task)
     if seconds ~= math.huge then
@@ -5127,20 +7088,33 @@ every(
     math.min(3600, options.inactiveAfter),
     leaveInactive
 )
+--- Calls `task` once there are all hosts and modules.
+local function onceStarted(task)
+    if prosody.start_time == nil then
+        module:hook_global(
+            "server-started",
+            function()
+                task()
+                return nil
+            end
+        )
+    else
+        task()
+    end
+end
+--- The account comes back to the rooms that storage knows of.
+local function start()
+    load()
+    onceStarted(function()
+        bringBack(options.rejoinRate)
+    end)
+end
 module.load = function()
+    addShellCommands()
+    offerCommands()
+    onceStarted(checkNeighbours)
     if module.reloading ~= true then
-        load()
-        if prosody.start_time == nil then
-            module:hook_global(
-                "server-started",
-                function()
-                    bringBack(options.rejoinRate)
-                    return nil
-                end
-            )
-        else
-            bringBack(options.rejoinRate)
-        end
+        start()
     end
 end
 module.save = function()
@@ -5148,12 +7122,14 @@ module.save = function()
     return snapshot()
 end
 module.restore = function(saved)
-    restore(saved)
-    for ____, membership in ipairs(allMemberships()) do
-        resume(membership)
+    if restore(saved) then
+        resumeAll()
+    else
+        start()
     end
 end
 module.unload = function()
+    removeShellCommands()
     if module.reloading ~= true then
         withdrawAll()
     end

@@ -1,22 +1,28 @@
 // Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 // (util/events.lua), so none here is at a priority that a module of Prosody's uses.
 
+import "./admin/place";
+import { onAccountInfo as onAnnounce } from "./admin/announce";
+import { offerCommands } from "./admin/commands";
+import { updateMetrics } from "./admin/metrics";
+import { checkNeighbours } from "./admin/neighbours";
+import { addShellCommands, removeShellCommands } from "./admin/shell";
 import { onAccountInfo, onFormRequest as onArchiveFormRequest, onQuery as onArchiveQuery } from "./client/archive";
 import { expireIqs, onIq as onClientIq } from "./client/iq";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
-import { leaveInactive, onAccountGone, showAllDetached, withdrawAll } from "./keep/accounts";
+import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./keep/accounts";
 import { expire, saveChanged } from "./keep/log";
+import { onShouldStore } from "./keep/personal";
+import { onPush } from "./keep/push";
 import { load } from "./keep/store";
-import { bringBack, checkQuiet, onLinkGone } from "./keep/watch";
-import { resume } from "./occupancy";
+import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./keep/watch";
 import * as options from "./options";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./room/fork";
 import { onIq as onRoomIq } from "./room/iq";
 import { onMessage as onRoomMessage } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
-import { allMemberships } from "./state/memberships";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
 // From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.
@@ -48,14 +54,25 @@ if (options.archive !== false) {
     module.hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1);
     module.hook("account-disco-info", onAccountInfo, -1);
 }
+module.hook("cloud_notify/push", onPush, 1);
+// Before mod_mam's own answer (-1).
+if (options.archive === "mam") {
+    module.hook("archive-should-store", onShouldStore, 0);
+}
 // After mod_smacks (0), which makes an error of what nobody takes.
 module.hook("delivery/failure", onUndelivered, -1);
 
 module.hook("s2sin-destroyed", onLinkGone, 1);
 module.hook("s2sout-destroyed", onLinkGone, 1);
+module.hook("s2sin-established", onLinkUp, 1);
+module.hook("s2sout-established", onLinkUp, 1);
 module.hook_global("server-stopping", saveChanged);
-module.hook_global("user-deleted", onAccountGone);
-module.hook_global("user-disabled", onAccountGone);
+module.hook_global("user-deleted", onAccountDeleted);
+module.hook_global("user-disabled", onAccountDisabled);
+
+// The order of features is nobody's business; see above for the priority.
+module.hook("account-disco-info", onAnnounce, -2);
+module.hook_global("stats-update", updateMetrics);
 
 /** Calls `task` every so many seconds, or never. */
 function every(seconds: number, task: (this: void, seconds: number) => void): void {
@@ -73,19 +90,34 @@ every(options.pingAfter, checkQuiet);
 every(6 * 3600, expire);
 every(Math.min(3600, options.inactiveAfter), leaveInactive);
 
+/** Calls `task` once there are all hosts and modules. */
+function onceStarted(task: (this: void) => void): void {
+    if (prosody.start_time === undefined) {
+        module.hook_global("server-started", () => {
+            task();
+            return undefined;
+        });
+    } else {
+        task();
+    }
+}
+
+/** The account comes back to the rooms that storage knows of. */
+function start(): void {
+    load();
+    onceStarted(() => {
+        bringBack(options.rejoinRate);
+    });
+}
+
 // On a reload the next instance gets the state as it is; otherwise it is read from storage. Prosody calls `load`, and
-// then `restore` if there is something to restore (core/modulemanager.lua).
+// on a reload `restore`, with what `save` gave or an empty table (core/modulemanager.lua).
 module.load = () => {
+    addShellCommands();
+    offerCommands();
+    onceStarted(checkNeighbours);
     if (module.reloading !== true) {
-        load();
-        if (prosody.start_time === undefined) {
-            module.hook_global("server-started", () => {
-                bringBack(options.rejoinRate);
-                return undefined;
-            });
-        } else {
-            bringBack(options.rejoinRate);
-        }
+        start();
     }
 };
 
@@ -95,13 +127,15 @@ module.save = () => {
 };
 
 module.restore = (saved) => {
-    restore(saved as Saved);
-    for (const membership of allMemberships()) {
-        resume(membership);
+    if (restore(saved as Partial<Saved>)) {
+        resumeAll();
+    } else {
+        start();
     }
 };
 
 module.unload = () => {
+    removeShellCommands();
     if (module.reloading !== true) {
         withdrawAll();
     }

@@ -1,6 +1,8 @@
 // XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
 
 export const MUC = "http://jabber.org/protocol/muc";
+/** Our own: the feature that accounts show, and the ad-hoc commands. */
+export const MINIMIX = "https://modules.prosody.im/mod_minimix";
 export const MUC_OWNER = "http://jabber.org/protocol/muc#owner";
 export const MUC_USER = "http://jabber.org/protocol/muc#user";
 export const AFFILIATIONS = "urn:xmpp:muc:affiliations:1";

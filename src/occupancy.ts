@@ -2,10 +2,10 @@
 // or by the room. Every change of a membership's phase is made here.
 
 import * as st from "util.stanza";
-import { presenceToShow, showBest } from "./client/availability";
+import { presenceToShow, regainNick, showBest } from "./client/availability";
 import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
-import { catchUp, historySince } from "./keep/catchup";
+import { catchUp, endCatchUp, historySince } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
 import { save } from "./keep/store";
@@ -14,6 +14,7 @@ import * as options from "./options";
 import { fork, sendTo } from "./room/fork";
 import { occupantGone, ownUnavailable, technicalRemoval } from "./room/replay";
 import { presenceContent } from "./state/availability";
+import { counters } from "./state/counters";
 import {
     attachSession,
     detachAll,
@@ -21,7 +22,6 @@ import {
     dropMembership,
     forgetRoom,
     hasAttached,
-    isComingBack,
     isCurrent,
     type JoinRequest,
     type Membership,
@@ -37,6 +37,9 @@ const SUBJECT_TIMEOUT = 10;
 
 /** The longest pause between two tries, in seconds. */
 const LONGEST_PAUSE = 900;
+
+/** Seconds after which the account is back for good: who is thrown out again at once has to be the more patient. */
+const STEADY = 60;
 
 /** Tries after which sessions are told that the account is out: some four minutes. */
 const TRIES_UNTIL_TOLD = 8;
@@ -95,6 +98,8 @@ export function joinAccepted(membership: Membership): void {
         const x = request.stanza.get_child("x", MUC);
         membership.password = x === undefined ? undefined : x.get_child_text("password");
         membership.wantedNick = membership.nick;
+    } else {
+        counters.rejoins = counters.rejoins + 1;
     }
     membership.request = undefined;
     membership.phase = Phase.Entering;
@@ -112,13 +117,20 @@ export function joinAccepted(membership: Membership): void {
 export function joinComplete(membership: Membership): void {
     stopTimer(membership);
     membership.phase = Phase.Joined;
-    membership.tries = 0;
+    if (membership.tries > 0) {
+        setTimer(membership, STEADY, () => {
+            membership.tries = 0;
+        });
+    }
     const resync = membership.resync;
     membership.resync = undefined;
     if (resync !== undefined) {
         forgetOthers(membership, resync);
     }
     showBest(membership);
+    if (membership.nick !== membership.wantedNick && !membership.occupants.has(membership.wantedNick)) {
+        regainNick(membership);
+    }
     serveWaiting(membership);
 }
 
@@ -198,18 +210,22 @@ function refuseWaiting(membership: Membership): void {
     }
 }
 
+/** What rooms say to those they do not want (XEP-0045 7.2, 10.9). */
+const refusals = new LuaSet<string>();
+for (const condition of ["forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"]) {
+    refusals.add(condition);
+}
+refusals.add("registration-required");
+
 /** Whether a refused join may succeed another time; a room may be locked, or full, or its server just starting. */
 function isTemporary(error: Stanza): boolean {
-    const [type, condition] = error.get_error();
-    return (
-        type === "wait" ||
-        condition === "item-not-found" ||
-        condition === "recipient-unavailable" ||
-        condition === "remote-server-not-found" ||
-        condition === "remote-server-timeout" ||
-        condition === "service-unavailable" ||
-        condition === "undefined-condition"
-    );
+    const [type, condition, text] = error.get_error();
+    return type === "wait" || condition === undefined || !refusals.has(condition) || isBounce(text);
+}
+
+/** mod_s2s passes on why a server was not reached under that server's own condition, which may be any. */
+function isBounce(text: string | undefined): boolean {
+    return text !== undefined && string.find(text, "Server-to-server connection failed", 1, true)[0] === 1;
 }
 
 /**
@@ -238,12 +254,20 @@ export function pause(tries: number): number {
 
 /** The account joins by itself, and finds out what was said and what has changed since it was in the room. */
 export function rejoin(membership: Membership): void {
+    const isOnItsWay = membership.phase === Phase.Lost && membership.timer === undefined;
+    if (!isOnItsWay || membership.catchUp === undefined) {
+        goBack(membership);
+    }
+}
+
+/** Until the room's archive has answered the account is still lost: what the room says of it answers no join. */
+function goBack(membership: Membership): void {
     stopTimer(membership);
-    membership.phase = Phase.Joining;
+    membership.phase = Phase.Lost;
     membership.request = undefined;
     if (membership.established) {
         catchUp(membership, () => {
-            if (isCurrent(membership) && isComingBack(membership)) {
+            if (isCurrent(membership) && membership.phase === Phase.Lost) {
                 joinAgain(membership);
             }
         });
@@ -377,10 +401,10 @@ function resyncLost(membership: Membership): void {
 /** The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left. */
 export function over(membership: Membership): void {
     stopTimer(membership);
+    endCatchUp(membership);
     closePart(membership);
     forgetRoom(membership);
     membership.since = undefined;
-    membership.catchUp = undefined;
     detachAll(membership);
     membership.established = false;
     resyncLost(membership);
@@ -393,26 +417,52 @@ export function over(membership: Membership): void {
     }
 }
 
-/** Sets what ends the phase of a membership that was taken over from storage or from the module before a reload. */
+/**
+ * Goes on with a membership of the module before a reload. The questions that one had asked are nobody's now, and the
+ * timers it had set have ended.
+ */
 export function resume(membership: Membership): void {
     const request = membership.request;
     if (membership.phase === Phase.Lost) {
-        rejoin(membership);
+        goBack(membership);
     } else if (membership.phase === Phase.Leaving) {
-        retryLeave(membership);
+        resumeLeave(membership);
+    } else if (request !== undefined) {
+        setTimer(membership, options.answerTimeout, () => {
+            joinUnanswered(membership, request);
+        });
+    } else if (
+        membership.phase === Phase.Joining ||
+        (membership.phase === Phase.Entering && membership.resync !== undefined)
+    ) {
+        lost(membership);
     } else if (membership.phase === Phase.Entering) {
         setTimer(membership, SUBJECT_TIMEOUT, () => {
             joinComplete(membership);
         });
-    } else if (membership.phase === Phase.Joining && request !== undefined) {
+    } else {
+        resumeJoined(membership);
+    }
+}
+
+/** The room's own answer may still come to who waits for it. */
+function resumeLeave(membership: Membership): void {
+    if (hasAttached(membership)) {
         setTimer(membership, options.answerTimeout, () => {
-            joinUnanswered(membership, request);
+            leaveUnanswered(membership, undefined);
         });
-    } else if (membership.phase === Phase.Joining) {
-        setTimer(membership, options.answerTimeout, () => {
-            lost(membership);
-        });
-    } else if (membership.resync !== undefined) {
+    } else {
+        retryLeave(membership);
+    }
+}
+
+function resumeJoined(membership: Membership): void {
+    membership.tries = 0;
+    if (membership.catchUp !== undefined) {
+        catchUp(membership, () => undefined);
+    }
+    if (membership.resync !== undefined) {
+        resyncLost(membership);
         resyncComplete(membership);
     }
 }

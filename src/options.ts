@@ -1,6 +1,14 @@
-// Every option, its default and its check. A value that makes no sense is named in the log, and the default is used.
+// Every option, its default and its check. A value that makes no sense is named in the log, and the default is used;
+// so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
 
-const DAY = 86400;
+import * as config from "core.configmanager";
+import * as jids from "util.jid";
+
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+
+/** The options there are. */
+const names = new LuaSet<string>();
 
 /** As Prosody 13.0 reads periods (util/human/io.lua): "m" alone could be minutes or months and is neither. */
 const units = new LuaMap<string, number>();
@@ -14,14 +22,14 @@ units.set("mon", 31 * DAY);
 units.set("y", 365.2425 * DAY);
 
 /** The fixed resource of the occupant JID, or undefined for the bare JID. */
-export const resource = text("minimix_resource");
+export const resource = resourceOption();
 
 /** Seconds that a room has to answer a join or a leave. */
-export const answerTimeout = period("minimix_join_timeout", 60, 1);
+export const answerTimeout = period("minimix_join_timeout", 60, 1, HOUR);
 
 /** IQs of one session that wait for an answer at a time; and the seconds that an answer may take. */
 export const maxPendingIqs = count("minimix_max_pending_iqs", 64, 1);
-export const iqTimeout = period("minimix_iq_timeout", 120, 1);
+export const iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR);
 
 /** Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available. */
 export const detachedAfter = period("minimix_detached_after", 300, 0);
@@ -44,6 +52,9 @@ export const archive = archiveOption();
 /** Seconds that messages are kept. */
 export const archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60);
 
+/** Bytes of the biggest message that is kept, as XML. */
+export const maxKeptSize = count("minimix_max_kept_size", 65536, 1);
+
 /** Where mod_mam keeps its archive, and what it gives of it at a time: its own options. */
 export const personalArchive = text("archive_store") ?? "archive";
 export const maxArchivePage = count("max_archive_query_results", 50, 0);
@@ -53,13 +64,42 @@ export const history = count("minimix_history", 20, 0);
 export const maxHistory = count("minimix_max_history", 1000, 0);
 
 /** Whether stanzas are written as text once for all; off only to show in tests that it makes no difference. */
-export const readyText = module.get_option("minimix_ready_text") !== false;
+export const readyText = valueOf("minimix_ready_text") !== false;
 
 /** Accounts of an anonymous host end with their last session, and nothing of them is kept. */
 export const anonymous = module.get_option("authentication") === "anonymous";
 
+refuseUnknown(module.host);
+refuseUnknown("*");
+
+function valueOf(name: string): unknown {
+    names.add(name);
+    return module.get_option(name);
+}
+
+/** An option that is not there does nothing, least of all what its name says. */
+function refuseUnknown(section: string): void {
+    const options = config.getconfig()[section];
+    for (const [name] of pairs(options ?? {})) {
+        if (string.sub(name, 1, 8) === "minimix_" && !names.has(name)) {
+            module.log("error", "There is no option %s", name);
+        }
+    }
+}
+
+/** Rooms answer to an address as XMPP writes it (RFC 7622 3.4), so that it has to be written so. */
+function resourceOption(): string | undefined {
+    const value = text("minimix_resource");
+    const address = `${module.host}/${value ?? "resource"}`;
+    if (value === undefined || jids.prep(address) === address) {
+        return value;
+    }
+    refuse("minimix_resource", value, "a resource that a client could bind", undefined);
+    return undefined;
+}
+
 function text(name: string): string | undefined {
-    const value = module.get_option(name);
+    const value = valueOf(name);
     if (value === undefined || (typeof value === "string" && value !== "")) {
         return value;
     }
@@ -68,7 +108,7 @@ function text(name: string): string | undefined {
 }
 
 function oneOf(name: string, fallback: string, values: string[]): string {
-    const value = module.get_option(name) ?? fallback;
+    const value = valueOf(name) ?? fallback;
     for (const allowed of values) {
         if (value === allowed) {
             return allowed;
@@ -78,7 +118,7 @@ function oneOf(name: string, fallback: string, values: string[]): string {
 }
 
 function archiveOption(): boolean | "mam" {
-    const value = module.get_option("minimix_archive") ?? true;
+    const value = valueOf("minimix_archive") ?? true;
     if (value === true || value === false || value === "mam") {
         return value;
     }
@@ -86,21 +126,22 @@ function archiveOption(): boolean | "mam" {
 }
 
 function count(name: string, fallback: number, least: number): number {
-    const value = module.get_option(name) ?? fallback;
+    const value = valueOf(name) ?? fallback;
     if (typeof value === "number" && value >= least && value === math.floor(value)) {
         return value;
     }
     return refuse(name, value, `a whole number from ${tostring(least)}`, fallback);
 }
 
-/** Seconds, a text such as "30 minutes", or "never". */
-function period(name: string, fallback: number, least: number): number {
-    const value = module.get_option(name) ?? fallback;
+/** Seconds, a text such as "30 minutes", or "never" where there is no end to it. */
+function period(name: string, fallback: number, least: number, most = math.huge): number {
+    const value = valueOf(name) ?? fallback;
     const seconds = value === "never" ? math.huge : parsePeriod(value);
-    if (seconds !== undefined && seconds >= least) {
+    if (seconds !== undefined && seconds >= least && seconds <= most) {
         return seconds;
     }
-    return refuse(name, value, `a number of seconds from ${tostring(least)}, or a text such as "5 minutes"`, fallback);
+    const range = most === math.huge ? `from ${tostring(least)}` : `from ${tostring(least)} to ${tostring(most)}`;
+    return refuse(name, value, `a number of seconds ${range}, or a text such as "5 minutes"`, fallback);
 }
 
 function parsePeriod(value: unknown): number | undefined {
@@ -113,6 +154,13 @@ function parsePeriod(value: unknown): number | undefined {
 }
 
 function refuse<T>(name: string, value: unknown, wanted: string, fallback: T): T {
-    module.log("error", "Option %s is to be %s, not %s; using %s", name, wanted, tostring(value), tostring(fallback));
+    module.log(
+        "error",
+        "Option %s is to be %s, not %s; using %s",
+        name,
+        wanted,
+        tostring(value),
+        tostring(fallback ?? "none"),
+    );
     return fallback;
 }

@@ -1,6 +1,7 @@
 // Questions about stanzas that util.stanza has no answer to.
 
 import * as datetime from "util.datetime";
+import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { DELAY, HINTS, STANZA_ID } from "./namespaces";
 
@@ -40,6 +41,20 @@ function isSameAttributes(one: Stanza["attr"], other: Stanza["attr"], ignored: s
         }
     }
     return true;
+}
+
+let splitJid = "";
+let splitRoom = "";
+let splitNick: string | undefined;
+
+/** The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one. */
+export function splitOccupant(jid: string): LuaMultiReturn<[room: string, nick: string | undefined]> {
+    if (jid !== splitJid) {
+        splitJid = jid;
+        splitRoom = jids.bare(jid);
+        splitNick = jids.resource(jid);
+    }
+    return $multi(splitRoom, splitNick);
 }
 
 /** The id that a room gave a message (XEP-0359). */

@@ -3,19 +3,20 @@
 import * as st from "util.stanza";
 
 /**
- * A stanza as XML without `to`, and the same text for the same content: attributes stand in order of their names, where
- * `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua, _dostring).
+ * What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
+ * their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
+ * _dostring).
  */
 export function textOf(stanza: Stanza): string {
     if (stanza !== source || stanza.tags.length !== sourceTags) {
-        const parts: string[] = [];
         const to = stanza.attr.to;
         stanza.attr.to = undefined;
-        write(stanza, parts, undefined);
+        count = 0;
+        writeRest(stanza, undefined);
         stanza.attr.to = to;
         source = stanza;
         sourceTags = stanza.tags.length;
-        sourceText = table.concat(parts);
+        sourceText = table.concat(pieces, "", 1, count);
     }
     return sourceText;
 }
@@ -31,61 +32,75 @@ let sourceText = "";
 /** Between the namespace and the name of an attribute, as Prosody's parser keeps it (util/xmppstream.lua). */
 const SEPARATOR = string.char(1);
 
-/** The names of one element's attributes: a list kept, as there is one for each element of each stanza. */
+/** The pieces of the text, and the names of one element's attributes: lists kept, to leave no garbage for each stanza. */
+const pieces: string[] = [];
+let count = 0;
 const names: string[] = [];
 
-function write(element: Stanza, parts: string[], outerNamespace: string | undefined): void {
-    const attr = element.attr;
-    parts[parts.length] = "<";
-    parts[parts.length] = element.name;
-    writeAttributes(attr, parts, outerNamespace);
-    const children = element as unknown as (Stanza | string)[];
-    if (children.length === 0) {
-        parts[parts.length] = "/>";
-        return;
-    }
-    parts[parts.length] = ">";
-    for (const child of children) {
-        if (typeof child === "string") {
-            parts[parts.length] = st.xml_escape(child);
-        } else {
-            write(child, parts, attr.xmlns);
-        }
-    }
-    parts[parts.length] = "</";
-    parts[parts.length] = element.name;
-    parts[parts.length] = ">";
+function put(piece: string): void {
+    pieces[count] = piece;
+    count = count + 1;
 }
 
-function writeAttributes(attr: Stanza["attr"], parts: string[], outerNamespace: string | undefined): void {
-    const count = sortNames(attr);
+function write(element: Stanza, outerNamespace: string | undefined): void {
+    put("<");
+    put(element.name);
+    writeRest(element, outerNamespace);
+}
+
+function writeRest(element: Stanza, outerNamespace: string | undefined): void {
+    const attr = element.attr;
+    writeAttributes(attr, outerNamespace);
+    const children = element as unknown as (Stanza | string)[];
+    if (children.length === 0) {
+        put("/>");
+        return;
+    }
+    put(">");
+    for (const child of children) {
+        if (typeof child === "string") {
+            put(st.xml_escape(child));
+        } else {
+            write(child, attr.xmlns);
+        }
+    }
+    put("</");
+    put(element.name);
+    put(">");
+}
+
+function writeAttributes(attr: Stanza["attr"], outerNamespace: string | undefined): void {
     let prefixes = 0;
-    for (const i of $range(0, count - 1)) {
+    for (const i of $range(0, sortNames(attr) - 1)) {
         const name = names[i] ?? "";
         const value = attr[name] ?? "";
         if (string.match(name, SEPARATOR)[0] !== undefined) {
             prefixes = prefixes + 1;
-            parts[parts.length] = prefixedAttribute(name, value, prefixes);
+            put(prefixedAttribute(name, value, prefixes));
         } else if (name !== "xmlns" || value !== outerNamespace) {
-            parts[parts.length] = ` ${name}='${st.xml_escape(value)}'`;
+            put(" ");
+            put(name);
+            put("='");
+            put(st.xml_escape(value));
+            put("'");
         }
     }
 }
 
 /** Puts the names into `names`, in order, and says how many they are; an element has few. */
 function sortNames(attr: Stanza["attr"]): number {
-    let count = 0;
+    let length = 0;
     for (const [key] of pairs(attr)) {
         const name = key as string;
-        let at = count;
+        let at = length;
         while (at > 0 && (names[at - 1] ?? "") > name) {
             names[at] = names[at - 1] ?? "";
             at = at - 1;
         }
         names[at] = name;
-        count = count + 1;
+        length = length + 1;
     }
-    return count;
+    return length;
 }
 
 function prefixedAttribute(name: string, value: string, number: number): string {

@@ -89,7 +89,7 @@ export function readRequest(query: Stanza): LuaMultiReturn<[ArchiveRequest] | [u
         before: text(set.get_child_text("before")) ?? valueOf(form, "before-id"),
         ids: valuesOf(form, "ids"),
         reverse: set.get_child("before") !== undefined,
-        flipped: query.get_child("flip-page", MAM) !== undefined,
+        flipped: query.get_child("flip-page") !== undefined,
         max,
     });
 }

@@ -16,12 +16,12 @@ export interface PageQuery {
     /** What items have to be, apart from their place. */
     wants(this: void, stanza: Stanza): boolean;
     /** Seconds; both inclusive. */
-    readonly start: number | undefined;
-    readonly end: number | undefined;
+    readonly start?: number | undefined;
+    readonly end?: number | undefined;
     /** Ids of items between which the others are. */
-    readonly after: string | undefined;
-    readonly before: string | undefined;
-    readonly ids: string[] | undefined;
+    readonly after?: string | undefined;
+    readonly before?: string | undefined;
+    readonly ids?: string[] | undefined;
     /** The last items, not the first; in any case oldest first. */
     readonly reverse: boolean;
     readonly max: number;
@@ -93,8 +93,9 @@ export function readPage(archives: Archive[], query: PageQuery): Page | undefine
 }
 
 function findPlace(archives: Archive[], id: string): Place | undefined {
-    for (const rank of $range(1, archives.length)) {
-        const archive = archives[rank - 1]!;
+    let rank = 0;
+    for (const archive of archives) {
+        rank = rank + 1;
         const [stanza, when, label] = archive.store.get(archive.key, id);
         if (stanza !== undefined && archive.holds(label ?? "")) {
             return { id, when: tonumber(when) ?? 0, rank, label: label ?? "" };
@@ -105,10 +106,11 @@ function findPlace(archives: Archive[], id: string): Place | undefined {
 
 function openCursors(archives: Archive[], max: number): Cursor[] {
     const cursors: Cursor[] = [];
-    for (const rank of $range(1, archives.length)) {
-        // One more than is asked for tells whether there are more.
-        const chunk = max === 0 ? LARGEST_CHUNK : max + 1;
-        const archive = archives[rank - 1]!;
+    // One more than is asked for tells whether there are more.
+    const chunk = max === 0 ? LARGEST_CHUNK : Math.min(max + 1, LARGEST_CHUNK);
+    let rank = 0;
+    for (const archive of archives) {
+        rank = rank + 1;
         cursors.push({ archive, rank, items: [], passed: 0, chunk, last: undefined, ended: false });
     }
     return cursors;
@@ -236,7 +238,8 @@ function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
 }
 
 function roughly(seconds: number | undefined, more: number): number | undefined {
-    return seconds === undefined ? undefined : math.floor(seconds) + more;
+    // Drivers of SQL take no infinity.
+    return seconds === undefined || math.abs(seconds) === math.huge ? undefined : math.floor(seconds) + more;
 }
 
 /** Takes an item that the storage gave into the walk, unless it is outside the range or not wanted. */

@@ -6,13 +6,11 @@ import * as jids from "util.jid";
 import * as rsm from "util.rsm";
 import * as st from "util.stanza";
 import { archiveOf, roomsRead } from "../keep/log";
+import { hasPersonalArchive, personalArchive } from "../keep/personal";
 import { DELAY, FORWARD, MAM } from "../namespaces";
 import * as options from "../options";
 import { type ArchiveRequest, queryForm, readRequest, readScope } from "./archive-form";
 import { type Archive, type Item, type Page, readPage } from "./archive-page";
-
-/** mod_mam's archive: what its account said and was told outside of rooms. */
-const personalStore = module.open_store(options.personalArchive, "archive");
 
 /** What a query is about. */
 interface Scope {
@@ -119,16 +117,6 @@ function scopeWithoutRooms(
         address: jid === room ? undefined : jid,
         groupchat,
     };
-}
-
-function hasPersonalArchive(): boolean {
-    const host = prosody.hosts.get(module.host);
-    return host !== undefined && host.modules.has("mam");
-}
-
-/** mod_mam labels messages with the bare JID of the other side. */
-function personalArchive(username: string, label: string | undefined): Archive {
-    return { store: personalStore, key: username, label, holds: () => true };
 }
 
 function isWanted(scope: Scope, message: Stanza): boolean {

@@ -4,6 +4,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { PING } from "../namespaces";
 import { sendTo } from "../room/fork";
+import { noteDrop } from "../state/counters";
 import { isAttached, isReached, type Membership, membershipOf } from "../state/memberships";
 import { expectIqAnswer, takeExpiredIqs } from "../state/pending";
 
@@ -66,6 +67,7 @@ function isArchiveQuery(stanza: Stanza): boolean {
 function request(membership: Membership, session: ClientSession, stanza: Stanza): void {
     const id = expectIqAnswer(session.full_jid, membership.room, stanza);
     if (id === undefined) {
+        noteDrop("iq_limit");
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"));
         return;
     }
@@ -82,6 +84,7 @@ function forward(membership: Membership, stanza: Stanza, id: string | undefined)
 /** Tells the sessions whose IQs the rooms have not answered in time. */
 export function expireIqs(): void {
     for (const pending of takeExpiredIqs()) {
+        noteDrop("iq_timeout");
         const error = st.error_reply(pending.request, "wait", "remote-server-timeout");
         sendTo(pending.session, error);
     }

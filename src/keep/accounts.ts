@@ -19,7 +19,7 @@ import {
     Phase,
 } from "../state/memberships";
 import { sendUpstream } from "../client/upstream";
-import { closePart } from "./log";
+import { closePart, deleteOwn } from "./log";
 import { close, save } from "./store";
 
 /** Whether a client of the account is connected, be it in hibernation. */
@@ -56,10 +56,18 @@ function withdraw(membership: Membership): void {
     sendUpstream(membership, st.presence({ type: "unavailable", to: `${membership.room}/${membership.nick}` }));
 }
 
-/** `user-deleted` and `user-disabled`. */
-export function onAccountGone(event: { readonly username: string; readonly host: string }): undefined {
+/** `user-disabled`. */
+export function onAccountDisabled(event: { readonly username: string; readonly host: string }): undefined {
     if (event.host === module.host) {
         forgetAccount(event.username);
+    }
+}
+
+/** `user-deleted`. */
+export function onAccountDeleted(event: { readonly username: string; readonly host: string }): undefined {
+    if (event.host === module.host) {
+        forgetAccount(event.username);
+        deleteOwn(event.username);
     }
 }
 
@@ -67,8 +75,15 @@ export function onAccountGone(event: { readonly username: string; readonly host:
 export function leaveInactive(): void {
     const now = os.time();
     for (const [, account] of accounts) {
-        if (now - account.seen > options.inactiveAfter && !hasSession(account.username)) {
-            leaveAll(account);
+        const idle = now - account.seen;
+        if (!hasSession(account.username)) {
+            if (idle > options.inactiveAfter) {
+                leaveAll(account);
+            }
+        } else if (idle > options.inactiveAfter / 30) {
+            // A killed server does not see how long its sessions lasted.
+            account.seen = now;
+            save(account.username);
         }
     }
 }

@@ -6,11 +6,10 @@ import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../room/fork";
-import type { Entry } from "../state/logs";
 import { type CatchUp, isCurrent, type Membership } from "../state/memberships";
 import { stanzaIdBy } from "../stanzas";
 import { ask } from "./ask";
-import { newestEntry, openPart, takeDown } from "./log";
+import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 
 /** Messages asked for at a time. */
 const PAGE = 50;
@@ -22,8 +21,8 @@ const PAGE = 50;
 export function catchUp(membership: Membership, done: (this: void) => void): void {
     openPart(membership);
     const before = membership.catchUp;
-    const newest = newestEntry(membership);
-    if (membership.part === undefined || (newest === undefined && membership.since === undefined)) {
+    const newest = newestOf(membership);
+    if (!isKept(membership) || (newest === undefined && membership.since === undefined)) {
         done();
         return;
     }
@@ -31,6 +30,7 @@ export function catchUp(membership: Membership, done: (this: void) => void): voi
         queryId: id.medium(),
         held: before === undefined ? [] : before.held,
         left: options.maxHistory,
+        isLater: false,
         done,
     };
     membership.catchUp = catching;
@@ -39,12 +39,13 @@ export function catchUp(membership: Membership, done: (this: void) => void): voi
 }
 
 /** Seconds up to which the account has what was said. */
-function knownUntil(membership: Membership, newest: Entry | undefined): number {
+function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? os.time()) : newest.when;
 }
 
 function askPage(membership: Membership, catching: CatchUp, after: string | undefined, start: number): void {
     const query = pageQuery(catching, after, start);
+    catching.isLater = after !== undefined;
     ask(membership, membership.room, "set", query, (answer) => {
         if (membership.catchUp !== catching || !isCurrent(membership)) {
             return;
@@ -118,25 +119,31 @@ function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archi
 
 /** A message of the past: into the archive, and to who was attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
-    if (takeDown(membership, delayed) !== undefined) {
+    if (takeDown(membership, delayed)) {
         fork(membership, delayed);
     }
 }
 
 function finish(membership: Membership, catching: CatchUp): void {
+    endCatchUp(membership);
+    catching.done();
+}
+
+/** What came from the room meanwhile has its place now. */
+export function endCatchUp(membership: Membership): void {
+    const held = membership.catchUp === undefined ? [] : membership.catchUp.held;
     membership.catchUp = undefined;
-    for (const message of catching.held) {
+    for (const message of held) {
         takeDown(membership, message);
     }
-    catching.done();
 }
 
 /** Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it. */
 export function historySince(membership: Membership): string | undefined {
-    if (membership.part === undefined) {
+    if (!isKept(membership)) {
         return undefined;
     }
-    const newest = newestEntry(membership);
+    const newest = newestOf(membership);
     return newest === undefined && membership.since === undefined
         ? undefined
         : datetime.datetime(knownUntil(membership, newest));

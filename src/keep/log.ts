@@ -5,8 +5,9 @@
 import * as datetime from "util.datetime";
 import * as hashes from "util.hashes";
 import * as st from "util.stanza";
-import type { Archive } from "../client/archive-page";
+import { type Archive, readPage } from "../client/archive-page";
 import * as options from "../options";
+import { counters } from "../state/counters";
 import {
     addRecent,
     dropLog,
@@ -16,6 +17,7 @@ import {
     nextNumber,
     OPEN,
     type Part,
+    type Past,
     type Ranges,
     type RoomLog,
     RECENT,
@@ -23,6 +25,8 @@ import {
 } from "../state/logs";
 import { type Account, accounts, findAccount, type Membership, type Parts } from "../state/memberships";
 import { delayBy, isDelayBy, isSameElement, isWorthKeeping, stanzaIdBy } from "../stanzas";
+import { includes, insert, isOpen, prune } from "../state/ranges";
+import { addMissed, hasPersonalArchive, readRoom } from "./personal";
 
 /** What was said in each room; `with` holds an entry's number and, for an entry of one account alone, whose. */
 const store = module.open_store("minimix_archive", "archive");
@@ -32,6 +36,13 @@ const partsStore = module.open_store<Parts>("minimix_parts", "keyval");
 
 /** Seconds between a message and the look for accounts that have not got it. */
 const SETTLE = 1;
+
+/** Entries that are read at a time to find some message of the past among them, and for how many seconds they are held. */
+const PAST = 1000;
+const PAST_KEPT = 60;
+
+/** Seconds that a room's clock may differ from ours. */
+const SKEW = 10;
 
 /** The account came into the room: what is said from now on is for it. */
 export function openPart(membership: Membership): void {
@@ -66,25 +77,26 @@ export function closePart(membership: Membership): void {
 }
 
 /**
- * Takes down a message that an account was shown. Gives its entry if it is worth one and the account has not had it
- * before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
+ * Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
  * first only look at what was taken down last.
  */
-export function takeDown(membership: Membership, stanza: Stanza): Entry | undefined {
+export function takeDown(membership: Membership, stanza: Stanza): boolean {
+    if (options.archive === "mam") {
+        const past = pastOf(membership.room, stanza);
+        // mod_mam has taken down what is said now.
+        return past === undefined || addMissed(membership, stanza, past);
+    }
     const log = membership.log;
     const part = membership.part;
     if (log === undefined || part === undefined) {
-        return undefined;
+        return false;
     }
     if (log.source !== stanza || isAnothers(log.current, membership)) {
         log.source = stanza;
         log.current = isWorthKeeping(stanza) ? entryFor(log, membership, part, stanza) : undefined;
     }
     const entry = log.current;
-    if (entry === undefined || !receive(membership, log, part, entry)) {
-        return undefined;
-    }
-    return entry;
+    return entry !== undefined && receive(membership, log, part, entry);
 }
 
 function isAnothers(entry: Entry | undefined, membership: Membership): boolean {
@@ -92,14 +104,28 @@ function isAnothers(entry: Entry | undefined, membership: Membership): boolean {
 }
 
 function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
-    const stamp = delayBy(stanza, log.room);
+    const past = pastOf(log.room, stanza);
+    return past === undefined
+        ? newEntry(log, membership, part, stanza)
+        : pastEntry(log, stanza, past, isLater(membership));
+}
+
+/** Whether what comes of the past is later than all that the account has had. */
+function isLater(membership: Membership): boolean {
+    return membership.catchUp !== undefined && membership.catchUp.isLater;
+}
+
+/** When a message of the past was said, in seconds. */
+function pastOf(room: string, stanza: Stanza): number | undefined {
+    const stamp = delayBy(stanza, room);
     const past = stamp === undefined ? undefined : datetime.parse(stamp);
-    return past === undefined ? newEntry(log, membership, part, stanza) : pastEntry(log, stanza, past);
+    return past === undefined ? undefined : math.floor(past);
 }
 
 /** The entry that another account's copy made already, or one of its own. */
 function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
     let owner: string | undefined;
+    let same: Entry | undefined;
     for (const i of $range(log.recent.length, 1, -1)) {
         const entry = log.recent[i - 1];
         if (entry === undefined || entry.number <= part.position) {
@@ -107,13 +133,15 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
         }
         if (entry.owner === undefined || entry.owner === membership.username) {
             if (isSameElement(entry.stanza, stanza, "to")) {
-                return entry;
-            }
-            if (isSameMessage(log, entry.stanza, stanza)) {
+                same = entry;
+            } else if (isSameMessage(log, entry.stanza, stanza)) {
                 // The room shows this account something else: a gateway, for instance.
                 owner = membership.username;
             }
         }
+    }
+    if (same !== undefined) {
+        return same;
     }
     const content = st.clone(stanza);
     content.attr.to = undefined;
@@ -127,21 +155,71 @@ function isSameMessage(log: RoomLog, one: Stanza, other: Stanza): boolean {
     );
 }
 
-/** A message of the past has its place in the log, at the end at the latest; it cannot be put in before others. */
-function pastEntry(log: RoomLog, stanza: Stanza, when: number): Entry | undefined {
+/**
+ * A message of the past has its place in the log, where another account's copy may have put it, or at the end: it cannot
+ * be put in before others.
+ */
+function pastEntry(log: RoomLog, stanza: Stanza, when: number, later: boolean): Entry | undefined {
     fill(log);
     const content = withoutDelay(log, stanza);
-    let newest: Entry | undefined;
-    for (const entry of log.recent) {
+    const entry = findEntry(log, log.recent, content) ?? findPast(log, content, when);
+    if (entry !== undefined) {
+        return entry;
+    }
+    const newest = log.recent[log.recent.length - 1];
+    const earliest = newest === undefined ? 0 : newest.when;
+    if (when < earliest && !later) {
+        return undefined;
+    }
+    // The log goes by time.
+    return append(log, content, Math.min(Math.max(when, earliest), os.time()), undefined);
+}
+
+function findEntry(log: RoomLog, entries: Entry[], content: Stanza): Entry | undefined {
+    for (const entry of entries) {
         if (
             entry.owner === undefined &&
             (isSameElement(entry.stanza, content) || isSameMessage(log, entry.stanza, content))
         ) {
             return entry;
         }
-        newest = entry;
     }
-    return newest === undefined || newest.when <= when ? append(log, content, when, undefined) : undefined;
+    return undefined;
+}
+
+/**
+ * Among the entries that are not held in memory. An account that catches up goes through them in their order, so that
+ * some are read at a time, from the one that is looked for.
+ */
+function findPast(log: RoomLog, content: Stanza, when: number): Entry | undefined {
+    const oldest = log.recent[0];
+    if (oldest === undefined || when > oldest.when + SKEW) {
+        return undefined;
+    }
+    let past = log.past;
+    if (past === undefined || when < past.from || when >= past.to) {
+        past = readPast(log, when);
+        log.past = past;
+    }
+    return findEntry(log, past.entries, content);
+}
+
+function readPast(log: RoomLog, from: number): Past {
+    const entries: Entry[] = [];
+    let before: number | undefined;
+    for (const [id, stanza, when, label] of find(log.room, { start: from - SKEW, limit: PAST })) {
+        const entry = storedEntry(id, stanza, when, label, before);
+        entries.push(entry);
+        if (entry.owner === undefined) {
+            before = entry.number;
+        }
+    }
+    const last = entries.length < PAST ? undefined : entries[entries.length - 1];
+    module.add_timer(PAST_KEPT, () => {
+        log.past = undefined;
+        return undefined;
+    });
+    return { from, to: last === undefined ? math.huge : last.when - SKEW, entries };
 }
 
 /** A copy to keep: without the address, and without the delay by which a room marks what is past. */
@@ -153,13 +231,18 @@ function withoutDelay(log: RoomLog, stanza: Stanza): Stanza {
 }
 
 function append(log: RoomLog, stanza: Stanza, when: number, owner: string | undefined): Entry | undefined {
+    const size = string.len(tostring(stanza));
+    if (size > options.maxKeptSize) {
+        module.log("debug", "A message of %s is too big to be kept: %d bytes", log.room, size);
+        return undefined;
+    }
     const number = nextNumber();
     const label = string.format("%d", number);
     const id = write(log.room, stanza, when, owner === undefined ? label : `${label} ${owner}`);
     if (id === undefined) {
         return undefined;
     }
-    const entry: Entry = { number, before: owner === undefined ? log.last : undefined, owner, id, when, stanza };
+    const entry: Entry = { number, before: owner === undefined ? log.last : undefined, owner, id, when, stanza, size };
     addRecent(log, entry);
     if (owner === undefined) {
         log.last = number;
@@ -178,6 +261,8 @@ function write(room: string, stanza: Stanza, when: number, label: string): strin
     }
     if (id === undefined) {
         module.log("error", "Could not store a message of %s: %s", room, problem);
+    } else {
+        counters.archiveWrites = counters.archiveWrites + 1;
     }
     return id;
 }
@@ -185,6 +270,11 @@ function write(room: string, stanza: Stanza, when: number, label: string): strin
 /** Storage drivers make a file name of it, which has an end. */
 function keyOf(room: string): string {
     return string.len(room) <= 80 ? room : hashes.sha1(room, true);
+}
+
+/** Up to which number an open range goes. Without a part it is of an earlier start of the server. */
+function endOf(part: Part | undefined): number {
+    return part === undefined ? START : part.position;
 }
 
 /** Notes that an account got an entry; whether it was new to it. */
@@ -209,10 +299,10 @@ function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry)
 /** What a room shows of its past may have been said while the account was out. */
 function receivePast(membership: Membership, part: Part, entry: Entry): boolean {
     const ranges = rangesOf(membership);
-    if (includes(ranges, part, entry.number)) {
+    if (includes(ranges, endOf(part), entry.number)) {
         return false;
     }
-    insert(ranges, entry);
+    insert(ranges, entry.number, entry.before);
     markChanged(membership);
     return true;
 }
@@ -237,37 +327,6 @@ function stop(membership: Membership, part: Part): void {
     }
     part.open = false;
     markChanged(membership);
-}
-
-function isOpen(ranges: Ranges): boolean {
-    return ranges.length > 0 && ranges[ranges.length - 1] === OPEN;
-}
-
-/** Whether an account got an entry. Without a part it is not in the room, and an open range is of an earlier start. */
-function includes(ranges: Ranges, part: Part | undefined, number: number): boolean {
-    for (const i of $range(1, ranges.length, 2)) {
-        const first = ranges[i - 1] ?? 0;
-        const last = ranges[i] ?? 0;
-        const end = last === OPEN ? (part === undefined ? START : part.position) : last;
-        if (number >= first && number <= end) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/** Adds one entry that is not the last: to the range that ends before it, or as a range of its own. */
-function insert(ranges: Ranges, entry: Entry): void {
-    let at = ranges.length;
-    while (at > 0 && (ranges[at - 2] ?? 0) > entry.number) {
-        at = at - 2;
-    }
-    if (at > 0 && ranges[at - 1] === entry.before) {
-        ranges[at - 1] = entry.number;
-    } else {
-        table.insert(ranges, at + 1, entry.number);
-        table.insert(ranges, at + 2, entry.number);
-    }
 }
 
 /** Some time after a message, accounts that did not get it have missed it: their part ends before it. */
@@ -339,16 +398,17 @@ function fill(log: RoomLog): void {
     if (log.filled) {
         return;
     }
-    log.filled = true;
     const first = log.recent[0];
     const entries: Entry[] = [];
+    let count = 0;
     for (const [id, stanza, when, label] of find(log.room, { reverse: true, limit: RECENT })) {
-        const entry = storedEntry(id, stanza, when, label);
+        count = count + 1;
+        const entry = storedEntry(id, stanza, when, label, undefined);
         if (first === undefined || entry.number < first.number) {
             table.insert(entries, 1, entry);
         }
     }
-    fillRecent(log, entries);
+    fillRecent(log, entries, count < RECENT);
 }
 
 type Results = LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>>;
@@ -368,9 +428,9 @@ function nothing(): undefined {
     return undefined;
 }
 
-function storedEntry(id: string, stanza: Stanza, when: number, label: string): Entry {
+function storedEntry(id: string, stanza: Stanza, when: number, label: string, before: number | undefined): Entry {
     const [number, owner] = parseLabel(label);
-    return { number, before: undefined, owner, id, when, stanza };
+    return { number, before, owner, id, when, stanza, size: string.len(tostring(stanza)) };
 }
 
 /** The entry's number and, of an entry of one account alone, whose it is. */
@@ -398,24 +458,7 @@ export function archiveOf(username: string, room: string): Archive | undefined {
 
 function mayRead(username: string, ranges: Ranges, part: Part | undefined, label: string): boolean {
     const [number, owner] = parseLabel(label);
-    return owner === undefined ? includes(ranges, part, number) : owner === username;
-}
-
-/** What an account may read of a room's log, in its order. `visit` returns true to end it. */
-function read(
-    membership: Membership,
-    ranges: Ranges,
-    query: ArchiveQuery,
-    visit: (this: void, entry: Entry) => boolean,
-): void {
-    for (const [id, stanza, when, label] of find(membership.room, query)) {
-        if (
-            mayRead(membership.username, ranges, membership.part, label) &&
-            visit(storedEntry(id, stanza, when, label))
-        ) {
-            return;
-        }
-    }
+    return owner === undefined ? includes(ranges, endOf(part), number) : owner === username;
 }
 
 /** Rooms of whose log an account got something, the ones it has left included. */
@@ -432,73 +475,158 @@ function storedParts(username: string, account: Account | undefined): Parts {
     return account === undefined ? (partsStore.get(username)[0] ?? {}) : partsOf(account);
 }
 
+/** Something an account was told. */
+export interface Said {
+    /** In seconds. */
+    readonly when: number;
+    readonly stanza: Stanza;
+}
+
 /**
- * What an account got last in its room, newest first. `visit` returns true to end it. Reads from disk only what is not
- * in memory.
+ * What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
+ * returns true to end it. Reads from disk only what is not in memory.
  */
-export function readBack(membership: Membership, visit: (this: void, entry: Entry) => boolean): void {
+export function readBack(
+    membership: Membership,
+    most: number,
+    since: number,
+    visit: (this: void, said: Said) => boolean,
+): void {
+    if (options.archive === "mam") {
+        visitBack(readRoom(membership, most, since), visit);
+        return;
+    }
     const log = membership.log;
     const part = membership.part;
-    if (log === undefined || part === undefined) {
+    const archive = archiveOf(membership.username, membership.room);
+    if (log === undefined || part === undefined || archive === undefined) {
         return;
     }
     fill(log);
     const ranges = rangesOf(membership);
-    let oldest: string | undefined;
+    // Disk is cleared now and then only.
+    const earliest = Math.max(since, os.time() - options.archiveExpiresAfter);
+    let left = most;
     for (const i of $range(log.recent.length, 1, -1)) {
         const entry = log.recent[i - 1];
-        if (entry !== undefined) {
-            oldest = entry.id;
-            const isOwn = entry.owner === membership.username;
-            if ((isOwn || (entry.owner === undefined && includes(ranges, part, entry.number))) && visit(entry)) {
+        if (entry !== undefined && isFor(membership.username, ranges, part, entry)) {
+            if (left === 0 || entry.when < earliest || visit(entry)) {
                 return;
             }
+            left = left - 1;
         }
     }
-    if (oldest !== undefined && log.recent.length >= RECENT) {
-        read(membership, ranges, { reverse: true, before: oldest }, visit);
+    const oldest = log.recent[0];
+    if (oldest !== undefined && !log.whole && left > 0) {
+        visitBack(readBefore(archive, oldest, left, earliest), visit);
     }
 }
 
-/** What an account got last in its room. */
-export function newestEntry(membership: Membership): Entry | undefined {
-    let newest: Entry | undefined;
-    readBack(membership, (entry) => {
-        newest = entry;
+function isFor(username: string, ranges: Ranges, part: Part, entry: Entry): boolean {
+    return entry.owner === undefined ? includes(ranges, endOf(part), entry.number) : entry.owner === username;
+}
+
+function readBefore(archive: Archive, entry: Entry, most: number, since: number): Said[] {
+    const page = readPage([archive], { wants: () => true, start: since, before: entry.id, reverse: true, max: most });
+    return page === undefined ? [] : page.items;
+}
+
+function visitBack(messages: Said[], visit: (this: void, said: Said) => boolean): void {
+    for (const i of $range(messages.length, 1, -1)) {
+        const message = messages[i - 1];
+        if (message !== undefined && visit(message)) {
+            return;
+        }
+    }
+}
+
+/** What an account was told last in its room. */
+export function newestOf(membership: Membership): Said | undefined {
+    let newest: Said | undefined;
+    readBack(membership, 1, 0, (said) => {
+        newest = said;
         return true;
     });
     return newest;
 }
 
+/** Whether what the account misses in its room can be made up for. */
+export function isKept(membership: Membership): boolean {
+    return options.archive === "mam" ? hasPersonalArchive() : membership.part !== undefined;
+}
+
 /** Deletes what has passed its time; and the logs of rooms of which no account has a part any more. */
 export function expire(): void {
+    saveChanged();
     if (options.archiveExpiresAfter !== math.huge) {
         const before = os.time() - options.archiveExpiresAfter;
-        for (const key of stringsOf(store.users())) {
+        for (const key of usersOf(store)) {
             store.delete(key, { end: before });
+        }
+        for (const username of usersOf(partsStore)) {
+            prunePart(username, before);
         }
     }
     deleteUnread();
 }
 
-function deleteUnread(): void {
-    const wanted = new LuaSet<string>();
-    for (const username of stringsOf(partsStore.users())) {
-        for (const room of roomsRead(username)) {
-            wanted.add(keyOf(room));
+/** Forgets what an account got of messages that are deleted. Entries have been numbered after they were said. */
+function prunePart(username: string, before: number): void {
+    const account = findAccount(username);
+    const parts = storedParts(username, account);
+    let changed = false;
+    for (const [room, ranges] of pairs(parts)) {
+        const membership = account === undefined ? undefined : account.memberships.get(room);
+        const kept = prune(ranges, before * 1000);
+        const isNeeded = kept.length > 0 || (membership !== undefined && membership.part !== undefined);
+        if (!isNeeded || kept.length < ranges.length) {
+            parts[room] = isNeeded ? kept : undefined;
+            changed = true;
         }
     }
-    for (const key of stringsOf(store.users())) {
+    if (changed) {
+        partsStore.set(username, next(parts)[0] === undefined ? undefined : parts);
+    }
+}
+
+function deleteUnread(): void {
+    const wanted = new LuaSet<string>();
+    for (const [, account] of accounts) {
+        addKeys(wanted, account.username);
+    }
+    for (const username of usersOf(partsStore)) {
+        addKeys(wanted, username);
+    }
+    for (const key of usersOf(store)) {
         if (!wanted.has(key)) {
             store.delete(key);
         }
     }
 }
 
+function addKeys(wanted: LuaSet<string>, username: string): void {
+    for (const room of roomsRead(username)) {
+        wanted.add(keyOf(room));
+    }
+}
+
+/** Deletes what was for one account alone. Its parts go with the rest of its data (core/usermanager.lua, delete_user). */
+export function deleteOwn(username: string): void {
+    for (const room of roomsRead(username)) {
+        const key = keyOf(room);
+        const own: Archive = { store, key, label: undefined, holds: (label) => parseLabel(label)[1] === username };
+        const page = readPage([own], { wants: () => true, reverse: false, max: math.huge });
+        for (const item of page === undefined ? [] : page.items) {
+            store.delete(key, { key: item.id });
+        }
+    }
+}
+
 /** As a list: some drivers read as they go, and some list the host's own record as "" or as a function. */
-function stringsOf(iterator: LuaIterable<unknown>): string[] {
+function usersOf(of: { users(): LuaIterable<unknown> }): string[] {
     const list: string[] = [];
-    for (const value of iterator) {
+    // mod_storage_memory's iterator has a state of its own, which only a loop takes along.
+    for (const value of of.users()) {
         if (typeof value === "string" && value !== "") {
             list.push(value);
         }

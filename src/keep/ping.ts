@@ -14,23 +14,24 @@ type Answered = (this: void, condition: string | undefined) => void;
  */
 export function selfPing(membership: Membership, answered: Answered): void {
     const ping = st.stanza("ping", { xmlns: PING });
-    ask(membership, `${membership.room}/${membership.nick}`, "get", ping, (answer) => {
+    const nick = membership.nick;
+    ask(membership, `${membership.room}/${nick}`, "get", ping, (answer) => {
         if (answer === undefined) {
             answered("remote-server-timeout");
         } else if (answer.attr.type === "result") {
             answered(undefined);
         } else {
             const [, condition] = answer.get_error();
-            answered(condition ?? "undefined-condition");
+            // A ping may cross with a nick change. Otherwise there is no such occupant, or no such room.
+            const crossed = condition === "item-not-found" && nick !== membership.nick;
+            answered(crossed ? undefined : (condition ?? "undefined-condition"));
         }
     });
 }
 
 /** XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same. */
 export function saysJoined(condition: string): boolean {
-    return (
-        condition === "service-unavailable" || condition === "feature-not-implemented" || condition === "item-not-found"
-    );
+    return condition === "service-unavailable" || condition === "feature-not-implemented";
 }
 
 /** XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached. */

@@ -8,7 +8,7 @@ interface RoomRecord {
     readonly wanted: string | undefined;
     readonly password: string | undefined;
     readonly since: number | undefined;
-    /** `joining`: asked to join, never let in. `leaving`: the room has not confirmed it. */
+    /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
     readonly state: "in" | "joining" | "leaving";
 }
 
@@ -59,10 +59,10 @@ function recordOf(username: string): AccountRecord | undefined {
 }
 
 function stateOf(membership: Membership): RoomRecord["state"] {
-    if (membership.phase === Phase.Leaving) {
-        return "leaving";
+    if (!membership.established) {
+        return "joining";
     }
-    return membership.established ? "in" : "joining";
+    return membership.phase === Phase.Leaving ? "leaving" : "in";
 }
 
 /** Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone. */
@@ -100,7 +100,7 @@ function loadAccount(username: string, record: AccountRecord): void {
         membership.wantedNick = saved.wanted ?? saved.nick;
         membership.password = saved.password;
         membership.since = saved.since;
-        membership.established = saved.state === "in";
+        membership.established = saved.state !== "joining";
         // Nobody was told that a join went through which had not been answered: better out than in.
         membership.phase = saved.state === "in" ? Phase.Lost : Phase.Leaving;
         membership.detachedAt = record.seen;

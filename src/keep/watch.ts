@@ -1,13 +1,18 @@
 // Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 
 import * as jids from "util.jid";
-import { lost, pause, rejoin, retryLeave } from "../occupancy";
+import { lost, pause, rejoin, resume, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
 import { catchUp } from "./catchup";
 import { saysJoined, saysNothing, selfPing } from "./ping";
 
 /** Asks the room whether the account is in it, and brings it back if not. */
 export function check(membership: Membership): void {
+    ask(membership, false);
+}
+
+/** After a gap, what the room said may have been lost though the account is in it. */
+function ask(membership: Membership, gap: boolean): void {
     if (membership.checking || membership.phase !== Phase.Joined) {
         return;
     }
@@ -15,34 +20,31 @@ export function check(membership: Membership): void {
     selfPing(membership, (condition) => {
         membership.checking = false;
         if (isCurrent(membership) && membership.phase === Phase.Joined) {
-            checked(membership, condition);
+            asked(membership, condition, gap);
         }
     });
 }
 
-function checked(membership: Membership, condition: string | undefined): void {
+function asked(membership: Membership, condition: string | undefined, gap: boolean): void {
     if (condition === undefined || saysJoined(condition)) {
-        reached(membership);
+        const before = membership.unanswered;
+        membership.tries = 0;
+        membership.unanswered = 0;
+        if (gap || before > 0) {
+            catchUp(membership, () => undefined);
+        }
     } else if (saysNothing(condition)) {
         membership.unanswered = membership.unanswered + 1;
-        checkAfter(membership, pause(membership.unanswered));
+        askAfter(membership, pause(membership.unanswered), true);
     } else {
         module.log("info", "%s is out of %s (%s) and goes back", membership.username, membership.room, condition);
         lost(membership);
     }
 }
 
-/** The account was in the room all the time. What the room said while it was out of reach may have been lost. */
-function reached(membership: Membership): void {
-    if (membership.unanswered > 0) {
-        membership.unanswered = 0;
-        catchUp(membership, () => undefined);
-    }
-}
-
-function checkAfter(membership: Membership, seconds: number): void {
+function askAfter(membership: Membership, seconds: number, gap: boolean): void {
     setTimer(membership, seconds, () => {
-        check(membership);
+        ask(membership, gap);
     });
 }
 
@@ -52,23 +54,91 @@ export function checkQuiet(spread: number): void {
         if (membership.heard) {
             membership.heard = false;
         } else if (membership.phase === Phase.Joined && membership.unanswered === 0) {
-            checkAfter(membership, math.random() * spread);
+            askAfter(membership, math.random() * spread, false);
         }
     }
 }
 
-/** Seconds within which the rooms of a server are asked after its link broke. */
-const AFTER_LINK = 5;
+/** Seconds until the rooms of a server are looked after when its link has broken; they are asked within so many more. */
+const SOON = 1;
+const SPREAD = 5;
+
+/** How often an account has asked or tried in vain that is not to wait for long once there is a link: some 16 s. */
+const PATIENT = 5;
+
+/** Servers whose link has broken, or come up, since the last look. */
+let broken = new LuaSet<string>();
+let mended = new LuaSet<string>();
+let looking = false;
 
 /** `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it. */
 export function onLinkGone(event: { readonly session: S2sSession }): undefined {
-    const remote = event.session.direction === "outgoing" ? event.session.to_host : event.session.from_host;
-    if (remote === undefined) {
-        return;
+    noteHosts(broken, event.session);
+}
+
+/** `s2sin-established` and `s2sout-established`: the server on the other end is there again. */
+export function onLinkUp(event: { readonly session: S2sSession }): undefined {
+    noteHosts(mended, event.session);
+}
+
+/** One link may serve several hosts. A server that stops breaks them all, so that they are looked at together. */
+function noteHosts(links: LuaSet<string>, session: S2sSession): void {
+    const host = session.direction === "outgoing" ? session.to_host : session.from_host;
+    if (host !== undefined) {
+        links.add(host);
     }
+    if (session.hosts !== undefined) {
+        for (const [other] of session.hosts) {
+            links.add(other);
+        }
+    }
+    if (!looking) {
+        looking = true;
+        module.add_timer(SOON, () => {
+            looking = false;
+            lookAfterLinks();
+            return undefined;
+        });
+    }
+}
+
+function lookAfterLinks(): void {
     for (const membership of allMemberships()) {
-        if (jids.host(membership.room) === remote && membership.phase === Phase.Joined && membership.unanswered === 0) {
-            checkAfter(membership, 1 + math.random() * AFTER_LINK);
+        const host = jids.host(membership.room);
+        if (broken.has(host) && membership.phase === Phase.Joined && membership.unanswered === 0) {
+            askAfter(membership, math.random() * SPREAD, true);
+        } else if (mended.has(host)) {
+            hasten(membership);
+        }
+    }
+    broken = new LuaSet();
+    mended = new LuaSet();
+}
+
+/** A link that breaks again at once must not make more of the tries: they go on from here as they would. */
+function hasten(membership: Membership): void {
+    if (membership.phase === Phase.Joined && membership.unanswered > PATIENT) {
+        membership.unanswered = PATIENT;
+        askAfter(membership, pause(PATIENT), true);
+    } else if (membership.phase === Phase.Lost || (membership.phase === Phase.Leaving && membership.tries > 0)) {
+        if (membership.timer !== undefined && membership.tries > PATIENT) {
+            membership.tries = PATIENT;
+            setTimer(membership, pause(PATIENT), () => {
+                comeBack(membership);
+            });
+        }
+    }
+}
+
+/** Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again. */
+export function resumeAll(): void {
+    for (const membership of allMemberships()) {
+        const inDoubt = membership.checking || membership.timer !== undefined || membership.unanswered > 0;
+        membership.timer = undefined;
+        membership.checking = false;
+        resume(membership);
+        if (inDoubt && membership.phase === Phase.Joined) {
+            askAfter(membership, math.random() * SPREAD, true);
         }
     }
 }
@@ -87,7 +157,7 @@ export function bringBack(perSecond: number): void {
     }
     module.log("info", "Coming back to %d rooms", memberships.length);
     let due = 0;
-    module.add_timer(0, () => {
+    module.add_timer(STEP, () => {
         due = due + perSecond * STEP;
         while (due >= 1) {
             const membership = table.remove<Membership>(memberships);
@@ -113,10 +183,13 @@ function comeBack(membership: Membership): void {
     }
 }
 
+/** Fisher and Yates'. */
 function shuffled<T>(list: T[]): T[] {
-    const result: T[] = [];
-    for (const item of list) {
-        table.insert(result, math.random(result.length + 1), item);
+    for (const i of $range(list.length, 2, -1)) {
+        const j = math.random(i);
+        const item = list[i - 1] as T;
+        list[i - 1] = list[j - 1] as T;
+        list[j - 1] = item;
     }
-    return result;
+    return list;
 }

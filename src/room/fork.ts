@@ -7,6 +7,7 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import * as options from "../options";
+import { counters, noteDrop } from "../state/counters";
 import type { Held } from "../state/held";
 import type { Membership } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
@@ -14,40 +15,78 @@ import { textOf } from "../text";
 
 /** Hands a stanza of the room to every attached session, but for one that gets it otherwise. */
 export function fork(membership: Membership, stanza: Stanza, except?: string): void {
+    const before = counters.copiesOut;
     for (const [fullJid] of membership.attached) {
         if (fullJid !== except) {
             sendTo(fullJid, stanza);
         }
     }
+    counters.copiesSaved = counters.copiesSaved + Math.max(0, counters.copiesOut - before - 1);
 }
 
 /** Sends a stanza to one session, if it is there still. */
 export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
-    // A session's `send` is replaced on stream resumption and the session itself on a resource conflict: look both up.
-    const session = fullJid === undefined ? undefined : prosody.full_sessions.get(fullJid);
-    if (session !== undefined) {
-        lend(session, stanza, undefined);
+    const session = findSession(fullJid);
+    const stream = session === undefined ? undefined : pass(session, stanza);
+    if (stream !== undefined) {
+        const name = stanza.name;
+        const address = addressOf(stream);
+        stream.log("debug", "Sending[%s]: <%s%s>", stream.type, name, address);
+        stream.rawsend(`<${name}${address}${textOf(stanza)}`);
     }
 }
 
-/** Sends a session a presence that is held as text already. */
-export function sendHeld(fullJid: string | undefined, held: Held): void {
-    const session = fullJid === undefined ? undefined : prosody.full_sessions.get(fullJid);
-    if (session !== undefined) {
-        lend(session, held.stanza, held.text);
+/** Sends a session presences that are held as text already; a plain stream gets them in one go. */
+export function sendHeld(fullJid: string | undefined, presences: LuaMap<string, Held>): void {
+    const session = findSession(fullJid);
+    if (session === undefined) {
+        return;
+    }
+    const start = `<presence${addressOf(session)}`;
+    const texts: string[] = [];
+    for (const [, held] of presences) {
+        if (pass(session, held.stanza) !== undefined) {
+            texts.push(start);
+            texts.push(held.text);
+        }
+    }
+    if (session.rawsend !== undefined && texts.length > 0) {
+        session.log("debug", "Sending[%s]: %d times %s>", session.type, texts.length / 2, start);
+        session.rawsend(table.concat(texts));
     }
 }
 
-function lend(session: ClientSession, stanza: Stanza, text: string | undefined): void {
+/** A session's `send` is replaced on stream resumption and the session itself on a resource conflict: look both up. */
+function findSession(fullJid: string | undefined): ClientSession | undefined {
+    return fullJid === undefined ? undefined : prosody.full_sessions.get(fullJid);
+}
+
+/** Lends a stanza to a session. Gives the stream that its text is to be written to, if that is left to do. */
+function pass(session: ClientSession, stanza: Stanza): StreamSession | undefined {
     const attr = stanza.attr;
     const to = attr.to;
+    let stream: StreamSession | undefined;
+    counters.copiesOut = counters.copiesOut + 1;
     attr.to = session.full_jid;
     if (!isPlainStream(session)) {
         session.send(stanza);
     } else if (passesFilters(session, stanza)) {
-        writeText(session, stanza.name, text ?? textOf(stanza));
+        stream = session;
     }
     attr.to = to;
+    return stream;
+}
+
+/** By session: its JID as the attribute of a stanza. */
+const addresses = setmetatable(new LuaMap<ClientSession, string>(), { __mode: "k" });
+
+function addressOf(session: ClientSession): string {
+    let address = addresses.get(session);
+    if (address === undefined) {
+        address = ` to='${st.xml_escape(session.full_jid)}'`;
+        addresses.set(session, address);
+    }
+    return address;
 }
 
 /** By function: whether a session's `send` is the one that core/sessionmanager.lua gives to streams over TCP. */
@@ -86,12 +125,6 @@ function passesFilters(session: StreamSession, stanza: Stanza): boolean {
     return false;
 }
 
-function writeText(session: StreamSession, name: string, text: string): void {
-    const start = `<${name} to='${st.xml_escape(session.full_jid)}'`;
-    session.log("debug", "Sending[%s]: %s>", session.type, start);
-    session.rawsend(start + string.sub(text, string.len(name) + 2));
-}
-
 /**
  * `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
  * it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
@@ -99,5 +132,9 @@ function writeText(session: StreamSession, name: string, text: string): void {
 export function onUndelivered(event: { readonly session: ClientSession; readonly stanza: Stanza }): Handled {
     const session = event.session;
     const from = event.stanza.attr.from;
-    return from !== undefined && hasJoined(session.full_jid, jids.bare(from)) ? true : undefined;
+    if (from === undefined || !hasJoined(session.full_jid, jids.bare(from))) {
+        return undefined;
+    }
+    noteDrop("undelivered");
+    return true;
 }

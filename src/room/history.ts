@@ -2,10 +2,9 @@
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
-import { readBack } from "../keep/log";
+import { readBack, type Said } from "../keep/log";
 import { MUC } from "../namespaces";
 import * as options from "../options";
-import type { Entry } from "../state/logs";
 import type { JoinRequest, Membership } from "../state/memberships";
 import { addDelay } from "../stanzas";
 import { sendTo } from "./fork";
@@ -37,11 +36,8 @@ export function sendHistory(membership: Membership, request: JoinRequest): void 
 function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
     const messages: Stanza[] = [];
     let chars = 0;
-    readBack(membership, (entry) => {
-        if (entry.when < limits.since) {
-            return true;
-        }
-        const message = delayed(membership.room, entry);
+    readBack(membership, limits.stanzas, limits.since, (said) => {
+        const message = delayed(membership.room, said);
         if (limits.chars !== math.huge) {
             message.attr.to = session;
             chars = chars + string.len(tostring(message));
@@ -50,15 +46,15 @@ function select(membership: Membership, session: string | undefined, limits: Lim
             }
         }
         messages.push(message);
-        return messages.length >= limits.stanzas;
+        return false;
     });
     return messages;
 }
 
 /** A message of the past as a room sends it. */
-export function delayed(room: string, entry: Entry): Stanza {
-    const message = st.clone(entry.stanza);
-    addDelay(message, room, entry.when);
+export function delayed(room: string, said: Said): Stanza {
+    const message = st.clone(said.stanza);
+    addDelay(message, room, math.floor(said.when));
     return message;
 }
 

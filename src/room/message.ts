@@ -5,8 +5,11 @@ import * as st from "util.stanza";
 import { resyncComplete } from "../client/serve";
 import { missed, takeResult } from "../keep/catchup";
 import { takeDown } from "../keep/log";
+import { notify } from "../keep/push";
+import { forgetPrivacy } from "../keep/privacy";
 import { check } from "../keep/watch";
 import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
+import { counters, noteDrop } from "../state/counters";
 import {
     askingSession,
     findMembership,
@@ -17,7 +20,7 @@ import {
     takeSender,
 } from "../state/memberships";
 import { joinComplete } from "../occupancy";
-import { addDelay, delayBy } from "../stanzas";
+import { addDelay, delayBy, splitOccupant } from "../stanzas";
 import { fork, sendTo } from "./fork";
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
@@ -28,14 +31,16 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (from === undefined || to === undefined) {
         return undefined;
     }
-    const membership = findMembership(to, jids.bare(from));
+    const [room, nick] = splitOccupant(from);
+    const membership = findMembership(to, room);
     if (membership === undefined) {
         return undefined;
     }
     membership.heard = true;
+    counters.copiesIn = counters.copiesIn + 1;
     const type = stanza.attr.type;
     if (type === "groupchat") {
-        onGroupchat(membership, stanza, jids.resource(from));
+        onGroupchat(membership, stanza, nick);
         return true;
     }
     if (type === "error") {
@@ -45,10 +50,12 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (takeResult(membership, stanza)) {
         return true;
     }
-    // Mail about the room is the account's, and so is what nobody attached could take.
-    const asking = askingSession(membership);
-    if (isInvitation(stanza) || (asking === undefined && !hasAttached(membership))) {
+    if (isInvitation(stanza)) {
         return undefined;
+    }
+    const asking = askingSession(membership);
+    if (asking === undefined && !hasAttached(membership)) {
+        return isNotice(stanza) ? true : undefined;
     }
     const forAsking = asking !== undefined && isJoinAffiliations(stanza);
     if (!forAsking) {
@@ -95,6 +102,9 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
             takeDown(membership, stanza);
         }
         fork(membership, stanza);
+        if (!subject && delayBy(stanza, membership.room) === undefined) {
+            notify(membership, stanza);
+        }
     }
     if (subject && membership.phase === Phase.Entering) {
         joinComplete(membership);
@@ -121,8 +131,8 @@ function isSameSubject(before: Stanza | undefined, stanza: Stanza): boolean {
 /** XEP-0045 8.1: a subject change has a subject and nothing to say. */
 function isSubject(stanza: Stanza): boolean {
     return (
-        stanza.get_child("subject") !== undefined &&
         stanza.get_child("body") === undefined &&
+        stanza.get_child("subject") !== undefined &&
         stanza.get_child("thread") === undefined
     );
 }
@@ -133,6 +143,7 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
     if (x === undefined) {
         return;
     }
+    forgetPrivacy(membership.room);
     for (const tag of x.tags) {
         const code = tag.name === "status" ? tag.attr.code : undefined;
         if (code === Status.LoggingOn) {
@@ -156,9 +167,15 @@ function onError(membership: Membership, stanza: Stanza): void {
     }
     const sender = takeSender(membership, stanza.attr.id);
     if (sender === undefined) {
+        noteDrop("unclaimed");
         module.log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username);
     }
     sendTo(sender, stanza);
+}
+
+/** What a room tells its occupants in passing is not to be kept for later, as a message is that somebody wrote. */
+function isNotice(stanza: Stanza): boolean {
+    return jids.resource(stanza.attr.from ?? "") === undefined && stanza.get_child("body") === undefined;
 }
 
 /** Invitations and their refusals (XEP-0045 7.8.2, XEP-0249) are for the account, in the room or not. */

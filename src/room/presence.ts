@@ -9,7 +9,8 @@ import { save } from "../keep/store";
 import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
 import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
-import { isSameElement } from "../stanzas";
+import { isSameElement, splitOccupant } from "../stanzas";
+import { counters, noteDrop } from "../state/counters";
 import { hold } from "../state/held";
 import {
     askingSession,
@@ -22,7 +23,7 @@ import {
     Phase,
     type Resync,
 } from "../state/memberships";
-import { fork, sendTo } from "./fork";
+import { fork, sendHeld, sendTo } from "./fork";
 import { nickChange, selfPresence } from "./replay";
 
 /** `presence/bare` or `presence/full`, by the shape of the occupant JID. */
@@ -33,13 +34,14 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (from === undefined || to === undefined) {
         return undefined;
     }
-    const membership = findMembership(to, jids.bare(from));
+    const [room, nick] = splitOccupant(from);
+    const membership = findMembership(to, room);
     const type = stanza.attr.type;
-    const nick = jids.resource(from);
     if (membership === undefined) {
         return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, from, to);
     }
     membership.heard = true;
+    counters.copiesIn = counters.copiesIn + 1;
     if (type === "error") {
         onError(membership, stanza);
     } else if (type !== undefined && type !== "unavailable") {
@@ -65,6 +67,7 @@ function onStray(stanza: Stanza, from: string, to: string): Handled {
     if (stanza.attr.type === undefined && hasStatus(stanza, Status.Self)) {
         module.send(st.presence({ type: "unavailable", from: to, to: from }));
     }
+    noteDrop("stray");
     return true;
 }
 
@@ -91,7 +94,20 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
     if (membership.resync !== undefined) {
         membership.resync.shown.add(nick);
     }
-    forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
+    if (!isHeldBack(membership)) {
+        forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
+    }
+}
+
+/** Whether the room has just begun to show its occupants: they are passed on in one go once all are there. */
+function isHeldBack(membership: Membership): boolean {
+    return membership.phase === Phase.Joining && membership.self === undefined && membership.resync === undefined;
+}
+
+function showOccupants(membership: Membership): void {
+    for (const [session] of membership.attached) {
+        sendHeld(session, membership.occupants);
+    }
 }
 
 /** In the answer to a repeated join, what is not new is for the one who asked alone. */
@@ -130,6 +146,9 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
         membership.logged = true;
     }
     if (resync === undefined || resync.selfShown) {
+        if (isHeldBack(membership)) {
+            showOccupants(membership);
+        }
         membership.self = copy;
         if (membership.phase === Phase.Joining) {
             joinAccepted(membership);
@@ -191,7 +210,9 @@ function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, kn
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     if (nick !== membership.nick) {
         membership.occupants.delete(nick);
-        fork(membership, stanza);
+        if (!isHeldBack(membership)) {
+            fork(membership, stanza);
+        }
         if (nick === membership.wantedNick && membership.phase === Phase.Joined) {
             regainNick(membership);
         }
@@ -267,6 +288,7 @@ function onError(membership: Membership, stanza: Stanza): void {
     const id = stanza.attr.id;
     const request = id === undefined ? undefined : membership.nickRequests.get(id);
     if (id === undefined || request === undefined) {
+        noteDrop("unclaimed");
         module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
         check(membership);
         return;

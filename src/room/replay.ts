@@ -3,6 +3,7 @@
 import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
+import { counters } from "../state/counters";
 import type { JoinRequest, Membership } from "../state/memberships";
 import { sendHeld, sendTo } from "./fork";
 import { sendHistory } from "./history";
@@ -12,12 +13,11 @@ import { sendHistory } from "./history";
  * history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
  */
 export function replay(membership: Membership, request: JoinRequest): void {
+    counters.replays = counters.replays + 1;
     if (membership.roomPresence !== undefined) {
         sendTo(request.session, membership.roomPresence);
     }
-    for (const [, held] of membership.occupants) {
-        sendHeld(request.session, held);
-    }
+    sendHeld(request.session, membership.occupants);
     const self = selfPresence(membership, request);
     if (self !== undefined) {
         sendTo(request.session, self);

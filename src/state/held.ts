@@ -8,6 +8,7 @@ import { textOf } from "../text";
 export interface Held {
     /** Without `to`. Lent to whoever sends it, never changed. */
     readonly stanza: Stanza;
+    /** What follows its name in XML. */
     readonly text: string;
 }
 

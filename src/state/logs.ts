@@ -15,6 +15,8 @@ export interface Entry {
     readonly when: number;
     /** As the room sent it, but for \`to\` and the delay by which a room marks what is past. */
     readonly stanza: Stanza;
+    /** In bytes, as XML. */
+    readonly size: number;
 }
 
 export interface RoomLog {
@@ -23,15 +25,28 @@ export interface RoomLog {
     last: number;
     /** The newest entries, oldest first. */
     readonly recent: Entry[];
-    /** Whether `recent` goes back to before this start of the server. */
+    /** Bytes of these. */
+    size: number;
+    /** Whether the entries of before this start of the server have been read, as far as they are held. */
     filled: boolean;
+    /** Whether `recent` is all there is. */
+    whole: boolean;
     /** The stanza taken down last, as the room handed it out, and its entry, if it was worth one. */
     source: Stanza | undefined;
     current: Entry | undefined;
+    /** Some entries of before `recent`, while they are needed. */
+    past: Past | undefined;
     /** Accounts that are in the room, by user name. */
     readonly readers: LuaMap<string, Membership>;
     /** Whether the accounts that have not got the last entry will be looked for. */
     settling: boolean;
+}
+
+/** Entries from one time up to, but not including, another, in seconds. */
+export interface Past {
+    readonly from: number;
+    readonly to: number;
+    readonly entries: Entry[];
 }
 
 /** What an account got of a room's log, as far as it is not on disk. */
@@ -49,6 +64,9 @@ export const OPEN = 0;
 
 /** Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some. */
 export const RECENT = 50;
+
+/** Bytes of them, as XML. */
+const RECENT_SIZE = 262144;
 
 const logs = new LuaMap<string, RoomLog>();
 
@@ -70,9 +88,12 @@ export function logOf(room: string): RoomLog {
             room,
             last: START,
             recent: [],
+            size: 0,
             filled: false,
+            whole: false,
             source: undefined,
             current: undefined,
+            past: undefined,
             readers: new LuaMap(),
             settling: false,
         };
@@ -88,18 +109,29 @@ export function dropLog(log: RoomLog): void {
 
 export function addRecent(log: RoomLog, entry: Entry): void {
     log.recent.push(entry);
-    if (log.recent.length > RECENT) {
-        table.remove(log.recent, 1);
+    log.size = log.size + entry.size;
+    while (log.recent.length > RECENT || (log.size > RECENT_SIZE && log.recent.length > 1)) {
+        const oldest = table.remove<Entry>(log.recent, 1);
+        log.size = log.size - (oldest === undefined ? 0 : oldest.size);
+        // What is not held any more is not to be put in front again.
         log.filled = true;
+        log.whole = false;
     }
 }
 
-/** Puts entries of before this start in front of what has come since. */
-export function fillRecent(log: RoomLog, entries: Entry[]): void {
+/** Puts entries of before this start in front of what has come since; `whole`: there are no others. */
+export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void {
+    log.filled = true;
+    log.whole = whole;
     for (const i of $range(entries.length, 1, -1)) {
         const entry = entries[i - 1];
-        if (entry !== undefined && log.recent.length < RECENT) {
+        if (entry !== undefined) {
+            if (log.recent.length >= RECENT || log.size + entry.size > RECENT_SIZE) {
+                log.whole = false;
+                return;
+            }
             table.insert(log.recent, 1, entry);
+            log.size = log.size + entry.size;
         }
     }
 }
@@ -108,4 +140,5 @@ export function fillRecent(log: RoomLog, entries: Entry[]): void {
 export function restoreLog(log: RoomLog): void {
     logs.set(log.room, log);
     log.settling = false;
+    log.past = undefined;
 }

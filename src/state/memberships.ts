@@ -66,6 +66,8 @@ export interface CatchUp {
     readonly held: Stanza[];
     /** Messages that may still be asked for. */
     left: number;
+    /** Whether what comes is later than all that the account has, whatever the room's clock says. */
+    isLater: boolean;
     readonly done: (this: void) => void;
 }
 

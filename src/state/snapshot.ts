@@ -1,30 +1,63 @@
-// The state as one instance of the module hands it to the next on a reload.
+// The state as one instance of the module hands it to the next on a reload, which may be of another version.
 
-import { type Accounts, accounts } from "./memberships";
-import { restoreLog } from "./logs";
+import { type Counters, counters, restoreCounters } from "./counters";
+import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
+import { logOf, restoreLog } from "./logs";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
+import { noteJoined } from "./sessions";
 
 export interface Saved {
     readonly accounts: Accounts;
     readonly pendingIqs: PendingIqs;
+    readonly counters: Counters;
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs };
+    return { accounts, pendingIqs, counters };
 }
 
-/** Takes over what the instance before had; timers end with the instance that set them. */
-export function restore(saved: Saved): void {
+/** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
+export function restore(saved: Partial<Saved>): boolean {
+    if (saved.accounts === undefined) {
+        return false;
+    }
     for (const [occupant, account] of saved.accounts) {
-        accounts.set(occupant, account);
         for (const [, membership] of account.memberships) {
-            membership.timer = undefined;
-            membership.checking = false;
-            membership.catchUp = undefined;
-            if (membership.log !== undefined) {
-                restoreLog(membership.log);
-            }
+            restoreMembership(membership);
+        }
+        accounts.set(occupant, restoreAccount(account));
+    }
+    if (saved.pendingIqs !== undefined) {
+        restorePendingIqs(saved.pendingIqs);
+    }
+    if (saved.counters !== undefined) {
+        restoreCounters(saved.counters);
+    }
+    return true;
+}
+
+function restoreAccount(account: Account): Account {
+    account.seen = complete(account, { seen: os.time() }).seen;
+    return account;
+}
+
+function restoreMembership(membership: Membership): void {
+    complete(membership, createMembership(membership.username, membership.room, membership.nick));
+    if (membership.log !== undefined) {
+        restoreLog(complete(membership.log, logOf(membership.room)));
+    }
+    for (const [session] of membership.attached) {
+        noteJoined(session, membership.room);
+    }
+}
+
+/** Adds what the version before did not know of. */
+function complete<T extends object>(old: T, fresh: Partial<T>): T {
+    const target = old as LuaTable<keyof T, unknown>;
+    for (const [key, value] of pairs(fresh)) {
+        if (target.get(key) === undefined) {
+            target.set(key, value);
         }
     }
-    restorePendingIqs(saved.pendingIqs);
+    return old;
 }

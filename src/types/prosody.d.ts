@@ -44,6 +44,8 @@ interface S2sSession {
     readonly direction: "incoming" | "outgoing";
     readonly from_host?: string;
     readonly to_host?: string;
+    /** Of an incoming one: the hosts it may speak for. */
+    readonly hosts?: LuaMap<string, unknown>;
 }
 
 interface StanzaEvent<O> {
@@ -64,11 +66,17 @@ interface ModuleEvents {
     "message/full": StanzaEvent<Origin>;
     "iq/bare": StanzaEvent<Origin>;
     "iq/full": StanzaEvent<Origin>;
+    /** mod_mam's; false does not store. */
+    "archive-should-store": { readonly stanza: Stanza };
+    /** mod_cloud_notify's; true keeps it from sending. */
+    "cloud_notify/push": { readonly username: string; readonly original_stanza?: Stanza; reason?: string };
     "account-disco-info": { readonly reply: Stanza };
     "iq-get/self/urn:xmpp:mam:2:query": StanzaEvent<ClientSession>;
     "iq-set/self/urn:xmpp:mam:2:query": StanzaEvent<ClientSession>;
     "s2sin-destroyed": { readonly session: S2sSession };
     "s2sout-destroyed": { readonly session: S2sSession };
+    "s2sin-established": { readonly session: S2sSession };
+    "s2sout-established": { readonly session: S2sSession };
     "resource-unbind": { readonly session: ClientSession };
     "carbons-should-copy": { readonly stanza: Stanza; readonly session: ClientSession };
     "pre-resource-bind": { resource: string | undefined };
@@ -89,6 +97,7 @@ interface ArchiveQuery {
     readonly before?: string | undefined;
     readonly after?: string | undefined;
     readonly ids?: string[];
+    readonly key?: string;
     readonly reverse?: boolean;
     readonly limit?: number;
     readonly with?: string | undefined;
@@ -121,6 +130,20 @@ interface Timer {
     stop(): void;
 }
 
+interface MetricFamily {
+    with_labels(...values: string[]): { set(value: number): void };
+}
+
+interface AdhocLibrary {
+    "new"(
+        this: void,
+        title: string,
+        node: string,
+        handler: import("util.adhoc").Handler,
+        permission: "admin" | "local_user",
+    ): unknown;
+}
+
 interface ProsodyModule {
     readonly name: string;
     readonly host: string;
@@ -134,6 +157,7 @@ interface ProsodyModule {
     readonly reloading?: boolean;
     log(level: "debug" | "info" | "warn" | "error", format: string, ...values: unknown[]): void;
     send(stanza: Stanza): boolean | undefined;
+    fire_event(name: string, event: object): unknown;
     add_timer(seconds: number, callback: (this: void) => number | undefined): Timer;
     /** The value as it stands in the configuration, of any type. */
     get_option(name: string): unknown;
@@ -141,12 +165,27 @@ interface ProsodyModule {
     open_store<V>(name: string, type: "keyval"): KeyValueStore<V>;
     open_store(name: string, type: "archive"): ArchiveStore;
     depends(name: string): unknown;
+    get_host_type(): "local" | "component" | "global";
+    /** A table that modules share; it lives as long as the server. */
+    shared<T>(path: string): T;
+    /** mod_adhoc's library. */
+    require(name: "adhoc"): AdhocLibrary;
+    provides(name: "adhoc", command: unknown): void;
+    metric(
+        type: "gauge" | "counter",
+        name: string,
+        unit: string,
+        description: string,
+        labels: string[],
+    ): MetricFamily;
 }
 
 interface Host {
     readonly type: "local" | "component";
     /** Accounts that have a session bound, on a host for users. */
     readonly sessions?: LuaMap<string, unknown>;
+    /** Who looks after the accounts of a host for users. */
+    readonly users?: { readonly name: string };
     readonly modules: LuaMap<string, unknown>;
 }
 
@@ -154,6 +193,7 @@ interface Host {
 interface GlobalEvents {
     "server-started": Record<string, never>;
     "server-stopping": Record<string, never>;
+    "stats-update": Record<string, never>;
     "user-deleted": { readonly username: string; readonly host: string };
     "user-disabled": { readonly username: string; readonly host: string };
 }

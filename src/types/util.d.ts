@@ -87,3 +87,57 @@ declare module "util.rsm" {
 declare module "util.hashes" {
     function sha1(text: string, hex: true): string;
 }
+
+declare module "util.dataforms" {
+    interface Field {
+        readonly name: string;
+        readonly type: "hidden" | "jid-single" | "list-single" | "text-single" | "text-multi";
+        readonly label?: string;
+        readonly required?: boolean;
+        readonly value?: string;
+    }
+    /** The fields in their order, and what stands above them. */
+    interface Layout extends Array<Field> {
+        title?: string | undefined;
+        instructions?: string | undefined;
+    }
+    type Form = Layout & { readonly __form: never };
+    type Fields = Record<string, string | undefined>;
+    function _new(this: void, layout: Layout): Form;
+    export { _new as new, type Field, type Fields, type Form, type Layout };
+}
+
+declare module "util.adhoc" {
+    type Form = import("util.dataforms").Form;
+    type Fields = import("util.dataforms").Fields;
+    interface Request {
+        readonly from: string;
+        readonly form?: import("util.stanza").Stanza;
+    }
+    /** What becomes of a command: notes, or a form as its result (adhoc.lib.lua, handle_cmd). */
+    interface Answer {
+        readonly status: "completed" | "executing" | "canceled";
+        readonly info?: string;
+        readonly error?: { readonly message: string };
+        readonly result?: { readonly layout: Form; readonly values: Fields };
+    }
+    type Handler = (this: unknown, data: Request, state: unknown) => LuaMultiReturn<[Answer, unknown]>;
+    /** A list for a field with options is what there is to choose from. */
+    type InitialValues = Record<string, string | string[]>;
+    function new_initial_data_form(
+        this: void,
+        form: Form,
+        initial: (this: void, data: Request) => InitialValues,
+        result: (
+            this: void,
+            fields: Fields,
+            problems: Record<string, string | undefined> | undefined,
+            data: Request,
+        ) => Answer,
+    ): Handler;
+}
+
+declare module "core.configmanager" {
+    /** By host, with "*" for the whole server. */
+    function getconfig(): Record<string, Record<string, unknown> | undefined>;
+}

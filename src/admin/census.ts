@@ -1,0 +1,45 @@
+// How many there are now.
+
+import { accounts, Phase } from "../state/memberships";
+import { pendingIqs } from "../state/pending";
+
+export interface Census {
+    readonly accounts: number;
+    readonly memberships: number;
+    readonly byPhase: LuaMap<Phase, number>;
+    /** Sessions, once for each room that they have joined. */
+    readonly attached: number;
+    readonly pendingIqs: number;
+}
+
+/** In the order in which a membership goes through them. */
+export const phases = [Phase.Joining, Phase.Entering, Phase.Joined, Phase.Lost, Phase.Leaving];
+
+export function takeCensus(): Census {
+    const byPhase = new LuaMap<Phase, number>();
+    for (const phase of phases) {
+        byPhase.set(phase, 0);
+    }
+    let members = 0;
+    let memberships = 0;
+    let attached = 0;
+    for (const [, account] of accounts) {
+        members = members + 1;
+        for (const [, membership] of account.memberships) {
+            memberships = memberships + 1;
+            byPhase.set(membership.phase, (byPhase.get(membership.phase) ?? 0) + 1);
+            attached = attached + size(membership.attached);
+        }
+    }
+    return { accounts: members, memberships, byPhase, attached, pendingIqs: size(pendingIqs) };
+}
+
+function size(map: object): number {
+    let count = 0;
+    let [key] = next(map);
+    while (key !== undefined) {
+        count = count + 1;
+        [key] = next(map, key);
+    }
+    return count;
+}

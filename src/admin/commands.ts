@@ -1,0 +1,203 @@
+// Ad-hoc commands (XEP-0050) on the host's JID: for admins over all accounts, for users over their own.
+
+import * as adhoc from "util.adhoc";
+import type { Answer, Handler, InitialValues, Request } from "util.adhoc";
+import * as dataforms from "util.dataforms";
+import type { Field, Fields, Form, Layout } from "util.dataforms";
+import * as jids from "util.jid";
+import { MINIMIX } from "../namespaces";
+import { accountsIn, leaveRoom, type Outcome, rejoinRoom, renameIn, roomNamesOf, roomsOf, totals } from "./directory";
+
+function form(title: string, instructions: string, fields: Field[]): Form {
+    const layout = fields as Layout;
+    layout.title = title;
+    layout.instructions = instructions === "" ? undefined : instructions;
+    table.insert(layout, 1, { name: "FORM_TYPE", type: "hidden", value: `${MINIMIX}#command` });
+    return dataforms.new(layout);
+}
+
+const anyAccount: Field = { name: "account", type: "jid-single", label: "Account", required: true };
+const anyRoom: Field = { name: "room", type: "jid-single", label: "Group chat", required: true };
+const ownRoom: Field = { name: "room", type: "list-single", label: "Group chat", required: true };
+const newNick: Field = { name: "nick", type: "text-single", label: "Nickname", required: true };
+
+const NO_ROOMS = "You are in no group chats";
+
+/** A list in a form of its own, as every client shows one; a note is enough where there is nothing to list. */
+function answerList(title: string, lines: string[], none: string): Answer {
+    if (lines.length === 0) {
+        return { status: "completed", info: none };
+    }
+    const layout = form(title, "", [{ name: "lines", type: "text-multi", label: title }]);
+    return { status: "completed", result: { layout, values: { lines: table.concat(lines, "\n") } } };
+}
+
+function answerOutcome({ done, text }: Outcome): Answer {
+    return done ? { status: "completed", info: text } : refusal(text);
+}
+
+function refusal(message: string): Answer {
+    return { status: "completed", error: { message } };
+}
+
+/** What is wrong with a form, a line for each field. */
+function problemsOf(layout: Form, problems: Record<string, string | undefined>): string {
+    const lines: string[] = [];
+    for (const field of layout) {
+        const problem = problems[field.name];
+        if (problem !== undefined) {
+            lines.push(`${field.label ?? field.name}: ${problem}`);
+        }
+    }
+    return table.concat(lines, "\n");
+}
+
+/** A command of one form; `initial` are the values it starts with. */
+function ask(
+    layout: Form,
+    initial: (this: void, data: Request) => InitialValues,
+    answer: (this: void, fields: Fields, data: Request) => Answer,
+): Handler {
+    return adhoc.new_initial_data_form(layout, initial, (fields, problems, data) =>
+        problems === undefined ? answer(fields, data) : refusal(problemsOf(layout, problems)),
+    );
+}
+
+/** A command of an admin's on any of the host's accounts. */
+function askAny(layout: Form, answer: (this: void, fields: Fields) => Answer): Handler {
+    return ask(layout, () => ({}), answer);
+}
+
+/** A command of a user's on one of their own rooms; who is in none has nothing to choose from. */
+function askOwn(layout: Form, answer: (this: void, username: string, fields: Fields) => Answer): Handler {
+    const handler = ask(
+        layout,
+        (data) => ({ room: roomNamesOf(usernameOf(data)) }),
+        (fields, data) => answer(usernameOf(data), fields),
+    );
+    return function (this: unknown, data, state) {
+        if (data.form === undefined && roomNamesOf(usernameOf(data)).length === 0) {
+            return $multi({ status: "completed", info: NO_ROOMS }, undefined);
+        }
+        return handler(data, state);
+    };
+}
+
+/** A command that has nothing to ask. */
+function tell(answer: (this: void, data: Request) => Answer): Handler {
+    return function (this: unknown, data) {
+        return $multi(answer(data), undefined);
+    };
+}
+
+/** The sender: `local_user` commands are for accounts of this host. */
+function usernameOf(data: Request): string {
+    return jids.node(data.from) ?? "";
+}
+
+function roomOf(fields: Fields): string {
+    return jids.bare(fields.room ?? "");
+}
+
+/** An admin of this host acts on the accounts of this host. */
+function onAccount(fields: Fields, action: (this: void, username: string) => Answer): Answer {
+    const jid = fields.account ?? "";
+    const username = jids.node(jid);
+    return username === undefined || jids.host(jid) !== module.host
+        ? refusal(`${jid} is not an account of ${module.host}`)
+        : action(username);
+}
+
+interface Command {
+    readonly name: string;
+    readonly title: string;
+    readonly permission: "admin" | "local_user";
+    readonly handler: Handler;
+}
+
+const LIST_OWN = "List my group chats";
+const LIST_ROOMS = "List the group chats of an account";
+const LIST_ACCOUNTS = "List the accounts in a group chat";
+const LEAVE = "Make an account leave a group chat";
+const REJOIN = "Make an account join a group chat anew";
+const TOTALS = "Show figures of group chats";
+const LEAVE_OWN = "Leave a group chat";
+const RENAME_OWN = "Change my nickname in a group chat";
+
+const commands: Command[] = [
+    {
+        name: "my-rooms",
+        title: LIST_OWN,
+        permission: "local_user",
+        handler: tell((data) => answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS)),
+    },
+    {
+        name: "leave-my-room",
+        title: LEAVE_OWN,
+        permission: "local_user",
+        handler: askOwn(form(LEAVE_OWN, "On all devices, and when none is connected.", [ownRoom]), (username, fields) =>
+            answerOutcome(leaveRoom(username, roomOf(fields))),
+        ),
+    },
+    {
+        name: "my-nick",
+        title: RENAME_OWN,
+        permission: "local_user",
+        handler: askOwn(form(RENAME_OWN, "On all devices.", [ownRoom, newNick]), (username, fields) =>
+            answerOutcome(renameIn(username, roomOf(fields), fields.nick ?? "")),
+        ),
+    },
+    {
+        name: "rooms",
+        title: LIST_ROOMS,
+        permission: "admin",
+        handler: askAny(form(LIST_ROOMS, "", [anyAccount]), (fields) =>
+            onAccount(fields, (username) =>
+                answerList(LIST_ROOMS, roomsOf(username), `${username}@${module.host} is in no group chats`),
+            ),
+        ),
+    },
+    {
+        name: "accounts",
+        title: LIST_ACCOUNTS,
+        permission: "admin",
+        handler: askAny(form(LIST_ACCOUNTS, "", [anyRoom]), (fields) => {
+            const room = roomOf(fields);
+            return answerList(LIST_ACCOUNTS, accountsIn(room), `No account of ${module.host} is in ${room}`);
+        }),
+    },
+    {
+        name: "leave",
+        title: LEAVE,
+        permission: "admin",
+        handler: askAny(form(LEAVE, "", [anyAccount, anyRoom]), (fields) =>
+            onAccount(fields, (username) => answerOutcome(leaveRoom(username, roomOf(fields)))),
+        ),
+    },
+    {
+        name: "rejoin",
+        title: REJOIN,
+        permission: "admin",
+        handler: askAny(form(REJOIN, "", [anyAccount, anyRoom]), (fields) =>
+            onAccount(fields, (username) => answerOutcome(rejoinRoom(username, roomOf(fields)))),
+        ),
+    },
+    {
+        name: "totals",
+        title: TOTALS,
+        permission: "admin",
+        handler: tell(() => answerList(TOTALS, totals(), "")),
+    },
+];
+
+/** Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none. */
+export function offerCommands(): void {
+    const [wanted] = pcall(() => module.depends("adhoc"));
+    if (!wanted) {
+        return;
+    }
+    const library = module.require("adhoc");
+    for (const { name, title, permission, handler } of commands) {
+        module.provides("adhoc", library.new(title, `${MINIMIX}#${name}`, handler, permission));
+    }
+}

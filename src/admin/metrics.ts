@@ -1,0 +1,63 @@
+// What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
+// for, and never if statistics are off.
+
+import { counters } from "../state/counters";
+import { phases, takeCensus } from "./census";
+
+/** 0.12 wants the names of labels even where there are none. */
+const NO_LABELS: string[] = [];
+
+const gauges = {
+    accounts: module.metric("gauge", "accounts", "", "Accounts that are in a room", NO_LABELS),
+    memberships: module.metric("gauge", "memberships", "", "Accounts in rooms, by how far they are", ["state"]),
+    attached: module.metric("gauge", "attached_sessions", "", "Sessions in rooms", NO_LABELS),
+    pendingIqs: module.metric(
+        "gauge",
+        "pending_iqs",
+        "",
+        "Requests of sessions that rooms have not answered",
+        NO_LABELS,
+    ),
+};
+
+const totals = {
+    copiesIn: module.metric("counter", "copies_in", "", "Messages and presences from rooms", NO_LABELS),
+    copiesOut: module.metric("counter", "copies_out", "", "Stanzas of rooms handed to sessions", NO_LABELS),
+    copiesSaved: module.metric(
+        "counter",
+        "copies_saved",
+        "",
+        "Stanzas that rooms needed not send once more",
+        NO_LABELS,
+    ),
+    replays: module.metric("counter", "replays", "", "Sessions let into a room from what was known of it", NO_LABELS),
+    rejoins: module.metric("counter", "rejoins", "", "Accounts that came back to a room by themselves", NO_LABELS),
+    archiveWrites: module.metric(
+        "counter",
+        "archive_writes",
+        "",
+        "Messages of rooms written to the archive",
+        NO_LABELS,
+    ),
+    drops: module.metric("counter", "drops", "", "Stanzas that were not passed on", ["reason"]),
+};
+
+/** `stats-update`. */
+export function updateMetrics(): undefined {
+    const census = takeCensus();
+    gauges.accounts.with_labels().set(census.accounts);
+    for (const phase of phases) {
+        gauges.memberships.with_labels(phase).set(census.byPhase.get(phase) ?? 0);
+    }
+    gauges.attached.with_labels().set(census.attached);
+    gauges.pendingIqs.with_labels().set(census.pendingIqs);
+    totals.copiesIn.with_labels().set(counters.copiesIn);
+    totals.copiesOut.with_labels().set(counters.copiesOut);
+    totals.copiesSaved.with_labels().set(counters.copiesSaved);
+    totals.replays.with_labels().set(counters.replays);
+    totals.rejoins.with_labels().set(counters.rejoins);
+    totals.archiveWrites.with_labels().set(counters.archiveWrites);
+    for (const [reason, count] of counters.drops) {
+        totals.drops.with_labels(reason).set(count);
+    }
+}
