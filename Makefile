@@ -4,9 +4,10 @@ all: build
 
 build: $(BUNDLE)
 
+# By way of another folder, as a failed build leaves a broken file behind.
 $(BUNDLE): node_modules/.package-lock.json tsconfig.json tstl.json tools/header.cjs $(shell find src -name '*.ts')
-	node_modules/.bin/tstl -p tstl.json
-	@touch $@
+	node_modules/.bin/tstl -p tstl.json --outDir .build/lua-out
+	cp .build/lua-out/mod_minimix.lua .build/lua-out/mod_minimix.lua.map lua-out/
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -19,7 +20,8 @@ test:
 lint spec:
 	@node tools/test.mjs $@
 
-# make e2e FILES="e2e/smoke.test.ts" runs only these.
+# make e2e FILES="e2e/smoke.test.ts" runs only these. MINIMIX_READY_TEXT=0 switches off the way by which stanzas are
+# written once for all sessions: all has to be the same without it.
 e2e:
 	@node tools/test.mjs $@ $(FILES)
 
@@ -28,12 +30,20 @@ install:
 	@test -n "$(PLUGIN_DIR)" || { echo 'usage: make install PLUGIN_DIR=<a folder in plugin_paths of Prosody>' >&2; exit 2; }
 	install -D -m 644 $(BUNDLE) "$(PLUGIN_DIR)/mod_minimix.lua"
 
+# The same as a package for prosodyctl install.
+rock:
+	@tools/rock
+
 # ONCE=1 goes through it without waiting for a key.
 demo:
 	@tools/setup
 	@ONCE=$(ONCE) node --import tsx demo/main.ts
 
+# What the module costs and saves, next to plain MUC. BENCH="fork,join" PROSODY=0.12 MINIMIX_LONG=1: see bench/main.ts.
+bench: node_modules/.package-lock.json
+	@node --import tsx bench/main.ts
+
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec e2e install demo clean
+.PHONY: all build test lint spec e2e install rock demo bench clean

@@ -44,7 +44,7 @@ export default defineConfig(
         },
     },
     {
-        files: ["e2e/**/*.ts", "demo/**/*.ts"],
+        files: ["e2e/**/*.ts", "demo/**/*.ts", "bench/**/*.ts"],
         ...common,
         rules: {
             "@typescript-eslint/consistent-type-imports": "error",

@@ -354,6 +354,26 @@ for (const { name, ...setting } of settings) {
             await phone.expectNone({ room });
         });
 
+        test("J6, C2: an attached session that joins under another nick renames the account and is served", async () => {
+            const room = await house.roomWithBoth("rename");
+            await sendJoin(laptop, room, "Alicia", "rename");
+            const stanzas = await laptop.collect({ room }, isSubject);
+            const [gone] = stanzas;
+            assert.equal(gone?.attrs.from, `${room}/Alice`);
+            assert.deepEqual(statusCodes(gone).sort(), ["110", "303"]);
+            const self = stanzas.findLast(({ attrs }) => attrs.from === `${room}/Alicia`);
+            assert.equal(self?.attrs.id, "rename");
+            assert.deepEqual(statusCodes(self), ["110"]);
+            assert(stanzas.some(({ attrs }) => attrs.from === `${room}/Bob`));
+            for (const client of [phone, bob]) {
+                await client.expect({ type: "unavailable", from: `${room}/Alice`, status: "303" });
+                await client.expect({ type: undefined, from: `${room}/Alicia` });
+            }
+            for (const client of [phone, laptop, bob]) {
+                await client.expectNone({ room });
+            }
+        });
+
         test("J7: a join without a nick is the room's to refuse; who has joined is served again", async () => {
             const room = await house.bobsRoom("nickless");
             const presence = xml("presence", { to: room, id: "nickless" }, xml("x", { xmlns: nsMuc }));

@@ -67,12 +67,14 @@ ____exports.MINIMIX = "https://modules.prosody.im/mod_minimix"
 ____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 ____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
 ____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
+____exports.BOOKMARKS = "urn:xmpp:bookmarks:1"
 ____exports.CARBONS = "urn:xmpp:carbons:2"
 ____exports.CONFERENCE = "jabber:x:conference"
 ____exports.DATAFORM = "jabber:x:data"
 ____exports.DELAY = "urn:xmpp:delay"
 ____exports.FORWARD = "urn:xmpp:forward:0"
 ____exports.HINTS = "urn:xmpp:hints"
+____exports.NICK = "http://jabber.org/protocol/nick"
 ____exports.PING = "urn:xmpp:ping"
 ____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
 ____exports.MAM = "urn:xmpp:mam:2"
@@ -98,7 +100,7 @@ local __TS__SparseArrayNew = ____lualib.__TS__SparseArrayNew
 local __TS__SparseArrayPush = ____lualib.__TS__SparseArrayPush
 local __TS__SparseArraySpread = ____lualib.__TS__SparseArraySpread
 local ____exports = {}
-local valueOf, refuseUnknown, resourceOption, text, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
+local valueOf, refuseUnknown, resourceOption, text, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
 local config = require("core.configmanager")
 local jids = require("util.jid")
 function valueOf(name)
@@ -130,12 +132,26 @@ function text(name)
     refuse(name, value, "a text", nil)
     return nil
 end
-function oneOf(name, fallback, values)
+function flag(name, fallback)
     local ____valueOf_result_0 = valueOf(name)
     if ____valueOf_result_0 == nil then
         ____valueOf_result_0 = fallback
     end
     local value = ____valueOf_result_0
+    local ____temp_1
+    if type(value) == "boolean" then
+        ____temp_1 = value
+    else
+        ____temp_1 = refuse(name, value, "true or false", fallback)
+    end
+    return ____temp_1
+end
+function oneOf(name, fallback, values)
+    local ____valueOf_result_2 = valueOf(name)
+    if ____valueOf_result_2 == nil then
+        ____valueOf_result_2 = fallback
+    end
+    local value = ____valueOf_result_2
     for ____, allowed in ipairs(values) do
         if value == allowed then
             return allowed
@@ -149,22 +165,22 @@ function oneOf(name, fallback, values)
     )
 end
 function archiveOption()
-    local ____valueOf_result_1 = valueOf("minimix_archive")
-    if ____valueOf_result_1 == nil then
-        ____valueOf_result_1 = true
+    local ____valueOf_result_3 = valueOf("minimix_archive")
+    if ____valueOf_result_3 == nil then
+        ____valueOf_result_3 = true
     end
-    local value = ____valueOf_result_1
+    local value = ____valueOf_result_3
     if value == true or value == false or value == "mam" then
         return value
     end
     return refuse("minimix_archive", value, "true, false or \"mam\"", true)
 end
 function count(name, fallback, least)
-    local ____valueOf_result_2 = valueOf(name)
-    if ____valueOf_result_2 == nil then
-        ____valueOf_result_2 = fallback
+    local ____valueOf_result_4 = valueOf(name)
+    if ____valueOf_result_4 == nil then
+        ____valueOf_result_4 = fallback
     end
-    local value = ____valueOf_result_2
+    local value = ____valueOf_result_4
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
@@ -179,11 +195,11 @@ function period(name, fallback, least, most)
     if most == nil then
         most = math.huge
     end
-    local ____valueOf_result_3 = valueOf(name)
-    if ____valueOf_result_3 == nil then
-        ____valueOf_result_3 = fallback
+    local ____valueOf_result_5 = valueOf(name)
+    if ____valueOf_result_5 == nil then
+        ____valueOf_result_5 = fallback
     end
-    local value = ____valueOf_result_3
+    local value = ____valueOf_result_5
     local seconds = value == "never" and math.huge or parsePeriod(value)
     if seconds ~= nil and seconds >= least and seconds <= most then
         return seconds
@@ -200,35 +216,35 @@ function parsePeriod(value)
         "^(%d+)%s*([smhdwy]?[io]?n?)"
     )
     local factor = units[unit or ""]
-    local ____temp_4
+    local ____temp_6
     if factor == nil then
-        ____temp_4 = nil
+        ____temp_6 = nil
     else
-        ____temp_4 = (tonumber(amount) or 0) * factor
+        ____temp_6 = (tonumber(amount) or 0) * factor
     end
-    return ____temp_4
+    return ____temp_6
 end
 function refuse(name, value, wanted, fallback)
-    local ____module_log_8 = module.log
-    local ____array_7 = __TS__SparseArrayNew(
+    local ____module_log_10 = module.log
+    local ____array_9 = __TS__SparseArrayNew(
         "error",
         "Option %s is to be %s, not %s; using %s",
         name,
         wanted,
         tostring(value)
     )
-    local ____tostring_6 = tostring
-    local ____fallback_5 = fallback
-    if ____fallback_5 == nil then
-        ____fallback_5 = "none"
+    local ____tostring_8 = tostring
+    local ____fallback_7 = fallback
+    if ____fallback_7 == nil then
+        ____fallback_7 = "none"
     end
     __TS__SparseArrayPush(
-        ____array_7,
-        ____tostring_6(____fallback_5)
+        ____array_9,
+        ____tostring_8(____fallback_7)
     )
-    ____module_log_8(
+    ____module_log_10(
         module,
-        __TS__SparseArraySpread(____array_7)
+        __TS__SparseArraySpread(____array_9)
     )
     return fallback
 end
@@ -258,6 +274,10 @@ ____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "
 ____exports.pingAfter = period("minimix_ping_after", 900, 1)
 --- Rooms that accounts come back to in a second when the server starts.
 ____exports.rejoinRate = count("minimix_rejoin_rate", 100, 1)
+--- Whether the server joins the rooms that are bookmarked with autojoin; else that is left to clients.
+____exports.autojoin = flag("minimix_autojoin", true)
+--- Whether rooms are bookmarked when a client joins and leaves them.
+____exports.bookmarkWrite = flag("minimix_bookmark_write", false)
 --- Seconds without a session after which an account leaves its rooms.
 ____exports.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
 --- Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
@@ -306,67 +326,70 @@ return ____exports
  end,
 ["text"] = function(...)
 local ____exports = {}
-local put, write, writeRest, writeAttributes, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, pieces, count, names
+local write, writeRest, writeAttributes, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, pieces, names
 local st = require("util.stanza")
-function put(piece)
-    pieces[count + 1] = piece
-    count = count + 1
+function write(element, outerNamespace, at)
+    pieces[at] = "<"
+    pieces[at + 1] = element.name
+    return writeRest(element, outerNamespace, at + 2)
 end
-function write(element, outerNamespace)
-    put("<")
-    put(element.name)
-    writeRest(element, outerNamespace)
-end
-function writeRest(element, outerNamespace)
+function writeRest(element, outerNamespace, start)
     local attr = element.attr
-    writeAttributes(attr, outerNamespace)
     local children = element
+    local at = writeAttributes(attr, outerNamespace, start)
     if #children == 0 then
-        put("/>")
-        return
+        pieces[at] = "/>"
+        return at + 1
     end
-    put(">")
+    pieces[at] = ">"
+    at = at + 1
     for ____, child in ipairs(children) do
         if type(child) == "string" then
-            put(st.xml_escape(child))
+            pieces[at] = st.xml_escape(child)
+            at = at + 1
         else
-            write(child, attr.xmlns)
+            at = write(child, attr.xmlns, at)
         end
     end
-    put("</")
-    put(element.name)
-    put(">")
+    pieces[at] = "</"
+    pieces[at + 1] = element.name
+    pieces[at + 2] = ">"
+    return at + 3
 end
-function writeAttributes(attr, outerNamespace)
+function writeAttributes(attr, outerNamespace, start)
+    local at = start
     local prefixes = 0
-    for i = 0, sortNames(attr) - 1 do
-        local name = names[i + 1] or ""
+    for i = 1, sortNames(attr) do
+        local name = names[i]
         local value = attr[name] or ""
         if (string.match(name, SEPARATOR)) ~= nil then
             prefixes = prefixes + 1
-            put(prefixedAttribute(name, value, prefixes))
+            pieces[at] = prefixedAttribute(name, value, prefixes)
+            at = at + 1
         elseif name ~= "xmlns" or value ~= outerNamespace then
-            put(" ")
-            put(name)
-            put("='")
-            put(st.xml_escape(value))
-            put("'")
+            pieces[at] = " "
+            pieces[at + 1] = name
+            pieces[at + 2] = "='"
+            pieces[at + 3] = st.xml_escape(value)
+            pieces[at + 4] = "'"
+            at = at + 5
         end
     end
+    return at
 end
 function sortNames(attr)
-    local length = 0
+    local count = 0
     for key in pairs(attr) do
         local name = key
-        local at = length
-        while at > 0 and (names[at] or "") > name do
-            names[at + 1] = names[at] or ""
+        local at = count
+        while at > 0 and names[at] > name do
+            names[at + 1] = names[at]
             at = at - 1
         end
         names[at + 1] = name
-        length = length + 1
+        count = count + 1
     end
-    return length
+    return count
 end
 function prefixedAttribute(name, value, number)
     local namespace, ____local = string.match(name, ("^(.-)" .. SEPARATOR) .. "(.*)$")
@@ -380,21 +403,19 @@ function ____exports.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        count = 0
-        writeRest(stanza, nil)
+        local ____end = writeRest(stanza, nil, 1)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, count)
+        sourceText = table.concat(pieces, "", 1, ____end - 1)
     end
     return sourceText
 end
 sourceTags = 0
 sourceText = ""
 SEPARATOR = string.char(1)
---- The pieces of the text, and the names of one element's attributes: lists kept, to leave no garbage for each stanza.
+--- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
 pieces = {}
-count = 0
 names = {}
 return ____exports
  end,
@@ -457,6 +478,109 @@ function ____exports.hold(presence)
     source = presence
     latest = found
     return found
+end
+return ____exports
+ end,
+["keep.notify"] = function(...)
+local ____exports = {}
+local isSetting, rankOf
+function isSetting(name)
+    return name == "always" or name == "on-mention" or name == "never"
+end
+function rankOf(tag)
+    local category = tag.attr["identity-category"]
+    local ____type = tag.attr["identity-type"]
+    if category == nil then
+        return 0
+    end
+    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
+        return -1
+    end
+    return ____type == nil and 1 or 2
+end
+local NOTIFY = "urn:xmpp:notification-settings:1"
+--- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
+-- said of phones goes before what is said of clients, and that before what is said of all.
+function ____exports.readSetting(extensions)
+    local notify = extensions:get_child("notify", NOTIFY)
+    local setting
+    local rank = -1
+    for ____, tag in ipairs(notify == nil and ({}) or notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if isSetting(tag.name) and rankOfTag > rank then
+            setting = tag.name
+            rank = rankOfTag
+        end
+    end
+    return setting
+end
+return ____exports
+ end,
+["state.bookmarks"] = function(...)
+local ____exports = {}
+local options = require("options")
+--- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+function ____exports.isAutojoin(membership)
+    local bookmark = membership.bookmark
+    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
+end
+--- Whether the account is to be in the room though no session asks for it: brought back when lost.
+function ____exports.isWanted(membership)
+    return membership.established or options.autojoin and ____exports.isAutojoin(membership)
+end
+function ____exports.isSameBookmark(one, other)
+    if one == nil or other == nil then
+        return one == other
+    end
+    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
+end
+--- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+local refusals = {}
+--- The room does not want the account: it is not joined again for this bookmark.
+function ____exports.noteRefusal(membership)
+    local bookmark = membership.bookmark
+    if bookmark == nil then
+        return
+    end
+    local rooms = refusals[membership.username] or ({})
+    rooms[membership.room] = bookmark
+    refusals[membership.username] = rooms
+end
+--- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+function ____exports.isRefused(username, room, bookmark)
+    local rooms = refusals[username]
+    local ____temp_0
+    if rooms == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = rooms[room]
+    end
+    local refused = ____temp_0
+    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+--- Forgets the refusal of a room, or of all.
+function ____exports.forgetRefusals(username, room)
+    local rooms = refusals[username]
+    if rooms ~= nil and room ~= nil then
+        rooms[room] = nil
+    end
+    if room == nil or rooms ~= nil and (next(rooms)) == nil then
+        refusals[username] = nil
+    end
+end
+--- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+local NICK_CHANGES = 5
+local NICK_PAUSE = 60
+--- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
+-- the account from one to the other without end.
+function ____exports.mayFollowNick(membership)
+    local now = os.time()
+    local free = math.max(membership.nickFree, now)
+    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
+        return false
+    end
+    membership.nickFree = free + NICK_PAUSE
+    return true
 end
 return ____exports
  end,
@@ -681,6 +805,10 @@ function ____exports.createMembership(username, room, nick)
         nick = nick,
         wantedNick = nick,
         password = nil,
+        bookmark = nil,
+        ownBookmark = false,
+        ending = false,
+        nickFree = 0,
         attached = {},
         shown = nil,
         shownPresence = nil,
@@ -703,7 +831,8 @@ function ____exports.createMembership(username, room, nick)
         roomPresence = nil,
         subject = nil,
         nonAnonymous = false,
-        logged = false
+        logged = false,
+        outdated = false
     }
     account.memberships[room] = membership
     return membership
@@ -750,6 +879,11 @@ function ____exports.isAttached(membership, session)
 end
 function ____exports.hasAttached(membership)
     return not isEmpty(membership.attached)
+end
+--- Whether a session is in the room, or about to be.
+function ____exports.isUsed(membership)
+    local resync = membership.resync
+    return ____exports.hasAttached(membership) or #membership.waiting > 0 or resync ~= nil and resync.request ~= nil
 end
 function ____exports.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
@@ -843,6 +977,7 @@ function ____exports.forgetRoom(membership)
     membership.subject = nil
     membership.nonAnonymous = false
     membership.logged = false
+    membership.outdated = false
 end
 return ____exports
  end,
@@ -1197,6 +1332,11 @@ function ____exports.sendUpstream(membership, stanza)
     copy.attr.from = membership.occupant
     module:send(copy)
 end
+--- A host of this server that has accounts has no rooms.
+function ____exports.mayHaveRooms(domain)
+    local host = prosody.hosts[domain]
+    return host == nil or host.type ~= "local"
+end
 --- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
 -- opened to the others with the service's defaults (XEP-0045 10.1.2).
 function ____exports.unlockRoom(membership)
@@ -1364,10 +1504,10 @@ function ____exports.nickRefused(membership, key, request)
         membership.shownPresence = request.before.presence
     end
 end
---- Asks for the nick that was taken when the account came back. If it is taken again, the room's refusal goes nowhere.
-function ____exports.regainNick(membership)
+--- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
+function ____exports.askForNick(membership, nick)
     local presence = ____exports.presenceToShow(membership)
-    presence.attr.to = (membership.room .. "/") .. membership.wantedNick
+    presence.attr.to = (membership.room .. "/") .. nick
     sendUpstream(membership, presence)
 end
 return ____exports
@@ -2899,7 +3039,7 @@ local sendUpstream = ____upstream.sendUpstream
 function ____exports.serve(membership, request)
     if membership.resync ~= nil then
         wait(membership, request)
-    elseif asksForMore(request.stanza) then
+    elseif membership.outdated or asksForMore(request.stanza) then
         resync(membership, request)
     else
         replay(membership, request)
@@ -2942,6 +3082,7 @@ end
 function resync(membership, request)
     local open = {request = request, shown = {}, selfShown = false}
     membership.resync = open
+    membership.outdated = false
     sendUpstream(
         membership,
         repeatedJoin(membership, request)
@@ -2986,9 +3127,420 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
+["keep.bookmarks"] = function(...)
+local ____exports = {}
+local getItems, preppedNick
+local jids = require("util.jid")
+local ____upstream = require("client.upstream")
+local mayHaveRooms = ____upstream.mayHaveRooms
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local NICK = ____namespaces.NICK
+local options = require("options")
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local occupantJid = ____memberships.occupantJid
+local ____notify = require("keep.notify")
+local readSetting = ____notify.readSetting
+--- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
+function ____exports.pepService(username)
+    if options.anonymous then
+        return nil
+    end
+    local host = prosody.hosts[module.host]
+    local ____temp_0
+    if host == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = host.modules.pep
+    end
+    local pep = ____temp_0
+    local ____temp_1
+    if pep == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = pep.get_pep_service(username)
+    end
+    return ____temp_1
+end
+--- The items of a node, none where there is no such node; undefined if they cannot be read.
+function ____exports.itemsOf(service, node)
+    local done, items = pcall(getItems, service, node)
+    if not done then
+        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+        return nil
+    end
+    return items
+end
+function getItems(service, node)
+    local found, items = service:get_items(node, true)
+    return found and items or ({})
+end
+--- All bookmarks of an account; undefined if they cannot be read.
+function ____exports.bookmarksOf(username)
+    local service = ____exports.pepService(username)
+    local ____temp_2
+    if service == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_2
+    if items == nil then
+        return nil
+    end
+    local bookmarks = {}
+    for ____, id in ipairs(items) do
+        local room = ____exports.roomOf(id)
+        local ____temp_3
+        if room == nil then
+            ____temp_3 = nil
+        else
+            ____temp_3 = ____exports.readItem(username, room, items[id])
+        end
+        local bookmark = ____temp_3
+        if room ~= nil and bookmark ~= nil then
+            bookmarks[room] = bookmark
+        end
+    end
+    return bookmarks
+end
+--- The account's bookmark of a room as it stands now.
+function ____exports.readBookmark(username, room)
+    local bookmarks = ____exports.bookmarksOf(username)
+    local ____temp_5
+    if bookmarks == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = bookmarks[room]
+    end
+    return ____temp_5
+end
+--- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+function ____exports.roomOf(id)
+    local room = jids.prep(id)
+    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
+    return isRoom and room or nil
+end
+--- What an item says; undefined if it is no bookmark, or not the account's own.
+function ____exports.readItem(username, room, item)
+    local ____temp_6
+    if item == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_6
+    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
+        return nil
+    end
+    local autojoin = conference.attr.autojoin
+    local extensions = conference:get_child("extensions")
+    local ____temp_8 = autojoin == "true" or autojoin == "1"
+    local ____preppedNick_result_9 = preppedNick(
+        room,
+        conference:get_child_text("nick")
+    )
+    local ____temp_10 = conference:get_child_text("password")
+    local ____conference_attr_name_11 = conference.attr.name
+    local ____temp_7
+    if extensions == nil then
+        ____temp_7 = nil
+    else
+        ____temp_7 = readSetting(extensions)
+    end
+    return {
+        autojoin = ____temp_8,
+        nick = ____preppedNick_result_9,
+        password = ____temp_10,
+        name = ____conference_attr_name_11,
+        notify = ____temp_7
+    }
+end
+--- Whether something was published by the account itself, or by this server on its behalf.
+function ____exports.isBy(username, publisher)
+    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
+end
+function preppedNick(room, nick)
+    local ____temp_17
+    if nick == nil then
+        ____temp_17 = nil
+    else
+        ____temp_17 = jids.prep((room .. "/") .. nick)
+    end
+    local address = ____temp_17
+    local ____temp_18
+    if address == nil then
+        ____temp_18 = nil
+    else
+        ____temp_18 = jids.resource(address)
+    end
+    return ____temp_18
+end
+--- The account's bookmark of a room: as it was last seen if the account is in the room, otherwise as it stands now.
+function ____exports.bookmarkOf(username, room)
+    local membership = findMembership(
+        occupantJid(username),
+        room
+    )
+    local ____temp_4
+    if membership == nil then
+        ____temp_4 = ____exports.readBookmark(username, room)
+    else
+        ____temp_4 = membership.bookmark
+    end
+    return ____temp_4
+end
+--- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+function ____exports.defaultNick(username, room)
+    local service = ____exports.pepService(username)
+    local ____temp_12
+    if service == nil then
+        ____temp_12 = nil
+    else
+        ____temp_12 = ____exports.itemsOf(service, NICK)
+    end
+    local items = ____temp_12
+    local ____temp_13
+    if items == nil or items[1] == nil then
+        ____temp_13 = nil
+    else
+        ____temp_13 = items[items[1]]
+    end
+    local last = ____temp_13
+    local ____preppedNick_16 = preppedNick
+    local ____room_15 = room
+    local ____temp_14
+    if last == nil then
+        ____temp_14 = nil
+    else
+        ____temp_14 = last:get_child_text("nick", NICK)
+    end
+    return ____preppedNick_16(____room_15, ____temp_14) or username
+end
+return ____exports
+ end,
+["keep.bookmark-write"] = function(...)
+local ____exports = {}
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local PUBSUB = ____namespaces.PUBSUB
+local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local mayFollowNick = ____bookmarks.mayFollowNick
+local ____bookmarks = require("keep.bookmarks")
+local itemsOf = ____bookmarks.itemsOf
+local pepService = ____bookmarks.pepService
+local readItem = ____bookmarks.readItem
+local roomOf = ____bookmarks.roomOf
+function currentItem(membership)
+    local service = pepService(membership.username)
+    local ____temp_0
+    if service == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_0
+    if items == nil then
+        return nil
+    end
+    for ____, id in ipairs(items) do
+        if roomOf(id) == membership.room then
+            return items[id]
+        end
+    end
+    return nil
+end
+function rewrite(membership, item, autojoin, nick)
+    local ____temp_1
+    if item == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_1
+    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
+        return
+    end
+    local edited = st.clone(conference, true)
+    edited.attr.autojoin = autojoin or edited.attr.autojoin
+    if nick ~= nil then
+        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
+    end
+    local nickBefore = conference:get_child("nick")
+    for ____, tag in ipairs(conference.tags) do
+        if nick == nil or tag ~= nickBefore then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    publish(membership, item.attr.id or membership.room, edited)
+end
+function create(membership)
+    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
+    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
+    if membership.password ~= nil then
+        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
+    end
+    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
+        return false
+    end
+    setMark(membership.username, membership.room, "us")
+    return true
+end
+function publish(membership, id, conference, config)
+    local service = pepService(membership.username)
+    if service == nil then
+        return false
+    end
+    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
+    writing = true
+    local done, problem = pcall(
+        publishItem,
+        service,
+        id,
+        item,
+        config
+    )
+    writing = false
+    if not done or problem ~= nil then
+        module:log(
+            "warn",
+            "Could not bookmark %s for %s: %s",
+            membership.room,
+            membership.username,
+            problem
+        )
+        return false
+    end
+    membership.bookmark = readItem(membership.username, membership.room, item)
+    return true
+end
+function publishItem(service, id, item, config)
+    local done, problem = service:publish(
+        BOOKMARKS,
+        true,
+        id,
+        item,
+        config
+    )
+    local ____temp_2
+    if done == true then
+        ____temp_2 = nil
+    else
+        ____temp_2 = tostring(problem)
+    end
+    return ____temp_2
+end
+function markedBy(username, room)
+    local mark = marksOf(username)[room]
+    local ____temp_3
+    if mark == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = mark.by
+    end
+    return ____temp_3
+end
+function marksOf(username)
+    return (marksStore:get(username)) or ({})
+end
+function setMark(username, room, by)
+    local marks = marksOf(username)
+    local ____room_5 = room
+    local ____temp_4
+    if by == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = {
+            by = by,
+            when = os.time()
+        }
+    end
+    marks[____room_5] = ____temp_4
+    forgetOldest(marks)
+    marksStore:set(username, marks)
+end
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
+MAX_MARKS = 256
+marksStore = module:open_store("minimix_bookmarks", "keyval")
+writing = false
+--- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+function ____exports.isWriting()
+    return writing
+end
+--- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
+-- removed is not brought back: it may be another device that goes into the room again.
+function ____exports.bookmarkJoined(membership)
+    if not options.bookmarkWrite then
+        return
+    end
+    local item = currentItem(membership)
+    local by = markedBy(membership.username, membership.room)
+    if item == nil and by ~= "user" then
+        membership.ownBookmark = create(membership)
+    elseif item ~= nil and by == "us" then
+        rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+end
+--- The account leaves at a client's request.
+function ____exports.bookmarkLeft(membership)
+    if options.bookmarkWrite and membership.ownBookmark then
+        rewrite(
+            membership,
+            currentItem(membership),
+            "false"
+        )
+    end
+end
+--- The account has another nick at a client's request.
+function ____exports.bookmarkRenamed(membership)
+    local bookmark = membership.bookmark
+    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
+    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
+        rewrite(
+            membership,
+            currentItem(membership),
+            nil,
+            membership.nick
+        )
+    end
+end
+--- The user has made or changed a bookmark.
+function ____exports.noteMade(username, room)
+    if options.bookmarkWrite and markedBy(username, room) ~= nil then
+        setMark(username, room, nil)
+    end
+end
+--- The user has removed a bookmark.
+function ____exports.noteRemoved(username, room)
+    if options.bookmarkWrite then
+        setMark(username, room, "user")
+    end
+end
+return ____exports
+ end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, isUnknownId, pageQuery, lastOfPage, asDelayed, finish, PAGE
+local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, PAGE
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3005,6 +3557,7 @@ local fork = ____fork.fork
 local ____memberships = require("state.memberships")
 local isCurrent = ____memberships.isCurrent
 local ____stanzas = require("stanzas")
+local addDelay = ____stanzas.addDelay
 local stanzaIdBy = ____stanzas.stanzaIdBy
 local ____ask = require("keep.ask")
 local ask = ____ask.ask
@@ -3045,12 +3598,20 @@ function askPage(membership, catching, after, start)
             if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
                 askPage(membership, catching, nil, start)
             elseif fin == nil or fin.attr.complete == "true" or next == nil or catching.left <= 0 then
-                finish(membership, catching)
+                ____exports.endCatchUp(membership)
+                catching.done(not isUnreached(answer))
             else
                 askPage(membership, catching, next, start)
             end
         end
     )
+end
+function isUnreached(answer)
+    if answer == nil then
+        return true
+    end
+    local ____, condition = answer:get_error()
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
 function isUnknownId(answer)
     local ____, condition = answer:get_error()
@@ -3096,17 +3657,13 @@ function ____exports.missed(membership, delayed)
         fork(membership, delayed)
     end
 end
-function finish(membership, catching)
-    ____exports.endCatchUp(membership)
-    catching.done()
-end
 --- What came from the room meanwhile has its place now.
 function ____exports.endCatchUp(membership)
     local held = membership.catchUp == nil and ({}) or membership.catchUp.held
-    membership.catchUp = nil
     for ____, message in ipairs(held) do
         takeDown(membership, message)
     end
+    membership.catchUp = nil
 end
 PAGE = 50
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
@@ -3116,7 +3673,7 @@ function ____exports.catchUp(membership, done)
     local before = membership.catchUp
     local newest = newestOf(membership)
     if not isKept(membership) or newest == nil and membership.since == nil then
-        done()
+        done(true)
         return
     end
     local catching = {
@@ -3141,12 +3698,15 @@ function ____exports.catchUp(membership, done)
         knownUntil(membership, newest)
     )
 end
---- A message with `<result/>` from the room: whether it is one that was asked for here.
+--- A message with `<result/>` from the room: whether it is one, which no session has asked for.
 function ____exports.takeResult(membership, stanza)
     local catching = membership.catchUp
     local result = stanza:get_child("result", MAM)
-    if catching == nil or result == nil or result.attr.queryid ~= catching.queryId then
+    if result == nil then
         return false
+    end
+    if catching == nil or result.attr.queryid ~= catching.queryId then
+        return true
     end
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
@@ -3172,29 +3732,63 @@ function ____exports.takeResult(membership, stanza)
     end
     return true
 end
+--- What the room says now may come from its archive as well: it is taken down after that, and as such.
+function ____exports.hold(catching, room, stanza)
+    local copy = st.clone(stanza)
+    addDelay(
+        copy,
+        room,
+        os.time()
+    )
+    local ____catching_held_6 = catching.held
+    ____catching_held_6[#____catching_held_6 + 1] = copy
+end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it.
 function ____exports.historySince(membership)
     if not isKept(membership) then
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_6
+    local ____temp_7
     if newest == nil and membership.since == nil then
-        ____temp_6 = nil
+        ____temp_7 = nil
     else
-        ____temp_6 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_7 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_6
+    return ____temp_7
 end
 return ____exports
  end,
 ["keep.store"] = function(...)
 local ____exports = {}
-local recordOf, stateOf, usernames, loadAccount, store
+local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
 local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local isWanted = ____bookmarks.isWanted
 local ____memberships = require("state.memberships")
 local createMembership = ____memberships.createMembership
 local findAccount = ____memberships.findAccount
+--- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+-- afterwards survives a killed server.
+function ____exports.save(username)
+    if options.anonymous or closed then
+        return
+    end
+    local saved, problem = store:set(
+        username,
+        recordOf(username)
+    )
+    if saved ~= true then
+        module:log("error", "Could not write the rooms of %s: %s", username, problem)
+    end
+end
+--- Writes what is to be written soon.
+function ____exports.saveLate()
+    for username in pairs(late) do
+        late[username] = nil
+        ____exports.save(username)
+    end
+end
 function recordOf(username)
     local account = findAccount(username)
     if account == nil then
@@ -3214,6 +3808,9 @@ function recordOf(username)
             nick = ____membership_nick_1,
             wanted = ____temp_0,
             password = membership.password,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark or nil,
+            ending = membership.ending or nil,
             since = membership.since,
             state = stateOf(membership)
         }
@@ -3235,14 +3832,19 @@ function usernames()
     end
     return list
 end
+function mayComeBack(membership, saved)
+    return saved.state ~= "leaving" and saved.ending ~= true and isWanted(membership)
+end
 function loadAccount(username, record)
     for room, saved in pairs(record.rooms) do
         local membership = createMembership(username, room, saved.nick)
         membership.wantedNick = saved.wanted or saved.nick
         membership.password = saved.password
+        membership.bookmark = saved.bookmark
+        membership.ownBookmark = saved.ownBookmark == true
         membership.since = saved.since
         membership.established = saved.state ~= "joining"
-        membership.phase = saved.state == "in" and "lost" or "leaving"
+        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
         membership.detachedAt = record.seen
     end
     local account = findAccount(username)
@@ -3251,24 +3853,27 @@ function loadAccount(username, record)
     end
 end
 store = module:open_store("minimix", "keyval")
-local closed = false
+closed = false
 --- Nothing is written any more: what the account does from now on is not its user's doing.
 function ____exports.close()
+    ____exports.saveLate()
     closed = true
 end
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
-function ____exports.save(username)
-    if options.anonymous or closed then
-        return
+late = {}
+--- Seconds until they are.
+local LATE = 5
+--- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+function ____exports.saveSoon(username)
+    if (next(late)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                ____exports.saveLate()
+                return nil
+            end
+        )
     end
-    local saved, problem = store:set(
-        username,
-        recordOf(username)
-    )
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
+    late[username] = true
 end
 --- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
 function ____exports.load()
@@ -3288,17 +3893,19 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, resumeLeave, resumeJoined, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, archiveAsked, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local st = require("util.stanza")
 local ____availability = require("client.availability")
+local askForNick = ____availability.askForNick
 local presenceToShow = ____availability.presenceToShow
-local regainNick = ____availability.regainNick
 local showBest = ____availability.showBest
 local ____serve = require("client.serve")
 local resyncComplete = ____serve.resyncComplete
 local serveWaiting = ____serve.serveWaiting
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
+local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
 local endCatchUp = ____catchup.endCatchUp
@@ -3312,6 +3919,7 @@ local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
 local ____store = require("keep.store")
 local save = ____store.save
+local saveSoon = ____store.saveSoon
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local options = require("options")
@@ -3324,6 +3932,11 @@ local ownUnavailable = ____replay.ownUnavailable
 local technicalRemoval = ____replay.technicalRemoval
 local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
+local ____bookmarks = require("state.bookmarks")
+local forgetRefusals = ____bookmarks.forgetRefusals
+local isAutojoin = ____bookmarks.isAutojoin
+local isWanted = ____bookmarks.isWanted
+local noteRefusal = ____bookmarks.noteRefusal
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local ____memberships = require("state.memberships")
@@ -3334,6 +3947,7 @@ local dropMembership = ____memberships.dropMembership
 local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
 local isCurrent = ____memberships.isCurrent
+local isUsed = ____memberships.isUsed
 local nextWaiting = ____memberships.nextWaiting
 local setTimer = ____memberships.setTimer
 local stopTimer = ____memberships.stopTimer
@@ -3366,17 +3980,8 @@ function ____exports.enter(membership, request)
 end
 function joinUnanswered(membership, request)
     detachAsking(membership, request)
-    sendTo(
-        request.session,
-        st.error_reply(
-            request.stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        )
-    )
-    if membership.established then
+    refuse(membership, request)
+    if isWanted(membership) then
         ____exports.lost(membership)
     else
         ____exports.leave(
@@ -3410,11 +4015,12 @@ function ____exports.joinComplete(membership)
     end
     showBest(membership)
     if membership.nick ~= membership.wantedNick and not (membership.occupants[membership.wantedNick] ~= nil) then
-        regainNick(membership)
+        askForNick(membership, membership.wantedNick)
     end
     serveWaiting(membership)
 end
 function forgetOthers(membership, resync)
+    membership.occupants[membership.nick] = nil
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
             membership.occupants[nick] = nil
@@ -3442,7 +4048,7 @@ function rejoinRefused(membership, ____error)
         ____exports.enter(membership, next)
         return
     end
-    if condition == "conflict" or isTemporary(____error) then
+    if isTemporary(____error) then
         ____exports.lost(membership)
         return
     end
@@ -3463,17 +4069,20 @@ function refuseWaiting(membership)
     local waiting = membership.waiting
     membership.waiting = {}
     for ____, request in ipairs(waiting) do
-        sendTo(
-            request.session,
-            st.error_reply(
-                request.stanza,
-                "wait",
-                "remote-server-timeout",
-                nil,
-                membership.room
-            )
-        )
+        refuse(membership, request)
     end
+end
+function refuse(membership, request)
+    sendTo(
+        request.session,
+        st.error_reply(
+            request.stanza,
+            "wait",
+            "remote-server-timeout",
+            nil,
+            membership.room
+        )
+    )
 end
 function isTemporary(____error)
     local ____type, condition, text = ____error:get_error()
@@ -3485,6 +4094,9 @@ end
 --- The account is out of the room without anybody's will, and will be back. Its sessions learn of it only when that takes
 -- too long; then they may try themselves.
 function ____exports.lost(membership)
+    if ____exports.leaveIfUnused(membership) then
+        return
+    end
     membership.phase = "lost"
     membership.request = nil
     resyncLost(membership)
@@ -3526,14 +4138,22 @@ function goBack(membership)
     if membership.established then
         catchUp(
             membership,
-            function()
+            function(answered)
                 if isCurrent(membership) and membership.phase == "lost" then
-                    joinAgain(membership)
+                    archiveAsked(membership, answered)
                 end
             end
         )
     else
         joinAgain(membership)
+    end
+end
+function archiveAsked(membership, answered)
+    if answered or membership.tries >= TRIES_FOR_ARCHIVE then
+        joinAgain(membership)
+    else
+        refuseWaiting(membership)
+        ____exports.lost(membership)
     end
 end
 function joinAgain(membership)
@@ -3589,9 +4209,9 @@ function joinPresence(membership)
     presence.attr.to = ownAddress(membership)
     local x = st.stanza("x", {xmlns = MUC})
     local since = historySince(membership)
-    x:tag("history", since == nil and ({maxstanzas = "0"}) or ({since = since})):up()
+    x:tag("history", since == nil and ({xmlns = MUC, maxstanzas = "0"}) or ({xmlns = MUC, since = since})):up()
     if membership.password ~= nil then
-        x:tag("password"):text(membership.password):up()
+        x:tag("password", {xmlns = MUC}):text(membership.password):up()
     end
     presence:add_direct_child(x)
     return presence
@@ -3602,6 +4222,7 @@ end
 --- The account goes out of the room; `unavailable` may carry a client's parting words.
 function ____exports.leave(membership, unavailable)
     membership.phase = "leaving"
+    membership.ending = false
     membership.request = nil
     membership.resync = nil
     membership.tries = 0
@@ -3616,6 +4237,17 @@ function ____exports.leave(membership, unavailable)
     local presence = st.clone(unavailable)
     presence.attr.to = ownAddress(membership)
     sendUpstream(membership, presence)
+end
+--- The account goes if only sessions keep it in the room, and none is there; whether it does.
+function ____exports.leaveIfUnused(membership)
+    if not membership.ending or isUsed(membership) then
+        return false
+    end
+    ____exports.leave(
+        membership,
+        st.presence({type = "unavailable"})
+    )
+    return true
 end
 function leaveUnanswered(membership, id)
     fork(
@@ -3682,6 +4314,10 @@ end
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
 function ____exports.over(membership)
     stopTimer(membership)
+    if membership.phase ~= "leaving" and isAutojoin(membership) then
+        noteRefusal(membership)
+    end
+    membership.ending = false
     endCatchUp(membership)
     closePart(membership)
     forgetRoom(membership)
@@ -3725,6 +4361,7 @@ function resumeJoined(membership)
 end
 --- Seconds between our own presence and the subject; not every service sends one to a new room.
 local SUBJECT_TIMEOUT = 10
+TRIES_FOR_ARCHIVE = 4
 LONGEST_PAUSE = 900
 STEADY = 60
 TRIES_UNTIL_TOLD = 8
@@ -3746,6 +4383,7 @@ function ____exports.joinAccepted(membership)
     else
         counters.rejoins = counters.rejoins + 1
     end
+    local isNews = not membership.established or membership.nick ~= membership.wantedNick
     membership.request = nil
     membership.phase = "entering"
     membership.established = true
@@ -3754,7 +4392,13 @@ function ____exports.joinAccepted(membership)
     end
     openPart(membership)
     membership.unanswered = 0
-    save(membership.username)
+    forgetRefusals(membership.username, membership.room)
+    if request ~= nil then
+        bookmarkJoined(membership)
+        save(membership.username)
+    elseif isNews then
+        saveSoon(membership.username)
+    end
     setTimer(
         membership,
         SUBJECT_TIMEOUT,
@@ -3781,11 +4425,22 @@ function ____exports.joinRefused(membership, ____error)
     local next = nextWaiting(membership)
     if next ~= nil then
         ____exports.enter(membership, next)
-    elseif membership.established and isTemporary(____error) then
+    elseif isWanted(membership) and isTemporary(____error) then
         ____exports.lost(membership)
     else
         ____exports.over(membership)
     end
+end
+--- Nobody will be let in by this instance of the module.
+function ____exports.refuseAll(membership)
+    resyncLost(membership)
+    local request = membership.request
+    if request ~= nil then
+        detachAsking(membership, request)
+        refuse(membership, request)
+        membership.request = nil
+    end
+    refuseWaiting(membership)
 end
 refusals = {}
 for ____, condition in ipairs({
@@ -3799,6 +4454,15 @@ for ____, condition in ipairs({
     refusals[condition] = true
 end
 refusals["registration-required"] = true
+--- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
+function ____exports.takeBack(membership)
+    fork(
+        membership,
+        ownUnavailable(membership, nil)
+    )
+    detachAll(membership)
+    ____exports.rejoin(membership)
+end
 --- An error came back for a leave: the room was not reached, or has no such occupant.
 function ____exports.leaveRefused(membership, ____error)
     if not isTemporary(____error) then
@@ -3886,9 +4550,8 @@ function ____exports.takeIq(key, room)
     forgetIq(key, pending)
     return pending
 end
---- Forgets the IQs whose time is over and returns them.
-function ____exports.takeExpiredIqs()
-    local now = os.time()
+--- Forgets the IQs whose time is over by then and returns them.
+function ____exports.takeExpiredIqs(now)
     local expired = {}
     for key, pending in pairs(____exports.pendingIqs) do
         if pending.expires <= now then
@@ -4011,13 +4674,14 @@ function describeSessions(membership)
     return since == nil and "no session" or "no session since " .. datetime.datetime(since)
 end
 function nickOf(room, nick)
-    local ____temp_0
-    if nick == "" then
-        ____temp_0 = nil
+    local isBlank = (string.match(nick, "%S")) == nil
+    local ____isBlank_0
+    if isBlank then
+        ____isBlank_0 = nil
     else
-        ____temp_0 = jids.prep((room .. "/") .. nick)
+        ____isBlank_0 = jids.prep((room .. "/") .. nick)
     end
-    local address = ____temp_0
+    local address = ____isBlank_0
     local ____temp_1
     if address == nil then
         ____temp_1 = nil
@@ -5107,7 +5771,7 @@ return ____exports
  end,
 ["client.iq"] = function(...)
 local ____exports = {}
-local isSelfPing, pong, isArchiveQuery, request, forward
+local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
@@ -5173,6 +5837,13 @@ function forward(membership, stanza, id)
     copy.attr.id = id
     module:send(copy)
 end
+function refuseIqs(now)
+    for ____, pending in ipairs(takeExpiredIqs(now)) do
+        noteDrop("iq_timeout")
+        local ____error = st.error_reply(pending.request, "wait", "remote-server-timeout")
+        sendTo(pending.session, ____error)
+    end
+end
 --- `pre-iq/bare` and `pre-iq/full`.
 function ____exports.onIq(event)
     local session = event.origin
@@ -5206,11 +5877,11 @@ function ____exports.onIq(event)
 end
 --- Tells the sessions whose IQs the rooms have not answered in time.
 function ____exports.expireIqs()
-    for ____, pending in ipairs(takeExpiredIqs()) do
-        noteDrop("iq_timeout")
-        local ____error = st.error_reply(pending.request, "wait", "remote-server-timeout")
-        sendTo(pending.session, ____error)
-    end
+    refuseIqs(os.time())
+end
+--- The answers will not find the way any more.
+function ____exports.giveUpIqs()
+    refuseIqs(math.huge)
 end
 return ____exports
  end,
@@ -5321,17 +5992,20 @@ return ____exports
  end,
 ["keep.accounts"] = function(...)
 local ____exports = {}
-local withdraw, leaveAll
+local hasSession, withdraw, leaveAll
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local showDetached = ____availability.showDetached
 local options = require("options")
 local ____occupancy = require("occupancy")
 local leave = ____occupancy.leave
+local refuseAll = ____occupancy.refuseAll
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local ____replay = require("room.replay")
 local technicalRemoval = ____replay.technicalRemoval
+local ____bookmarks = require("state.bookmarks")
+local forgetRefusals = ____bookmarks.forgetRefusals
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local allMemberships = ____memberships.allMemberships
@@ -5348,6 +6022,10 @@ local deleteOwn = ____log.deleteOwn
 local ____store = require("keep.store")
 local close = ____store.close
 local save = ____store.save
+function hasSession(username)
+    local host = prosody.hosts[module.host]
+    return host ~= nil and host.sessions ~= nil and host.sessions[username] ~= nil
+end
 --- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
 function ____exports.forgetAccount(username)
     for ____, membership in ipairs(membershipsOf(username)) do
@@ -5363,6 +6041,10 @@ function withdraw(membership)
         st.presence({type = "unavailable", to = (membership.room .. "/") .. membership.nick})
     )
 end
+--- Whether nobody has used an account for so long that it is to leave its rooms.
+function ____exports.isInactive(account)
+    return os.time() - account.seen > options.inactiveAfter and not hasSession(account.username)
+end
 function leaveAll(account)
     for ____, membership in ipairs(membershipsOf(account.username)) do
         if membership.phase ~= "leaving" then
@@ -5373,11 +6055,6 @@ function leaveAll(account)
             )
         end
     end
-end
---- Whether a client of the account is connected, be it in hibernation.
-local function hasSession(username)
-    local host = prosody.hosts[module.host]
-    return host ~= nil and host.sessions ~= nil and host.sessions[username] ~= nil
 end
 --- A session ended. From the last one on the account's time without any runs; on an anonymous host it is over.
 function ____exports.sessionEnded(username)
@@ -5396,12 +6073,14 @@ end
 function ____exports.onAccountDisabled(event)
     if event.host == module.host then
         ____exports.forgetAccount(event.username)
+        forgetRefusals(event.username)
     end
 end
 --- `user-deleted`.
 function ____exports.onAccountDeleted(event)
     if event.host == module.host then
         ____exports.forgetAccount(event.username)
+        forgetRefusals(event.username)
         deleteOwn(event.username)
     end
 end
@@ -5409,12 +6088,9 @@ end
 function ____exports.leaveInactive()
     local now = os.time()
     for ____, account in pairs(accounts) do
-        local idle = now - account.seen
-        if not hasSession(account.username) then
-            if idle > options.inactiveAfter then
-                leaveAll(account)
-            end
-        elseif idle > options.inactiveAfter / 30 then
+        if ____exports.isInactive(account) then
+            leaveAll(account)
+        elseif hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
             account.seen = now
             save(account.username)
         end
@@ -5435,6 +6111,7 @@ end
 function ____exports.withdrawAll()
     close()
     for ____, membership in ipairs(allMemberships()) do
+        refuseAll(membership)
         if hasAttached(membership) then
             fork(
                 membership,
@@ -5442,7 +6119,6 @@ function ____exports.withdrawAll()
             )
             detachAll(membership)
         end
-        membership.waiting = {}
         membership.phase = "leaving"
         withdraw(membership)
     end
@@ -5456,16 +6132,23 @@ local jids = require("util.jid")
 local st = require("util.stanza")
 local ____accounts = require("keep.accounts")
 local sessionEnded = ____accounts.sessionEnded
+local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
+local ____bookmarks = require("keep.bookmarks")
+local readBookmark = ____bookmarks.readBookmark
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local ____occupancy = require("occupancy")
 local enter = ____occupancy.enter
 local leave = ____occupancy.leave
+local leaveIfUnused = ____occupancy.leaveIfUnused
 local rejoin = ____occupancy.rejoin
 local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 local ____replay = require("room.replay")
 local ownUnavailable = ____replay.ownUnavailable
+local ____bookmarks = require("state.bookmarks")
+local isAutojoin = ____bookmarks.isAutojoin
 local ____memberships = require("state.memberships")
 local createMembership = ____memberships.createMembership
 local detachSession = ____memberships.detachSession
@@ -5488,6 +6171,8 @@ local showBest = ____availability.showBest
 local updatePresence = ____availability.updatePresence
 local ____serve = require("client.serve")
 local serve = ____serve.serve
+local ____upstream = require("client.upstream")
+local mayHaveRooms = ____upstream.mayHaveRooms
 function join(session, stanza, room, wanted, membership)
     local attached = membership ~= nil and isAttached(membership, session.full_jid)
     local nick = wanted or (attached and membership.nick or nil)
@@ -5499,11 +6184,12 @@ function join(session, stanza, room, wanted, membership)
         if not mayBeRoom(session, room) then
             return nil
         end
-        enter(
-            createMembership(session.username, room, nick),
-            request
-        )
+        local created = createMembership(session.username, room, nick)
+        created.bookmark = readBookmark(session.username, room)
+        enter(created, request)
     elseif membership.phase == "leaving" and membership.tries > 0 then
+        enter(membership, request)
+    elseif membership.phase == "lost" and not membership.established then
         enter(membership, request)
     elseif membership.phase ~= "joined" then
         wait(membership, request)
@@ -5526,10 +6212,6 @@ function joinRequest(session, stanza, nick)
     }
 end
 function mayBeRoom(session, room)
-    local host = prosody.hosts[jids.host(room)]
-    if host ~= nil and host.type == "local" then
-        return false
-    end
     local ____temp_2
     if session.roster == nil then
         ____temp_2 = nil
@@ -5537,7 +6219,7 @@ function mayBeRoom(session, room)
         ____temp_2 = session.roster[room]
     end
     local contact = ____temp_2
-    return contact == nil or contact.subscription == "none"
+    return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
 end
 function update(membership, session, stanza, nick)
     if not isAttached(membership, session) then
@@ -5568,6 +6250,7 @@ function sessionLeaves(membership, session, stanza)
             session,
             ownUnavailable(membership, stanza.attr.id)
         )
+        leaveIfUnused(membership)
     else
         return nil
     end
@@ -5577,15 +6260,16 @@ function detachOrLeave(membership, session, stanza)
     if membership.phase == "leaving" then
         return
     end
-    local last = isLast(membership, session)
-    if not last or membership.phase == "lost" then
+    local leaves = isLast(membership, session) and not isAutojoin(membership)
+    if not leaves or membership.phase == "lost" then
         detachSession(membership, session)
         sendTo(
             session,
             ownUnavailable(membership, stanza.attr.id)
         )
     end
-    if last then
+    if leaves then
+        bookmarkLeft(membership)
         leave(membership, stanza)
     else
         showBest(membership)
@@ -5616,6 +6300,7 @@ function detach(membership, session)
     end
     detachSession(membership, session)
     showBest(membership)
+    leaveIfUnused(membership)
     return true
 end
 --- `pre-presence/full` and `pre-presence/bare`.
@@ -5683,294 +6368,58 @@ function ____exports.onSessionGone(event)
 end
 return ____exports
  end,
-["keep.mention"] = function(...)
+["keep.pace"] = function(...)
 local ____exports = {}
-local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
-local jids = require("util.jid")
-function isEncrypted(stanza)
-    return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
-end
-function isReply(membership, stanza)
-    local reply = stanza:get_child("reply", REPLY)
-    return reply ~= nil and isSelf(membership, reply.attr.to or "")
-end
-function isReferred(membership, stanza)
-    for ____, tag in ipairs(stanza.tags) do
-        local ____temp_0
-        if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
-            ____temp_0 = tag.attr.uri
-        else
-            ____temp_0 = nil
-        end
-        local uri = ____temp_0
-        if uri ~= nil and tag.attr.type == "mention" and isSelf(
-            membership,
-            jidOf(uri)
-        ) then
-            return true
-        end
-    end
-    return false
-end
-function isSelf(membership, jid)
-    return jid == (membership.room .. "/") .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
-end
-function jidOf(uri)
-    local path = string.match(uri, "^xmpp:([^?#]*)")
-    local jid = string.gsub(
-        path or "",
-        "%%(%x%x)",
-        function(hex) return string.char(tonumber(hex, 16) or 0) end
-    )
-    return jid
-end
-function hasWord(body, nick)
-    local text = string.lower(body)
-    local word = string.lower(nick)
-    local at = find(text, word, 1)
-    while at ~= nil do
-        if not isLetter(text, at - 1) and not isLetter(
-            text,
-            at + string.len(word)
-        ) then
-            return true
-        end
-        at = find(text, word, at + 1)
-    end
-    return false
-end
-function find(text, word, from)
-    local at = string.find(text, word, from, true)
-    return at
-end
-function isLetter(text, at)
-    local letter = string.sub(text, at, at)
-    return at > 0 and letter ~= "" and (string.byte(letter) >= 128 or (string.match(letter, "%w")) ~= nil)
-end
-EME = "urn:xmpp:eme:0"
-OMEMO = "eu.siacs.conversations.axolotl"
-REFERENCE = "urn:xmpp:reference:0"
-REPLY = "urn:xmpp:reply:0"
---- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
-function ____exports.isNotable(stanza)
-    return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
-end
---- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
-function ____exports.isMention(membership, stanza)
-    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(
-        stanza:get_child_text("body") or "",
-        membership.nick
-    )
-end
-return ____exports
- end,
-["keep.notify"] = function(...)
-local ____exports = {}
-local isSetting, rankOf
-function isSetting(name)
-    return name == "always" or name == "on-mention" or name == "never"
-end
-function rankOf(tag)
-    local category = tag.attr["identity-category"]
-    local ____type = tag.attr["identity-type"]
-    if category == nil then
-        return 0
-    end
-    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
-        return -1
-    end
-    return ____type == nil and 1 or 2
-end
-local NOTIFY = "urn:xmpp:notification-settings:1"
---- Whoever knows the bookmarks of accounts says here what is in the `<extensions/>` of one (XEP-0402).
-____exports.bookmarks = {extensionsOf = function(_username, _room) return nil end}
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
-function ____exports.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
-    local setting
-    local rank = -1
-    for ____, tag in ipairs(notify == nil and ({}) or notify.tags) do
-        local rankOfTag = rankOf(tag)
-        if isSetting(tag.name) and rankOfTag > rank then
-            setting = tag.name
-            rank = rankOfTag
-        end
-    end
-    return setting
-end
---- What an account has set for a room; undefined if nothing.
-function ____exports.notifySetting(username, room)
-    local extensions = ____exports.bookmarks.extensionsOf(username, room)
-    local ____temp_0
-    if extensions == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = ____exports.readSetting(extensions)
-    end
-    return ____temp_0
-end
-return ____exports
- end,
-["keep.privacy"] = function(...)
-local ____exports = {}
-local describesPrivate, hasFeature, DISCO_INFO
-local cache = require("util.cache")
-local st = require("util.stanza")
-local ____ask = require("keep.ask")
-local ask = ____ask.ask
-function describesPrivate(answer)
-    local query = answer:get_child("query", DISCO_INFO)
-    return query ~= nil and hasFeature(query, "muc_membersonly") and hasFeature(query, "muc_hidden")
-end
-function hasFeature(query, name)
-    return query:get_child_with_attr("feature", nil, "var", name) ~= nil
-end
-DISCO_INFO = "http://jabber.org/protocol/disco#info"
---- Rooms remembered.
-local ROOMS = 10000
-local known = cache.new(ROOMS)
---- Rooms that have been asked, and who waits for the answer.
-local asked = {}
---- Undefined as long as the room has not been asked.
-function ____exports.knownPrivate(room)
-    return known:get(room)
-end
---- Calls back once it is known whether the account's room is private; a room that does not answer is not.
-function ____exports.whetherPrivate(membership, told)
-    local room = membership.room
-    local waiting = asked[room]
-    if waiting ~= nil then
-        waiting[#waiting + 1] = told
-        return
-    end
-    asked[room] = {told}
-    ask(
-        membership,
-        room,
-        "get",
-        st.stanza("query", {xmlns = DISCO_INFO}),
-        function(answer)
-            local isPrivate = answer ~= nil and describesPrivate(answer)
-            known:set(room, isPrivate)
-            local all = asked[room] or ({})
-            asked[room] = nil
-            for ____, tell in ipairs(all) do
-                tell(isPrivate)
-            end
-        end
-    )
-end
---- The room's configuration has changed.
-function ____exports.forgetPrivacy(room)
-    known:set(room, nil)
-end
-return ____exports
- end,
-["keep.push"] = function(...)
-local ____exports = {}
-local isOfRoom, isNews, isAskedFor, wakeIfPrivate, wake, hasModule
-local jids = require("util.jid")
-local st = require("util.stanza")
+local move, shuffled, STEP
 local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
-local ____mention = require("keep.mention")
-local isMention = ____mention.isMention
-local isNotable = ____mention.isNotable
-local ____notify = require("keep.notify")
-local notifySetting = ____notify.notifySetting
-local ____privacy = require("keep.privacy")
-local knownPrivate = ____privacy.knownPrivate
-local whetherPrivate = ____privacy.whetherPrivate
-function isOfRoom(stanza)
-    return stanza.name == "presence" or stanza.name == "message" and stanza.attr.type == "groupchat"
-end
-function isNews(membership, stanza)
-    return isNotable(stanza) and jids.resource(stanza.attr.from or "") ~= membership.nick
-end
-function isAskedFor(membership, stanza)
-    local setting = notifySetting(membership.username, membership.room)
-    if setting == "always" or setting == "never" then
-        return setting == "always"
-    end
-    if isMention(membership, stanza) then
-        return true
-    end
-    local ____temp_1
-    if setting == "on-mention" then
-        ____temp_1 = false
-    else
-        ____temp_1 = knownPrivate(membership.room)
-    end
-    return ____temp_1
-end
-function wakeIfPrivate(membership, stanza)
-    local username = membership.username
-    local copy = st.clone(stanza)
-    whetherPrivate(
-        membership,
-        function(isPrivate)
-            if isPrivate then
-                wake(username, copy)
+function move(line)
+    local due = 0
+    module:add_timer(
+        STEP,
+        function()
+            due = due + options.rejoinRate * STEP
+            while due >= 1 do
+                local item = table.remove(line.items)
+                if item == nil then
+                    line.moving = false
+                    return nil
+                end
+                due = due - 1
+                line.serve(item)
             end
+            return STEP
         end
     )
 end
-function wake(username, stanza)
-    local origin = prosody.hosts[module.host]
-    local isOnline = origin ~= nil and origin.sessions ~= nil and origin.sessions[username] ~= nil
-    if not isOnline then
-        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
-    elseif options.archive ~= "mam" or not hasModule("mam") then
-        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+function shuffled(list)
+    for i = #list, 2, -1 do
+        local j = math.random(i)
+        local item = list[i]
+        list[i] = list[j]
+        list[j] = item
     end
+    return list
 end
-function hasModule(name)
-    local host = prosody.hosts[module.host]
-    return host ~= nil and host.modules[name] ~= nil
+STEP = 0.1
+function ____exports.newLine(serve)
+    return {items = {}, serve = serve, moving = false}
 end
---- Wakes the account's devices that are not there for a message of a room, if that is asked for.
-function ____exports.notify(membership, stanza)
-    if not hasModule("cloud_notify") or not isNews(membership, stanza) then
-        return
+--- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
+function ____exports.lineUp(line, items)
+    for ____, item in ipairs(shuffled(items)) do
+        local ____line_items_0 = line.items
+        ____line_items_0[#____line_items_0 + 1] = item
     end
-    local asked = isAskedFor(membership, stanza)
-    if asked == true then
-        wake(membership.username, stanza)
-    elseif asked == nil then
-        wakeIfPrivate(membership, stanza)
+    if not line.moving and #line.items > 0 then
+        line.moving = true
+        move(line)
     end
-end
---- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
-function ____exports.onPush(event)
-    local stanza = event.original_stanza
-    local ____temp_0
-    if stanza == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanza.attr.from
-    end
-    local from = ____temp_0
-    if stanza == nil or from == nil or not isOfRoom(stanza) then
-        return nil
-    end
-    local membership = findMembership(
-        occupantJid(event.username),
-        jids.bare(from)
-    )
-    if membership == nil or isNews(membership, stanza) and isAskedFor(membership, stanza) ~= false then
-        return nil
-    end
-    event.reason = "not asked for in this room"
-    return true
 end
 return ____exports
  end,
 ["keep.watch"] = function(...)
 local ____exports = {}
-local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, shuffled, SOON, SPREAD, PATIENT, broken, mended, looking
+local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
 local ____occupancy = require("occupancy")
 local lost = ____occupancy.lost
@@ -5984,6 +6433,9 @@ local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
+local ____pace = require("keep.pace")
+local lineUp = ____pace.lineUp
+local newLine = ____pace.newLine
 local ____ping = require("keep.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
@@ -6106,6 +6558,10 @@ function hasten(membership)
         end
     end
 end
+--- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
+function ____exports.comeSoon(memberships)
+    lineUp(line, memberships)
+end
 function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
         return
@@ -6115,15 +6571,6 @@ function comeBack(membership)
     elseif membership.phase == "leaving" then
         retryLeave(membership)
     end
-end
-function shuffled(list)
-    for i = #list, 2, -1 do
-        local j = math.random(i)
-        local item = list[i]
-        list[i] = list[j]
-        list[j] = item
-    end
-    return list
 end
 --- Asks the room whether the account is in it, and brings it back if not.
 function ____exports.check(membership)
@@ -6173,32 +6620,488 @@ function ____exports.resumeAll()
         end
     end
 end
---- Memberships handed out at a time when the account comes back to its rooms, ten times a second.
-local STEP = 0.1
---- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves that were under
--- way: so many a second, in random order, so that neither this server nor the rooms' are flooded.
-function ____exports.bringBack(perSecond)
-    local memberships = shuffled(allMemberships())
-    if #memberships == 0 then
+--- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
+function ____exports.bringBack()
+    local memberships = allMemberships()
+    if #memberships > 0 then
+        module:log("info", "Coming back to %d rooms", #memberships)
+        ____exports.comeSoon(memberships)
+    end
+end
+line = newLine(comeBack)
+return ____exports
+ end,
+["keep.autojoin"] = function(...)
+local ____exports = {}
+local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
+local ____availability = require("client.availability")
+local askForNick = ____availability.askForNick
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local ____occupancy = require("occupancy")
+local leaveIfUnused = ____occupancy.leaveIfUnused
+local takeBack = ____occupancy.takeBack
+local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local forgetRefusals = ____bookmarks.forgetRefusals
+local isAutojoin = ____bookmarks.isAutojoin
+local isRefused = ____bookmarks.isRefused
+local isSameBookmark = ____bookmarks.isSameBookmark
+local mayFollowNick = ____bookmarks.mayFollowNick
+local ____memberships = require("state.memberships")
+local accounts = ____memberships.accounts
+local createMembership = ____memberships.createMembership
+local findAccount = ____memberships.findAccount
+local findMembership = ____memberships.findMembership
+local membershipsOf = ____memberships.membershipsOf
+local occupantJid = ____memberships.occupantJid
+local ____accounts = require("keep.accounts")
+local isInactive = ____accounts.isInactive
+local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local isWriting = ____bookmark_2Dwrite.isWriting
+local noteMade = ____bookmark_2Dwrite.noteMade
+local noteRemoved = ____bookmark_2Dwrite.noteRemoved
+local ____bookmarks = require("keep.bookmarks")
+local bookmarksOf = ____bookmarks.bookmarksOf
+local defaultNick = ____bookmarks.defaultNick
+local isBy = ____bookmarks.isBy
+local readItem = ____bookmarks.readItem
+local roomOf = ____bookmarks.roomOf
+local ____pace = require("keep.pace")
+local lineUp = ____pace.lineUp
+local newLine = ____pace.newLine
+local ____store = require("keep.store")
+local save = ____store.save
+local ____watch = require("keep.watch")
+local comeSoon = ____watch.comeSoon
+function onPublished(event)
+    local username = event.service.config.pep_username
+    local room = roomOf(event.id)
+    if room ~= nil and isUsersDoing(event) then
+        noteMade(username, room)
+        bookmarkChanged(
+            username,
+            room,
+            readItem(username, room, event.item)
+        )
+    end
+end
+function onRetracted(event)
+    local username = event.service.config.pep_username
+    local room = roomOf(event.id)
+    if room ~= nil and isUsersDoing(event) then
+        noteRemoved(username, room)
+        bookmarkChanged(username, room, nil)
+    end
+end
+function onEmptied(event)
+    local username = event.service.config.pep_username
+    if isUsersDoing(event) then
+        forgetRefusals(username)
+        for ____, membership in ipairs(membershipsOf(username)) do
+            if membership.bookmark ~= nil then
+                noteRemoved(username, membership.room)
+                bookmarkChanged(username, membership.room, nil)
+            end
+        end
+    end
+end
+function isUsersDoing(event)
+    return event.node == BOOKMARKS and not isWriting() and isBy(event.service.config.pep_username, event.actor)
+end
+function bookmarkChanged(username, room, bookmark)
+    local membership = findMembership(
+        occupantJid(username),
+        room
+    )
+    if membership == nil then
+        local fresh = membershipFor(username, room, bookmark)
+        if fresh ~= nil then
+            save(username)
+            comeSoon({fresh})
+        end
         return
     end
-    module:log("info", "Coming back to %d rooms", #memberships)
-    local due = 0
-    module:add_timer(
-        STEP,
-        function()
-            due = due + perSecond * STEP
-            while due >= 1 do
-                local membership = table.remove(memberships)
-                if membership == nil then
-                    return nil
-                end
-                due = due - 1
-                comeBack(membership)
+    local wasOwn = membership.ownBookmark
+    membership.ownBookmark = false
+    if update(membership, bookmark) or wasOwn then
+        save(username)
+    end
+    stay(membership)
+end
+function stay(membership)
+    if options.autojoin and membership.phase == "leaving" and isAutojoin(membership) then
+        takeBack(membership)
+    end
+end
+function membershipFor(username, room, bookmark)
+    if bookmark == nil or not bookmark.autojoin then
+        forgetRefusals(username, room)
+        return nil
+    end
+    if not options.autojoin or isRefused(username, room, bookmark) then
+        return nil
+    end
+    local membership = createMembership(
+        username,
+        room,
+        bookmark.nick or defaultNick(username, room)
+    )
+    membership.phase = "lost"
+    membership.password = bookmark.password
+    membership.bookmark = bookmark
+    membership.detachedAt = os.time()
+    return membership
+end
+function update(membership, bookmark)
+    local before = membership.bookmark
+    if isSameBookmark(before, bookmark) then
+        return false
+    end
+    membership.bookmark = bookmark
+    if bookmark ~= nil and bookmark.autojoin then
+        switchedOn(membership, before, bookmark)
+    elseif bookmark == nil or before ~= nil and before.autojoin then
+        switchedOff(membership)
+    end
+    return true
+end
+function switchedOn(membership, before, bookmark)
+    membership.ending = false
+    if before ~= nil and bookmark.password ~= nil and bookmark.password ~= before.password then
+        membership.password = bookmark.password
+    end
+    if before ~= nil and bookmark.nick ~= nil and bookmark.nick ~= before.nick then
+        followNick(membership, bookmark.nick)
+    end
+end
+function followNick(membership, nick)
+    if nick == membership.nick or not mayFollowNick(membership) then
+        return
+    end
+    if membership.phase == "joined" or membership.phase == "entering" then
+        askForNick(membership, nick)
+        return
+    end
+    membership.wantedNick = nick
+    if membership.phase == "lost" then
+        membership.nick = nick
+    end
+end
+function switchedOff(membership)
+    membership.ownBookmark = false
+    if membership.phase ~= "leaving" then
+        membership.ending = true
+        leaveIfUnused(membership)
+    end
+end
+function follow(username)
+    local bookmarks = bookmarksOf(username)
+    if bookmarks == nil then
+        return
+    end
+    local changed = false
+    for ____, membership in ipairs(membershipsOf(username)) do
+        changed = update(membership, bookmarks[membership.room]) or changed
+        stay(membership)
+    end
+    local fresh = {}
+    for room, bookmark in pairs(bookmarks) do
+        if findMembership(
+            occupantJid(username),
+            room
+        ) == nil then
+            local membership = membershipFor(username, room, bookmark)
+            if membership ~= nil then
+                fresh[#fresh + 1] = membership
             end
-            return STEP
+        end
+    end
+    if changed or #fresh > 0 then
+        save(username)
+        comeSoon(fresh)
+    end
+end
+--- `item-added/pep-service`: an account's service, made when it is first used.
+function ____exports.onService(event)
+    local events = event.item.service.events
+    module:hook_object_event(events, "item-published/" .. BOOKMARKS, onPublished, -1)
+    module:hook_object_event(events, "item-retracted", onRetracted, -1)
+    module:hook_object_event(events, "node-purged", onEmptied, -1)
+    module:hook_object_event(events, "node-deleted", onEmptied, -1)
+end
+--- `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again.
+function ____exports.onServiceGone(event)
+    local events = event.item.service.events
+    module:unhook_object_event(events, "item-published/" .. BOOKMARKS, onPublished)
+    module:unhook_object_event(events, "item-retracted", onRetracted)
+    module:unhook_object_event(events, "node-purged", onEmptied)
+    module:unhook_object_event(events, "node-deleted", onEmptied)
+end
+--- `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old.
+function ____exports.onLogin(event)
+    follow(event.session.username)
+end
+local line = newLine(follow)
+--- Follows the bookmarks of the accounts that are in rooms, or online. Those of others are not even looked at: many have
+-- none, or have not been used for years. Their turn comes when they log in.
+function ____exports.followAll()
+    local usernames = {}
+    for ____, account in pairs(accounts) do
+        if not isInactive(account) then
+            usernames[#usernames + 1] = account.username
+        end
+    end
+    local host = prosody.hosts[module.host]
+    if host ~= nil and host.sessions ~= nil then
+        for username in pairs(host.sessions) do
+            if findAccount(username) == nil then
+                usernames[#usernames + 1] = username
+            end
+        end
+    end
+    lineUp(line, usernames)
+end
+return ____exports
+ end,
+["keep.mention"] = function(...)
+local ____exports = {}
+local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
+local jids = require("util.jid")
+function isEncrypted(stanza)
+    return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
+end
+function isReply(membership, stanza)
+    local reply = stanza:get_child("reply", REPLY)
+    return reply ~= nil and isSelf(membership, reply.attr.to or "")
+end
+function isReferred(membership, stanza)
+    for ____, tag in ipairs(stanza.tags) do
+        local ____temp_0
+        if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
+            ____temp_0 = tag.attr.uri
+        else
+            ____temp_0 = nil
+        end
+        local uri = ____temp_0
+        if uri ~= nil and tag.attr.type == "mention" and isSelf(
+            membership,
+            jidOf(uri)
+        ) then
+            return true
+        end
+    end
+    return false
+end
+function isSelf(membership, jid)
+    return jid == (membership.room .. "/") .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
+end
+function jidOf(uri)
+    local path = string.match(uri, "^xmpp:([^?#]*)")
+    local jid = string.gsub(
+        path or "",
+        "%%(%x%x)",
+        function(hex) return string.char(tonumber(hex, 16) or 0) end
+    )
+    return jid
+end
+function hasWord(body, nick)
+    local text = string.lower(body)
+    local word = string.lower(nick)
+    local at = find(text, word, 1)
+    while at ~= nil do
+        if not isLetter(text, at - 1) and not isLetter(
+            text,
+            at + string.len(word)
+        ) then
+            return true
+        end
+        at = find(text, word, at + 1)
+    end
+    return false
+end
+function find(text, word, from)
+    local at = string.find(text, word, from, true)
+    return at
+end
+function isLetter(text, at)
+    local letter = string.sub(text, at, at)
+    return at > 0 and letter ~= "" and (string.byte(letter) >= 128 or (string.match(letter, "%w")) ~= nil)
+end
+EME = "urn:xmpp:eme:0"
+OMEMO = "eu.siacs.conversations.axolotl"
+REFERENCE = "urn:xmpp:reference:0"
+REPLY = "urn:xmpp:reply:0"
+--- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
+function ____exports.isNotable(stanza)
+    return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
+end
+--- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
+function ____exports.isMention(membership, stanza)
+    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(
+        stanza:get_child_text("body") or "",
+        membership.nick
+    )
+end
+return ____exports
+ end,
+["keep.privacy"] = function(...)
+local ____exports = {}
+local describesPrivate, hasFeature, DISCO_INFO
+local cache = require("util.cache")
+local st = require("util.stanza")
+local ____ask = require("keep.ask")
+local ask = ____ask.ask
+function describesPrivate(answer)
+    local query = answer:get_child("query", DISCO_INFO)
+    return query ~= nil and hasFeature(query, "muc_membersonly") and hasFeature(query, "muc_hidden")
+end
+function hasFeature(query, name)
+    return query:get_child_with_attr("feature", nil, "var", name) ~= nil
+end
+DISCO_INFO = "http://jabber.org/protocol/disco#info"
+--- Rooms remembered.
+local ROOMS = 10000
+local known = cache.new(ROOMS)
+--- Rooms that have been asked, and who waits for the answer.
+local asked = {}
+--- Undefined as long as the room has not been asked.
+function ____exports.knownPrivate(room)
+    return known:get(room)
+end
+--- Calls back once it is known whether the account's room is private; a room that does not answer is not.
+function ____exports.whetherPrivate(membership, told)
+    local room = membership.room
+    local waiting = asked[room]
+    if waiting ~= nil then
+        waiting[#waiting + 1] = told
+        return
+    end
+    asked[room] = {told}
+    ask(
+        membership,
+        room,
+        "get",
+        st.stanza("query", {xmlns = DISCO_INFO}),
+        function(answer)
+            local isPrivate = answer ~= nil and describesPrivate(answer)
+            known:set(room, isPrivate)
+            local all = asked[room] or ({})
+            asked[room] = nil
+            for ____, tell in ipairs(all) do
+                tell(isPrivate)
+            end
         end
     )
+end
+--- The room's configuration has changed.
+function ____exports.forgetPrivacy(room)
+    known:set(room, nil)
+end
+return ____exports
+ end,
+["keep.push"] = function(...)
+local ____exports = {}
+local isOfRoom, isNews, isAskedFor, wakeIfPrivate, wake, hasModule
+local jids = require("util.jid")
+local st = require("util.stanza")
+local options = require("options")
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local occupantJid = ____memberships.occupantJid
+local ____mention = require("keep.mention")
+local isMention = ____mention.isMention
+local isNotable = ____mention.isNotable
+local ____privacy = require("keep.privacy")
+local knownPrivate = ____privacy.knownPrivate
+local whetherPrivate = ____privacy.whetherPrivate
+function isOfRoom(stanza)
+    return stanza.name == "presence" or stanza.name == "message" and stanza.attr.type == "groupchat"
+end
+function isNews(membership, stanza)
+    return isNotable(stanza) and jids.resource(stanza.attr.from or "") ~= membership.nick
+end
+function isAskedFor(membership, stanza)
+    local ____temp_1
+    if membership.bookmark == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = membership.bookmark.notify
+    end
+    local setting = ____temp_1
+    if setting == "always" or setting == "never" then
+        return setting == "always"
+    end
+    if isMention(membership, stanza) then
+        return true
+    end
+    local ____temp_2
+    if setting == "on-mention" then
+        ____temp_2 = false
+    else
+        ____temp_2 = knownPrivate(membership.room)
+    end
+    return ____temp_2
+end
+function wakeIfPrivate(membership, stanza)
+    local username = membership.username
+    local copy = st.clone(stanza)
+    whetherPrivate(
+        membership,
+        function(isPrivate)
+            if isPrivate then
+                wake(username, copy)
+            end
+        end
+    )
+end
+function wake(username, stanza)
+    local origin = prosody.hosts[module.host]
+    local isOnline = origin ~= nil and origin.sessions ~= nil and origin.sessions[username] ~= nil
+    if not isOnline then
+        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+    elseif options.archive ~= "mam" or not hasModule("mam") then
+        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+function hasModule(name)
+    local host = prosody.hosts[module.host]
+    return host ~= nil and host.modules[name] ~= nil
+end
+--- Wakes the account's devices that are not there for a message of a room, if that is asked for.
+function ____exports.notify(membership, stanza)
+    if not hasModule("cloud_notify") or not isNews(membership, stanza) then
+        return
+    end
+    local asked = isAskedFor(membership, stanza)
+    if asked == true then
+        wake(membership.username, stanza)
+    elseif asked == nil then
+        wakeIfPrivate(membership, stanza)
+    end
+end
+--- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
+function ____exports.onPush(event)
+    local stanza = event.original_stanza
+    local ____temp_0
+    if stanza == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = stanza.attr.from
+    end
+    local from = ____temp_0
+    if stanza == nil or from == nil or not isOfRoom(stanza) then
+        return nil
+    end
+    local membership = findMembership(
+        occupantJid(event.username),
+        jids.bare(from)
+    )
+    if membership == nil or isNews(membership, stanza) and isAskedFor(membership, stanza) ~= false then
+        return nil
+    end
+    event.reason = "not asked for in this room"
+    return true
 end
 return ____exports
  end,
@@ -6323,6 +7226,7 @@ local st = require("util.stanza")
 local ____serve = require("client.serve")
 local resyncComplete = ____serve.resyncComplete
 local ____catchup = require("keep.catchup")
+local hold = ____catchup.hold
 local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
 local ____log = require("keep.log")
@@ -6369,8 +7273,7 @@ function isJoinAffiliations(stanza)
 end
 function onGroupchat(membership, stanza, nick)
     if membership.catchUp ~= nil then
-        local ____membership_catchUp_held_2 = membership.catchUp.held
-        ____membership_catchUp_held_2[#____membership_catchUp_held_2 + 1] = st.clone(stanza)
+        hold(membership.catchUp, membership.room, stanza)
     end
     local subject = isSubject(stanza)
     local before = membership.subject
@@ -6431,21 +7334,23 @@ function noteConfiguration(membership, stanza)
     end
     forgetPrivacy(membership.room)
     for ____, tag in ipairs(x.tags) do
-        local ____temp_3
+        local ____temp_2
         if tag.name == "status" then
-            ____temp_3 = tag.attr.code
+            ____temp_2 = tag.attr.code
         else
-            ____temp_3 = nil
+            ____temp_2 = nil
         end
-        local code = ____temp_3
+        local code = ____temp_2
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
             membership.logged = false
         elseif code == "172" then
             membership.nonAnonymous = true
+            membership.outdated = true
         elseif code == "173" then
             membership.nonAnonymous = false
+            membership.outdated = true
         end
     end
 end
@@ -6528,13 +7433,15 @@ local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, 
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
+local askForNick = ____availability.askForNick
 local nickRefused = ____availability.nickRefused
-local regainNick = ____availability.regainNick
 local ____serve = require("client.serve")
 local attach = ____serve.attach
 local serve = ____serve.serve
 local ____upstream = require("client.upstream")
 local unlockRoom = ____upstream.unlockRoom
+local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
 local ____store = require("keep.store")
 local save = ____store.save
 local ____watch = require("keep.watch")
@@ -6723,7 +7630,7 @@ function onUnavailable(membership, nick, stanza)
             fork(membership, stanza)
         end
         if nick == membership.wantedNick and membership.phase == "joined" then
-            regainNick(membership)
+            askForNick(membership, membership.wantedNick)
         end
         return
     end
@@ -6748,6 +7655,9 @@ function onRenamed(membership, nick, stanza)
 end
 function onSelfShown(membership, nick, stanza)
     local request = takeNickRequest(membership, nick)
+    if request ~= nil then
+        bookmarkRenamed(membership)
+    end
     local isJoin = request ~= nil and request.stanza:get_child("x", MUC) ~= nil
     if isJoin and isAttached(membership, request.session) then
         fork(membership, stanza, request.session)
@@ -6983,6 +7893,7 @@ local onArchiveFormRequest = ____archive.onFormRequest
 local onArchiveQuery = ____archive.onQuery
 local ____iq = require("client.iq")
 local expireIqs = ____iq.expireIqs
+local giveUpIqs = ____iq.giveUpIqs
 local onClientIq = ____iq.onIq
 local ____message = require("client.message")
 local onCarbon = ____message.onCarbon
@@ -6996,6 +7907,11 @@ local onAccountDeleted = ____accounts.onAccountDeleted
 local onAccountDisabled = ____accounts.onAccountDisabled
 local showAllDetached = ____accounts.showAllDetached
 local withdrawAll = ____accounts.withdrawAll
+local ____autojoin = require("keep.autojoin")
+local followAll = ____autojoin.followAll
+local onLogin = ____autojoin.onLogin
+local onService = ____autojoin.onService
+local onServiceGone = ____autojoin.onServiceGone
 local ____log = require("keep.log")
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
@@ -7005,6 +7921,7 @@ local ____push = require("keep.push")
 local onPush = ____push.onPush
 local ____store = require("keep.store")
 local load = ____store.load
+local saveLate = ____store.saveLate
 local ____watch = require("keep.watch")
 local bringBack = ____watch.bringBack
 local checkQuiet = ____watch.checkQuiet
@@ -7033,6 +7950,10 @@ module:hook("carbons-should-copy", onCarbon, 1)
 module:hook("pre-iq/full", onClientIq, -1)
 module:hook("pre-iq/bare", onClientIq, -1)
 module:hook("resource-unbind", onSessionGone, 1)
+module:hook("resource-bind", onLogin, -1)
+if not options.anonymous then
+    module:handle_items("pep-service", onService, onServiceGone, true)
+end
 if options.resource == nil then
     module:hook("presence/bare", onRoomPresence, 0.05)
     module:hook("message/bare", onRoomMessage, -0.25)
@@ -7058,8 +7979,9 @@ module:hook("s2sout-destroyed", onLinkGone, 1)
 module:hook("s2sin-established", onLinkUp, 1)
 module:hook("s2sout-established", onLinkUp, 1)
 module:hook_global("server-stopping", saveChanged)
-module:hook_global("user-deleted", onAccountDeleted)
-module:hook_global("user-disabled", onAccountDisabled)
+module:hook_global("server-stopping", saveLate)
+module:hook_global("user-deleted", onAccountDeleted, 1)
+module:hook_global("user-disabled", onAccountDisabled, 1)
 module:hook("account-disco-info", onAnnounce, -2)
 module:hook_global("stats-update", updateMetrics)
 --- Calls `task` every so many seconds, or never.
@@ -7102,11 +8024,12 @@ local function onceStarted(task)
         task()
     end
 end
---- The account comes back to the rooms that storage knows of.
+--- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
     onceStarted(function()
-        bringBack(options.rejoinRate)
+        bringBack()
+        followAll()
     end)
 end
 module.load = function()
@@ -7119,6 +8042,7 @@ module.load = function()
 end
 module.save = function()
     saveChanged()
+    saveLate()
     return snapshot()
 end
 module.restore = function(saved)
@@ -7131,6 +8055,7 @@ end
 module.unload = function()
     removeShellCommands()
     if module.reloading ~= true then
+        giveUpIqs()
         withdrawAll()
     end
 end

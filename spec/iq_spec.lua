@@ -227,6 +227,18 @@ describe("a query to the room", function ()
 		assert.same({ "alice iq get room query" }, s:upstream());
 	end);
 
+	it("C3: is one too many again when others have taken the place of the answered", function ()
+		local s, phone = in_room { options = { minimix_max_pending_iqs = 2 } };
+		s.room.silent = true;
+		for i = 1, 2 do phone:send(query(disco, { id = "q"..i })); end
+		s:from(nil, result(ids_of(s)[1], disco));
+		seen(phone);
+		phone:send(query(disco, { id = "q3" }));
+		phone:send(query(disco, { id = "q4" }));
+		assert.equal("q4", phone.inbox[1].attr.id);
+		assert.same({ "iq error room wait resource-constraint" }, seen(phone));
+	end);
+
 	it("C3: is one too many no longer when the others were given up", function ()
 		local s, phone = in_room { options = { minimix_max_pending_iqs = 1, minimix_iq_timeout = 10 } };
 		s.room.silent = true;
@@ -253,6 +265,17 @@ describe("a query to the room", function ()
 		successor:send(query(disco, { id = "q8" }));
 		assert.equal("q8", successor.inbox[1].attr.id);
 		assert.same({ "iq result room query" }, seen(successor));
+	end);
+
+	it("C3: outlives another session's end", function ()
+		local s, phone, laptop = in_room();
+		s.room.silent = true;
+		phone:send(query(disco, { id = "q7" }));
+		laptop:lose();
+		s:from(nil, result(ids_of(s)[1], disco));
+		local got = scene.take(phone);
+		assert.equal("q7", got[1].attr.id);
+		assert.same({ "iq result room query" }, scene.lines(got));
 	end);
 
 	it("C3: waits for its answer in hibernation", function ()

@@ -114,6 +114,24 @@ describe("the first session to join", function ()
 		assert.equal("presence - room/Alice-2 110 210", seen(tablet)[1]);
 	end);
 
+	it("J1: sees none that went before it was in", function ()
+		local s, phone = joining { room = { silent = true } };
+		s:deliver();
+		for _, nick in ipairs { "Bob", "Carol" } do
+			s:from(nick, "<presence>"..status "".."</presence>");
+		end
+		s:from("Bob", "<presence type='unavailable'>"..status("", { role = "none" }).."</presence>");
+		s:from("Carol", "<presence><show>away</show>"..status "".."</presence>");
+		s:from("Alice", "<presence>"..status "110".."</presence>");
+		local there = {};
+		for _, line in ipairs(seen(phone)) do
+			there[line:match "room/%S+"] = line;
+		end
+		assert.is_true(there["room/Bob"] == nil or there["room/Bob"] == "presence unavailable room/Bob");
+		assert.equal("presence - room/Carol away", there["room/Carol"]);
+		assert.equal("presence - room/Alice 110", there["room/Alice"]);
+	end);
+
 	it("J1: is in though the room does not say 110", function ()
 		local s, phone = joining { room = { silent = true } };
 		s:deliver();
@@ -303,12 +321,27 @@ describe("a session that joins where the account is", function ()
 		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='170'/></x></message>");
 		laptop:send(join "Alice");
 		assert.equal("presence - room/Alice 100 110 170", seen(laptop)[1]);
+		s.room.whois = nil;
 		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='171'/><status code='173'/></x></message>");
 		laptop:send(join "Alice");
 		assert.equal("presence - room/Alice 110", seen(laptop)[2]);
+		s.room.whois = "anyone";
 		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='172'/></x></message>");
 		laptop:send(join "Alice");
 		assert.equal("presence - room/Alice 100 110", seen(laptop)[2]);
+	end);
+
+	it("J2, J6: sees who is who as soon as the room shows it", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter("Bob", { jid = "bob@elsewhere.example/client" });
+		s:enter(phone);
+		s.room.whois = "anyone";
+		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='172'/></x></message>");
+		laptop:send(join "Alice");
+		local got = scene.take(laptop);
+		assert.equal("presence - room/Bob", scene.line(got[1]));
+		assert.equal("bob@elsewhere.example/client", got[1]:find("{http://jabber.org/protocol/muc#user}x/item").attr.jid);
 	end);
 
 	it("J2: gets no setting from an occupant who plays the room", function ()
@@ -724,7 +757,8 @@ describe("a join that the room does not answer", function ()
 		s:deliver();
 		s:from("Bob", "<presence>"..status "".."</presence>");
 		s:wait(70);
-		assert.same({ "presence - room/Bob"; "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+		local got = seen(phone);
+		assert.equal("presence error room/Alice wait remote-server-timeout", got[#got]);
 		s.room.silent = false;
 		phone:send(join "Alice");
 		s:wait(120);
@@ -909,6 +943,46 @@ describe("a session that joins again", function ()
 		laptop:send(join("Alice", { id = "mav", muc = mav }));
 		s:wait(60);
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:Tea" }, seen(laptop));
+	end);
+
+	it("J6: gets a subject though the room repeats none", function ()
+		local s = scene.new { room = { subject = "Tea" } };
+		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
+		s:enter(phone);
+		local release, discard = scene.hold_back(s.room);
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		release(1);
+		discard();
+		tablet:send(join("Alice", { id = "j3" }));
+		s:wait(60);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:Tea" }, seen(laptop));
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:Tea" }, seen(tablet));
+		assert.same({}, seen(phone));
+	end);
+
+	it("J6: does not keep the next one waiting when the room says nothing", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
+		s:enter(phone);
+		s.room.silent = true;
+		laptop:send(join("Alice", { id = "j2", muc = mav }));
+		tablet:send(join("Alice", { id = "j3" }));
+		s:wait(60);
+		for _, client in ipairs { laptop, tablet } do
+			assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(client));
+		end
+	end);
+
+	it("J6, R3: is answered though the account is lost meanwhile", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s.host:drop();
+		s.room:remove("Alice", "332");
+		s:wait(60);
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+		assert.same({ "Alice" }, s:occupants());
 	end);
 
 	it("J6: is gone before the answer, which then is nobody's", function ()

@@ -110,6 +110,15 @@ describe("a presence to the room", function ()
 		assert.same({}, s:upstream());
 	end);
 
+	it("C2: is answered though it is no news", function ()
+		local s, phone, laptop = in_room();
+		phone:send(presence("Alice", { id = "p7" }));
+		assert.same({}, s:upstream());
+		assert.equal("p7", phone.inbox[1].attr.id);
+		assert.same({ "presence - room/Alice 110" }, seen(phone));
+		assert.same({}, seen(laptop));
+	end);
+
 	it("C2: that was broadcast is none of the room's", function ()
 		local s, phone = in_room();
 		phone:available(10);
@@ -181,6 +190,15 @@ describe("a presence to the room", function ()
 		tablet:send(join("Alice", { id = "j3", content = show(nil, 2) }));
 		assert.same({}, s:upstream());
 		assert.same({ "presence - room/Alice 110 chat" }, seen(phone));
+	end);
+
+	it("C2: of a session whose join the room has to answer is shown if it is better", function ()
+		local s = scene.new();
+		local bob = s.room:enter "Bob";
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone, "Alice", { content = show("away", 1) });
+		laptop:send(join("Alice", { id = "j2", muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>", content = show("chat", 5) }));
+		assert.equal("chat", bob.inbox[#bob.inbox]:get_child_text "show");
 	end);
 
 	it("C2: of a session that waited for the account's join counts", function ()

@@ -1,5 +1,7 @@
 -- What the room says, and to whom it goes.
 
+local st = require "util.stanza";
+local add_filter = require "util.filters".add_filter;
 local scene = require "support.scene";
 
 local join, seen, status = scene.join, scene.seen, scene.status;
@@ -189,6 +191,44 @@ describe("what the room says", function ()
 		assert.same({
 			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:Tea";
 		}, seen(laptop));
+	end);
+
+	it("R1: reaches whatever kind of session there is, the same", function ()
+		local s, phone = in_room();
+		local browser = s:client("browser", nil, { bosh = true });
+		browser:send(join "Alice");
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+		}, seen(browser));
+		s.room:say("Bob", "1 < 2 & \"3\" > '2' \195\169");
+		s.room:update("Bob", scene.presence(nil, { id = "a'b", content = "<status>&lt;&amp;></status>" }));
+		s.room:whisper("Bob", "Alice", "psst");
+		local from_stream, from_browser = scene.take(phone), scene.take(browser);
+		assert.equal(3, #from_stream);
+		for i = 1, 3 do
+			assert.equal(
+				s.host.xml(without_address(from_stream[i])),
+				s.host.xml(without_address(from_browser[i]))
+			);
+		end
+	end);
+
+	it("R1: passes a session's filters, which may keep it or change it for that one", function ()
+		local s, phone = in_room();
+		local laptop, tablet = and_laptop(s), s:client "tablet";
+		s:enter(tablet);
+		add_filter(laptop.session, "stanzas/out", function () return nil; end);
+		add_filter(tablet.session, "stanzas/out", function (stanza)
+			local copy = st.clone(stanza);
+			copy:text_tag("changed", "yes");
+			return copy;
+		end);
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(laptop));
+		assert.equal("yes", scene.take(tablet)[1]:get_child_text "changed");
+		local got = scene.take(phone);
+		assert.equal("message groupchat room/Bob hi", scene.line(got[1]));
+		assert.is_nil(got[1]:get_child "changed");
 	end);
 
 	it("R1: loses a session on the way, and reaches the others", function ()
@@ -649,7 +689,34 @@ describe("the account lost", function ()
 		s.room.refuse = nil;
 		s:wait(1800);
 		assert.same({ "Alice" }, s:occupants());
+		s.room:say("Bob", "hi");
+		assert.same({}, seen(phone));
+		phone:send(join("Alice", no_history));
+		local got = seen(phone);
+		assert.equal("presence - room/Bob", got[1]);
+		assert.matches("^presence %- room/Alice 110", got[2]);
 	end);
+
+	for _, condition in ipairs { "remote-server-not-found", "remote-server-timeout" } do
+		it("R3, R4: is behind a link that is broken ("..condition.."), and patient", function ()
+			local s, phone = in_room { remote = true };
+			local laptop = s:client "laptop";
+			s.room:remove("Alice", "332");
+			s.room.refuse = { "cancel", condition };
+			laptop:send(join("Alice", { id = "j2" }));
+			s:wait(30);
+			assert.same({}, seen(phone));
+			local got = scene.take(laptop);
+			assert.equal("error", got[1].attr.type);
+			assert.equal("j2", got[1].attr.id);
+			assert.equal("wait", (got[1]:get_error()));
+			s.room.refuse = nil;
+			s:wait(120);
+			assert.same({ "Alice" }, s:occupants());
+			s.room:say("Bob", "hi");
+			assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+		end);
+	end
 
 	it("R3: tells a session that joins meanwhile to try later, if it must", function ()
 		local s, phone = in_room { remote = true };
@@ -751,7 +818,7 @@ describe("the account lost", function ()
 		assert.equal("iq result room/"..s:occupants()[1], seen(phone)[1]);
 	end);
 
-	it("R3, C1: has what is said meanwhile come back as an error, if it was not sent", function ()
+	it("R3, C1: has what is said meanwhile come back with a word to try later", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = and_laptop(s);
 		s.room.refuse = { "wait", "service-unavailable" };
@@ -759,7 +826,7 @@ describe("the account lost", function ()
 		phone:send(scene.message("hi", { id = "m7" }));
 		s:wait(5);
 		assert.equal("m7", phone.inbox[1].attr.id);
-		assert.matches("^message error room", seen(phone)[1]);
+		assert.matches("^message error room wait", seen(phone)[1]);
 		assert.same({}, seen(laptop));
 	end);
 
@@ -921,7 +988,7 @@ describe("an error", function ()
 		phone:close();
 		s.room:say("Bob", "hi");
 		s.room:update "Bob";
-		s.room:query("Bob", "Alice", require "util.stanza".stanza("ping", { xmlns = "urn:xmpp:ping" }));
+		s.room:query("Bob", "Alice", st.stanza("ping", { xmlns = "urn:xmpp:ping" }));
 		assert.same({ "alice iq result room/Bob" }, s:upstream());
 	end);
 

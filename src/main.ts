@@ -8,14 +8,15 @@ import { updateMetrics } from "./admin/metrics";
 import { checkNeighbours } from "./admin/neighbours";
 import { addShellCommands, removeShellCommands } from "./admin/shell";
 import { onAccountInfo, onFormRequest as onArchiveFormRequest, onQuery as onArchiveQuery } from "./client/archive";
-import { expireIqs, onIq as onClientIq } from "./client/iq";
+import { expireIqs, giveUpIqs, onIq as onClientIq } from "./client/iq";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
 import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./keep/accounts";
+import { followAll, onLogin, onService, onServiceGone } from "./keep/autojoin";
 import { expire, saveChanged } from "./keep/log";
 import { onShouldStore } from "./keep/personal";
 import { onPush } from "./keep/push";
-import { load } from "./keep/store";
+import { load, saveLate } from "./keep/store";
 import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./keep/watch";
 import * as options from "./options";
 import { onResourceBind } from "./client/resource";
@@ -36,6 +37,12 @@ module.hook("pre-iq/full", onClientIq, -1);
 module.hook("pre-iq/bare", onClientIq, -1);
 // Before mod_presence (0) broadcasts that the session went offline.
 module.hook("resource-unbind", onSessionGone, 1);
+
+// After mod_bookmarks (0) has moved what is of old to where all bookmarks are.
+module.hook("resource-bind", onLogin, -1);
+if (!options.anonymous) {
+    module.handle_items("pep-service", onService, onServiceGone, true);
+}
 
 // From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5).
 if (options.resource === undefined) {
@@ -67,8 +74,10 @@ module.hook("s2sout-destroyed", onLinkGone, 1);
 module.hook("s2sin-established", onLinkUp, 1);
 module.hook("s2sout-established", onLinkUp, 1);
 module.hook_global("server-stopping", saveChanged);
-module.hook_global("user-deleted", onAccountDeleted);
-module.hook_global("user-disabled", onAccountDisabled);
+module.hook_global("server-stopping", saveLate);
+// Before mod_pep (0) deletes the account's bookmarks, which would make it leave room after room.
+module.hook_global("user-deleted", onAccountDeleted, 1);
+module.hook_global("user-disabled", onAccountDisabled, 1);
 
 // The order of features is nobody's business; see above for the priority.
 module.hook("account-disco-info", onAnnounce, -2);
@@ -102,11 +111,12 @@ function onceStarted(task: (this: void) => void): void {
     }
 }
 
-/** The account comes back to the rooms that storage knows of. */
+/** Accounts come back to the rooms that storage knows of, and follow their bookmarks. */
 function start(): void {
     load();
     onceStarted(() => {
-        bringBack(options.rejoinRate);
+        bringBack();
+        followAll();
     });
 }
 
@@ -123,6 +133,7 @@ module.load = () => {
 
 module.save = () => {
     saveChanged();
+    saveLate();
     return snapshot();
 };
 
@@ -137,6 +148,7 @@ module.restore = (saved) => {
 module.unload = () => {
     removeShellCommands();
     if (module.reloading !== true) {
+        giveUpIqs();
         withdrawAll();
     }
 };

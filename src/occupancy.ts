@@ -2,18 +2,20 @@
 // or by the room. Every change of a membership's phase is made here.
 
 import * as st from "util.stanza";
-import { presenceToShow, regainNick, showBest } from "./client/availability";
+import { askForNick, presenceToShow, showBest } from "./client/availability";
 import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
+import { bookmarkJoined } from "./keep/bookmark-write";
 import { catchUp, endCatchUp, historySince } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
-import { save } from "./keep/store";
+import { save, saveSoon } from "./keep/store";
 import { MUC } from "./namespaces";
 import * as options from "./options";
 import { fork, sendTo } from "./room/fork";
 import { occupantGone, ownUnavailable, technicalRemoval } from "./room/replay";
 import { presenceContent } from "./state/availability";
+import { forgetRefusals, isAutojoin, isWanted, noteRefusal } from "./state/bookmarks";
 import { counters } from "./state/counters";
 import {
     attachSession,
@@ -23,6 +25,7 @@ import {
     forgetRoom,
     hasAttached,
     isCurrent,
+    isUsed,
     type JoinRequest,
     type Membership,
     nextWaiting,
@@ -34,6 +37,9 @@ import {
 
 /** Seconds between our own presence and the subject; not every service sends one to a new room. */
 const SUBJECT_TIMEOUT = 10;
+
+/** Tries after which the account goes back to a room though the room's archive has not answered. */
+const TRIES_FOR_ARCHIVE = 4;
 
 /** The longest pause between two tries, in seconds. */
 const LONGEST_PAUSE = 900;
@@ -74,11 +80,8 @@ export function enter(membership: Membership, request: JoinRequest): void {
 /** The room stayed silent. It may have let us in all the same, so it is told that nobody waits any more. */
 function joinUnanswered(membership: Membership, request: JoinRequest): void {
     detachAsking(membership, request);
-    sendTo(
-        request.session,
-        st.error_reply(request.stanza, "wait", "remote-server-timeout", undefined, membership.room),
-    );
-    if (membership.established) {
+    refuse(membership, request);
+    if (isWanted(membership)) {
         lost(membership);
     } else {
         leave(membership, st.presence({ type: "unavailable" }));
@@ -101,13 +104,20 @@ export function joinAccepted(membership: Membership): void {
     } else {
         counters.rejoins = counters.rejoins + 1;
     }
+    const isNews = !membership.established || membership.nick !== membership.wantedNick;
     membership.request = undefined;
     membership.phase = Phase.Entering;
     membership.established = true;
     membership.since ??= os.time();
     openPart(membership);
     membership.unanswered = 0;
-    save(membership.username);
+    forgetRefusals(membership.username, membership.room);
+    if (request !== undefined) {
+        bookmarkJoined(membership);
+        save(membership.username);
+    } else if (isNews) {
+        saveSoon(membership.username);
+    }
     setTimer(membership, SUBJECT_TIMEOUT, () => {
         joinComplete(membership);
     });
@@ -129,13 +139,15 @@ export function joinComplete(membership: Membership): void {
     }
     showBest(membership);
     if (membership.nick !== membership.wantedNick && !membership.occupants.has(membership.wantedNick)) {
-        regainNick(membership);
+        askForNick(membership, membership.wantedNick);
     }
     serveWaiting(membership);
 }
 
 /** Who was there before the account was lost and was not shown again has gone meanwhile. */
 function forgetOthers(membership: Membership, resync: Resync): void {
+    // Whoever had the nick meanwhile is not to be taken for the account, which has it now.
+    membership.occupants.delete(membership.nick);
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
             membership.occupants.delete(nick);
@@ -163,7 +175,7 @@ export function joinRefused(membership: Membership, error: Stanza): void {
     const next = nextWaiting(membership);
     if (next !== undefined) {
         enter(membership, next);
-    } else if (membership.established && isTemporary(error)) {
+    } else if (isWanted(membership) && isTemporary(error)) {
         lost(membership);
     } else {
         over(membership);
@@ -189,7 +201,7 @@ function rejoinRefused(membership: Membership, error: Stanza): void {
         enter(membership, next);
         return;
     }
-    if (condition === "conflict" || isTemporary(error)) {
+    if (isTemporary(error)) {
         lost(membership);
         return;
     }
@@ -203,11 +215,27 @@ function refuseWaiting(membership: Membership): void {
     const waiting = membership.waiting;
     membership.waiting = [];
     for (const request of waiting) {
-        sendTo(
-            request.session,
-            st.error_reply(request.stanza, "wait", "remote-server-timeout", undefined, membership.room),
-        );
+        refuse(membership, request);
     }
+}
+
+function refuse(membership: Membership, request: JoinRequest): void {
+    sendTo(
+        request.session,
+        st.error_reply(request.stanza, "wait", "remote-server-timeout", undefined, membership.room),
+    );
+}
+
+/** Nobody will be let in by this instance of the module. */
+export function refuseAll(membership: Membership): void {
+    resyncLost(membership);
+    const request = membership.request;
+    if (request !== undefined) {
+        detachAsking(membership, request);
+        refuse(membership, request);
+        membership.request = undefined;
+    }
+    refuseWaiting(membership);
 }
 
 /** What rooms say to those they do not want (XEP-0045 7.2, 10.9). */
@@ -233,6 +261,9 @@ function isBounce(text: string | undefined): boolean {
  * too long; then they may try themselves.
  */
 export function lost(membership: Membership): void {
+    if (leaveIfUnused(membership)) {
+        return;
+    }
     membership.phase = Phase.Lost;
     membership.request = undefined;
     resyncLost(membership);
@@ -266,13 +297,23 @@ function goBack(membership: Membership): void {
     membership.phase = Phase.Lost;
     membership.request = undefined;
     if (membership.established) {
-        catchUp(membership, () => {
+        catchUp(membership, (answered) => {
             if (isCurrent(membership) && membership.phase === Phase.Lost) {
-                joinAgain(membership);
+                archiveAsked(membership, answered);
             }
         });
     } else {
         joinAgain(membership);
+    }
+}
+
+/** Once the account is in, what it missed has no place in the log any more. A room that never answers must do without. */
+function archiveAsked(membership: Membership, answered: boolean): void {
+    if (answered || membership.tries >= TRIES_FOR_ARCHIVE) {
+        joinAgain(membership);
+    } else {
+        refuseWaiting(membership);
+        lost(membership);
     }
 }
 
@@ -316,9 +357,10 @@ function joinPresence(membership: Membership): Stanza {
     presence.attr.to = ownAddress(membership);
     const x = st.stanza("x", { xmlns: MUC });
     const since = historySince(membership);
-    x.tag("history", since === undefined ? { maxstanzas: "0" } : { since }).up();
+    // mod_muc, which gets it as it is where it is of this server, asks for children with their namespace.
+    x.tag("history", since === undefined ? { xmlns: MUC, maxstanzas: "0" } : { xmlns: MUC, since }).up();
     if (membership.password !== undefined) {
-        x.tag("password").text(membership.password).up();
+        x.tag("password", { xmlns: MUC }).text(membership.password).up();
     }
     presence.add_direct_child(x);
     return presence;
@@ -331,6 +373,7 @@ function ownAddress(membership: Membership): string {
 /** The account goes out of the room; `unavailable` may carry a client's parting words. */
 export function leave(membership: Membership, unavailable: Stanza): void {
     membership.phase = Phase.Leaving;
+    membership.ending = false;
     membership.request = undefined;
     membership.resync = undefined;
     membership.tries = 0;
@@ -341,6 +384,22 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     const presence = st.clone(unavailable);
     presence.attr.to = ownAddress(membership);
     sendUpstream(membership, presence);
+}
+
+/** The account goes if only sessions keep it in the room, and none is there; whether it does. */
+export function leaveIfUnused(membership: Membership): boolean {
+    if (!membership.ending || isUsed(membership)) {
+        return false;
+    }
+    leave(membership, st.presence({ type: "unavailable" }));
+    return true;
+}
+
+/** A leave that the room has not confirmed is taken back by the account itself. Who left has left. */
+export function takeBack(membership: Membership): void {
+    fork(membership, ownUnavailable(membership, undefined));
+    detachAll(membership);
+    rejoin(membership);
 }
 
 /** Nobody waits for ever, but an occupant that the room still shows is a leak: the leave is tried until confirmed. */
@@ -401,6 +460,10 @@ function resyncLost(membership: Membership): void {
 /** The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left. */
 export function over(membership: Membership): void {
     stopTimer(membership);
+    if (membership.phase !== Phase.Leaving && isAutojoin(membership)) {
+        noteRefusal(membership);
+    }
+    membership.ending = false;
     endCatchUp(membership);
     closePart(membership);
     forgetRoom(membership);

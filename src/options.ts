@@ -41,6 +41,12 @@ export const pingAfter = period("minimix_ping_after", 900, 1);
 /** Rooms that accounts come back to in a second when the server starts. */
 export const rejoinRate = count("minimix_rejoin_rate", 100, 1);
 
+/** Whether the server joins the rooms that are bookmarked with autojoin; else that is left to clients. */
+export const autojoin = flag("minimix_autojoin", true);
+
+/** Whether rooms are bookmarked when a client joins and leaves them. */
+export const bookmarkWrite = flag("minimix_bookmark_write", false);
+
 /** Seconds without a session after which an account leaves its rooms. */
 export const inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1);
 
@@ -105,6 +111,11 @@ function text(name: string): string | undefined {
     }
     refuse(name, value, "a text", undefined);
     return undefined;
+}
+
+function flag(name: string, fallback: boolean): boolean {
+    const value = valueOf(name) ?? fallback;
+    return typeof value === "boolean" ? value : refuse(name, value, "true or false", fallback);
 }
 
 function oneOf(name: string, fallback: string, values: string[]): string {

@@ -11,12 +11,11 @@ export function textOf(stanza: Stanza): string {
     if (stanza !== source || stanza.tags.length !== sourceTags) {
         const to = stanza.attr.to;
         stanza.attr.to = undefined;
-        count = 0;
-        writeRest(stanza, undefined);
+        const end = writeRest(stanza, undefined, 1);
         stanza.attr.to = to;
         source = stanza;
         sourceTags = stanza.tags.length;
-        sourceText = table.concat(pieces, "", 1, count);
+        sourceText = table.concat(pieces as unknown as string[], "", 1, end - 1);
     }
     return sourceText;
 }
@@ -32,75 +31,77 @@ let sourceText = "";
 /** Between the namespace and the name of an attribute, as Prosody's parser keeps it (util/xmppstream.lua). */
 const SEPARATOR = string.char(1);
 
-/** The pieces of the text, and the names of one element's attributes: lists kept, to leave no garbage for each stanza. */
-const pieces: string[] = [];
-let count = 0;
-const names: string[] = [];
+/** The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza. */
+const pieces = new LuaTable<number, string>();
+const names = new LuaTable<number, string>();
 
-function put(piece: string): void {
-    pieces[count] = piece;
-    count = count + 1;
+/** Writes an element into `pieces`, from `at` on, and gives the place after it. */
+function write(element: Stanza, outerNamespace: string | undefined, at: number): number {
+    pieces.set(at, "<");
+    pieces.set(at + 1, element.name);
+    return writeRest(element, outerNamespace, at + 2);
 }
 
-function write(element: Stanza, outerNamespace: string | undefined): void {
-    put("<");
-    put(element.name);
-    writeRest(element, outerNamespace);
-}
-
-function writeRest(element: Stanza, outerNamespace: string | undefined): void {
+function writeRest(element: Stanza, outerNamespace: string | undefined, start: number): number {
     const attr = element.attr;
-    writeAttributes(attr, outerNamespace);
     const children = element as unknown as (Stanza | string)[];
+    let at = writeAttributes(attr, outerNamespace, start);
     if (children.length === 0) {
-        put("/>");
-        return;
+        pieces.set(at, "/>");
+        return at + 1;
     }
-    put(">");
+    pieces.set(at, ">");
+    at = at + 1;
     for (const child of children) {
         if (typeof child === "string") {
-            put(st.xml_escape(child));
+            pieces.set(at, st.xml_escape(child));
+            at = at + 1;
         } else {
-            write(child, attr.xmlns);
+            at = write(child, attr.xmlns, at);
         }
     }
-    put("</");
-    put(element.name);
-    put(">");
+    pieces.set(at, "</");
+    pieces.set(at + 1, element.name);
+    pieces.set(at + 2, ">");
+    return at + 3;
 }
 
-function writeAttributes(attr: Stanza["attr"], outerNamespace: string | undefined): void {
+function writeAttributes(attr: Stanza["attr"], outerNamespace: string | undefined, start: number): number {
+    let at = start;
     let prefixes = 0;
-    for (const i of $range(0, sortNames(attr) - 1)) {
-        const name = names[i] ?? "";
+    for (const i of $range(1, sortNames(attr))) {
+        const name = names.get(i);
         const value = attr[name] ?? "";
         if (string.match(name, SEPARATOR)[0] !== undefined) {
             prefixes = prefixes + 1;
-            put(prefixedAttribute(name, value, prefixes));
+            pieces.set(at, prefixedAttribute(name, value, prefixes));
+            at = at + 1;
         } else if (name !== "xmlns" || value !== outerNamespace) {
-            put(" ");
-            put(name);
-            put("='");
-            put(st.xml_escape(value));
-            put("'");
+            pieces.set(at, " ");
+            pieces.set(at + 1, name);
+            pieces.set(at + 2, "='");
+            pieces.set(at + 3, st.xml_escape(value));
+            pieces.set(at + 4, "'");
+            at = at + 5;
         }
     }
+    return at;
 }
 
 /** Puts the names into `names`, in order, and says how many they are; an element has few. */
 function sortNames(attr: Stanza["attr"]): number {
-    let length = 0;
+    let count = 0;
     for (const [key] of pairs(attr)) {
         const name = key as string;
-        let at = length;
-        while (at > 0 && (names[at - 1] ?? "") > name) {
-            names[at] = names[at - 1] ?? "";
+        let at = count;
+        while (at > 0 && names.get(at) > name) {
+            names.set(at + 1, names.get(at));
             at = at - 1;
         }
-        names[at] = name;
-        length = length + 1;
+        names.set(at + 1, name);
+        count = count + 1;
     }
-    return length;
+    return count;
 }
 
 function prefixedAttribute(name: string, value: string, number: number): string {

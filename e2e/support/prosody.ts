@@ -53,6 +53,10 @@ export interface ServerOptions {
     allowedErrors?: RegExp[];
     /** Lets the server talk to others: the port it takes their connections on, and that of the DNS to ask. */
     s2s?: { port: number; dns: number };
+    /** Where there are further modules. */
+    pluginPaths?: string[];
+    /** Debug if not told otherwise. */
+    logLevel?: "debug" | "info";
 }
 
 /** One occupant as the room sees it; its sessions are real JIDs. */
@@ -303,15 +307,19 @@ class Probe {
     }
 }
 
+/** MINIMIX_READY_TEXT=0 has every stanza written anew for each session, which must not make a difference. */
+const minimixConfig = process.env.MINIMIX_READY_TEXT === "0" ? "minimix_ready_text = false" : "";
+
 function config(server: Server, options: ServerOptions, probePort: number): string {
     const modules = [...(options.modules ?? defaultModules), ...(options.extraModules ?? [])];
+    const pluginPaths = [fromHere("modules"), fromHere("../../lua-out"), ...(options.pluginPaths ?? [])];
     if (options.minimix) {
         modules.push("minimix");
     }
     return `
 run_as_root = true
-plugin_paths = { ${quoted(fromHere("modules"), fromHere("../../lua-out"))} }
-log = { debug = ${quoted(server.logFile)} }
+plugin_paths = { ${quoted(...pluginPaths)} }
+log = { ${options.logLevel ?? "debug"} = ${quoted(server.logFile)} }
 data_path = ${quoted(join(server.folder, "data"))}
 interfaces = { "127.0.0.1" }
 c2s_ports = { ${server.port} }
@@ -331,6 +339,7 @@ ${options.globalConfig ?? ""}
 
 VirtualHost ${quoted(server.domain)}
 modules_enabled = { ${quoted(...modules)} }
+${minimixConfig}
 ${options.hostConfig ?? ""}
 
 Component ${quoted(server.rooms)} "muc"

@@ -1,8 +1,6 @@
 -- A client of the server under test: a session bound by Prosody's sessionmanager, and what it was sent.
 
 local st = require "util.stanza";
-local logger = require "util.logger";
-local new_id = require "util.id".short;
 local filters = require "util.filters";
 local server = require "support.prosody";
 local xml = require "support.xml";
@@ -18,43 +16,74 @@ local function fire(self, name, event)
 	return prosody.hosts[self.domain].events.fire_event(name, event);
 end
 
--- The sender may go on to change the table it sent, so the inbox gets a copy.
-local function write(self, session, data)
-	if not st.is_stanza(data) then return true; end -- stream errors and the end of the stream
-	local stanza = session.filter and session.filter("stanzas/out", data) or data;
-	local copy = st.clone(stanza);
-	if session.hibernating then
-		table.insert(self.queue, copy);
-		fire(self, "smacks-hibernation-stanza-queued", { origin = session; queue = self.queue; stanza = copy });
-	else
-		table.insert(self.inbox, copy);
+-- What is written to a stream is text, of one stanza or of several.
+local function read(self, text)
+	if text:find "^</?stream:" then return; end
+	for _, stanza in ipairs(xml.parse("<stream>"..text.."</stream>").tags) do
+		table.insert(self.inbox, xml.over_the_wire(stanza));
 	end
-	return true;
 end
 
-local function connect(self, session)
-	session.conn = { ip = function () return "127.0.0.1" end };
-	function session.send(data)
-		return write(self, session, data);
-	end
-	session.rawsend = session.send;
-	function session.close(_, reason)
-		return self:end_stream(reason);
+local function new_connection(self)
+	return {
+		ip = function () return "127.0.0.1" end;
+		write = function (_, text)
+			read(self, text);
+			return true;
+		end;
+	};
+end
+
+-- A session that is no stream takes stanzas as they are. The sender may go on to change them, so the inbox gets copies.
+local function take_stanzas(self, session)
+	session.rawsend = nil;
+	function session.send(stanza)
+		local filtered = session.filter("stanzas/out", stanza);
+		if filtered then table.insert(self.inbox, st.clone(filtered)); end
+		return true;
 	end
 end
 
 local function new_session(self)
-	local id = "c2s"..new_id();
-	local session = {
-		type = "c2s_unbound";
-		id = id;
-		host = self.domain;
-		log = logger.init(id);
-		ip = "127.0.0.1";
-		secure = true;
-	};
-	connect(self, session);
+	local session = sessionmanager().new_session(new_connection(self));
+	session.host = self.domain;
+	session.secure = true;
+	function session.close(_, reason)
+		return self:end_stream(reason);
+	end
+	if self.bosh then
+		take_stanzas(self, session);
+	end
 	return session;
+end
+
+-- What mod_smacks does with each stanza while nobody is there to take it.
+local function queue_stanzas(self, session)
+	filters.add_filter(session, "stanzas/out", function (stanza)
+		if not session.hibernating then return stanza; end
+		local copy = st.clone(stanza);
+		table.insert(self.queue, copy);
+		fire(self, "smacks-hibernation-stanza-queued", { origin = session; queue = self.queue; stanza = copy });
+	end, -999);
+end
+
+-- Prosody's functions have their upvalues as fields (util.startup, set_function_metatable).
+local function set_upvalue(f, name, value)
+	local i = 1;
+	while debug.getupvalue(f, i) do
+		if debug.getupvalue(f, i) == name then debug.setupvalue(f, i, value); end
+		i = i + 1;
+	end
+end
+
+-- What mod_smacks and, since 13.0, sessionmanager do with the session of a new connection.
+local function move_connection(to_session, from_session)
+	for _, name in ipairs { "conn", "rawsend", "send", "close", "filter", "filters", "ip" } do
+		to_session[name] = from_session[name];
+	end
+	for _, name in ipairs { "rawsend", "send", "filter" } do
+		if to_session[name] then set_upvalue(to_session[name], "session", to_session); end
+	end
 end
 
 function client.new(host, username, resource, options)
@@ -63,13 +92,11 @@ function client.new(host, username, resource, options)
 		domain = host.name;
 		username = username;
 		bare_jid = username.."@"..host.name;
+		bosh = options.bosh;
 		inbox = {};
 		queue = {};
 	}, client);
 	local session = new_session(self);
-	if options.filters then
-		filters.initialize(session);
-	end
 	assert(sessionmanager().make_authenticated(session, username));
 	host.clients[session] = self;
 	host:run(function ()
@@ -154,6 +181,7 @@ local function start_hibernation(self, session)
 	session.resumable = nil;
 	session.hibernating = os.time();
 	session.conn = nil;
+	queue_stanzas(self, session);
 	fire(self, "smacks-hibernation-start", { origin = session; queue = self.queue });
 	return true;
 end
@@ -173,7 +201,7 @@ function client:resume()
 	assert(session.hibernating, "this client does not hibernate");
 	self.host:run(function ()
 		local resuming = new_session(self);
-		connect(self, session);
+		move_connection(session, resuming);
 		session.hibernating = nil;
 		if server.is_13 then
 			prosody.events.fire_event("c2s-session-updated", { session = session; from_session = resuming });

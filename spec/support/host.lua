@@ -143,7 +143,7 @@ end
 
 -- Clients and accounts
 
--- options: filters (give the session stanza filters, as mod_csi needs), available (true or a priority: send initial presence)
+-- options: bosh (the session is no stream: it takes stanzas, not text), available (true or a priority: send initial presence)
 function host:client(username, resource, options)
 	options = options or {};
 	self.accounts[username] = self.accounts[username] or { enabled = true };

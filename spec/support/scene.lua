@@ -82,9 +82,9 @@ local function without_own_sessions(client, stanzas)
 	return others;
 end
 
--- An available session of "alice", or of another. That it is there is not news to anybody.
-function scene:client(resource, username)
-	local client = self.host:client(username or "alice", resource);
+-- An available session of "alice", or of another. That it is there is not news to anybody. options: for support.host
+function scene:client(resource, username, options)
+	local client = self.host:client(username or "alice", resource, options);
 	client:available();
 	client:take();
 	for _, other in ipairs(self.clients) do

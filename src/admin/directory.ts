@@ -141,7 +141,8 @@ export function renameIn(username: string, room: string, nick: string): Outcome 
 
 /** As rooms write it (RFC 7622 3.4). */
 function nickOf(room: string, nick: string): string | undefined {
-    const address = nick === "" ? undefined : jids.prep(`${room}/${nick}`);
+    const isBlank = string.match(nick, "%S")[0] === undefined;
+    const address = isBlank ? undefined : jids.prep(`${room}/${nick}`);
     return address === undefined ? undefined : jids.resource(address);
 }
 

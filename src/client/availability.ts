@@ -128,9 +128,9 @@ export function nickRefused(membership: Membership, key: string, request: NickRe
     }
 }
 
-/** Asks for the nick that was taken when the account came back. If it is taken again, the room's refusal goes nowhere. */
-export function regainNick(membership: Membership): void {
+/** The account asks for another nick, of itself. If the room refuses, that is for nobody to know. */
+export function askForNick(membership: Membership, nick: string): void {
     const presence = presenceToShow(membership);
-    presence.attr.to = `${membership.room}/${membership.wantedNick}`;
+    presence.attr.to = `${membership.room}/${nick}`;
     sendUpstream(membership, presence);
 }

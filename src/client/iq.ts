@@ -83,7 +83,16 @@ function forward(membership: Membership, stanza: Stanza, id: string | undefined)
 
 /** Tells the sessions whose IQs the rooms have not answered in time. */
 export function expireIqs(): void {
-    for (const pending of takeExpiredIqs()) {
+    refuseIqs(os.time());
+}
+
+/** The answers will not find the way any more. */
+export function giveUpIqs(): void {
+    refuseIqs(math.huge);
+}
+
+function refuseIqs(now: number): void {
+    for (const pending of takeExpiredIqs(now)) {
         noteDrop("iq_timeout");
         const error = st.error_reply(pending.request, "wait", "remote-server-timeout");
         sendTo(pending.session, error);

@@ -3,10 +3,13 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { sessionEnded } from "../keep/accounts";
+import { bookmarkLeft } from "../keep/bookmark-write";
+import { readBookmark } from "../keep/bookmarks";
 import { MUC } from "../namespaces";
-import { enter, leave, rejoin } from "../occupancy";
+import { enter, leave, leaveIfUnused, rejoin } from "../occupancy";
 import { sendTo } from "../room/fork";
 import { ownUnavailable } from "../room/replay";
+import { isAutojoin } from "../state/bookmarks";
 import {
     createMembership,
     detachSession,
@@ -26,6 +29,7 @@ import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
 import { changeNick, showBest, updatePresence } from "./availability";
 import { serve } from "./serve";
+import { mayHaveRooms } from "./upstream";
 
 /** `pre-presence/full` and `pre-presence/bare`. */
 export function onPresence(event: StanzaEvent<ClientSession>): Handled {
@@ -76,9 +80,14 @@ function join(
         if (!mayBeRoom(session, room)) {
             return undefined;
         }
-        enter(createMembership(session.username, room, nick), request);
+        const created = createMembership(session.username, room, nick);
+        created.bookmark = readBookmark(session.username, room);
+        enter(created, request);
     } else if (membership.phase === Phase.Leaving && membership.tries > 0) {
         // The room has not confirmed a leave which the account takes back.
+        enter(membership, request);
+    } else if (membership.phase === Phase.Lost && !membership.established) {
+        // The server would have joined, but the client knows what it wants: nick, history, extensions.
         enter(membership, request);
     } else if (membership.phase !== Phase.Joined) {
         wait(membership, request);
@@ -99,12 +108,8 @@ function joinRequest(session: string, stanza: Stanza, nick: string): JoinRequest
 
 /** Contacts and accounts of this server are no rooms, whatever a client directs at them. */
 function mayBeRoom(session: ClientSession, room: string): boolean {
-    const host = prosody.hosts.get(jids.host(room));
-    if (host !== undefined && host.type === "local") {
-        return false;
-    }
     const contact = session.roster === undefined ? undefined : session.roster.get(room);
-    return contact === undefined || contact.subscription === "none";
+    return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 
 /** A presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
@@ -121,13 +126,14 @@ function update(membership: Membership, session: string, stanza: Stanza, nick: s
     return true;
 }
 
-/** A directed `unavailable` (XEP-0045 7.14): the session goes, and the account with the last one. */
+/** A directed `unavailable` (XEP-0045 7.14): the session goes, and with the last one the account, unless it autojoins. */
 function sessionLeaves(membership: Membership, session: string, stanza: Stanza): Handled {
     const waited = stopWaiting(membership, session);
     if (isAttached(membership, session)) {
         detachOrLeave(membership, session, stanza);
     } else if (waited) {
         sendTo(session, ownUnavailable(membership, stanza.attr.id));
+        leaveIfUnused(membership);
     } else {
         return undefined;
     }
@@ -138,12 +144,13 @@ function detachOrLeave(membership: Membership, session: string, stanza: Stanza):
     if (membership.phase === Phase.Leaving) {
         return;
     }
-    const last = isLast(membership, session);
-    if (!last || membership.phase === Phase.Lost) {
+    const leaves = isLast(membership, session) && !isAutojoin(membership);
+    if (!leaves || membership.phase === Phase.Lost) {
         detachSession(membership, session);
         sendTo(session, ownUnavailable(membership, stanza.attr.id));
     }
-    if (last) {
+    if (leaves) {
+        bookmarkLeft(membership);
         // The room's own answer is the session's to see.
         leave(membership, stanza);
     } else {
@@ -191,5 +198,6 @@ function detach(membership: Membership, session: string): boolean {
     }
     detachSession(membership, session);
     showBest(membership);
+    leaveIfUnused(membership);
     return true;
 }

@@ -21,7 +21,7 @@ import { sendUpstream } from "./upstream";
 export function serve(membership: Membership, request: JoinRequest): void {
     if (membership.resync !== undefined) {
         wait(membership, request);
-    } else if (asksForMore(request.stanza)) {
+    } else if (membership.outdated || asksForMore(request.stanza)) {
         resync(membership, request);
     } else {
         replay(membership, request);
@@ -65,6 +65,7 @@ function asksForMore(stanza: Stanza): boolean {
 function resync(membership: Membership, request: JoinRequest): void {
     const open: Resync = { request, shown: new LuaSet(), selfShown: false };
     membership.resync = open;
+    membership.outdated = false;
     sendUpstream(membership, repeatedJoin(membership, request));
     // The ping is answered after all that the room sends on a join.
     if (membership.resync === open) {

@@ -16,6 +16,12 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
     module.send(copy);
 }
 
+/** A host of this server that has accounts has no rooms. */
+export function mayHaveRooms(domain: string): boolean {
+    const host = prosody.hosts.get(domain);
+    return host === undefined || host.type !== "local";
+}
+
 /**
  * A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
  * opened to the others with the service's defaults (XEP-0045 10.1.2).

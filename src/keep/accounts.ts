@@ -3,9 +3,10 @@
 import * as st from "util.stanza";
 import { showDetached } from "../client/availability";
 import * as options from "../options";
-import { leave } from "../occupancy";
+import { leave, refuseAll } from "../occupancy";
 import { fork } from "../room/fork";
 import { technicalRemoval } from "../room/replay";
+import { forgetRefusals } from "../state/bookmarks";
 import {
     type Account,
     accounts,
@@ -60,6 +61,7 @@ function withdraw(membership: Membership): void {
 export function onAccountDisabled(event: { readonly username: string; readonly host: string }): undefined {
     if (event.host === module.host) {
         forgetAccount(event.username);
+        forgetRefusals(event.username);
     }
 }
 
@@ -67,6 +69,7 @@ export function onAccountDisabled(event: { readonly username: string; readonly h
 export function onAccountDeleted(event: { readonly username: string; readonly host: string }): undefined {
     if (event.host === module.host) {
         forgetAccount(event.username);
+        forgetRefusals(event.username);
         deleteOwn(event.username);
     }
 }
@@ -75,17 +78,19 @@ export function onAccountDeleted(event: { readonly username: string; readonly ho
 export function leaveInactive(): void {
     const now = os.time();
     for (const [, account] of accounts) {
-        const idle = now - account.seen;
-        if (!hasSession(account.username)) {
-            if (idle > options.inactiveAfter) {
-                leaveAll(account);
-            }
-        } else if (idle > options.inactiveAfter / 30) {
+        if (isInactive(account)) {
+            leaveAll(account);
+        } else if (hasSession(account.username) && now - account.seen > options.inactiveAfter / 30) {
             // A killed server does not see how long its sessions lasted.
             account.seen = now;
             save(account.username);
         }
     }
+}
+
+/** Whether nobody has used an account for so long that it is to leave its rooms. */
+export function isInactive(account: Account): boolean {
+    return os.time() - account.seen > options.inactiveAfter && !hasSession(account.username);
 }
 
 function leaveAll(account: Account): void {
@@ -115,11 +120,11 @@ export function showAllDetached(): void {
 export function withdrawAll(): void {
     close();
     for (const membership of allMemberships()) {
+        refuseAll(membership);
         if (hasAttached(membership)) {
             fork(membership, technicalRemoval(membership));
             detachAll(membership);
         }
-        membership.waiting = [];
         membership.phase = Phase.Leaving;
         withdraw(membership);
     }

@@ -7,7 +7,7 @@ import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../room/fork";
 import { type CatchUp, isCurrent, type Membership } from "../state/memberships";
-import { stanzaIdBy } from "../stanzas";
+import { addDelay, stanzaIdBy } from "../stanzas";
 import { ask } from "./ask";
 import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 
@@ -18,12 +18,12 @@ const PAGE = 50;
  * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
  * `done`. What the room says meanwhile is taken down after that, in its place.
  */
-export function catchUp(membership: Membership, done: (this: void) => void): void {
+export function catchUp(membership: Membership, done: (this: void, answered: boolean) => void): void {
     openPart(membership);
     const before = membership.catchUp;
     const newest = newestOf(membership);
     if (!isKept(membership) || (newest === undefined && membership.since === undefined)) {
-        done();
+        done(true);
         return;
     }
     const catching: CatchUp = {
@@ -56,11 +56,20 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             // The room does not keep that message any more.
             askPage(membership, catching, undefined, start);
         } else if (fin === undefined || fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
-            finish(membership, catching);
+            endCatchUp(membership);
+            catching.done(!isUnreached(answer));
         } else {
             askPage(membership, catching, next, start);
         }
     });
+}
+
+function isUnreached(answer: Stanza | undefined): boolean {
+    if (answer === undefined) {
+        return true;
+    }
+    const [, condition] = answer.get_error();
+    return condition === "remote-server-not-found" || condition === "remote-server-timeout";
 }
 
 function isUnknownId(answer: Stanza): boolean {
@@ -88,12 +97,16 @@ function lastOfPage(fin: Stanza): string | undefined {
     return set === undefined ? undefined : set.get_child_text("last");
 }
 
-/** A message with `<result/>` from the room: whether it is one that was asked for here. */
+/** A message with `<result/>` from the room: whether it is one, which no session has asked for. */
 export function takeResult(membership: Membership, stanza: Stanza): boolean {
     const catching = membership.catchUp;
     const result = stanza.get_child("result", MAM);
-    if (catching === undefined || result === undefined || result.attr.queryid !== catching.queryId) {
+    if (result === undefined) {
         return false;
+    }
+    if (catching === undefined || result.attr.queryid !== catching.queryId) {
+        // Sessions ask under their own addresses, so that it was asked for here, though a while ago.
+        return true;
     }
     catching.left = catching.left - 1;
     const forwarded = result.get_child("forwarded", FORWARD);
@@ -124,18 +137,20 @@ export function missed(membership: Membership, delayed: Stanza): void {
     }
 }
 
-function finish(membership: Membership, catching: CatchUp): void {
-    endCatchUp(membership);
-    catching.done();
+/** What the room says now may come from its archive as well: it is taken down after that, and as such. */
+export function hold(catching: CatchUp, room: string, stanza: Stanza): void {
+    const copy = st.clone(stanza);
+    addDelay(copy, room, os.time());
+    catching.held.push(copy);
 }
 
 /** What came from the room meanwhile has its place now. */
 export function endCatchUp(membership: Membership): void {
     const held = membership.catchUp === undefined ? [] : membership.catchUp.held;
-    membership.catchUp = undefined;
     for (const message of held) {
         takeDown(membership, message);
     }
+    membership.catchUp = undefined;
 }
 
 /** Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it. */

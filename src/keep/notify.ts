@@ -4,11 +4,6 @@ export type Setting = "always" | "on-mention" | "never";
 
 const NOTIFY = "urn:xmpp:notification-settings:1";
 
-/** Whoever knows the bookmarks of accounts says here what is in the `<extensions/>` of one (XEP-0402). */
-export const bookmarks = {
-    extensionsOf: (_username: string, _room: string): Stanza | undefined => undefined,
-};
-
 /**
  * The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
  * said of phones goes before what is said of clients, and that before what is said of all.
@@ -42,10 +37,4 @@ function rankOf(tag: Stanza): number {
         return -1;
     }
     return type === undefined ? 1 : 2;
-}
-
-/** What an account has set for a room; undefined if nothing. */
-export function notifySetting(username: string, room: string): Setting | undefined {
-    const extensions = bookmarks.extensionsOf(username, room);
-    return extensions === undefined ? undefined : readSetting(extensions);
 }

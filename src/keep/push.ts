@@ -6,7 +6,6 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
 import { isMention, isNotable } from "./mention";
-import { notifySetting } from "./notify";
 import { knownPrivate, whetherPrivate } from "./privacy";
 
 interface PushEvent {
@@ -54,7 +53,7 @@ function isNews(membership: Membership, stanza: Stanza): boolean {
 
 /** XEP-0492 3; undefined where it depends on the room, of which nothing is known yet. */
 function isAskedFor(membership: Membership, stanza: Stanza): boolean | undefined {
-    const setting = notifySetting(membership.username, membership.room);
+    const setting = membership.bookmark === undefined ? undefined : membership.bookmark.notify;
     if (setting === "always" || setting === "never") {
         return setting === "always";
     }

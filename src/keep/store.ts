@@ -1,12 +1,16 @@
 // Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
 
 import * as options from "../options";
+import { type Bookmark, isWanted } from "../state/bookmarks";
 import { createMembership, findAccount, type Membership, Phase } from "../state/memberships";
 
 interface RoomRecord {
     readonly nick: string;
     readonly wanted: string | undefined;
     readonly password: string | undefined;
+    readonly bookmark: Bookmark | undefined;
+    readonly ownBookmark: true | undefined;
+    readonly ending: true | undefined;
     readonly since: number | undefined;
     /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
     readonly state: "in" | "joining" | "leaving";
@@ -23,6 +27,7 @@ let closed = false;
 
 /** Nothing is written any more: what the account does from now on is not its user's doing. */
 export function close(): void {
+    saveLate();
     closed = true;
 }
 
@@ -40,6 +45,31 @@ export function save(username: string): void {
     }
 }
 
+/** Accounts whose records are to be written. */
+const late = new LuaSet<string>();
+
+/** Seconds until they are. */
+const LATE = 5;
+
+/** Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other. */
+export function saveSoon(username: string): void {
+    if (next(late)[0] === undefined) {
+        module.add_timer(LATE, () => {
+            saveLate();
+            return undefined;
+        });
+    }
+    late.add(username);
+}
+
+/** Writes what is to be written soon. */
+export function saveLate(): undefined {
+    for (const username of late) {
+        late.delete(username);
+        save(username);
+    }
+}
+
 function recordOf(username: string): AccountRecord | undefined {
     const account = findAccount(username);
     if (account === undefined) {
@@ -51,6 +81,9 @@ function recordOf(username: string): AccountRecord | undefined {
             nick: membership.nick,
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
             password: membership.password,
+            bookmark: membership.bookmark,
+            ownBookmark: membership.ownBookmark || undefined,
+            ending: membership.ending || undefined,
             since: membership.since,
             state: stateOf(membership),
         };
@@ -94,15 +127,21 @@ function usernames(): string[] {
     return list;
 }
 
+/** Nobody was told that a client's join went through which had not been answered: better out than in. */
+function mayComeBack(membership: Membership, saved: RoomRecord): boolean {
+    return saved.state !== "leaving" && saved.ending !== true && isWanted(membership);
+}
+
 function loadAccount(username: string, record: AccountRecord): void {
     for (const [room, saved] of pairs(record.rooms)) {
         const membership = createMembership(username, room, saved.nick);
         membership.wantedNick = saved.wanted ?? saved.nick;
         membership.password = saved.password;
+        membership.bookmark = saved.bookmark;
+        membership.ownBookmark = saved.ownBookmark === true;
         membership.since = saved.since;
         membership.established = saved.state !== "joining";
-        // Nobody was told that a join went through which had not been answered: better out than in.
-        membership.phase = saved.state === "in" ? Phase.Lost : Phase.Leaving;
+        membership.phase = mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving;
         membership.detachedAt = record.seen;
     }
     const account = findAccount(username);

@@ -4,6 +4,7 @@ import * as jids from "util.jid";
 import { lost, pause, rejoin, resume, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
 import { catchUp } from "./catchup";
+import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "./ping";
 
 /** Asks the room whether the account is in it, and brings it back if not. */
@@ -143,32 +144,20 @@ export function resumeAll(): void {
     }
 }
 
-/** Memberships handed out at a time when the account comes back to its rooms, ten times a second. */
-const STEP = 0.1;
-
-/**
- * Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves that were under
- * way: so many a second, in random order, so that neither this server nor the rooms' are flooded.
- */
-export function bringBack(perSecond: number): void {
-    const memberships = shuffled(allMemberships());
-    if (memberships.length === 0) {
-        return;
+/** Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way. */
+export function bringBack(): void {
+    const memberships = allMemberships();
+    if (memberships.length > 0) {
+        module.log("info", "Coming back to %d rooms", memberships.length);
+        comeSoon(memberships);
     }
-    module.log("info", "Coming back to %d rooms", memberships.length);
-    let due = 0;
-    module.add_timer(STEP, () => {
-        due = due + perSecond * STEP;
-        while (due >= 1) {
-            const membership = table.remove<Membership>(memberships);
-            if (membership === undefined) {
-                return undefined;
-            }
-            due = due - 1;
-            comeBack(membership);
-        }
-        return STEP;
-    });
+}
+
+const line = newLine(comeBack);
+
+/** The account joins rooms, or leaves them if it was about to, as soon as their turn comes. */
+export function comeSoon(memberships: Membership[]): void {
+    lineUp(line, memberships);
 }
 
 /** Unless a session's join has been quicker. */
@@ -181,15 +170,4 @@ function comeBack(membership: Membership): void {
     } else if (membership.phase === Phase.Leaving) {
         retryLeave(membership);
     }
-}
-
-/** Fisher and Yates'. */
-function shuffled<T>(list: T[]): T[] {
-    for (const i of $range(list.length, 2, -1)) {
-        const j = math.random(i);
-        const item = list[i - 1] as T;
-        list[i - 1] = list[j - 1] as T;
-        list[j - 1] = item;
-    }
-    return list;
 }

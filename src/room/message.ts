@@ -3,7 +3,7 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { resyncComplete } from "../client/serve";
-import { missed, takeResult } from "../keep/catchup";
+import { hold, missed, takeResult } from "../keep/catchup";
 import { takeDown } from "../keep/log";
 import { notify } from "../keep/push";
 import { forgetPrivacy } from "../keep/privacy";
@@ -76,7 +76,7 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 
 function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
     if (membership.catchUp !== undefined) {
-        membership.catchUp.held.push(st.clone(stanza));
+        hold(membership.catchUp, membership.room, stanza);
     }
     const subject = isSubject(stanza);
     const before = membership.subject;
@@ -152,8 +152,10 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
             membership.logged = false;
         } else if (code === Status.NowNonAnonymous) {
             membership.nonAnonymous = true;
+            membership.outdated = true;
         } else if (code === Status.NowSemiAnonymous) {
             membership.nonAnonymous = false;
+            membership.outdated = true;
         }
     }
 }

@@ -2,9 +2,10 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { nickRefused, regainNick } from "../client/availability";
+import { askForNick, nickRefused } from "../client/availability";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
+import { bookmarkRenamed } from "../keep/bookmark-write";
 import { save } from "../keep/store";
 import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
@@ -214,7 +215,8 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
             fork(membership, stanza);
         }
         if (nick === membership.wantedNick && membership.phase === Phase.Joined) {
-            regainNick(membership);
+            // It was taken when the account came back.
+            askForNick(membership, membership.wantedNick);
         }
         return;
     }
@@ -236,6 +238,9 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
 function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void {
     const request = takeNickRequest(membership, nick);
+    if (request !== undefined) {
+        bookmarkRenamed(membership);
+    }
     const isJoin = request !== undefined && request.stanza.get_child("x", MUC) !== undefined;
     if (isJoin && isAttached(membership, request.session)) {
         fork(membership, stanza, request.session);

@@ -5,6 +5,7 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as options from "../options";
+import type { Bookmark } from "./bookmarks";
 import type { Held } from "./held";
 import { noteJoined } from "./sessions";
 import type { Part, Ranges, RoomLog } from "./logs";
@@ -68,7 +69,8 @@ export interface CatchUp {
     left: number;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
     isLater: boolean;
-    readonly done: (this: void) => void;
+    /** `answered`: whether the room was reached. */
+    readonly done: (this: void, answered: boolean) => void;
 }
 
 /** One account in one room. */
@@ -86,6 +88,14 @@ export interface Membership {
     /** What the account would be called if the nick were free. */
     wantedNick: string;
     password: string | undefined;
+    /** The room's bookmark as it was last seen (XEP-0402). */
+    bookmark: Bookmark | undefined;
+    /** Its autojoin is no more than our note that the account is in the room. */
+    ownBookmark: boolean;
+    /** The bookmark is gone, or its autojoin: the account is in the room only as long as a session is. */
+    ending: boolean;
+    /** When nick and bookmark may follow each other at will again, in seconds. */
+    nickFree: number;
     /** The session-to-room map: full JIDs of the sessions that have joined this room. */
     readonly attached: LuaMap<string, Attachment>;
     /** The session whose presence the room shows, and that presence. */
@@ -126,6 +136,8 @@ export interface Membership {
     subject: Stanza | undefined;
     nonAnonymous: boolean;
     logged: boolean;
+    /** The room would show its occupants otherwise by now, with their JIDs or without. */
+    outdated: boolean;
 }
 
 export interface Account {
@@ -218,6 +230,10 @@ export function createMembership(username: string, room: string, nick: string): 
         nick,
         wantedNick: nick,
         password: undefined,
+        bookmark: undefined,
+        ownBookmark: false,
+        ending: false,
+        nickFree: 0,
         attached: new LuaMap(),
         shown: undefined,
         shownPresence: undefined,
@@ -241,6 +257,7 @@ export function createMembership(username: string, room: string, nick: string): 
         subject: undefined,
         nonAnonymous: false,
         logged: false,
+        outdated: false,
     };
     account.memberships.set(room, membership);
     return membership;
@@ -298,6 +315,16 @@ export function isAttached(membership: Membership, session: string | undefined):
 
 export function hasAttached(membership: Membership): boolean {
     return !isEmpty(membership.attached);
+}
+
+/** Whether a session is in the room, or about to be. */
+export function isUsed(membership: Membership): boolean {
+    const resync = membership.resync;
+    return (
+        hasAttached(membership) ||
+        membership.waiting.length > 0 ||
+        (resync !== undefined && resync.request !== undefined)
+    );
 }
 
 export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
@@ -432,4 +459,5 @@ export function forgetRoom(membership: Membership): void {
     membership.subject = undefined;
     membership.nonAnonymous = false;
     membership.logged = false;
+    membership.outdated = false;
 }

@@ -50,9 +50,8 @@ function forgetIq(key: string, pending: PendingIq): void {
     }
 }
 
-/** Forgets the IQs whose time is over and returns them. */
-export function takeExpiredIqs(): PendingIq[] {
-    const now = os.time();
+/** Forgets the IQs whose time is over by then and returns them. */
+export function takeExpiredIqs(now: number): PendingIq[] {
     const expired: PendingIq[] = [];
     for (const [key, pending] of pendingIqs) {
         if (pending.expires <= now) {

@@ -75,6 +75,7 @@ interface ModuleEvents {
     "iq-set/self/urn:xmpp:mam:2:query": StanzaEvent<ClientSession>;
     "s2sin-destroyed": { readonly session: S2sSession };
     "s2sout-destroyed": { readonly session: S2sSession };
+    "resource-bind": { readonly session: ClientSession };
     "s2sin-established": { readonly session: S2sSession };
     "s2sout-established": { readonly session: S2sSession };
     "resource-unbind": { readonly session: ClientSession };
@@ -153,6 +154,16 @@ interface ProsodyModule {
     restore?: (this: void, saved: unknown) => void;
     hook<N extends keyof ModuleEvents>(event: N, handler: Handler<ModuleEvents[N]>, priority: number): void;
     hook_global<N extends keyof GlobalEvents>(event: N, handler: Handler<GlobalEvents[N]>, priority?: number): void;
+    /** Hooks an event of an object such as a PEP service. */
+    hook_object_event<N extends keyof PepEvents>(
+        object: object,
+        event: N,
+        handler: Handler<PepEvents[N]>,
+        priority: number,
+    ): void;
+    unhook_object_event<N extends keyof PepEvents>(object: object, event: N, handler: Handler<PepEvents[N]>): void;
+    /** `existing`: also for what is there already. */
+    handle_items(type: "pep-service", added: Handler<PepItem>, removed: Handler<PepItem>, existing: boolean): void;
     /** Whether the module is unloaded only to be loaded anew. */
     readonly reloading?: boolean;
     log(level: "debug" | "info" | "warn" | "error", format: string, ...values: unknown[]): void;
@@ -186,6 +197,7 @@ interface Host {
     readonly sessions?: LuaMap<string, unknown>;
     /** Who looks after the accounts of a host for users. */
     readonly users?: { readonly name: string };
+    /** What the modules loaded there offer. */
     readonly modules: LuaMap<string, unknown>;
 }
 

@@ -43,6 +43,8 @@ declare module "util.stanza" {
 declare module "util.jid" {
     function split(jid: string): LuaMultiReturn<[string | undefined, string | undefined, string | undefined]>;
     function bare(jid: string): string;
+    /** Undefined for what is no JID. */
+    function prep(jid: string): string | undefined;
     function resource(jid: string): string | undefined;
     function node(jid: string): string | undefined;
     function host(jid: string): string;

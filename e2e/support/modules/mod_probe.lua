@@ -56,6 +56,7 @@ function commands.arrivals()
 end
 
 function module.add_host(host_module)
+	if not host_module:get_option_boolean("probe_arrivals", true) then return; end
 	local function record(event)
 		local stanza = event.stanza;
 		local attr = stanza.attr;

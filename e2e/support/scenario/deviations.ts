@@ -17,6 +17,8 @@ export interface Moment {
     /** Whether the account is in the room of the step already, and whether this session of it has joined. */
     readonly isIn: boolean;
     readonly isAttached: boolean;
+    /** Whether what the account knows of the room will not do for a replay, so that the room answers the join itself. */
+    readonly isResync: boolean;
     /** Whether the presence that the step sends says what the room shows already. */
     readonly saysNothingNew: boolean;
     /** Occupant addresses of accounts that are in a room without their client. */
@@ -39,7 +41,7 @@ const deviations: Deviation[] = [
     {
         rule: "C2, J6: others get a presence only if it says something new",
         sides: ["plain"],
-        applies: ({ saysNothingNew }) => saysNothingNew,
+        applies: ({ saysNothingNew, isResync }) => saysNothingNew && !isResync,
         undo: (stanzas, { own }, isActor) =>
             stanzas.filter((stanza) => isActor || !(isFrom(stanza, own) && isAvailable(stanza))),
     },
@@ -50,11 +52,22 @@ const deviations: Deviation[] = [
         undo: (stanzas, moment, isActor) => (isActor ? withUpdateInPlace(stanzas, moment) : stanzas),
     },
     {
-        rule: "J2, J6: who joins again gets all status codes of the first time",
+        rule: "J6: a join that the room answers itself shows what the account has shown before, first",
         sides: ["minimix"],
-        applies: ({ step, isAttached }) => step.does === "join" && isAttached,
-        undo: (stanzas, { own }, isActor) =>
-            stanzas.map((stanza) => (isActor && isFrom(stanza, own) ? withoutStatus(stanza, ["100", "170"]) : stanza)),
+        applies: ({ isResync, isAttached, saysNothingNew }) => isResync && isAttached && !saysNothingNew,
+        undo: (stanzas, { own }, isActor) => {
+            const first = stanzas.find((stanza) => isFrom(stanza, own) && isAvailable(stanza));
+            return stanzas.filter((stanza) => isActor || stanza !== first);
+        },
+    },
+    {
+        rule: "J2: all that is known of the room is said in status codes, where Prosody does not repeat itself",
+        sides: ["minimix"],
+        applies: ({ step, isIn }) => step.does === "join" && isIn,
+        undo: (stanzas, { own, isAttached }, isActor) => {
+            const codes = isAttached ? ["100", "170"] : ["170"];
+            return stanzas.map((stanza) => (isActor && isFrom(stanza, own) ? withoutStatus(stanza, codes) : stanza));
+        },
     },
     {
         rule: "C5: the server answers the pings of other occupants",
@@ -71,11 +84,31 @@ const deviations: Deviation[] = [
             stanzas.filter((stanza) => isActor || !(isFrom(stanza, own) && isUnavailable(stanza))),
     },
     {
-        rule: "L1: who stays is in the list of occupants",
+        rule: "L1: rooms are told nothing, and so those that have ended do not complain",
+        sides: ["plain"],
+        applies: ({ step }) => step.does === "unavailable",
+        undo: (stanzas) => stanzas.filter(({ name, attrs }) => !(name === "presence" && attrs.type === "error")),
+    },
+    {
+        rule: "L1, L2: who goes unavailable is told by the server, in brief and in any order",
+        sides: ["plain", "minimix"],
+        applies: ({ step }) => step.does === "unavailable",
+        undo: (stanzas, { own }, isActor) =>
+            isActor
+                ? stanzas.map((stanza) => (isFrom(stanza, own) ? inBrief(stanza) : stanza)).sort(byAddress)
+                : stanzas,
+    },
+    {
+        rule: "L1: who stays is in the list of occupants, which a new moderator gets again",
         sides: ["minimix"],
-        applies: ({ step }) => step.does === "join",
-        undo: (stanzas, { absent, own }, isActor) =>
-            stanzas.filter((stanza) => !(isActor && isFrom(stanza, absent)) || isFrom(stanza, own)),
+        applies: ({ step }) => step.does === "join" || step.does === "affiliation",
+        undo: (stanzas, { step, absent, own }, isActor) =>
+            stanzas.filter(
+                (stanza) =>
+                    (step.does === "join" && (!isActor || isFrom(stanza, own))) ||
+                    !isAvailable(stanza) ||
+                    !isFrom(stanza, absent),
+            ),
     },
     {
         rule: "L1: who stays is counted",
@@ -116,8 +149,8 @@ export function comparable(stanzas: Element[], moment: Moment, side: Side, isAct
         .reduce((list, { undo }) => undo(list, moment, isActor), stanzas);
 }
 
-function isReplay({ step, isIn }: Moment): boolean {
-    return step.does === "join" && isIn;
+function isReplay({ step, isIn, isResync }: Moment): boolean {
+    return step.does === "join" && isIn && !isResync;
 }
 
 function isFrom({ attrs }: Element, addresses: ReadonlySet<string>): boolean {
@@ -163,10 +196,22 @@ function withoutStatus(stanza: Element, codes: string[]): Element {
     return stanza;
 }
 
-/** An answer that a client gives has the language of its stream. */
+/** What a client says has the language of its stream. */
 function withoutLanguage(stanza: Element): Element {
     delete stanza.attrs["xml:lang"];
     return stanza;
+}
+
+/** No more of an own `unavailable` than XEP-0045 7.14 asks for. */
+function inBrief(stanza: Element): Element {
+    const x = stanza.getChild("x", nsMucUser);
+    stanza.children = x === undefined ? [] : [x];
+    delete x?.getChild("item")?.attrs.jid;
+    return withoutLanguage(stanza);
+}
+
+function byAddress(one: Element, other: Element): number {
+    return (one.attrs.from ?? "") < (other.attrs.from ?? "") ? -1 : 1;
 }
 
 /** Leaves absent occupants out of what a room says of itself. */

@@ -1,11 +1,11 @@
 // The same steps on a server without and on one with mod_minimix, one client for each account: what every client gets
 // is compared after each step.
-import { type Element, xml } from "../client.ts";
+import { bare, type Element, xml } from "../client.ts";
 import { canonical, copy, diff, sortOccupants } from "../compare.ts";
 import type { Server } from "../prosody.ts";
 import { comparable, isPast, type Moment, type Side } from "./deviations.ts";
-import { type Cast, nextStep } from "./generate.ts";
-import { accountOf, apply, type Model, type Room, roomOf } from "./model.ts";
+import { type Cast, closing, nextStep } from "./generate.ts";
+import { accountOf, apply, type Model, newModel, type Room, roomOf } from "./model.ts";
 import { seededRandom } from "./random.ts";
 import { answerIn, clear, idOf, openStage, perform, type Stage } from "./stage.ts";
 import { isConnectionStep, type Step } from "./steps.ts";
@@ -25,16 +25,20 @@ export interface Result {
 /** Plays one scenario until it is through, or until something differs. */
 export async function compareScenario(pair: Pair, cast: Cast, seed: number, length: number): Promise<Result> {
     const random = seededRandom(seed);
-    const model: Model = { rooms: new Map(), online: new Set() };
+    const model = newModel();
     const memory: Memory = { heard: new Map(), heardEarlier: new Map() };
-    const plain = openView(pair.plain, "plain");
-    const minimix = openView(pair.minimix, "minimix");
+    const plain = openView(pair.plain, "plain", cast);
+    const minimix = openView(pair.minimix, "minimix", cast);
     const steps: Step[] = [];
+    const ending = closing(model, cast);
     let problems: string[] = [];
     try {
-        while (steps.length < length && problems.length === 0) {
+        while (problems.length === 0) {
             const number = steps.length;
-            const step = nextStep(random, model, cast, number);
+            const step = number < length ? nextStep(random, model, cast, number) : ending.next().value;
+            if (step === undefined) {
+                break;
+            }
             steps.push(step);
             const moment = momentOf(model, memory, step, number, cast);
             const [before, after] = await Promise.all([
@@ -46,7 +50,7 @@ export async function compareScenario(pair: Pair, cast: Cast, seed: number, leng
                 diff(expected, lines.get(name) ?? []).map((line) => `${name} ${line}`),
             );
             apply(model, step, accountOf(step.who, cast.domain), answerIn(after.get(step.who) ?? [], number));
-            remember(memory, model, after, cast);
+            remember(memory, model, after, moment, cast);
         }
     } finally {
         await Promise.all([clear(plain.stage), clear(minimix.stage)]);
@@ -58,12 +62,15 @@ export async function compareScenario(pair: Pair, cast: Cast, seed: number, leng
 interface View {
     readonly stage: Stage;
     readonly side: Side;
+    /** All sessions' JIDs. */
+    readonly jids: readonly string[];
     /** Names for the ids that the server has made up. */
     readonly names: Map<string, string>;
 }
 
-function openView(server: Server, side: Side): View {
-    return { stage: openStage(server), side, names: new Map() };
+function openView(server: Server, side: Side, cast: Cast): View {
+    const jids = cast.sessions.map((session) => session.replace("/", `@${cast.domain}/`));
+    return { stage: openStage(server), side, jids, names: new Map() };
 }
 
 /** What each client got, in order. */
@@ -93,6 +100,7 @@ function momentOf(model: Model, memory: Memory, step: Step, number: number, cast
         own: new Set([...all.filter(({ isOwn }) => isOwn).map(({ address }) => address), wishedAddress(step)]),
         isIn: self !== undefined,
         isAttached: self?.sessions.has(step.who) ?? false,
+        isResync: step.does === "join" && (self?.isOutdated ?? false),
         saysNothingNew:
             "shows" in step && step.nick === self?.nick && JSON.stringify(self.shows) === JSON.stringify(step.shows),
         absent: new Set(all.filter(({ isAbsent }) => isAbsent).map(({ address }) => address)),
@@ -106,10 +114,13 @@ function wishedAddress(step: Step): string {
     return "shows" in step ? `${step.room}/${step.nick}` : "";
 }
 
-function remember(memory: Memory, model: Model, received: Received, cast: Cast): void {
+function remember(memory: Memory, model: Model, received: Received, moment: Moment, cast: Cast): void {
     for (const room of model.rooms.values()) {
         for (const [name, stanzas] of received) {
             for (const stanza of stanzas.filter((stanza) => isMessageIn(stanza, room))) {
+                if (isPast(stanza) && moment.isResync) {
+                    continue;
+                }
                 const accounts = isPast(stanza) ? [accountOf(name, cast.domain)] : room.occupants.keys();
                 for (const account of accounts) {
                     idsIn(memory.heard, `${account} ${room.jid}`).add(stanza.attrs.id ?? "");
@@ -155,7 +166,7 @@ function linesOf(received: Received, view: View, moment: Moment): Map<string, st
     );
 }
 
-function lineOf(stanza: Element, { stage, names }: View, name: string, answeredId: string | undefined): string {
+function lineOf(stanza: Element, { jids, names }: View, name: string, answeredId: string | undefined): string {
     const { to } = stanza.attrs;
     delete stanza.attrs.to;
     if (stanza.name === "presence" && stanza.attrs.id !== answeredId) {
@@ -172,8 +183,8 @@ function lineOf(stanza: Element, { stage, names }: View, name: string, answeredI
     };
     let line = sortLists(canonical(stanza, rename)).toString();
     // But for the address, a session may be known by the account's JID.
-    for (const { jid, account } of stage.clients.values()) {
-        line = line.replaceAll(jid, account);
+    for (const jid of jids) {
+        line = line.replaceAll(jid, bare(jid));
     }
     return `to ${to ?? "nobody"}: ${line}`;
 }

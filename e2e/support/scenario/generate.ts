@@ -1,6 +1,16 @@
 // Chooses what is done next: mostly what people do, now and then what they should not.
-import { accountOf, affiliationOf, isAttached, type Model, type Occupant, type Room, roomOf } from "./model.ts";
+import {
+    accountOf,
+    affiliationOf,
+    isAttached,
+    type Model,
+    type Occupant,
+    occupantWith,
+    type Room,
+    roomOf,
+} from "./model.ts";
 import type { Random } from "./random.ts";
+import type { Wishes } from "./stage.ts";
 import {
     type Affiliation,
     allPayloads,
@@ -12,7 +22,7 @@ import {
     type Step,
 } from "./steps.ts";
 
-export interface Cast {
+export interface Cast extends Wishes {
     readonly domain: string;
     /** All sessions there are, such as "alice/phone". */
     readonly sessions: readonly string[];
@@ -64,6 +74,8 @@ const makers: [weight: number, maker: Maker][] = [
 const comings: [weight: number, maker: Maker][] = [
     [24, connect],
     [5, drop],
+    [6, lose],
+    [12, resume],
     [3, close],
     [3, unavailable],
     [2, available],
@@ -91,12 +103,66 @@ export function nextStep(random: Random, model: Model, cast: Cast, number: numbe
     }
 }
 
+/** At the end all leave; when they come back, all can talk; and then the rooms are destroyed. */
+export function* closing(model: Model, cast: Cast): Generator<Step, undefined> {
+    for (const who of cast.sessions.filter((session) => !model.online.has(session))) {
+        yield { does: model.asleep.has(who) ? "resume" : "connect", who };
+    }
+    for (const room of [...model.rooms.values()].filter(({ state }) => state !== "destroyed")) {
+        for (const [account, self] of [...room.occupants]) {
+            const sessions = cast.sessions.filter((session) => accountIn(cast, session) === account);
+            const [first] = sessions;
+            if (self.sessions.size === 0 && first !== undefined) {
+                yield joinOf(first, room, self.nick);
+            }
+            for (const who of sessions.filter((session) => self.sessions.has(session))) {
+                yield { does: "leave", who, room: room.jid, nick: self.nick };
+            }
+        }
+        yield* conversation(cast, room);
+    }
+    return undefined;
+}
+
+function* conversation(cast: Cast, room: Room): Generator<Step> {
+    const owner =
+        cast.sessions.find((session) => affiliationOf(room, accountIn(cast, session)) === "owner") ?? cast.host;
+    yield joinOf(owner, room);
+    yield { does: "configure", who: owner, room: room.jid, form: openToAll };
+    for (const [account, affiliation] of room.affiliations) {
+        if (affiliation === "outcast") {
+            yield { does: "affiliation", who: owner, room: room.jid, account, affiliation: "none" };
+        }
+    }
+    for (const who of cast.sessions.filter((session) => session !== owner)) {
+        yield joinOf(who, room);
+    }
+    for (const who of cast.sessions) {
+        yield { does: "say", who, room: room.jid, text: `${who} can talk`, payload: "plain" };
+    }
+    yield { does: "destroy", who: owner, room: room.jid };
+}
+
+const openToAll: Form = {
+    "muc#roomconfig_membersonly": "0",
+    "muc#roomconfig_moderatedroom": "0",
+    "muc#roomconfig_persistentroom": "0",
+    "muc#roomconfig_roomsecret": "",
+};
+
+function joinOf(who: string, room: Room, nick = ownNick(who)): Step {
+    return { does: "join", who, room: room.jid, nick, shows: {}, password: room.password };
+}
+
 /** Everybody connects, and there are rooms to be in. */
 function found(scene: Scene): Step | undefined {
     const { model, cast, random, number } = scene;
-    const newcomer = model.online.size === 0 ? cast.host : cast.sessions[number];
+    const newcomer = cast.sessions[number];
     if (newcomer !== undefined) {
         return { does: "connect", who: newcomer };
+    }
+    if (model.online.size === 0) {
+        return resume(scene) ?? connect(scene);
     }
     const rooms = [...model.rooms.values()];
     const locked = rooms.find(({ state }) => state === "locked");
@@ -108,11 +174,20 @@ function found(scene: Scene): Step | undefined {
     }
     const room = rooms.find(({ state }) => state === "none") ?? roomOf(model, cast.room(rooms.length));
     const founder = cast.considerate ? cast.host : random.pick([...model.online]);
-    return model.online.has(founder) ? joinStep(scene, founder, room, undefined) : { does: "connect", who: cast.host };
+    return joinStep(scene, founder, room, undefined);
 }
 
 function account({ cast }: Scene, session: string): string {
-    return accountOf(session, cast.domain);
+    return accountIn(cast, session);
+}
+
+function accountIn({ domain }: Cast, session: string): string {
+    return accountOf(session, domain);
+}
+
+/** Who of these is connected. */
+function awake({ online }: Model, sessions: Iterable<string>): string[] {
+    return [...sessions].filter((session) => online.has(session));
 }
 
 function someRoom({ random, model }: Scene): Room {
@@ -125,7 +200,7 @@ function insider(scene: Scene): { who: string; room: Room; self: Occupant | unde
     const { random, model } = scene;
     const rooms = [...model.rooms.values()];
     const insiders = rooms.flatMap((room) =>
-        [...room.occupants.values()].flatMap((self) => [...self.sessions].map((who) => ({ who, room, self }))),
+        [...room.occupants.values()].flatMap((self) => awake(model, self.sessions).map((who) => ({ who, room, self }))),
     );
     if (insiders.length > 0 && !random.chance(6)) {
         return random.pick(insiders);
@@ -142,7 +217,7 @@ function administrator(scene: Scene): { who: string; room: Room } {
     const administrators = [...model.rooms.values()].flatMap((room) =>
         [...room.occupants]
             .filter(([account]) => ["owner", "admin"].includes(affiliationOf(room, account)))
-            .flatMap(([, { sessions }]) => [...sessions].map((who) => ({ who, room }))),
+            .flatMap(([, { sessions }]) => awake(model, sessions).map((who) => ({ who, room }))),
     );
     return administrators.length > 0 && !random.chance(15) ? random.pick(administrators) : insider(scene);
 }
@@ -188,7 +263,7 @@ function reason({ random }: Scene): string | undefined {
 }
 
 function connect({ random, model, cast }: Scene): Step | undefined {
-    const away = cast.sessions.filter((session) => !model.online.has(session));
+    const away = cast.sessions.filter((session) => !model.online.has(session) && !model.asleep.has(session));
     return away.length === 0 ? undefined : { does: "connect", who: random.pick(away) };
 }
 
@@ -200,6 +275,15 @@ function goer({ random, model, cast }: Scene): string | undefined {
 function drop(scene: Scene): Step | undefined {
     const who = goer(scene);
     return who === undefined ? undefined : { does: "drop", who };
+}
+
+function lose({ random, model, cast }: Scene): Step | undefined {
+    const losers = cast.withSmacks?.filter((session) => model.online.has(session)) ?? [];
+    return losers.length === 0 ? undefined : { does: "lose", who: random.pick(losers) };
+}
+
+function resume({ random, model }: Scene): Step | undefined {
+    return model.asleep.size === 0 ? undefined : { does: "resume", who: random.pick([...model.asleep]) };
 }
 
 function close(scene: Scene): Step | undefined {
@@ -356,7 +440,7 @@ function configureAgain(scene: Scene): Step | undefined {
 /** Its owner opens a new room. */
 function configure(scene: Scene, room: Room): Step | undefined {
     const owner = [...room.occupants].find(([account]) => affiliationOf(room, account) === "owner");
-    const who = [...(owner?.[1].sessions ?? [])][0];
+    const [who] = awake(scene.model, owner?.[1].sessions ?? []);
     if (who === undefined) {
         return undefined;
     }
@@ -374,11 +458,14 @@ function form({ random, cast, number }: Scene, room: Room): Form {
         changesubject: yesOrNo(),
         publicroom: yesOrNo(),
         roomsecret: random.pick(["", "secret"]),
-        enablearchiving: yesOrNo(),
     };
     if (!cast.considerate) {
+        all.enablearchiving = yesOrNo();
         all.moderatedroom = yesOrNo();
         all.persistentroom = yesOrNo();
+    }
+    if (!cast.comeAndGo) {
+        // Who is in the room but not shown.
         all.presencebroadcast = random.pick([
             ["moderator", "participant", "visitor"],
             ["moderator", "participant"],
@@ -402,10 +489,16 @@ function askRoom(scene: Scene): Step | undefined {
     return { does: "ask", who, room: room.jid, about };
 }
 
-function askOccupant(scene: Scene): Step {
+function askOccupant(scene: Scene): Step | undefined {
     const { who, room } = insider(scene);
     const about = scene.random.pick(questionsToOccupants);
-    return { does: "ask", who, room: room.jid, nick: someNick(scene, room), about };
+    const nick = someNick(scene, room);
+    const [, asked] = occupantWith(room, nick) ?? [];
+    if ([...(asked?.sessions ?? [])].some((session) => scene.model.asleep.has(session))) {
+        // It would answer when it is back.
+        return undefined;
+    }
+    return { does: "ask", who, room: room.jid, nick, about };
 }
 
 /** XEP-0410: mostly the own occupant, by those who are in as by those who are not. */

@@ -7,6 +7,8 @@ export interface Occupant {
     /** The sessions that have joined. Without any the account is in the room all the same. */
     readonly sessions: Set<string>;
     shows: Shows;
+    /** The room has changed who sees real JIDs since the account was last shown the occupants. */
+    isOutdated: boolean;
 }
 
 export interface Room {
@@ -16,6 +18,8 @@ export interface Room {
     password: string | undefined;
     membersOnly: boolean;
     persistent: boolean;
+    /** Who sees real JIDs. */
+    whois: string;
     readonly affiliations: Map<string, Affiliation>;
     /** By account. */
     readonly occupants: Map<string, Occupant>;
@@ -23,12 +27,17 @@ export interface Room {
 
 export interface Model {
     readonly rooms: Map<string, Room>;
-    /** Connected sessions. */
+    /** Connected sessions; and those whose connection is lost, but who will be back (XEP-0198). */
     readonly online: Set<string>;
+    readonly asleep: Set<string>;
 }
 
 /** What came back to a session that asked for something. */
 export type Answer = "result" | "error" | "none";
+
+export function newModel(): Model {
+    return { rooms: new Map(), online: new Set(), asleep: new Set() };
+}
 
 /** The account of a session, such as "alice/phone". */
 export function accountOf(session: string, domain: string): string {
@@ -44,8 +53,8 @@ export function roomOf(model: Model, jid: string): Room {
     return room;
 }
 
-function fresh(state: Room["state"]): Pick<Room, "state" | "password" | "membersOnly" | "persistent"> {
-    return { state, password: undefined, membersOnly: false, persistent: false };
+function fresh(state: Room["state"]): Pick<Room, "state" | "password" | "membersOnly" | "persistent" | "whois"> {
+    return { state, password: undefined, membersOnly: false, persistent: false, whois: "moderators" };
 }
 
 export function affiliationOf(room: Room, account: string): Affiliation {
@@ -70,7 +79,7 @@ function isLetIn(room: Room, account: string, nick: string, password: string | u
         room.state === "open" &&
         affiliation !== "outcast" &&
         !(room.membersOnly && affiliation === "none") &&
-        room.password === password &&
+        (room.password === undefined || room.password === password) &&
         occupantWith(room, nick) === undefined
     );
 }
@@ -95,8 +104,12 @@ export function isRefused(model: Model, step: Step, account: string): boolean | 
 /** Makes of the model what the step makes of the rooms. `answer` is what the one who did it got. */
 export function apply(model: Model, step: Step, account: string, answer: Answer): void {
     if (isConnectionStep(step)) {
-        if (step.does === "connect") {
+        if (step.does === "connect" || step.does === "resume") {
             model.online.add(step.who);
+            model.asleep.delete(step.who);
+        } else if (step.does === "lose") {
+            model.online.delete(step.who);
+            model.asleep.add(step.who);
         } else if (step.does !== "available") {
             detachEverywhere(model, step.who, account);
             if (step.does !== "unavailable") {
@@ -163,9 +176,16 @@ function detachEverywhere(model: Model, session: string, account: string): void 
 function join(room: Room, step: Step & { does: "join" }, account: string): void {
     const occupant = room.occupants.get(account);
     if (occupant === undefined) {
-        room.occupants.set(account, { nick: step.nick, sessions: new Set([step.who]), shows: step.shows });
+        room.occupants.set(account, {
+            nick: step.nick,
+            sessions: new Set([step.who]),
+            shows: step.shows,
+            isOutdated: false,
+        });
         if (room.state === "none") {
             room.state = "locked";
+            // XEP-0045 10.1: Prosody takes the password that somebody brings to a new room for the room's.
+            room.password = step.password;
             room.affiliations.set(account, "owner");
         }
         return;
@@ -175,6 +195,7 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
     }
     occupant.sessions.add(step.who);
     occupant.shows = step.shows;
+    occupant.isOutdated = false;
 }
 
 function leave(room: Room, session: string, account: string): void {
@@ -204,6 +225,13 @@ function configure(room: Room, form: Form): void {
     const password = form["muc#roomconfig_roomsecret"];
     if (typeof password === "string") {
         room.password = password === "" ? undefined : password;
+    }
+    const whois = form["muc#roomconfig_whois"];
+    if (typeof whois === "string" && whois !== room.whois) {
+        room.whois = whois;
+        for (const occupant of room.occupants.values()) {
+            occupant.isOutdated = true;
+        }
     }
     const persistent = form["muc#roomconfig_persistentroom"];
     if (persistent !== undefined) {

@@ -9,12 +9,27 @@ export interface Stage {
     readonly server: Server;
     /** Connected clients, by session. */
     readonly clients: Map<string, Client>;
+    /** Those who have lost the connection, and how much they had got until then. */
+    readonly asleep: Map<string, { client: Client; count: number }>;
+    readonly withSmacks: ReadonlySet<string>;
     /** Sessions that ask for copies of their account's messages (XEP-0280). */
     readonly withCarbons: ReadonlySet<string>;
 }
 
-export function openStage(server: Server, withCarbons: string[] = []): Stage {
-    return { server, clients: new Map(), withCarbons: new Set(withCarbons) };
+/** What sessions ask of the server: stream management, copies. */
+export interface Wishes {
+    readonly withSmacks?: readonly string[];
+    readonly withCarbons?: readonly string[];
+}
+
+export function openStage(server: Server, { withSmacks, withCarbons }: Wishes = {}): Stage {
+    return {
+        server,
+        clients: new Map(),
+        asleep: new Map(),
+        withSmacks: new Set(withSmacks),
+        withCarbons: new Set(withCarbons),
+    };
 }
 
 /** The id of a step's stanza; it is the same on every server. */
@@ -25,8 +40,15 @@ export function idOf(number: number): string {
 /** Does a step and gives what each client that is connected afterwards has got meanwhile, in order. */
 export async function perform(stage: Stage, step: Step, number: number): Promise<Map<string, Element[]>> {
     const before = new Map([...stage.clients.values()].map((client) => [client, client.received.length]));
-    await act(stage, step, idOf(number));
-    await settle(stage, step.who);
+    for (const { client, count } of stage.asleep.values()) {
+        before.set(client, count);
+    }
+    try {
+        await act(stage, step, idOf(number));
+        await settle(stage, step.who);
+    } catch (error) {
+        throw new Error(`step ${number}, ${JSON.stringify(step)}`, { cause: error });
+    }
     return new Map(
         [...stage.clients].map(([name, client]) => {
             client.take();
@@ -36,7 +58,10 @@ export async function perform(stage: Stage, step: Step, number: number): Promise
 }
 
 /** Ends all connections. */
-export async function clear({ clients }: Stage): Promise<void> {
+export async function clear({ server, clients, asleep }: Stage): Promise<void> {
+    for (const { client } of asleep.values()) {
+        await server.eval(`prosody.full_sessions["${client.jid}"]:close()`);
+    }
     await Promise.all([...clients.values()].map((client) => client.disconnect()));
     clients.clear();
 }
@@ -52,6 +77,10 @@ async function act(stage: Stage, step: Step, id: string): Promise<void> {
         stage.clients.set(step.who, await enter(stage, step.who));
         return;
     }
+    if (step.does === "resume") {
+        await wake(stage, step.who);
+        return;
+    }
     const client = stage.clients.get(step.who);
     if (client === undefined) {
         throw new Error(`${step.who} is not connected`);
@@ -59,15 +88,23 @@ async function act(stage: Stage, step: Step, id: string): Promise<void> {
     if (step.does === "close" || step.does === "drop") {
         stage.clients.delete(step.who);
         await (step.does === "close" ? client.disconnect() : client.drop());
-        await gone(stage.server, client);
+        await until(stage.server, `full_sessions["${client.jid}"] == nil`);
+        return;
+    }
+    if (step.does === "lose") {
+        stage.clients.delete(step.who);
+        await client.drop();
+        stage.asleep.set(step.who, { client, count: client.received.length });
+        await until(stage.server, `full_sessions["${client.jid}"].hibernating`);
         return;
     }
     const stanza = stanzaOf(step, id, client.received);
     await (stanza.name === "iq" && !isConnectionStep(step) ? client.ask(stanza) : client.send(stanza));
 }
 
-async function enter({ server, withCarbons }: Stage, session: string): Promise<Client> {
-    const client = await connect(server, session);
+async function enter({ server, withSmacks, withCarbons }: Stage, session: string): Promise<Client> {
+    server.register(session.replace(/\/.*/, ""));
+    const client = await connect(server, session, { smacks: withSmacks.has(session) });
     const xmlns = "jabber:iq:version";
     client.answer("get", "query", xmlns, () => xml("query", { xmlns }, xml("name", {}, `Client of ${session}`)));
     client.answer("get", "ping", "urn:xmpp:ping", () => undefined);
@@ -77,8 +114,18 @@ async function enter({ server, withCarbons }: Stage, session: string): Promise<C
     return client;
 }
 
-async function gone(server: Server, { jid }: Client): Promise<void> {
-    while (await server.eval(`return prosody.full_sessions["${jid}"] ~= nil`)) {
+async function wake({ clients, asleep }: Stage, session: string): Promise<void> {
+    const client = asleep.get(session)?.client;
+    if (client === undefined || !(await client.resume())) {
+        throw new Error(`${session} cannot be resumed`);
+    }
+    asleep.delete(session);
+    clients.set(session, client);
+}
+
+/** Returns when something is so in the server. */
+async function until(server: Server, condition: string): Promise<void> {
+    while (!(await server.eval(`return not not (prosody.${condition})`))) {
         await setTimeout(1);
     }
 }

@@ -21,7 +21,7 @@ export type Form = Record<string, string | string[]>;
 
 /** What a client does to its own connection. */
 interface ConnectionStep {
-    does: "connect" | "close" | "drop" | "unavailable" | "available";
+    does: "connect" | "close" | "drop" | "lose" | "resume" | "unavailable" | "available";
 }
 
 type RoomStep =
@@ -152,6 +152,8 @@ export function stanzaOf(step: Step, id: string, received: readonly Element[]): 
         case "connect":
         case "close":
         case "drop":
+        case "lose":
+        case "resume":
             throw new Error(`${step.does} is no stanza`);
         case "available":
             return xml("presence");

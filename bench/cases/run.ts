@@ -1,0 +1,9 @@
+import type { Version } from "../../e2e/support/prosody.ts";
+
+/** How the cases are to be run. */
+export interface Run {
+    version: Version;
+    rounds: number;
+    /** Accounts in the larger room of the case "growth". */
+    many: number;
+}

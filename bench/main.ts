@@ -1,0 +1,56 @@
+// Runs the module and plain MUC side by side, on the same work, and prints what each costs the server.
+// BENCH=fork,join runs only these cases; PROSODY=0.12 chooses the version; MINIMIX_LONG=1 measures more rounds, and a
+// larger room.
+import { type Version, versions } from "../e2e/support/prosody.ts";
+import { detached, memory } from "./cases/account.ts";
+import { federation } from "./cases/federation.ts";
+import { fork, forkSmacks, forkUsual } from "./cases/fork.ts";
+import { archive, growth } from "./cases/growth.ts";
+import { join } from "./cases/join.ts";
+import type { Run } from "./cases/run.ts";
+import { format, isOver, type Row } from "./table.ts";
+
+const cases: Record<string, (run: Run) => Promise<Row[]>> = {
+    fork,
+    usual: forkUsual,
+    smacks: forkSmacks,
+    s2s: federation,
+    join,
+    detached,
+    memory,
+    growth,
+    archive,
+};
+
+function chosenCases(): string[] {
+    const names = process.env.BENCH?.split(",") ?? Object.keys(cases);
+    const unknown = names.filter((name) => !(name in cases));
+    if (unknown.length > 0) {
+        throw new Error(`BENCH=${unknown.join(",")}: there are only ${Object.keys(cases).join(", ")}`);
+    }
+    return names;
+}
+
+function chosenVersion(): Version {
+    const wanted = process.env.PROSODY ?? versions.at(-1);
+    const found = versions.find((version) => version === wanted);
+    if (found === undefined) {
+        throw new Error(
+            `Prosody ${wanted ?? ""} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`,
+        );
+    }
+    return found;
+}
+
+const long = process.env.MINIMIX_LONG === "1";
+const run: Run = { version: chosenVersion(), rounds: long ? 15 : 5, many: long ? 1000 : 300 };
+const rows: Row[] = [];
+for (const name of chosenCases()) {
+    console.error(`${name} ...`);
+    rows.push(...((await cases[name]?.(run)) ?? []));
+}
+console.log(`\nProsody ${run.version}, medians of ${run.rounds} rounds\n\n${format(rows)}\n`);
+const over = rows.filter(isOver);
+console.log(over.length === 0 ? "All is within its target." : `Over the target: ${over.length}`);
+// With the process end its servers and, unless something went wrong, their files.
+process.exit();

@@ -1,0 +1,424 @@
+// O2: what an admin, and a user, can see and do: metrics, the shell, ad-hoc commands, service discovery.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type Client, type Element, xml } from "./support/client.ts";
+import { type House, openHouse } from "./support/house.ts";
+import { groupchat, isSubject, join, leave } from "./support/muc.ts";
+import { freePort, versions } from "./support/prosody.ts";
+
+const nsCommands = "http://jabber.org/protocol/commands";
+const nsForm = "jabber:x:data";
+const nsInfo = "http://jabber.org/protocol/disco#info";
+const nsItems = "http://jabber.org/protocol/disco#items";
+const nsMinimix = "https://modules.prosody.im/mod_minimix";
+const nsVersion = "jabber:iq:version";
+
+for (const version of versions) {
+    describe(`Prosody ${version}: metrics`, () => {
+        let house: House;
+        let port: number;
+
+        before(async () => {
+            port = await freePort();
+            house = await openHouse({
+                version,
+                resource: undefined,
+                extraModules: ["http_openmetrics"],
+                globalConfig: `
+                    http_ports = { ${port} }
+                    http_interfaces = { "127.0.0.1" }
+                    statistics = "internal"
+                    statistics_interval = "manual"
+                `,
+                hostConfig: "minimix_max_pending_iqs = 1",
+            });
+        });
+
+        after(() => house.close());
+
+        /** The module's figures, by name and labels but for the host: `memberships{state="joined"}`. */
+        async function scrape(): Promise<Map<string, number>> {
+            const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+            const samples = text.matchAll(/^prosody_mod_minimix__(\w+?)(?:_total)?\{host="a\.lab",?(.*)\} (\S+)$/gm);
+            return new Map(
+                [...samples]
+                    .filter(([, name = ""]) => !name.endsWith("_created"))
+                    .map(([, name = "", labels = "", value]) => [
+                        labels === "" ? name : `${name}{${labels}}`,
+                        Number(value),
+                    ]),
+            );
+        }
+
+        function growth(before: Map<string, number>, after: Map<string, number>): Record<string, number> {
+            const changes = [...after].map(([name, value]) => [name, value - (before.get(name) ?? 0)] as const);
+            return Object.fromEntries(changes.filter(([, by]) => by !== 0));
+        }
+
+        test("all of them are there from the start", async () => {
+            const names = [...(await scrape()).keys()].sort();
+            assert.deepEqual(names, [
+                "accounts",
+                "archive_writes",
+                "attached_sessions",
+                "copies_in",
+                "copies_out",
+                "copies_saved",
+                ...["entering", "joined", "joining", "leaving", "lost"].map((state) => `memberships{state="${state}"}`),
+                "pending_iqs",
+                "rejoins",
+                "replays",
+            ]);
+        });
+
+        test("they tell what happened", async () => {
+            const room = await house.bobsRoom("counted");
+            const { phone, laptop, bob } = house;
+            const start = await scrape();
+            await join(phone, room, "Alice");
+            // Bob's presence, the account's own and the subject; Bob is shown the account.
+            const joined = await scrape();
+            assert.deepEqual(growth(start, joined), {
+                accounts: 1,
+                attached_sessions: 1,
+                'memberships{state="joined"}': 1,
+                copies_in: 4,
+                copies_out: 4,
+            });
+            await join(laptop, room, "Alice");
+            const replayed = await scrape();
+            assert.deepEqual(growth(joined, replayed), { attached_sessions: 1, copies_out: 3, replays: 1 });
+            await groupchat(bob, room, "hello");
+            for (const client of [phone, laptop, bob]) {
+                await client.expect({ room, body: "hello" });
+            }
+            // To Alice's sessions one copy for two, and Bob's own.
+            const said = await scrape();
+            assert.deepEqual(growth(replayed, said), {
+                archive_writes: 1,
+                copies_in: 2,
+                copies_out: 3,
+                copies_saved: 1,
+            });
+            await leave(laptop, room, "Alice");
+            const left = await scrape();
+            assert.deepEqual(growth(said, left), { attached_sessions: -1, copies_out: 1 });
+            await leave(phone, room, "Alice");
+            assert.deepEqual(growth(left, await scrape()), {
+                accounts: -1,
+                attached_sessions: -1,
+                'memberships{state="joined"}': -1,
+                copies_in: 2,
+                copies_out: 2,
+            });
+        });
+
+        test("IQs that are not answered, and those that are too many", async () => {
+            const room = await house.roomWithBoth("asked");
+            const start = await scrape();
+            const query = () => xml("query", { xmlns: nsVersion });
+            await house.hold();
+            const first = house.phone.iq("get", `${room}/Bob`, query()).catch(() => undefined);
+            await assert.rejects(house.phone.iq("get", `${room}/Bob`, query()), { condition: "resource-constraint" });
+            assert.deepEqual(growth(start, await scrape()), { pending_iqs: 1, 'drops{reason="iq_limit"}': 1 });
+            await house.release();
+            await first;
+            assert.equal((await scrape()).get("pending_iqs"), 0);
+        });
+
+        test("a reload goes on from them", async () => {
+            const room = await house.roomWithBoth("reloaded");
+            const start = await scrape();
+            await house.server.reloadModule("minimix");
+            assert.deepEqual(growth(start, await scrape()), {});
+            await leave(house.phone, room, "Alice");
+            assert.deepEqual(growth(start, await scrape()), { attached_sessions: -1, copies_out: 1 });
+        });
+    });
+
+    describe(`Prosody ${version}: the admin's view`, () => {
+        let house: House;
+        let phone: Client;
+        let laptop: Client;
+        let bob: Client;
+        let carol: Client;
+
+        before(async () => {
+            house = await openHouse({ version, resource: undefined, hostConfig: 'admins = { "bob@a.lab" }' });
+            ({ phone, laptop, bob } = house);
+            carol = await house.connect("carol/desk");
+        });
+
+        after(() => house.close());
+
+        async function isIn(room: string, nick: string): Promise<boolean> {
+            return (await house.server.occupants(room)).some((occupant) => occupant.nick === nick);
+        }
+
+        /** What `prosodyctl shell` prints, to either stream. */
+        async function shell(command: string): Promise<string> {
+            try {
+                return await house.server.shell(command);
+            } catch (error) {
+                const { stdout, stderr } = error as { stdout: string; stderr: string };
+                return stdout + stderr;
+            }
+        }
+
+        describe("the shell", () => {
+            test("lists the rooms of an account, and the accounts in a room", async () => {
+                const room = await house.roomWithBoth("listed");
+                const rooms = await shell('minimix:rooms("Alice@A.lab")');
+                assert.match(
+                    rooms,
+                    new RegExp(`^(\\| )?${room}: joined as Alice since [\\dTZ:-]+; laptop, phone$`, "m"),
+                );
+                assert.match(rooms, /OK: \d+ rooms/);
+                const accounts = await shell(`minimix:accounts("${room}")`);
+                assert.match(accounts, /^(\| )?alice@a\.lab: joined as Alice since [\dTZ:-]+; laptop, phone$/m);
+                assert.match(accounts, /^(\| )?bob@a\.lab: joined as Bob since/m);
+                assert.match(accounts, /OK: 2 accounts/);
+                assert.match(await shell('minimix:rooms("nobody@a.lab")'), /OK: 0 rooms/);
+            });
+
+            test("takes an account out of a room", async () => {
+                const room = await house.roomWithBoth("left");
+                assert.match(await shell(`minimix:leave("alice@a.lab", "${room}")`), /OK: alice@a.lab has left/);
+                assert.equal(await isIn(room, "Alice"), false);
+                for (const client of [phone, laptop]) {
+                    await client.expect({ type: "unavailable", from: `${room}/Alice`, status: "110" });
+                }
+                assert.match(await shell(`minimix:leave("alice@a.lab", "${room}")`), /Error: alice@a.lab is not in/);
+            });
+
+            test("has an account join anew, of which its sessions see nothing", async () => {
+                const room = await house.roomWithBoth("anew");
+                assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab joins/);
+                await phone.expectNone({ room });
+                await groupchat(bob, room, "still there?");
+                await phone.expect({ room, body: "still there?" });
+                assert.equal(await isIn(room, "Alice"), true);
+                assert.match(await shell(`minimix:rejoin("carol@a.lab", "${room}")`), /Error: carol@a.lab is not in/);
+            });
+
+            test("gives totals", async () => {
+                const output = await shell("minimix:stats()");
+                assert.match(output, /a\.lab/);
+                assert.match(output, /attached sessions: \d+/);
+                assert.match(output, /OK: 1 hosts/);
+            });
+
+            test("says what is wrong with what was typed", async () => {
+                const cases: [string, RegExp][] = [
+                    ["minimix:rooms()", /Error: nil is not the JID of an account/],
+                    ['minimix:rooms("a.lab")', /Error: "a.lab" is not the JID of an account/],
+                    ["minimix:rooms({})", /Error: table: \w+ is not the JID of an account/],
+                    ['minimix:rooms("alice@b.lab")', /Error: mod_minimix is not loaded on b.lab/],
+                    ['minimix:accounts("")', /Error: "" is not the JID of a room/],
+                    ['minimix:leave("alice@a.lab")', /Error: nil is not the JID of a room/],
+                    ['minimix:rejoin("alice@a.lab", "a b@@")', /Error: "a b@@" is not the JID of a room/],
+                ];
+                for (const [command, expected] of cases) {
+                    assert.match(await shell(command), expected, command);
+                }
+            });
+
+            test("has help", { skip: version === "0.12" && "0.12's help is fixed" }, async () => {
+                const help = await shell("help minimix");
+                assert.match(help, /minimix rooms <jid>/);
+                assert.match(help, /minimix stats/);
+            });
+
+            test("knows nothing of the module once it is unloaded", async () => {
+                await house.server.unloadModule("minimix");
+                assert.match(await shell("minimix:stats()"), /attempt to index a nil value|couldn't understand/);
+                await house.server.loadModule("minimix");
+                assert.match(await shell("minimix:stats()"), /OK: 1 hosts/);
+                for (const client of [phone, laptop, bob, carol]) {
+                    await client.sync();
+                    client.take();
+                }
+            });
+        });
+
+        /** The answer to a command: notes and lines of a result. */
+        interface Answer {
+            status: string;
+            info: string[];
+            errors: string[];
+            lines: string[];
+            options: string[];
+            sessionid: string;
+        }
+
+        async function run(
+            client: Client,
+            name: string,
+            fields?: Record<string, string>,
+            sessionid?: string,
+            action?: string,
+        ): Promise<Answer> {
+            const form =
+                fields &&
+                xml(
+                    "x",
+                    { xmlns: nsForm, type: "submit" },
+                    ...Object.entries(fields).map(([key, value]) =>
+                        xml("field", { var: key }, xml("value", {}, value)),
+                    ),
+                );
+            const attributes = { xmlns: nsCommands, node: `${nsMinimix}#${name}`, sessionid, action };
+            const command = await client.iq("set", "a.lab", xml("command", attributes, form));
+            assert(command);
+            const notes = (type: string) =>
+                command.getChildren("note").flatMap((note) => (note.attrs.type === type ? [note.text()] : []));
+            const shown = command.getChild("x", nsForm)?.getChildren("field") ?? [];
+            const values = (field: Element | undefined) =>
+                (field?.getChildren("value") ?? []).map((value) => value.text());
+            return {
+                status: command.attrs.status ?? "",
+                info: notes("info"),
+                errors: notes("error"),
+                lines: values(shown.find(({ attrs }) => attrs.var === "lines")),
+                options: shown
+                    .flatMap((field) => field.getChildren("option"))
+                    .map((option) => option.getChildText("value") ?? ""),
+                sessionid: command.attrs.sessionid ?? "",
+            };
+        }
+
+        /** As a client's dialog does: asks for the form, and sends it filled in. */
+        async function fill(client: Client, name: string, fields: Record<string, string>): Promise<Answer> {
+            const { status, sessionid } = await run(client, name);
+            assert.equal(status, "executing");
+            return run(client, name, fields, sessionid, "complete");
+        }
+
+        async function offered(client: Client): Promise<string[]> {
+            const items = await client.iq("get", "a.lab", xml("query", { xmlns: nsItems, node: nsCommands }));
+            const nodes = (items?.getChildren("item") ?? []).map(({ attrs }) => String(attrs.node));
+            return nodes.filter((node) => node.startsWith(nsMinimix)).map((node) => node.slice(nsMinimix.length + 1));
+        }
+
+        describe("ad-hoc commands", () => {
+            const forUsers = ["leave-my-room", "my-nick", "my-rooms"];
+            const forAdmins = ["accounts", "leave", "rejoin", "rooms", "totals"];
+
+            test("are offered to those who may use them", async () => {
+                assert.deepEqual(await offered(phone), forUsers);
+                assert.deepEqual(await offered(bob), [...forAdmins, ...forUsers].sort());
+            });
+
+            test("of an admin are refused to others", async () => {
+                for (const name of forAdmins) {
+                    await assert.rejects(run(phone, name), { condition: "forbidden" }, name);
+                    await assert.rejects(run(phone, name, { account: "bob@a.lab" }), { condition: "forbidden" }, name);
+                }
+            });
+
+            test("of an admin list rooms and accounts, and give totals", async () => {
+                const room = await house.roomWithBoth("commanded");
+                const rooms = await fill(bob, "rooms", { account: "alice@a.lab" });
+                assert(rooms.lines.some((line) => line.startsWith(`${room}: joined as Alice`)));
+                const { lines } = await fill(bob, "accounts", { room });
+                assert.deepEqual(
+                    lines.map((line) => line.split(":")[0]),
+                    ["alice@a.lab", "bob@a.lab"],
+                );
+                assert((await run(bob, "totals")).lines.includes("- lost: 0"));
+            });
+
+            test("of an admin take an account out, or have it join anew", async () => {
+                const room = await house.roomWithBoth("moved");
+                const both = { account: "alice@a.lab", room };
+                assert.deepEqual((await fill(bob, "rejoin", both)).info, [`alice@a.lab joins ${room} anew`]);
+                assert.equal(await isIn(room, "Alice"), true);
+                await phone.expectNone({ room });
+                assert.deepEqual((await fill(bob, "leave", both)).info, [`alice@a.lab has left ${room}`]);
+                assert.equal(await isIn(room, "Alice"), false);
+                assert.deepEqual((await fill(bob, "leave", both)).errors, [`alice@a.lab is not in ${room}`]);
+            });
+
+            test("of a user are about the user's own rooms", async () => {
+                const room = await house.roomWithBoth("own");
+                assert.deepEqual((await run(carol, "my-rooms")).info, ["You are in no group chats"]);
+                assert.deepEqual((await run(carol, "leave-my-room")).info, ["You are in no group chats"]);
+                assert(
+                    (await run(phone, "my-rooms")).lines.some((line) => line.startsWith(`${room}: joined as Alice`)),
+                );
+                assert((await run(phone, "leave-my-room")).options.includes(room));
+                assert.deepEqual((await fill(phone, "leave-my-room", { room })).info, [`alice@a.lab has left ${room}`]);
+                assert.equal(await isIn(room, "Alice"), false);
+                await laptop.expect({ type: "unavailable", from: `${room}/Alice`, status: "110" });
+            });
+
+            test("change a user's nick, or say that the room will not", async () => {
+                const room = await house.roomWithBoth("named");
+                const changed = await fill(phone, "my-nick", { room, nick: "Alicia" });
+                assert.deepEqual(changed.info, [`The nick in ${room} is Alicia`]);
+                await laptop.expect({ from: `${room}/Alicia`, status: "110" });
+                const taken = await fill(phone, "my-nick", { room, nick: "Bob" });
+                assert.deepEqual(taken.errors, [`${room} has refused the nick Bob`]);
+                const same = await fill(phone, "my-nick", { room, nick: "Alicia" });
+                assert.deepEqual(same.info, [`The nick in ${room} is Alicia`]);
+                assert.equal(await isIn(room, "Alicia"), true);
+            });
+
+            test("say what is wrong with a form, and can be cancelled", async () => {
+                const room = await house.roomWithBoth("wrong");
+                const wrong: [Client, string, Record<string, string>, RegExp][] = [
+                    [bob, "rooms", {}, /^Account: Required value missing$/],
+                    [bob, "rooms", { account: "@@" }, /^Account: Invalid JID: @@$/],
+                    [bob, "rooms", { account: "alice@b.lab" }, /^alice@b.lab is not an account of a.lab$/],
+                    [bob, "leave", { account: "a.lab", room }, /^a.lab is not an account of a.lab$/],
+                    [bob, "rejoin", { account: "carol@a.lab", room }, /^carol@a.lab is not in wrong@/],
+                    [phone, "leave-my-room", { room: "nowhere@rooms.a.lab" }, /^alice@a.lab is not in nowhere@/],
+                    [phone, "my-nick", { room }, /^Nickname: Required value missing$/],
+                    [phone, "my-nick", { room, nick: " " }, /cannot be a nick$/],
+                ];
+                for (const [client, name, fields, expected] of wrong) {
+                    const { errors } = await fill(client, name, fields);
+                    assert.match(errors.join("\n"), expected, name);
+                }
+                const { sessionid } = await run(phone, "leave-my-room");
+                assert.equal((await run(phone, "leave-my-room", undefined, sessionid, "cancel")).status, "canceled");
+                assert.equal(await isIn(room, "Alice"), true);
+            });
+
+            test("work in a room with 1,000 occupants", async () => {
+                const room = await house.roomWithBoth("crowded");
+                await house.server.eval(`
+                    local st = require "util.stanza";
+                    for i = 1, 1000 do
+                        prosody.core_post_stanza(prosody.hosts["rooms.a.lab"], st.presence({ from = "${room}/"..i, to = "alice@a.lab" })
+                            :tag("x", { xmlns = "http://jabber.org/protocol/muc#user" })
+                            :tag("item", { affiliation = "none", role = "participant" }):reset());
+                    end
+                `);
+                const tablet = await house.connect("alice/tablet");
+                assert.equal((await join(tablet, room, "Alice")).filter((stanza) => !isSubject(stanza)).length, 1002);
+                const { lines } = await run(phone, "my-rooms");
+                assert(lines.some((line) => line.endsWith("; laptop, phone, tablet")));
+                assert.deepEqual((await fill(phone, "my-nick", { room, nick: "Alicia" })).info, [
+                    `The nick in ${room} is Alicia`,
+                ]);
+                assert.deepEqual((await fill(bob, "leave", { account: "alice@a.lab", room })).info, [
+                    `alice@a.lab has left ${room}`,
+                ]);
+            });
+
+            test("are gone with the module", async () => {
+                await house.server.unloadModule("minimix");
+                assert.deepEqual(await offered(bob), []);
+                await house.server.loadModule("minimix");
+                assert.deepEqual(await offered(phone), forUsers);
+            });
+        });
+
+        test("an account shows that the module is there", async () => {
+            const info = await phone.iq("get", "alice@a.lab", xml("query", { xmlns: nsInfo }));
+            const features = (info?.getChildren("feature") ?? []).map(({ attrs }) => String(attrs.var));
+            assert(features.includes(nsMinimix));
+        });
+    });
+}

@@ -1,0 +1,37 @@
+// What was said in rooms, in the archive of the account (XEP-0313).
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { testArchive } from "./support/archive.ts";
+import { connect, xml } from "./support/client.ts";
+import { count, numbers } from "./support/count.ts";
+import { bodiesOf, queryArchive, readArchive } from "./support/mam.ts";
+import { create } from "./support/muc.ts";
+import { startServer, versions } from "./support/prosody.ts";
+
+for (const version of versions) {
+    testArchive(version, "internal", 1000);
+
+    describe(`Prosody ${version}, without mod_mam`, () => {
+        test("H3: a room's log can be asked for, and no more is promised", async () => {
+            const modules = ["disco", "roster", "saslauth", "ping"];
+            const server = await startServer({ version, minimix: true, users: ["alice"], modules });
+            const alice = await connect(server, "alice/phone");
+            const room = `room@${server.rooms}`;
+            await create(alice, room, "Alice");
+            await count(alice, room, 1, 30);
+            assert.deepEqual(bodiesOf(await readArchive(alice, { form: { with: room }, max: 7 })), numbers(1, 30));
+            await assert.rejects(queryArchive(alice, {}), { condition: "service-unavailable" });
+            const info = await alice.iq(
+                "get",
+                alice.account,
+                xml("query", { xmlns: "http://jabber.org/protocol/disco#info" }),
+            );
+            const features = info?.getChildren("feature").map(({ attrs }) => attrs.var ?? "") ?? [];
+            assert.deepEqual(
+                features.filter((feature) => feature.startsWith("urn:xmpp:mam")),
+                [],
+            );
+            await server.stop();
+        });
+    });
+}

@@ -1,0 +1,213 @@
+// Devices that are not there are woken for what was said in rooms (XEP-0357), as far as that is asked for (XEP-0492).
+import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
+import { after, afterEach, before, describe, test } from "node:test";
+import { type Client, type Element, xml } from "./support/client.ts";
+import { type House, openHouse, settings } from "./support/house.ts";
+import { bodiesOf, queryArchive } from "./support/mam.ts";
+import { type Form, groupchat, join, privateMessage, setSubject } from "./support/muc.ts";
+
+const nsPush = "urn:xmpp:push:0";
+const pushService = "push.a.lab";
+const privateRoom: Form = { membersonly: "1", publicroom: "0" };
+
+/** mod_cloud_notify waits so long for more before it wakes a device in hibernation. */
+const hibernationPause = 1500;
+
+for (const { name, ...setting } of settings) {
+    describe(`${name}: push`, () => {
+        let house: House;
+        let bob: Client;
+
+        before(async () => {
+            house = await openHouse({
+                ...setting,
+                extraModules: ["cloud_notify", "offline"],
+                roomConfig: `Component "${pushService}" "push_catcher"`,
+            });
+            ({ bob } = house);
+        });
+
+        after(() => house.close());
+
+        afterEach(async () => {
+            const carol = await house.connect("carol/cleaner");
+            await carol.iq("set", undefined, xml("disable", { xmlns: nsPush, jid: pushService }));
+            await leave(carol);
+        });
+
+        async function pushes(): Promise<string[]> {
+            return (await house.server.eval(
+                `return prosody.hosts["${pushService}"].modules.push_catcher.take()`,
+            )) as string[];
+        }
+
+        /** Connects a device that can be woken. */
+        async function device(device: string, smacks = false): Promise<Client> {
+            const client = await house.connect(`carol/${device}`, { smacks });
+            await client.iq("set", undefined, xml("enable", { xmlns: nsPush, jid: pushService, node: device }));
+            return client;
+        }
+
+        async function leave(client: Client): Promise<void> {
+            await client.disconnect();
+            await house.gone(client);
+        }
+
+        /** A room of Bob's that Carol may join. */
+        async function room(name: string, form: Form = {}): Promise<string> {
+            const jid = await house.bobsRoom(name, form);
+            const item = xml("item", { jid: `carol@a.lab`, affiliation: "member" });
+            await bob.iq("set", jid, xml("query", { xmlns: "http://jabber.org/protocol/muc#admin" }, item));
+            return jid;
+        }
+
+        /** What Bob's message wakes. */
+        async function wakes(room: string, body: string, ...payload: Element[]): Promise<string[]> {
+            await pushes();
+            await groupchat(bob, room, body, ...payload);
+            await bob.expect({ room, body });
+            return pushes();
+        }
+
+        /** In public rooms mentions, in private ones all. */
+        async function wakesPhone(name: string): Promise<void> {
+            const open = await room(`${name}-open`);
+            const closed = await room(`${name}-closed`, privateRoom);
+            const carol = await house.connect("carol/joiner");
+            await join(carol, open, "Carol");
+            await join(carol, closed, "Carol");
+            await leave(carol);
+            assert.deepEqual(await wakes(open, "hello all"), []);
+            assert.deepEqual(await wakes(open, "hello carol, how are you?"), ["phone"]);
+            assert.deepEqual(await wakes(open, "Carolina is a state"), []);
+            assert.deepEqual(await wakes(closed, "hello all"), ["phone"]);
+            assert.deepEqual(await wakes(closed, "hello Carol"), ["phone"]);
+        }
+
+        test("H4: nobody is there", async () => {
+            const phone = await device("phone");
+            await leave(phone);
+            await wakesPhone("none");
+        });
+
+        test("H4: another device is there that has not joined", async () => {
+            const phone = await device("phone");
+            const laptop = await device("laptop");
+            await leave(phone);
+            await wakesPhone("elsewhere");
+            await leave(laptop);
+        });
+
+        test("H4: another device has joined", async () => {
+            const phone = await device("phone");
+            const laptop = await device("laptop");
+            await leave(phone);
+            const open = await room("joined-open");
+            const closed = await room("joined-closed", privateRoom);
+            await join(laptop, open, "Carol");
+            await join(laptop, closed, "Carol");
+            assert.deepEqual(await wakes(open, "hello all"), []);
+            assert.deepEqual(await wakes(open, "Carol: hello"), ["phone"]);
+            assert.deepEqual(await wakes(closed, "hello all"), ["phone"]);
+            await groupchat(laptop, closed, "Carol here");
+            await laptop.expect({ room: closed, body: "Carol here" });
+            assert.deepEqual(await pushes(), []);
+            await leave(laptop);
+        });
+
+        test("H4: the device itself is there, in the room or not", async () => {
+            const phone = await device("phone");
+            const inside = await room("inside", privateRoom);
+            await join(phone, inside, "Carol");
+            assert.deepEqual(await wakes(inside, "Carol, are you there?"), []);
+            await phone.send(xml("presence", { type: "unavailable", to: `${inside}/Carol` }));
+            const laptop = await house.connect("carol/laptop");
+            await join(laptop, inside, "Carol");
+            assert.deepEqual(await wakes(inside, "Carol, are you there still?"), []);
+            await leave(laptop);
+            await leave(phone);
+        });
+
+        test("H4: the device hibernates", async () => {
+            const open = await room("asleep-open");
+            const closed = await room("asleep-closed", privateRoom);
+            const phone = await device("phone", true);
+            await join(phone, open, "Carol");
+            await join(phone, closed, "Carol");
+            const after = async (room: string, body: string) => {
+                const atOnce = await wakes(room, body);
+                await setTimeout(hibernationPause);
+                return [...atOnce, ...(await pushes())];
+            };
+            await phone.drop();
+            assert.deepEqual(await after(open, "hello all"), []);
+            assert.deepEqual(await after(open, "hello Carol"), ["phone"]);
+            assert.deepEqual(await after(closed, "hello all"), ["phone"]);
+            assert.equal(await phone.resume(), true);
+            await leave(phone);
+        });
+
+        test("H4: answers and references count as mentions, subjects and markers as nothing", async () => {
+            const phone = await device("phone");
+            const open = await room("kinds");
+            await join(phone, open, "Carol");
+            await leave(phone);
+            const reply = xml("reply", { xmlns: "urn:xmpp:reply:0", to: `${open}/Carol`, id: "1" });
+            assert.deepEqual(await wakes(open, "an answer", reply), ["phone"]);
+            const elsewhere = xml("reply", { xmlns: "urn:xmpp:reply:0", to: `${open}/Bob`, id: "1" });
+            assert.deepEqual(await wakes(open, "another answer", elsewhere), []);
+            const reference = (uri: string) =>
+                xml("reference", { xmlns: "urn:xmpp:reference:0", type: "mention", uri });
+            assert.deepEqual(await wakes(open, "a mention", reference(`xmpp:${open}/Carol`)), ["phone"]);
+            assert.deepEqual(await wakes(open, "by address", reference("xmpp:carol@a.lab")), ["phone"]);
+            assert.deepEqual(await wakes(open, "of another", reference("xmpp:alice@a.lab")), []);
+            await setSubject(bob, open, "Carol");
+            const marker = xml("displayed", { xmlns: "urn:xmpp:chat-markers:0", id: "1" });
+            await bob.send(xml("message", { to: open, type: "groupchat", id: "marker" }, marker));
+            await bob.expect({ id: "marker" });
+            assert.deepEqual(await pushes(), []);
+        });
+
+        test("H4: nothing is woken twice, nor for what is of the past", async () => {
+            const phone = await device("phone");
+            const closed = await room("once", privateRoom);
+            await join(phone, closed, "Carol");
+            await leave(phone);
+            const laptop = await house.connect("carol/laptop");
+            assert.deepEqual(await wakes(closed, "one"), ["phone"]);
+            await join(laptop, closed, "Carol");
+            assert.deepEqual(await pushes(), []);
+            await leave(laptop);
+            assert.deepEqual(await wakes(closed, "two"), ["phone"]);
+        });
+
+        test("C6: a private message that nobody is there for is kept, and wakes", async () => {
+            const phone = await device("phone");
+            const open = await room("private");
+            await join(phone, open, "Carol");
+            await leave(phone);
+            await pushes();
+            await privateMessage(bob, open, "Carol", "psst");
+            await bob.sync();
+            assert.deepEqual(await pushes(), ["phone"]);
+            const again = await house.connect("carol/phone");
+            const offline = await again.expect({ name: "message", type: "chat", body: "psst" });
+            assert.equal(offline.attrs.from, `${open}/Bob`);
+            const form = { with: open, "include-groupchat": "false" };
+            assert.deepEqual(bodiesOf((await queryArchive(again, { form })).messages), ["psst"]);
+            await leave(again);
+        });
+
+        test("C6: a private message goes to a device that is there, joined or not", async () => {
+            const open = await room("private-here");
+            const phone = await house.connect("carol/phone");
+            const laptop = await house.connect("carol/laptop");
+            await join(phone, open, "Carol");
+            await leave(phone);
+            await privateMessage(bob, open, "Carol", "psst");
+            await laptop.expect({ type: "chat", from: `${open}/Bob`, body: "psst" });
+            await leave(laptop);
+        });
+    });
+}

@@ -1,0 +1,131 @@
+// Generated scenarios: what a client gets with mod_minimix is what it gets without, and what several clients of an
+// account get is what they are to get. MINIMIX_STEPS says how many steps to make, MINIMIX_SEED which to make first.
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { after, before, describe, test, type TestContext } from "node:test";
+import { type Pair, startPair } from "./support/compare.ts";
+import { versions } from "./support/prosody.ts";
+import { checkScenario } from "./support/scenario/delivery.ts";
+import { compareScenario, type Result } from "./support/scenario/equality.ts";
+import type { Cast } from "./support/scenario/generate.ts";
+
+const length = 60;
+const { MINIMIX_STEPS, MINIMIX_SEED } = process.env;
+const wantedSteps = Number(MINIMIX_STEPS ?? 150);
+// The short form is the same every time, a long one tries something new.
+const firstSeed = Number(MINIMIX_SEED ?? (MINIMIX_STEPS === undefined ? 1 : randomInt(1_000_000)));
+
+type Scenario = (seed: number, length: number) => Promise<Result>;
+
+async function play(t: TestContext, scenario: Scenario): Promise<void> {
+    const start = performance.now();
+    let steps = 0;
+    for (let seed = firstSeed; steps < wantedSteps; seed++) {
+        steps += (await playOne(scenario, seed)).length;
+    }
+    const seconds = (performance.now() - start) / 1000;
+    t.diagnostic(`${steps} steps from seed ${firstSeed}, ${Math.round(steps / seconds)} a second`);
+}
+
+async function playOne(scenario: Scenario, seed: number): Promise<Result["steps"]> {
+    const { steps, problems } = await scenario(seed, length).catch((cause: unknown) => {
+        throw new Error(`in the scenario of MINIMIX_SEED=${seed}`, { cause });
+    });
+    const script = steps.map((step, number) => `${number} ${JSON.stringify(step)}`);
+    assert.equal(problems.length, 0, [`MINIMIX_SEED=${seed} repeats this`, ...script, ...problems].join("\n"));
+    return steps;
+}
+
+/** Rooms and accounts of a scenario's own. */
+function cast(
+    name: string,
+    seed: number,
+    resources: Record<string, string[]>,
+): Omit<Cast, "comeAndGo" | "considerate"> {
+    const sessions = Object.entries(resources).flatMap(([user, names]) =>
+        names.map((resource) => `${user}-${name}${seed}/${resource}`),
+    );
+    return {
+        domain: "a.lab",
+        sessions,
+        host: sessions[0] ?? "",
+        room: (n) => `${name}${seed}-${n}@rooms.a.lab`,
+        withSmacks: sessions.filter((session) => session.endsWith("/laptop") && resources.alice?.includes("laptop")),
+        withCarbons: sessions.filter((session) => !session.endsWith("/tablet")),
+    };
+}
+
+const oneEach = { bob: ["desk"], alice: ["phone"], carol: ["tablet"], dave: ["laptop"] };
+const severalEach = { bob: ["desk", "pocket"], alice: ["phone", "laptop", "tablet"], carol: ["watch"] };
+
+for (const version of versions) {
+    describe(`Generated scenarios on Prosody ${version}`, () => {
+        let pair: Pair;
+
+        before(async () => {
+            pair = await startPair({ version, roomModules: ["muc_mam"] });
+        });
+
+        after(async () => {
+            await pair.stop();
+        });
+
+        test("one client for each account gets what it gets without the module", async (t) => {
+            await play(t, (seed, length) =>
+                compareScenario(
+                    pair,
+                    { ...cast("steady", seed, oneEach), comeAndGo: false, considerate: false },
+                    seed,
+                    length,
+                ),
+            );
+        });
+
+        test("also when clients come and go", async (t) => {
+            await play(t, (seed, length) =>
+                compareScenario(
+                    pair,
+                    { ...cast("coming", seed, oneEach), comeAndGo: true, considerate: true },
+                    seed,
+                    length,
+                ),
+            );
+        });
+
+        test("several clients for each account get all that is for them, once", async (t) => {
+            await play(t, (seed, length) =>
+                checkScenario(
+                    pair.minimix,
+                    { ...cast("several", seed, severalEach), comeAndGo: true, considerate: false },
+                    seed,
+                    length,
+                ),
+            );
+        });
+
+        for (const [what, text] of [
+            ["lost", "lose this for phone"],
+            ["doubled", "double this for phone"],
+        ] as const) {
+            test(`a message that is ${what} on its way is found`, async () => {
+                const play = async (name: string, scenario: (cast: Cast) => Promise<Result>) => {
+                    const parts = cast(`${what}${name}`, 1, oneEach);
+                    return scenario({ ...parts, comeAndGo: false, considerate: false, text: () => text });
+                };
+                await pair.minimix.loadModule("tamper");
+                const compared = await play("compared", (cast) => compareScenario(pair, cast, 1, length));
+                const checked = await play("checked", (cast) => checkScenario(pair.minimix, cast, 1, length));
+                await pair.minimix.unloadModule("tamper");
+                const sign = what === "lost" ? "-" : "\\+";
+                assert.match(
+                    compared.problems.join("\n"),
+                    new RegExp(`^alice-\\w+/phone ${sign} .*<body>${text}[^\n]*$`),
+                );
+                assert.match(
+                    checked.problems.join("\n"),
+                    new RegExp(`^alice-\\w+/phone in .* ${sign} message groupchat`),
+                );
+            });
+        }
+    });
+}

@@ -1,0 +1,19 @@
+-- Loaded by the tests only: a push service (XEP-0357 7) as a component, which keeps what it is sent until a test asks.
+
+local st = require "util.stanza";
+
+local caught = {};
+
+module:hook("iq-set/host/http://jabber.org/protocol/pubsub:pubsub", function (event)
+	local publish = event.stanza.tags[1]:get_child("publish");
+	table.insert(caught, publish.attr.node);
+	event.origin.send(st.reply(event.stanza));
+	return true;
+end);
+
+-- The nodes that were notified since the last call.
+function take() -- luacheck: ignore 131
+	local taken = require "util.array"(caught);
+	caught = {};
+	return taken;
+end

@@ -1,0 +1,420 @@
+// Several clients for each account, on a server with mod_minimix. What a room sends an account is counted in the server,
+// and a model knows which sessions have joined: what each session is to get follows from these two.
+import { bare, type Element, statusCodes } from "../client.ts";
+import type { Arrival, Server } from "../prosody.ts";
+import { isPast } from "./deviations.ts";
+import type { Result } from "./equality.ts";
+import { type Cast, closing, nextStep } from "./generate.ts";
+import { accountOf, type Answer, apply, isRefused, type Model, newModel, type Occupant, type Room } from "./model.ts";
+import { seededRandom } from "./random.ts";
+import { answerIn, clear, idOf, openStage, perform } from "./stage.ts";
+import { isConnectionStep, type Step } from "./steps.ts";
+
+const nsCarbons = "urn:xmpp:carbons:2";
+
+/** Plays one scenario until it is through, or until something is wrong. */
+export async function checkScenario(server: Server, cast: Cast, seed: number, length: number): Promise<Result> {
+    const random = seededRandom(seed);
+    const model = newModel();
+    const stage = openStage(server, cast);
+    const steps: Step[] = [];
+    const ending = closing(model, cast);
+    const backlog: Backlog = new Map();
+    const mail = new Set<string>();
+    let problems: string[] = [];
+    await server.arrivals();
+    try {
+        while (problems.length === 0) {
+            const number = steps.length;
+            const step = number < length ? nextStep(random, model, cast, number) : ending.next().value;
+            if (step === undefined) {
+                break;
+            }
+            steps.push(step);
+            if (step.does === "invite" || step.does === "decline") {
+                mail.add(idOf(number));
+            }
+            const before = stateOf(model);
+            const refusal = isRefused(model, step, accountOf(step.who, cast.domain));
+            const received = await perform(stage, step, number);
+            const answer = answerIn(received.get(step.who) ?? [], number);
+            apply(model, step, accountOf(step.who, cast.domain), answer);
+            const moment: Moment = {
+                step,
+                number,
+                id: idOf(number),
+                account: accountOf(step.who, cast.domain),
+                domain: cast.domain,
+                answer,
+                before,
+                after: stateOf(model),
+                received,
+                arrivals: await server.arrivals(),
+                mail,
+                backlog,
+                withCarbons: stage.withCarbons,
+                isEnding: number >= length,
+            };
+            problems = [
+                ...(refusal !== undefined && refusal !== (answer === "error")
+                    ? [
+                          `answered by ${answer}: ${String((received.get(step.who) ?? []).find(({ attrs }) => attrs.id === idOf(number)))}`,
+                      ]
+                    : []),
+                ...problemsIn(moment),
+                ...(await strangers(server, model, step)),
+            ];
+            noteBacklog(moment, model.asleep);
+        }
+    } finally {
+        await clear(stage);
+    }
+    return { steps, problems };
+}
+
+type State = ReadonlyMap<string, Room>;
+
+/** What a session is to get of a room: all of the one, and of the other what it does not know. */
+interface Due {
+    readonly lines: string[];
+    readonly optional: string[];
+}
+
+/** What waits for those who have lost their connection, by session and room. */
+type Backlog = Map<string, Due>;
+
+interface Moment {
+    readonly step: Step;
+    readonly number: number;
+    readonly id: string;
+    /** Who does it, and the answer. */
+    readonly account: string;
+    readonly answer: Answer;
+    readonly domain: string;
+    readonly before: State;
+    readonly after: State;
+    readonly received: ReadonlyMap<string, Element[]>;
+    readonly arrivals: readonly Arrival[];
+    /** Ids of invitations and their refusals, which are for the account and not for those in the room. */
+    readonly mail: ReadonlySet<string>;
+    readonly backlog: Backlog;
+    readonly withCarbons: ReadonlySet<string>;
+    readonly isEnding: boolean;
+}
+
+function stateOf({ rooms }: Model): State {
+    return structuredClone(rooms);
+}
+
+/** C1, L3, R2: who is in the room of the step, in the eyes of the room. */
+async function strangers(server: Server, model: Model, step: Step): Promise<string[]> {
+    const room = isConnectionStep(step) ? undefined : model.rooms.get(step.room);
+    if (room === undefined) {
+        return [];
+    }
+    const seen = (await server.occupants(room.jid)).map(({ nick, sessions }) => `${nick} ${sessions.join()}`);
+    const known = [...room.occupants].map(([account, { nick }]) => `${nick} ${account}`);
+    return difference(known.sort(), seen.sort(), `in ${room.jid}`);
+}
+
+function problemsIn(moment: Moment): string[] {
+    const rooms = [...moment.after.keys()];
+    const sessions = [...moment.received.keys()];
+    return [
+        ...sessions.flatMap((session) => rooms.flatMap((room) => problemsOf(moment, session, room))),
+        ...sessions.flatMap((session) => straysOf(moment, session)),
+        ...answerProblems(moment),
+        ...copyProblems(moment),
+        ...carbonProblems(moment),
+        ...requestProblems(moment),
+    ];
+}
+
+/** What a session has got of a room, and what it should have got. */
+function problemsOf(moment: Moment, session: string, room: string): string[] {
+    const { step, id, answer } = moment;
+    const { before, after, wasIn, isIn } = placeOf(moment, session, room);
+    const got = (moment.received.get(session) ?? []).filter((stanza) => isTraffic(stanza, moment, room));
+    const lines = got.map(lineOfStanza);
+    const due = dueOf(moment, session, room);
+    const where = `${session} in ${room}`;
+    if (session === step.who && step.does === "resume") {
+        return compare(moment.backlog.get(where) ?? { lines: [], optional: [] }, lines, where);
+    }
+    if (session === step.who && isIn && before !== undefined && isJoin(step, room) && answer !== "error") {
+        const arrived = [...due.lines, ...due.optional];
+        return replayProblems(moment, got, arrived, before, room).map((problem) => `${where}: ${problem}`);
+    }
+    if (wasIn && !isIn && after !== undefined) {
+        // L1, L2: the session goes, the account stays.
+        const told = `presence unavailable ${room}/${after.nick} ${step.does === "leave" ? id : ""}`;
+        return difference([told], lines, where);
+    }
+    if (session === step.who && isIn && step.does === "show" && step.room === room && due.lines.length === 0) {
+        // C2: what is no news is answered all the same.
+        return difference([`presence  ${room}/${after?.nick ?? ""} ${id}`], lines, where);
+    }
+    if (session === step.who && isIn && !wasIn) {
+        return difference(sortOccupants(due.lines), sortOccupants(lines), where);
+    }
+    if (wasIn || isIn) {
+        return compare(due, lines, where);
+    }
+    const mayGetWhispers = (after?.sessions.size ?? 0) === 0 || isComing(step);
+    return difference([], got.filter((stanza) => !(mayGetWhispers && isWhisper(stanza))).map(lineOfStanza), where);
+}
+
+interface Place {
+    /** The account in the room. */
+    readonly before: Occupant | undefined;
+    readonly after: Occupant | undefined;
+    /** Whether the session has joined it. */
+    readonly wasIn: boolean;
+    readonly isIn: boolean;
+}
+
+function placeOf(moment: Moment, session: string, room: string): Place {
+    const account = accountOf(session, moment.domain);
+    const before = moment.before.get(room)?.occupants.get(account);
+    const after = moment.after.get(room)?.occupants.get(account);
+    return {
+        before,
+        after,
+        wasIn: before?.sessions.has(session) ?? false,
+        isIn: after?.sessions.has(session) ?? false,
+    };
+}
+
+/** R1: all that the room has sent the account; J6: but for what is the answer to a join of another session. */
+function dueOf(moment: Moment, session: string, room: string): Due {
+    const account = accountOf(session, moment.domain);
+    const { before, wasIn, isIn } = placeOf(moment, session, room);
+    const lines = moment.arrivals
+        .filter((arrival) => arrival.to === account && isTrafficOf(arrival, moment, room))
+        .map(lineOfArrival);
+    if (!wasIn && !isIn) {
+        return { lines: [], optional: [] };
+    }
+    const isResync = account === moment.account && isJoin(moment.step, room) && (before?.isOutdated ?? false);
+    return isResync ? { lines: [], optional: lines } : { lines, optional: [] };
+}
+
+function noteBacklog(moment: Moment, asleep: ReadonlySet<string>): void {
+    const { backlog, step } = moment;
+    for (const room of moment.after.keys()) {
+        if (step.does === "resume") {
+            backlog.delete(`${step.who} in ${room}`);
+        }
+        for (const session of asleep) {
+            const where = `${session} in ${room}`;
+            const { lines, optional } = dueOf(moment, session, room);
+            const waiting = backlog.get(where);
+            backlog.set(where, {
+                lines: [...(waiting?.lines ?? []), ...lines],
+                optional: [...(waiting?.optional ?? []), ...optional],
+            });
+        }
+    }
+}
+
+function compare({ lines, optional }: Due, got: string[], where: string): string[] {
+    return difference(lines, without(got, without(optional, lines)), where);
+}
+
+/** J2: occupants, the own presence, history, the subject; then what the account shows anew. */
+function replayProblems(moment: Moment, got: Element[], due: string[], before: Occupant, room: string): string[] {
+    const { step, id } = moment;
+    const occupants = moment.after.get(room)?.occupants ?? new Map<string, Occupant>();
+    const own = `${room}/${occupants.get(moment.account)?.nick ?? ""}`;
+    const isRenamed = step.does === "join" && before.sessions.has(step.who) && own !== `${room}/${before.nick}`;
+    const others = [...occupants.values()].map(({ nick }) => `${room}/${nick}`).filter((address) => address !== own);
+    const subject = got.findIndex(isSubject);
+    const self = got.findIndex(({ attrs }) => attrs.from === own && attrs.id === id);
+    const list = got.slice(isRenamed ? 1 : 0, Math.max(self, 0));
+    const history = got.slice(self + 1, Math.max(subject, 0));
+    const rest = got.slice(subject + 1).map(lineOfStanza);
+    const updates = before.isOutdated ? due.slice(due.findLastIndex((line) => line.startsWith("message")) + 1) : due;
+    const codes = got.slice(self, self + 1).flatMap(statusCodes);
+    return [
+        ...difference(
+            others.map((address) => `presence  ${address}`).sort(),
+            list.map(({ name, attrs }) => `${name} ${attrs.type ?? ""} ${attrs.from ?? ""}`).sort(),
+            "list",
+        ),
+        ...(codes.includes("110") ? [] : ["no own presence"]),
+        ...(codes.includes("210") === (step.does === "join" && `${room}/${step.nick}` !== own) ? [] : ["210 is wrong"]),
+        ...(subject > self ? [] : ["no subject at the end"]),
+        ...history.filter((stanza) => !isPast(stanza)).map((stanza) => `no history: ${stanza.toString()}`),
+        ...repeated(history.map(({ attrs }) => attrs.id ?? "")).map((id) => `history has ${id} twice`),
+        // A new nick is in the list, for this session.
+        ...difference(isRenamed ? [] : updates, rest, "after the replay"),
+        ...(isRenamed ? difference(due.slice(0, 1), got.slice(0, 1).map(lineOfStanza), "nick change") : []),
+    ];
+}
+
+/** R1, J2: what is from a room is addressed to the session that gets it. */
+function straysOf(moment: Moment, session: string): string[] {
+    const jid = session.replace("/", `@${moment.domain}/`);
+    return (moment.received.get(session) ?? [])
+        .filter(({ attrs }) => isRoom(attrs.from, moment) && attrs.to !== jid)
+        .filter((stanza) => !isMail(stanza.name, stanza.attrs.id, moment) && !isWhisper(stanza))
+        .map((stanza) => `${session} got what is for others: ${stanza.toString()}`);
+}
+
+/** C1, C3: an answer is for who asked, and comes once. */
+function answerProblems({ step, id, received, answer, isEnding, before, account }: Moment): string[] {
+    const answers = [...received].flatMap(([session, stanzas]) =>
+        stanzas
+            .filter(({ attrs }) => attrs.type === "error" || attrs.type === "result")
+            .map((stanza) => ({ session, stanza })),
+    );
+    const due = isQuestion(step) ? 1 : answer === "error" ? 1 : 0;
+    const right = answers.filter(({ session, stanza }) => session === step.who && stanza.attrs.id === id);
+    const self = isConnectionStep(step) ? undefined : before.get(step.room)?.occupants.get(account);
+    const isSelfPing = step.does === "ask" && step.about === "ping" && step.nick === self?.nick;
+    return [
+        ...(right.length === due ? [] : [`${right.length} answers`]),
+        ...answers
+            .filter((one) => !right.includes(one) && !isCarbonsAnswer(one.stanza))
+            .map(({ session, stanza }) => `${session} got the answer of somebody: ${stanza.toString()}`),
+        // C4
+        ...(isSelfPing && (answer === "result") !== self?.sessions.has(step.who) ? [`self-ping: ${answer}`] : []),
+        ...(isEnding && step.does === "say" && answer === "error" ? [`cannot talk: ${String(right[0]?.stanza)}`] : []),
+    ];
+}
+
+/** A message leaves the room once for each account in it. */
+function copyProblems({ step, answer, before, arrivals }: Moment): string[] {
+    if (step.does !== "say" && step.does !== "subject") {
+        return [];
+    }
+    const copies = arrivals.filter(({ type, from }) => type === "groupchat" && bare(from) === step.room);
+    const accounts = answer === "error" ? [] : [...(before.get(step.room)?.occupants.keys() ?? [])];
+    return difference(accounts.sort(), copies.map(({ to }) => to).sort(), "copies");
+}
+
+/** C6: the sender's other sessions in the room see what it said, and no other does. */
+function carbonProblems({ step, id, account, domain, before, received, withCarbons }: Moment): string[] {
+    const self = isConnectionStep(step) ? undefined : before.get(step.room)?.occupants.get(account);
+    if (step.does !== "whisper" || !self?.sessions.has(step.who)) {
+        return [];
+    }
+    const due = [...self.sessions].filter((session) => session !== step.who && withCarbons.has(session));
+    const got = [...received].flatMap(([session, stanzas]) =>
+        stanzas.filter((stanza) => isSentCarbon(stanza, id, accountOf(session, domain))).map(() => session),
+    );
+    return difference(due.sort(), got.sort(), "carbons");
+}
+
+/** C5: a request to an occupant is for one session of the account. */
+function requestProblems({ arrivals, received, domain }: Moment): string[] {
+    const requests = [...received].flatMap(([session, stanzas]) =>
+        stanzas
+            .filter(({ name, attrs }) => name === "iq" && (attrs.type === "get" || attrs.type === "set"))
+            .map(({ attrs }) => `${accountOf(session, domain)} ${attrs.id ?? ""}`),
+    );
+    const arrived = arrivals.filter(({ name }) => name === "iq").map(({ to, id }) => `${to} ${id ?? ""}`);
+    return [
+        ...repeated(requests).map((request) => `asked twice: ${request}`),
+        ...requests.filter((request) => !arrived.includes(request)).map((request) => `asked by nobody: ${request}`),
+    ];
+}
+
+function isRoom(from: string | undefined, { after }: Moment): boolean {
+    return after.has(bare(from ?? ""));
+}
+
+/** What a room says to those who are in it. */
+function isTraffic(stanza: Element, moment: Moment, room: string): boolean {
+    const { name, attrs } = stanza;
+    return (
+        name !== "iq" &&
+        attrs.type !== "error" &&
+        bare(attrs.from ?? "") === room &&
+        !isMail(name, attrs.id, moment) &&
+        stanza.getChild("result", "urn:xmpp:mam:2") === undefined
+    );
+}
+
+function isTrafficOf({ name, type, from, id }: Arrival, moment: Moment, room: string): boolean {
+    return name !== "iq" && type !== "error" && bare(from) === room && !isMail(name, id, moment);
+}
+
+function isMail(name: string, id: string | undefined, { mail }: Moment): boolean {
+    return name === "message" && id !== undefined && mail.has(id);
+}
+
+/** What came while the account was away waits for it. */
+function isComing({ does }: Step): boolean {
+    return does === "connect" || does === "resume" || does === "available";
+}
+
+function isWhisper({ name, attrs }: Element): boolean {
+    return name === "message" && attrs.type === "chat";
+}
+
+function isJoin(step: Step, room: string): boolean {
+    return step.does === "join" && step.room === room;
+}
+
+function isQuestion({ does }: Step): boolean {
+    return does === "ask" || does === "role" || does === "affiliation" || does === "configure" || does === "destroy";
+}
+
+/** Of the session itself, when it connects. */
+function isCarbonsAnswer({ attrs }: Element): boolean {
+    return !attrs.id?.startsWith("step-");
+}
+
+function isSubject(stanza: Element): boolean {
+    return stanza.getChild("subject") !== undefined && stanza.getChild("body") === undefined;
+}
+
+function isSentCarbon(stanza: Element, id: string, account: string): boolean {
+    const message = stanza
+        .getChild("sent", nsCarbons)
+        ?.getChild("forwarded", "urn:xmpp:forward:0")
+        ?.getChild("message");
+    return stanza.attrs.from === account && message?.attrs.id === id;
+}
+
+function lineOfStanza({ name, attrs }: Element): string {
+    return `${name} ${attrs.type ?? ""} ${attrs.from ?? ""} ${attrs.id ?? ""}`;
+}
+
+function lineOfArrival({ name, type, from, id }: Arrival): string {
+    return `${name} ${type ?? ""} ${from} ${id ?? ""}`;
+}
+
+/** Occupants are listed in any order. */
+function sortOccupants(lines: string[]): string[] {
+    const end = lines.findIndex((line) => !line.startsWith("presence  "));
+    const list = lines.slice(0, Math.max(end - 1, 0));
+    return [...list.sort(), ...lines.slice(list.length)];
+}
+
+function difference(due: string[], got: string[], where: string): string[] {
+    const missing = without(due, got);
+    const surplus = without(got, due);
+    return [
+        ...missing.map((line) => `${where} - ${line}`),
+        ...surplus.map((line) => `${where} + ${line}`),
+        ...(missing.length + surplus.length === 0 && due.join() !== got.join()
+            ? [`${where}: ${got.join(", ")}; in this order: ${due.join(", ")}`]
+            : []),
+    ];
+}
+
+/** A list without what is in another, as often as it is there. */
+function without(list: string[], other: string[]): string[] {
+    const rest = [...other];
+    return list.filter((item) => {
+        const at = rest.indexOf(item);
+        rest.splice(at, at < 0 ? 0 : 1);
+        return at < 0;
+    });
+}
+
+function repeated(list: string[]): string[] {
+    return list.filter((item, index) => list.indexOf(item) < index);
+}

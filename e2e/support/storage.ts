@@ -1,0 +1,83 @@
+// Where servers keep the archives: Prosody's own files, SQLite, or a PostgreSQL that lives as long as the test.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { freePort } from "./prosody.ts";
+
+export interface Storage {
+    /** Options of the host, as Lua text. */
+    readonly config: string;
+    stop(): Promise<void>;
+}
+
+export type Backend = "internal" | "SQLite" | "PostgreSQL";
+
+const stores = ["archive", "minimix", "minimix_archive", "minimix_parts"];
+const initdb = "initdb";
+
+/** The backends installed here. */
+export const backends: Backend[] = ["internal", "SQLite", ...(has(initdb) ? (["PostgreSQL"] as const) : [])];
+
+export async function startStorage(backend: Backend): Promise<Storage> {
+    if (backend === "internal") {
+        return { config: "", stop: () => Promise.resolve() };
+    }
+    if (backend === "SQLite") {
+        return { config: sqlConfig(`driver = "SQLite3", database = "test.sqlite"`), stop: () => Promise.resolve() };
+    }
+    return startPostgres();
+}
+
+function sqlConfig(sql: string): string {
+    return `
+storage = { ${stores.map((store) => `${store} = "sql"`).join("; ")} }
+sql = { ${sql} }
+`;
+}
+
+/** It refuses to run as root; Debian's package comes with a user for it. */
+async function startPostgres(): Promise<Storage> {
+    const folder = mkdtempSync(join(tmpdir(), "minimix-postgres-"));
+    const user = userIds();
+    if (user !== undefined) {
+        chownSync(folder, user.uid, user.gid);
+    }
+    const data = join(folder, "data");
+    const port = await freePort();
+    const options = { ...user, cwd: folder, env: { PATH: process.env.PATH }, stdio: "ignore" as const };
+    execFileSync(initdb, ["-D", data, "-U", "prosody", "--auth=trust", "-E", "UTF8", "--no-sync"], options);
+    const server = spawn(
+        "postgres",
+        ["-D", data, "-h", "127.0.0.1", "-p", String(port), "-k", folder, "-c", "fsync=off"],
+        options,
+    );
+    process.once("exit", () => server.kill("SIGKILL"));
+    while (!existsSync(join(folder, `.s.PGSQL.${port}`))) {
+        await setTimeout(50);
+    }
+    return {
+        config: sqlConfig(
+            `driver = "PostgreSQL", database = "postgres", username = "prosody", password = "", host = "127.0.0.1", port = ${port}`,
+        ),
+        stop: async () => {
+            server.kill("SIGINT");
+            await once(server, "exit");
+            rmSync(folder, { recursive: true, force: true });
+        },
+    };
+}
+
+function userIds(): { uid: number; gid: number } | undefined {
+    if (process.getuid?.() !== 0) {
+        return undefined;
+    }
+    const id = (flag: string) => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
+    return { uid: id("-u"), gid: id("-g") };
+}
+
+function has(program: string): boolean {
+    return (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
+}

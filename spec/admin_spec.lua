@@ -1,0 +1,236 @@
+-- O2, O3: what an admin is told when the module is loaded, and can see and do afterwards.
+
+local st = require "util.stanza";
+local scene = require "support.scene";
+local new_host = require "support.host".new;
+
+local seen = scene.seen;
+local nodes = "https://modules.prosody.im/mod_minimix#";
+
+-- "Alice" is in the room with the phone, and "Bob" is there.
+local function in_room(fields)
+	local s = scene.new(fields);
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	s:enter(phone);
+	return s, phone;
+end
+
+describe("where there are no users, the module is not loaded and says why:", function ()
+	local function refusal(place, host)
+		local _, problem = require "core.modulemanager".load(place, "minimix");
+		assert.is_nil(require "core.modulemanager".get_module(place, "minimix"));
+		host:expect_error "mod_minimix is for hosts that have users";
+		return problem;
+	end
+
+	it("on a component", function ()
+		local host = new_host();
+		host:add_component("rooms.example.org", "muc");
+		assert.matches("mod_minimix is for hosts that have users, not for the component rooms.example.org: take it out there",
+			refusal("rooms.example.org", host), 1, true);
+	end);
+
+	it("on the whole server", function ()
+		local host = new_host();
+		assert.matches("not for the whole server", refusal("*", host), 1, true);
+	end);
+end);
+
+describe("what goes ill with the module is named when it is loaded:", function ()
+	local function warning(fields, pattern)
+		return new_host(fields):last_log("warn", pattern);
+	end
+
+	it("mod_ping_muc", function ()
+		local text = warning({ modules = { "ping_muc" } }, "^mod_ping_muc");
+		assert.matches("take it out of modules_enabled", text, 1, true);
+	end);
+
+	it("mod_track_muc_joins", function ()
+		assert.matches("take it out of modules_enabled", warning({ modules = { "track_muc_joins" } }, "^mod_track_muc_joins"), 1, true);
+	end);
+
+	it("an archive in mod_mam's where there is none", function ()
+		assert.is_string(warning({ options = { minimix_archive = "mam" } }, "mod_mam is not loaded"));
+	end);
+
+	it("a host that nobody can log in to", function ()
+		assert.is_string(warning({ options = { authentication = "null" } }, "There are no users on this host"));
+	end);
+
+	it("and nothing is said where all is well", function ()
+		assert.is_nil(warning({ modules = { "mam", "carbons", "pep" } }, ""));
+	end);
+
+	it("when it is loaded into a running server, too", function ()
+		local host = new_host { modules = { "ping_muc" } };
+		host:unload();
+		host.log = {};
+		host:load();
+		assert.is_string(host:last_log("warn", "^mod_ping_muc"));
+	end);
+end);
+
+-- Runs a command of the admin shell. Returns what it gives and the lines it prints.
+local function shell(s, name, ...)
+	local commands = s.host:module():shared("/*/admin_shell/env").minimix;
+	local lines = {};
+	local section = setmetatable({ session = { print = function (line) table.insert(lines, line); end } }, { __index = commands });
+	local ok, message;
+	local parameters = { ... };
+	s.host:run(function () ok, message = section[name](section, table.unpack(parameters)); end);
+	return ok, message, lines;
+end
+
+describe("the shell", function ()
+	it("names the state of a room that the account is not in for now", function ()
+		local s, phone = in_room { remote = true };
+		phone:close();
+		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
+		local _, message, lines = shell(s, "rooms", "alice@example.org");
+		assert.equal("1 rooms", message);
+		assert.matches("^room@rooms.example.org: lost, 1 tries to come back, as Alice since .-; no session since ", lines[1]);
+		s.host:drop();
+	end);
+
+	it("has a lost account come back at once", function ()
+		local s, phone = in_room();
+		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
+		s.room:forget();
+		assert.is_true((shell(s, "rejoin", "alice@example.org", "room@rooms.example.org")));
+		s:wait(0);
+		assert.same({ "Alice" }, s:occupants());
+		assert.same({ "presence unavailable room/Bob" }, seen(phone));
+	end);
+
+	it("tries a leave until the room has confirmed it", function ()
+		local s = in_room { remote = true };
+		local ok, message = shell(s, "leave", "alice@example.org", "room@rooms.example.org");
+		assert.is_true(ok);
+		assert.equal("alice@example.org is leaving room@rooms.example.org", message);
+		ok, message = shell(s, "leave", "alice@example.org", "room@rooms.example.org");
+		assert.is_nil(ok);
+		assert.equal("alice@example.org is leaving room@rooms.example.org already", message);
+		ok, message = shell(s, "rejoin", "alice@example.org", "room@rooms.example.org");
+		assert.is_nil(ok);
+		assert.equal("alice@example.org is leaving room@rooms.example.org now", message);
+		s.host:drop();
+		s:wait(120);
+		assert.same({}, s:occupants());
+	end);
+
+	it("answers for each host of the server that has the module, and no other", function ()
+		local s = in_room();
+		local env = s.host:module():shared "/*/admin_shell/env";
+		require "core.hostmanager".activate("example.net", {});
+		assert(require "core.modulemanager".load("example.net", "minimix"));
+		assert.equal("2 hosts", select(2, shell(s, "stats")));
+		assert.equal("0 rooms", select(2, shell(s, "rooms", "alice@example.net")));
+		assert(require "core.modulemanager".unload("example.net", "minimix"));
+		assert.equal("1 hosts", select(2, shell(s, "stats")));
+		assert.equal("mod_minimix is not loaded on example.net", select(2, shell(s, "rooms", "alice@example.net")));
+		s.host:reload();
+		assert.equal("1 rooms", select(2, shell(s, "rooms", "alice@example.org")));
+		s.host:unload();
+		assert.is_nil(env.minimix);
+	end);
+end);
+
+-- A room in which so many accounts of this server were when it stopped.
+local function crowd(count)
+	local accounts = {};
+	for i = 1, count do
+		accounts[("user%d"):format(i)] = function ()
+			return {
+				seen = require "support.clock".now;
+				rooms = { ["room@rooms.example.org"] = { nick = "User"..i; state = "in"; since = 0 } };
+			};
+		end;
+	end
+	return { ["example.org"] = { minimix = accounts } };
+end
+
+-- A stanza of an ad-hoc command; fields are those of its form.
+local function command(name, fields)
+	local iq = st.iq({ type = "set"; id = "c1"; to = "example.org" })
+		:tag("command", { xmlns = "http://jabber.org/protocol/commands"; node = nodes..name });
+	if fields then
+		iq:tag("x", { xmlns = "jabber:x:data"; type = "submit" });
+		for key, value in pairs(fields) do
+			iq:tag("field", { var = key }):text_tag("value", value):up();
+		end
+	end
+	return iq:reset();
+end
+
+local function lines_of(answer)
+	local lines = {};
+	local x = answer.tags[1]:get_child("x", "jabber:x:data");
+	for field in (x or st.stanza "x"):childtags "field" do
+		if field.attr.var == "lines" then
+			for value in field:childtags "value" do table.insert(lines, value:get_text()); end
+		end
+	end
+	return lines;
+end
+
+describe("a room with 1,000 accounts", function ()
+	it("is listed by the shell and by an ad-hoc command, and each of them can be taken out", function ()
+		local s = scene.new {
+			storage = crowd(1000);
+			options = { admins = { "admin@example.org" }; minimix_rejoin_rate = 1 };
+		};
+		local _, message, lines = shell(s, "accounts", "room@rooms.example.org");
+		assert.equal("1000 accounts", message);
+		assert.matches("^user1000@example.org: lost as User1000 since ", lines[1]);
+
+		local admin = s:client("desk", "admin");
+		admin:send(command("accounts", { room = "room@rooms.example.org" }));
+		assert.same(lines, lines_of(admin:take()[1]));
+
+		admin:send(command("leave", { account = "user7@example.org"; room = "room@rooms.example.org" }));
+		assert.equal("user7@example.org is leaving room@rooms.example.org", admin:take()[1].tags[1]:get_child_text "note");
+		-- The room does not know of it, so it is asked after a while.
+		s:wait(90);
+		assert.equal("999 accounts", select(2, shell(s, "accounts", "room@rooms.example.org")));
+	end);
+end);
+
+describe("ad-hoc commands", function ()
+	it("are not there where an admin has disabled mod_adhoc, and the module is", function ()
+		local host = new_host { options = { modules_disabled = { "adhoc" } } };
+		assert.is_nil(prosody.hosts["example.org"].modules.adhoc);
+		assert.truthy(host:module());
+	end);
+
+	it("tell that a remote room has been asked for a nick", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(command("my-nick", { room = "room@rooms.example.org"; nick = "Alicia" }));
+		assert.equal("room@rooms.example.org has been asked for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
+		s:deliver();
+		assert.same({ "presence unavailable room/Alice 110 303", "presence - room/Alicia 110" }, seen(phone));
+	end);
+end);
+
+describe("metrics", function ()
+	it("count what is dropped, by reason", function ()
+		local s, phone = in_room();
+		s:from("Somebody", "<presence>"..scene.status().."</presence>", "carol@example.org");
+		s:from("Bob", "<message type='error' id='m9'>"..scene.error("cancel", "item-not-found").."</message>");
+		assert.equal(1, s.host:metric("drops", { "stray" }));
+		assert.equal(1, s.host:metric("drops", { "unclaimed" }));
+		assert.same({}, seen(phone));
+	end);
+
+	it("count accounts that come back by themselves", function ()
+		local s = in_room();
+		assert.equal(0, s.host:metric "rejoins");
+		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
+		s.room:forget();
+		assert.equal(1, s.host:metric("memberships", { "lost" }));
+		s:wait(5);
+		assert.equal(1, s.host:metric "rejoins");
+		assert.equal(1, s.host:metric("memberships", { "joined" }));
+	end);
+end);

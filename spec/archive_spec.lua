@@ -1,0 +1,597 @@
+-- What was said in rooms, as a client finds it in the archive of its account (XEP-0313).
+
+local st = require "util.stanza";
+local datetime = require "util.datetime";
+local scene = require "support.scene";
+
+local xmlns_mam = "urn:xmpp:mam:2";
+local room_jid = "room@rooms.example.org";
+
+local function field(name, ...)
+	local element = st.stanza("field", { var = name });
+	for _, value in ipairs { ... } do
+		element:text_tag("value", value);
+	end
+	return element;
+end
+
+-- fields: with, start, end, ids ... of the form; max, before, after of the page (`before = true` for an empty one), flip
+local function query(fields)
+	local iq = st.iq({ type = "set", id = "q1" }):tag("query", { xmlns = xmlns_mam, queryid = "f1" });
+	iq:tag("x", { xmlns = "jabber:x:data", type = "submit" });
+	iq:add_child(field("FORM_TYPE", xmlns_mam));
+	for _, name in ipairs { "with", "start", "end", "before-id", "after-id", "include-groupchat", "unheard-of" } do
+		if fields[name] then iq:add_child(field(name, fields[name])); end
+	end
+	if fields.ids then iq:add_child(field("ids", table.unpack(fields.ids))); end
+	iq:up();
+	if fields.max or fields.before or fields.after or fields.index then
+		iq:tag("set", { xmlns = "http://jabber.org/protocol/rsm" });
+		for _, name in ipairs { "max", "before", "after", "index" } do
+			if fields[name] == true then
+				iq:tag(name):up();
+			elseif fields[name] then
+				iq:text_tag(name, tostring(fields[name]));
+			end
+		end
+		iq:up();
+	end
+	if fields.flip then iq:tag("flip-page"):up(); end
+	return iq;
+end
+
+local function message_in(result)
+	return result:find("{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
+end
+
+-- The bodies of a page, its ids, and <fin/>; or the condition of the error.
+local function ask(client, fields)
+	client:take();
+	client:send(query(fields));
+	local bodies, ids = {}, {};
+	for _, stanza in ipairs(client:take()) do
+		if stanza.name == "iq" and stanza.attr.type == "error" then
+			local _, condition = stanza:get_error();
+			return condition;
+		elseif stanza.name == "iq" then
+			assert.equal("q1", stanza.attr.id);
+			local fin = assert(stanza:get_child("fin", xmlns_mam));
+			return bodies, ids, {
+				complete = fin.attr.complete == "true";
+				first = fin:find("{http://jabber.org/protocol/rsm}set/first#");
+				last = fin:find("{http://jabber.org/protocol/rsm}set/last#");
+				count = fin:find("{http://jabber.org/protocol/rsm}set/count#");
+			};
+		end
+		local result = stanza:get_child("result", xmlns_mam);
+		if result then
+			assert.equal("f1", result.attr.queryid);
+			assert.is_nil(message_in(stanza).attr.to and stanza.attr.type);
+			table.insert(bodies, message_in(stanza):get_child_text("body"));
+			table.insert(ids, result.attr.id);
+		end
+	end
+	error("no answer");
+end
+
+-- Goes through all pages; `backwards` from the last one.
+local function page_through(client, fields, backwards)
+	local all = {};
+	local position = backwards and true or nil;
+	for _ = 1, 1000 do
+		fields.before, fields.after = nil, nil;
+		fields[backwards and "before" or "after"] = position;
+		local bodies, ids, page = ask(client, fields);
+		assert.is_table(bodies, bodies);
+		table.move(bodies, 1, #bodies, backwards and 1 or #all + 1, backwards and table.move(all, 1, #all, #bodies + 1) or all);
+		assert.same({ ids[1], ids[#ids] }, { page.first, page.last });
+		if page.complete then return all; end
+		position = backwards and page.first or page.last;
+	end
+	error("pages without end");
+end
+
+local function in_room(fields)
+	local s = scene.new(fields);
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	s:enter(phone);
+	return s, phone;
+end
+
+local function say(s, from, to)
+	for i = from, to do
+		s.room:say("Bob", tostring(i));
+	end
+end
+
+local function numbers(from, to)
+	local list = {};
+	for i = from, to, from <= to and 1 or -1 do
+		table.insert(list, tostring(i));
+	end
+	return list;
+end
+
+local function features(client)
+	client:take();
+	client:send(("<iq type='get' id='d1' to='%s'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"):format(client.bare_jid));
+	local list = {};
+	for tag in client:take()[1]:get_child("query", "http://jabber.org/protocol/disco#info"):childtags("feature") do
+		list[tag.attr.var] = true;
+	end
+	return list;
+end
+
+for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
+	local with_mam = modules[2] ~= nil;
+	describe(with_mam and "with mod_mam, a room's log" or "without mod_mam, a room's log", function ()
+		local function here(fields)
+			fields = fields or {};
+			fields.modules = modules;
+			return in_room(fields);
+		end
+
+		it("H3: is in the account's archive, as the room sent it", function ()
+			local s, phone = here();
+			local id = s.room:say("Bob", "hello");
+			s:wait(2);
+			phone:take();
+			phone:send(query { with = room_jid });
+			local stanzas = phone:take();
+			assert.equal(2, #stanzas);
+			local result = stanzas[1];
+			assert.equal("alice@example.org", result.attr.from);
+			assert.equal(phone.jid, result.attr.to);
+			local message = message_in(result);
+			assert.equal(room_jid.."/Bob", message.attr.from);
+			assert.equal("groupchat", message.attr.type);
+			assert.equal(id, message.attr.id);
+			assert.is_nil(message.attr.to);
+			assert.truthy(message:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room_jid));
+			local delay = result:find("{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{urn:xmpp:delay}delay");
+			assert.equal(datetime.datetime(s.host.time() - 2), delay.attr.stamp);
+		end);
+
+		it("H3: is paged through in both directions", function ()
+			local s, phone = here();
+			say(s, 1, 23);
+			assert.same(numbers(1, 23), page_through(phone, { with = room_jid, max = 5 }));
+			assert.same(numbers(1, 23), page_through(phone, { with = room_jid, max = 5 }, true));
+			assert.same(numbers(1, 23), page_through(phone, { with = room_jid, max = 23 }, true));
+			assert.same(numbers(1, 23), page_through(phone, { with = room_jid }));
+		end);
+
+		it("H3: gives the first page, the last, and what is between two messages", function ()
+			local s, phone = here();
+			say(s, 1, 10);
+			local _, ids = ask(phone, { with = room_jid });
+			assert.same(numbers(1, 3), (ask(phone, { with = room_jid, max = 3 })));
+			assert.same(numbers(8, 10), (ask(phone, { with = room_jid, max = 3, before = true })));
+			assert.same(numbers(4, 6), (ask(phone, { with = room_jid, ["after-id"] = ids[3], ["before-id"] = ids[7] })));
+			assert.same(numbers(5, 6), (ask(phone, { with = room_jid, ["after-id"] = ids[3], ["before-id"] = ids[7], max = 2, before = true })));
+			assert.same(numbers(3, 1), (ask(phone, { with = room_jid, max = 3, flip = true })));
+			assert.same({ "2", "9" }, (ask(phone, { with = room_jid, ids = { ids[9], ids[2] } })));
+			assert.same({ "9" }, (ask(phone, { with = room_jid, ids = { ids[9], ids[2] }, max = 1, after = ids[2] })));
+		end);
+
+		it("H3: gives what was said at a time", function ()
+			local s, phone = here();
+			for i = 1, 5 do
+				say(s, i, i);
+				s:wait(10);
+			end
+			local start = s.host.time() - 50;
+			local function at(seconds) return datetime.datetime(start + seconds); end
+			assert.same(numbers(2, 5), (ask(phone, { with = room_jid, start = at(1) })));
+			assert.same(numbers(2, 4), (ask(phone, { with = room_jid, start = at(10), ["end"] = at(30) })));
+			assert.same(numbers(3, 4), (ask(phone, { with = room_jid, start = at(10), ["end"] = at(30), max = 2, before = true })));
+			assert.same({}, (ask(phone, { with = room_jid, start = at(100) })));
+		end);
+
+		it("H3: has a page say whether it is the last, and how much there is", function ()
+			local s, phone = here();
+			say(s, 1, 10);
+			local function page(fields)
+				fields.with = room_jid;
+				return (select(3, ask(phone, fields)));
+			end
+			assert.is_false(page({ max = 9 }).complete);
+			assert.is_true(page({ max = 10 }).complete);
+			assert.equal("10", page({ max = 10 }).count);
+			assert.same({ complete = false, count = "10" }, page { max = 0 });
+			assert.same({ complete = true, count = "0" }, page { start = "2030-01-01T00:00:00Z" });
+		end);
+
+		it("H3: refuses what cannot be answered", function ()
+			local s, phone = here();
+			say(s, 1, 1);
+			local function refusal(fields)
+				fields.with = room_jid;
+				return (ask(phone, fields));
+			end
+			for _, name in ipairs { "before", "after", "before-id", "after-id" } do
+				assert.equal("item-not-found", refusal { [name] = "nonsense" });
+			end
+			assert.equal("item-not-found", refusal { ids = { "nonsense" } });
+			assert.equal("bad-request", refusal { start = "yesterday" });
+			assert.equal("bad-request", refusal { max = "-1" });
+			assert.equal("bad-request", refusal { max = "many" });
+			assert.equal("feature-not-implemented", refusal { index = "3" });
+			assert.equal("feature-not-implemented", refusal { ["unheard-of"] = "x" });
+		end);
+
+		it("H3: is the account's as far as it was told", function ()
+			local s, phone = here();
+			say(s, 1, 2);
+			s:wait(2);
+			phone:send(scene.leave "Alice");
+			s:deliver();
+			say(s, 3, 4);
+			s:wait(2);
+			assert.same({ "1", "2" }, (ask(phone, { with = room_jid })));
+			s:enter(phone, "Alice", { muc = "<history maxstanzas='0'/>" });
+			say(s, 5, 6);
+			assert.same({ "1", "2", "5", "6" }, (ask(phone, { with = room_jid })));
+			assert.same({ "1", "2", "5", "6" }, page_through(phone, { with = room_jid, max = 1 }, true));
+		end);
+
+		it("H3: can be asked of the account by its own address", function ()
+			local s, phone = here();
+			say(s, 1, 1);
+			local iq = query { with = room_jid };
+			iq.attr.to = "alice@example.org";
+			phone:take();
+			phone:send(iq);
+			assert.equal(2, #phone:take());
+		end);
+
+		it("H3: is nobody else's", function ()
+			local s = here();
+			say(s, 1, 1);
+			local mallory = s:client("phone", "mallory");
+			local answer = ask(mallory, { with = room_jid });
+			assert.same(with_mam and {} or "service-unavailable", answer);
+			local iq = query { with = room_jid };
+			iq.attr.to = "alice@example.org";
+			mallory:take();
+			mallory:send(iq);
+			assert.equal("error", mallory:take()[1].attr.type);
+		end);
+
+		it("H3: is said to be there only where it is", function ()
+			local _, phone = here();
+			local list = features(phone);
+			assert.equal(with_mam, list[xmlns_mam] or false);
+			assert.equal(with_mam, list[xmlns_mam.."#groupchat-field"] or false);
+			assert.equal(with_mam, list[xmlns_mam.."#groupchat-available"] or false);
+			phone:send("<iq type='get' id='f1'><query xmlns='urn:xmpp:mam:2'/></iq>");
+			local form = phone:take()[1]:find("{urn:xmpp:mam:2}query/{jabber:x:data}x");
+			assert.truthy(form:get_child_with_attr("field", nil, "var", "include-groupchat"));
+		end);
+	end);
+end
+
+describe("the archive of the account", function ()
+	local function here()
+		local s, phone = in_room { modules = { "disco", "mam" } };
+		local carol = s:client("phone", "carol");
+		return s, phone, carol;
+	end
+
+	local function write(carol, body)
+		carol:send(("<message type='chat' to='alice@example.org'><body>%s</body></message>"):format(body));
+	end
+
+	-- 1, 2 ... in turn from Carol and in two rooms, two a second
+	local function mixed(count)
+		local s, phone, carol = here();
+		local other = s:add_room "other";
+		other:enter "Bob";
+		s:enter(phone, "Alice", { room = "other" });
+		for i = 1, count do
+			if i % 3 == 0 then
+				write(carol, i);
+			else
+				(i % 3 == 1 and s.room or other):say("Bob", tostring(i));
+			end
+			if i % 2 == 0 then s:wait(1); end
+		end
+		return s, phone;
+	end
+
+	local function sorted(list)
+		table.sort(list, function (a, b) return tonumber(a) < tonumber(b); end);
+		return list;
+	end
+
+	it("H3: has nothing of rooms in it unless that is asked for", function ()
+		local s, phone, carol = here();
+		say(s, 1, 3);
+		write(carol, "hello");
+		assert.same({ "hello" }, (ask(phone, {})));
+		assert.same({ "hello" }, (ask(phone, { ["include-groupchat"] = "false" })));
+		assert.same({ "hello" }, (ask(phone, { with = "carol@example.org" })));
+		assert.same({}, (ask(phone, { with = room_jid, ["include-groupchat"] = "false" })));
+	end);
+
+	it("H3: has it all, once and in the order of time, if that is asked for", function ()
+		local _, phone = mixed(40);
+		for _, max in ipairs { 1, 3, 7, 50 } do
+			for _, backwards in ipairs { false, true } do
+				local all = page_through(phone, { ["include-groupchat"] = "true", max = max }, backwards);
+				local order = {};
+				for i, body in ipairs(all) do
+					order[i] = math.floor((tonumber(body) + 1) / 2);
+				end
+				assert.same(sorted { table.unpack(order) }, order);
+				assert.same(numbers(1, 40), sorted(all));
+			end
+		end
+	end);
+
+	it("H3: finds a message by its id wherever it is", function ()
+		local _, phone = mixed(12);
+		local _, ids = ask(phone, { ["include-groupchat"] = "true" });
+		local bodies = ask(phone, { ["include-groupchat"] = "true", ids = { ids[3], ids[1], ids[2] } });
+		assert.same(numbers(1, 3), sorted(bodies));
+		assert.equal("item-not-found", (ask(phone, { ["include-groupchat"] = "true", ids = { ids[3], "nonsense" } })));
+		assert.same({}, (ask(phone, { ["include-groupchat"] = "true", ["after-id"] = ids[12] })));
+	end);
+
+	it("H3: has private messages with the room's, and alone for an occupant", function ()
+		local s, phone = here();
+		s.room:say("Bob", "to all");
+		s.room:whisper("Bob", "Alice", "to Alice");
+		s:wait(1);
+		phone:send(scene.whisper("Bob", "to Bob"));
+		s:deliver();
+		s:wait(1);
+		s.room:say("Bob", "to all again");
+		local both = ask(phone, { with = room_jid });
+		assert.same({ "to Alice", "to all", "to Bob", "to all again" }, both);
+		assert.same({ "to Alice", "to Bob" }, (ask(phone, { with = room_jid.."/Bob" })));
+		assert.same(both, (ask(phone, { with = room_jid.."/Bob", ["include-groupchat"] = "true" })));
+		assert.same({}, (ask(phone, { with = room_jid.."/Carol", ["include-groupchat"] = "true" })));
+		assert.same({ "to Alice", "to Bob" }, (ask(phone, { with = room_jid, ["include-groupchat"] = "false" })));
+	end);
+end);
+
+
+-- A message of a room's past, as it comes on a join or from the room's archive.
+local function add_history(room, from, to)
+	for i = from, to do
+		local message = st.message({ type = "groupchat", from = room.jid.."/Bob", id = "past"..i }, tostring(i));
+		message:tag("stanza-id", { xmlns = "urn:xmpp:sid:0"; by = room.jid; id = "room-id-"..i }):up();
+		table.insert(room.history, { stanza = message; time = os.time() });
+	end
+end
+
+local function history_of(client, s, muc)
+	client:take();
+	client:send(scene.join("Alice", { muc = muc }));
+	s:deliver();
+	local bodies = {};
+	for _, stanza in ipairs(client:take()) do
+		if stanza.name == "message" and stanza:get_child("body") then
+			assert.truthy(stanza:get_child_with_attr("delay", "urn:xmpp:delay", "from", room_jid));
+			table.insert(bodies, stanza:get_child_text("body"));
+		end
+	end
+	return bodies;
+end
+
+-- What is kept in a store, by key.
+local function stored(s, name)
+	local keys = {};
+	for key, items in pairs((s.host.storage["example.org"] or {})[name] or {}) do
+		keys[key] = #items;
+	end
+	return keys;
+end
+
+describe("with minimix_archive = 'mam'", function ()
+	local function here(fields)
+		fields = fields or {};
+		fields.modules = { "disco"; "mam" };
+		fields.options = { minimix_archive = "mam" };
+		return in_room(fields);
+	end
+
+	it("H1: messages are kept in mod_mam's archive, once for each account", function ()
+		local s, phone = here();
+		local laptop = s:client "laptop";
+		s:enter(laptop);
+		s:enter(s:client("phone", "carol"), "Carol");
+		say(s, 1, 3);
+		phone:send(scene.message("4"));
+		s:deliver();
+		phone:send(scene.message(nil, { content = "<subject>Tea</subject>" }));
+		s:deliver();
+		assert.same({ alice = 4; carol = 4 }, stored(s, "archive"));
+		assert.same({}, stored(s, "minimix_archive"));
+		assert.same(numbers(1, 4), (ask(phone, { with = room_jid })));
+	end);
+
+	it("H2: a session that attaches gets its history from there", function ()
+		local s = here();
+		say(s, 1, 30);
+		assert.same(numbers(11, 30), history_of(s:client "laptop", s));
+		assert.same(numbers(28, 30), history_of(s:client "tablet", s, "<history maxstanzas='3'/>"));
+	end);
+
+	it("H2: history of a join is not kept a second time", function ()
+		local s, phone = here();
+		say(s, 1, 3);
+		phone:send(scene.leave "Alice");
+		s:deliver();
+		s:enter(phone);
+		assert.same({ alice = 3 }, stored(s, "archive"));
+	end);
+
+	it("P3: what was missed is kept after the rest", function ()
+		local s, phone = here();
+		say(s, 1, 2);
+		s:wait(5);
+		s.room:forget "Alice";
+		say(s, 3, 4);
+		s:from("Bob", "<presence type='error'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>");
+		s:wait(10);
+		assert.same(numbers(1, 4), (ask(phone, { with = room_jid })));
+	end);
+
+	it("H3: default queries are free of what was said in rooms", function ()
+		local s, phone = here();
+		say(s, 1, 3);
+		s.room:whisper("Bob", "Alice", "psst");
+		assert.same({ "psst" }, (ask(phone, {})));
+		assert.same({ "psst" }, page_through(phone, { max = 1 }, true));
+		assert.same({ "psst" }, (ask(phone, { with = room_jid, ["include-groupchat"] = "false" })));
+		assert.same({ "1"; "2"; "3"; "psst" }, (ask(phone, { ["include-groupchat"] = "true" })));
+	end);
+end);
+
+describe("with minimix_archive = false", function ()
+	it("H1: nothing is kept, and nothing is said to be", function ()
+		local s, phone = in_room { modules = { "disco"; "mam" }; options = { minimix_archive = false } };
+		say(s, 1, 3);
+		s:wait(5);
+		assert.same({}, stored(s, "archive"));
+		assert.same({}, stored(s, "minimix_archive"));
+		assert.same({}, history_of(s:client "laptop", s));
+		assert.is_nil(features(phone)[xmlns_mam.."#groupchat-field"]);
+		assert.same({}, (ask(phone, { with = room_jid })));
+	end);
+end);
+
+describe("retention", function ()
+	local day = 86400;
+
+	it("H5: deletes what has passed its time, and forgets who got it", function ()
+		local s, phone = in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
+		say(s, 1, 5);
+		s:wait(2);
+		s.host:tick(day);
+		say(s, 6, 8);
+		s:wait(2);
+		s.host:tick(1.5 * day);
+		assert.same({ [room_jid] = 3 }, stored(s, "minimix_archive"));
+		assert.same(numbers(6, 8), (ask(phone, { with = room_jid })));
+		assert.same(numbers(6, 8), history_of(s:client "laptop", s));
+	end);
+
+	it("H5: deletes the log of a room that no account has anything of", function ()
+		local s, phone = in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
+		say(s, 1, 5);
+		s:wait(2);
+		phone:send(scene.leave "Alice");
+		s:deliver();
+		s.host:tick(3 * day);
+		assert.same({}, stored(s, "minimix_archive"));
+		assert.is_nil(s.host.storage["example.org"].minimix_parts.alice);
+	end);
+
+	it("H5: keeps the log of an account that came in a moment ago", function ()
+		local s = in_room { options = { minimix_archive_expires_after = "never" } };
+		s.host:tick(6 * 3600 - 1);
+		say(s, 1, 2);
+		s.host:tick(1);
+		assert.same({ [room_jid] = 2 }, stored(s, "minimix_archive"));
+	end);
+
+	it("H5: takes a deleted user's part along, and what others have stays", function ()
+		local s = in_room();
+		local carol = s:client("phone", "carol");
+		s:enter(carol, "Carol");
+		say(s, 1, 3);
+		s:wait(2);
+		s.host:delete_user "alice";
+		s:wait(2);
+		assert.is_nil(s.host.storage["example.org"].minimix_parts.alice);
+		assert.same(numbers(1, 3), (ask(carol, { with = room_jid })));
+		s.host:delete_user "carol";
+		s.host:tick(7 * 3600);
+		assert.same({}, stored(s, "minimix_archive"));
+	end);
+
+	it("B1: messages that are too big are not kept", function ()
+		local s, phone = in_room { options = { minimix_max_kept_size = 1000 } };
+		s.room:say("Bob", ("x"):rep(2000));
+		s.room:say("Bob", "short");
+		assert.same({ "short" }, (ask(phone, { with = room_jid })));
+	end);
+
+	it("B1: few big messages are held in memory, and all are replayed", function ()
+		local s = in_room();
+		local big = ("x"):rep(30000);
+		for i = 1, 20 do s.room:say("Bob", i..big); end
+		local bodies = history_of(s:client "laptop", s);
+		assert.equal(20, #bodies);
+		for i, body in ipairs(bodies) do assert.equal(i..big, body); end
+	end);
+end);
+
+describe("what accounts missed", function ()
+	-- The room's archive as mod_muc_mam has it.
+	local function archived(s)
+		function s.room.on_iq(room, iq)
+			local q = iq:get_child("query", xmlns_mam);
+			if not q then return; end
+			local after = q:find "{http://jabber.org/protocol/rsm}set/after#";
+			local max = tonumber(q:find "{http://jabber.org/protocol/rsm}set/max#");
+			local count, last, found = 0, nil, after == nil;
+			local complete = true;
+			for _, entry in ipairs(room.history) do
+				local id = entry.stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room.jid).attr.id;
+				if found then
+					if count == max then complete = false; break; end
+					count, last = count + 1, id;
+					local copy = st.clone(entry.stanza);
+					copy.attr.to, copy.attr.xmlns = nil, "jabber:client";
+					room.send(st.message({ from = room.jid; to = iq.attr.from })
+						:tag("result", { xmlns = xmlns_mam; queryid = q.attr.queryid; id = id })
+						:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
+						:tag("delay", { xmlns = "urn:xmpp:delay"; stamp = datetime.datetime(entry.time) }):up()
+						:add_child(copy):reset());
+				elseif id == after then
+					found = true;
+				end
+			end
+			local reply = st.reply(iq):tag("fin", { xmlns = xmlns_mam; complete = complete and "true" or nil })
+				:tag("set", { xmlns = "http://jabber.org/protocol/rsm" });
+			if last then reply:text_tag("last", last); end
+			return reply:reset();
+		end
+	end
+
+	for _, archive in ipairs { true, "mam" } do
+		for _, remote in ipairs { false, true } do
+			it(("P3: each of them gets all of it (%s, %s)"):format(archive, remote and "remote" or "local"), function ()
+				local s, phone = in_room {
+					modules = { "disco"; "mam" }; options = { minimix_archive = archive }; remote = remote;
+				};
+				archived(s);
+				local carol = s:client("phone", "carol");
+				s:enter(carol, "Carol");
+				add_history(s.room, 1, 3);
+				say(s, 4, 5);
+				s:wait(3);
+				s.room:forget "Alice";
+				s.room:forget "Carol";
+				for i = 6, 205 do
+					say(s, i, i);
+					if i % 20 == 0 then s:wait(1); end
+				end
+				for _, nick in ipairs { "Alice"; "Carol" } do
+					s:from("Bob", ("<presence type='error'>%s</presence>"):format(scene.error("cancel", "item-not-found")),
+						s:occupant_jid(nick:lower()));
+				end
+				s:wait(60);
+				say(s, 206, 210);
+				s:wait(2);
+				assert.same(numbers(4, 210), page_through(phone, { with = room_jid }));
+				assert.same(numbers(4, 210), page_through(carol, { with = room_jid }));
+			end);
+		end
+	end
+end);

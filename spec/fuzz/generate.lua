@@ -1,0 +1,64 @@
+-- Lists of events. An event is a name and numbers; what a number stands for (which session, room, nick) is for the world
+-- to say, which does nothing where an event makes no sense: so any list will do, and each part of one.
+
+local random = require "fuzz.random";
+
+local weights = {
+	-- clients
+	open = 6; close = 2; lose = 2; hibernate = 3; resume = 4; expire = 1; offline = 1; priority = 1;
+	join = 28; leave = 7; show = 5; rename = 4; say = 14; whisper = 4; ask = 8; answer = 4; bounce = 4; nonsense = 5;
+	-- honest rooms
+	enter = 4; gone = 3; speak = 16; murmur = 3; query = 3; reply = 4; update = 3; subject = 2; kick = 3; ban = 1; pardon = 2;
+	destroy = 1; forget = 2; rename_bot = 2; force = 1; lock = 1; silent = 2; limit = 1;
+	-- what lies between
+	deliver = 40; drop = 1; link = 1; time = 12; settle = 2;
+	-- the server
+	reload = 1; restart = 1; kill = 1; unload = 1;
+	-- rooms that lie
+	lie = 30; mood = 3;
+};
+
+local names = {};
+local total = 0;
+for name in pairs(weights) do table.insert(names, name); end
+table.sort(names);
+for _, name in ipairs(names) do total = total + weights[name]; end
+
+local function pick(draw)
+	local left = draw(total);
+	for _, name in ipairs(names) do
+		left = left - weights[name];
+		if left <= 0 then return name; end
+	end
+end
+
+-- How one run differs from the next before anything has happened.
+local function setting(draw)
+	return {
+		resource = draw(3) == 1;
+		bosh = draw(3) > 1;
+		carbons = draw(4) == 1;
+	};
+end
+
+local function generate(seed, count)
+	local draw = random.new(seed);
+	local list = { seed = seed; setting = setting(draw) };
+	for i = 1, count do
+		list[i] = { pick(draw), draw(1000), draw(1000), draw(1000), draw(1000) };
+	end
+	return list;
+end
+
+-- As Lua, to be kept.
+local function written(list)
+	local lines = {};
+	for i, event in ipairs(list) do
+		lines[i] = ("\t\t{ %q, %d, %d, %d, %d };"):format(table.unpack(event));
+	end
+	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s }"):format(
+		list.setting.resource, list.setting.bosh, list.setting.carbons);
+	return ("\t{ seed = %d; setting = %s;\n%s\n\t};"):format(list.seed, setting_written, table.concat(lines, "\n"));
+end
+
+return { generate = generate; written = written };

@@ -1,0 +1,251 @@
+-- What a session may expect of a room, from what it has said and been told: nothing here knows the module.
+--
+-- A session is "out" of a room, "asking" to be let in, "in", or "leaving". While it asks or leaves it may get what the
+-- room says, or not; otherwise there is no doubt.
+
+local jid = require "util.jid";
+
+local xmlns_user = "http://jabber.org/protocol/muc#user";
+
+local model = {};
+
+local function codes_of(stanza)
+	local codes = {};
+	local x = stanza:get_child("x", xmlns_user);
+	for _, tag in ipairs(x and x.tags or {}) do
+		if tag.name == "status" and tag.attr.code then codes[tag.attr.code] = true; end
+	end
+	return codes, x and x:get_child("item");
+end
+model.codes_of = codes_of;
+
+-- before: the one that had the same full JID; what it asked rooms itself, not by way of the account, they answer to that.
+function model.session(client, account, before)
+	local requests = {};
+	for key, request in pairs(before and before.requests or {}) do
+		if request.direct then requests[key] = { count = request.count; direct = true }; end
+	end
+	local places = {};
+	for address, place in pairs(before and before.places or {}) do
+		places[address] = { state = "out"; asked = {}; view = {}; known = place.known };
+	end
+	return { client = client; account = account; places = places; requests = requests };
+end
+
+-- Where a session stands in a room.
+function model.place(session, room)
+	local place = session.places[room.jid];
+	if not place then
+		-- known: the session has written to it, so that it knows the full JID
+		place = { state = "out"; asked = {}; view = {} };
+		session.places[room.jid] = place;
+	end
+	return place;
+end
+
+function model.is_in(session, room)
+	local place = session.places[room.jid];
+	return place and place.state == "in";
+end
+
+function model.is_out(session, room)
+	local place = session.places[room.jid];
+	return not place or place.state == "out";
+end
+
+-- Requests that an error or an answer may come for
+
+local function request_key(kind, room_jid, id)
+	return ("%s %s %s"):format(kind, room_jid, id or "(none)");
+end
+
+-- must: it has to be answered in the end
+function model.asks(session, kind, room, id, must)
+	local key = request_key(kind, room.jid, id);
+	local request = session.requests[key] or { count = 0 };
+	request.count = request.count + 1;
+	request.must = must;
+	model.place(session, room).known = true;
+	request.direct = request.direct or model.place(session, room).state ~= "in";
+	session.requests[key] = request;
+end
+
+local function is_asked(session, kind, room, id)
+	local request = session.requests[request_key(kind, room.jid, id)];
+	if not request or request.count == 0 then return false; end
+	-- A liar may answer twice whom it knows by the full JID.
+	if not (room.lies and request.direct) then
+		request.count = request.count - 1;
+	end
+	return true;
+end
+
+-- What the session sends
+
+function model.joins(session, room, id, nick)
+	local place = model.place(session, room);
+	if not nick then model.asks(session, "presence", room, id); end
+	table.insert(place.asked, id or false);
+	if place.state == "out" then
+		place.view, place.subject, place.nick = {}, nil, nil;
+	end
+	if place.state ~= "in" then
+		place.state = "asking";
+	end
+	if nick then
+		model.asks(session, "presence", room, id);
+	end
+end
+
+function model.leaves(session, room, silently)
+	local place = model.place(session, room);
+	place.known = true;
+	if place.state == "out" then return; end
+	place.asked = {};
+	place.state = "leaving";
+	place.awaits_leave = true;
+	place.untold = place.untold or silently;
+end
+
+-- What it gets
+
+-- The answer to a join answers those before it, too.
+local function answers_join(place, id)
+	for i, asked in ipairs(place.asked) do
+		if asked == (id or false) then
+			place.asked = table.move(place.asked, i + 1, #place.asked, 1, {});
+			return true;
+		end
+	end
+	return false;
+end
+
+local function goes_out(place)
+	place.awaits_leave, place.untold = nil, nil;
+	place.view, place.subject, place.nick = {}, nil, nil;
+	place.state = place.asked[1] ~= nil and "asking" or "out";
+end
+
+local function on_error(session, place, room, stanza)
+	if not is_asked(session, "presence", room, stanza.attr.id) then
+		return "an error for a presence it never sent";
+	end
+	if answers_join(place, stanza.attr.id) and place.state == "asking" and not place.asked[1] and not place.awaits_leave then
+		place.state = "out";
+	end
+end
+
+local function on_available(place, nick, stanza, codes)
+	place.view[nick] = stanza;
+	if not codes["110"] then return; end
+	place.nick = nick;
+	if answers_join(place, stanza.attr.id) then
+		place.awaits_leave = nil;
+	elseif place.state == "asking" and not place.awaits_leave then
+		-- The answer to a join before, that came too late.
+		place.asked = {};
+	end
+	if not place.awaits_leave then
+		place.state = "in";
+	end
+end
+
+local function on_unavailable(place, nick, codes, item)
+	place.view[nick] = nil;
+	if not codes["110"] then return; end
+	if codes["303"] then
+		place.nick = item and item.attr.nick;
+	else
+		goes_out(place);
+	end
+end
+
+local function on_presence(session, room, nick, stanza)
+	local place = model.place(session, room);
+	local kind = stanza.attr.type;
+	if kind == "error" then
+		return on_error(session, place, room, stanza);
+	elseif place.state == "out" and not (room.lies and place.known) then
+		return "a presence of a room it is not in";
+	end
+	if room.lies then return; end
+	local codes, item = codes_of(stanza);
+	if nick and not kind then
+		on_available(place, nick, stanza, codes);
+	elseif nick and kind == "unavailable" then
+		on_unavailable(place, nick, codes, item);
+	end
+end
+
+local function on_message(session, room, stanza)
+	local place = model.place(session, room);
+	if stanza.attr.type == "error" then
+		if not is_asked(session, "message", room, stanza.attr.id) then
+			return "an error for a message it never sent";
+		end
+	elseif stanza.attr.type == "groupchat" then
+		if place.state == "out" and not (room.lies and place.known) then
+			return "a message of a room it is not in";
+		end
+		if stanza:get_child("subject") and not stanza:get_child("body") then
+			place.subject = stanza:get_child_text("subject");
+		end
+	end
+end
+
+local function on_iq(session, room, stanza)
+	if stanza.attr.type == "result" or stanza.attr.type == "error" then
+		if not is_asked(session, "iq", room, stanza.attr.id) then
+			return "an answer to an IQ it never sent";
+		end
+	elseif model.is_out(session, room) and not (room.lies and model.place(session, room).known) then
+		return "a query from a room it is not in";
+	else
+		session.asked_by = stanza;
+	end
+end
+
+-- Left to Prosody, as from somebody with whom the account shares no room.
+local function is_ordinary(session, room, stanza)
+	local kind = stanza.attr.type;
+	if not room.lies then
+		-- Subscriptions go out from the account itself.
+		return stanza.name == "presence" and kind == "error" and stanza.attr.to == jid.bare(session.client.jid);
+	end
+	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error";
+end
+
+-- Returns what is wrong with it, or nothing.
+function model.gets(session, room, stanza)
+	if is_ordinary(session, room, stanza) then
+		return;
+	elseif stanza.attr.to ~= session.client.jid and not (stanza.attr.to == nil and stanza.attr.type == "error") then
+		return "a stanza that is not addressed to it";
+	end
+	if stanza.name == "presence" then
+		return on_presence(session, room, jid.resource(stanza.attr.from), stanza);
+	elseif stanza.name == "message" then
+		return on_message(session, room, stanza);
+	end
+	return on_iq(session, room, stanza);
+end
+
+-- What is left unanswered when all has had its time; nothing if all is well.
+function model.unsettled(session, rooms)
+	for _, room in pairs(rooms) do
+		local place = session.places[room.jid];
+		if place and not room.lies then
+			if place.state == "leaving" and place.untold then goes_out(place); end
+			if place.state == "asking" or place.state == "leaving" then
+				return ("is still %s in %s"):format(place.state, room.jid);
+			end
+		end
+	end
+	for key, request in pairs(session.requests) do
+		if request.must and request.count > 0 then
+			return "has no answer to "..key;
+		end
+	end
+end
+
+return model;

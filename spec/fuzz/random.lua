@@ -1,0 +1,15 @@
+-- Numbers that a seed repeats. The module itself draws from math.random, so events are not to.
+
+local function new(seed)
+	local state = (seed * 2654435761 + 88172645) & 0xffffffff;
+	if state == 0 then state = 1; end
+	-- xorshift32: a whole number from 1 to n
+	return function (n)
+		state = state ~ (state << 13) & 0xffffffff;
+		state = state ~ (state >> 17);
+		state = state ~ (state << 5) & 0xffffffff;
+		return state % n + 1;
+	end
+end
+
+return { new = new };

@@ -1,0 +1,44 @@
+-- Plays lists of events until so many are through, and makes short what it finds.
+
+local generate = require "fuzz.generate";
+local shrink = require "fuzz.shrink";
+local world = require "fuzz.world";
+
+local length = 300;
+
+local run = {};
+
+-- What went wrong, bare of what differs from run to run.
+local function kind_of(problem)
+	return (problem:match("[^\n]*"):gsub("<.*", ""):gsub("%d+", ""):gsub("alice@[%w./]*", ""):gsub("anna@[%w./]*", "")
+		:gsub("%w+@%w+%.example%.%w+", ""));
+end
+
+-- seconds: how long to look for a shorter list
+function run.shorten(list, problem, module_file, seconds)
+	local kind = kind_of(problem);
+	return shrink(list, function (shorter)
+		local other = world.play(shorter, module_file);
+		return other ~= nil and kind_of(other) == kind;
+	end, seconds);
+end
+
+-- Returns nil and the number of events played, or what is wrong and the list that shows it.
+-- fields: seed, count (of events), seconds (instead, or as well), module_file
+function run.search(fields)
+	local played, started = 0, os.clock();
+	local seed = fields.seed;
+	while played < (fields.count or math.huge) and os.clock() - started < (fields.seconds or math.huge) do
+		local list = generate.generate(seed, length);
+		local problem, position = world.play(list, fields.module_file);
+		if problem then
+			for i = #list, position + 1, -1 do list[i] = nil; end
+			return problem, list;
+		end
+		played = played + length;
+		seed = seed + 1;
+	end
+	return nil, played;
+end
+
+return run;

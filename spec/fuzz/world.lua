@@ -1,0 +1,884 @@
+-- Two accounts with three devices each, honest rooms and lying ones, here and elsewhere; events that happen to them; and
+-- what has to hold whatever happens.
+
+local st = require "util.stanza";
+local jid = require "util.jid";
+local spec_host = require "support.host";
+local spec_room = require "support.room";
+local inspect = require "fuzz.inspect";
+local liar = require "fuzz.liar";
+local model = require "fuzz.model";
+
+local xmlns_muc = "http://jabber.org/protocol/muc";
+local accounts = { "alice", "anna" };
+local nicks = { "Alice", "Alice", "Alice", "Anna", "Al", "Bob", "Eve" };
+local bots = { "Bob", "Carol", "Dave" };
+local shows = { "chat", "away", "xa", "dnd" };
+local lives = 3; -- devices of an account
+
+-- Seconds after which everything has had its time: the longest pause between two tries is less than 20 minutes, and it
+-- takes two looks at a quiet room to see that the account is out of it.
+local until_settled = 5400;
+
+local world = {};
+world.__index = world;
+
+local function chosen(list, n)
+	return list[n % #list + 1];
+end
+
+local function violation(self, ...)
+	if not self.violation then
+		self.violation = table.concat({ ... }, " ");
+	end
+end
+
+-- setting: see fuzz.generate; module_file: the module to test
+function world.new(setting, module_file)
+	local self = setmetatable({
+		host = spec_host.new {
+			options = {
+				minimix_resource = setting.resource and "minimix" or nil;
+				minimix_inactive_after = 4 * 3600;
+			};
+			modules = setting.carbons and { "carbons" } or nil;
+			accounts = accounts;
+			module_file = module_file;
+		};
+		setting = setting;
+		sessions = {}; -- by slot
+		former = {}; -- who had a slot before
+		rooms = {};
+		honest = {};
+		liars = {};
+		service = {}; -- rooms by JID
+		on_way = {}; -- from rooms elsewhere to the accounts
+		said = 0;
+	}, world);
+	self:add_honest("red@rooms.example.org");
+	self:add_honest("blue@rooms.example.net", { remote = true, whois = "anyone" });
+	self:add_honest("green@rooms.example.net", { remote = true, creates = true });
+	self:add_liar("liar.example.org");
+	self:add_liar("liar.example.net", true);
+	self:connect_rooms();
+	for _, name in ipairs { "on_service", "on_remote" } do
+		self.host[name] = function (host, stanza)
+			self:check_error(self.service[jid.bare(stanza.attr.to)], stanza);
+			return spec_host[name](host, stanza);
+		end;
+	end
+	return self;
+end
+
+function world:occupant_jid(account)
+	return jid.join(account, self.host.name, self.setting.resource and "minimix" or nil);
+end
+
+-- Rooms
+
+function world:add_honest(address, fields)
+	fields = fields or {};
+	local room = spec_room.new {
+		jid = address; remote = fields.remote; whois = fields.whois; creates = fields.creates; occupant_ids = true;
+		on_iq = function (room, stanza) return self:iq_to_bot(room, stanza); end;
+	};
+	room.questions = {};
+	table.insert(self.honest, room);
+	table.insert(self.rooms, room);
+	self.service[address] = room;
+end
+
+function world:add_liar(domain, remote)
+	local occupants = {};
+	for _, account in ipairs(accounts) do
+		table.insert(occupants, self:occupant_jid(account));
+		table.insert(occupants, self:occupant_jid(account));
+	end
+	table.insert(occupants, accounts[1].."@"..self.host.name);
+	table.insert(occupants, self:occupant_jid "nobody");
+	local room = liar.new(domain, occupants);
+	room.remote = remote;
+	table.insert(self.liars, room);
+	table.insert(self.rooms, room);
+	self.service[room.jid] = room;
+end
+
+local function receive(room, stanza)
+	-- Prosody tells everyone to whom a session has directed presence that it has gone: nobody answers that.
+	local is_farewell = stanza.name == "presence" and stanza.attr.type == "unavailable";
+	if room.lies or not is_farewell or room:occupant(stanza.attr.from) then
+		room:receive(stanza);
+	end
+	room.received = {};
+end
+
+function world:connect_rooms()
+	local options = {};
+	for _, room in ipairs(self.rooms) do
+		options.remote = room.remote;
+		self.host:on_stanza_to(room.domain or room.jid, function (stanza)
+			receive(room, stanza);
+		end, options);
+		room.send = function (stanza)
+			if room.remote then
+				table.insert(self.on_way, { room = room, stanza = st.clone(stanza) });
+			else
+				self:arrive(room, stanza);
+			end
+		end;
+	end
+end
+
+-- R6: a service throws out whom an error comes from. That is how it should be for an account that is not in the room.
+function world:check_error(room, stanza)
+	if not room or stanza.attr.type ~= "error" or stanza.name == "iq" then return; end
+	if stanza.name == "message" and stanza.attr.id == "pm" then return; end
+	if self:is_known(room.jid, stanza.attr.from) then
+		return violation(self, "an error went to", room.jid..":", tostring(stanza));
+	end
+	for _, session in pairs(self.sessions) do
+		local place = session.places[room.jid];
+		if session.client.jid == stanza.attr.from and place and place.been_in then
+			violation(self, "a session's error went to", room.jid..":", tostring(stanza));
+		end
+	end
+end
+
+function world:is_known(address, from)
+	local account = inspect.tables(self.host).accounts[from];
+	return account and account.memberships[address];
+end
+
+local function is_live(stanza)
+	return stanza.name == "message" and stanza.attr.type ~= "error" and stanza:get_child("body")
+		and not stanza:get_child("delay", "urn:xmpp:delay");
+end
+
+-- What a room says comes to the account.
+function world:arrive(room, stanza)
+	if room.lies then
+		-- Prosody itself trips over some of what a remote server may send.
+		local ok, problem = pcall(self.host.from_room, self.host, stanza);
+		if not ok and tostring(problem):find "mod_minimix" then error(problem, 0); end
+	elseif is_live(stanza) then
+		self:arrive_live(room, stanza);
+	else
+		self.host:from_room(stanza);
+	end
+	self:read_all();
+end
+
+-- Every session in the room gets it once, and none outside.
+function world:arrive_live(room, stanza)
+	self:read_all();
+	local account, body = jid.node(stanza.attr.to), stanza:get_child_text("body");
+	local before, anybody = {}, false;
+	for slot, session in pairs(self.sessions) do
+		if session.account == account then
+			before[slot] = model.place(session, room).state;
+			anybody = anybody or before[slot] == "in";
+		end
+	end
+	if not anybody and stanza.attr.type ~= "groupchat" then return; end
+	self.watched, self.counts = body, {};
+	self.host:from_room(stanza);
+	self:read_all();
+	for slot, session in pairs(self.sessions) do
+		local count = self.counts[session] or 0;
+		local state = before[slot] or "out";
+		if state == "in" and count ~= 1 or state == "out" and count > 0 or count > 1 then
+			violation(self, session.client.jid, "is", state, room.jid, "and got", tostring(count), "copies of", tostring(stanza));
+		end
+	end
+	self.watched = nil;
+end
+
+function world:deliver(count)
+	local host = self.host;
+	for _ = 1, count do
+		if host.wire[1] then
+			local rest = table.move(host.wire, 2, #host.wire, 1, {});
+			host.wire = { host.wire[1] };
+			local stanza = table.remove(host.wire, 1);
+			local room = self.service[jid.bare(stanza.attr.to)] or self.service["lies@"..jid.host(stanza.attr.to)];
+			if room then
+				host:run(function () receive(room, stanza); end);
+			end
+			host.wire = table.move(host.wire, 1, #host.wire, #rest + 1, rest);
+		end
+		local arriving = table.remove(self.on_way, 1);
+		if arriving then self:arrive(arriving.room, arriving.stanza); end
+	end
+end
+
+function world:deliver_all()
+	for _ = 1, 1000 do
+		if not (self.host.wire[1] or self.on_way[1]) then return; end
+		self:deliver(10);
+	end
+	violation(self, "the account and a room answer each other for ever");
+end
+
+-- Sessions
+
+-- Slots hold one device each, connected or not.
+function world:account_of(slot)
+	return accounts[(slot - 1) // lives + 1], "r"..((slot - 1) % lives + 1);
+end
+
+function world:open(slot)
+	local account, resource = self:account_of(slot);
+	local before = self.sessions[slot];
+	if before then self:end_session(slot); end
+	local client = self.host:client(account, resource, { bosh = self.setting.bosh });
+	local session = model.session(client, account, self.former[slot]);
+	self.sessions[slot] = session;
+	client:available();
+	if self.setting.carbons then
+		client:send("<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
+	end
+	client:take();
+	return session;
+end
+
+function world:end_session(slot)
+	local session = self.sessions[slot];
+	self:read(session);
+	self.sessions[slot], self.former[slot] = nil, session;
+end
+
+-- The session of a device that can say something now.
+function world:speaker(n)
+	local slot = n % (lives * #accounts) + 1;
+	local session = self.sessions[slot] or self:open(slot);
+	if session.client:is_connected() then return session, slot; end
+end
+
+function world:session(n)
+	local slot = n % (lives * #accounts) + 1;
+	return self.sessions[slot], slot;
+end
+
+function world:session_of(full_jid)
+	for _, session in pairs(self.sessions) do
+		if session.client.jid == full_jid then return session; end
+	end
+end
+
+local function count_copies(self, session, stanza)
+	if self.watched and stanza:get_child_text("body") == self.watched then
+		self.counts[session] = (self.counts[session] or 0) + 1;
+	end
+end
+
+function world:read_stanza(session, stanza)
+	local from = stanza.attr.from and jid.bare(stanza.attr.from);
+	local room = self.service[from or ""];
+	if room then
+		count_copies(self, session, stanza);
+		local problem = model.gets(session, room, stanza);
+		if problem then
+			violation(self, session.client.jid, "got", problem..":", tostring(stanza));
+		end
+		local place = session.places[room.jid];
+		if place and place.state == "in" then place.been_in = true; end
+	elseif stanza:get_child("sent", "urn:xmpp:carbons:2") then
+		self:check_carbon(session, stanza);
+	end
+end
+
+-- XEP-0280 6.1: of what is said in private in a room only the devices in that room get copies.
+function world:check_carbon(session, stanza)
+	local message = stanza:find("{urn:xmpp:carbons:2}sent/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
+	local room = message and message.attr.to and self.service[jid.bare(message.attr.to)];
+	local sender = message and self:session_of(message.attr.from);
+	if room and not room.lies and sender and model.is_in(sender, room) and model.is_out(session, room) then
+		violation(self, session.client.jid, "got a carbon of a room it is not in:", tostring(stanza));
+	end
+end
+
+-- What a session in hibernation is sent counts as it is queued.
+function world:read(session)
+	local client = session.client;
+	for _, stanza in ipairs(client:take()) do
+		self:read_stanza(session, stanza);
+	end
+	local queue = client.queue;
+	for i = (session.read_of_queue or 0) + 1, #queue do
+		self:read_stanza(session, queue[i]);
+	end
+	session.read_of_queue = #queue;
+end
+
+function world:read_all()
+	for _, session in pairs(self.sessions) do
+		self:read(session);
+	end
+end
+
+-- Names
+
+-- Some ids are used twice, as clients have bad luck, too.
+function world:new_id(n)
+	self.said = self.said + 1;
+	if n % 10 == 0 then return "same"..n % 3; end
+	return "id"..self.said;
+end
+
+function world:text()
+	self.said = self.said + 1;
+	return "text "..self.said;
+end
+
+function world:room(n)
+	return chosen(self.rooms, n);
+end
+
+function world:honest_room(n)
+	return chosen(self.honest, n);
+end
+
+function world:occupant_of(room, account)
+	return not room.lies and room:occupant(self:occupant_jid(account)) or nil;
+end
+
+local function own_nick(session, room)
+	return model.place(session, room).nick or "Alice";
+end
+
+local function bot_in(room, n)
+	local inside = {};
+	for _, nick in ipairs(bots) do
+		local occupant = room:occupant(nick);
+		if occupant and occupant.inbox then table.insert(inside, nick); end
+	end
+	return inside[1] and chosen(inside, n) or nil;
+end
+
+-- Occupants whom a spec put into the room keep what they get; their answers come when the events say so.
+function world:iq_to_bot(room, stanza)
+	local nick = jid.resource(stanza.attr.to);
+	local receiver = nick and room:occupant(nick);
+	if receiver and receiver.inbox and room:occupant(stanza.attr.from) and (stanza.attr.type == "get" or stanza.attr.type == "set") then
+		table.insert(room.questions, st.clone(stanza));
+	end
+end
+
+-- Events: what clients do
+
+local events = {};
+
+function events:open(n)
+	self:open(n % (lives * #accounts) + 1);
+end
+
+local function ends(how)
+	return function (self, n)
+		local session, slot = self:speaker(n);
+		if session then
+			session.client[how](session.client);
+			self:end_session(slot);
+		end
+	end
+end
+
+events.close = ends "close";
+events.lose = ends "lose";
+
+function events:hibernate(n)
+	local session = self:speaker(n);
+	if session then
+		self:read(session);
+		session.client:hibernate();
+		session.read_of_queue = 0;
+	end
+end
+
+function events:resume(n)
+	local session = self:session(n);
+	if session and session.client.session.hibernating then
+		self:read(session);
+		local count = #session.client.queue;
+		session.client:resume();
+		for _ = 1, count do table.remove(session.client.inbox, 1); end
+		session.read_of_queue = 0;
+	end
+end
+
+function events:expire(n)
+	local session, slot = self:session(n);
+	if session and session.client.session.hibernating then
+		self:read(session);
+		session.client:expire();
+		self:end_session(slot);
+	end
+end
+
+function events:offline(n)
+	local session = self:speaker(n);
+	if not session then return; end
+	for _, room in ipairs(self.rooms) do
+		model.leaves(session, room, true);
+	end
+	session.client:unavailable();
+end
+
+function events:priority(n, m)
+	local session = self:speaker(n);
+	if session then session.client:available(m % 10 - 2); end
+end
+
+local extras = {
+	[0] = "<password>secret</password>"; "<history maxstanzas='0'/>"; "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
+	"<password>wrong</password>"; "<history since='never' maxchars='x' seconds='-1'/>"; "<history maxstanzas='2'/><unknown xmlns='what'/>";
+};
+
+function events:join(n, m, o, p)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room = self:room(m);
+	local id = p % 13 ~= 0 and self:new_id(p) or nil;
+	local nick = o % 40 ~= 0 and chosen(nicks, o) or nil;
+	local presence = st.presence { id = id; to = room.jid..(nick and "/"..nick or "") };
+	presence:tag("x", { xmlns = xmlns_muc });
+	if room.password and p % 4 ~= 0 then
+		presence:text_tag("password", room.password);
+	elseif extras[p % 20] then
+		presence:add_child(require "support.xml".parse("<x>"..extras[p % 20].."</x>").tags[1]);
+	end
+	presence:up();
+	if p % 3 == 0 then presence:text_tag("show", chosen(shows, o)); end
+	model.joins(session, room, id, nick);
+	session.client:send(presence);
+end
+
+function events:leave(n, m, o)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room = self:room(m);
+	local nick, id = o % 5 ~= 0 and own_nick(session, room) or nil, self:new_id(o);
+	model.asks(session, "presence", room, id);
+	model.leaves(session, room);
+	session.client:send(st.presence { type = "unavailable"; id = id; to = room.jid..(nick and "/"..nick or "") });
+end
+
+function events:show(n, m, o)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room, id = self:room(m), self:new_id(o);
+	model.asks(session, "presence", room, id);
+	local presence = st.presence { id = id; to = room.jid.."/"..own_nick(session, room) }:text_tag("show", chosen(shows, o));
+	if o % 3 == 0 then presence:text_tag("priority", tostring(o % 5)); end
+	session.client:send(presence);
+end
+
+function events:rename(n, m, o)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room, id = self:room(m), self:new_id(o);
+	model.asks(session, "presence", room, id);
+	session.client:send(st.presence { id = id; to = room.jid.."/"..chosen(nicks, o) });
+end
+
+function events:say(n, m, o)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room, id = self:room(m), o % 9 ~= 0 and self:new_id(o) or nil;
+	model.asks(session, "message", room, id);
+	session.client:send(st.message { type = "groupchat"; id = id; to = room.jid }:text_tag("body", self:text()));
+end
+
+function events:whisper(n, m, o)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room, id = self:room(m), self:new_id(o);
+	model.asks(session, "message", room, id);
+	session.client:send(st.message { type = "chat"; id = id; to = room.jid.."/"..chosen(bots, o) }:text_tag("body", self:text()));
+end
+
+local queries = { "jabber:iq:version", "vcard-temp", "urn:xmpp:ping", "http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/muc#admin" };
+
+function events:ask(n, m, o, p)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room, id = self:room(m), self:new_id(o);
+	local nick = p % 3 ~= 0 and (p % 3 == 1 and own_nick(session, room) or chosen(bots, p)) or nil;
+	model.asks(session, "iq", room, id, not room.lies and model.is_in(session, room) and not id:find "same");
+	session.client:send(st.iq { type = p % 5 == 0 and "set" or "get"; id = id; to = room.jid..(nick and "/"..nick or "") }
+		:tag("query", { xmlns = chosen(queries, p) }):up());
+end
+
+-- What a room or an occupant asked is answered, by the session that was asked or by the next best.
+function events:answer(n, m)
+	local session = self:speaker(n);
+	local query = session and session.asked_by;
+	if query then
+		session.asked_by = nil;
+		session.client:send(m % 2 == 0 and st.reply(query) or st.error_reply(query, "cancel", "service-unavailable"));
+	end
+end
+
+-- A client that answers what it should not.
+function events:bounce(n, m, o)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room = self:room(m);
+	local to = o % 2 == 0 and room.jid or room.jid.."/"..chosen(bots, o);
+	local name = o % 3 == 0 and "presence" or "message";
+	local place = session.places[room.jid];
+	if not (place and (place.been_in or place.state == "out")) then return; end
+	session.client:send(st.stanza(name, { type = "error"; id = self:new_id(o); to = to })
+		:tag("error", { type = "cancel" }):tag("service-unavailable", { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }):up():up());
+end
+
+local nonsense = {
+	function (to) return st.presence { to = to; type = "nonsense" }; end;
+	function (to) return st.presence { to = to; type = "probe" }; end;
+	function (to) return st.presence { to = to; type = "unsubscribed" }; end;
+	function (to) return st.message { to = to; type = "nonsense" }; end;
+	function (to) return st.message { to = to; type = "groupchat" }; end;
+	function (to) return st.message { to = to; type = "groupchat"; id = "same1" }:tag("subject"):up():tag("body"):up(); end;
+	function (to) return st.iq { to = to; type = "get"; id = "empty" }; end;
+	function (to) return st.iq { to = to; type = "result"; id = "unasked" }; end;
+	function (to) return st.iq { to = to; type = "error"; id = "unasked" }; end;
+	function (to) return st.presence { to = to }:tag("x", { xmlns = xmlns_muc.."#user" }):tag("status"):up():up(); end;
+};
+
+function events:nonsense(n, m, o)
+	local session = self:speaker(n);
+	if not session then return; end
+	local room = self:room(m);
+	local to = o % 2 == 0 and room.jid or room.jid.."/"..chosen({ "Alice", "Bob", ("z"):rep(1000), "\226\130\172" }, n + o);
+	local stanza = chosen(nonsense, n * 7 + o)(to);
+	model.asks(session, "presence", room, stanza.attr.id);
+	model.asks(session, "message", room, stanza.attr.id);
+	model.asks(session, "iq", room, stanza.attr.id);
+	session.client:send(stanza);
+end
+
+-- Events: what happens in honest rooms
+
+local function of_bot(act)
+	return function (self, n, m, o)
+		local room = self:honest_room(n);
+		local bot = bot_in(room, m);
+		if bot then
+			self.host:run(function () act(self, room, bot, o); end);
+		end
+	end
+end
+
+local function of_account(act)
+	return function (self, n, m, o)
+		local room, account = self:honest_room(n), chosen(accounts, m);
+		local occupant = self:occupant_of(room, account);
+		if occupant then
+			self.host:run(function () act(self, room, occupant, o); end);
+		end
+	end
+end
+
+function events:enter(n, m)
+	local room, nick = self:honest_room(n), chosen(bots, m);
+	if not room:occupant(nick) then
+		self.host:run(function () room:enter(nick); end);
+	end
+end
+
+events.gone = of_bot(function (_, room, bot) room:leave(bot); end);
+events.speak = of_bot(function (self, room, bot) room:say(bot, self:text()); end);
+events.subject = of_bot(function (self, room, bot) room:set_subject(bot, self:text()); end);
+events.update = of_bot(function (_, room, bot, o)
+	room:update(bot, st.presence():text_tag("show", chosen(shows, o)));
+end);
+events.rename_bot = of_bot(function (_, room, bot, o)
+	local nick = chosen({ "Bob", "Carol", "Dave", "Alice" }, o);
+	if not room:occupant(nick) then room:rename(bot, nick); end
+end);
+
+function events:murmur(n, m, o)
+	local room, occupant = self:honest_room(n), self:occupant_of(self:honest_room(n), chosen(accounts, m));
+	local bot = bot_in(room, o);
+	if bot and occupant then
+		self.host:run(function () room:whisper(bot, occupant.nick, self:text()); end);
+	end
+end
+
+function events:query(n, m, o)
+	local room, occupant = self:honest_room(n), self:occupant_of(self:honest_room(n), chosen(accounts, m));
+	local bot = bot_in(room, o);
+	if bot and occupant then
+		self.host:run(function () room:query(bot, occupant.nick, st.stanza("query", { xmlns = chosen(queries, o) })); end);
+	end
+end
+
+function events:reply(n, m)
+	local room = self:honest_room(n);
+	local question = table.remove(room.questions, 1);
+	if question then
+		local reply = m % 3 ~= 0 and st.reply(question) or st.error_reply(question, "cancel", "feature-not-implemented");
+		self.host:run(function () room.send(reply); end);
+	end
+end
+
+events.kick = of_account(function (_, room, occupant, o)
+	local codes = { "307", "321", "322", "332", "333" };
+	if o % 2 == 0 then room:kick(occupant.nick, "why not"); else room:remove(occupant.nick, chosen(codes, o)); end
+end);
+events.ban = of_account(function (_, room, occupant) room:ban(occupant.nick); end);
+events.forget = of_account(function (_, room, occupant, o) room:forget(o % 2 == 0 and occupant.nick or nil); end);
+events.force = of_account(function (_, room, occupant, o)
+	local nick = chosen(nicks, o);
+	if not room:occupant(nick) then room:rename(occupant.nick, nick); end
+end);
+
+function events:pardon(n)
+	self:honest_room(n).members = {};
+end
+
+function events:destroy(n)
+	local room = self:honest_room(n);
+	self.host:run(function () room:destroy("elsewhere@"..jid.host(room.jid), "because"); end);
+end
+
+function events:lock(n)
+	local room = self:honest_room(n);
+	room.password = not room.password and "secret" or nil;
+end
+
+function events:silent(n)
+	local room = self:honest_room(n);
+	room.silent = not room.silent;
+end
+
+function events:limit(n)
+	local room = self:honest_room(n);
+	room.limit = not room.limit and #room.occupants or nil;
+end
+
+-- Events: what lies between
+
+function events:deliver(n)
+	self:deliver(n % 4 == 0 and 20 or n % 3 + 1);
+end
+
+-- Presence that gets lost is lost for good; what sessions have seen is not what there is any more.
+function events:drop(n)
+	if n % 2 == 0 then
+		self.host:drop();
+	else
+		for _, arriving in ipairs(self.on_way) do arriving.room.lossy = true; end
+		self.on_way = {};
+	end
+	self.host:fire_global(n % 3 == 0 and "s2sin-destroyed" or "s2sout-destroyed", {});
+end
+
+function events:link(n)
+	local domain = chosen({ "rooms.example.net", "liar.example.net" }, n);
+	local outgoing = { type = "s2sout"; direction = "outgoing"; from_host = self.host.name; to_host = domain };
+	local incoming = { type = "s2sin"; direction = "incoming"; from_host = domain; to_host = self.host.name };
+	self.host:fire(n % 2 == 0 and "s2sin-destroyed" or "s2sout-destroyed", { session = n % 2 == 0 and incoming or outgoing });
+end
+
+events.drop_link = events.link;
+
+-- A link holds nothing back for long: it breaks before.
+function events:time(n)
+	local seconds = chosen({ 0.2, 1, 2, 5, 31, 61, 125, 1000 }, n);
+	if seconds > 10 then self:deliver_all(); end
+	self.host:tick(seconds);
+end
+
+-- Events: the server
+
+function events:reload()
+	self.host:reload();
+end
+
+local function restarts(options)
+	return function (self)
+		self.host:restart(options);
+		for slot in pairs(self.sessions) do self:end_session(slot); end
+		self.on_way = {};
+		self:connect_rooms();
+	end
+end
+
+events.restart = restarts();
+events.kill = restarts { killed = true };
+
+function events:unload()
+	self.host:unload();
+	self:read_all();
+	-- What comes of sessions that were in rooms is not for the module to know any more; their full JIDs are not in any.
+	for _, session in pairs(self.sessions) do
+		for _, place in pairs(session.places) do place.been_in = nil; end
+	end
+	self.host:load();
+end
+
+-- Events: rooms that lie
+
+function events:lie(n, m, o, p)
+	local room = chosen(self.liars, p);
+	room:lie(n, m, o, p // 2);
+end
+
+function events:mood(n, m)
+	local room = chosen(self.liars, n);
+	room.mood = m % liar.moods + 1;
+end
+
+-- What holds after each event
+
+function world:check_rooms()
+	for _, room in ipairs(self.honest) do
+		local count = {};
+		for _, occupant in ipairs(room.occupants) do
+			local account = jid.bare(occupant.jid);
+			count[account] = (count[account] or 0) + 1;
+			if not occupant.inbox and count[account] > 1 then
+				violation(self, account, "is in", room.jid, "twice");
+			end
+		end
+	end
+end
+
+-- What holds when all has had its time.
+
+function world:wait(seconds)
+	self:deliver_all();
+	local step = 20;
+	for _ = 1, seconds // step do
+		self:tick(step);
+		self:deliver_all();
+		if self.violation then return; end
+	end
+end
+
+function world:tick(seconds)
+	for _, room in ipairs(self.liars) do room.left = 10; end
+	self.host:tick(seconds);
+	self:read_all();
+end
+
+local function check_place(self, session, room, membership, occupant)
+	local name, place = session.client.jid, model.place(session, room);
+	local attached = membership and membership.attached[name] ~= nil or false;
+	if attached ~= (place.state == "in") then
+		return violation(self, name, "is", place.state, room.jid, "and", attached and "attached" or "not attached");
+	end
+	if place.state ~= "in" then return; end
+	if not occupant then
+		return violation(self, name, "is in", room.jid, "and its account is not");
+	elseif place.nick ~= occupant.nick then
+		return violation(self, name, "takes itself for", tostring(place.nick), "where it is", occupant.nick);
+	elseif room.lossy then
+		return;
+	end
+	local seen, there = {}, {};
+	for nick in pairs(place.view) do table.insert(seen, nick); end
+	for _, other in ipairs(room.occupants) do table.insert(there, other.nick); end
+	table.sort(seen);
+	table.sort(there);
+	if table.concat(seen, ",") ~= table.concat(there, ",") then
+		violation(self, name, "sees", table.concat(seen, ","), "in", room.jid, "where there are", table.concat(there, ","));
+	elseif place.subject ~= room.subject then
+		violation(self, name, "sees the subject", tostring(place.subject), "in", room.jid, "where it is", room.subject);
+	end
+end
+
+local function check_membership(self, account, room, membership)
+	local occupant = self:occupant_of(room, account);
+	local phase = membership and membership.phase or "none";
+	if (phase == "joined") ~= (occupant ~= nil) or (phase ~= "joined" and phase ~= "none") then
+		violation(self, account, "is", phase, "in", room.jid, "which", occupant and "lists it" or "does not list it");
+	end
+	for _, session in pairs(self.sessions) do
+		if session.account == account then check_place(self, session, room, membership, occupant); end
+	end
+end
+
+function events:settle()
+	for _, room in ipairs(self.honest) do
+		room.silent, room.limit = nil, nil;
+	end
+	self:wait(until_settled);
+	local known = inspect.tables(self.host).accounts;
+	for _, account in ipairs(accounts) do
+		local entry = known[self:occupant_jid(account)];
+		for _, room in ipairs(self.honest) do
+			check_membership(self, account, room, entry and entry.memberships[room.jid]);
+		end
+	end
+	for _, session in pairs(self.sessions) do
+		local problem = model.unsettled(session, self.rooms);
+		if problem then violation(self, session.client.jid, problem); end
+	end
+end
+
+-- What is left when everybody has gone for good.
+
+local kept_tables = { "accounts", "pendingIqs", "iqsOfSession", "joined", "questions", "logs", "changed" };
+
+function world:finish()
+	for slot, session in pairs(self.sessions) do
+		session.client:close();
+		self:end_session(slot);
+	end
+	for _, room in ipairs(self.liars) do room.dead = true; end
+	for _, room in ipairs(self.honest) do room.silent, room.limit = nil, nil; end
+	self:wait(6 * 3600);
+	local tables = inspect.tables(self.host);
+	for _, name in ipairs(kept_tables) do
+		local key = tables[name] and next(tables[name]);
+		if key then
+			violation(self, "when all are gone,", name, "still holds", tostring(key));
+		end
+	end
+	for _, room in ipairs(self.honest) do
+		for _, occupant in ipairs(room.occupants) do
+			if not occupant.inbox then violation(self, occupant.jid, "is still in", room.jid); end
+		end
+	end
+end
+
+-- Playing
+
+-- Logs are long; all but failures is of no use here.
+local function check_log(self)
+	self.host:assert_clean();
+	self.host.log, self.host.inspected = {}, 0;
+	self.host.outbox, self.host.unhandled = {}, {};
+end
+
+local function step(self, event)
+	for _, room in ipairs(self.liars) do room.left = 10; end
+	events[event[1]](self, table.unpack(event, 2));
+	self:read_all();
+	self:check_rooms();
+	check_log(self);
+end
+
+-- Returns what is wrong and with which event it showed, or nothing.
+function world.play(list, module_file)
+	math.randomseed(list.seed);
+	local self = world.new(list.setting, module_file);
+	for i, event in ipairs(list) do
+		local ok, problem = pcall(step, self, event);
+		problem = self.violation or not ok and tostring(problem) or nil;
+		if problem then
+			self.host.inspected = #self.host.log;
+			return problem, i;
+		end
+	end
+	local ok, problem = pcall(function ()
+		events.settle(self);
+		if not self.violation then self:finish(); end
+		check_log(self);
+	end);
+	self.host.inspected = #self.host.log;
+	return self.violation or not ok and tostring(problem) or nil, #list;
+end
+
+return world;

@@ -1,0 +1,269 @@
+-- O1: every option does what the README says, and a value that makes no sense is named and not used.
+
+local scene = require "support.scene";
+local new_host = require "support.host".new;
+
+local minute, hour, day = 60, 3600, 86400;
+
+-- "Alice" is in the room with the phone, and "Bob" is there.
+local function in_room(options, fields)
+	fields = fields or {};
+	fields.options = options;
+	local s = scene.new(fields);
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	s:enter(phone);
+	return s, phone;
+end
+
+local function bodies(stanzas)
+	local found = {};
+	for _, stanza in ipairs(stanzas) do
+		table.insert(found, stanza:get_child_text "body");
+	end
+	return found;
+end
+
+-- What another session is shown of the room's past.
+local function history(s)
+	local laptop = s:client "laptop";
+	laptop:send(scene.join("Alice"));
+	s:deliver();
+	return bodies(laptop:take());
+end
+
+local function say(s, count)
+	for i = 1, count do
+		s.room:say("Bob", tostring(i), "b"..i);
+	end
+	s:wait(2);
+end
+
+-- Messages of the room in storage.
+local function kept(s)
+	local items = s.host.storage["example.org"].minimix_archive["room@rooms.example.org"];
+	return items and #items or 0;
+end
+
+local function pings(s)
+	local count = 0;
+	for _, stanza in ipairs(s.room.received) do
+		if stanza:get_child("ping", "urn:xmpp:ping") then count = count + 1; end
+	end
+	return count;
+end
+
+local function is_in(s, room)
+	return s:occupants(room)[1] ~= nil;
+end
+
+-- Storage of a server that stopped with the account in so many rooms.
+local function stopped_in(count)
+	local rooms = {};
+	for i = 1, count do
+		rooms[("room%d@rooms.example.org"):format(i)] = { nick = "Alice", state = "in" };
+	end
+	local function record() return { seen = require "support.clock".now, rooms = rooms }; end
+	return { ["example.org"] = { minimix = { alice = record } } };
+end
+
+describe("the option", function ()
+	it("minimix_resource makes the occupant JID a full one", function ()
+		local s = in_room({}, { resource = "room" });
+		assert.equal("alice@example.org/room", s.room.received[1].attr.from);
+		assert.equal("alice@example.org", in_room({}).room.received[1].attr.from);
+	end);
+
+	it("minimix_join_timeout ends a join that the room does not answer", function ()
+		local s = scene.new { options = { minimix_join_timeout = "1 min" }; remote = true };
+		local phone = s:client "phone";
+		phone:send(scene.join "Alice");
+		s.host:tick(minute - 1);
+		assert.same({}, scene.seen(phone));
+		s.host:tick(2);
+		assert.same({ "presence error room wait remote-server-timeout" }, (function ()
+			local lines = scene.seen(phone);
+			lines[1] = lines[1]:gsub("room/Alice", "room");
+			return lines;
+		end)());
+		s.host:drop();
+	end);
+
+	it("minimix_iq_timeout ends a request that the room does not answer", function ()
+		local s, phone = in_room({ minimix_iq_timeout = 40 }, { remote = true });
+		phone:send(scene.query("<query xmlns='jabber:iq:version'/>", { to = "Bob" }));
+		s.host:tick(39);
+		assert.same({}, scene.seen(phone));
+		s.host:tick(61);
+		assert.same({ "iq error room/Bob wait remote-server-timeout" }, scene.seen(phone));
+		s.host:drop();
+	end);
+
+	it("minimix_max_pending_iqs bounds what a session may ask at a time", function ()
+		local s, phone = in_room({ minimix_max_pending_iqs = 1 }, { remote = true });
+		phone:send(scene.query("<query xmlns='jabber:iq:version'/>", { to = "Bob"; id = "q1" }));
+		phone:send(scene.query("<query xmlns='jabber:iq:version'/>", { to = "Bob"; id = "q2" }));
+		assert.same({ "iq error room/Bob wait resource-constraint" }, scene.seen(phone));
+		s.host:drop();
+	end);
+
+	it("minimix_detached_after and minimix_detached_show say when and how a room is shown that nobody is there", function ()
+		local s, phone = in_room { minimix_detached_after = "10 minutes"; minimix_detached_show = "away" };
+		phone:close();
+		s:wait(9 * minute);
+		assert.same({}, s:upstream());
+		s:wait(2 * minute);
+		assert.same({ "alice presence - room/Alice away" }, s:upstream());
+	end);
+
+	it("minimix_detached_show may be none", function ()
+		local s, phone = in_room { minimix_detached_after = 0; minimix_detached_show = "none" };
+		phone:close();
+		s:wait(5 * minute);
+		for _, line in ipairs(s:upstream()) do
+			assert.equal("alice presence - room/Alice", line);
+		end
+	end);
+
+	it("minimix_detached_after may be never", function ()
+		local s, phone = in_room { minimix_detached_after = "never" };
+		phone:close();
+		s:wait(day);
+		assert.same({}, s:upstream());
+	end);
+
+	it("minimix_ping_after says when a quiet room is asked whether the account is in it", function ()
+		local s = in_room { minimix_ping_after = 100 };
+		local before = pings(s);
+		s:wait(1000);
+		local asked = pings(s) - before;
+		assert.is_true(asked >= 7 and asked <= 10, ("%d times in 1000 s"):format(asked));
+	end);
+
+	it("minimix_ping_after may be never", function ()
+		local s = in_room { minimix_ping_after = "never" };
+		local before = pings(s);
+		s:wait(day);
+		assert.equal(before, pings(s));
+	end);
+
+	it("minimix_rejoin_rate says how many rooms a second the accounts come back to", function ()
+		local s = scene.new { storage = stopped_in(50); options = { minimix_rejoin_rate = 10 } };
+		local before = s.host:metric("memberships", { "lost" });
+		s:wait(3);
+		local lost = s.host:metric("memberships", { "lost" });
+		assert.is_true(lost >= 15 and lost <= 30, ("%d of %d to go"):format(lost, before));
+	end);
+
+	it("minimix_inactive_after has an account leave that nobody uses", function ()
+		local s, phone = in_room { minimix_inactive_after = "2 hours" };
+		phone:close();
+		s:wait(hour);
+		assert.is_true(is_in(s));
+		s:wait(3 * hour);
+		assert.is_false(is_in(s));
+	end);
+
+	it("minimix_archive keeps what is said, or not", function ()
+		local s = in_room { minimix_archive = true };
+		say(s, 1);
+		assert.same({ "1" }, history(s));
+		assert.equal(1, s.host:metric "archive_writes");
+		s = in_room { minimix_archive = false };
+		say(s, 1);
+		assert.same({}, history(s));
+		assert.equal(0, s.host:metric "archive_writes");
+	end);
+
+	it("minimix_archive may be mam, which keeps it in mod_mam's archive", function ()
+		local s = in_room({ minimix_archive = "mam" }, { modules = { "mam" } });
+		say(s, 1);
+		assert.equal(0, s.host:metric "archive_writes");
+		assert.is_nil(s.host:last_log("warn", "mod_mam is not loaded"));
+	end);
+
+	it("minimix_archive_expires_after says how long", function ()
+		local s = in_room { minimix_archive_expires_after = "1 day" };
+		say(s, 1);
+		s:wait(20 * hour);
+		assert.equal(1, kept(s));
+		s:wait(12 * hour);
+		assert.equal(0, kept(s));
+	end);
+
+	it("minimix_max_kept_size says what is too big to keep", function ()
+		local s = in_room { minimix_max_kept_size = 1000 };
+		s.room:say("Bob", ("long "):rep(200), "b1");
+		s.room:say("Bob", "short", "b2");
+		s:wait(2);
+		assert.same({ "short" }, history(s));
+	end);
+
+	it("minimix_history says what a client gets that does not say how much", function ()
+		local s = in_room { minimix_history = 2 };
+		say(s, 5);
+		assert.same({ "4", "5" }, history(s));
+	end);
+
+	it("minimix_max_history says what it gets at the most", function ()
+		local s = in_room { minimix_max_history = 3 };
+		say(s, 5);
+		local laptop = s:client "laptop";
+		laptop:send(scene.join("Alice", { muc = "<history maxstanzas='100'/>" }));
+		s:deliver();
+		assert.same({ "3", "4", "5" }, bodies(laptop:take()));
+	end);
+end);
+
+describe("a value that makes no sense", function ()
+	local bad = {
+		{ "minimix_resource", "", "a text, not ; using none" };
+		{ "minimix_resource", 5, "a text, not 5; using none" };
+		{ "minimix_resource", "no\tthing", "a resource that a client could bind, not no\tthing; using none" };
+		{ "minimix_join_timeout", 0, "a number of seconds from 1 to 3600, .- not 0; using 60" };
+		{ "minimix_join_timeout", "never", "not never; using 60" };
+		{ "minimix_iq_timeout", "5 lightyears", "not 5 lightyears; using 120" };
+		{ "minimix_iq_timeout", "2 hours", "not 2 hours; using 120" };
+		{ "minimix_max_pending_iqs", 0, "a whole number from 1, not 0; using 64" };
+		{ "minimix_max_pending_iqs", "many", "not many; using 64" };
+		{ "minimix_detached_after", -1, "not %-1; using 300" };
+		{ "minimix_detached_show", "chat", "one of xa, away, dnd, none, not chat; using xa" };
+		{ "minimix_ping_after", {}, "not table.-; using 900" };
+		{ "minimix_ping_after", "5m", "not 5m; using 900" };
+		{ "minimix_rejoin_rate", 1.5, "a whole number from 1, not 1.5; using 100" };
+		{ "minimix_inactive_after", false, "not false; using 2592000" };
+		{ "minimix_archive", "yes", 'true, false or "mam", not yes; using true' };
+		{ "minimix_archive_expires_after", 5, "from 60, .- not 5; using 604800" };
+		{ "minimix_max_kept_size", 0, "a whole number from 1, not 0; using 65536" };
+		{ "minimix_history", -1, "a whole number from 0, not %-1; using 20" };
+		{ "minimix_max_history", "all", "a whole number from 0, not all; using 1000" };
+	};
+
+	for _, case in ipairs(bad) do
+		local name, value, message = table.unpack(case);
+		it(("of %s is named, with what is used instead: %s"):format(name, tostring(value)), function ()
+			local host = new_host { options = { [name] = value } };
+			host:expect_error(("^Option %s is to be .*%s$"):format(name, message:gsub("%$$", "")));
+		end);
+	end
+
+	it("is not used", function ()
+		local s = scene.new { options = { minimix_history = -1 } };
+		s.host:expect_error "minimix_history";
+		s.room:enter "Bob";
+		s:enter(s:client "phone");
+		say(s, 3);
+		assert.same({ "1", "2", "3" }, history(s));
+	end);
+end);
+
+it("O1: an option that there is none of is named", function ()
+	local host = new_host { options = { minimix_detached_afer = 10 } };
+	host:expect_error "^There is no option minimix_detached_afer$";
+end);
+
+it("O1: nothing is said of options that make sense, and of none", function ()
+	local host = new_host { options = { minimix_ping_after = "1 hour"; minimix_archive = false } };
+	assert.is_nil(host:last_log("warn", "ption"));
+	assert.is_nil(host:last_log("error"));
+end);

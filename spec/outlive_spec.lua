@@ -1,0 +1,634 @@
+-- The account outlives its clients, its rooms' servers and its own: what takes time to show.
+
+local st = require "util.stanza";
+local scene = require "support.scene";
+
+local join, leave, seen = scene.join, scene.leave, scene.seen;
+local minute, hour, day = 60, 3600, 86400;
+local ping = "<ping xmlns='urn:xmpp:ping'/>";
+
+-- "Alice" is in the room with the phone, and "Bob" is there.
+local function in_room(fields)
+	local s = scene.new(fields);
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	s:enter(phone);
+	return s, phone;
+end
+
+-- The times at which the room gets stanzas of this kind from now on.
+local function times_of(s, room, is_wanted)
+	local times = {};
+	function room.receive(...)
+		local stanza = select(2, ...);
+		if is_wanted(stanza) then
+			table.insert(times, s.host.time());
+		end
+		return getmetatable(room).__index.receive(...);
+	end
+	return times;
+end
+
+local function is_join(stanza)
+	return stanza.name == "presence" and stanza:get_child("x", "http://jabber.org/protocol/muc") ~= nil;
+end
+
+local function is_leave(stanza)
+	return stanza.name == "presence" and stanza.attr.type == "unavailable";
+end
+
+local function is_ping(stanza)
+	return stanza.name == "iq" and stanza:get_child("ping", "urn:xmpp:ping") ~= nil;
+end
+
+-- As mod_s2s fires it, with the room's server on the other end.
+local function link(s, event)
+	s.host:fire("s2sout-"..event, {
+		session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
+	});
+end
+
+-- What is stored for the account in this store of the module.
+local function stored(s, name)
+	local found;
+	local function look(t)
+		for key, value in pairs(t) do
+			if key == name and type(value) == "table" then found = value.alice or found; end
+			if type(value) == "table" then look(value); end
+		end
+	end
+	look(s.host.storage);
+	return found;
+end
+
+-- The room has no such occupant any more, and says so as Prosody does of a room that it does not know.
+local function vanish(s)
+	s.room:forget();
+	function s.room.on_iq(room, stanza)
+		if not room:occupant(stanza.attr.from) then
+			return st.error_reply(stanza, "cancel", "item-not-found");
+		end
+	end
+end
+
+local function assert_pauses(times, from)
+	for i = 2, #times do
+		local pause = times[i] - times[i - 1];
+		local wanted = math.min(2 ^ (i - 2 + from), 900);
+		assert.is_true(pause >= wanted * 0.75 and pause <= wanted * 1.25, ("pause %d is %g s"):format(i - 1, pause));
+	end
+end
+
+describe("P2: an account that is not let in again", function ()
+	it("tries after a second, then after twice as long, up to a quarter of an hour", function ()
+		local s = in_room();
+		local joins = times_of(s, s.room, is_join);
+		s.room.refuse = { "wait", "service-unavailable" };
+		table.insert(joins, s.host.time());
+		s.room:remove("Alice", "332");
+		s.host:tick(3 * hour);
+		assert_pauses(joins, 0);
+		assert.is_true(#joins > 15);
+	end);
+
+	it("does not try at the same moment as others", function ()
+		local s = scene.new();
+		local phone, different, last = s:client "phone", 0, nil;
+		local joins = {};
+		for i = 1, 20 do
+			local room = s:add_room("r"..i);
+			phone:send(join("Alice", { room = "r"..i }));
+			joins[i] = times_of(s, room, is_join);
+		end
+		for i = 1, 20 do s.rooms["r"..i]:remove("Alice", "332"); end
+		s.host:tick(2);
+		for i = 1, 20 do
+			assert.equal(1, #joins[i]);
+			if joins[i][1] ~= last then different = different + 1; end
+			last = joins[i][1];
+		end
+		assert.is_true(different > 10);
+	end);
+
+	it("waits longer each time if it is thrown out again at once, and tells its sessions in the end", function ()
+		local s, phone = in_room();
+		local joins = times_of(s, s.room, is_join);
+		local receive = s.room.receive;
+		function s.room.receive(room, stanza)
+			receive(room, stanza);
+			if is_join(stanza) then room:remove("Alice", "333"); end
+		end
+		s.room:remove("Alice", "333");
+		s.host:tick(hour);
+		assert.is_true(#joins < 15, #joins.." joins");
+		assert.same({ "presence unavailable room/Alice 110 333" }, seen(phone));
+	end);
+
+	it("has all the patience of the beginning after a while in the room", function ()
+		local s = in_room();
+		for _ = 1, 10 do
+			local joins = times_of(s, s.room, is_join);
+			s.room:remove("Alice", "332");
+			s.host:tick(2);
+			assert.equal(1, #joins);
+			s.host:tick(2 * minute);
+		end
+	end);
+
+	for _, condition in ipairs { "not-authorized", "policy-violation", "internal-server-error", "host-unknown" } do
+		it("keeps trying when its server was not reached: "..condition, function ()
+			local s = in_room();
+			s.room.silent = true;
+			s.room:remove("Alice", "332");
+			s.host:tick(2);
+			s:from("Alice", ("<presence type='error'>%s</presence>"):format(scene.error("cancel", condition):gsub("</error>",
+				"<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>Server-to-server connection failed: no</text></error>")));
+			s.room.silent = nil;
+			s.host:tick(minute);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end
+
+	it("is soon back when the link to the room's server is, however long that took", function ()
+		local s = in_room { remote = true };
+		s.room.refuse = { "wait", "service-unavailable" };
+		s.room:remove("Alice", "332");
+		s:wait(3 * hour);
+		s.room.refuse = nil;
+		s.host:drop();
+		link(s, "established");
+		s:wait(30);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("does not try more often for a link that comes and goes", function ()
+		local s = in_room();
+		s.room.refuse = { "wait", "service-unavailable" };
+		s.room:remove("Alice", "332");
+		s.host:tick(hour);
+		local joins = times_of(s, s.room, is_join);
+		for _ = 1, 600 do
+			link(s, "established");
+			link(s, "destroyed");
+			s.host:tick(1);
+		end
+		assert.is_true(#joins > 10 and #joins <= 50, #joins.." joins");
+	end);
+end);
+
+describe("P2: a quiet room", function ()
+	it("is asked about once in a quarter of an hour, and a lively one never", function ()
+		local s = in_room();
+		local lively = s:add_room "lively";
+		lively:enter "Bob";
+		s.clients[1]:send(join("Alice", { room = "lively" }));
+		local quiet_pings, lively_pings = times_of(s, s.room, is_ping), times_of(s, lively, is_ping);
+		for _ = 1, 4 * 60 do
+			s.host:tick(minute);
+			lively:say("Bob", "hi");
+		end
+		assert.is_true(#quiet_pings >= 14 and #quiet_pings <= 16, #quiet_pings.." pings");
+		assert.same({}, lively_pings);
+	end);
+
+	it("is not asked at the same moment as others", function ()
+		local s = scene.new();
+		local phone, first, last = s:client "phone", math.huge, 0;
+		local pings = {};
+		for i = 1, 20 do
+			pings[i] = times_of(s, s:add_room("r"..i), is_ping);
+			phone:send(join("Alice", { room = "r"..i }));
+		end
+		s.host:tick(45 * minute);
+		for i = 1, 20 do
+			assert.is_true(#pings[i] > 0);
+			first, last = math.min(first, pings[i][1]), math.max(last, pings[i][1]);
+		end
+		assert.is_true(last - first > 5 * minute);
+	end);
+
+	it("that is not there any more is made anew", function ()
+		local s, phone = in_room();
+		vanish(s);
+		s.host:tick(hour);
+		assert.same({ "Alice" }, s:occupants());
+		assert.same({ "presence unavailable room/Bob" }, seen(phone));
+	end);
+
+	it("whose answer crosses with a nick change is not joined again", function ()
+		local s, phone = in_room { remote = true };
+		local release = scene.hold_back(s.room);
+		link(s, "destroyed");
+		s.host:tick(10);
+		s.room:rename("Alice", "Alicia");
+		s:deliver();
+		release();
+		s:wait(minute);
+		assert.same({ "presence unavailable room/Alice 110 303"; "presence - room/Alicia 110" }, seen(phone));
+		assert.same({}, s:upstream());
+	end);
+end);
+
+describe("P2: a broken link", function ()
+	it("has its rooms asked within seconds, once", function ()
+		local s, phone = in_room();
+		local pings = times_of(s, s.room, is_ping);
+		for _ = 1, 3 do link(s, "destroyed"); end
+		s.host:tick(10);
+		assert.equal(1, #pings);
+		assert.same({}, s:upstream());
+		assert.same({}, seen(phone));
+	end);
+
+	it("brings the account back where it is not any more", function ()
+		local s, phone = in_room { remote = true };
+		s.room:forget "Alice";
+		link(s, "destroyed");
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+		assert.same({}, seen(phone));
+	end);
+
+	it("P3: has the archive asked for what may have been lost", function ()
+		local s = in_room();
+		local queries = times_of(s, s.room, function (stanza)
+			return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil;
+		end);
+		link(s, "destroyed");
+		s.host:tick(10);
+		assert.equal(1, #queries);
+	end);
+
+	it("C4: lets self-pings time out while the room is out of reach, and only then", function ()
+		local s, phone = in_room { remote = true };
+		link(s, "destroyed");
+		s.host:tick(10);
+		s.host:drop();
+		s.host:tick(30);
+		phone:send(scene.query(ping, { to = "Alice" }));
+		assert.same({ "iq error room/Alice wait remote-server-timeout" }, seen(phone));
+		s:wait(10);
+		phone:send(scene.query(ping, { to = "Alice" }));
+		assert.same({ "iq result room/Alice" }, seen(phone));
+	end);
+
+	it("C4: lets self-pings time out while the account comes back", function ()
+		local s, phone = in_room();
+		s.room.refuse = { "wait", "service-unavailable" };
+		s.room:remove("Alice", "332");
+		for _ = 1, 60 do
+			phone:send(scene.query(ping, { to = "Alice" }));
+			assert.same({ "iq error room/Alice wait remote-server-timeout" }, seen(phone));
+			s.host:tick(1);
+		end
+	end);
+end);
+
+describe("P1: a server that starts again", function ()
+	for _, killed in ipairs { true, false } do
+		local how = killed and "after it was killed" or "after it was stopped";
+
+		scene.everywhere(function (new_scene)
+			it("brings the account back, with nick and password, "..how, function ()
+				local s = new_scene { room = { password = "secret" } };
+				s.room:enter "Bob";
+				local phone = s:client "phone";
+				s:enter(phone, "Alice", { muc = "<password>secret</password>" });
+				s.room:forget "Alice";
+				s:restart { killed = killed };
+				s:wait(10);
+				assert.same({ "Alice" }, s:occupants());
+				local laptop = s:client "laptop";
+				laptop:send(join("Alice", { muc = "<history maxstanzas='0'/>" }));
+				s:deliver();
+				assert.same({
+					"presence - room/Bob"; "presence - room/Alice 110 xa"; "message groupchat room subject:";
+					"presence - room/Alice 110";
+				}, seen(laptop));
+			end);
+
+			it("does not double the account where the room still has it, "..how, function ()
+				local s = new_scene();
+				s.room:enter "Bob";
+				s:enter(s:client "phone");
+				s:restart { killed = killed };
+				s:wait(10);
+				assert.same({ "Alice" }, s:occupants());
+			end);
+		end);
+	end
+
+	it("asks so many rooms a second", function ()
+		local s = scene.new();
+		local phone = s:client "phone";
+		for i = 1, 250 do
+			s:add_room("r"..i);
+			phone:send(join("Alice", { room = "r"..i }));
+		end
+		for _, room in pairs(s.rooms) do room:forget(); end
+		s:restart { killed = true };
+		local function count()
+			local n = 0;
+			for _, room in pairs(s.rooms) do n = n + #room.occupants; end
+			return n;
+		end
+		s.host:tick(0);
+		assert.is_true(count() <= 20, count().." rooms");
+		s.host:tick(1);
+		assert.is_true(count() >= 90 and count() <= 120, count().." rooms");
+		s.host:tick(2);
+		assert.equal(250, count());
+	end);
+
+	it("does not make a join double that a session is quicker with", function ()
+		local s = in_room();
+		s.room:forget "Alice";
+		s:restart { killed = true };
+		local joins = times_of(s, s.room, is_join);
+		s:client "phone":send(join "Alice");
+		s:wait(minute);
+		assert.equal(1, #joins);
+	end);
+
+	it("regains the nick that the account wanted once it is free", function ()
+		local s = in_room();
+		s.room:remove("Alice", "332");
+		s.room:enter "Alice";
+		s:wait(10);
+		assert.same({ "Alice_" }, s:occupants());
+		s.room:forget();
+		s:restart { killed = true };
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("is no reason to leave rooms as unused where a client was online all the time", function ()
+		local s = in_room();
+		s.host:tick(40 * day);
+		s.room:forget "Alice";
+		s:restart { killed = true };
+		s.host:tick(2 * hour);
+		assert.same({ "Alice" }, s:occupants());
+		s.host:tick(31 * day);
+		assert.same({}, s:occupants());
+		assert.is_nil(stored(s, "minimix"));
+	end);
+
+	it("asks a room's archive first, and the room may say what it likes meanwhile", function ()
+		local s = in_room { remote = true };
+		s:restart { killed = true };
+		s.host:tick(1);
+		s.room:set_role("Alice", "moderator");
+		s:wait(20);
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { muc = "<history maxstanzas='0'/>" }));
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110 xa"; "message groupchat room subject:";
+		}, seen(laptop));
+	end);
+end);
+
+describe("L5: a leave that the room does not confirm", function ()
+	it("is tried again after a second, then after twice as long, up to a quarter of an hour", function ()
+		local s, phone = in_room { options = { minimix_join_timeout = 10 } };
+		s.room.silent = true;
+		phone:send(leave "Alice");
+		local leaves = times_of(s, s.room, is_leave);
+		s.host:tick(20 * hour);
+		for i = 2, #leaves do
+			local pause = leaves[i] - leaves[i - 1] - 30; -- the self-ping's time
+			local wanted = math.min(2 ^ (i - 2), 900);
+			assert.is_true(pause >= wanted * 0.75 and pause <= wanted * 1.25, ("pause %d is %g s"):format(i - 1, pause));
+		end
+		s.room.silent = nil;
+		s.host:tick(hour);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	for _, killed in ipairs { true, false } do
+		it("is remembered across restarts, however long it takes"..(killed and ", killed ones too" or ""), function ()
+			local s, phone = in_room { remote = true };
+			s.room.silent = true;
+			phone:send(leave "Alice");
+			s:deliver();
+			for _ = 1, 3 do
+				s:restart { killed = killed };
+				s:wait(2 * hour);
+			end
+			assert.same({ "Alice" }, s:occupants());
+			s.room.silent = nil;
+			s:wait(hour);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+			assert.is_nil(stored(s, "minimix"));
+		end);
+	end
+
+	it("is not tried for ever where nobody was ever let in", function ()
+		local s = scene.new { remote = true };
+		s.room.silent = true;
+		s:client "phone":send(join "Alice");
+		s:deliver();
+		s:restart { killed = true };
+		s:wait(minute);
+		s:restart { killed = true };
+		s:wait(hour);
+		assert.is_nil(stored(s, "minimix"));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("is none where the room is gone", function ()
+		local s, phone = in_room();
+		vanish(s);
+		local leaves = times_of(s, s.room, is_leave);
+		s.room.silent = true;
+		phone:send(leave "Alice");
+		s.room.silent = nil;
+		s:from("Alice", "<presence type='error'>"..scene.error("cancel", "item-not-found").."</presence>");
+		s.host:tick(hour);
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.is_true(#leaves <= 2);
+		assert.is_true(s:is_forgotten());
+	end);
+end);
+
+describe("O5: a reload", function ()
+	local needed = { username = true; occupant = true; room = true; phase = true; nick = true; attached = true };
+
+	-- f(membership) changes what the instance before hands over.
+	local function reload_with(s, f)
+		local module = s.host:module();
+		local save = module.save;
+		function module.save()
+			local saved = save();
+			for _, account in pairs(saved.accounts) do
+				for _, membership in pairs(account.memberships) do f(membership, account, saved); end
+			end
+			return saved;
+		end
+		s.host:reload();
+	end
+
+	local function assert_works(s, phone)
+		s.room:say("Bob", "hi");
+		s.room:update("Bob", scene.presence(nil, { content = "<show>away</show>" }));
+		phone:send(scene.message "ho");
+		phone:send(scene.query(ping, { to = "Bob" }));
+		phone:send(scene.presence("Alice", { content = "<show>dnd</show>" }));
+		s:wait(minute);
+		assert.same({
+			"message groupchat room/Bob hi"; "presence - room/Bob away"; "message groupchat room/Alice ho";
+			"presence - room/Alice 110 dnd";
+		}, seen(phone));
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		s:deliver();
+		assert.is_true(table.concat(seen(laptop), "; "):find("; message groupchat room subject:", 1, true) ~= nil);
+		s.room:remove("Alice", "332");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		laptop:close();
+		phone:send(leave "Alice");
+		s:wait(minute);
+		assert.same({}, s:occupants());
+	end
+
+	local fields = {};
+	do
+		local s = in_room();
+		reload_with(s, function (membership)
+			for name in pairs(membership) do table.insert(fields, name); end
+		end);
+		table.sort(fields);
+	end
+
+	for _, remote in ipairs { false, true } do
+		for _, name in ipairs(fields) do
+			if not needed[name] then
+				it("takes over from a version without "..name..(remote and ", elsewhere" or ""), function ()
+					local s, phone = in_room { remote = remote };
+					reload_with(s, function (membership) membership[name] = nil; end);
+					s:wait(10);
+					seen(phone);
+					if name ~= "established" and name ~= "wantedNick" then assert_works(s, phone); end
+				end);
+			end
+		end
+	end
+
+	it("takes over from a version that knew next to nothing", function ()
+		local s, phone = in_room();
+		reload_with(s, function (membership, account, saved)
+			for name in pairs(membership) do
+				if not needed[name] and name ~= "established" and name ~= "wantedNick" then membership[name] = nil; end
+			end
+			account.seen, account.parts, saved.pendingIqs = nil, nil, nil;
+		end);
+		s:wait(10);
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+		s.room:remove("Alice", "332");
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("takes over from a version that handed nothing over, from what is stored", function ()
+		local s = in_room();
+		s.room:forget "Alice";
+		s.host:module().save = nil;
+		s.host:reload();
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("goes on with the joins that are under way", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		local phone, laptop = s:client "phone", s:client "laptop";
+		phone:send(join("Alice", { id = "j1"; muc = "<history maxstanzas='0'/>" }));
+		laptop:send(join("Alice", { id = "j2"; muc = "<history maxstanzas='0'/>" }));
+		s.host:reload();
+		s:wait(10);
+		local expected = { "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" };
+		assert.same(expected, seen(phone));
+		assert.same(expected, seen(laptop));
+	end);
+
+	it("goes on with the resync that is under way", function ()
+		local s = in_room { remote = true };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/><history maxstanzas='0'/>" }));
+		s.host:drop();
+		s.host:reload();
+		s:wait(minute);
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+		}, seen(laptop));
+	end);
+
+	it("goes on with the leave that is under way", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave "Alice");
+		s.host:drop();
+		s.host:reload();
+		s:wait(5 * minute);
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("goes on with the way back that is under way", function ()
+		for lost = 0, 20 do
+			local s, phone = in_room { remote = true };
+			s.room:remove("Alice", "332");
+			s.host:tick(lost / 10);
+			s.host:drop();
+			s.host:reload();
+			s:wait(3 * minute);
+			assert.same({ "Alice" }, s:occupants());
+			assert.same({}, seen(phone));
+		end
+	end);
+
+	it("goes on asking a room that is out of reach", function ()
+		local s, phone = in_room { remote = true };
+		link(s, "destroyed");
+		s.host:tick(10);
+		s.host:drop();
+		s.host:tick(30);
+		s.room:forget "Alice";
+		s.host:reload();
+		phone:send(scene.query(ping, { to = "Alice" }));
+		assert.same({ "iq error room/Alice wait remote-server-timeout" }, seen(phone));
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		phone:send(scene.query(ping, { to = "Alice" }));
+		assert.same({ "iq result room/Alice" }, seen(phone));
+	end);
+
+	it("R6: lets no errors of sessions through that joined before", function ()
+		local s, phone = in_room();
+		s.host:reload();
+		phone:send("<message type='error' to='room@rooms.example.org/Bob'>"..scene.error("cancel", "bad-request").."</message>");
+		phone:send("<presence type='error' to='room@rooms.example.org/Bob'>"..scene.error("cancel", "bad-request").."</presence>");
+		assert.same({}, s:upstream());
+	end);
+end);
+
+describe("L6: a user", function ()
+	it("deleted is in no room and in no store", function ()
+		local s, phone = in_room();
+		phone:send(join("Alice", { room = "room" }));
+		s.room:say("Bob", "hi");
+		s.host:tick(2);
+		s.host:delete_user "alice";
+		s.host:tick(minute);
+		assert.same({}, s:occupants());
+		assert.is_nil(stored(s, "minimix"));
+		assert.is_nil(stored(s, "minimix_parts"));
+		s:restart { killed = true };
+		s.host:tick(minute);
+		assert.same({}, s:occupants());
+	end);
+end);

@@ -1,0 +1,232 @@
+// Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
+// bookmark changes the membership.
+
+import { askForNick } from "../client/availability";
+import { BOOKMARKS } from "../namespaces";
+import { leaveIfUnused, takeBack } from "../occupancy";
+import * as options from "../options";
+import {
+    type Bookmark,
+    forgetRefusals,
+    isAutojoin,
+    isRefused,
+    isSameBookmark,
+    mayFollowNick,
+} from "../state/bookmarks";
+import {
+    accounts,
+    createMembership,
+    findAccount,
+    findMembership,
+    type Membership,
+    membershipsOf,
+    occupantJid,
+    Phase,
+} from "../state/memberships";
+import { isInactive } from "./accounts";
+import { isWriting, noteMade, noteRemoved } from "./bookmark-write";
+import { bookmarksOf, defaultNick, isBy, readItem, roomOf } from "./bookmarks";
+import { lineUp, newLine } from "./pace";
+import { save } from "./store";
+import { comeSoon } from "./watch";
+
+/** `item-added/pep-service`: an account's service, made when it is first used. */
+export function onService(event: PepItem): undefined {
+    const events = event.item.service.events;
+    module.hook_object_event(events, `item-published/${BOOKMARKS}`, onPublished, -1);
+    module.hook_object_event(events, "item-retracted", onRetracted, -1);
+    module.hook_object_event(events, "node-purged", onEmptied, -1);
+    module.hook_object_event(events, "node-deleted", onEmptied, -1);
+}
+
+/** `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again. */
+export function onServiceGone(event: PepItem): undefined {
+    const events = event.item.service.events;
+    module.unhook_object_event(events, `item-published/${BOOKMARKS}`, onPublished);
+    module.unhook_object_event(events, "item-retracted", onRetracted);
+    module.unhook_object_event(events, "node-purged", onEmptied);
+    module.unhook_object_event(events, "node-deleted", onEmptied);
+}
+
+function onPublished(event: PepItemEvent): undefined {
+    const username = event.service.config.pep_username;
+    const room = roomOf(event.id);
+    if (room !== undefined && isUsersDoing(event)) {
+        noteMade(username, room);
+        bookmarkChanged(username, room, readItem(username, room, event.item));
+    }
+}
+
+function onRetracted(event: PepItemEvent): undefined {
+    const username = event.service.config.pep_username;
+    const room = roomOf(event.id);
+    if (room !== undefined && isUsersDoing(event)) {
+        noteRemoved(username, room);
+        bookmarkChanged(username, room, undefined);
+    }
+}
+
+/** `node-purged` and `node-deleted`. */
+function onEmptied(event: PepEvent): undefined {
+    const username = event.service.config.pep_username;
+    if (isUsersDoing(event)) {
+        forgetRefusals(username);
+        for (const membership of membershipsOf(username)) {
+            if (membership.bookmark !== undefined) {
+                noteRemoved(username, membership.room);
+                bookmarkChanged(username, membership.room, undefined);
+            }
+        }
+    }
+}
+
+/** Whether it was the user who changed bookmarks, or another module of this server on their behalf. */
+function isUsersDoing(event: PepEvent): boolean {
+    return event.node === BOOKMARKS && !isWriting() && isBy(event.service.config.pep_username, event.actor);
+}
+
+function bookmarkChanged(username: string, room: string, bookmark: Bookmark | undefined): void {
+    const membership = findMembership(occupantJid(username), room);
+    if (membership === undefined) {
+        const fresh = membershipFor(username, room, bookmark);
+        if (fresh !== undefined) {
+            save(username);
+            comeSoon([fresh]);
+        }
+        return;
+    }
+    // Whoever publishes it makes it the user's.
+    const wasOwn = membership.ownBookmark;
+    membership.ownBookmark = false;
+    if (update(membership, bookmark) || wasOwn) {
+        save(username);
+    }
+    stay(membership);
+}
+
+/** A leave that the room has not confirmed does not stand against a bookmark. */
+function stay(membership: Membership): void {
+    if (options.autojoin && membership.phase === Phase.Leaving && isAutojoin(membership)) {
+        takeBack(membership);
+    }
+}
+
+/** A membership that waits to be joined; undefined if the bookmark does not ask for it, or it would be in vain. */
+function membershipFor(username: string, room: string, bookmark: Bookmark | undefined): Membership | undefined {
+    if (bookmark === undefined || !bookmark.autojoin) {
+        forgetRefusals(username, room);
+        return undefined;
+    }
+    if (!options.autojoin || isRefused(username, room, bookmark)) {
+        return undefined;
+    }
+    const membership = createMembership(username, room, bookmark.nick ?? defaultNick(username, room));
+    membership.phase = Phase.Lost;
+    membership.password = bookmark.password;
+    membership.bookmark = bookmark;
+    membership.detachedAt = os.time();
+    return membership;
+}
+
+/** Takes over what a bookmark says now; whether that is news. */
+function update(membership: Membership, bookmark: Bookmark | undefined): boolean {
+    const before = membership.bookmark;
+    if (isSameBookmark(before, bookmark)) {
+        return false;
+    }
+    membership.bookmark = bookmark;
+    if (bookmark !== undefined && bookmark.autojoin) {
+        switchedOn(membership, before, bookmark);
+    } else if (bookmark === undefined || (before !== undefined && before.autojoin)) {
+        switchedOff(membership);
+    }
+    return true;
+}
+
+function switchedOn(membership: Membership, before: Bookmark | undefined, bookmark: Bookmark): void {
+    membership.ending = false;
+    // Only what has changed counts: otherwise it is the membership that knows better.
+    if (before !== undefined && bookmark.password !== undefined && bookmark.password !== before.password) {
+        membership.password = bookmark.password;
+    }
+    if (before !== undefined && bookmark.nick !== undefined && bookmark.nick !== before.nick) {
+        followNick(membership, bookmark.nick);
+    }
+}
+
+function followNick(membership: Membership, nick: string): void {
+    if (nick === membership.nick || !mayFollowNick(membership)) {
+        return;
+    }
+    if (membership.phase === Phase.Joined || membership.phase === Phase.Entering) {
+        askForNick(membership, nick);
+        return;
+    }
+    membership.wantedNick = nick;
+    if (membership.phase === Phase.Lost) {
+        membership.nick = nick;
+    }
+}
+
+function switchedOff(membership: Membership): void {
+    membership.ownBookmark = false;
+    if (membership.phase !== Phase.Leaving) {
+        membership.ending = true;
+        leaveIfUnused(membership);
+    }
+}
+
+/** `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old. */
+export function onLogin(event: { readonly session: ClientSession }): undefined {
+    follow(event.session.username);
+}
+
+const line = newLine(follow);
+
+/**
+ * Follows the bookmarks of the accounts that are in rooms, or online. Those of others are not even looked at: many have
+ * none, or have not been used for years. Their turn comes when they log in.
+ */
+export function followAll(): void {
+    const usernames: string[] = [];
+    for (const [, account] of accounts) {
+        if (!isInactive(account)) {
+            usernames.push(account.username);
+        }
+    }
+    const host = prosody.hosts.get(module.host);
+    if (host !== undefined && host.sessions !== undefined) {
+        for (const [username] of host.sessions) {
+            if (findAccount(username) === undefined) {
+                usernames.push(username);
+            }
+        }
+    }
+    lineUp(line, usernames);
+}
+
+/** Brings an account's memberships in line with its bookmarks, which may have changed while nobody listened. */
+function follow(username: string): void {
+    const bookmarks = bookmarksOf(username);
+    if (bookmarks === undefined) {
+        return;
+    }
+    let changed = false;
+    for (const membership of membershipsOf(username)) {
+        changed = update(membership, bookmarks.get(membership.room)) || changed;
+        stay(membership);
+    }
+    const fresh: Membership[] = [];
+    for (const [room, bookmark] of bookmarks) {
+        if (findMembership(occupantJid(username), room) === undefined) {
+            const membership = membershipFor(username, room, bookmark);
+            if (membership !== undefined) {
+                fresh.push(membership);
+            }
+        }
+    }
+    if (changed || fresh.length > 0) {
+        save(username);
+        comeSoon(fresh);
+    }
+}
