@@ -12,7 +12,7 @@ module:hook("iq-set/host/http://jabber.org/protocol/pubsub:pubsub", function (ev
 end);
 
 -- The nodes that were notified since the last call.
-function take() -- luacheck: ignore 131
+function module.environment.take()
 	local taken = require "util.array"(caught);
 	caught = {};
 	return taken;

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
-import { type Client, connect } from "./support/client.ts";
-import { count, numbers } from "./support/count.ts";
-import { bodiesOf, readArchive } from "./support/mam.ts";
-import { create, groupchat, join } from "./support/muc.ts";
-import { type Network, roomServices, startNetwork } from "./support/network.ts";
-import { versions } from "./support/prosody.ts";
+import { type Client, connect } from "../support/client.ts";
+import { count, numbers } from "../support/count.ts";
+import { bodiesOf, readArchive } from "../support/mam.ts";
+import { create, groupchat, join } from "../support/muc.ts";
+import { type Network, roomServices, startNetwork } from "../support/network.ts";
+import { versions } from "../support/prosody.ts";
 
 const patience = 40_000;
 
@@ -88,9 +88,9 @@ for (const version of versions) {
             });
 
             test("our server is killed again and again", async () => {
-                let talking = true;
+                const stop = new AbortController();
                 const talk = (async () => {
-                    while (talking) {
+                    while (!stop.signal.aborted) {
                         said += 1;
                         await groupchat(bob, jid, String(said));
                         await setTimeout(10);
@@ -103,7 +103,7 @@ for (const version of versions) {
                     await net.ours.start();
                 }
                 await setTimeout(2000);
-                talking = false;
+                stop.abort();
                 await talk;
                 await assertComplete();
             });
