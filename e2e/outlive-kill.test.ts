@@ -75,7 +75,7 @@ for (const { version, backend } of settings) {
                     );
                     await settled(network, clients, accounts);
                     const lives = accounts.map((account, i) =>
-                        account.live(clients[i] as Client, rooms).catch(() => undefined),
+                        account.live(clientOf(clients, i), rooms).catch(() => undefined),
                     );
                     await setTimeout(100 + Math.random() * 900);
                     await network.ours.kill();
@@ -118,7 +118,7 @@ async function settled(network: Network, clients: Client[], accounts: Account[])
     for (const [i, account] of accounts.entries()) {
         for (const [room, inside] of account.known) {
             if (inside === true) {
-                await join(clients[i] as Client, room, account.nick);
+                await join(clientOf(clients, i), room, account.nick);
             }
         }
     }
@@ -153,4 +153,10 @@ async function learn(network: Network, rooms: string[], accounts: Account[], own
             account.known.set(room, isIn);
         }
     }
+}
+
+function clientOf(clients: Client[], index: number): Client {
+    const client = clients[index];
+    assert(client, "a client for each account");
+    return client;
 }
