@@ -21,38 +21,6 @@ local function require(file, ...)
     end
 end
 ____modules = {
-["lualib_bundle"] = function(...)
-local function __TS__CountVarargs(...)
-    return select("#", ...)
-end
-
-local function __TS__SparseArrayNew(...)
-    local sparseArray = {...}
-    sparseArray.sparseLength = __TS__CountVarargs(...)
-    return sparseArray
-end
-
-local function __TS__SparseArrayPush(sparseArray, ...)
-    local args = {...}
-    local argsLen = __TS__CountVarargs(...)
-    local listLen = sparseArray.sparseLength
-    for i = 1, argsLen do
-        sparseArray[listLen + i] = args[i]
-    end
-    sparseArray.sparseLength = listLen + argsLen
-end
-
-local function __TS__SparseArraySpread(sparseArray)
-    local _unpack = unpack or table.unpack
-    return _unpack(sparseArray, 1, sparseArray.sparseLength)
-end
-
-return {
-  __TS__SparseArrayNew = __TS__SparseArrayNew,
-  __TS__SparseArrayPush = __TS__SparseArrayPush,
-  __TS__SparseArraySpread = __TS__SparseArraySpread
-}
- end,
 ["admin.place"] = function(...)
 if module:get_host_type() ~= "local" then
     local here = module.host == "*" and "the whole server" or "the component " .. module.host
@@ -95,10 +63,6 @@ end
 return ____exports
  end,
 ["options"] = function(...)
-local ____lualib = require("lualib_bundle")
-local __TS__SparseArrayNew = ____lualib.__TS__SparseArrayNew
-local __TS__SparseArrayPush = ____lualib.__TS__SparseArrayPush
-local __TS__SparseArraySpread = ____lualib.__TS__SparseArraySpread
 local ____exports = {}
 local valueOf, refuseUnknown, resourceOption, text, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
 local config = require("core.configmanager")
@@ -225,26 +189,14 @@ function parsePeriod(value)
     return ____temp_6
 end
 function refuse(name, value, wanted, fallback)
-    local ____module_log_10 = module.log
-    local ____array_9 = __TS__SparseArrayNew(
+    local used = fallback == nil and "none" or tostring(fallback)
+    module:log(
         "error",
         "Option %s is to be %s, not %s; using %s",
         name,
         wanted,
-        tostring(value)
-    )
-    local ____tostring_8 = tostring
-    local ____fallback_7 = fallback
-    if ____fallback_7 == nil then
-        ____fallback_7 = "none"
-    end
-    __TS__SparseArrayPush(
-        ____array_9,
-        ____tostring_8(____fallback_7)
-    )
-    ____module_log_10(
-        module,
-        __TS__SparseArraySpread(____array_9)
+        tostring(value),
+        used
     )
     return fallback
 end
@@ -2541,7 +2493,7 @@ end
 function prunePart(username, before)
     local account = findAccount(username)
     local parts = storedParts(username, account)
-    local changed = false
+    local pruned = false
     for room, ranges in pairs(parts) do
         local ____temp_13
         if account == nil then
@@ -2554,10 +2506,10 @@ function prunePart(username, before)
         local isNeeded = #kept > 0 or membership ~= nil and membership.part ~= nil
         if not isNeeded or #kept < #ranges then
             parts[room] = isNeeded and kept or nil
-            changed = true
+            pruned = true
         end
     end
-    if changed then
+    if pruned then
         local ____partsStore_set_16 = partsStore.set
         local ____username_15 = username
         local ____temp_14

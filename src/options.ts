@@ -165,13 +165,7 @@ function parsePeriod(value: unknown): number | undefined {
 }
 
 function refuse<T>(name: string, value: unknown, wanted: string, fallback: T): T {
-    module.log(
-        "error",
-        "Option %s is to be %s, not %s; using %s",
-        name,
-        wanted,
-        tostring(value),
-        tostring(fallback ?? "none"),
-    );
+    const used = fallback === undefined ? "none" : tostring(fallback);
+    module.log("error", "Option %s is to be %s, not %s; using %s", name, wanted, tostring(value), used);
     return fallback;
 }

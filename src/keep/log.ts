@@ -574,17 +574,17 @@ export function expire(): void {
 function prunePart(username: string, before: number): void {
     const account = findAccount(username);
     const parts = storedParts(username, account);
-    let changed = false;
+    let pruned = false;
     for (const [room, ranges] of pairs(parts)) {
         const membership = account === undefined ? undefined : account.memberships.get(room);
         const kept = prune(ranges, before * 1000);
         const isNeeded = kept.length > 0 || (membership !== undefined && membership.part !== undefined);
         if (!isNeeded || kept.length < ranges.length) {
             parts[room] = isNeeded ? kept : undefined;
-            changed = true;
+            pruned = true;
         }
     }
-    if (changed) {
+    if (pruned) {
         partsStore.set(username, next(parts)[0] === undefined ? undefined : parts);
     }
 }

@@ -182,13 +182,7 @@ interface ProsodyModule {
     /** mod_adhoc's library. */
     require(name: "adhoc"): AdhocLibrary;
     provides(name: "adhoc", command: unknown): void;
-    metric(
-        type: "gauge" | "counter",
-        name: string,
-        unit: string,
-        description: string,
-        labels: string[],
-    ): MetricFamily;
+    metric(type: "gauge" | "counter", name: string, unit: string, description: string, labels: string[]): MetricFamily;
 }
 
 interface Host {
