@@ -34,6 +34,15 @@ install:
 rock:
 	@tools/rock
 
+# Random events, a million of them or MINIMIX_EVENTS; `make spec` has ten seconds of it. MINIMIX_SEED says where to start.
+fuzz:
+	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
+
+# Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS; `make e2e` has a few of them. MINIMIX_SEED says where to
+# start.
+scenarios:
+	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
+
 # ONCE=1 goes through it without waiting for a key.
 demo:
 	@tools/setup
@@ -46,4 +55,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec e2e install rock demo bench clean
+.PHONY: all build test lint spec fuzz e2e scenarios install rock demo bench clean

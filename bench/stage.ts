@@ -45,7 +45,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     return { server, room: `room@${server.rooms}`, clients: [], said: 0 };
 }
 
-/** Ends the server, which must not have logged an error, and makes sure that everybody got everything, once. */
+/** Checks what was heard, and ends the server, which must not have logged an error. */
 export async function closeStage(stage: Stage): Promise<void> {
     await check(stage);
     await stage.server.stop();
@@ -104,7 +104,8 @@ async function say(stage: Stage): Promise<void> {
     });
 }
 
-async function check({ clients, said }: Stage): Promise<void> {
+/** Everybody has heard everything, once and in order. */
+export async function check({ clients, said }: Stage): Promise<void> {
     await Promise.all(clients.map((client) => client.sync()));
     for (const { jid, heard, faults } of clients) {
         if (heard !== said || faults.length > 0) {

@@ -339,6 +339,12 @@ function story(options: NetworkOptions): void {
         await reaches([bob, phone, laptop], has({ affiliation: "none" }));
     });
 
+    test("J6 after a change of role the room is asked who is who, on behalf of one session", async () => {
+        assert.deepEqual(occupants(await join(laptop, room, "Alice")), [`${room}/Bob`, `${room}/Alice`]);
+        await settle();
+        await phone.expectNone({ room });
+    });
+
     test("J6 a session that joins again is shown everything again", async () => {
         const stanzas = await join(laptop, room, "Alice");
         assert.deepEqual(occupants(stanzas), [`${room}/Bob`, `${room}/Alice`]);

@@ -34,7 +34,7 @@ function lint() {
     for (const project of ["e2e", "demo", "bench"].filter((path) => existsSync(join(path, "tsconfig.json")))) {
         check(`tsc ${project}`, tool("tsc"), ["-p", project]);
     }
-    check("luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e"]);
+    check("luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "bench"]);
 }
 
 async function spec() {
@@ -67,7 +67,7 @@ async function e2e(files) {
     }
     rmSync(e2eCounts, { force: true });
     const parameters = [
-        ...["--import", "tsx", "--test", "--test-force-exit", "--test-concurrency=2", "--test-timeout=300000"],
+        ...["--import", "tsx", "--test", "--test-force-exit", "--test-concurrency=2", "--test-timeout=120000"],
         ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
         ...["--test-reporter=./tools/count.mjs", "--test-reporter-destination=stderr"],
         ...(files.length > 0 ? files : testFiles()),
@@ -76,9 +76,8 @@ async function e2e(files) {
     count("e2e", settled(JSON.parse(read(e2eCounts) || "{}"), status));
 }
 
-// Those in e2e/long take minutes and are run by name.
 function testFiles() {
-    const files = readdirSync("e2e");
+    const files = readdirSync("e2e", { recursive: true });
     return files.filter((file) => file.endsWith(".test.ts")).map((file) => join("e2e", file));
 }
 

@@ -1,7 +1,7 @@
 // Where servers keep the archives: Prosody's own files, SQLite, or a PostgreSQL that lives as long as the test.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -16,10 +16,12 @@ export interface Storage {
 export type Backend = "internal" | "SQLite" | "PostgreSQL";
 
 const stores = ["archive", "minimix", "minimix_archive", "minimix_parts"];
-const initdb = "initdb";
+
+/** Where Debian has PostgreSQL's programs, which are not in the PATH; undefined if it is not installed. */
+const postgres = newestIn("/usr/lib/postgresql");
 
 /** The backends installed here. */
-export const backends: Backend[] = ["internal", "SQLite", ...(has(initdb) ? (["PostgreSQL"] as const) : [])];
+export const backends: Backend[] = ["internal", "SQLite", ...(postgres === undefined ? [] : (["PostgreSQL"] as const))];
 
 export async function startStorage(backend: Backend): Promise<Storage> {
     if (backend === "internal") {
@@ -28,7 +30,7 @@ export async function startStorage(backend: Backend): Promise<Storage> {
     if (backend === "SQLite") {
         return { config: sqlConfig(`driver = "SQLite3", database = "test.sqlite"`), stop: () => Promise.resolve() };
     }
-    return startPostgres();
+    return startPostgres(join(postgres ?? "", "bin"));
 }
 
 function sqlConfig(sql: string): string {
@@ -39,7 +41,7 @@ sql = { ${sql} }
 }
 
 /** It refuses to run as root; Debian's package comes with a user for it. */
-async function startPostgres(): Promise<Storage> {
+async function startPostgres(programs: string): Promise<Storage> {
     const folder = mkdtempSync(join(tmpdir(), "minimix-postgres-"));
     const user = userIds();
     if (user !== undefined) {
@@ -48,9 +50,13 @@ async function startPostgres(): Promise<Storage> {
     const data = join(folder, "data");
     const port = await freePort();
     const options = { ...user, cwd: folder, env: { PATH: process.env.PATH }, stdio: "ignore" as const };
-    execFileSync(initdb, ["-D", data, "-U", "prosody", "--auth=trust", "-E", "UTF8", "--no-sync"], options);
+    execFileSync(
+        join(programs, "initdb"),
+        ["-D", data, "-U", "prosody", "--auth=trust", "-E", "UTF8", "--no-sync"],
+        options,
+    );
     const server = spawn(
-        "postgres",
+        join(programs, "postgres"),
         ["-D", data, "-h", "127.0.0.1", "-p", String(port), "-k", folder, "-c", "fsync=off"],
         options,
     );
@@ -78,6 +84,8 @@ function userIds(): { uid: number; gid: number } | undefined {
     return { uid: id("-u"), gid: id("-g") };
 }
 
-function has(program: string): boolean {
-    return (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
+/** The folder of the highest version. */
+function newestIn(folder: string): string | undefined {
+    const versions = existsSync(folder) ? readdirSync(folder).map(Number) : [];
+    return versions.length > 0 ? join(folder, String(Math.max(...versions))) : undefined;
 }

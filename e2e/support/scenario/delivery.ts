@@ -5,7 +5,16 @@ import type { Arrival, Server } from "../prosody.ts";
 import { isPast } from "./deviations.ts";
 import type { Result } from "./equality.ts";
 import { type Cast, closing, nextStep } from "./generate.ts";
-import { accountOf, type Answer, apply, isRefused, type Model, newModel, type Occupant, type Room } from "./model.ts";
+import {
+    accountOf,
+    type Answer,
+    apply,
+    isRefused as isToBeRefused,
+    type Model,
+    newModel,
+    type Occupant,
+    type Room,
+} from "./model.ts";
 import { seededRandom } from "./random.ts";
 import { answerIn, clear, idOf, openStage, perform } from "./stage.ts";
 import { isConnectionStep, type Step } from "./steps.ts";
@@ -21,6 +30,7 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
     const ending = closing(model, cast);
     const backlog: Backlog = new Map();
     const mail = new Set<string>();
+    const heard = new Set<string>();
     let problems: string[] = [];
     await server.arrivals();
     try {
@@ -35,7 +45,7 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
                 mail.add(idOf(number));
             }
             const before = stateOf(model);
-            const refusal = isRefused(model, step, accountOf(step.who, cast.domain));
+            const refusal = isToBeRefused(model, step, accountOf(step.who, cast.domain));
             const received = await perform(stage, step, number);
             const answer = answerIn(received.get(step.who) ?? [], number);
             apply(model, step, accountOf(step.who, cast.domain), answer);
@@ -46,24 +56,19 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
                 account: accountOf(step.who, cast.domain),
                 domain: cast.domain,
                 answer,
+                isRefused: refusal,
                 before,
                 after: stateOf(model),
                 received,
                 arrivals: await server.arrivals(),
                 mail,
+                heard,
                 backlog,
                 withCarbons: stage.withCarbons,
                 isEnding: number >= length,
             };
-            problems = [
-                ...(refusal !== undefined && refusal !== (answer === "error")
-                    ? [
-                          `answered by ${answer}: ${String((received.get(step.who) ?? []).find(({ attrs }) => attrs.id === idOf(number)))}`,
-                      ]
-                    : []),
-                ...problemsIn(moment),
-                ...(await strangers(server, model, step)),
-            ];
+            noteHeard(moment);
+            problems = [...problemsIn(moment), ...(await occupantProblems(server, model, step))];
             noteBacklog(moment, model.asleep);
         }
     } finally {
@@ -90,6 +95,8 @@ interface Moment {
     /** Who does it, and the answer. */
     readonly account: string;
     readonly answer: Answer;
+    /** Whether the answer was to be an error; undefined if only the room can tell. */
+    readonly isRefused: boolean | undefined;
     readonly domain: string;
     readonly before: State;
     readonly after: State;
@@ -97,6 +104,8 @@ interface Moment {
     readonly arrivals: readonly Arrival[];
     /** Ids of invitations and their refusals, which are for the account and not for those in the room. */
     readonly mail: ReadonlySet<string>;
+    /** What accounts have heard in rooms: account, room and id of each message. */
+    readonly heard: Set<string>;
     readonly backlog: Backlog;
     readonly withCarbons: ReadonlySet<string>;
     readonly isEnding: boolean;
@@ -107,7 +116,7 @@ function stateOf({ rooms }: Model): State {
 }
 
 /** C1, L3, R2: who is in the room of the step, in the eyes of the room. */
-async function strangers(server: Server, model: Model, step: Step): Promise<string[]> {
+async function occupantProblems(server: Server, model: Model, step: Step): Promise<string[]> {
     const room = isConnectionStep(step) ? undefined : model.rooms.get(step.room);
     if (room === undefined) {
         return [];
@@ -150,7 +159,8 @@ function problemsOf(moment: Moment, session: string, room: string): string[] {
         const told = `presence unavailable ${room}/${after.nick} ${step.does === "leave" ? id : ""}`;
         return difference([told], lines, where);
     }
-    if (session === step.who && isIn && step.does === "show" && step.room === room && due.lines.length === 0) {
+    const isUpdate = (step.does === "show" || step.does === "rename") && step.room === room && answer !== "error";
+    if (session === step.who && isIn && isUpdate && due.lines.length === 0) {
         // C2: what is no news is answered all the same.
         return difference([`presence  ${room}/${after?.nick ?? ""} ${id}`], lines, where);
     }
@@ -199,6 +209,12 @@ function dueOf(moment: Moment, session: string, room: string): Due {
     return isResync ? { lines: [], optional: lines } : { lines, optional: [] };
 }
 
+function noteHeard({ arrivals, heard }: Moment): void {
+    for (const { from, to, id } of arrivals.filter(({ type }) => type === "groupchat")) {
+        heard.add(`${to} ${bare(from)} ${id ?? ""}`);
+    }
+}
+
 function noteBacklog(moment: Moment, asleep: ReadonlySet<string>): void {
     const { backlog, step } = moment;
     for (const room of moment.after.keys()) {
@@ -245,7 +261,12 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
         ...(codes.includes("210") === (step.does === "join" && `${room}/${step.nick}` !== own) ? [] : ["210 is wrong"]),
         ...(subject > self ? [] : ["no subject at the end"]),
         ...history.filter((stanza) => !isPast(stanza)).map((stanza) => `no history: ${stanza.toString()}`),
-        ...repeated(history.map(({ attrs }) => attrs.id ?? "")).map((id) => `history has ${id} twice`),
+        ...repeated(history.map(idIn)).map((id) => `history has ${id} twice`),
+        // H1
+        ...history
+            .map(idIn)
+            .filter((id) => !moment.heard.has(`${moment.account} ${room} ${id}`))
+            .map((id) => `history has ${id}, which was for others`),
         // A new nick is in the list, for this session.
         ...difference(isRenamed ? [] : updates, rest, "after the replay"),
         ...(isRenamed ? difference(due.slice(0, 1), got.slice(0, 1).map(lineOfStanza), "nick change") : []),
@@ -262,20 +283,22 @@ function straysOf(moment: Moment, session: string): string[] {
 }
 
 /** C1, C3: an answer is for who asked, and comes once. */
-function answerProblems({ step, id, received, answer, isEnding, before, account }: Moment): string[] {
+function answerProblems(moment: Moment): string[] {
+    const { step, id, received, answer, isRefused, isEnding, before, account } = moment;
     const answers = [...received].flatMap(([session, stanzas]) =>
         stanzas
             .filter(({ attrs }) => attrs.type === "error" || attrs.type === "result")
             .map((stanza) => ({ session, stanza })),
     );
-    const due = isQuestion(step) ? 1 : answer === "error" ? 1 : 0;
+    const due = isQuestion(step) || answer === "error" ? 1 : 0;
     const right = answers.filter(({ session, stanza }) => session === step.who && stanza.attrs.id === id);
     const self = isConnectionStep(step) ? undefined : before.get(step.room)?.occupants.get(account);
     const isSelfPing = step.does === "ask" && step.about === "ping" && step.nick === self?.nick;
     return [
         ...(right.length === due ? [] : [`${right.length} answers`]),
+        ...(isRefused === undefined || isRefused === (answer === "error") ? [] : [`answered by ${answer}`]),
         ...answers
-            .filter((one) => !right.includes(one) && !isCarbonsAnswer(one.stanza))
+            .filter((one) => !right.includes(one) && !isOfConnecting(one.stanza))
             .map(({ session, stanza }) => `${session} got the answer of somebody: ${stanza.toString()}`),
         // C4
         ...(isSelfPing && (answer === "result") !== self?.sessions.has(step.who) ? [`self-ping: ${answer}`] : []),
@@ -299,7 +322,9 @@ function carbonProblems({ step, id, account, domain, before, received, withCarbo
     if (step.does !== "whisper" || !self?.sessions.has(step.who)) {
         return [];
     }
-    const due = [...self.sessions].filter((session) => session !== step.who && withCarbons.has(session));
+    const due = [...self.sessions].filter(
+        (session) => session !== step.who && withCarbons.has(session) && received.has(session),
+    );
     const got = [...received].flatMap(([session, stanzas]) =>
         stanzas.filter((stanza) => isSentCarbon(stanza, id, accountOf(session, domain))).map(() => session),
     );
@@ -361,8 +386,8 @@ function isQuestion({ does }: Step): boolean {
     return does === "ask" || does === "role" || does === "affiliation" || does === "configure" || does === "destroy";
 }
 
-/** Of the session itself, when it connects. */
-function isCarbonsAnswer({ attrs }: Element): boolean {
+/** Of what a session asks for when it connects. */
+function isOfConnecting({ attrs }: Element): boolean {
     return !attrs.id?.startsWith("step-");
 }
 
@@ -376,6 +401,10 @@ function isSentCarbon(stanza: Element, id: string, account: string): boolean {
         ?.getChild("forwarded", "urn:xmpp:forward:0")
         ?.getChild("message");
     return stanza.attrs.from === account && message?.attrs.id === id;
+}
+
+function idIn({ attrs }: Element): string {
+    return attrs.id ?? "";
 }
 
 function lineOfStanza({ name, attrs }: Element): string {

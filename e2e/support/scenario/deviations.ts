@@ -17,6 +17,8 @@ export interface Moment {
     /** Whether the account is in the room of the step already, and whether this session of it has joined. */
     readonly isIn: boolean;
     readonly isAttached: boolean;
+    /** Whether it joins under another nick, having joined already. */
+    readonly isRename: boolean;
     /** Whether what the account knows of the room will not do for a replay, so that the room answers the join itself. */
     readonly isResync: boolean;
     /** Whether the presence that the step sends says what the room shows already. */
@@ -52,12 +54,12 @@ const deviations: Deviation[] = [
         undo: (stanzas, moment, isActor) => (isActor ? withUpdateInPlace(stanzas, moment) : stanzas),
     },
     {
-        rule: "J6: a join that the room answers itself shows what the account has shown before, first",
+        rule: "J6: a nick change by such a join is one first",
         sides: ["minimix"],
-        applies: ({ isResync, isAttached, saysNothingNew }) => isResync && isAttached && !saysNothingNew,
+        applies: ({ isResync, isRename }) => isResync && isRename,
         undo: (stanzas, { own }, isActor) => {
-            const first = stanzas.find((stanza) => isFrom(stanza, own) && isAvailable(stanza));
-            return stanzas.filter((stanza) => isActor || stanza !== first);
+            const change = stanzas.find((stanza) => isFrom(stanza, own) && isAvailable(stanza));
+            return stanzas.filter((stanza) => isActor || stanza !== change);
         },
     },
     {

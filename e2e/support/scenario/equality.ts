@@ -100,6 +100,7 @@ function momentOf(model: Model, memory: Memory, step: Step, number: number, cast
         own: new Set([...all.filter(({ isOwn }) => isOwn).map(({ address }) => address), wishedAddress(step)]),
         isIn: self !== undefined,
         isAttached: self?.sessions.has(step.who) ?? false,
+        isRename: step.does === "join" && (self?.sessions.has(step.who) ?? false) && step.nick !== self?.nick,
         isResync: step.does === "join" && (self?.isOutdated ?? false),
         saysNothingNew:
             "shows" in step && step.nick === self?.nick && JSON.stringify(self.shows) === JSON.stringify(step.shows),
@@ -161,7 +162,9 @@ function linesOf(received: Received, view: View, moment: Moment): Map<string, st
         [...received].map(([name, stanzas]) => {
             const isActor = name === moment.step.who;
             const list = comparable(sortOccupants(stanzas.map(copy)), moment, view.side, isActor);
-            return [name, list.map((stanza) => lineOf(stanza, view, name, isActor ? idOf(moment.number) : undefined))];
+            const lines = list.map((stanza) => lineOf(stanza, view, name, isActor ? idOf(moment.number) : undefined));
+            // Prosody takes the fields of a form in any order.
+            return [name, moment.step.does === "configure" ? lines.sort() : lines];
         }),
     );
 }

@@ -254,8 +254,10 @@ function ownNick(session: string): string {
     return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
-function wishedNick(scene: Scene, who: string): string {
-    return scene.random.pick([`${ownNick(who)} II`, ownNick(who), `Ünïcødé ${ownNick(who)}`, "Everybody's"]);
+function wishedNick({ random, cast }: Scene, who: string, room: Room): string {
+    const nick = random.pick([`${ownNick(who)} II`, ownNick(who), `Ünïcødé ${ownNick(who)}`, "Everybody's"]);
+    const [, holder] = occupantWith(room, nick) ?? [];
+    return cast.considerate && holder?.sessions.size === 0 ? ownNick(who) : nick;
 }
 
 function reason({ random }: Scene): string | undefined {
@@ -341,7 +343,7 @@ function joinStep(scene: Scene, who: string, room: Room, history: Record<string,
     const self = room.occupants.get(account(scene, who));
     // Who comes back under another nick gets that of the account: without the module, the other.
     const keepsNick = self !== undefined && (cast.considerate ? !self.sessions.has(who) : random.chance(70));
-    const nick = keepsNick ? self.nick : random.chance(75) ? ownNick(who) : wishedNick(scene, who);
+    const nick = keepsNick ? self.nick : random.chance(75) ? ownNick(who) : wishedNick(scene, who, room);
     const password = cast.considerate || !random.chance(12) ? room.password : random.pick([undefined, "wrong"]);
     return { does: "join", who, room: room.jid, nick, shows: shows(scene), password, history };
 }
@@ -367,7 +369,7 @@ function rename(scene: Scene): Step | undefined {
         // Prosody takes the room for empty in between, and destroys it with the occupant inside.
         return undefined;
     }
-    const nick = scene.random.chance(20) ? someNick(scene, room) : wishedNick(scene, who);
+    const nick = scene.random.chance(20) ? someNick(scene, room) : wishedNick(scene, who, room);
     return { does: "rename", who, room: room.jid, nick, shows: shows(scene) };
 }
 
@@ -407,8 +409,14 @@ function setRole(scene: Scene): Step | undefined {
         return undefined;
     }
     const { who, room } = administrator(scene);
+    const nick = someNick(scene, room);
+    const [account = ""] = occupantWith(room, nick) ?? [];
+    if (["owner", "admin"].includes(affiliationOf(room, account))) {
+        // Owners without the role of a moderator see real JIDs when they join, and none afterwards (muc.lib.lua).
+        return undefined;
+    }
     const role = scene.random.pick<Role>(["moderator", "participant", "visitor", "visitor"]);
-    return { does: "role", who, room: room.jid, nick: someNick(scene, room), role, reason: reason(scene) };
+    return { does: "role", who, room: room.jid, nick, role, reason: reason(scene) };
 }
 
 function setAffiliation(scene: Scene): Step {

@@ -1,13 +1,14 @@
 // A small model of rooms in which accounts are the occupants: who is in, and which sessions are attached. It knows
 // XEP-0045 and nothing of the module's code.
-import { type Affiliation, type Form, isConnectionStep, type Shows, type Step } from "./steps.ts";
+import { type Affiliation, type Form, isConnectionStep, type Role, type Shows, type Step } from "./steps.ts";
 
 export interface Occupant {
     nick: string;
     /** The sessions that have joined. Without any the account is in the room all the same. */
     readonly sessions: Set<string>;
     shows: Shows;
-    /** The room has changed who sees real JIDs since the account was last shown the occupants. */
+    isModerator: boolean;
+    /** Since it was last shown the others, it has come to see their real JIDs, or not to see them any more. */
     isOutdated: boolean;
 }
 
@@ -139,8 +140,8 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
             leave(room, step.who, account);
             break;
         case "role":
-            if (step.role === "none" && answer === "result") {
-                remove(room, occupantWith(room, step.nick)?.[0]);
+            if (answer === "result") {
+                setRole(room, occupantWith(room, step.nick), step.role);
             }
             break;
         case "affiliation":
@@ -176,18 +177,19 @@ function detachEverywhere(model: Model, session: string, account: string): void 
 function join(room: Room, step: Step & { does: "join" }, account: string): void {
     const occupant = room.occupants.get(account);
     if (occupant === undefined) {
-        room.occupants.set(account, {
-            nick: step.nick,
-            sessions: new Set([step.who]),
-            shows: step.shows,
-            isOutdated: false,
-        });
         if (room.state === "none") {
             room.state = "locked";
             // XEP-0045 10.1: Prosody takes the password that somebody brings to a new room for the room's.
             room.password = step.password;
             room.affiliations.set(account, "owner");
         }
+        room.occupants.set(account, {
+            nick: step.nick,
+            sessions: new Set([step.who]),
+            shows: step.shows,
+            isModerator: isModerating(affiliationOf(room, account)),
+            isOutdated: false,
+        });
         return;
     }
     if (occupant.sessions.has(step.who)) {
@@ -211,11 +213,41 @@ function remove(room: Room, account: string | undefined): void {
     }
 }
 
+/** Lowest first. */
+const affiliations: Affiliation[] = ["outcast", "none", "member", "admin", "owner"];
+
+function isModerating(affiliation: Affiliation): boolean {
+    return affiliation === "owner" || affiliation === "admin";
+}
+
 function affiliate(room: Room, account: string, affiliation: Affiliation): void {
+    const before = affiliationOf(room, account);
     room.affiliations.set(account, affiliation);
     if (affiliation === "outcast" || (affiliation === "none" && room.membersOnly)) {
         remove(room, account);
     }
+    const occupant = room.occupants.get(account);
+    const isDegraded = affiliations.indexOf(affiliation) < affiliations.indexOf(before);
+    if (occupant !== undefined && (isDegraded || isModerating(affiliation))) {
+        setModerator(room, occupant, isModerating(affiliation));
+    }
+}
+
+function setRole(room: Room, target: [account: string, Occupant] | undefined, role: Role): void {
+    const [account, occupant] = target ?? [];
+    if (role === "none") {
+        remove(room, account);
+    } else if (occupant !== undefined) {
+        setModerator(room, occupant, role === "moderator");
+    }
+}
+
+/** Moderators see real JIDs, whoever else does. */
+function setModerator(room: Room, occupant: Occupant, isModerator: boolean): void {
+    if (occupant.isModerator !== isModerator && room.whois !== "anyone") {
+        occupant.isOutdated = true;
+    }
+    occupant.isModerator = isModerator;
 }
 
 function configure(room: Room, form: Form): void {

@@ -1,9 +1,9 @@
 // The account outlives its clients, its rooms' servers and its own (P1, P2, R3, L5, L6, O5), in rooms of the same server and
 // of ejabberd. MINIMIX_LONG=1 tries more.
 import { describe } from "node:test";
-import type { NetworkOptions } from "../support/network.ts";
-import { story } from "../support/outlive-story.ts";
-import { versions } from "../support/prosody.ts";
+import type { NetworkOptions } from "./support/network.ts";
+import { story } from "./support/outlive-story.ts";
+import { versions } from "./support/prosody.ts";
 
 const [oldest = "0.12"] = versions;
 const newest = versions.at(-1) ?? oldest;

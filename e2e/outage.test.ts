@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
-import { type Client, connect } from "../support/client.ts";
-import { count, numbers } from "../support/count.ts";
-import { bodiesOf, readArchive } from "../support/mam.ts";
-import { create, groupchat, join } from "../support/muc.ts";
-import { type Network, roomServices, startNetwork } from "../support/network.ts";
-import { versions } from "../support/prosody.ts";
+import { type Client, connect } from "./support/client.ts";
+import { count, numbers } from "./support/count.ts";
+import { bodiesOf, readArchive } from "./support/mam.ts";
+import { create, groupchat, join } from "./support/muc.ts";
+import { type Network, roomServices, startNetwork } from "./support/network.ts";
+import { versions } from "./support/prosody.ts";
 
 const patience = 40_000;
 

@@ -1,0 +1,129 @@
+// How the server copes with many accounts whose bookmarks say to join: time until all are in their rooms, CPU time and
+// memory, at the first start after the bookmarks were made and at the next.
+// ACCOUNTS, ROOMS (bookmarked by each account), RATE (minimix_rejoin_rate), PROSODY (version).
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { type Server, startServer, type Version, versions } from "../e2e/support/prosody.ts";
+
+const accounts = Number(process.env.ACCOUNTS ?? 1000);
+const roomsEach = Number(process.env.ROOMS ?? 20);
+const rate = Number(process.env.RATE ?? 100);
+const version = (process.env.PROSODY as Version | undefined) ?? versions.at(-1) ?? "13.0";
+/** So that each room has ten of the accounts in it. */
+const rooms = Math.ceil((accounts * roomsEach) / 10);
+
+const users = Array.from({ length: accounts }, (_, index) => `u${index + 1}`);
+const server = await startServer({
+    version,
+    users,
+    logLevel: "info",
+    hostConfig: `minimix_rejoin_rate = ${rate} probe_arrivals = false pep_service_cache_size = ${process.env.PEP_CACHE ?? 1000}`,
+    roomConfig: "muc_room_locking = false muc_room_default_persistent = true",
+});
+await server.eval(firstAccountsBookmarks());
+await server.stop();
+copyToOthers(join(server.folder, "data", "a%2elab"));
+
+console.log(
+    `Prosody ${version}: ${accounts} accounts with ${roomsEach} bookmarks each, ${rooms} rooms, ${rate} joins a second`,
+);
+console.log("                      joined        seconds    CPU seconds    resident MiB    in use by Lua MiB");
+await server.start();
+report("without the module", 0, 0, await cpu(server), await resident(server), await inUse(server));
+await server.loadModule("minimix");
+await logIn(server);
+await measure("first login of all");
+await server.restart();
+await server.loadModule("minimix");
+await measure("after a restart");
+await server.kill();
+process.exit();
+
+/** Publishes the bookmarks of one account, as a client would. */
+function firstAccountsBookmarks(): string {
+    return `
+        local st = require "util.stanza";
+        local service = prosody.hosts["${server.domain}"].modules.pep.get_pep_service "u1";
+        local options = { persist_items = true; max_items = "max"; send_last_published_item = "never"; access_model = "whitelist" };
+        for i = 1, ${roomsEach} do
+            local room = ("room%d@${server.rooms}"):format(i);
+            local item = st.stanza("item", { xmlns = "http://jabber.org/protocol/pubsub"; id = room })
+                :tag("conference", { xmlns = "urn:xmpp:bookmarks:1"; autojoin = "true"; name = "Room" })
+                :text_tag("nick", "u1"):reset();
+            assert(service:publish("urn:xmpp:bookmarks:1", true, room, item, options));
+        end
+    `;
+}
+
+/** Gives the others bookmarks of the same kind, of other rooms, as that takes mod_pep minutes. */
+function copyToOthers(data: string): void {
+    const node = readFileSync(join(data, "pep", "u1.dat"), "utf8");
+    const items = readFileSync(join(data, "pep_urn%3axmpp%3abookmarks%3a1", "u1.list"), "utf8");
+    for (const [index, user] of users.slice(1).entries()) {
+        const own = items
+            .replaceAll('"u1"', `"${user}"`)
+            .replace(/"room(\d+)@/g, (_, room: string) => `"room${(index * roomsEach + Number(room) * 7) % rooms}@`);
+        writeFileSync(join(data, "pep", `${user}.dat`), node);
+        writeFileSync(join(data, "pep_urn%3axmpp%3abookmarks%3a1", `${user}.list`), own);
+    }
+}
+
+/** What the module sees of a login, for all accounts at once; the rest of a login is not its doing. */
+async function logIn(of: Server): Promise<void> {
+    await of.eval(`
+        local event = { session = {} };
+        local login;
+        for _, handler in ipairs(prosody.hosts["${of.domain}"].events._handlers["resource-bind"]) do
+            if debug.getinfo(handler, "S").source:find "mod_minimix" then login = handler end
+        end
+        for account = 1, ${accounts} do
+            event.session.username = "u"..account;
+            login(event);
+        end
+    `);
+}
+
+async function measure(label: string): Promise<void> {
+    const began = Date.now();
+    let joined = 0;
+    let seconds = 0;
+    let progress = began;
+    while (joined < accounts * roomsEach && Date.now() - progress < 60_000) {
+        await setTimeout(1000);
+        const before = joined;
+        joined = await occupants();
+        seconds = (Date.now() - began) / 1000;
+        progress = joined > before ? Date.now() : progress;
+    }
+    report(label, joined, seconds, await cpu(server), await resident(server), await inUse(server));
+}
+
+async function occupants(): Promise<number> {
+    return (await server.eval(`
+        local count = 0;
+        for room in prosody.hosts["${server.rooms}"].modules.muc.live_rooms() do
+            for _ in room:each_occupant() do count = count + 1; end
+        end
+        return count;
+    `)) as number;
+}
+
+/** Since the start of the process. */
+async function cpu(of: Server): Promise<number> {
+    return (await of.eval("return os.clock()")) as number;
+}
+
+async function resident(of: Server): Promise<number> {
+    const pid = (await of.eval(`return require "util.pposix".getpid()`)) as number;
+    const [, size] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+    return Number(size) / 1024;
+}
+
+async function inUse(of: Server): Promise<number> {
+    return (await of.eval("collectgarbage() collectgarbage() return collectgarbage('count') / 1024")) as number;
+}
+
+function report(label: string, ...figures: number[]): void {
+    console.log(`${label.padEnd(20)}${figures.map((figure) => figure.toFixed(1).padStart(15)).join("")}`);
+}
