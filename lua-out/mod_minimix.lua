@@ -219,6 +219,16 @@ ____exports.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
 --- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
 ____exports.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
 ____exports.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
+--- Rooms that an account may be in.
+____exports.maxRooms = count("minimix_max_rooms", 100, 1)
+--- Joins of an account's sessions in a second, and those it may make at once.
+____exports.joinRate = count("minimix_join_rate", 10, 1)
+____exports.joinBurst = count("minimix_join_burst", 500, 1)
+--- Nick changes of an account that a room has not answered.
+____exports.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
+--- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
+____exports.maxOccupants = count("minimix_max_occupants", 5000, 0)
+____exports.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
 --- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
 ____exports.detachedAfter = period("minimix_detached_after", 300, 0)
 ____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
@@ -476,10 +486,15 @@ function ____exports.isAutojoin(membership)
     local bookmark = membership.bookmark
     return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
 end
+--- Whether the server is to join the room by itself.
+function ____exports.isToJoin(membership)
+    return options.autojoin and membership.bookmark ~= nil and membership.bookmark.autojoin
+end
 --- Whether the account is to be in the room though no session asks for it: brought back when lost.
 function ____exports.isWanted(membership)
-    return membership.established or options.autojoin and ____exports.isAutojoin(membership)
+    return membership.established or ____exports.isToJoin(membership)
 end
+--- Whether two bookmarks say the same, or neither is there.
 function ____exports.isSameBookmark(one, other)
     if one == nil or other == nil then
         return one == other
@@ -491,7 +506,7 @@ local refusals = {}
 --- The room does not want the account: it is not joined again for this bookmark.
 function ____exports.noteRefusal(membership)
     local bookmark = membership.bookmark
-    if bookmark == nil then
+    if bookmark == nil or not bookmark.autojoin then
         return
     end
     local rooms = refusals[membership.username] or ({})
@@ -538,22 +553,28 @@ return ____exports
  end,
 ["state.sessions"] = function(...)
 local ____exports = {}
-local joined = {}
+____exports.joined = {}
 function ____exports.noteJoined(session, room)
-    local rooms = joined[session]
+    local rooms = ____exports.joined[session]
     if rooms == nil then
         rooms = {}
-        joined[session] = rooms
+        ____exports.joined[session] = rooms
     end
     rooms[room] = true
 end
 function ____exports.hasJoined(session, room)
-    local rooms = joined[session]
+    local rooms = ____exports.joined[session]
     return rooms ~= nil and rooms[room] ~= nil
 end
 --- The session is no more.
 function ____exports.forgetJoined(session)
-    joined[session] = nil
+    ____exports.joined[session] = nil
+end
+--- Takes over what an instance of the module before a reload knew.
+function ____exports.restoreJoined(saved)
+    for session, rooms in pairs(saved) do
+        ____exports.joined[session] = rooms
+    end
 end
 return ____exports
  end,
@@ -689,6 +710,12 @@ function ____exports.stopWaiting(membership, session)
     end
     return found
 end
+function ____exports.forgetOccupant(membership, nick)
+    if membership.occupants[nick] ~= nil then
+        membership.occupants[nick] = nil
+        membership.occupantCount = membership.occupantCount - 1
+    end
+end
 --- Errors come back at once or never; older messages are forgotten.
 local UNREFLECTED_MESSAGES = 64
 --- By occupant JID, which is what stanzas from rooms are addressed to.
@@ -779,9 +806,11 @@ function ____exports.createMembership(username, room, nick)
         part = nil,
         catchUp = nil,
         occupants = {},
+        occupantCount = 0,
         self = nil,
         roomPresence = nil,
         subject = nil,
+        incomplete = false,
         nonAnonymous = false,
         logged = false,
         outdated = false
@@ -873,6 +902,10 @@ function ____exports.isWaiting(membership, session)
     end
     return ____exports.askingSession(membership) == session
 end
+--- A full answer is to come, of which nothing has been shown yet.
+function ____exports.newResync(request)
+    return {request = request, shown = {}, selfShown = false}
+end
 --- Whether somebody is about to join, though not attached yet.
 function ____exports.hasWaiting(membership)
     return #membership.waiting > 0 or ____exports.askingSession(membership) ~= nil
@@ -919,14 +952,27 @@ function ____exports.takeSender(membership, id)
     end
     return sender
 end
+--- Remembers the presence of an occupant, as far as there is room for it; whether there was.
+function ____exports.keepOccupant(membership, nick, held)
+    local isNew = not (membership.occupants[nick] ~= nil)
+    if string.len(held.text) > options.maxCachedSize or isNew and membership.occupantCount >= options.maxOccupants then
+        ____exports.forgetOccupant(membership, nick)
+        membership.incomplete = true
+        return false
+    end
+    membership.occupants[nick] = held
+    membership.occupantCount = membership.occupantCount + (isNew and 1 or 0)
+    return true
+end
 --- Forgets what the room showed: the next join starts from nothing.
 function ____exports.forgetRoom(membership)
     for nick in pairs(membership.occupants) do
-        membership.occupants[nick] = nil
+        ____exports.forgetOccupant(membership, nick)
     end
     membership.self = nil
     membership.roomPresence = nil
     membership.subject = nil
+    membership.incomplete = false
     membership.nonAnonymous = false
     membership.logged = false
     membership.outdated = false
@@ -942,6 +988,8 @@ local options = require("options")
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
+local ____memberships = require("state.memberships")
+local membershipOf = ____memberships.membershipOf
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
 local ____text = require("text")
@@ -1074,10 +1122,12 @@ plainSends = setmetatable({}, {__mode = "k"})
 function ____exports.onUndelivered(event)
     local session = event.session
     local from = event.stanza.attr.from
-    if from == nil or not hasJoined(
-        session.full_jid,
-        jids.bare(from)
-    ) then
+    if from == nil then
+        return nil
+    end
+    local room = jids.bare(from)
+    local isPresence = event.stanza.name == "presence" and membershipOf(session, room) ~= nil
+    if not isPresence and not hasJoined(session.full_jid, room) then
         return nil
     end
     noteDrop("undelivered")
@@ -1269,6 +1319,53 @@ kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
 return ____exports
  end,
+["state.limits"] = function(...)
+local ____exports = {}
+local options = require("options")
+--- Accounts whose allowance is not full, by user name.
+local allowances = {}
+--- Whether an account may join now. A device that starts joins all its rooms at once.
+function ____exports.mayJoin(username)
+    local now = os.time()
+    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
+    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
+    allowance.at = now
+    allowances[username] = allowance
+    if allowance.left < 1 then
+        return false
+    end
+    allowance.left = allowance.left - 1
+    return true
+end
+--- Forgets the accounts that may join as if they never had.
+function ____exports.forgetAllowances()
+    local now = os.time()
+    for username, allowance in pairs(allowances) do
+        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
+            allowances[username] = nil
+        end
+    end
+end
+--- When a limit was last named in the log, by its name.
+local logged = {}
+--- Seconds between two lines about one limit.
+local PAUSE = 60
+--- Says that somebody is over a limit; a limit is named once a minute, whoever is over it.
+function ____exports.logOver(limit, username, room)
+    local now = os.time()
+    if now - (logged[limit] or -PAUSE) >= PAUSE then
+        logged[limit] = now
+        module:log(
+            "warn",
+            "%s is over the limit %s with %s",
+            username,
+            limit,
+            room
+        )
+    end
+end
+return ____exports
+ end,
 ["client.upstream"] = function(...)
 local ____exports = {}
 local id = require("util.id")
@@ -1304,7 +1401,7 @@ return ____exports
  end,
 ["client.availability"] = function(...)
 local ____exports = {}
-local chooseShown, noteShown, detachedPresence
+local chooseShown, noteShown, detachedPresence, nickRequestCount
 local id = require("util.id")
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
@@ -1319,6 +1416,8 @@ local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
+local ____limits = require("state.limits")
+local logOver = ____limits.logOver
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function chooseShown(membership)
@@ -1350,6 +1449,13 @@ function detachedPresence(membership)
         presence:add_direct_child(st.clone(update))
     end
     return presence
+end
+function nickRequestCount(membership)
+    local count = 0
+    for ____ in pairs(membership.nickRequests) do
+        count = count + 1
+    end
+    return count
 end
 --- Shows the room the best presence among the attached sessions; whether that was news to it.
 function ____exports.showBest(membership)
@@ -1404,6 +1510,20 @@ end
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
 function ____exports.changeNick(membership, request)
     local session = request.session
+    if nickRequestCount(membership) >= options.maxNickRequests then
+        logOver("minimix_max_nick_requests", membership.username, membership.room)
+        sendTo(
+            session,
+            st.error_reply(
+                request.stanza,
+                "wait",
+                "resource-constraint",
+                nil,
+                membership.room
+            )
+        )
+        return
+    end
     local taken = request.id == nil or membership.nickRequests[request.id] ~= nil
     local key = taken and id.medium() or request.id
     local ____membership_nickRequests_7 = membership.nickRequests
@@ -1461,6 +1581,404 @@ function ____exports.askForNick(membership, nick)
     local presence = ____exports.presenceToShow(membership)
     presence.attr.to = (membership.room .. "/") .. nick
     sendUpstream(membership, presence)
+end
+return ____exports
+ end,
+["keep.bookmarks"] = function(...)
+local ____exports = {}
+local getItems, preppedNick
+local jids = require("util.jid")
+local ____upstream = require("client.upstream")
+local mayHaveRooms = ____upstream.mayHaveRooms
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local NICK = ____namespaces.NICK
+local options = require("options")
+local ____notify = require("keep.notify")
+local readSetting = ____notify.readSetting
+function getItems(service, node)
+    local found, items = service:get_items(node, true)
+    return found and items or ({})
+end
+--- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+function ____exports.roomOf(id)
+    local room = jids.prep(id)
+    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
+    return isRoom and room or nil
+end
+--- What an item says; undefined if it is no bookmark, or not the account's own.
+function ____exports.readItem(username, room, item)
+    local ____temp_5
+    if item == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_5
+    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
+        return nil
+    end
+    local autojoin = conference.attr.autojoin
+    local extensions = conference:get_child("extensions")
+    local ____temp_7 = autojoin == "true" or autojoin == "1"
+    local ____preppedNick_result_8 = preppedNick(
+        room,
+        conference:get_child_text("nick")
+    )
+    local ____temp_9 = conference:get_child_text("password")
+    local ____conference_attr_name_10 = conference.attr.name
+    local ____temp_6
+    if extensions == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = readSetting(extensions)
+    end
+    return {
+        autojoin = ____temp_7,
+        nick = ____preppedNick_result_8,
+        password = ____temp_9,
+        name = ____conference_attr_name_10,
+        notify = ____temp_6
+    }
+end
+--- Whether something was published by the account itself, or by this server on its behalf.
+function ____exports.isBy(username, publisher)
+    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
+end
+function preppedNick(room, nick)
+    local ____temp_16
+    if nick == nil then
+        ____temp_16 = nil
+    else
+        ____temp_16 = jids.prep((room .. "/") .. nick)
+    end
+    local address = ____temp_16
+    local ____temp_17
+    if address == nil then
+        ____temp_17 = nil
+    else
+        ____temp_17 = jids.resource(address)
+    end
+    return ____temp_17
+end
+--- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
+function ____exports.pepService(username)
+    if options.anonymous then
+        return nil
+    end
+    local host = prosody.hosts[module.host]
+    local ____temp_0
+    if host == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = host.modules.pep
+    end
+    local pep = ____temp_0
+    local ____temp_1
+    if pep == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = pep.get_pep_service(username)
+    end
+    return ____temp_1
+end
+--- The items of a node, none where there is no such node; undefined if they cannot be read.
+function ____exports.itemsOf(service, node)
+    local done, items = pcall(getItems, service, node)
+    if not done then
+        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+        return nil
+    end
+    return items
+end
+--- All bookmarks of an account; undefined if they cannot be read.
+function ____exports.bookmarksOf(username)
+    local service = ____exports.pepService(username)
+    local ____temp_2
+    if service == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_2
+    if items == nil then
+        return nil
+    end
+    local bookmarks = {}
+    for ____, id in ipairs(items) do
+        local room = ____exports.roomOf(id)
+        local ____temp_3
+        if room == nil then
+            ____temp_3 = nil
+        else
+            ____temp_3 = ____exports.readItem(username, room, items[id])
+        end
+        local bookmark = ____temp_3
+        if room ~= nil and bookmark ~= nil then
+            bookmarks[room] = bookmark
+        end
+    end
+    return bookmarks
+end
+--- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
+function ____exports.readBookmark(username, room)
+    local bookmarks = ____exports.bookmarksOf(username)
+    local ____temp_4
+    if bookmarks == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = bookmarks[room]
+    end
+    return ____temp_4
+end
+--- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+function ____exports.defaultNick(username, room)
+    local service = ____exports.pepService(username)
+    local ____temp_11
+    if service == nil then
+        ____temp_11 = nil
+    else
+        ____temp_11 = ____exports.itemsOf(service, NICK)
+    end
+    local items = ____temp_11
+    local ____temp_12
+    if items == nil or items[1] == nil then
+        ____temp_12 = nil
+    else
+        ____temp_12 = items[items[1]]
+    end
+    local last = ____temp_12
+    local ____preppedNick_15 = preppedNick
+    local ____room_14 = room
+    local ____temp_13
+    if last == nil then
+        ____temp_13 = nil
+    else
+        ____temp_13 = last:get_child_text("nick", NICK)
+    end
+    return ____preppedNick_15(____room_14, ____temp_13) or username
+end
+return ____exports
+ end,
+["keep.bookmark-write"] = function(...)
+local ____exports = {}
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local PUBSUB = ____namespaces.PUBSUB
+local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local mayFollowNick = ____bookmarks.mayFollowNick
+local ____bookmarks = require("keep.bookmarks")
+local itemsOf = ____bookmarks.itemsOf
+local pepService = ____bookmarks.pepService
+local readItem = ____bookmarks.readItem
+local roomOf = ____bookmarks.roomOf
+function currentItem(membership)
+    local service = pepService(membership.username)
+    local ____temp_0
+    if service == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_0
+    if items == nil then
+        return nil
+    end
+    for ____, id in ipairs(items) do
+        if roomOf(id) == membership.room then
+            return items[id]
+        end
+    end
+    return nil
+end
+function rewrite(membership, item, autojoin, nick)
+    local ____temp_1
+    if item == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_1
+    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
+        return
+    end
+    local edited = st.clone(conference, true)
+    edited.attr.autojoin = autojoin or edited.attr.autojoin
+    if nick ~= nil then
+        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
+    end
+    local nickBefore = conference:get_child("nick")
+    for ____, tag in ipairs(conference.tags) do
+        if nick == nil or tag ~= nickBefore then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    publish(membership, item.attr.id or membership.room, edited)
+end
+function create(membership)
+    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
+    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
+    if membership.password ~= nil then
+        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
+    end
+    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
+        return false
+    end
+    setMark(membership.username, membership.room, "us")
+    return true
+end
+function publish(membership, id, conference, config)
+    local service = pepService(membership.username)
+    if service == nil then
+        return false
+    end
+    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
+    writing = true
+    local done, problem = pcall(
+        publishItem,
+        service,
+        id,
+        item,
+        config
+    )
+    writing = false
+    if not done or problem ~= nil then
+        module:log(
+            "warn",
+            "Could not bookmark %s for %s: %s",
+            membership.room,
+            membership.username,
+            problem
+        )
+        return false
+    end
+    membership.bookmark = readItem(membership.username, membership.room, item)
+    return true
+end
+function publishItem(service, id, item, config)
+    local done, problem = service:publish(
+        BOOKMARKS,
+        true,
+        id,
+        item,
+        config
+    )
+    local ____temp_2
+    if done == true then
+        ____temp_2 = nil
+    else
+        ____temp_2 = tostring(problem)
+    end
+    return ____temp_2
+end
+function markedBy(username, room)
+    local mark = marksOf(username)[room]
+    local ____temp_3
+    if mark == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = mark.by
+    end
+    return ____temp_3
+end
+function marksOf(username)
+    return (marksStore:get(username)) or ({})
+end
+function setMark(username, room, by)
+    local marks = marksOf(username)
+    local ____room_5 = room
+    local ____temp_4
+    if by == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = {
+            by = by,
+            when = os.time()
+        }
+    end
+    marks[____room_5] = ____temp_4
+    forgetOldest(marks)
+    marksStore:set(username, marks)
+end
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
+MAX_MARKS = 256
+marksStore = module:open_store("minimix_bookmarks", "keyval")
+writing = false
+--- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+function ____exports.isWriting()
+    return writing
+end
+--- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
+-- removed is not brought back: it may be another device that goes into the room again.
+function ____exports.bookmarkJoined(membership)
+    if not options.bookmarkWrite then
+        return
+    end
+    local item = currentItem(membership)
+    local by = markedBy(membership.username, membership.room)
+    if item == nil and by ~= "user" then
+        membership.ownBookmark = create(membership)
+    elseif item ~= nil and by == "us" then
+        rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+end
+--- The account leaves at a client's request.
+function ____exports.bookmarkLeft(membership)
+    if options.bookmarkWrite and membership.ownBookmark then
+        rewrite(
+            membership,
+            currentItem(membership),
+            "false"
+        )
+    end
+end
+--- The account has another nick at a client's request.
+function ____exports.bookmarkRenamed(membership)
+    local bookmark = membership.bookmark
+    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
+    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
+        rewrite(
+            membership,
+            currentItem(membership),
+            nil,
+            membership.nick
+        )
+    end
+end
+--- The user has made or changed a bookmark.
+function ____exports.noteMade(username, room)
+    if options.bookmarkWrite and markedBy(username, room) ~= nil then
+        setMark(username, room, nil)
+    end
+end
+--- The user has removed a bookmark.
+function ____exports.noteRemoved(username, room)
+    if options.bookmarkWrite then
+        setMark(username, room, "user")
+    end
+end
+--- Whether we made a room's bookmark, and nobody has changed it since.
+function ____exports.isOurs(username, room)
+    return options.bookmarkWrite and markedBy(username, room) == "us"
 end
 return ____exports
  end,
@@ -2838,7 +3356,7 @@ return ____exports
  end,
 ["room.replay"] = function(...)
 local ____exports = {}
-local addStatus, emptySubject, ownAffiliation, itemOf
+local addStatus, emptySubject, ownAffiliation
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
@@ -2904,11 +3422,11 @@ function ownAffiliation(membership)
     if ____self == nil then
         ____temp_1 = nil
     else
-        ____temp_1 = itemOf(____self).affiliation
+        ____temp_1 = ____exports.itemOf(____self).affiliation
     end
     return ____temp_1 or "none"
 end
-function itemOf(presence)
+function ____exports.itemOf(presence)
     local x = presence:get_child("x", MUC_USER)
     local ____temp_2
     if x == nil then
@@ -2960,7 +3478,7 @@ function ____exports.occupantGone(membership, nick)
 end
 --- The first half of a nick change (XEP-0045 7.6) from the nick of `before` to the account's nick now.
 function ____exports.nickChange(membership, before)
-    local item = itemOf(before)
+    local item = ____exports.itemOf(before)
     return st.presence({type = "unavailable", from = before.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = item.affiliation, role = item.role, nick = membership.nick}):up():tag("status", {code = "303"}):up():tag("status", {code = "110"}):reset()
 end
 return ____exports
@@ -2980,6 +3498,8 @@ local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
+local isAttached = ____memberships.isAttached
+local newResync = ____memberships.newResync
 local nextWaiting = ____memberships.nextWaiting
 local wait = ____memberships.wait
 local ____availability = require("client.availability")
@@ -2991,11 +3511,12 @@ local sendUpstream = ____upstream.sendUpstream
 function ____exports.serve(membership, request)
     if membership.resync ~= nil then
         wait(membership, request)
-    elseif membership.outdated or asksForMore(request.stanza) then
+    elseif membership.outdated or membership.incomplete or asksForMore(request.stanza) then
         resync(membership, request)
     else
         replay(membership, request)
         ____exports.attach(membership, request)
+        showBest(membership)
     end
 end
 --- Serves who is in line, until one needs a full answer of the room: that is for one session at a time.
@@ -3017,7 +3538,6 @@ function ____exports.attach(membership, request)
             presenceContent(request.stanza),
             nil
         )
-        showBest(membership)
     end
 end
 function asksForMore(stanza)
@@ -3032,9 +3552,12 @@ function asksForMore(stanza)
     return false
 end
 function resync(membership, request)
-    local open = {request = request, shown = {}, selfShown = false}
+    local open = newResync(request)
     membership.resync = open
     membership.outdated = false
+    if isAttached(membership, request.session) then
+        ____exports.attach(membership, request)
+    end
     sendUpstream(
         membership,
         repeatedJoin(membership, request)
@@ -3076,417 +3599,6 @@ function ____exports.resyncComplete(membership)
     membership.resync = nil
     showBest(membership)
     ____exports.serveWaiting(membership)
-end
-return ____exports
- end,
-["keep.bookmarks"] = function(...)
-local ____exports = {}
-local getItems, preppedNick
-local jids = require("util.jid")
-local ____upstream = require("client.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local NICK = ____namespaces.NICK
-local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
-local ____notify = require("keep.notify")
-local readSetting = ____notify.readSetting
---- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
-function ____exports.pepService(username)
-    if options.anonymous then
-        return nil
-    end
-    local host = prosody.hosts[module.host]
-    local ____temp_0
-    if host == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = host.modules.pep
-    end
-    local pep = ____temp_0
-    local ____temp_1
-    if pep == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = pep.get_pep_service(username)
-    end
-    return ____temp_1
-end
---- The items of a node, none where there is no such node; undefined if they cannot be read.
-function ____exports.itemsOf(service, node)
-    local done, items = pcall(getItems, service, node)
-    if not done then
-        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
-        return nil
-    end
-    return items
-end
-function getItems(service, node)
-    local found, items = service:get_items(node, true)
-    return found and items or ({})
-end
---- All bookmarks of an account; undefined if they cannot be read.
-function ____exports.bookmarksOf(username)
-    local service = ____exports.pepService(username)
-    local ____temp_2
-    if service == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_2
-    if items == nil then
-        return nil
-    end
-    local bookmarks = {}
-    for ____, id in ipairs(items) do
-        local room = ____exports.roomOf(id)
-        local ____temp_3
-        if room == nil then
-            ____temp_3 = nil
-        else
-            ____temp_3 = ____exports.readItem(username, room, items[id])
-        end
-        local bookmark = ____temp_3
-        if room ~= nil and bookmark ~= nil then
-            bookmarks[room] = bookmark
-        end
-    end
-    return bookmarks
-end
---- The account's bookmark of a room as it stands now.
-function ____exports.readBookmark(username, room)
-    local bookmarks = ____exports.bookmarksOf(username)
-    local ____temp_5
-    if bookmarks == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = bookmarks[room]
-    end
-    return ____temp_5
-end
---- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
-function ____exports.roomOf(id)
-    local room = jids.prep(id)
-    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
-    return isRoom and room or nil
-end
---- What an item says; undefined if it is no bookmark, or not the account's own.
-function ____exports.readItem(username, room, item)
-    local ____temp_6
-    if item == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_6
-    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
-        return nil
-    end
-    local autojoin = conference.attr.autojoin
-    local extensions = conference:get_child("extensions")
-    local ____temp_8 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_9 = preppedNick(
-        room,
-        conference:get_child_text("nick")
-    )
-    local ____temp_10 = conference:get_child_text("password")
-    local ____conference_attr_name_11 = conference.attr.name
-    local ____temp_7
-    if extensions == nil then
-        ____temp_7 = nil
-    else
-        ____temp_7 = readSetting(extensions)
-    end
-    return {
-        autojoin = ____temp_8,
-        nick = ____preppedNick_result_9,
-        password = ____temp_10,
-        name = ____conference_attr_name_11,
-        notify = ____temp_7
-    }
-end
---- Whether something was published by the account itself, or by this server on its behalf.
-function ____exports.isBy(username, publisher)
-    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
-end
-function preppedNick(room, nick)
-    local ____temp_17
-    if nick == nil then
-        ____temp_17 = nil
-    else
-        ____temp_17 = jids.prep((room .. "/") .. nick)
-    end
-    local address = ____temp_17
-    local ____temp_18
-    if address == nil then
-        ____temp_18 = nil
-    else
-        ____temp_18 = jids.resource(address)
-    end
-    return ____temp_18
-end
---- The account's bookmark of a room: as it was last seen if the account is in the room, otherwise as it stands now.
-function ____exports.bookmarkOf(username, room)
-    local membership = findMembership(
-        occupantJid(username),
-        room
-    )
-    local ____temp_4
-    if membership == nil then
-        ____temp_4 = ____exports.readBookmark(username, room)
-    else
-        ____temp_4 = membership.bookmark
-    end
-    return ____temp_4
-end
---- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
-function ____exports.defaultNick(username, room)
-    local service = ____exports.pepService(username)
-    local ____temp_12
-    if service == nil then
-        ____temp_12 = nil
-    else
-        ____temp_12 = ____exports.itemsOf(service, NICK)
-    end
-    local items = ____temp_12
-    local ____temp_13
-    if items == nil or items[1] == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = items[items[1]]
-    end
-    local last = ____temp_13
-    local ____preppedNick_16 = preppedNick
-    local ____room_15 = room
-    local ____temp_14
-    if last == nil then
-        ____temp_14 = nil
-    else
-        ____temp_14 = last:get_child_text("nick", NICK)
-    end
-    return ____preppedNick_16(____room_15, ____temp_14) or username
-end
-return ____exports
- end,
-["keep.bookmark-write"] = function(...)
-local ____exports = {}
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local PUBSUB = ____namespaces.PUBSUB
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____bookmarks = require("keep.bookmarks")
-local itemsOf = ____bookmarks.itemsOf
-local pepService = ____bookmarks.pepService
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-function currentItem(membership)
-    local service = pepService(membership.username)
-    local ____temp_0
-    if service == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_0
-    if items == nil then
-        return nil
-    end
-    for ____, id in ipairs(items) do
-        if roomOf(id) == membership.room then
-            return items[id]
-        end
-    end
-    return nil
-end
-function rewrite(membership, item, autojoin, nick)
-    local ____temp_1
-    if item == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_1
-    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
-        return
-    end
-    local edited = st.clone(conference, true)
-    edited.attr.autojoin = autojoin or edited.attr.autojoin
-    if nick ~= nil then
-        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
-    end
-    local nickBefore = conference:get_child("nick")
-    for ____, tag in ipairs(conference.tags) do
-        if nick == nil or tag ~= nickBefore then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    publish(membership, item.attr.id or membership.room, edited)
-end
-function create(membership)
-    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
-    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
-    if membership.password ~= nil then
-        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
-    end
-    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
-        return false
-    end
-    setMark(membership.username, membership.room, "us")
-    return true
-end
-function publish(membership, id, conference, config)
-    local service = pepService(membership.username)
-    if service == nil then
-        return false
-    end
-    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
-    writing = true
-    local done, problem = pcall(
-        publishItem,
-        service,
-        id,
-        item,
-        config
-    )
-    writing = false
-    if not done or problem ~= nil then
-        module:log(
-            "warn",
-            "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem
-        )
-        return false
-    end
-    membership.bookmark = readItem(membership.username, membership.room, item)
-    return true
-end
-function publishItem(service, id, item, config)
-    local done, problem = service:publish(
-        BOOKMARKS,
-        true,
-        id,
-        item,
-        config
-    )
-    local ____temp_2
-    if done == true then
-        ____temp_2 = nil
-    else
-        ____temp_2 = tostring(problem)
-    end
-    return ____temp_2
-end
-function markedBy(username, room)
-    local mark = marksOf(username)[room]
-    local ____temp_3
-    if mark == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = mark.by
-    end
-    return ____temp_3
-end
-function marksOf(username)
-    return (marksStore:get(username)) or ({})
-end
-function setMark(username, room, by)
-    local marks = marksOf(username)
-    local ____room_5 = room
-    local ____temp_4
-    if by == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = {
-            by = by,
-            when = os.time()
-        }
-    end
-    marks[____room_5] = ____temp_4
-    forgetOldest(marks)
-    marksStore:set(username, marks)
-end
-function forgetOldest(marks)
-    local count = 0
-    local oldest
-    local since = math.huge
-    for room, mark in pairs(marks) do
-        count = count + 1
-        if mark.when < since then
-            oldest = room
-            since = mark.when
-        end
-    end
-    if oldest ~= nil and count > MAX_MARKS then
-        marks[oldest] = nil
-    end
-end
-PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
-MAX_MARKS = 256
-marksStore = module:open_store("minimix_bookmarks", "keyval")
-writing = false
---- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
-function ____exports.isWriting()
-    return writing
-end
---- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
--- removed is not brought back: it may be another device that goes into the room again.
-function ____exports.bookmarkJoined(membership)
-    if not options.bookmarkWrite then
-        return
-    end
-    local item = currentItem(membership)
-    local by = markedBy(membership.username, membership.room)
-    if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership)
-    elseif item ~= nil and by == "us" then
-        rewrite(membership, item, "true")
-        membership.ownBookmark = true
-    end
-end
---- The account leaves at a client's request.
-function ____exports.bookmarkLeft(membership)
-    if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(
-            membership,
-            currentItem(membership),
-            "false"
-        )
-    end
-end
---- The account has another nick at a client's request.
-function ____exports.bookmarkRenamed(membership)
-    local bookmark = membership.bookmark
-    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
-    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(
-            membership,
-            currentItem(membership),
-            nil,
-            membership.nick
-        )
-    end
-end
---- The user has made or changed a bookmark.
-function ____exports.noteMade(username, room)
-    if options.bookmarkWrite and markedBy(username, room) ~= nil then
-        setMark(username, room, nil)
-    end
-end
---- The user has removed a bookmark.
-function ____exports.noteRemoved(username, room)
-    if options.bookmarkWrite then
-        setMark(username, room, "user")
-    end
 end
 return ____exports
  end,
@@ -3845,7 +3957,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, archiveAsked, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, archiveAsked, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
@@ -3886,7 +3998,6 @@ local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
 local ____bookmarks = require("state.bookmarks")
 local forgetRefusals = ____bookmarks.forgetRefusals
-local isAutojoin = ____bookmarks.isAutojoin
 local isWanted = ____bookmarks.isWanted
 local noteRefusal = ____bookmarks.noteRefusal
 local ____counters = require("state.counters")
@@ -3896,21 +4007,26 @@ local attachSession = ____memberships.attachSession
 local detachAll = ____memberships.detachAll
 local detachSession = ____memberships.detachSession
 local dropMembership = ____memberships.dropMembership
+local forgetOccupant = ____memberships.forgetOccupant
 local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
 local isCurrent = ____memberships.isCurrent
 local isUsed = ____memberships.isUsed
+local newResync = ____memberships.newResync
 local nextWaiting = ____memberships.nextWaiting
 local setTimer = ____memberships.setTimer
 local stopTimer = ____memberships.stopTimer
+local wait = ____memberships.wait
 --- A session's join goes to the room. The one who asked is attached already: the answers are for it.
 function ____exports.enter(membership, request)
     membership.phase = "joining"
     membership.request = request
-    membership.resync = nil
     membership.nick = request.nick
     local presence = presenceContent(request.stanza)
-    if not hasAttached(membership) then
+    if hasAttached(membership) then
+        membership.resync = newResync(nil)
+    else
+        membership.resync = nil
         forgetRoom(membership)
     end
     if request.session ~= nil then
@@ -3972,10 +4088,10 @@ function ____exports.joinComplete(membership)
     serveWaiting(membership)
 end
 function forgetOthers(membership, resync)
-    membership.occupants[membership.nick] = nil
+    forgetOccupant(membership, membership.nick)
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
-            membership.occupants[nick] = nil
+            forgetOccupant(membership, nick)
             fork(
                 membership,
                 occupantGone(membership, nick)
@@ -4110,7 +4226,7 @@ function archiveAsked(membership, answered)
 end
 function joinAgain(membership)
     membership.phase = "joining"
-    local resync = {request = nil, shown = {}, selfShown = false}
+    local resync = newResync(nil)
     membership.resync = resync
     setTimer(
         membership,
@@ -4136,7 +4252,7 @@ function joinAgain(membership)
     end
 end
 function startOver(membership)
-    local resync = {request = nil, shown = {}, selfShown = false}
+    local resync = newResync(nil)
     membership.phase = "joining"
     membership.resync = resync
     setTimer(
@@ -4263,10 +4379,18 @@ function resyncLost(membership)
     end
     membership.resync = nil
 end
+function renamesLost(membership)
+    for key, request in pairs(membership.nickRequests) do
+        membership.nickRequests[key] = nil
+        if request.session ~= nil and request.stanza:get_child("x", MUC) ~= nil then
+            wait(membership, request)
+        end
+    end
+end
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
 function ____exports.over(membership)
     stopTimer(membership)
-    if membership.phase ~= "leaving" and isAutojoin(membership) then
+    if membership.phase ~= "leaving" then
         noteRefusal(membership)
     end
     membership.ending = false
@@ -4277,6 +4401,7 @@ function ____exports.over(membership)
     detachAll(membership)
     membership.established = false
     resyncLost(membership)
+    renamesLost(membership)
     local next = nextWaiting(membership)
     if next == nil then
         dropMembership(membership)
@@ -4386,6 +4511,7 @@ end
 --- Nobody will be let in by this instance of the module.
 function ____exports.refuseAll(membership)
     resyncLost(membership)
+    renamesLost(membership)
     local request = membership.request
     if request ~= nil then
         detachAsking(membership, request)
@@ -4588,6 +4714,8 @@ local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local changeNick = ____availability.changeNick
+local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
 local ____occupancy = require("occupancy")
 local leave = ____occupancy.leave
 local lost = ____occupancy.lost
@@ -4715,6 +4843,7 @@ function ____exports.leaveRoom(username, room)
         return refused(((addressOf(username) .. " is leaving ") .. room) .. " already")
     end
     module:log("info", "%s is made to leave %s", username, room)
+    bookmarkLeft(membership)
     leave(
         membership,
         st.presence({type = "unavailable"})
@@ -6079,7 +6208,7 @@ return ____exports
  end,
 ["client.presence"] = function(...)
 local ____exports = {}
-local join, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
+local join, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____accounts = require("keep.accounts")
@@ -6099,8 +6228,12 @@ local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 local ____replay = require("room.replay")
 local ownUnavailable = ____replay.ownUnavailable
+local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local isAutojoin = ____bookmarks.isAutojoin
+local ____limits = require("state.limits")
+local logOver = ____limits.logOver
+local mayJoin = ____limits.mayJoin
 local ____memberships = require("state.memberships")
 local createMembership = ____memberships.createMembership
 local detachSession = ____memberships.detachSession
@@ -6131,11 +6264,23 @@ function join(session, stanza, room, wanted, membership)
     if nick == nil then
         return nil
     end
+    if membership == nil and not mayBeRoom(session, room) then
+        return nil
+    end
+    local limit = limitReached(session.username, membership)
+    if limit ~= nil then
+        logOver(limit, session.username, room)
+        session.send(st.error_reply(
+            stanza,
+            "wait",
+            "resource-constraint",
+            nil,
+            room
+        ))
+        return true
+    end
     local request = joinRequest(session.full_jid, stanza, nick)
     if membership == nil then
-        if not mayBeRoom(session, room) then
-            return nil
-        end
         local created = createMembership(session.username, room, nick)
         created.bookmark = readBookmark(session.username, room)
         enter(created, request)
@@ -6155,6 +6300,18 @@ function join(session, stanza, room, wanted, membership)
     end
     return true
 end
+function limitReached(username, membership)
+    if membership == nil and #membershipsOf(username) >= options.maxRooms then
+        return "minimix_max_rooms"
+    end
+    local ____mayJoin_result_2
+    if mayJoin(username) then
+        ____mayJoin_result_2 = nil
+    else
+        ____mayJoin_result_2 = "minimix_join_rate"
+    end
+    return ____mayJoin_result_2
+end
 function joinRequest(session, stanza, nick)
     return {
         session = session,
@@ -6164,24 +6321,24 @@ function joinRequest(session, stanza, nick)
     }
 end
 function mayBeRoom(session, room)
-    local ____temp_2
+    local ____temp_3
     if session.roster == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = session.roster[room]
+        ____temp_3 = session.roster[room]
     end
-    local contact = ____temp_2
+    local contact = ____temp_3
     return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
 end
 function update(membership, session, stanza, nick)
     if not isAttached(membership, session) then
-        local ____isWaiting_result_3
+        local ____isWaiting_result_4
         if isWaiting(membership, session) then
-            ____isWaiting_result_3 = true
+            ____isWaiting_result_4 = true
         else
-            ____isWaiting_result_3 = nil
+            ____isWaiting_result_4 = nil
         end
-        return ____isWaiting_result_3
+        return ____isWaiting_result_4
     end
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
@@ -6353,6 +6510,7 @@ function shuffled(list)
     return list
 end
 STEP = 0.1
+--- A line with nobody in it.
 function ____exports.newLine(serve)
     return {items = {}, serve = serve, moving = false}
 end
@@ -6596,20 +6754,22 @@ local takeBack = ____occupancy.takeBack
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local forgetRefusals = ____bookmarks.forgetRefusals
-local isAutojoin = ____bookmarks.isAutojoin
 local isRefused = ____bookmarks.isRefused
 local isSameBookmark = ____bookmarks.isSameBookmark
+local isToJoin = ____bookmarks.isToJoin
 local mayFollowNick = ____bookmarks.mayFollowNick
+local ____limits = require("state.limits")
+local logOver = ____limits.logOver
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
 local findMembership = ____memberships.findMembership
 local membershipsOf = ____memberships.membershipsOf
 local occupantJid = ____memberships.occupantJid
 local ____accounts = require("keep.accounts")
 local isInactive = ____accounts.isInactive
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local isOurs = ____bookmark_2Dwrite.isOurs
 local isWriting = ____bookmark_2Dwrite.isWriting
 local noteMade = ____bookmark_2Dwrite.noteMade
 local noteRemoved = ____bookmark_2Dwrite.noteRemoved
@@ -6682,7 +6842,7 @@ function bookmarkChanged(username, room, bookmark)
     stay(membership)
 end
 function stay(membership)
-    if options.autojoin and membership.phase == "leaving" and isAutojoin(membership) then
+    if membership.phase == "leaving" and isToJoin(membership) then
         takeBack(membership)
     end
 end
@@ -6694,6 +6854,10 @@ function membershipFor(username, room, bookmark)
     if not options.autojoin or isRefused(username, room, bookmark) then
         return nil
     end
+    if #membershipsOf(username) >= options.maxRooms then
+        logOver("minimix_max_rooms", username, room)
+        return nil
+    end
     local membership = createMembership(
         username,
         room,
@@ -6702,6 +6866,7 @@ function membershipFor(username, room, bookmark)
     membership.phase = "lost"
     membership.password = bookmark.password
     membership.bookmark = bookmark
+    membership.ownBookmark = isOurs(username, room)
     membership.detachedAt = os.time()
     return membership
 end
@@ -6750,7 +6915,7 @@ end
 function follow(username)
     local bookmarks = bookmarksOf(username)
     if bookmarks == nil then
-        return
+        return {}
     end
     local changed = false
     for ____, membership in ipairs(membershipsOf(username)) do
@@ -6771,8 +6936,8 @@ function follow(username)
     end
     if changed or #fresh > 0 then
         save(username)
-        comeSoon(fresh)
     end
+    return fresh
 end
 --- `item-added/pep-service`: an account's service, made when it is first used.
 function ____exports.onService(event)
@@ -6790,26 +6955,31 @@ function ____exports.onServiceGone(event)
     module:unhook_object_event(events, "node-purged", onEmptied)
     module:unhook_object_event(events, "node-deleted", onEmptied)
 end
+--- Seconds that clients have to join first: it is their own join that has a room send them its history.
+local GRACE = 5
 --- `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old.
 function ____exports.onLogin(event)
-    follow(event.session.username)
+    local fresh = follow(event.session.username)
+    if #fresh > 0 then
+        module:add_timer(
+            GRACE,
+            function()
+                comeSoon(fresh)
+                return nil
+            end
+        )
+    end
 end
-local line = newLine(follow)
---- Follows the bookmarks of the accounts that are in rooms, or online. Those of others are not even looked at: many have
--- none, or have not been used for years. Their turn comes when they log in.
+local line = newLine(function(username)
+    comeSoon(follow(username))
+end)
+--- Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
+-- have not been used for years. Their turn comes when they log in.
 function ____exports.followAll()
     local usernames = {}
     for ____, account in pairs(accounts) do
         if not isInactive(account) then
             usernames[#usernames + 1] = account.username
-        end
-    end
-    local host = prosody.hosts[module.host]
-    if host ~= nil and host.sessions ~= nil then
-        for username in pairs(host.sessions) do
-            if findAccount(username) == nil then
-                usernames[#usernames + 1] = username
-            end
         end
     end
     lineUp(line, usernames)
@@ -6961,6 +7131,8 @@ local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
 local occupantJid = ____memberships.occupantJid
+local ____stanzas = require("stanzas")
+local delayBy = ____stanzas.delayBy
 local ____mention = require("keep.mention")
 local isMention = ____mention.isMention
 local isNotable = ____mention.isNotable
@@ -7020,9 +7192,9 @@ function hasModule(name)
     local host = prosody.hosts[module.host]
     return host ~= nil and host.modules[name] ~= nil
 end
---- Wakes the account's devices that are not there for a message of a room, if that is asked for.
+--- Wakes the account's devices that are not there for what is said in a room now, if that is asked for.
 function ____exports.notify(membership, stanza)
-    if not hasModule("cloud_notify") or not isNews(membership, stanza) then
+    if not hasModule("cloud_notify") or delayBy(stanza, membership.room) ~= nil or not isNews(membership, stanza) then
         return
     end
     local asked = isAskedFor(membership, stanza)
@@ -7203,12 +7375,17 @@ local findMembership = ____memberships.findMembership
 local hasAttached = ____memberships.hasAttached
 local isAttached = ____memberships.isAttached
 local takeSender = ____memberships.takeSender
+local options = require("options")
 local ____occupancy = require("occupancy")
 local joinComplete = ____occupancy.joinComplete
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
+local ____limits = require("state.limits")
+local logOver = ____limits.logOver
+local ____text = require("text")
+local textOf = ____text.textOf
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
@@ -7250,7 +7427,7 @@ function onGroupchat(membership, stanza, nick)
             takeDown(membership, stanza)
         end
         fork(membership, stanza)
-        if not subject and delayBy(stanza, membership.room) == nil then
+        if not subject then
             notify(membership, stanza)
         end
     end
@@ -7261,6 +7438,12 @@ function onGroupchat(membership, stanza, nick)
     end
 end
 function keepSubject(membership, stanza)
+    if string.len(textOf(stanza)) > options.maxCachedSize then
+        logOver("minimix_max_cached_size", membership.username, membership.room)
+        membership.subject = nil
+        membership.incomplete = true
+        return
+    end
     local copy = st.clone(stanza)
     copy.attr.to = nil
     local live = membership.phase == "joined" and membership.resync == nil
@@ -7381,7 +7564,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, isSelf, onSelfAvailable, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, itemNick
+local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, noteRole, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -7415,17 +7598,22 @@ local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
 local ____held = require("state.held")
 local hold = ____held.hold
+local ____limits = require("state.limits")
+local logOver = ____limits.logOver
 local ____memberships = require("state.memberships")
 local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
 local isComingBack = ____memberships.isComingBack
+local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
+local keepOccupant = ____memberships.keepOccupant
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
 local ____replay = require("room.replay")
+local itemOf = ____replay.itemOf
 local nickChange = ____replay.nickChange
 local selfPresence = ____replay.selfPresence
 function onStray(stanza, from, to)
@@ -7458,11 +7646,18 @@ function onAvailable(membership, nick, stanza)
     end
     local before = membership.occupants[nick]
     local held = hold(stanza)
-    membership.occupants[nick] = held
+    local kept = keepOccupant(membership, nick, held)
     if membership.resync ~= nil then
         membership.resync.shown[nick] = true
     end
-    if not isHeldBack(membership) then
+    if not kept then
+        logOver("minimix_max_occupants or minimix_max_cached_size", membership.username, membership.room)
+        forward(
+            membership,
+            stanza,
+            answeredSession(membership) ~= nil
+        )
+    elseif not isHeldBack(membership) then
         forward(
             membership,
             stanza,
@@ -7484,13 +7679,23 @@ function forward(membership, stanza, known)
         fork(membership, stanza)
         return
     end
-    local asking = askingSession(membership)
+    local asking = answeredSession(membership)
     if known or not isAttached(membership, asking) then
         sendTo(asking, stanza)
     end
     if not known then
         fork(membership, stanza)
     end
+end
+function answeredSession(membership)
+    local request = membership.request
+    local ____temp_2
+    if request == nil then
+        ____temp_2 = askingSession(membership)
+    else
+        ____temp_2 = request.session
+    end
+    return ____temp_2
 end
 function isSelf(membership, nick, stanza)
     return nick == membership.nick or membership.phase == "joining" and hasStatus(stanza, "110")
@@ -7510,7 +7715,11 @@ function onSelfAvailable(membership, nick, stanza)
         if isHeldBack(membership) then
             showOccupants(membership)
         end
+        if membership.phase == "joining" and before ~= nil and selfNick(before) ~= nick then
+            announceNick(membership, before)
+        end
         membership.self = copy
+        noteRole(membership, before, copy)
         if membership.phase == "joining" then
             joinAccepted(membership)
         end
@@ -7527,19 +7736,37 @@ function onSelfAvailable(membership, nick, stanza)
         )
     end
 end
+function noteRole(membership, before, now)
+    local isChanged = before ~= nil and isModerator(before) ~= isModerator(now)
+    if isChanged and not membership.nonAnonymous then
+        membership.outdated = true
+    end
+end
 function onBack(membership, resync, before, stanza)
     resync.selfShown = true
     if before ~= nil and selfNick(before) ~= membership.nick then
         announceNick(membership, before)
     end
     local known = membership.self
+    local request = membership.request
     membership.self = keepSelf(stanza)
     joinAccepted(membership)
-    if hasStatus(stanza, "201") then
+    if request ~= nil then
+        sendTo(request.session, stanza)
+    elseif hasStatus(stanza, "201") then
         unlockRoom(membership)
     end
     if not isSame(known, membership.self) then
-        fork(membership, stanza)
+        local ____fork_6 = fork
+        local ____membership_4 = membership
+        local ____stanza_5 = stanza
+        local ____temp_3
+        if request == nil then
+            ____temp_3 = nil
+        else
+            ____temp_3 = request.session
+        end
+        ____fork_6(____membership_4, ____stanza_5, ____temp_3)
     end
 end
 function announceNick(membership, before)
@@ -7553,8 +7780,18 @@ function announceNick(membership, before)
     fork(membership, renamed)
 end
 function onResyncSelf(membership, resync, stanza, known)
+    local request = resync.request
     if not known then
-        fork(membership, stanza)
+        local ____fork_10 = fork
+        local ____membership_8 = membership
+        local ____stanza_9 = stanza
+        local ____temp_7
+        if request == nil then
+            ____temp_7 = nil
+        else
+            ____temp_7 = request.session
+        end
+        ____fork_10(____membership_8, ____stanza_9, ____temp_7)
     end
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
@@ -7562,14 +7799,13 @@ function onResyncSelf(membership, resync, stanza, known)
         end
     end
     resync.selfShown = true
-    local request = resync.request
-    local ____temp_1
+    local ____temp_11
     if request == nil then
-        ____temp_1 = nil
+        ____temp_11 = nil
     else
-        ____temp_1 = selfPresence(membership, request)
+        ____temp_11 = selfPresence(membership, request)
     end
-    local answer = ____temp_1
+    local answer = ____temp_11
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
@@ -7577,7 +7813,7 @@ function onResyncSelf(membership, resync, stanza, known)
 end
 function onUnavailable(membership, nick, stanza)
     if nick ~= membership.nick then
-        membership.occupants[nick] = nil
+        forgetOccupant(membership, nick)
         if not isHeldBack(membership) then
             fork(membership, stanza)
         end
@@ -7586,13 +7822,13 @@ function onUnavailable(membership, nick, stanza)
         end
         return
     end
-    local ____hasStatus_result_2
+    local ____hasStatus_result_12
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_2 = itemNick(stanza)
+        ____hasStatus_result_12 = newNickIn(membership, stanza)
     else
-        ____hasStatus_result_2 = nil
+        ____hasStatus_result_12 = nil
     end
-    local newNick = ____hasStatus_result_2
+    local newNick = ____hasStatus_result_12
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
@@ -7651,13 +7887,13 @@ function onError(membership, stanza)
         return
     end
     local id = stanza.attr.id
-    local ____temp_3
+    local ____temp_13
     if id == nil then
-        ____temp_3 = nil
+        ____temp_13 = nil
     else
-        ____temp_3 = membership.nickRequests[id]
+        ____temp_13 = membership.nickRequests[id]
     end
-    local request = ____temp_3
+    local request = ____temp_13
     if id == nil or request == nil then
         noteDrop("unclaimed")
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
@@ -7675,13 +7911,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_4
+            local ____temp_14
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_4 = nil
+                ____temp_14 = nil
             else
-                ____temp_4 = tag
+                ____temp_14 = tag
             end
-            return ____temp_4
+            return ____temp_14
         end)
     end
     return copy
@@ -7699,23 +7935,26 @@ function hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
     return x ~= nil and x:get_child_with_attr("status", nil, "code", code) ~= nil
 end
-function itemNick(stanza)
-    local x = stanza:get_child("x", MUC_USER)
-    local ____temp_5
-    if x == nil then
-        ____temp_5 = nil
+function newNickIn(membership, stanza)
+    local nick = itemOf(stanza).nick
+    local address = (membership.room .. "/") .. (nick or "")
+    local ____temp_15
+    if jids.prep(address) == address then
+        ____temp_15 = nick
     else
-        ____temp_5 = x:get_child("item")
+        ____temp_15 = nil
     end
-    local item = ____temp_5
-    local ____temp_6
-    if item == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = item.attr.nick
-    end
-    return ____temp_6
+    return ____temp_15
 end
+function isModerator(presence)
+    return itemOf(presence).role == "moderator"
+end
+--- Of contacts; a gateway may be one.
+local subscriptions = {}
+subscriptions.subscribe = true
+subscriptions.subscribed = true
+subscriptions.unsubscribe = true
+subscriptions.unsubscribed = true
 --- `presence/bare` or `presence/full`, by the shape of the occupant JID.
 function ____exports.onPresence(event)
     local stanza = event.stanza
@@ -7741,7 +7980,13 @@ function ____exports.onPresence(event)
     if ____type == "error" then
         onError(membership, stanza)
     elseif ____type ~= nil and ____type ~= "unavailable" then
-        return nil
+        local ____subscriptions_has_result_1
+        if subscriptions[____type] ~= nil then
+            ____subscriptions_has_result_1 = nil
+        else
+            ____subscriptions_has_result_1 = true
+        end
+        return ____subscriptions_has_result_1
     elseif nick == nil then
         onRoomPresence(membership, stanza)
     elseif ____type == nil then
@@ -7769,7 +8014,9 @@ local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
 local ____sessions = require("state.sessions")
+local joined = ____sessions.joined
 local noteJoined = ____sessions.noteJoined
+local restoreJoined = ____sessions.restoreJoined
 function restoreAccount(account)
     account.seen = complete(
         account,
@@ -7802,7 +8049,7 @@ function complete(old, fresh)
     return old
 end
 function ____exports.snapshot()
-    return {accounts = accounts, pendingIqs = pendingIqs, counters = counters}
+    return {accounts = accounts, pendingIqs = pendingIqs, joined = joined, counters = counters}
 end
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
 function ____exports.restore(saved)
@@ -7817,6 +8064,9 @@ function ____exports.restore(saved)
     end
     if saved.pendingIqs ~= nil then
         restorePendingIqs(saved.pendingIqs)
+    end
+    if saved.joined ~= nil then
+        restoreJoined(saved.joined)
     end
     if saved.counters ~= nil then
         restoreCounters(saved.counters)
@@ -7881,6 +8131,8 @@ local onLinkGone = ____watch.onLinkGone
 local onLinkUp = ____watch.onLinkUp
 local resumeAll = ____watch.resumeAll
 local options = require("options")
+local ____limits = require("state.limits")
+local forgetAllowances = ____limits.forgetAllowances
 local ____resource = require("client.resource")
 local onResourceBind = ____resource.onResourceBind
 local ____fork = require("room.fork")
@@ -7949,6 +8201,7 @@ local function every(seconds, task)
     end
 end
 every(30, expireIqs)
+every(600, forgetAllowances)
 every(
     math.min(
         30,

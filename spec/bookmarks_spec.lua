@@ -290,6 +290,20 @@ describe("a bookmark with autojoin", function ()
 		assert.same({ "alice" }, s:occupants());
 	end);
 
+	it("B1: is not followed into more rooms than an account may be in", function ()
+		local s = new_scene { options = { minimix_max_rooms = 3 } };
+		local phone = s:client "phone";
+		local joined = 0;
+		for i = 1, 5 do
+			local room = s:add_room("room"..i);
+			bookmark(phone, { jid = room.jid });
+			s:wait(1);
+			joined = joined + #s:occupants(room);
+		end
+		assert.equal(3, joined);
+		assert.truthy(s.host:last_log("warn", "minimix_max_rooms"));
+	end);
+
 	it("P5: joins rooms one after the other", function ()
 		local s = new_scene { options = { minimix_rejoin_rate = 10 } };
 		local phone = s:client "phone";
@@ -321,16 +335,40 @@ describe("an account with bookmarks", function ()
 		s:wait(60);
 		assert.same({}, s:occupants());
 		s:client "phone";
-		s:wait(1);
+		s:wait(6);
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: is in its rooms when the module is loaded", function ()
+	it("P5: has its clients join first when it logs in, as they want to", function ()
 		local s = new_scene();
 		s.host:unload();
-		bookmark(s:client "tablet");
+		local tablet = s:client "tablet";
+		bookmark(tablet);
+		tablet:close();
 		s.host:load();
-		s:wait(1);
+		s.room:say("Bob", "hi");
+		local phone = s:client "phone";
+		s:wait(3);
+		phone:send(join "Ali");
+		s:wait(10);
+		assert.same({
+			"presence - room/Bob"; "presence - room/Ali 110"; "message groupchat room/Bob hi"; "message groupchat room subject:";
+		}, seen(phone));
+		assert.same({ "alice presence - room/Ali join" }, s:upstream());
+		phone:send(leave "Ali");
+		assert.same({ "Ali" }, s:occupants());
+	end);
+
+	it("P5: is left alone while it is not used", function ()
+		local s = new_scene();
+		s.host:unload();
+		local tablet = s:client "tablet";
+		bookmark(tablet);
+		s.host:load();
+		s:wait(60);
+		assert.same({}, s:occupants());
+		s:client "phone";
+		s:wait(6);
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
@@ -344,7 +382,7 @@ describe("an account with bookmarks", function ()
 		s.host.modules = { "pep", "bookmarks" };
 		s:restart();
 		s:client "phone";
-		s:wait(1);
+		s:wait(6);
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
@@ -414,7 +452,7 @@ describe("an account with bookmarks", function ()
 		s.host:tick(3600);
 		assert.same({}, s:occupants());
 		local phone = s:client "phone";
-		s:wait(1);
+		s:wait(6);
 		assert.same({ "Alice" }, s:occupants());
 		assert.truthy(stored(phone):find("autojoin='true'", 1, true));
 	end);
@@ -1187,8 +1225,12 @@ describe("a bookmark made by the server", function ()
 		s.host:tick(26 * 3600);
 		assert.same({}, s:occupants());
 		phone = s:client "phone";
-		s:wait(1);
+		s:wait(6);
 		assert.same({ "Alice" }, s:occupants());
 		assert.equal(made, stored(phone));
+		s:enter(phone);
+		phone:send(leave "Alice");
+		assert.same({}, s:occupants());
+		assert.equal((made:gsub("true", "false")), stored(phone));
 	end);
 end);

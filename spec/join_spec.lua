@@ -894,6 +894,19 @@ describe("a session that joins again", function ()
 		assert.same({ "presence - room/Bob away" }, seen(phone));
 	end);
 
+	it("J6: shows the others what is new about themselves", function ()
+		local s = scene.new();
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		s.room:occupant("Alice").role = "moderator";
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		for _, client in ipairs { phone, laptop } do
+			local got = scene.take(client);
+			assert.equal("presence - room/Alice 110", scene.line(got[1]));
+			assert.equal("moderator", got[1]:find("{http://jabber.org/protocol/muc#user}x/item").attr.role);
+		end
+	end);
+
 	it("J6: gets what is known from a room that does not answer a second join", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";

@@ -226,6 +226,14 @@ describe("a value that makes no sense", function ()
 		{ "minimix_iq_timeout", "2 hours", "not 2 hours; using 120" };
 		{ "minimix_max_pending_iqs", 0, "a whole number from 1, not 0; using 64" };
 		{ "minimix_max_pending_iqs", "many", "not many; using 64" };
+		{ "minimix_max_rooms", 0, "a whole number from 1, not 0; using 100" };
+		{ "minimix_join_rate", "fast", "a whole number from 1, not fast; using 10" };
+		{ "minimix_join_burst", 0.5, "a whole number from 1, not 0.5; using 500" };
+		{ "minimix_max_nick_requests", -3, "a whole number from 1, not %-3; using 16" };
+		{ "minimix_max_occupants", -1, "a whole number from 0, not %-1; using 5000" };
+		{ "minimix_max_cached_size", false, "a whole number from 0, not false; using 16384" };
+		{ "minimix_autojoin", "yes", "true or false, not yes; using true" };
+		{ "minimix_bookmark_write", 1, "true or false, not 1; using false" };
 		{ "minimix_detached_after", -1, "not %-1; using 300" };
 		{ "minimix_detached_show", "chat", "one of xa, away, dnd, none, not chat; using xa" };
 		{ "minimix_ping_after", {}, "not table.-; using 900" };

@@ -176,6 +176,46 @@ describe("P2: an account that is not let in again", function ()
 	end);
 end);
 
+describe("P2: an account whose nick is taken when it comes back", function ()
+	for _, resource in ipairs { false, "minimix" } do
+		it("goes by another until it is free, and its sessions learn of it as of a nick change", function ()
+			local s = scene.new { remote = true; resource = resource or nil };
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			s:enter(phone);
+			s.room:remove("Alice", "332");
+			local thief = s.room:enter "Alice";
+			s:wait(10);
+			assert.same({ "Alice_" }, s:occupants());
+			assert.same({
+				"presence unavailable room/Alice 110 303"; "presence - room/Alice_ 110"; "presence - room/Alice";
+			}, seen(phone));
+			phone:send(scene.query(ping, { to = "Alice_" }));
+			s:deliver();
+			assert.same({ "iq result room/Alice_" }, seen(phone));
+			s.room:leave(thief.jid);
+			s:wait(1);
+			assert.same({ "Alice" }, s:occupants());
+			assert.same({
+				"presence unavailable room/Alice"; "presence unavailable room/Alice_ 110 303"; "presence - room/Alice 110";
+			}, seen(phone));
+		end);
+	end
+
+	it("regains it though it became free while nobody could see it", function ()
+		local s, phone = in_room();
+		s.room:remove("Alice", "332");
+		local thief = s.room:enter "Alice";
+		s:wait(10);
+		s.room:remove("Alice_", "332");
+		s.room:forget(thief.jid);
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+		local got = seen(phone);
+		assert.equal("presence - room/Alice 110", got[#got]);
+	end);
+end);
+
 describe("P2: a quiet room", function ()
 	it("is asked about once in a quarter of an hour, and a lively one never", function ()
 		local s = in_room();
@@ -272,6 +312,20 @@ describe("P2: a broken link", function ()
 		assert.same({ "iq result room/Alice" }, seen(phone));
 	end);
 
+	it("P3: is no reason to hand on what the archive answers after a reload", function ()
+		local s, phone = in_room { remote = true };
+		local id;
+		function s.room.on_iq(_, stanza)
+			local query = stanza:get_child("query", "urn:xmpp:mam:2");
+			if query then id = query.attr.queryid; return st.reply(stanza):reset(); end
+		end
+		link(s, "destroyed");
+		s:wait(8);
+		s.host:reload();
+		s:from(nil, ("<message><result xmlns='urn:xmpp:mam:2' queryid='%s' id='1'/></message>"):format(id));
+		assert.same({}, seen(phone));
+	end);
+
 	it("C4: lets self-pings time out while the account comes back", function ()
 		local s, phone = in_room();
 		s.room.refuse = { "wait", "service-unavailable" };
@@ -319,7 +373,7 @@ describe("P1: a server that starts again", function ()
 	end
 
 	it("asks so many rooms a second", function ()
-		local s = scene.new();
+		local s = scene.new { options = { minimix_max_rooms = 1000 } };
 		local phone = s:client "phone";
 		for i = 1, 250 do
 			s:add_room("r"..i);

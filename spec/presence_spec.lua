@@ -119,6 +119,17 @@ describe("a presence to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
+	for _, kind in ipairs { "subscribe", "probe" } do
+		it("C2: of type "..kind.." is nothing to show", function ()
+			local s, phone = in_room();
+			local bob = s.room:enter "Bob";
+			local before = #bob.inbox;
+			phone:send(presence("Bob", { type = kind, content = "<show>away</show>" }));
+			assert.equal(before, #bob.inbox);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end
+
 	it("C2: that was broadcast is none of the room's", function ()
 		local s, phone = in_room();
 		phone:available(10);

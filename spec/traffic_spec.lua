@@ -376,6 +376,17 @@ describe("the account thrown out", function ()
 		assert.same({}, s:upstream());
 	end);
 
+	it("R1, R2: is out, and what crosses with that is shown to nobody", function ()
+		local s, phone = in_room();
+		local stranger = s:client "stranger";
+		s.room:kick "Alice";
+		seen(phone);
+		s:from("Bob", "<presence>"..status "".."</presence>");
+		s:from("Bob", "<presence type='unavailable'>"..status "".."</presence>");
+		assert.same({}, seen(phone));
+		assert.same({}, seen(stranger));
+	end);
+
 	it("R2: while the room's presence goes first", function ()
 		local s, phone = in_room();
 		s:from(nil, "<presence type='unavailable'/>");

@@ -19,6 +19,7 @@ import { onPush } from "./keep/push";
 import { load, saveLate } from "./keep/store";
 import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./keep/watch";
 import * as options from "./options";
+import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./room/fork";
 import { onIq as onRoomIq } from "./room/iq";
@@ -94,6 +95,7 @@ function every(seconds: number, task: (this: void, seconds: number) => void): vo
 }
 
 every(30, expireIqs);
+every(600, forgetAllowances);
 every(Math.min(30, Math.max(1, options.detachedAfter)), showAllDetached);
 every(options.pingAfter, checkQuiet);
 every(6 * 3600, expire);

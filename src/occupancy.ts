@@ -15,24 +15,27 @@ import * as options from "./options";
 import { fork, sendTo } from "./room/fork";
 import { occupantGone, ownUnavailable, technicalRemoval } from "./room/replay";
 import { presenceContent } from "./state/availability";
-import { forgetRefusals, isAutojoin, isWanted, noteRefusal } from "./state/bookmarks";
+import { forgetRefusals, isWanted, noteRefusal } from "./state/bookmarks";
 import { counters } from "./state/counters";
 import {
     attachSession,
     detachAll,
     detachSession,
     dropMembership,
+    forgetOccupant,
     forgetRoom,
     hasAttached,
     isCurrent,
     isUsed,
     type JoinRequest,
     type Membership,
+    newResync,
     nextWaiting,
     Phase,
     type Resync,
     setTimer,
     stopTimer,
+    wait,
 } from "./state/memberships";
 
 /** Seconds between our own presence and the subject; not every service sends one to a new room. */
@@ -57,10 +60,13 @@ const NICK_TRIES = 3;
 export function enter(membership: Membership, request: JoinRequest): void {
     membership.phase = Phase.Joining;
     membership.request = request;
-    membership.resync = undefined;
     membership.nick = request.nick;
     const presence = presenceContent(request.stanza);
-    if (!hasAttached(membership)) {
+    if (hasAttached(membership)) {
+        // They have not seen the account go, and see only what has changed.
+        membership.resync = newResync(undefined);
+    } else {
+        membership.resync = undefined;
         forgetRoom(membership);
     }
     if (request.session !== undefined) {
@@ -147,10 +153,10 @@ export function joinComplete(membership: Membership): void {
 /** Who was there before the account was lost and was not shown again has gone meanwhile. */
 function forgetOthers(membership: Membership, resync: Resync): void {
     // Whoever had the nick meanwhile is not to be taken for the account, which has it now.
-    membership.occupants.delete(membership.nick);
+    forgetOccupant(membership, membership.nick);
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
-            membership.occupants.delete(nick);
+            forgetOccupant(membership, nick);
             fork(membership, occupantGone(membership, nick));
         }
     }
@@ -229,6 +235,7 @@ function refuse(membership: Membership, request: JoinRequest): void {
 /** Nobody will be let in by this instance of the module. */
 export function refuseAll(membership: Membership): void {
     resyncLost(membership);
+    renamesLost(membership);
     const request = membership.request;
     if (request !== undefined) {
         detachAsking(membership, request);
@@ -319,7 +326,7 @@ function archiveAsked(membership: Membership, answered: boolean): void {
 
 function joinAgain(membership: Membership): void {
     membership.phase = Phase.Joining;
-    const resync: Resync = { request: undefined, shown: new LuaSet(), selfShown: false };
+    const resync = newResync(undefined);
     membership.resync = resync;
     setTimer(membership, options.answerTimeout, () => {
         refuseWaiting(membership);
@@ -341,7 +348,7 @@ function joinAgain(membership: Membership): void {
  * the room, and it will not unless the account leaves first.
  */
 function startOver(membership: Membership): void {
-    const resync: Resync = { request: undefined, shown: new LuaSet(), selfShown: false };
+    const resync = newResync(undefined);
     membership.phase = Phase.Joining;
     membership.resync = resync;
     setTimer(membership, options.answerTimeout, () => {
@@ -457,10 +464,20 @@ function resyncLost(membership: Membership): void {
     membership.resync = undefined;
 }
 
+/** Nick changes are not answered any more; those that came as joins are joins now. */
+function renamesLost(membership: Membership): void {
+    for (const [key, request] of membership.nickRequests) {
+        membership.nickRequests.delete(key);
+        if (request.session !== undefined && request.stanza.get_child("x", MUC) !== undefined) {
+            wait(membership, request);
+        }
+    }
+}
+
 /** The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left. */
 export function over(membership: Membership): void {
     stopTimer(membership);
-    if (membership.phase !== Phase.Leaving && isAutojoin(membership)) {
+    if (membership.phase !== Phase.Leaving) {
         noteRefusal(membership);
     }
     membership.ending = false;
@@ -471,6 +488,7 @@ export function over(membership: Membership): void {
     detachAll(membership);
     membership.established = false;
     resyncLost(membership);
+    renamesLost(membership);
     const next = nextWaiting(membership);
     if (next === undefined) {
         dropMembership(membership);

@@ -31,6 +31,20 @@ export const answerTimeout = period("minimix_join_timeout", 60, 1, HOUR);
 export const maxPendingIqs = count("minimix_max_pending_iqs", 64, 1);
 export const iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR);
 
+/** Rooms that an account may be in. */
+export const maxRooms = count("minimix_max_rooms", 100, 1);
+
+/** Joins of an account's sessions in a second, and those it may make at once. */
+export const joinRate = count("minimix_join_rate", 10, 1);
+export const joinBurst = count("minimix_join_burst", 500, 1);
+
+/** Nick changes of an account that a room has not answered. */
+export const maxNickRequests = count("minimix_max_nick_requests", 16, 1);
+
+/** Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML. */
+export const maxOccupants = count("minimix_max_occupants", 5000, 0);
+export const maxCachedSize = count("minimix_max_cached_size", 16384, 0);
+
 /** Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available. */
 export const detachedAfter = period("minimix_detached_after", 300, 0);
 export const detachedShow = oneOf("minimix_detached_show", "xa", ["xa", "away", "dnd", "none"]);

@@ -84,7 +84,10 @@ end
 
 function model.joins(session, room, id, nick)
 	local place = model.place(session, room);
-	if not nick then model.asks(session, "presence", room, id); end
+	if not nick and place.state ~= "in" then
+		-- No join: it is left to the room.
+		return model.asks(session, "presence", room, id);
+	end
 	table.insert(place.asked, id or false);
 	if place.state == "out" then
 		place.view, place.subject, place.nick = {}, nil, nil;
@@ -92,9 +95,7 @@ function model.joins(session, room, id, nick)
 	if place.state ~= "in" then
 		place.state = "asking";
 	end
-	if nick then
-		model.asks(session, "presence", room, id);
-	end
+	model.asks(session, "presence", room, id);
 end
 
 function model.leaves(session, room, silently)

@@ -680,8 +680,6 @@ function events:link(n)
 	self.host:fire(n % 2 == 0 and "s2sin-destroyed" or "s2sout-destroyed", { session = n % 2 == 0 and incoming or outgoing });
 end
 
-events.drop_link = events.link;
-
 -- A link holds nothing back for long: it breaks before.
 function events:time(n)
 	local seconds = chosen({ 0.2, 1, 2, 5, 31, 61, 125, 1000 }, n);

@@ -5,6 +5,7 @@ import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { changeNick } from "../client/availability";
+import { bookmarkLeft } from "../keep/bookmark-write";
 import { leave, lost, rejoin } from "../occupancy";
 import { counters } from "../state/counters";
 import {
@@ -92,6 +93,7 @@ export function leaveRoom(username: string, room: string): Outcome {
         return refused(`${addressOf(username)} is leaving ${room} already`);
     }
     module.log("info", "%s is made to leave %s", username, room);
+    bookmarkLeft(membership);
     leave(membership, st.presence({ type: "unavailable" }));
     const verb = isCurrent(membership) ? "is leaving" : "has left";
     return done(`${addressOf(username)} ${verb} ${room}`);

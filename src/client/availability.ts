@@ -14,6 +14,7 @@ import {
     type Membership,
     type NickRequest,
 } from "../state/memberships";
+import { logOver } from "../state/limits";
 import { sendUpstream } from "./upstream";
 
 /** Shows the room the best presence among the attached sessions; whether that was news to it. */
@@ -97,6 +98,11 @@ export function updatePresence(membership: Membership, session: string, stanza: 
 /** A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session. */
 export function changeNick(membership: Membership, request: JoinRequest): void {
     const session = request.session;
+    if (nickRequestCount(membership) >= options.maxNickRequests) {
+        logOver("minimix_max_nick_requests", membership.username, membership.room);
+        sendTo(session, st.error_reply(request.stanza, "wait", "resource-constraint", undefined, membership.room));
+        return;
+    }
     const taken = request.id === undefined || membership.nickRequests.has(request.id);
     const key = taken ? id.medium() : request.id;
     membership.nickRequests.set(key, {
@@ -114,6 +120,14 @@ export function changeNick(membership: Membership, request: JoinRequest): void {
     change.attr.to = `${membership.room}/${request.nick}`;
     change.attr.id = key;
     sendUpstream(membership, change);
+}
+
+function nickRequestCount(membership: Membership): number {
+    let count = 0;
+    for (const [,] of membership.nickRequests) {
+        count = count + 1;
+    }
+    return count;
 }
 
 /** The room refused a nick, and the presence that came with it; unless the session has shown another one since. */

@@ -9,7 +9,9 @@ import { MUC } from "../namespaces";
 import { enter, leave, leaveIfUnused, rejoin } from "../occupancy";
 import { sendTo } from "../room/fork";
 import { ownUnavailable } from "../room/replay";
+import * as options from "../options";
 import { isAutojoin } from "../state/bookmarks";
+import { logOver, mayJoin } from "../state/limits";
 import {
     createMembership,
     detachSession,
@@ -75,11 +77,17 @@ function join(
     if (nick === undefined) {
         return undefined;
     }
+    if (membership === undefined && !mayBeRoom(session, room)) {
+        return undefined;
+    }
+    const limit = limitReached(session.username, membership);
+    if (limit !== undefined) {
+        logOver(limit, session.username, room);
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", undefined, room));
+        return true;
+    }
     const request = joinRequest(session.full_jid, stanza, nick);
     if (membership === undefined) {
-        if (!mayBeRoom(session, room)) {
-            return undefined;
-        }
         const created = createMembership(session.username, room, nick);
         created.bookmark = readBookmark(session.username, room);
         enter(created, request);
@@ -100,6 +108,14 @@ function join(
         serve(membership, request);
     }
     return true;
+}
+
+/** The option that keeps a session from joining for now. */
+function limitReached(username: string, membership: Membership | undefined): string | undefined {
+    if (membership === undefined && membershipsOf(username).length >= options.maxRooms) {
+        return "minimix_max_rooms";
+    }
+    return mayJoin(username) ? undefined : "minimix_join_rate";
 }
 
 function joinRequest(session: string, stanza: Stanza, nick: string): JoinRequest {

@@ -7,8 +7,10 @@ import { replay, sendSubject } from "../room/replay";
 import { presenceContent } from "../state/availability";
 import {
     attachSession,
+    isAttached,
     type JoinRequest,
     type Membership,
+    newResync,
     nextWaiting,
     Phase,
     type Resync,
@@ -21,11 +23,12 @@ import { sendUpstream } from "./upstream";
 export function serve(membership: Membership, request: JoinRequest): void {
     if (membership.resync !== undefined) {
         wait(membership, request);
-    } else if (membership.outdated || asksForMore(request.stanza)) {
+    } else if (membership.outdated || membership.incomplete || asksForMore(request.stanza)) {
         resync(membership, request);
     } else {
         replay(membership, request);
         attach(membership, request);
+        showBest(membership);
     }
 }
 
@@ -44,7 +47,6 @@ export function serveWaiting(membership: Membership): void {
 export function attach(membership: Membership, request: JoinRequest): void {
     if (request.session !== undefined) {
         attachSession(membership, request.session, presenceContent(request.stanza), undefined);
-        showBest(membership);
     }
 }
 
@@ -63,9 +65,13 @@ function asksForMore(stanza: Stanza): boolean {
 
 /** A join of an account that is in the room: a full answer of the room (XEP-0045 7.2.1), for one session alone. */
 function resync(membership: Membership, request: JoinRequest): void {
-    const open: Resync = { request, shown: new LuaSet(), selfShown: false };
+    const open = newResync(request);
     membership.resync = open;
     membership.outdated = false;
+    if (isAttached(membership, request.session)) {
+        // The presence that it shows from now on goes with the join.
+        attach(membership, request);
+    }
     sendUpstream(membership, repeatedJoin(membership, request));
     // The ping is answered after all that the room sends on a join.
     if (membership.resync === open) {

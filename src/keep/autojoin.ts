@@ -5,18 +5,11 @@ import { askForNick } from "../client/availability";
 import { BOOKMARKS } from "../namespaces";
 import { leaveIfUnused, takeBack } from "../occupancy";
 import * as options from "../options";
-import {
-    type Bookmark,
-    forgetRefusals,
-    isAutojoin,
-    isRefused,
-    isSameBookmark,
-    mayFollowNick,
-} from "../state/bookmarks";
+import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
+import { logOver } from "../state/limits";
 import {
     accounts,
     createMembership,
-    findAccount,
     findMembership,
     type Membership,
     membershipsOf,
@@ -24,7 +17,7 @@ import {
     Phase,
 } from "../state/memberships";
 import { isInactive } from "./accounts";
-import { isWriting, noteMade, noteRemoved } from "./bookmark-write";
+import { isOurs, isWriting, noteMade, noteRemoved } from "./bookmark-write";
 import { bookmarksOf, defaultNick, isBy, readItem, roomOf } from "./bookmarks";
 import { lineUp, newLine } from "./pace";
 import { save } from "./store";
@@ -106,7 +99,7 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
 
 /** A leave that the room has not confirmed does not stand against a bookmark. */
 function stay(membership: Membership): void {
-    if (options.autojoin && membership.phase === Phase.Leaving && isAutojoin(membership)) {
+    if (membership.phase === Phase.Leaving && isToJoin(membership)) {
         takeBack(membership);
     }
 }
@@ -120,10 +113,15 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
     if (!options.autojoin || isRefused(username, room, bookmark)) {
         return undefined;
     }
+    if (membershipsOf(username).length >= options.maxRooms) {
+        logOver("minimix_max_rooms", username, room);
+        return undefined;
+    }
     const membership = createMembership(username, room, bookmark.nick ?? defaultNick(username, room));
     membership.phase = Phase.Lost;
     membership.password = bookmark.password;
     membership.bookmark = bookmark;
+    membership.ownBookmark = isOurs(username, room);
     membership.detachedAt = os.time();
     return membership;
 }
@@ -176,16 +174,27 @@ function switchedOff(membership: Membership): void {
     }
 }
 
+/** Seconds that clients have to join first: it is their own join that has a room send them its history. */
+const GRACE = 5;
+
 /** `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old. */
 export function onLogin(event: { readonly session: ClientSession }): undefined {
-    follow(event.session.username);
+    const fresh = follow(event.session.username);
+    if (fresh.length > 0) {
+        module.add_timer(GRACE, () => {
+            comeSoon(fresh);
+            return undefined;
+        });
+    }
 }
 
-const line = newLine(follow);
+const line = newLine((username: string) => {
+    comeSoon(follow(username));
+});
 
 /**
- * Follows the bookmarks of the accounts that are in rooms, or online. Those of others are not even looked at: many have
- * none, or have not been used for years. Their turn comes when they log in.
+ * Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
+ * have not been used for years. Their turn comes when they log in.
  */
 export function followAll(): void {
     const usernames: string[] = [];
@@ -194,22 +203,17 @@ export function followAll(): void {
             usernames.push(account.username);
         }
     }
-    const host = prosody.hosts.get(module.host);
-    if (host !== undefined && host.sessions !== undefined) {
-        for (const [username] of host.sessions) {
-            if (findAccount(username) === undefined) {
-                usernames.push(username);
-            }
-        }
-    }
     lineUp(line, usernames);
 }
 
-/** Brings an account's memberships in line with its bookmarks, which may have changed while nobody listened. */
-function follow(username: string): void {
+/**
+ * Brings an account's memberships in line with its bookmarks, which may have changed while nobody listened. Gives those
+ * that are to be joined.
+ */
+function follow(username: string): Membership[] {
     const bookmarks = bookmarksOf(username);
     if (bookmarks === undefined) {
-        return;
+        return [];
     }
     let changed = false;
     for (const membership of membershipsOf(username)) {
@@ -227,6 +231,6 @@ function follow(username: string): void {
     }
     if (changed || fresh.length > 0) {
         save(username);
-        comeSoon(fresh);
     }
+    return fresh;
 }

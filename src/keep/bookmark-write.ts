@@ -161,6 +161,11 @@ export function noteRemoved(username: string, room: string): void {
     }
 }
 
+/** Whether we made a room's bookmark, and nobody has changed it since. */
+export function isOurs(username: string, room: string): boolean {
+    return options.bookmarkWrite && markedBy(username, room) === "us";
+}
+
 function markedBy(username: string, room: string): Mark["by"] | undefined {
     const mark = marksOf(username)[room];
     return mark === undefined ? undefined : mark.by;

@@ -6,7 +6,6 @@ import { mayHaveRooms } from "../client/upstream";
 import { BOOKMARKS, NICK } from "../namespaces";
 import * as options from "../options";
 import type { Bookmark, Bookmarks } from "../state/bookmarks";
-import { findMembership, occupantJid } from "../state/memberships";
 import { readSetting } from "./notify";
 
 /** The account's PEP service; undefined without mod_pep, or where nothing of an account is kept. */
@@ -52,13 +51,7 @@ export function bookmarksOf(username: string): Bookmarks | undefined {
     return bookmarks;
 }
 
-/** The account's bookmark of a room: as it was last seen if the account is in the room, otherwise as it stands now. */
-export function bookmarkOf(username: string, room: string): Bookmark | undefined {
-    const membership = findMembership(occupantJid(username), room);
-    return membership === undefined ? readBookmark(username, room) : membership.bookmark;
-}
-
-/** The account's bookmark of a room as it stands now. */
+/** The account's bookmark of a room as it stands now; as it was last seen, it is in the membership. */
 export function readBookmark(username: string, room: string): Bookmark | undefined {
     const bookmarks = bookmarksOf(username);
     return bookmarks === undefined ? undefined : bookmarks.get(room);

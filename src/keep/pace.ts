@@ -12,6 +12,7 @@ export interface Line<T> {
 /** Seconds between two looks at a line. */
 const STEP = 0.1;
 
+/** A line with nobody in it. */
 export function newLine<T>(serve: (this: void, item: T) => void): Line<T> {
     return { items: [], serve, moving: false };
 }

@@ -5,6 +5,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import * as options from "../options";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
+import { delayBy } from "../stanzas";
 import { isMention, isNotable } from "./mention";
 import { knownPrivate, whetherPrivate } from "./privacy";
 
@@ -14,9 +15,9 @@ interface PushEvent {
     reason?: string;
 }
 
-/** Wakes the account's devices that are not there for a message of a room, if that is asked for. */
+/** Wakes the account's devices that are not there for what is said in a room now, if that is asked for. */
 export function notify(membership: Membership, stanza: Stanza): void {
-    if (!hasModule("cloud_notify") || !isNews(membership, stanza)) {
+    if (!hasModule("cloud_notify") || delayBy(stanza, membership.room) !== undefined || !isNews(membership, stanza)) {
         return;
     }
     const asked = isAskedFor(membership, stanza);

@@ -9,7 +9,7 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { counters, noteDrop } from "../state/counters";
 import type { Held } from "../state/held";
-import type { Membership } from "../state/memberships";
+import { type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { textOf } from "../text";
 
@@ -132,7 +132,13 @@ function passesFilters(session: StreamSession, stanza: Stanza): boolean {
 export function onUndelivered(event: { readonly session: ClientSession; readonly stanza: Stanza }): Handled {
     const session = event.session;
     const from = event.stanza.attr.from;
-    if (from === undefined || !hasJoined(session.full_jid, jids.bare(from))) {
+    if (from === undefined) {
+        return undefined;
+    }
+    const room = jids.bare(from);
+    // A presence that came before the account joined was for all sessions; its error would come from the occupant.
+    const isPresence = event.stanza.name === "presence" && membershipOf(session, room) !== undefined;
+    if (!isPresence && !hasJoined(session.full_jid, room)) {
         return undefined;
     }
     noteDrop("undelivered");

@@ -19,8 +19,11 @@ import {
     Phase,
     takeSender,
 } from "../state/memberships";
+import * as options from "../options";
 import { joinComplete } from "../occupancy";
 import { addDelay, delayBy, splitOccupant } from "../stanzas";
+import { logOver } from "../state/limits";
+import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
@@ -102,7 +105,7 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
             takeDown(membership, stanza);
         }
         fork(membership, stanza);
-        if (!subject && delayBy(stanza, membership.room) === undefined) {
+        if (!subject) {
             notify(membership, stanza);
         }
     }
@@ -115,6 +118,12 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
 
 /** For those who join later it is of the past, and stamped so (XEP-0045 7.2.15). */
 function keepSubject(membership: Membership, stanza: Stanza): void {
+    if (string.len(textOf(stanza)) > options.maxCachedSize) {
+        logOver("minimix_max_cached_size", membership.username, membership.room);
+        membership.subject = undefined;
+        membership.incomplete = true;
+        return;
+    }
     const copy = st.clone(stanza);
     copy.attr.to = undefined;
     const live = membership.phase === Phase.Joined && membership.resync === undefined;

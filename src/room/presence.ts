@@ -13,19 +13,29 @@ import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupanc
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { hold } from "../state/held";
+import { logOver } from "../state/limits";
 import {
     askingSession,
     findMembership,
     isAttached,
     isComingBack,
+    forgetOccupant,
     isOccupantJid,
+    keepOccupant,
     type JoinRequest,
     type Membership,
     Phase,
     type Resync,
 } from "../state/memberships";
 import { fork, sendHeld, sendTo } from "./fork";
-import { nickChange, selfPresence } from "./replay";
+import { itemOf, nickChange, selfPresence } from "./replay";
+
+/** Of contacts; a gateway may be one. */
+const subscriptions = new LuaSet<string>();
+subscriptions.add("subscribe");
+subscriptions.add("subscribed");
+subscriptions.add("unsubscribe");
+subscriptions.add("unsubscribed");
 
 /** `presence/bare` or `presence/full`, by the shape of the occupant JID. */
 export function onPresence(event: StanzaEvent<Origin>): Handled {
@@ -46,7 +56,8 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (type === "error") {
         onError(membership, stanza);
     } else if (type !== undefined && type !== "unavailable") {
-        return undefined;
+        // Of types that it does not know, mod_presence makes errors, for which services throw out occupants.
+        return subscriptions.has(type) ? undefined : true;
     } else if (nick === undefined) {
         onRoomPresence(membership, stanza);
     } else if (type === undefined) {
@@ -91,11 +102,14 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
     }
     const before = membership.occupants.get(nick);
     const held = hold(stanza);
-    membership.occupants.set(nick, held);
+    const kept = keepOccupant(membership, nick, held);
     if (membership.resync !== undefined) {
         membership.resync.shown.add(nick);
     }
-    if (!isHeldBack(membership)) {
+    if (!kept) {
+        logOver("minimix_max_occupants or minimix_max_cached_size", membership.username, membership.room);
+        forward(membership, stanza, answeredSession(membership) !== undefined);
+    } else if (!isHeldBack(membership)) {
         forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
     }
 }
@@ -118,13 +132,19 @@ function forward(membership: Membership, stanza: Stanza, known: boolean): void {
         fork(membership, stanza);
         return;
     }
-    const asking = askingSession(membership);
+    const asking = answeredSession(membership);
     if (known || !isAttached(membership, asking)) {
         sendTo(asking, stanza);
     }
     if (!known) {
         fork(membership, stanza);
     }
+}
+
+/** The session whose join the room is answering, and which has to be shown what the others have seen. */
+function answeredSession(membership: Membership): string | undefined {
+    const request = membership.request;
+    return request === undefined ? askingSession(membership) : request.session;
 }
 
 /**
@@ -150,7 +170,11 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
         if (isHeldBack(membership)) {
             showOccupants(membership);
         }
+        if (membership.phase === Phase.Joining && before !== undefined && selfNick(before) !== nick) {
+            announceNick(membership, before);
+        }
         membership.self = copy;
+        noteRole(membership, before, copy);
         if (membership.phase === Phase.Joining) {
             joinAccepted(membership);
         }
@@ -163,6 +187,14 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
     }
 }
 
+/** In a semi-anonymous room moderators see real JIDs, and others do not (XEP-0045 5.1.1). */
+function noteRole(membership: Membership, before: Stanza | undefined, now: Stanza): void {
+    const isChanged = before !== undefined && isModerator(before) !== isModerator(now);
+    if (isChanged && !membership.nonAnonymous) {
+        membership.outdated = true;
+    }
+}
+
 /** The account is back. Its sessions have seen no leave, and see no join: only what has changed. */
 function onBack(membership: Membership, resync: Resync, before: Stanza | undefined, stanza: Stanza): void {
     resync.selfShown = true;
@@ -170,13 +202,16 @@ function onBack(membership: Membership, resync: Resync, before: Stanza | undefin
         announceNick(membership, before);
     }
     const known = membership.self;
+    const request = membership.request;
     membership.self = keepSelf(stanza);
     joinAccepted(membership);
-    if (hasStatus(stanza, Status.RoomCreated)) {
+    if (request !== undefined) {
+        sendTo(request.session, stanza);
+    } else if (hasStatus(stanza, Status.RoomCreated)) {
         unlockRoom(membership);
     }
     if (!isSame(known, membership.self)) {
-        fork(membership, stanza);
+        fork(membership, stanza, request === undefined ? undefined : request.session);
     }
 }
 
@@ -191,8 +226,9 @@ function announceNick(membership: Membership, before: Stanza): void {
 
 /** Our own presence ends the list of occupants. Is somebody missing from it, the room has not answered as to a join. */
 function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, known: boolean): void {
+    const request = resync.request;
     if (!known) {
-        fork(membership, stanza);
+        fork(membership, stanza, request === undefined ? undefined : request.session);
     }
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
@@ -200,7 +236,6 @@ function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, kn
         }
     }
     resync.selfShown = true;
-    const request = resync.request;
     const answer = request === undefined ? undefined : selfPresence(membership, request);
     if (request !== undefined && answer !== undefined) {
         sendTo(request.session, answer);
@@ -210,7 +245,7 @@ function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, kn
 
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     if (nick !== membership.nick) {
-        membership.occupants.delete(nick);
+        forgetOccupant(membership, nick);
         if (!isHeldBack(membership)) {
             fork(membership, stanza);
         }
@@ -220,7 +255,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
         }
         return;
     }
-    const newNick = hasStatus(stanza, Status.NickChange) ? itemNick(stanza) : undefined;
+    const newNick = hasStatus(stanza, Status.NickChange) ? newNickIn(membership, stanza) : undefined;
     if (newNick !== undefined) {
         onRenamed(membership, newNick, stanza);
     } else {
@@ -333,8 +368,13 @@ function hasStatus(stanza: Stanza, code: Status): boolean {
     return x !== undefined && x.get_child_with_attr("status", undefined, "code", code) !== undefined;
 }
 
-function itemNick(stanza: Stanza): string | undefined {
-    const x = stanza.get_child("x", MUC_USER);
-    const item = x === undefined ? undefined : x.get_child("item");
-    return item === undefined ? undefined : item.attr.nick;
+/** The nick that a nick change leads to, unless it is none (RFC 7622 3.4). */
+function newNickIn(membership: Membership, stanza: Stanza): string | undefined {
+    const nick = itemOf(stanza).nick;
+    const address = `${membership.room}/${nick ?? ""}`;
+    return jids.prep(address) === address ? nick : undefined;
+}
+
+function isModerator(presence: Stanza): boolean {
+    return itemOf(presence).role === "moderator";
 }

@@ -120,7 +120,7 @@ function ownAffiliation(membership: Membership): string {
     return (self === undefined ? undefined : itemOf(self).affiliation) ?? "none";
 }
 
-function itemOf(presence: Stanza): Attributes {
+export function itemOf(presence: Stanza): Attributes {
     const x = presence.get_child("x", MUC_USER);
     const item = x === undefined ? undefined : x.get_child("item");
     return item === undefined ? {} : item.attr;

@@ -23,11 +23,17 @@ export function isAutojoin(membership: Membership): boolean {
     return bookmark !== undefined && bookmark.autojoin && !membership.ownBookmark;
 }
 
-/** Whether the account is to be in the room though no session asks for it: brought back when lost. */
-export function isWanted(membership: Membership): boolean {
-    return membership.established || (options.autojoin && isAutojoin(membership));
+/** Whether the server is to join the room by itself. */
+export function isToJoin(membership: Membership): boolean {
+    return options.autojoin && membership.bookmark !== undefined && membership.bookmark.autojoin;
 }
 
+/** Whether the account is to be in the room though no session asks for it: brought back when lost. */
+export function isWanted(membership: Membership): boolean {
+    return membership.established || isToJoin(membership);
+}
+
+/** Whether two bookmarks say the same, or neither is there. */
 export function isSameBookmark(one: Bookmark | undefined, other: Bookmark | undefined): boolean {
     if (one === undefined || other === undefined) {
         return one === other;
@@ -47,7 +53,7 @@ const refusals = new LuaMap<string, Bookmarks>();
 /** The room does not want the account: it is not joined again for this bookmark. */
 export function noteRefusal(membership: Membership): void {
     const bookmark = membership.bookmark;
-    if (bookmark === undefined) {
+    if (bookmark === undefined || !bookmark.autojoin) {
         return;
     }
     const rooms: Bookmarks = refusals.get(membership.username) ?? new LuaMap();

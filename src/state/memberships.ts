@@ -130,10 +130,13 @@ export interface Membership {
     // What the room showed the account.
     /** Last presence of each other occupant, by nick. */
     readonly occupants: LuaMap<string, Held>;
+    occupantCount: number;
     self: Stanza | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
     roomPresence: Stanza | undefined;
     subject: Stanza | undefined;
+    /** The room showed more than is remembered of it: who joins is answered by the room itself. */
+    incomplete: boolean;
     nonAnonymous: boolean;
     logged: boolean;
     /** The room would show its occupants otherwise by now, with their JIDs or without. */
@@ -252,9 +255,11 @@ export function createMembership(username: string, room: string, nick: string): 
         part: undefined,
         catchUp: undefined,
         occupants: new LuaMap(),
+        occupantCount: 0,
         self: undefined,
         roomPresence: undefined,
         subject: undefined,
+        incomplete: false,
         nonAnonymous: false,
         logged: false,
         outdated: false,
@@ -372,6 +377,11 @@ export function isWaiting(membership: Membership, session: string): boolean {
     return askingSession(membership) === session;
 }
 
+/** A full answer is to come, of which nothing has been shown yet. */
+export function newResync(request: JoinRequest | undefined): Resync {
+    return { request, shown: new LuaSet(), selfShown: false };
+}
+
 /** The session whose join the room itself answers while the account is in the room already. */
 export function askingSession(membership: Membership): string | undefined {
     const resync = membership.resync;
@@ -449,14 +459,35 @@ export function takeSender(membership: Membership, id: string | undefined): stri
     return sender;
 }
 
+/** Remembers the presence of an occupant, as far as there is room for it; whether there was. */
+export function keepOccupant(membership: Membership, nick: string, held: Held): boolean {
+    const isNew = !membership.occupants.has(nick);
+    if (string.len(held.text) > options.maxCachedSize || (isNew && membership.occupantCount >= options.maxOccupants)) {
+        forgetOccupant(membership, nick);
+        membership.incomplete = true;
+        return false;
+    }
+    membership.occupants.set(nick, held);
+    membership.occupantCount = membership.occupantCount + (isNew ? 1 : 0);
+    return true;
+}
+
+export function forgetOccupant(membership: Membership, nick: string): void {
+    if (membership.occupants.has(nick)) {
+        membership.occupants.delete(nick);
+        membership.occupantCount = membership.occupantCount - 1;
+    }
+}
+
 /** Forgets what the room showed: the next join starts from nothing. */
 export function forgetRoom(membership: Membership): void {
     for (const [nick] of membership.occupants) {
-        membership.occupants.delete(nick);
+        forgetOccupant(membership, nick);
     }
     membership.self = undefined;
     membership.roomPresence = undefined;
     membership.subject = undefined;
+    membership.incomplete = false;
     membership.nonAnonymous = false;
     membership.logged = false;
     membership.outdated = false;

@@ -1,6 +1,8 @@
 // Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
 
-const joined = new LuaMap<string, LuaSet<string>>();
+export type Joined = LuaMap<string, LuaSet<string>>;
+
+export const joined: Joined = new LuaMap();
 
 export function noteJoined(session: string, room: string): void {
     let rooms = joined.get(session);
@@ -19,4 +21,11 @@ export function hasJoined(session: string, room: string): boolean {
 /** The session is no more. */
 export function forgetJoined(session: string): void {
     joined.delete(session);
+}
+
+/** Takes over what an instance of the module before a reload knew. */
+export function restoreJoined(saved: Joined): void {
+    for (const [session, rooms] of saved) {
+        joined.set(session, rooms);
+    }
 }

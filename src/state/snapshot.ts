@@ -4,16 +4,17 @@ import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
 import { logOf, restoreLog } from "./logs";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
-import { noteJoined } from "./sessions";
+import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
 export interface Saved {
     readonly accounts: Accounts;
     readonly pendingIqs: PendingIqs;
+    readonly joined: Joined;
     readonly counters: Counters;
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs, counters };
+    return { accounts, pendingIqs, joined, counters };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
@@ -29,6 +30,9 @@ export function restore(saved: Partial<Saved>): boolean {
     }
     if (saved.pendingIqs !== undefined) {
         restorePendingIqs(saved.pendingIqs);
+    }
+    if (saved.joined !== undefined) {
+        restoreJoined(saved.joined);
     }
     if (saved.counters !== undefined) {
         restoreCounters(saved.counters);

@@ -1,0 +1,48 @@
+-- What the search has found before, made short.
+
+return {
+	{ about = "joins in line when the module is unloaded"; seed = 1; setting = { resource = false; bosh = false; carbons = false };
+		{ "join", 673, 32, 718, 807 };
+		{ "unload", 36, 219, 797, 346 };
+	};
+	{ about = "an IQ without an answer when the module is unloaded"; seed = 7; setting = { resource = true; bosh = false; carbons = false };
+		{ "join", 664, 421, 113, 365 };
+		{ "deliver", 523, 624, 627, 347 };
+		{ "ask", 334, 506, 304, 856 };
+		{ "unload", 929, 805, 285, 955 };
+	};
+	{ about = "a nick change as a join, and a kick on its way"; seed = 34; setting = { resource = false; bosh = false; carbons = false };
+		{ "join", 932, 311, 192, 529 };
+		{ "settle", 383, 183, 332, 187 };
+		{ "join", 554, 656, 788, 709 };
+		{ "kick", 781, 918, 527, 339 };
+	};
+	{ about = "an error of a session that left before a reload"; seed = 36; setting = { resource = true; bosh = false; carbons = false };
+		{ "join", 772, 85, 843, 606 };
+		{ "offline", 214, 466, 481, 896 };
+		{ "reload", 52, 848, 621, 721 };
+		{ "bounce", 52, 490, 149, 259 };
+	};
+	{ about = "a session that joins under another nick while the account is lost"; seed = 62; setting = { resource = true; bosh = true; carbons = false };
+		{ "join", 230, 627, 535, 697 };
+		{ "rename", 326, 807, 151, 546 };
+		{ "deliver", 300, 891, 951, 794 };
+		{ "enter", 800, 857, 916, 696 };
+		{ "lock", 419, 661, 24, 314 };
+		{ "kick", 320, 210, 53, 161 };
+		{ "join", 275, 117, 740, 71 };
+		{ "deliver", 94, 854, 41, 624 };
+		{ "join", 968, 447, 967, 500 };
+	};
+	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
+		{ "join", 13, 989, 408, 728 };
+		{ "lie", 184, 589, 592, 683 };
+	};
+	{ about = "a nick change as a join when the module is unloaded"; seed = 136; setting = { resource = false; bosh = false; carbons = false };
+		{ "join", 983, 822, 697, 307 };
+		{ "deliver", 880, 580, 494, 722 };
+		{ "join", 605, 307, 979, 375 };
+		{ "unload", 60, 309, 277, 468 };
+		{ "leave", 629, 942, 123, 745 };
+	};
+};

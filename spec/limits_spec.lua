@@ -1,0 +1,223 @@
+-- B1: what a user, a room or a remote server can make grow has an end, and only they notice.
+
+local scene = require "support.scene";
+
+local join, seen = scene.join, scene.seen;
+
+-- "Alice" is in the room with the phone, and "Bob" is there.
+local function in_room(options, fields)
+	fields = fields or {};
+	fields.options = options;
+	local s = scene.new(fields);
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	s:enter(phone);
+	return s, phone;
+end
+
+local function log_lines(s, pattern)
+	local count = 0;
+	for _, entry in ipairs(s.host.log) do
+		if entry.level == "warn" and entry.message:find "is over the limit" and tostring(entry.message):find(pattern or "") then
+			count = count + 1;
+		end
+	end
+	return count;
+end
+
+describe("rooms of an account", function ()
+	scene.everywhere(function (new_scene)
+		it("B1: one more than minimix_max_rooms is refused for now, and others join it", function ()
+			local s = new_scene { options = { minimix_max_rooms = 1 } };
+			local second = s:add_room "second";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			phone:send(join("Alice", { id = "j2", room = "second" }));
+			s:deliver();
+			assert.same({ "presence error second/Alice wait resource-constraint" }, seen(phone));
+			assert.same({}, s:arrived(second));
+			laptop:send(join("Alice", { id = "j3" }));
+			s:deliver();
+			assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
+			local other = s:client("tablet", "anna");
+			other:send(join("Anna", { id = "j4", room = "second" }));
+			s:deliver();
+			assert.same({ "presence - second/Anna 110"; "message groupchat second subject:" }, seen(other));
+		end);
+
+		it("B1: there is room again when one is left", function ()
+			local s = new_scene { options = { minimix_max_rooms = 1 } };
+			s:add_room "second";
+			local phone = s:client "phone";
+			s:enter(phone);
+			phone:send(scene.leave "Alice");
+			s:deliver();
+			phone:take();
+			phone:send(join("Alice", { id = "j2", room = "second" }));
+			s:deliver();
+			assert.same({ "presence - second/Alice 110"; "message groupchat second subject:" }, seen(phone));
+		end);
+	end);
+
+	it("B1: a line is logged once a minute", function ()
+		local s, phone = in_room { minimix_max_rooms = 1 };
+		for i = 1, 20 do
+			phone:send(join("Alice", { id = "j"..i, room = "other"..i }));
+		end
+		assert.equal(20, #phone:take());
+		assert.equal(1, log_lines(s));
+		s:wait(61);
+		phone:send(join("Alice", { id = "j21", room = "other" }));
+		assert.equal(2, log_lines(s));
+	end);
+end);
+
+describe("joins of an account", function ()
+	it("B1: more than minimix_join_burst at once are refused for now", function ()
+		local s, phone = in_room { minimix_join_burst = 3; minimix_join_rate = 1 };
+		for i = 1, 4 do
+			phone:send(join("Alice", { id = "again"..i; muc = "<history maxstanzas='0'/>" }));
+		end
+		local refused = 0;
+		for _, stanza in ipairs(phone:take()) do
+			if stanza.attr.type == "error" then
+				refused = refused + 1;
+				assert.same({ "wait", "resource-constraint" }, { stanza:get_error() });
+			end
+		end
+		assert.equal(2, refused);
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+	end);
+
+	it("B1: other accounts join as ever, and this one a little later", function ()
+		local s, phone = in_room { minimix_join_burst = 1; minimix_join_rate = 1 };
+		phone:send(join("Alice", { id = "j2" }));
+		assert.same({ "presence error room/Alice wait resource-constraint" }, seen(phone));
+		local other = s:client("tablet", "anna");
+		other:send(join("Anna", { id = "j3" }));
+		assert.equal("message groupchat room subject:", seen(other)[4]);
+		phone:take();
+		s:wait(2);
+		phone:send(join("Alice", { id = "j4" }));
+		assert.is_not.equal("presence error room/Alice wait resource-constraint", seen(phone)[1]);
+	end);
+end);
+
+describe("nick changes", function ()
+	it("B1: more than minimix_max_nick_requests without an answer are refused for now", function ()
+		local s, phone = in_room { minimix_max_nick_requests = 2 };
+		s.room.silent = true;
+		for i = 1, 3 do
+			phone:send(scene.presence("Nick"..i, { id = "n"..i }));
+		end
+		assert.same({ "presence error room/Nick3 wait resource-constraint" }, seen(phone));
+		assert.same({ "alice presence - room/Nick1"; "alice presence - room/Nick2" }, s:upstream());
+	end);
+end);
+
+-- A laptop joins a room that the account is in with the phone.
+local function attach(s, laptop)
+	s:upstream();
+	laptop:send(join("Alice", { id = "j2" }));
+	s:deliver();
+	return seen(laptop), s:upstream();
+end
+
+describe("what is remembered of a room", function ()
+	scene.everywhere(function (new_scene)
+		local function crowded(options)
+			local s = new_scene { options = options };
+			for _, nick in ipairs { "Bob", "Carol", "Dave" } do s.room:enter(nick); end
+			local phone = s:client "phone";
+			phone:send(join("Alice"));
+			s:deliver();
+			return s, phone;
+		end
+
+		it("B1: with more than minimix_max_occupants in it, the room itself answers who joins", function ()
+			local s, phone = crowded { minimix_max_occupants = 2 };
+			local lines = seen(phone);
+			table.sort(lines);
+			assert.same({
+				"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob";
+				"presence - room/Carol"; "presence - room/Dave";
+			}, lines);
+			local laptop = s:client "laptop";
+			local all, upstream = attach(s, laptop);
+			table.sort(all);
+			assert.same(lines, all);
+			assert.same({ "alice presence - room/Alice join" }, upstream);
+			assert.same({}, seen(phone));
+			s.room:say("Dave", "hi");
+			assert.same({ "message groupchat room/Dave hi" }, seen(phone));
+			assert.same({ "message groupchat room/Dave hi" }, seen(laptop));
+			assert.equal(1, log_lines(s));
+		end);
+
+		it("B1: who goes, goes, remembered or not", function ()
+			local s, phone = crowded { minimix_max_occupants = 2 };
+			phone:take();
+			for _, nick in ipairs { "Bob", "Carol", "Dave" } do s.room:leave(nick); end
+			assert.same({
+				"presence unavailable room/Bob"; "presence unavailable room/Carol"; "presence unavailable room/Dave";
+			}, seen(phone));
+			local all = attach(s, s:client "laptop");
+			assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, all);
+		end);
+
+		it("B1: a presence of more than minimix_max_cached_size is passed on and not remembered", function ()
+			local s, phone = crowded { minimix_max_cached_size = 2000 };
+			phone:take();
+			s.room:update("Bob", scene.presence(nil, { content = "<status>"..("x"):rep(3000).."</status>" }));
+			assert.same({ "presence - room/Bob" }, seen(phone));
+			local all, upstream = attach(s, s:client "laptop");
+			table.sort(all);
+			assert.same({
+				"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob";
+				"presence - room/Carol"; "presence - room/Dave";
+			}, all);
+			assert.same({ "alice presence - room/Alice join" }, upstream);
+		end);
+
+		it("B1: a giant subject is passed on and not remembered", function ()
+			local s, phone = crowded { minimix_max_cached_size = 2000 };
+			phone:take();
+			local subject = ("x"):rep(3000);
+			s.room:set_subject("Bob", subject);
+			assert.same({ "message groupchat room/Bob subject:"..subject }, seen(phone));
+			local all, upstream = attach(s, s:client "laptop");
+			assert.equal("message groupchat room/Bob subject:"..subject, all[#all]);
+			assert.same({ "alice presence - room/Alice join" }, upstream);
+		end);
+	end);
+
+	it("B1: other rooms of the account are remembered as ever", function ()
+		local s = scene.new { options = { minimix_max_occupants = 1 } };
+		local small = s:add_room "small";
+		for _, nick in ipairs { "Bob", "Carol" } do s.room:enter(nick); end
+		small:enter "Eve";
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		s:enter(phone, "Alice", { room = "small" });
+		s:arrived(small);
+		laptop:send(join("Alice", { room = "small" }));
+		assert.same({ "presence - small/Eve"; "presence - small/Alice 110"; "message groupchat small subject:" }, seen(laptop));
+		assert.same({}, s:arrived(small));
+	end);
+end);
+
+describe("IQs", function ()
+	it("B1: more than minimix_max_pending_iqs of a session are refused, and others' go out", function ()
+		local s, phone = in_room { minimix_max_pending_iqs = 2 };
+		local laptop = s:client "laptop";
+		s:enter(laptop);
+		for i = 1, 3 do
+			phone:send(scene.query("<query xmlns='jabber:iq:version'/>", { id = "q"..i; to = "Bob" }));
+		end
+		assert.same({ "iq error room/Bob wait resource-constraint" }, seen(phone));
+		laptop:send(scene.query("<query xmlns='jabber:iq:version'/>", { id = "q4"; to = "Bob" }));
+		assert.same({}, seen(laptop));
+		assert.equal(3, #s:upstream());
+	end);
+end);
