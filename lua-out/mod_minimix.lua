@@ -7344,7 +7344,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local isJoinAffiliations, onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
+local hasForeignId, isJoinAffiliations, onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -7366,6 +7366,7 @@ local AFFILIATIONS = ____namespaces.AFFILIATIONS
 local CONFERENCE = ____namespaces.CONFERENCE
 local DELAY = ____namespaces.DELAY
 local MUC_USER = ____namespaces.MUC_USER
+local STANZA_ID = ____namespaces.STANZA_ID
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
@@ -7389,15 +7390,73 @@ local textOf = ____text.textOf
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
+function hasForeignId(stanza)
+    local room = splitOccupant(stanza.attr.from or "")
+    for ____, tag in ipairs(stanza.tags) do
+        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
+            return true
+        end
+    end
+    return false
+end
+--- `message/bare` or `message/full`, by the shape of the occupant JID.
+function ____exports.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    if membership == nil then
+        return nil
+    end
+    membership.heard = true
+    counters.copiesIn = counters.copiesIn + 1
+    local ____type = stanza.attr.type
+    if ____type == "groupchat" then
+        onGroupchat(membership, stanza, nick)
+        return true
+    end
+    if ____type == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if takeResult(membership, stanza) then
+        return true
+    end
+    if isInvitation(stanza) then
+        return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        local ____isNotice_result_1
+        if isNotice(stanza) then
+            ____isNotice_result_1 = true
+        else
+            ____isNotice_result_1 = nil
+        end
+        return ____isNotice_result_1
+    end
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    return true
+end
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_1
+    local ____temp_2
     if x == nil then
-        ____temp_1 = nil
+        ____temp_2 = nil
     else
-        ____temp_1 = x:get_child("mav", AFFILIATIONS)
+        ____temp_2 = x:get_child("mav", AFFILIATIONS)
     end
-    local version = ____temp_1
+    local version = ____temp_2
     return version ~= nil and version.attr.since == nil
 end
 function onGroupchat(membership, stanza, nick)
@@ -7469,13 +7528,13 @@ function noteConfiguration(membership, stanza)
     end
     forgetPrivacy(membership.room)
     for ____, tag in ipairs(x.tags) do
-        local ____temp_2
+        local ____temp_3
         if tag.name == "status" then
-            ____temp_2 = tag.attr.code
+            ____temp_3 = tag.attr.code
         else
-            ____temp_2 = nil
+            ____temp_3 = nil
         end
-        local code = ____temp_2
+        local code = ____temp_3
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -7511,54 +7570,17 @@ function isInvitation(stanza)
     end
     return stanza:get_child("x", CONFERENCE) ~= nil
 end
---- `message/bare` or `message/full`, by the shape of the occupant JID.
-function ____exports.onMessage(event)
+--- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
+-- account's own name (XEP-0359 6). That is left to it where there may be such an id.
+function ____exports.onGroupchatMessage(event)
     local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
-        return nil
+    local ____temp_0
+    if stanza.attr.type == "groupchat" and not hasForeignId(stanza) then
+        ____temp_0 = ____exports.onMessage(event)
+    else
+        ____temp_0 = nil
     end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    if membership == nil then
-        return nil
-    end
-    membership.heard = true
-    counters.copiesIn = counters.copiesIn + 1
-    local ____type = stanza.attr.type
-    if ____type == "groupchat" then
-        onGroupchat(membership, stanza, nick)
-        return true
-    end
-    if ____type == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if takeResult(membership, stanza) then
-        return true
-    end
-    if isInvitation(stanza) then
-        return nil
-    end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_0
-        if isNotice(stanza) then
-            ____isNotice_result_0 = true
-        else
-            ____isNotice_result_0 = nil
-        end
-        return ____isNotice_result_0
-    end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
-        fork(membership, stanza)
-    end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    return true
+    return ____temp_0
 end
 return ____exports
  end,
@@ -8140,6 +8162,7 @@ local onUndelivered = ____fork.onUndelivered
 local ____iq = require("room.iq")
 local onRoomIq = ____iq.onIq
 local ____message = require("room.message")
+local onGroupchatMessage = ____message.onGroupchatMessage
 local onRoomMessage = ____message.onMessage
 local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
@@ -8157,6 +8180,9 @@ module:hook("resource-unbind", onSessionGone, 1)
 module:hook("resource-bind", onLogin, -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
+end
+if options.archive ~= "mam" then
+    module:hook(options.resource == nil and "message/bare" or "message/full", onGroupchatMessage, 0.05)
 end
 if options.resource == nil then
     module:hook("presence/bare", onRoomPresence, 0.05)

@@ -94,6 +94,19 @@ describe("what the room says", function ()
 		assert.equal("room@rooms.example.org", message:get_child("stanza-id", "urn:xmpp:sid:0").attr.by);
 	end);
 
+	it("R1: has no id in the account's own name, whoever gave it one", function ()
+		local s, phone = in_room { modules = { "mam" } };
+		for _, by in ipairs { "alice@example.org", "Alice@Example.org" } do
+			s:from("Bob", ("<message type='groupchat'><body>hi</body>%s%s</message>"):format(
+				"<stanza-id xmlns='urn:xmpp:sid:0' by='room@rooms.example.org' id='s1'/>",
+				("<stanza-id xmlns='urn:xmpp:sid:0' by='%s' id='forged'/>"):format(by)
+			));
+			local message = scene.take(phone)[1];
+			assert.equal("room@rooms.example.org", message:get_child("stanza-id", "urn:xmpp:sid:0").attr.by);
+			assert.is_nil(message:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "id", "forged"));
+		end
+	end);
+
 	it("R1: is said by the room itself when its settings change", function ()
 		local s, phone = in_room();
 		local laptop = and_laptop(s);

@@ -23,7 +23,7 @@ import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./room/fork";
 import { onIq as onRoomIq } from "./room/iq";
-import { onMessage as onRoomMessage } from "./room/message";
+import { onGroupchatMessage, onMessage as onRoomMessage } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
@@ -45,7 +45,11 @@ if (!options.anonymous) {
     module.handle_items("pep-service", onService, onServiceGone, true);
 }
 
-// From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5).
+// From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5);
+// groupchat before mod_mam, unless that is to keep it.
+if (options.archive !== "mam") {
+    module.hook(options.resource === undefined ? "message/bare" : "message/full", onGroupchatMessage, 0.05);
+}
 if (options.resource === undefined) {
     module.hook("presence/bare", onRoomPresence, 0.05);
     module.hook("message/bare", onRoomMessage, -0.25);

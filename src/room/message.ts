@@ -8,7 +8,7 @@ import { takeDown } from "../keep/log";
 import { notify } from "../keep/push";
 import { forgetPrivacy } from "../keep/privacy";
 import { check } from "../keep/watch";
-import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, Status } from "../namespaces";
+import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, STANZA_ID, Status } from "../namespaces";
 import { counters, noteDrop } from "../state/counters";
 import {
     askingSession,
@@ -25,6 +25,26 @@ import { addDelay, delayBy, splitOccupant } from "../stanzas";
 import { logOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
+
+/**
+ * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
+ * account's own name (XEP-0359 6). That is left to it where there may be such an id.
+ */
+export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
+    const stanza = event.stanza;
+    return stanza.attr.type === "groupchat" && !hasForeignId(stanza) ? onMessage(event) : undefined;
+}
+
+/** Whether somebody else than the room gave the message an id. */
+function hasForeignId(stanza: Stanza): boolean {
+    const [room] = splitOccupant(stanza.attr.from ?? "");
+    for (const tag of stanza.tags) {
+        if (tag.name === "stanza-id" && tag.attr.xmlns === STANZA_ID && tag.attr.by !== room) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
 export function onMessage(event: StanzaEvent<Origin>): Handled {
