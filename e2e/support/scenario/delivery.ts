@@ -198,12 +198,14 @@ function placeOf(moment: Moment, session: string, room: string): Place {
 /** R1: all that the room has sent the account; J6: but for what is the answer to a join of another session. */
 function dueOf(moment: Moment, session: string, room: string): Due {
     const account = accountOf(session, moment.domain);
-    const { before, wasIn, isIn } = placeOf(moment, session, room);
+    const { before, after, wasIn, isIn } = placeOf(moment, session, room);
     const lines = moment.arrivals
         .filter((arrival) => arrival.to === account && isTrafficOf(arrival, moment, room))
         .map(lineOfArrival);
     if (!wasIn && !isIn) {
-        return { lines: [], optional: [] };
+        // C6: with no session in the room, private messages take the ordinary way.
+        const isNobodyIn = (after?.sessions.size ?? 0) === 0;
+        return { lines: [], optional: isNobodyIn ? lines.filter((line) => line.startsWith("message chat ")) : [] };
     }
     const isResync = account === moment.account && isJoin(moment.step, room) && (before?.isOutdated ?? false);
     return isResync ? { lines: [], optional: lines } : { lines, optional: [] };
@@ -312,7 +314,9 @@ function copyProblems({ step, answer, before, arrivals }: Moment): string[] {
         return [];
     }
     const copies = arrivals.filter(({ type, from }) => type === "groupchat" && bare(from) === step.room);
-    const accounts = answer === "error" ? [] : [...(before.get(step.room)?.occupants.keys() ?? [])];
+    // Prosody tells nobody of a subject that is taken away twice.
+    const isIdle = step.does === "subject" && step.text === "" && copies.length === 0;
+    const accounts = answer === "error" || isIdle ? [] : [...(before.get(step.room)?.occupants.keys() ?? [])];
     return difference(accounts.sort(), copies.map(({ to }) => to).sort(), "copies");
 }
 

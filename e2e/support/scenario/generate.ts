@@ -276,7 +276,8 @@ function goer({ random, model, cast }: Scene): string | undefined {
 
 function drop(scene: Scene): Step | undefined {
     const who = goer(scene);
-    return who === undefined ? undefined : { does: "drop", who };
+    // With stream management the session would go on without the connection: see lose().
+    return who === undefined || scene.cast.withSmacks?.includes(who) ? undefined : { does: "drop", who };
 }
 
 function lose({ random, model, cast }: Scene): Step | undefined {
@@ -479,11 +480,16 @@ function form({ random, cast, number }: Scene, room: Room): Form {
             ["moderator", "participant"],
         ]);
     }
-    if (!cast.considerate || !isAnybodyAbsent(room)) {
+    // Prosody throws out who is no member and tells nobody else, so that only who joins the room anew would know.
+    if ((!cast.considerate || !isAnybodyAbsent(room)) && (!cast.comeAndGo || areMembers(room))) {
         all.membersonly = random.pick(["0", "0", "1"]);
     }
     const chosen = Object.entries(all).filter(() => random.chance(35));
     return Object.fromEntries(chosen.map(([name, values]) => [`muc#roomconfig_${name}`, values]));
+}
+
+function areMembers(room: Room): boolean {
+    return [...room.occupants.keys()].every((account) => affiliationOf(room, account) !== "none");
 }
 
 function destroy(scene: Scene): Step {
