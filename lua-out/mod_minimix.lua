@@ -445,8 +445,43 @@ return ____exports
  end,
 ["keep.notify"] = function(...)
 local ____exports = {}
-local isSetting, rankOf
-function isSetting(name)
+local decisiveTag, dropTwins, hasFallback, rankOf
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+function decisiveTag(notify)
+    local decisive
+    local rank = -1
+    for ____, tag in ipairs(notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if ____exports.isSetting(tag.name) and rankOfTag > rank then
+            decisive = tag
+            rank = rankOfTag
+        end
+    end
+    return decisive
+end
+function dropTwins(notify, kept)
+    notify:maptags(function(tag)
+        local ____temp_2
+        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
+            ____temp_2 = nil
+        else
+            ____temp_2 = tag
+        end
+        return ____temp_2
+    end)
+end
+function hasFallback(notify)
+    for ____, tag in ipairs(notify.tags) do
+        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
+            return true
+        end
+    end
+    return false
+end
+--- Whether a text is one of the three settings.
+function ____exports.isSetting(name)
     return name == "always" or name == "on-mention" or name == "never"
 end
 function rankOf(tag)
@@ -465,16 +500,39 @@ local NOTIFY = "urn:xmpp:notification-settings:1"
 -- said of phones goes before what is said of clients, and that before what is said of all.
 function ____exports.readSetting(extensions)
     local notify = extensions:get_child("notify", NOTIFY)
-    local setting
-    local rank = -1
-    for ____, tag in ipairs(notify == nil and ({}) or notify.tags) do
-        local rankOfTag = rankOf(tag)
-        if isSetting(tag.name) and rankOfTag > rank then
-            setting = tag.name
-            rank = rankOfTag
-        end
+    local ____temp_0
+    if notify == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = decisiveTag(notify)
     end
-    return setting
+    local tag = ____temp_0
+    local ____temp_1
+    if tag == nil or not ____exports.isSetting(tag.name) then
+        ____temp_1 = nil
+    else
+        ____temp_1 = tag.name
+    end
+    return ____temp_1
+end
+--- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
+-- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+function ____exports.withSetting(extensions, setting)
+    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
+    local notify = edited:get_child("notify", NOTIFY)
+    if notify == nil then
+        notify = st.stanza("notify", {xmlns = NOTIFY})
+        edited:add_direct_child(notify)
+    end
+    local decisive = decisiveTag(notify)
+    if decisive ~= nil then
+        decisive.name = setting
+        dropTwins(notify, decisive)
+    end
+    if not hasFallback(notify) then
+        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
+    end
+    return edited
 end
 return ____exports
  end,
@@ -1775,15 +1833,17 @@ local itemsOf = ____bookmarks.itemsOf
 local pepService = ____bookmarks.pepService
 local readItem = ____bookmarks.readItem
 local roomOf = ____bookmarks.roomOf
+local ____notify = require("keep.notify")
+local withSetting = ____notify.withSetting
 function currentItem(membership)
     local service = pepService(membership.username)
-    local ____temp_0
+    local ____temp_2
     if service == nil then
-        ____temp_0 = nil
+        ____temp_2 = nil
     else
-        ____temp_0 = itemsOf(service, BOOKMARKS)
+        ____temp_2 = itemsOf(service, BOOKMARKS)
     end
-    local items = ____temp_0
+    local items = ____temp_2
     if items == nil then
         return nil
     end
@@ -1795,13 +1855,13 @@ function currentItem(membership)
     return nil
 end
 function rewrite(membership, item, autojoin, nick)
-    local ____temp_1
+    local ____temp_3
     if item == nil then
-        ____temp_1 = nil
+        ____temp_3 = nil
     else
-        ____temp_1 = item:get_child("conference", BOOKMARKS)
+        ____temp_3 = item:get_child("conference", BOOKMARKS)
     end
-    local conference = ____temp_1
+    local conference = ____temp_3
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
         return
     end
@@ -1866,40 +1926,40 @@ function publishItem(service, id, item, config)
         item,
         config
     )
-    local ____temp_2
+    local ____temp_4
     if done == true then
-        ____temp_2 = nil
+        ____temp_4 = nil
     else
-        ____temp_2 = tostring(problem)
+        ____temp_4 = tostring(problem)
     end
-    return ____temp_2
+    return ____temp_4
 end
 function markedBy(username, room)
     local mark = marksOf(username)[room]
-    local ____temp_3
+    local ____temp_5
     if mark == nil then
-        ____temp_3 = nil
+        ____temp_5 = nil
     else
-        ____temp_3 = mark.by
+        ____temp_5 = mark.by
     end
-    return ____temp_3
+    return ____temp_5
 end
 function marksOf(username)
     return (marksStore:get(username)) or ({})
 end
 function setMark(username, room, by)
     local marks = marksOf(username)
-    local ____room_5 = room
-    local ____temp_4
+    local ____room_7 = room
+    local ____temp_6
     if by == nil then
-        ____temp_4 = nil
+        ____temp_6 = nil
     else
-        ____temp_4 = {
+        ____temp_6 = {
             by = by,
             when = os.time()
         }
     end
-    marks[____room_5] = ____temp_4
+    marks[____room_7] = ____temp_6
     forgetOldest(marks)
     marksStore:set(username, marks)
 end
@@ -1963,6 +2023,32 @@ function ____exports.bookmarkRenamed(membership)
             membership.nick
         )
     end
+end
+--- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
+function ____exports.bookmarkNotify(membership, setting)
+    local ____membership_0 = membership
+    local username = ____membership_0.username
+    local room = ____membership_0.room
+    local item = currentItem(membership)
+    local ____temp_1
+    if item == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_1
+    if item == nil or conference == nil or readItem(username, room, item) == nil then
+        return nil
+    end
+    local before = conference:get_child("extensions")
+    local edited = st.clone(conference, true)
+    for ____, tag in ipairs(conference.tags) do
+        if tag ~= before then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    edited:add_direct_child(withSetting(before, setting))
+    return publish(membership, item.attr.id or room, edited)
 end
 --- The user has made or changed a bookmark.
 function ____exports.noteMade(username, room)
@@ -4716,6 +4802,9 @@ local ____availability = require("client.availability")
 local changeNick = ____availability.changeNick
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
+local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
+local ____notify = require("keep.notify")
+local isSetting = ____notify.isSetting
 local ____occupancy = require("occupancy")
 local leave = ____occupancy.leave
 local lost = ____occupancy.lost
@@ -4897,6 +4986,21 @@ function ____exports.renameIn(username, room, nick)
     end
     return isAskedFor(membership, wanted) and done((room .. " has been asked for the nick ") .. wanted) or refused((room .. " has refused the nick ") .. wanted)
 end
+--- Has the account woken for what is said in a room always, on-mention or never, from now on.
+function ____exports.notifyOf(username, room, setting)
+    local membership = membershipIn(username, room)
+    if membership == nil then
+        return notIn(username, room)
+    end
+    if not isSetting(setting) then
+        return refused(("\"" .. setting) .. "\" is none of always, on-mention and never")
+    end
+    local written = bookmarkNotify(membership, setting)
+    if written == nil then
+        return refused(room .. " is not bookmarked, and that is where it would be noted: bookmark it first")
+    end
+    return written and done((room .. " notifies you: ") .. setting) or refused(("The bookmark of " .. room) .. " could not be written")
+end
 --- The figures of the metrics, a line for each.
 function ____exports.totals()
     local census = takeCensus()
@@ -4933,6 +5037,7 @@ local MINIMIX = ____namespaces.MINIMIX
 local ____directory = require("admin.directory")
 local accountsIn = ____directory.accountsIn
 local leaveRoom = ____directory.leaveRoom
+local notifyOf = ____directory.notifyOf
 local rejoinRoom = ____directory.rejoinRoom
 local renameIn = ____directory.renameIn
 local roomNamesOf = ____directory.roomNamesOf
@@ -4961,6 +5066,13 @@ local anyAccount = {name = "account", type = "jid-single", label = "Account", re
 local anyRoom = {name = "room", type = "jid-single", label = "Group chat", required = true}
 local ownRoom = {name = "room", type = "list-single", label = "Group chat", required = true}
 local newNick = {name = "nick", type = "text-single", label = "Nickname", required = true}
+local setting = {
+    name = "setting",
+    type = "list-single",
+    label = "Notify me",
+    required = true,
+    options = {{label = "of every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
+}
 local NO_ROOMS = "You are in no group chats"
 --- A list in a form of its own, as every client shows one; a note is enough where there is nothing to list.
 local function answerList(title, lines, none)
@@ -5050,6 +5162,7 @@ local REJOIN = "Make an account join a group chat anew"
 local TOTALS = "Show figures of group chats"
 local LEAVE_OWN = "Leave a group chat"
 local RENAME_OWN = "Change my nickname in a group chat"
+local NOTIFY_OWN = "Choose what a group chat notifies me of"
 local commands = {
     {
         name = "my-rooms",
@@ -5083,6 +5196,19 @@ local commands = {
                 username,
                 roomOf(fields),
                 fields.nick or ""
+            )) end
+        )
+    },
+    {
+        name = "my-notify",
+        title = NOTIFY_OWN,
+        permission = "local_user",
+        handler = askOwn(
+            form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", {ownRoom, setting}),
+            function(username, fields) return answerOutcome(notifyOf(
+                username,
+                roomOf(fields),
+                fields.setting or ""
             )) end
         )
     },

@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local scene = require "support.scene";
+local xml = require "support.xml";
 local new_host = require "support.host".new;
 
 local seen = scene.seen;
@@ -210,6 +211,110 @@ describe("ad-hoc commands", function ()
 		assert.equal("room@rooms.example.org has been asked for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
 		s:deliver();
 		assert.same({ "presence unavailable room/Alice 110 303", "presence - room/Alicia 110" }, seen(phone));
+	end);
+end);
+
+describe("the ad-hoc command my-notify", function ()
+	local room = "room@rooms.example.org";
+	local bookmarks = "urn:xmpp:bookmarks:1";
+	local pubsub = "http://jabber.org/protocol/pubsub";
+
+	-- In the room, with a bookmark whose children are these.
+	local function bookmarked(children)
+		local s, phone = in_room { modules = { "pep", "bookmarks" } };
+		phone:send(("<iq type='set' id='b1'><pubsub xmlns='%s'><publish node='%s'><item id='%s'><conference xmlns='%s' name='Tea'>%s"
+			.."</conference></item></publish></pubsub></iq>"):format(pubsub, bookmarks, room, bookmarks, children));
+		phone:take();
+		return s, phone;
+	end
+
+	local function note(phone, fields)
+		phone:send(command("my-notify", fields));
+		local element = phone:take()[1].tags[1]:get_child "note";
+		return element:get_text(), element.attr.type;
+	end
+
+	-- The bookmark as it stands; nil if there is none.
+	local function stored(phone)
+		phone:send(("<iq type='get' id='b2'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
+		local item = phone:take()[1]:find("{"..pubsub.."}pubsub/items/item");
+		return item and xml.canonical(item.tags[1]);
+	end
+
+	local function conference(children)
+		return ("<conference name='Tea' xmlns='%s'>%s</conference>"):format(bookmarks, children);
+	end
+
+	local function extensions(settings, others)
+		return ("<extensions>%s<notify xmlns='urn:xmpp:notification-settings:1'>%s</notify></extensions>"):format(others or "", settings);
+	end
+
+	it("offers the rooms and the three settings", function ()
+		local _, phone = bookmarked "";
+		phone:send(command "my-notify");
+		local x = phone:take()[1].tags[1]:get_child("x", "jabber:x:data");
+		local values = {};
+		for field in x:childtags "field" do
+			for option in field:childtags "option" do table.insert(values, option:get_child_text "value"); end
+		end
+		assert.same({ room, "always", "on-mention", "never" }, values);
+	end);
+
+	for _, setting in ipairs { "always", "on-mention", "never" } do
+		it("O2: notes "..setting.." in the bookmark, and leaves alone what else is there", function ()
+			local _, phone = bookmarked "<nick>Alice</nick><x xmlns='urn:example:x'>y</x>";
+			assert.same({ room.." notifies you: "..setting, "info" }, { note(phone, { room = room; setting = setting }) });
+			assert.equal(conference("<nick>Alice</nick><x xmlns='urn:example:x'>y</x>"..extensions("<"..setting.."/>")), stored(phone));
+		end);
+	end
+
+	-- XEP-0492 3: the most specific element decides, a fallback is always there, <advanced/> is not ours.
+	local cases = {
+		{ "<never/>", "<always/>" };
+		{ "<never><advanced><a xmlns='urn:example:a'/></advanced></never>", "<always><advanced><a xmlns='urn:example:a'/></advanced></always>" };
+		{ "<never identity-category='client' identity-type='pc'/>", "<never identity-category='client' identity-type='pc'/><always/>" };
+		{ "<never identity-category='client' identity-type='phone'/><on-mention/>",
+			"<always identity-category='client' identity-type='phone'/><on-mention/>" };
+		{ "<never identity-category='client'/>", "<always identity-category='client'/><always/>" };
+		{ "<never/><always/>", "<always/>" };
+	};
+	for _, case in ipairs(cases) do
+		it("O2: makes of "..case[1].." "..case[2], function ()
+			local _, phone = bookmarked(extensions(case[1], "<other xmlns='urn:example:o'/>"));
+			note(phone, { room = room; setting = "always" });
+			assert.equal(conference(extensions(case[2], "<other xmlns='urn:example:o'/>")), stored(phone));
+		end);
+	end
+
+	it("O2: says so where there is no bookmark, and makes none", function ()
+		local _, phone = in_room { modules = { "pep", "bookmarks" }; options = { minimix_bookmark_write = false } };
+		assert.same({ room.." is not bookmarked, and that is where it would be noted: bookmark it first", "error" },
+			{ note(phone, { room = room; setting = "never" }) });
+		assert.is_nil(stored(phone));
+	end);
+
+	it("O2: says so where the server keeps no bookmarks", function ()
+		local _, phone = in_room();
+		assert.matches("is not bookmarked", note(phone, { room = room; setting = "never" }), 1, true);
+	end);
+
+	it("O2: says so where the bookmark could not be written", function ()
+		local s, phone = bookmarked "<nick>Alice</nick>";
+		local service = prosody.hosts["example.org"].modules.pep.get_pep_service("alice");
+		service.publish = function () return false, "internal-server-error"; end;
+		assert.same({ "The bookmark of "..room.." could not be written", "error" }, { note(phone, { room = room; setting = "never" }) });
+		assert.equal(conference "<nick>Alice</nick>", stored(phone));
+		assert.truthy(s.host:last_log("warn", "Could not bookmark"));
+	end);
+
+	it("O2: refuses what is no setting, and what is no room of the account's", function ()
+		local _, phone = bookmarked "<nick>Alice</nick>";
+		assert.same({ '"sometimes" is none of always, on-mention and never', "error" }, { note(phone, { room = room; setting = "sometimes" }) });
+		assert.same({ "Notify me: Required value missing", "error" }, { note(phone, { room = room }) });
+		assert.same({ "alice@example.org is not in tea@rooms.example.org", "error" },
+			{ note(phone, { room = "tea@rooms.example.org"; setting = "never" }) });
+		assert.same({ "alice@example.org is not in not a room", "error" }, { note(phone, { room = "not a room"; setting = "never" }) });
+		assert.equal(conference "<nick>Alice</nick>", stored(phone));
 	end);
 end);
 

@@ -6,7 +6,17 @@ import * as dataforms from "util.dataforms";
 import type { Field, Fields, Form, Layout } from "util.dataforms";
 import * as jids from "util.jid";
 import { MINIMIX } from "../namespaces";
-import { accountsIn, leaveRoom, type Outcome, rejoinRoom, renameIn, roomNamesOf, roomsOf, totals } from "./directory";
+import {
+    accountsIn,
+    leaveRoom,
+    notifyOf,
+    type Outcome,
+    rejoinRoom,
+    renameIn,
+    roomNamesOf,
+    roomsOf,
+    totals,
+} from "./directory";
 
 function form(title: string, instructions: string, fields: Field[]): Form {
     const layout = fields as Layout;
@@ -20,6 +30,17 @@ const anyAccount: Field = { name: "account", type: "jid-single", label: "Account
 const anyRoom: Field = { name: "room", type: "jid-single", label: "Group chat", required: true };
 const ownRoom: Field = { name: "room", type: "list-single", label: "Group chat", required: true };
 const newNick: Field = { name: "nick", type: "text-single", label: "Nickname", required: true };
+const setting: Field = {
+    name: "setting",
+    type: "list-single",
+    label: "Notify me",
+    required: true,
+    options: [
+        { label: "of every message", value: "always" },
+        { label: "when I am mentioned", value: "on-mention" },
+        { label: "never", value: "never" },
+    ],
+};
 
 const NO_ROOMS = "You are in no group chats";
 
@@ -123,6 +144,7 @@ const REJOIN = "Make an account join a group chat anew";
 const TOTALS = "Show figures of group chats";
 const LEAVE_OWN = "Leave a group chat";
 const RENAME_OWN = "Change my nickname in a group chat";
+const NOTIFY_OWN = "Choose what a group chat notifies me of";
 
 const commands: Command[] = [
     {
@@ -145,6 +167,15 @@ const commands: Command[] = [
         permission: "local_user",
         handler: askOwn(form(RENAME_OWN, "On all devices.", [ownRoom, newNick]), (username, fields) =>
             answerOutcome(renameIn(username, roomOf(fields), fields.nick ?? "")),
+        ),
+    },
+    {
+        name: "my-notify",
+        title: NOTIFY_OWN,
+        permission: "local_user",
+        handler: askOwn(
+            form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", [ownRoom, setting]),
+            (username, fields) => answerOutcome(notifyOf(username, roomOf(fields), fields.setting ?? "")),
         ),
     },
     {

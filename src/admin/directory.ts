@@ -5,7 +5,8 @@ import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { changeNick } from "../client/availability";
-import { bookmarkLeft } from "../keep/bookmark-write";
+import { bookmarkLeft, bookmarkNotify } from "../keep/bookmark-write";
+import { isSetting } from "../keep/notify";
 import { leave, lost, rejoin } from "../occupancy";
 import { counters } from "../state/counters";
 import {
@@ -139,6 +140,22 @@ export function renameIn(username: string, room: string, nick: string): Outcome 
     return isAskedFor(membership, wanted)
         ? done(`${room} has been asked for the nick ${wanted}`)
         : refused(`${room} has refused the nick ${wanted}`);
+}
+
+/** Has the account woken for what is said in a room always, on-mention or never, from now on. */
+export function notifyOf(username: string, room: string, setting: string): Outcome {
+    const membership = membershipIn(username, room);
+    if (membership === undefined) {
+        return notIn(username, room);
+    }
+    if (!isSetting(setting)) {
+        return refused(`"${setting}" is none of always, on-mention and never`);
+    }
+    const written = bookmarkNotify(membership, setting);
+    if (written === undefined) {
+        return refused(`${room} is not bookmarked, and that is where it would be noted: bookmark it first`);
+    }
+    return written ? done(`${room} notifies you: ${setting}`) : refused(`The bookmark of ${room} could not be written`);
 }
 
 /** As rooms write it (RFC 7622 3.4). */

@@ -1,5 +1,5 @@
 // Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
-// autojoin, a room that is left loses its autojoin, a new nick is noted.
+// autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
 
 import * as st from "util.stanza";
 import { BOOKMARKS, PUBSUB } from "../namespaces";
@@ -7,6 +7,7 @@ import * as options from "../options";
 import { mayFollowNick } from "../state/bookmarks";
 import type { Membership } from "../state/memberships";
 import { itemsOf, pepService, readItem, roomOf } from "./bookmarks";
+import { type Setting, withSetting } from "./notify";
 
 type PublishOptions = Record<string, unknown>;
 
@@ -69,6 +70,25 @@ export function bookmarkRenamed(membership: Membership): void {
     if (options.bookmarkWrite && isNews && mayFollowNick(membership)) {
         rewrite(membership, currentItem(membership), undefined, membership.nick);
     }
+}
+
+/** Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one. */
+export function bookmarkNotify(membership: Membership, setting: Setting): boolean | undefined {
+    const { username, room } = membership;
+    const item = currentItem(membership);
+    const conference = item === undefined ? undefined : item.get_child("conference", BOOKMARKS);
+    if (item === undefined || conference === undefined || readItem(username, room, item) === undefined) {
+        return undefined;
+    }
+    const before = conference.get_child("extensions");
+    const edited = st.clone(conference, true);
+    for (const tag of conference.tags) {
+        if (tag !== before) {
+            edited.add_direct_child(st.clone(tag));
+        }
+    }
+    edited.add_direct_child(withSetting(before, setting));
+    return publish(membership, item.attr.id ?? room, edited);
 }
 
 /** The item as it stands: what is written is never what was kept from before. */

@@ -1,5 +1,8 @@
 // What an account wants to be woken for (XEP-0492).
 
+import * as st from "util.stanza";
+import { BOOKMARKS } from "../namespaces";
+
 export type Setting = "always" | "on-mention" | "never";
 
 const NOTIFY = "urn:xmpp:notification-settings:1";
@@ -10,19 +13,61 @@ const NOTIFY = "urn:xmpp:notification-settings:1";
  */
 export function readSetting(extensions: Stanza): Setting | undefined {
     const notify = extensions.get_child("notify", NOTIFY);
-    let setting: Setting | undefined;
+    const tag = notify === undefined ? undefined : decisiveTag(notify);
+    return tag === undefined || !isSetting(tag.name) ? undefined : tag.name;
+}
+
+function decisiveTag(notify: Stanza): Stanza | undefined {
+    let decisive: Stanza | undefined;
     let rank = -1;
-    for (const tag of notify === undefined ? [] : notify.tags) {
+    for (const tag of notify.tags) {
         const rankOfTag = rankOf(tag);
         if (isSetting(tag.name) && rankOfTag > rank) {
-            setting = tag.name;
+            decisive = tag;
             rank = rankOfTag;
         }
     }
-    return setting;
+    return decisive;
 }
 
-function isSetting(name: string): name is Setting {
+/**
+ * A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
+ * `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+ */
+export function withSetting(extensions: Stanza | undefined, setting: Setting): Stanza {
+    const edited = extensions === undefined ? st.stanza("extensions", { xmlns: BOOKMARKS }) : st.clone(extensions);
+    let notify = edited.get_child("notify", NOTIFY);
+    if (notify === undefined) {
+        notify = st.stanza("notify", { xmlns: NOTIFY });
+        edited.add_direct_child(notify);
+    }
+    const decisive = decisiveTag(notify);
+    if (decisive !== undefined) {
+        decisive.name = setting;
+        dropTwins(notify, decisive);
+    }
+    if (!hasFallback(notify)) {
+        notify.add_direct_child(st.stanza(setting, { xmlns: NOTIFY }));
+    }
+    return edited;
+}
+
+/** XEP-0492 3: no two elements have the same name and attributes. */
+function dropTwins(notify: Stanza, kept: Stanza): void {
+    notify.maptags((tag) => (tag !== kept && tag.name === kept.name && rankOf(tag) === rankOf(kept) ? undefined : tag));
+}
+
+function hasFallback(notify: Stanza): boolean {
+    for (const tag of notify.tags) {
+        if (isSetting(tag.name) && rankOf(tag) === 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Whether a text is one of the three settings. */
+export function isSetting(name: string): name is Setting {
     return name === "always" || name === "on-mention" || name === "never";
 }
 

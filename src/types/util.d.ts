@@ -97,6 +97,8 @@ declare module "util.dataforms" {
         readonly label?: string;
         readonly required?: boolean;
         readonly value?: string;
+        /** Of a list: what there is to choose from. */
+        readonly options?: { readonly label: string; readonly value: string }[];
     }
     /** The fields in their order, and what stands above them. */
     interface Layout extends Array<Field> {
