@@ -33,7 +33,7 @@ files["lua-out"] = {
 }
 
 files["spec"] = { std = "lua54+busted"; read_globals = { prosody = { other_fields = true } }; self = false }
-for _, path in ipairs { "spec/support/modules", "spec/support/fixtures", "e2e/support/modules", "bench/modules" } do
+for _, path in ipairs { "spec/support/modules", "spec/support/fixtures", "e2e/support/modules", "demo/modules", "bench/modules" } do
 	files[path] = { std = "lua54"; globals = { "prosody", "module" }; self = false }
 end
 -- The virtual clock stands in for the real one, and each server under test is the global `prosody`.

@@ -48,6 +48,11 @@ demo:
 	@tools/setup
 	@ONCE=$(ONCE) node --import tsx demo/main.ts
 
+# The same on a page in the browser, until Ctrl-C; ONCE=1 ends when the page is there.
+demo-web:
+	@tools/setup
+	@ONCE=$(ONCE) node --import tsx demo/web.ts
+
 # What the module costs and saves, next to plain MUC. BENCH="fork,join" PROSODY=0.12 MINIMIX_LONG=1: see bench/main.ts.
 bench: node_modules/.package-lock.json
 	@node --import tsx bench/main.ts
@@ -55,4 +60,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz e2e scenarios install rock demo bench clean
+.PHONY: all build test lint spec fuzz e2e scenarios install rock demo demo-web bench clean

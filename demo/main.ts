@@ -1,10 +1,11 @@
 // Plays a story in a plain room and in one with the module, then leaves the server to the reader's own client.
 // PROSODY=13.0 chooses the version of the server; ONCE=1 ends after the story.
 import { once } from "node:events";
-import { type Server, type Version, versions } from "../e2e/support/prosody.ts";
+import type { Server, Version } from "../e2e/support/prosody.ts";
 import * as page from "./page.ts";
 import { setUp, type Stage, switchOff } from "./stage.ts";
 import { play } from "./story.ts";
+import { chosenVersion } from "./version.ts";
 
 const ended = Promise.race(["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => once(process, signal)));
 
@@ -16,17 +17,6 @@ try {
 }
 // With the process end its servers and, unless something went wrong, their files.
 process.exit();
-
-function chosenVersion(): Version {
-    const version = process.env.PROSODY ?? versions[0];
-    const found = versions.find((installed) => installed === version);
-    if (found === undefined) {
-        throw new Error(
-            `Prosody ${version ?? ""} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`,
-        );
-    }
-    return found;
-}
 
 async function run(version: Version): Promise<void> {
     const plain = await setUp(version, false);

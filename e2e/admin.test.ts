@@ -385,7 +385,8 @@ for (const version of versions) {
                     assert.equal(bookmark?.attrs.name, "Quiet");
                     assert.equal(bookmark.getChildText("nick"), "Alice");
                     const extensions = bookmark.getChild("extensions");
-                    assert(extensions?.getChild("other", "urn:example:other"));
+                    assert(extensions);
+                    assert(extensions.getChild("other", "urn:example:other"));
                     const notify = extensions.getChild("notify", "urn:xmpp:notification-settings:1");
                     assert.deepEqual(
                         notify?.getChildElements().map((child) => child.name),

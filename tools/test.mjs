@@ -34,7 +34,7 @@ function lint() {
     for (const project of ["e2e", "demo", "bench"].filter((path) => existsSync(join(path, "tsconfig.json")))) {
         check(`tsc ${project}`, tool("tsc"), ["-p", project]);
     }
-    check("luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "bench"]);
+    check("luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "demo", "bench"]);
 }
 
 async function spec() {
