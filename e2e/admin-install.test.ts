@@ -148,6 +148,19 @@ test("the README, the package and the sources are of one version", () => {
     assert(commands.some((command) => command.endsWith(`/mod_minimix-${version}-1.all.rock`)));
 });
 
+test("what the README has make do, the Makefile can", () => {
+    const makefile = readFileSync(join(repository, "Makefile"), "utf8");
+    const targets = new Set(
+        [...makefile.matchAll(/^([a-z][a-z -]*):/gm)].flatMap(([, names = ""]) => names.split(" ")),
+    );
+    const named = [...readme.matchAll(/^ {4}make ([a-z-]+)/gm)].map(([, target = ""]) => target);
+    assert(named.includes("demo-web"));
+    assert.deepEqual(
+        named.filter((target) => !targets.has(target)),
+        [],
+    );
+});
+
 for (const installation of tools.versions.filter(({ installed }) => installed)) {
     describe(`Prosody ${installation.version}: installed`, () => {
         let stock: Stock;

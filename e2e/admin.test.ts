@@ -1,6 +1,8 @@
 // O2: what an admin, and a user, can see and do: metrics, the shell, ad-hoc commands, service discovery.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { publishBookmark, readBookmarks } from "./support/bookmarks.ts";
 import { type Client, type Element, xml } from "./support/client.ts";
 import { type House, openHouse } from "./support/house.ts";
@@ -70,6 +72,21 @@ for (const version of versions) {
                 "rejoins",
                 "replays",
             ]);
+        });
+
+        test("the dashboard for Grafana asks for those and no other", async () => {
+            const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+            const there = new Set(
+                [...text.matchAll(/^# TYPE (prosody_mod_minimix__\w+) (\w+)$/gm)].map(([, name = "", type]) =>
+                    type === "counter" ? `${name.replace(/_total$/, "")}_total` : name,
+                ),
+            );
+            const path = fileURLToPath(new URL("../docs/grafana.json", import.meta.url));
+            const { panels } = JSON.parse(readFileSync(path, "utf8")) as { panels: { targets: { expr: string }[] }[] };
+            const exprs = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+            const asked = exprs.map((expr) => expr.match(/prosody_\w+/g) ?? []);
+            assert(asked.every((names) => names.length > 0));
+            assert.deepEqual(new Set(asked.flat()), there);
         });
 
         test("they tell what happened", async () => {
