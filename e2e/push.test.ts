@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { after, afterEach, before, describe, test } from "node:test";
+import { publishBookmark } from "./support/bookmarks.ts";
 import { type Client, type Element, xml } from "./support/client.ts";
 import { type House, openHouse, settings } from "./support/house.ts";
 import { bodiesOf, queryArchive } from "./support/mam.ts";
@@ -146,6 +147,34 @@ for (const { name, ...setting } of settings) {
             assert.deepEqual(await after(closed, "hello all"), ["phone"]);
             assert.equal(await phone.resume(), true);
             await leave(phone);
+        });
+
+        test("H4: the bookmark says what wakes, as the user has chosen by command", async () => {
+            const phone = await device("phone");
+            const open = await room("chosen");
+            await join(phone, open, "Carol");
+            await publishBookmark(phone, open, { nick: "Carol" });
+            await leave(phone);
+            const laptop = await house.connect("carol/laptop");
+            const choose = async (setting: string) => {
+                const fields = Object.entries({ room: open, setting }).map(([name, value]) =>
+                    xml("field", { var: name }, xml("value", {}, value)),
+                );
+                const form = xml("x", { xmlns: "jabber:x:data", type: "submit" }, ...fields);
+                const node = "https://modules.prosody.im/mod_minimix#my-notify";
+                const command = xml("command", { xmlns: "http://jabber.org/protocol/commands", node }, form);
+                const answer = await laptop.iq("set", "a.lab", command);
+                assert.equal(answer?.getChildText("note"), `${open} notifies you: ${setting}`);
+            };
+            assert.deepEqual(await wakes(open, "hello all"), []);
+            await choose("always");
+            assert.deepEqual(await wakes(open, "hello again"), ["phone"]);
+            await choose("never");
+            assert.deepEqual(await wakes(open, "hello Carol"), []);
+            await choose("on-mention");
+            assert.deepEqual(await wakes(open, "hello all of you"), []);
+            assert.deepEqual(await wakes(open, "hello, Carol"), ["phone"]);
+            await leave(laptop);
         });
 
         test("H4: answers and references count as mentions, subjects and markers as nothing", async () => {
