@@ -80,7 +80,7 @@ function refuseUnknown(section)
     end
 end
 function resourceOption()
-    local value = text("minimix_resource")
+    local value = text("minimix_resource", nil)
     local address = (module.host .. "/") .. (value or "resource")
     if value == nil or jids.prep(address) == address then
         return value
@@ -88,13 +88,12 @@ function resourceOption()
     refuse("minimix_resource", value, "a resource that a client could bind", nil)
     return nil
 end
-function text(name)
+function text(name, fallback)
     local value = valueOf(name)
-    if value == nil or type(value) == "string" and value ~= "" then
-        return value
+    if value == nil then
+        return fallback
     end
-    refuse(name, value, "a text", nil)
-    return nil
+    return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
 end
 function flag(name, fallback)
     local ____valueOf_result_0 = valueOf(name)
@@ -249,7 +248,7 @@ ____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DA
 --- Bytes of the biggest message that is kept, as XML.
 ____exports.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
 --- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
-____exports.personalArchive = text("archive_store") or "archive"
+____exports.personalArchive = text("archive_store", "archive")
 ____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
 ____exports.history = count("minimix_history", 20, 0)

@@ -413,6 +413,16 @@ describe("with minimix_archive = 'mam'", function ()
 		assert.same(numbers(1, 4), (ask(phone, { with = room_jid })));
 	end);
 
+	it("H1: mod_mam's archive is where archive_store says", function ()
+		local s, phone = in_room {
+			modules = { "disco"; "mam" };
+			options = { minimix_archive = "mam"; archive_store = "elsewhere" };
+		};
+		say(s, 1, 2);
+		assert.same({ alice = 2 }, stored(s, "elsewhere"));
+		assert.same(numbers(1, 2), (ask(phone, { with = room_jid })));
+	end);
+
 	it("H2: a session that attaches gets its history from there", function ()
 		local s = here();
 		say(s, 1, 30);
@@ -462,6 +472,14 @@ describe("with minimix_archive = false", function ()
 		assert.is_nil(features(phone)[xmlns_mam.."#groupchat-field"]);
 		assert.same({}, (ask(phone, { with = room_jid })));
 	end);
+end);
+
+it("H3: a page is no bigger than max_archive_query_results says", function ()
+	local s, phone = in_room { modules = { "disco"; "mam" }; options = { max_archive_query_results = 3 } };
+	say(s, 1, 10);
+	assert.same(numbers(1, 3), (ask(phone, { with = room_jid })));
+	assert.same(numbers(1, 3), (ask(phone, { with = room_jid, max = 100 })));
+	assert.same(numbers(1, 2), (ask(phone, { with = room_jid, max = 2 })));
 end);
 
 describe("retention", function ()

@@ -102,6 +102,24 @@ describe("joins of an account", function ()
 		phone:send(join("Alice", { id = "j4" }));
 		assert.is_not.equal("presence error room/Alice wait resource-constraint", seen(phone)[1]);
 	end);
+
+	it("B1: as many are let in anew in a second as minimix_join_rate says", function ()
+		local s, phone = in_room { minimix_join_burst = 6; minimix_join_rate = 3 };
+		local function let_in(count)
+			local good = 0;
+			for i = 1, count do
+				phone:send(join("Alice", { id = "again"..i; muc = "<history maxstanzas='0'/>" }));
+				if not seen(phone)[1]:find("resource-constraint", 1, true) then good = good + 1; end
+			end
+			return good;
+		end
+		-- The first one was that of the phone.
+		assert.equal(5, let_in(10));
+		s:wait(1);
+		assert.equal(3, let_in(10));
+		s:wait(10);
+		assert.equal(6, let_in(10));
+	end);
 end);
 
 describe("nick changes", function ()

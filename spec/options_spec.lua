@@ -164,6 +164,13 @@ describe("the option", function ()
 		assert.is_false(is_in(s));
 	end);
 
+	it("minimix_inactive_after may be never", function ()
+		local s, phone = in_room { minimix_inactive_after = "never"; minimix_ping_after = "never" };
+		phone:close();
+		s:wait(40 * day);
+		assert.is_true(is_in(s));
+	end);
+
 	it("minimix_archive keeps what is said, or not", function ()
 		local s = in_room { minimix_archive = true };
 		say(s, 1);
@@ -189,6 +196,13 @@ describe("the option", function ()
 		assert.equal(1, kept(s));
 		s:wait(12 * hour);
 		assert.equal(0, kept(s));
+	end);
+
+	it("minimix_archive_expires_after may be never", function ()
+		local s = in_room { minimix_archive_expires_after = "never"; minimix_inactive_after = "never"; minimix_ping_after = "never" };
+		say(s, 1);
+		s:wait(40 * day);
+		assert.equal(1, kept(s));
 	end);
 
 	it("minimix_max_kept_size says what is too big to keep", function ()
@@ -245,6 +259,9 @@ describe("a value that makes no sense", function ()
 		{ "minimix_max_kept_size", 0, "a whole number from 1, not 0; using 65536" };
 		{ "minimix_history", -1, "a whole number from 0, not %-1; using 20" };
 		{ "minimix_max_history", "all", "a whole number from 0, not all; using 1000" };
+		-- mod_mam's own
+		{ "archive_store", 5, "a text, not 5; using archive" };
+		{ "max_archive_query_results", "all", "a whole number from 0, not all; using 50" };
 	};
 
 	for _, case in ipairs(bad) do
@@ -263,6 +280,45 @@ describe("a value that makes no sense", function ()
 		say(s, 3);
 		assert.same({ "1", "2", "3" }, history(s));
 	end);
+end);
+
+describe("a period", function ()
+	-- What is an hour at the most tells how the text is understood.
+	local good = { 3600, "3600 s", "60 minutes", "60min", "1 h", "1 Hour" };
+	local bad = { 3601, "3600", "3601 s", "61 minutes", "2 hours", "1 day", "1 week", "1 month", "1 year", "1 m", "soon", "-1 s", "" };
+
+	for _, value in ipairs(good) do
+		it(("may be %s"):format(value), function ()
+			assert.is_nil(new_host { options = { minimix_iq_timeout = value } }:last_log("error"));
+		end);
+	end
+
+	for _, value in ipairs(bad) do
+		it(("of an hour at the most may not be %s"):format(value), function ()
+			new_host { options = { minimix_iq_timeout = value } }:expect_error "^Option minimix_iq_timeout ";
+		end);
+	end
+end);
+
+it("O1: each option of the README has a spec for what it does and one for a value that makes no sense", function ()
+	local function read(path)
+		local file = assert(io.open(path));
+		local text = file:read "a";
+		file:close();
+		return text;
+	end
+	local specs = {};
+	for name in require "lfs".dir "spec" do
+		if name:match "_spec%.lua$" then table.insert(specs, read("spec/"..name)); end
+	end
+	local text = table.concat(specs);
+	local count = 0;
+	for name in read "README.md":gmatch "\n| `(minimix_[%w_]+)` |" do
+		count = count + 1;
+		assert.truthy(text:find(("{ %q, "):format(name), 1, true), name.." has no bad value");
+		assert.truthy(text:find(name.." = ", 1, true) or name == "minimix_resource", name.." is not set anywhere");
+	end
+	assert.is_true(count > 20);
 end);
 
 it("O1: an option that there is none of is named", function ()

@@ -76,7 +76,7 @@ export const archiveExpiresAfter = period("minimix_archive_expires_after", 7 * D
 export const maxKeptSize = count("minimix_max_kept_size", 65536, 1);
 
 /** Where mod_mam keeps its archive, and what it gives of it at a time: its own options. */
-export const personalArchive = text("archive_store") ?? "archive";
+export const personalArchive = text("archive_store", "archive");
 export const maxArchivePage = count("max_archive_query_results", 50, 0);
 
 /** Messages of the past that a joining session is sent when it does not say how many, and at the most. */
@@ -109,7 +109,7 @@ function refuseUnknown(section: string): void {
 
 /** Rooms answer to an address as XMPP writes it (RFC 7622 3.4), so that it has to be written so. */
 function resourceOption(): string | undefined {
-    const value = text("minimix_resource");
+    const value = text("minimix_resource", undefined);
     const address = `${module.host}/${value ?? "resource"}`;
     if (value === undefined || jids.prep(address) === address) {
         return value;
@@ -118,13 +118,12 @@ function resourceOption(): string | undefined {
     return undefined;
 }
 
-function text(name: string): string | undefined {
+function text<T extends string | undefined>(name: string, fallback: T): string | T {
     const value = valueOf(name);
-    if (value === undefined || (typeof value === "string" && value !== "")) {
-        return value;
+    if (value === undefined) {
+        return fallback;
     }
-    refuse(name, value, "a text", undefined);
-    return undefined;
+    return typeof value === "string" && value !== "" ? value : refuse(name, value, "a text", fallback);
 }
 
 function flag(name: string, fallback: boolean): boolean {
