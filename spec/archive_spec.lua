@@ -539,11 +539,15 @@ describe("what accounts missed", function ()
 			if not q then return; end
 			local after = q:find "{http://jabber.org/protocol/rsm}set/after#";
 			local max = tonumber(q:find "{http://jabber.org/protocol/rsm}set/max#");
+			local start;
+			for field in q:get_child("x", "jabber:x:data"):childtags "field" do
+				if field.attr.var == "start" then start = datetime.parse(field:get_child_text "value"); end
+			end
 			local count, last, found = 0, nil, after == nil;
 			local complete = true;
 			for _, entry in ipairs(room.history) do
 				local id = entry.stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room.jid).attr.id;
-				if found then
+				if found and entry.time >= (start or 0) then
 					if count == max then complete = false; break; end
 					count, last = count + 1, id;
 					local copy = st.clone(entry.stanza);
