@@ -3367,6 +3367,7 @@ function ____exports.holdBack(membership)
         membership.catchUp = {
             queryId = nil,
             since = os.time(),
+            position = nil,
             held = {},
             heldIds = {},
             tries = 0,
@@ -3388,7 +3389,15 @@ function ____exports.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
-    if isHolding and options.archive == "mam" then
+    if catching.position ~= nil then
+        askPage(
+            membership,
+            catching,
+            catching.position,
+            knownUntil(membership, newest),
+            done
+        )
+    elseif isHolding and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
         askPage(
             membership,
@@ -3420,6 +3429,7 @@ end
 function askPage(membership, catching, after, start, done)
     local queryId = id.medium()
     catching.queryId = queryId
+    catching.position = after
     catching.isLater = after ~= nil
     local query = pageQuery(queryId, after, start)
     local function answered(answer)
@@ -3441,6 +3451,7 @@ function askPage(membership, catching, after, start, done)
             ____temp_2 = lastOfPage(fin)
         end
         local next = ____temp_2
+        catching.position = next or catching.position
         if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
             askPage(
                 membership,

@@ -33,6 +33,7 @@ export function holdBack(membership: Membership): void {
         membership.catchUp = {
             queryId: undefined,
             since: os.time(),
+            position: undefined,
             held: [],
             heldIds: new LuaSet(),
             tries: 0,
@@ -76,7 +77,9 @@ export function catchUp(membership: Membership, done: (this: void, outcome: Outc
         return;
     }
     catching.left = options.maxHistory;
-    if (isHolding && options.archive === "mam") {
+    if (catching.position !== undefined) {
+        askPage(membership, catching, catching.position, knownUntil(membership, newest), done);
+    } else if (isHolding && options.archive === "mam") {
         // mod_mam holds nothing back, so that its last message tells nothing.
         const start = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
         askPage(membership, catching, undefined, start, done);
@@ -100,6 +103,7 @@ function askPage(
 ): void {
     const queryId = id.medium();
     catching.queryId = queryId;
+    catching.position = after;
     catching.isLater = after !== undefined;
     const query = pageQuery(queryId, after, start);
     const answered = (answer: Stanza | undefined) => {
@@ -109,6 +113,7 @@ function askPage(
         catching.queryId = undefined;
         const fin = answer === undefined ? undefined : answer.get_child("fin", MAM);
         const next = fin === undefined ? undefined : lastOfPage(fin);
+        catching.position = next ?? catching.position;
         if (answer !== undefined && answer.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room does not keep that message any more.
             askPage(membership, catching, undefined, start, done);

@@ -75,6 +75,8 @@ export interface CatchUp {
     queryId: string | undefined;
     /** Since when, in seconds. */
     readonly since: number;
+    /** The archive's id of the last message that it has been asked for, or of the one to ask from. */
+    position: string | undefined;
     /** What came from the room since, to be taken down once what is missing has its place. */
     readonly held: HeldBack[];
     /** The room's ids of these; those that the archive has given too are taken out. */
