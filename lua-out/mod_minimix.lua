@@ -3521,6 +3521,11 @@ end
 function asDelayed(membership, message, delay, archiveId)
     local delayed = st.clone(message)
     delayed.attr.xmlns = nil
+    for ____, tag in ipairs(delayed.tags) do
+        if tag.attr.xmlns == "jabber:client" then
+            tag.attr.xmlns = nil
+        end
+    end
     delayed.attr.to = membership.occupant
     if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
         delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))

@@ -186,6 +186,12 @@ export function takeResult(membership: Membership, stanza: Stanza): boolean {
 function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archiveId: string | undefined): Stanza {
     const delayed = st.clone(message);
     delayed.attr.xmlns = undefined;
+    for (const tag of delayed.tags) {
+        // Within a forwarded message the namespace is another than the stream's, and so is named.
+        if (tag.attr.xmlns === "jabber:client") {
+            tag.attr.xmlns = undefined;
+        }
+    }
     delayed.attr.to = membership.occupant;
     if (archiveId !== undefined && stanzaIdBy(delayed, membership.room) === undefined) {
         delayed.add_direct_child(st.stanza("stanza-id", { xmlns: STANZA_ID, by: membership.room, id: archiveId }));
