@@ -124,7 +124,7 @@ for (const version of versions) {
 
         test("P6: leave when nobody has used them for long", async () => {
             await eventually(nicks, (all) => all.includes("Bob"));
-            await server.restart({ hostConfig: `minimix_inactive_after = 2; ${authentication}` });
+            await server.restart({ hostConfig: `minimix_inactive_after = 1; ${authentication}` });
             const carol = await connect(server, "carol/phone");
             await join(carol, room, "Carol");
             await eventually(nicks, (all) => all.join() === "Carol");

@@ -2073,13 +2073,26 @@ local id = require("util.id")
 local st = require("util.stanza")
 --- Seconds until a question counts as unanswered.
 local PATIENCE = 30
+--- The same of a question that is asked again, the first time.
+local FIRST_PATIENCE = 5
+--- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
+-- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
+function ____exports.patience(membership)
+    return math.min(
+        FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
+        PATIENCE
+    )
+end
 --- By the id they were sent with.
 local questions = {}
 --- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
-function ____exports.ask(membership, to, ____type, query, answered)
+function ____exports.ask(membership, to, ____type, query, answered, limit)
+    if limit == nil then
+        limit = PATIENCE
+    end
     local key = "mm-" .. id.medium()
     local timer = module:add_timer(
-        PATIENCE,
+        limit,
         function()
             questions[key] = nil
             answered(nil)
@@ -2088,6 +2101,10 @@ function ____exports.ask(membership, to, ____type, query, answered)
     )
     questions[key] = {room = membership.room, answered = answered, timer = timer}
     module:send(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+end
+--- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
+function ____exports.isOwnId(key)
+    return key ~= nil and string.sub(key, 1, 3) == "mm-"
 end
 --- Takes the answer to a question of the account's own; whether it was one.
 function ____exports.takeAnswer(room, stanza)
@@ -2118,7 +2135,7 @@ local ____ask = require("keep.ask")
 local ask = ____ask.ask
 --- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
 -- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function ____exports.selfPing(membership, answered)
+function ____exports.selfPing(membership, answered, limit)
     local ping = st.stanza("ping", {xmlns = PING})
     local nick = membership.nick
     ask(
@@ -2143,7 +2160,8 @@ function ____exports.selfPing(membership, answered)
                 end
                 ____answered_1(____crossed_0)
             end
-        end
+        end,
+        limit
     )
 end
 --- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
@@ -2604,7 +2622,7 @@ return ____exports
  end,
 ["keep.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, findEntry, findPast, readPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, findEntry, isEntryOf, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
@@ -2713,7 +2731,8 @@ end
 function pastEntry(log, stanza, when, later)
     fill(log)
     local content = withoutDelay(log, stanza)
-    local entry = findEntry(log, log.recent, content) or findPast(log, content, when)
+    local archiveId = stanzaIdBy(content, log.room)
+    local entry = findEntry(log, log.recent, content, archiveId) or findPast(log, content, archiveId, when)
     if entry ~= nil then
         return entry
     end
@@ -2732,15 +2751,28 @@ function pastEntry(log, stanza, when, later)
         nil
     )
 end
-function findEntry(log, entries, content)
+function findEntry(log, entries, content, archiveId)
     for ____, entry in ipairs(entries) do
-        if entry.owner == nil and (isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)) then
+        if entry.owner == nil and isEntryOf(log, entry, content, archiveId) then
             return entry
         end
     end
     return nil
 end
-function findPast(log, content, when)
+function isEntryOf(log, entry, content, archiveId)
+    local ____temp_4
+    if archiveId == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = stanzaIdBy(entry.stanza, log.room)
+    end
+    local entryId = ____temp_4
+    if entryId ~= nil then
+        return entryId == archiveId and entry.stanza.attr.from == content.attr.from
+    end
+    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)
+end
+function findPast(log, content, archiveId, when)
     local oldest = log.recent[1]
     if oldest == nil or when > oldest.when + SKEW then
         return nil
@@ -2750,10 +2782,23 @@ function findPast(log, content, when)
         past = readPast(log, when)
         log.past = past
     end
-    return findEntry(log, past.entries, content)
+    local ____temp_5
+    if archiveId == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = past.ids[archiveId]
+    end
+    local entry = ____temp_5
+    return entry or findEntry(log, archiveId == nil and past.entries or past.others, content, archiveId)
 end
 function readPast(log, from)
-    local entries = {}
+    local past = {
+        from = from,
+        to = math.huge,
+        entries = {},
+        others = {},
+        ids = {}
+    }
     local before
     for id, stanza, when, label in find(log.room, {start = from - SKEW, limit = PAST}) do
         local entry = storedEntry(
@@ -2763,18 +2808,21 @@ function readPast(log, from)
             label,
             before
         )
-        entries[#entries + 1] = entry
+        addPast(log, past, entry)
         if entry.owner == nil then
             before = entry.number
         end
     end
-    local ____temp_4
-    if #entries < PAST then
-        ____temp_4 = nil
+    local ____temp_6
+    if #past.entries < PAST then
+        ____temp_6 = nil
     else
-        ____temp_4 = entries[#entries]
+        ____temp_6 = past.entries[#past.entries]
     end
-    local last = ____temp_4
+    local last = ____temp_6
+    if last ~= nil then
+        past.to = last.when - SKEW
+    end
     module:add_timer(
         PAST_KEPT,
         function()
@@ -2782,19 +2830,36 @@ function readPast(log, from)
             return nil
         end
     )
-    return {from = from, to = last == nil and math.huge or last.when - SKEW, entries = entries}
+    return past
+end
+function addPast(log, past, entry)
+    local ____temp_7
+    if entry.owner == nil then
+        ____temp_7 = stanzaIdBy(entry.stanza, log.room)
+    else
+        ____temp_7 = nil
+    end
+    local archiveId = ____temp_7
+    local ____past_entries_8 = past.entries
+    ____past_entries_8[#____past_entries_8 + 1] = entry
+    if archiveId == nil then
+        local ____past_others_9 = past.others
+        ____past_others_9[#____past_others_9 + 1] = entry
+    else
+        past.ids[archiveId] = entry
+    end
 end
 function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_5
+        local ____isDelayBy_result_10
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_5 = nil
+            ____isDelayBy_result_10 = nil
         else
-            ____isDelayBy_result_5 = tag
+            ____isDelayBy_result_10 = tag
         end
-        return ____isDelayBy_result_5
+        return ____isDelayBy_result_10
     end)
     return content
 end
@@ -2820,6 +2885,9 @@ function append(log, stanza, when, owner)
         size = size
     }
     addRecent(log, entry)
+    if log.past ~= nil and log.past.to == math.huge then
+        addPast(log, log.past, entry)
+    end
     if owner == nil then
         log.last = number
         settleSoon(log)
@@ -3021,28 +3089,28 @@ function storedEntry(id, stanza, when, label, before)
 end
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_7 = tonumber(digits) or 0
-    local ____temp_6
+    local ____temp_12 = tonumber(digits) or 0
+    local ____temp_11
     if owner == "" then
-        ____temp_6 = nil
+        ____temp_11 = nil
     else
-        ____temp_6 = owner
+        ____temp_11 = owner
     end
-    return ____temp_7, ____temp_6
+    return ____temp_12, ____temp_11
 end
 function mayRead(username, ranges, part, label)
     local number, owner = parseLabel(label)
-    local ____temp_10
+    local ____temp_15
     if owner == nil then
-        ____temp_10 = includes(
+        ____temp_15 = includes(
             ranges,
             endOf(part),
             number
         )
     else
-        ____temp_10 = owner == username
+        ____temp_15 = owner == username
     end
-    return ____temp_10
+    return ____temp_15
 end
 --- Rooms of whose log an account got something, the ones it has left included.
 function ____exports.roomsRead(username)
@@ -3060,17 +3128,17 @@ function storedParts(username, account)
     return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
 end
 function isFor(username, ranges, part, entry)
-    local ____temp_11
+    local ____temp_16
     if entry.owner == nil then
-        ____temp_11 = includes(
+        ____temp_16 = includes(
             ranges,
             endOf(part),
             entry.number
         )
     else
-        ____temp_11 = entry.owner == username
+        ____temp_16 = entry.owner == username
     end
-    return ____temp_11
+    return ____temp_16
 end
 function readBefore(archive, entry, most, since)
     local page = readPage(
@@ -3098,13 +3166,13 @@ function prunePart(username, before)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
-        local ____temp_13
+        local ____temp_18
         if account == nil then
-            ____temp_13 = nil
+            ____temp_18 = nil
         else
-            ____temp_13 = account.memberships[room]
+            ____temp_18 = account.memberships[room]
         end
-        local membership = ____temp_13
+        local membership = ____temp_18
         local kept = prune(ranges, before * 1000)
         local isNeeded = #kept > 0 or membership ~= nil and membership.part ~= nil
         if not isNeeded or #kept < #ranges then
@@ -3113,15 +3181,15 @@ function prunePart(username, before)
         end
     end
     if pruned then
-        local ____partsStore_set_16 = partsStore.set
-        local ____username_15 = username
-        local ____temp_14
+        local ____partsStore_set_21 = partsStore.set
+        local ____username_20 = username
+        local ____temp_19
         if (next(parts)) == nil then
-            ____temp_14 = nil
+            ____temp_19 = nil
         else
-            ____temp_14 = parts
+            ____temp_19 = parts
         end
-        ____partsStore_set_16(partsStore, ____username_15, ____temp_14)
+        ____partsStore_set_21(partsStore, ____username_20, ____temp_19)
     end
 end
 function deleteUnread()
@@ -3217,20 +3285,20 @@ changed = {}
 function ____exports.archiveOf(username, room)
     local account = findAccount(username)
     local ranges = storedParts(username, account)[room]
-    local ____temp_8
+    local ____temp_13
     if account == nil then
-        ____temp_8 = nil
+        ____temp_13 = nil
     else
-        ____temp_8 = account.memberships[room]
+        ____temp_13 = account.memberships[room]
     end
-    local membership = ____temp_8
-    local ____temp_9
+    local membership = ____temp_13
+    local ____temp_14
     if membership == nil then
-        ____temp_9 = nil
+        ____temp_14 = nil
     else
-        ____temp_9 = membership.part
+        ____temp_14 = membership.part
     end
-    local part = ____temp_9
+    local part = ____temp_14
     if ranges == nil and part == nil then
         return nil
     end
@@ -3297,13 +3365,13 @@ function ____exports.newestOf(membership)
 end
 --- Whether what the account misses in its room can be made up for.
 function ____exports.isKept(membership)
-    local ____temp_12
+    local ____temp_17
     if options.archive == "mam" then
-        ____temp_12 = hasPersonalArchive()
+        ____temp_17 = hasPersonalArchive()
     else
-        ____temp_12 = membership.part ~= nil
+        ____temp_17 = membership.part ~= nil
     end
-    return ____temp_12
+    return ____temp_17
 end
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
 function ____exports.expire()
@@ -3347,11 +3415,368 @@ function ____exports.deleteOwn(username)
 end
 return ____exports
  end,
+["keep.catchup"] = function(...)
+local ____exports = {}
+local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, PAGE, UNNOTICED
+local datetime = require("util.datetime")
+local id = require("util.id")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DATAFORM = ____namespaces.DATAFORM
+local DELAY = ____namespaces.DELAY
+local FORWARD = ____namespaces.FORWARD
+local MAM = ____namespaces.MAM
+local RSM = ____namespaces.RSM
+local STANZA_ID = ____namespaces.STANZA_ID
+local options = require("options")
+local ____fork = require("room.fork")
+local fork = ____fork.fork
+local ____memberships = require("state.memberships")
+local isCurrent = ____memberships.isCurrent
+local ____stanzas = require("stanzas")
+local addDelay = ____stanzas.addDelay
+local delayBy = ____stanzas.delayBy
+local stanzaIdBy = ____stanzas.stanzaIdBy
+local ____ask = require("keep.ask")
+local ask = ____ask.ask
+local patience = ____ask.patience
+local ____log = require("keep.log")
+local isKept = ____log.isKept
+local newestOf = ____log.newestOf
+local openPart = ____log.openPart
+local takeDown = ____log.takeDown
+--- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
+-- the log goes by time, and where a gap begins is told by the last message before it.
+function ____exports.holdBack(membership)
+    if membership.catchUp == nil and isKept(membership) then
+        membership.catchUp = {
+            queryId = nil,
+            since = os.time(),
+            position = nil,
+            held = {},
+            heldIds = {},
+            tries = 0,
+            left = options.maxHistory,
+            isLater = false
+        }
+    end
+end
+--- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
+-- `done`. What the room says is held back until endCatchUp().
+function ____exports.catchUp(membership, done)
+    openPart(membership)
+    local isHolding = membership.catchUp ~= nil
+    local newest = newestOf(membership)
+    ____exports.holdBack(membership)
+    local catching = membership.catchUp
+    if catching == nil or newest == nil and membership.since == nil then
+        done("refused")
+        return
+    end
+    catching.left = options.maxHistory
+    if catching.position ~= nil then
+        askPage(
+            membership,
+            catching,
+            catching.position,
+            knownUntil(membership, newest),
+            done
+        )
+    elseif isHolding and options.archive == "mam" then
+        local start = math.max(membership.since or 0, catching.since - UNNOTICED)
+        askPage(
+            membership,
+            catching,
+            nil,
+            start,
+            done
+        )
+    else
+        local ____temp_0
+        if newest == nil then
+            ____temp_0 = nil
+        else
+            ____temp_0 = stanzaIdBy(newest.stanza, membership.room)
+        end
+        local after = ____temp_0
+        askPage(
+            membership,
+            catching,
+            after,
+            knownUntil(membership, newest),
+            done
+        )
+    end
+end
+function knownUntil(membership, newest)
+    return newest == nil and (membership.since or os.time()) or newest.when
+end
+function askPage(membership, catching, after, start, done)
+    local queryId = id.medium()
+    catching.queryId = queryId
+    catching.position = after
+    catching.isLater = after ~= nil
+    local query = pageQuery(queryId, after, start)
+    local function answered(answer)
+        if membership.catchUp ~= catching or catching.queryId ~= queryId or not isCurrent(membership) then
+            return
+        end
+        catching.queryId = nil
+        local ____temp_1
+        if answer == nil then
+            ____temp_1 = nil
+        else
+            ____temp_1 = answer:get_child("fin", MAM)
+        end
+        local fin = ____temp_1
+        local ____temp_2
+        if fin == nil then
+            ____temp_2 = nil
+        else
+            ____temp_2 = lastOfPage(fin)
+        end
+        local next = ____temp_2
+        catching.position = next or catching.position
+        if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
+            askPage(
+                membership,
+                catching,
+                nil,
+                start,
+                done
+            )
+        elseif fin == nil then
+            done(isUnreached(answer) and "unreached" or "refused")
+        elseif fin.attr.complete == "true" or next == nil or catching.left <= 0 then
+            done("complete")
+        else
+            askPage(
+                membership,
+                catching,
+                next,
+                start,
+                done
+            )
+        end
+    end
+    ask(
+        membership,
+        membership.room,
+        "set",
+        query,
+        answered,
+        patience(membership)
+    )
+end
+function isUnreached(answer)
+    if answer == nil then
+        return true
+    end
+    local ____, condition = answer:get_error()
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+function isUnknownId(answer)
+    local ____, condition = answer:get_error()
+    return condition == "item-not-found"
+end
+function pageQuery(queryId, after, start)
+    local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
+    query:tag("x", {xmlns = DATAFORM, type = "submit"})
+    query:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
+    if after == nil then
+        query:tag("field", {var = "start"}):tag("value"):text(datetime.datetime(start)):up():up()
+    end
+    query:up()
+    query:tag("set", {xmlns = RSM}):tag("max"):text(tostring(PAGE)):up()
+    if after ~= nil then
+        query:tag("after"):text(after):up()
+    end
+    return query:reset()
+end
+function lastOfPage(fin)
+    local set = fin:get_child("set", RSM)
+    local ____temp_3
+    if set == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = set:get_child_text("last")
+    end
+    return ____temp_3
+end
+function asDelayed(membership, message, delay, archiveId)
+    local delayed = st.clone(message)
+    delayed.attr.xmlns = nil
+    for ____, tag in ipairs(delayed.tags) do
+        if tag.attr.xmlns == "jabber:client" then
+            tag.attr.xmlns = nil
+        end
+    end
+    delayed.attr.to = membership.occupant
+    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
+        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
+    end
+    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+    return delayed
+end
+--- A message of the past: into the archive, and to who was attached all the time, if it is new.
+function ____exports.missed(membership, delayed)
+    local isSeen = takeHeldId(
+        membership,
+        stanzaIdBy(delayed, membership.room)
+    )
+    if takeDown(membership, delayed) and not isSeen then
+        fork(membership, delayed)
+    end
+end
+function takeHeldId(membership, archiveId)
+    local catching = membership.catchUp
+    if catching == nil or archiveId == nil or not (catching.heldIds[archiveId] ~= nil) then
+        return false
+    end
+    catching.heldIds[archiveId] = nil
+    return true
+end
+--- What was held back has its place now, whether all that was before it is known or not.
+function ____exports.endCatchUp(membership)
+    local catching = membership.catchUp
+    if catching == nil then
+        return
+    end
+    catching.isLater = true
+    for ____, ____value in ipairs(catching.held) do
+        local stanza = ____value.stanza
+        local seen = ____value.seen
+        if takeDown(membership, stanza) and not seen then
+            fork(membership, stanza)
+        end
+    end
+    membership.catchUp = nil
+end
+PAGE = 50
+--- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
+local PAUSE = 5
+local TRIES = 6
+UNNOTICED = 60
+--- The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way.
+function ____exports.closeGap(membership)
+    ____exports.catchUp(
+        membership,
+        function(outcome)
+            local catching = membership.catchUp
+            if outcome ~= "unreached" or catching == nil or catching.tries >= TRIES then
+                ____exports.endCatchUp(membership)
+                return
+            end
+            catching.tries = catching.tries + 1
+            module:add_timer(
+                PAUSE,
+                function()
+                    local isOpen = membership.catchUp == catching and catching.queryId == nil
+                    if isOpen and isCurrent(membership) and membership.phase == "joined" then
+                        ____exports.closeGap(membership)
+                    end
+                    return nil
+                end
+            )
+        end
+    )
+end
+--- A message with `<result/>` from the room: whether it is one, which no session has asked for.
+function ____exports.takeResult(membership, stanza)
+    local catching = membership.catchUp
+    local result = stanza:get_child("result", MAM)
+    if result == nil then
+        return false
+    end
+    if catching == nil or catching.queryId == nil or result.attr.queryid ~= catching.queryId then
+        return true
+    end
+    catching.left = catching.left - 1
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local ____temp_4
+    if forwarded == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = forwarded:get_child("message", "jabber:client")
+    end
+    local message = ____temp_4
+    local ____temp_5
+    if forwarded == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = forwarded:get_child("delay", DELAY)
+    end
+    local delay = ____temp_5
+    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" then
+        ____exports.missed(
+            membership,
+            asDelayed(membership, message, delay, result.attr.id)
+        )
+    end
+    return true
+end
+--- What the room says now has its place after what is missing; its archive may have it as well.
+function ____exports.hold(membership, catching, stanza, seen)
+    local when = os.time()
+    local copy = st.clone(stanza)
+    if delayBy(copy, membership.room) == nil then
+        addDelay(copy, membership.room, when)
+    end
+    local archiveId = stanzaIdBy(copy, membership.room)
+    if archiveId ~= nil and seen then
+        catching.heldIds[archiveId] = true
+    end
+    local ____catching_held_6 = catching.held
+    ____catching_held_6[#____catching_held_6 + 1] = {stanza = copy, when = when, seen = seen}
+    if #catching.held > options.maxHistory then
+        ____exports.endCatchUp(membership)
+    end
+end
+--- Goes through what is held back and not in the log yet, newest first, until `visit` returns true.
+function ____exports.readHeld(membership, visit)
+    local catching = membership.catchUp
+    for i = catching == nil and 0 or #catching.held, 1, -1 do
+        local ____temp_7
+        if catching == nil then
+            ____temp_7 = nil
+        else
+            ____temp_7 = catching.held[i]
+        end
+        local held = ____temp_7
+        if catching == nil or held == nil then
+            return
+        end
+        local archiveId = stanzaIdBy(held.stanza, membership.room)
+        local isPlaced = archiveId ~= nil and not (catching.heldIds[archiveId] ~= nil)
+        if held.seen and not isPlaced and visit(held) then
+            return
+        end
+    end
+end
+--- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
+-- archive will be asked, which has all of it.
+function ____exports.historySince(membership)
+    if not isKept(membership) or membership.catchUp ~= nil then
+        return nil
+    end
+    local newest = newestOf(membership)
+    local ____temp_8
+    if newest == nil and membership.since == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = datetime.datetime(knownUntil(membership, newest))
+    end
+    return ____temp_8
+end
+return ____exports
+ end,
 ["room.history"] = function(...)
 local ____exports = {}
 local select, limitsOf
 local datetime = require("util.datetime")
 local st = require("util.stanza")
+local ____catchup = require("keep.catchup")
+local readHeld = ____catchup.readHeld
 local ____log = require("keep.log")
 local readBack = ____log.readBack
 local ____namespaces = require("namespaces")
@@ -3364,23 +3789,25 @@ local sendTo = ____fork.sendTo
 function select(membership, session, limits)
     local messages = {}
     local chars = 0
-    readBack(
-        membership,
-        limits.stanzas,
-        limits.since,
-        function(said)
-            local message = ____exports.delayed(membership.room, said)
-            if limits.chars ~= math.huge then
-                message.attr.to = session
-                chars = chars + string.len(tostring(message))
-                if chars > limits.chars then
-                    return true
-                end
-            end
-            messages[#messages + 1] = message
-            return false
+    local function take(said)
+        if #messages >= limits.stanzas or said.when < limits.since then
+            return true
         end
-    )
+        local message = ____exports.delayed(membership.room, said)
+        if limits.chars ~= math.huge then
+            message.attr.to = session
+            chars = chars + string.len(tostring(message))
+            if chars > limits.chars then
+                return true
+            end
+        end
+        messages[#messages + 1] = message
+        return false
+    end
+    readHeld(membership, take)
+    if chars <= limits.chars then
+        readBack(membership, limits.stanzas - #messages, limits.since, take)
+    end
     return messages
 end
 --- A message of the past as a room sends it.
@@ -3687,227 +4114,6 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
-["keep.catchup"] = function(...)
-local ____exports = {}
-local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, PAGE
-local datetime = require("util.datetime")
-local id = require("util.id")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
-local STANZA_ID = ____namespaces.STANZA_ID
-local options = require("options")
-local ____fork = require("room.fork")
-local fork = ____fork.fork
-local ____memberships = require("state.memberships")
-local isCurrent = ____memberships.isCurrent
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ask = require("keep.ask")
-local ask = ____ask.ask
-local ____log = require("keep.log")
-local isKept = ____log.isKept
-local newestOf = ____log.newestOf
-local openPart = ____log.openPart
-local takeDown = ____log.takeDown
-function knownUntil(membership, newest)
-    return newest == nil and (membership.since or os.time()) or newest.when
-end
-function askPage(membership, catching, after, start)
-    local query = pageQuery(catching, after, start)
-    catching.isLater = after ~= nil
-    ask(
-        membership,
-        membership.room,
-        "set",
-        query,
-        function(answer)
-            if membership.catchUp ~= catching or not isCurrent(membership) then
-                return
-            end
-            local ____temp_1
-            if answer == nil then
-                ____temp_1 = nil
-            else
-                ____temp_1 = answer:get_child("fin", MAM)
-            end
-            local fin = ____temp_1
-            local ____temp_2
-            if fin == nil then
-                ____temp_2 = nil
-            else
-                ____temp_2 = lastOfPage(fin)
-            end
-            local next = ____temp_2
-            if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
-                askPage(membership, catching, nil, start)
-            elseif fin == nil or fin.attr.complete == "true" or next == nil or catching.left <= 0 then
-                ____exports.endCatchUp(membership)
-                catching.done(not isUnreached(answer))
-            else
-                askPage(membership, catching, next, start)
-            end
-        end
-    )
-end
-function isUnreached(answer)
-    if answer == nil then
-        return true
-    end
-    local ____, condition = answer:get_error()
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-function isUnknownId(answer)
-    local ____, condition = answer:get_error()
-    return condition == "item-not-found"
-end
-function pageQuery(catching, after, start)
-    local query = st.stanza("query", {xmlns = MAM, queryid = catching.queryId})
-    query:tag("x", {xmlns = DATAFORM, type = "submit"})
-    query:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
-    if after == nil then
-        query:tag("field", {var = "start"}):tag("value"):text(datetime.datetime(start)):up():up()
-    end
-    query:up()
-    query:tag("set", {xmlns = RSM}):tag("max"):text(tostring(PAGE)):up()
-    if after ~= nil then
-        query:tag("after"):text(after):up()
-    end
-    return query:reset()
-end
-function lastOfPage(fin)
-    local set = fin:get_child("set", RSM)
-    local ____temp_3
-    if set == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = set:get_child_text("last")
-    end
-    return ____temp_3
-end
-function asDelayed(membership, message, delay, archiveId)
-    local delayed = st.clone(message)
-    delayed.attr.xmlns = nil
-    delayed.attr.to = membership.occupant
-    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
-        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
-    end
-    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-    return delayed
-end
---- A message of the past: into the archive, and to who was attached all the time, if it is new.
-function ____exports.missed(membership, delayed)
-    if takeDown(membership, delayed) then
-        fork(membership, delayed)
-    end
-end
---- What came from the room meanwhile has its place now.
-function ____exports.endCatchUp(membership)
-    local held = membership.catchUp == nil and ({}) or membership.catchUp.held
-    for ____, message in ipairs(held) do
-        takeDown(membership, message)
-    end
-    membership.catchUp = nil
-end
-PAGE = 50
---- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says meanwhile is taken down after that, in its place.
-function ____exports.catchUp(membership, done)
-    openPart(membership)
-    local before = membership.catchUp
-    local newest = newestOf(membership)
-    if not isKept(membership) or newest == nil and membership.since == nil then
-        done(true)
-        return
-    end
-    local catching = {
-        queryId = id.medium(),
-        held = before == nil and ({}) or before.held,
-        left = options.maxHistory,
-        isLater = false,
-        done = done
-    }
-    membership.catchUp = catching
-    local ____temp_0
-    if newest == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanzaIdBy(newest.stanza, membership.room)
-    end
-    local after = ____temp_0
-    askPage(
-        membership,
-        catching,
-        after,
-        knownUntil(membership, newest)
-    )
-end
---- A message with `<result/>` from the room: whether it is one, which no session has asked for.
-function ____exports.takeResult(membership, stanza)
-    local catching = membership.catchUp
-    local result = stanza:get_child("result", MAM)
-    if result == nil then
-        return false
-    end
-    if catching == nil or result.attr.queryid ~= catching.queryId then
-        return true
-    end
-    catching.left = catching.left - 1
-    local forwarded = result:get_child("forwarded", FORWARD)
-    local ____temp_4
-    if forwarded == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = forwarded:get_child("message", "jabber:client")
-    end
-    local message = ____temp_4
-    local ____temp_5
-    if forwarded == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = forwarded:get_child("delay", DELAY)
-    end
-    local delay = ____temp_5
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" then
-        ____exports.missed(
-            membership,
-            asDelayed(membership, message, delay, result.attr.id)
-        )
-    end
-    return true
-end
---- What the room says now may come from its archive as well: it is taken down after that, and as such.
-function ____exports.hold(catching, room, stanza)
-    local copy = st.clone(stanza)
-    addDelay(
-        copy,
-        room,
-        os.time()
-    )
-    local ____catching_held_6 = catching.held
-    ____catching_held_6[#____catching_held_6 + 1] = copy
-end
---- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it.
-function ____exports.historySince(membership)
-    if not isKept(membership) then
-        return nil
-    end
-    local newest = newestOf(membership)
-    local ____temp_7
-    if newest == nil and membership.since == nil then
-        ____temp_7 = nil
-    else
-        ____temp_7 = datetime.datetime(knownUntil(membership, newest))
-    end
-    return ____temp_7
-end
-return ____exports
- end,
 ["keep.store"] = function(...)
 local ____exports = {}
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
@@ -4042,7 +4248,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, archiveAsked, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
@@ -4055,8 +4261,11 @@ local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
+local ____ask = require("keep.ask")
+local patience = ____ask.patience
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
+local closeGap = ____catchup.closeGap
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
 local ____log = require("keep.log")
@@ -4167,6 +4376,9 @@ function ____exports.joinComplete(membership)
         forgetOthers(membership, resync)
     end
     showBest(membership)
+    if membership.catchUp ~= nil then
+        closeGap(membership)
+    end
     if membership.nick ~= membership.wantedNick and not (membership.occupants[membership.wantedNick] ~= nil) then
         askForNick(membership, membership.wantedNick)
     end
@@ -4279,8 +4491,9 @@ function ____exports.pause(tries)
 end
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
 function ____exports.rejoin(membership)
-    local isOnItsWay = membership.phase == "lost" and membership.timer == nil
-    if not isOnItsWay or membership.catchUp == nil then
+    local catching = membership.catchUp
+    local isAsking = catching ~= nil and catching.queryId ~= nil
+    if not isAsking or membership.phase ~= "lost" or membership.timer ~= nil then
         goBack(membership)
     end
 end
@@ -4291,22 +4504,23 @@ function goBack(membership)
     if membership.established then
         catchUp(
             membership,
-            function(answered)
-                if isCurrent(membership) and membership.phase == "lost" then
-                    archiveAsked(membership, answered)
+            function(outcome)
+                if membership.phase ~= "lost" then
+                    return
                 end
+                if outcome == "unreached" and membership.tries < TRIES_FOR_ARCHIVE then
+                    refuseWaiting(membership)
+                    ____exports.lost(membership)
+                    return
+                end
+                if outcome ~= "complete" then
+                    endCatchUp(membership)
+                end
+                joinAgain(membership)
             end
         )
     else
         joinAgain(membership)
-    end
-end
-function archiveAsked(membership, answered)
-    if answered or membership.tries >= TRIES_FOR_ARCHIVE then
-        joinAgain(membership)
-    else
-        refuseWaiting(membership)
-        ____exports.lost(membership)
     end
 end
 function joinAgain(membership)
@@ -4315,7 +4529,10 @@ function joinAgain(membership)
     membership.resync = resync
     setTimer(
         membership,
-        options.answerTimeout,
+        math.min(
+            options.answerTimeout,
+            JOIN_PATIENCE * 2 ^ math.min(membership.tries, 10)
+        ),
         function()
             refuseWaiting(membership)
             ____exports.lost(membership)
@@ -4429,25 +4646,27 @@ function ____exports.retryLeave(membership)
     if not isCurrent(membership) then
         return
     end
+    local function answered(condition)
+        if membership.phase ~= "leaving" or not isCurrent(membership) then
+            return
+        end
+        local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
+        if unknown and (membership.established or membership.tries < TRIES_UNTIL_TOLD) then
+            setTimer(
+                membership,
+                ____exports.pause(membership.tries),
+                function()
+                    ____exports.retryLeave(membership)
+                end
+            )
+        else
+            ____exports.over(membership)
+        end
+    end
     selfPing(
         membership,
-        function(condition)
-            if membership.phase ~= "leaving" or not isCurrent(membership) then
-                return
-            end
-            local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-            if unknown and (membership.established or membership.tries < TRIES_UNTIL_TOLD) then
-                setTimer(
-                    membership,
-                    ____exports.pause(membership.tries),
-                    function()
-                        ____exports.retryLeave(membership)
-                    end
-                )
-            else
-                ____exports.over(membership)
-            end
-        end
+        answered,
+        patience(membership)
     )
 end
 function resyncLost(membership)
@@ -4511,10 +4730,7 @@ end
 function resumeJoined(membership)
     membership.tries = 0
     if membership.catchUp ~= nil then
-        catchUp(
-            membership,
-            function() return nil end
-        )
+        closeGap(membership)
     end
     if membership.resync ~= nil then
         resyncLost(membership)
@@ -4524,6 +4740,7 @@ end
 --- Seconds between our own presence and the subject; not every service sends one to a new room.
 local SUBJECT_TIMEOUT = 10
 TRIES_FOR_ARCHIVE = 4
+JOIN_PATIENCE = 15
 LONGEST_PAUSE = 900
 STEADY = 60
 TRIES_UNTIL_TOLD = 8
@@ -6656,6 +6873,7 @@ return ____exports
 local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
+local options = require("options")
 local ____occupancy = require("occupancy")
 local lost = ____occupancy.lost
 local pause = ____occupancy.pause
@@ -6666,8 +6884,11 @@ local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
 local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
+local ____ask = require("keep.ask")
+local patience = ____ask.patience
 local ____catchup = require("keep.catchup")
-local catchUp = ____catchup.catchUp
+local closeGap = ____catchup.closeGap
+local holdBack = ____catchup.holdBack
 local ____pace = require("keep.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
@@ -6680,14 +6901,16 @@ function ask(membership, gap)
         return
     end
     membership.checking = true
+    local function answered(condition)
+        membership.checking = false
+        if isCurrent(membership) and membership.phase == "joined" then
+            asked(membership, condition, gap)
+        end
+    end
     selfPing(
         membership,
-        function(condition)
-            membership.checking = false
-            if isCurrent(membership) and membership.phase == "joined" then
-                asked(membership, condition, gap)
-            end
-        end
+        answered,
+        patience(membership)
     )
 end
 function asked(membership, condition, gap)
@@ -6696,12 +6919,10 @@ function asked(membership, condition, gap)
         membership.tries = 0
         membership.unanswered = 0
         if gap or before > 0 then
-            catchUp(
-                membership,
-                function() return nil end
-            )
+            closeGap(membership)
         end
     elseif saysNothing(condition) then
+        holdBack(membership)
         membership.unanswered = membership.unanswered + 1
         askAfter(
             membership,
@@ -6757,20 +6978,27 @@ function noteHosts(links, session)
     end
 end
 function lookAfterLinks()
+    local doubtful = {}
     for ____, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
-        if broken[host] ~= nil and membership.phase == "joined" and membership.unanswered == 0 then
-            askAfter(
-                membership,
-                math.random() * SPREAD,
-                true
-            )
+        local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
+        if isDoubtful and membership.phase == "joined" and membership.unanswered == 0 then
+            holdBack(membership)
+            doubtful[#doubtful + 1] = membership
         elseif mended[host] ~= nil then
             hasten(membership)
         end
     end
     broken = {}
     mended = {}
+    local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
+    for ____, membership in ipairs(doubtful) do
+        askAfter(
+            membership,
+            math.random() * spread,
+            true
+        )
+    end
 end
 function hasten(membership)
     if membership.phase == "joined" and membership.unanswered > PATIENT then
@@ -6827,7 +7055,12 @@ function ____exports.checkQuiet(spread)
 end
 SOON = 1
 SPREAD = 5
+--- Whether a link to the room's server has broken a moment ago, over which it may have said something.
+function ____exports.isInDoubt(membership)
+    return looking and membership.phase == "joined" and broken[jids.host(membership.room)] ~= nil
+end
 PATIENT = 5
+--- Servers whose link has broken, or come up, since the last look.
 broken = {}
 mended = {}
 looking = false
@@ -6835,9 +7068,18 @@ looking = false
 function ____exports.onLinkGone(event)
     noteHosts(broken, event.session)
 end
---- `s2sin-established` and `s2sout-established`: the server on the other end is there again.
+--- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
+-- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
 function ____exports.onLinkUp(event)
-    noteHosts(mended, event.session)
+    local session = event.session
+    noteHosts(mended, session)
+    if session.direction == "incoming" then
+        for ____, membership in ipairs(allMemberships()) do
+            if membership.phase == "joined" and jids.host(membership.room) == session.from_host then
+                holdBack(membership)
+            end
+        end
+    end
 end
 --- Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again.
 function ____exports.resumeAll()
@@ -7372,6 +7614,7 @@ local onAnswer, onRequest, askAccount
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____ask = require("keep.ask")
+local isOwnId = ____ask.isOwnId
 local takeAnswer = ____ask.takeAnswer
 local ____namespaces = require("namespaces")
 local PING = ____namespaces.PING
@@ -7395,7 +7638,13 @@ function onAnswer(room, stanza)
     end
     local pending = ____temp_2
     if pending == nil then
-        return nil
+        local ____isOwnId_result_3
+        if isOwnId(stanza.attr.id) then
+            ____isOwnId_result_3 = true
+        else
+            ____isOwnId_result_3 = nil
+        end
+        return ____isOwnId_result_3
     end
     local answer = st.clone(stanza)
     answer.attr.id = pending.request.attr.id
@@ -7469,13 +7718,14 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local hasForeignId, isJoinAffiliations, onGroupchat, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
+local hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
 local resyncComplete = ____serve.resyncComplete
 local ____catchup = require("keep.catchup")
 local hold = ____catchup.hold
+local holdBack = ____catchup.holdBack
 local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
 local ____log = require("keep.log")
@@ -7486,6 +7736,7 @@ local ____privacy = require("keep.privacy")
 local forgetPrivacy = ____privacy.forgetPrivacy
 local ____watch = require("keep.watch")
 local check = ____watch.check
+local isInDoubt = ____watch.isInDoubt
 local ____namespaces = require("namespaces")
 local AFFILIATIONS = ____namespaces.AFFILIATIONS
 local CONFERENCE = ____namespaces.CONFERENCE
@@ -7585,8 +7836,8 @@ function isJoinAffiliations(stanza)
     return version ~= nil and version.attr.since == nil
 end
 function onGroupchat(membership, stanza, nick)
-    if membership.catchUp ~= nil then
-        hold(membership.catchUp, membership.room, stanza)
+    if isInDoubt(membership) then
+        holdBack(membership)
     end
     local subject = isSubject(stanza)
     local before = membership.subject
@@ -7602,13 +7853,13 @@ function onGroupchat(membership, stanza, nick)
         if resync.request ~= nil then
             sendTo(resync.request.session, stanza)
         elseif not subject then
-            missed(membership, stanza)
+            takePast(membership, stanza)
         elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
         end
     else
-        if not subject and membership.catchUp == nil then
-            takeDown(membership, stanza)
+        if not subject then
+            takeLive(membership, stanza)
         end
         fork(membership, stanza)
         if not subject then
@@ -7619,6 +7870,20 @@ function onGroupchat(membership, stanza, nick)
         joinComplete(membership)
     elseif subject and resync ~= nil and resync.selfShown then
         resyncComplete(membership)
+    end
+end
+function takePast(membership, stanza)
+    if membership.catchUp == nil then
+        missed(membership, stanza)
+    else
+        hold(membership, membership.catchUp, stanza, false)
+    end
+end
+function takeLive(membership, stanza)
+    if membership.catchUp == nil then
+        takeDown(membership, stanza)
+    else
+        hold(membership, membership.catchUp, stanza, true)
     end
 end
 function keepSubject(membership, stanza)

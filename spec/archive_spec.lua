@@ -557,11 +557,15 @@ describe("what accounts missed", function ()
 			if not q then return; end
 			local after = q:find "{http://jabber.org/protocol/rsm}set/after#";
 			local max = tonumber(q:find "{http://jabber.org/protocol/rsm}set/max#");
+			local start;
+			for tag in q:get_child("x", "jabber:x:data"):childtags "field" do
+				if tag.attr.var == "start" then start = datetime.parse(tag:get_child_text "value"); end
+			end
 			local count, last, found = 0, nil, after == nil;
 			local complete = true;
 			for _, entry in ipairs(room.history) do
 				local id = entry.stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room.jid).attr.id;
-				if found then
+				if found and entry.time >= (start or 0) then
 					if count == max then complete = false; break; end
 					count, last = count + 1, id;
 					local copy = st.clone(entry.stanza);
@@ -611,5 +615,32 @@ describe("what accounts missed", function ()
 				assert.same(numbers(4, 210), page_through(carol, { with = room_jid }));
 			end);
 		end
+	end
+
+	for _, event in ipairs { "s2sin-destroyed"; "s2sin-established" } do
+		it(("P3: what comes after a link that broke waits for what was lost (%s)"):format(event), function ()
+			local s, phone = in_room { remote = true };
+			archived(s);
+			s:enter(s:client("phone", "carol"), "Carol");
+			say(s, 1, 2);
+			s:wait(3);
+			add_history(s.room, 3, 4);
+			s.host:fire(event, { session = {
+				type = "s2sin"; direction = "incoming"; from_host = "rooms.example.org"; to_host = s.host.name;
+			} });
+			say(s, 5, 6);
+			local laptop = s:client "laptop";
+			assert.same({ "1"; "2"; "5"; "6" }, history_of(laptop, s));
+			s:wait(10);
+			say(s, 7, 8);
+			s:wait(2);
+			assert.same(numbers(1, 8), page_through(phone, { with = room_jid }));
+			local bodies = {};
+			for _, stanza in ipairs(laptop:take()) do
+				if stanza:get_child("body") then table.insert(bodies, stanza:get_child_text "body"); end
+			end
+			table.sort(bodies);
+			assert.same({ "3"; "4"; "7"; "8" }, bodies);
+		end);
 	end
 end);

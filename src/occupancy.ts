@@ -6,7 +6,8 @@ import { askForNick, presenceToShow, showBest } from "./client/availability";
 import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
-import { catchUp, endCatchUp, historySince } from "./keep/catchup";
+import { patience } from "./keep/ask";
+import { catchUp, closeGap, endCatchUp, historySince } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
 import { save, saveSoon } from "./keep/store";
@@ -43,6 +44,9 @@ const SUBJECT_TIMEOUT = 10;
 
 /** Tries after which the account goes back to a room though the room's archive has not answered. */
 const TRIES_FOR_ARCHIVE = 4;
+
+/** Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time. */
+const JOIN_PATIENCE = 15;
 
 /** The longest pause between two tries, in seconds. */
 const LONGEST_PAUSE = 900;
@@ -144,6 +148,10 @@ export function joinComplete(membership: Membership): void {
         forgetOthers(membership, resync);
     }
     showBest(membership);
+    if (membership.catchUp !== undefined) {
+        // Something may have been said between the archive's answer and the room's.
+        closeGap(membership);
+    }
     if (membership.nick !== membership.wantedNick && !membership.occupants.has(membership.wantedNick)) {
         askForNick(membership, membership.wantedNick);
     }
@@ -292,8 +300,9 @@ export function pause(tries: number): number {
 
 /** The account joins by itself, and finds out what was said and what has changed since it was in the room. */
 export function rejoin(membership: Membership): void {
-    const isOnItsWay = membership.phase === Phase.Lost && membership.timer === undefined;
-    if (!isOnItsWay || membership.catchUp === undefined) {
+    const catching = membership.catchUp;
+    const isAsking = catching !== undefined && catching.queryId !== undefined;
+    if (!isAsking || membership.phase !== Phase.Lost || membership.timer !== undefined) {
         goBack(membership);
     }
 }
@@ -304,23 +313,22 @@ function goBack(membership: Membership): void {
     membership.phase = Phase.Lost;
     membership.request = undefined;
     if (membership.established) {
-        catchUp(membership, (answered) => {
-            if (isCurrent(membership) && membership.phase === Phase.Lost) {
-                archiveAsked(membership, answered);
+        catchUp(membership, (outcome) => {
+            if (membership.phase !== Phase.Lost) {
+                return;
             }
+            if (outcome === "unreached" && membership.tries < TRIES_FOR_ARCHIVE) {
+                refuseWaiting(membership);
+                lost(membership);
+                return;
+            }
+            if (outcome !== "complete") {
+                endCatchUp(membership);
+            }
+            joinAgain(membership);
         });
     } else {
         joinAgain(membership);
-    }
-}
-
-/** Once the account is in, what it missed has no place in the log any more. A room that never answers must do without. */
-function archiveAsked(membership: Membership, answered: boolean): void {
-    if (answered || membership.tries >= TRIES_FOR_ARCHIVE) {
-        joinAgain(membership);
-    } else {
-        refuseWaiting(membership);
-        lost(membership);
     }
 }
 
@@ -328,7 +336,7 @@ function joinAgain(membership: Membership): void {
     membership.phase = Phase.Joining;
     const resync = newResync(undefined);
     membership.resync = resync;
-    setTimer(membership, options.answerTimeout, () => {
+    setTimer(membership, Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(membership.tries, 10)), () => {
         refuseWaiting(membership);
         lost(membership);
     });
@@ -439,7 +447,7 @@ export function retryLeave(membership: Membership): void {
     if (!isCurrent(membership)) {
         return;
     }
-    selfPing(membership, (condition) => {
+    const answered = (condition: string | undefined) => {
         if (membership.phase !== Phase.Leaving || !isCurrent(membership)) {
             return;
         }
@@ -451,7 +459,8 @@ export function retryLeave(membership: Membership): void {
         } else {
             over(membership);
         }
-    });
+    };
+    selfPing(membership, answered, patience(membership));
 }
 
 /** The answer to a repeated join will not come any more: whom it was for has to wait for another. */
@@ -540,7 +549,7 @@ function resumeLeave(membership: Membership): void {
 function resumeJoined(membership: Membership): void {
     membership.tries = 0;
     if (membership.catchUp !== undefined) {
-        catchUp(membership, () => undefined);
+        closeGap(membership);
     }
     if (membership.resync !== undefined) {
         resyncLost(membership);

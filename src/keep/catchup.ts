@@ -6,36 +6,87 @@ import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../room/fork";
-import { type CatchUp, isCurrent, type Membership } from "../state/memberships";
-import { addDelay, stanzaIdBy } from "../stanzas";
-import { ask } from "./ask";
+import { type CatchUp, isCurrent, type Membership, Phase } from "../state/memberships";
+import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
+import { ask, patience } from "./ask";
 import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 
 /** Messages asked for at a time. */
 const PAGE = 50;
 
+/** Seconds between two tries to ask the archive of a room that the account is in, and how many there are. */
+const PAUSE = 5;
+const TRIES = 6;
+
+/** Seconds before something was noticed that the messages may be from which it has swallowed. */
+const UNNOTICED = 60;
+
+/** How the archive answered; `unreached`: not at all. */
+type Outcome = "complete" | "refused" | "unreached";
+
+/**
+ * Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
+ * the log goes by time, and where a gap begins is told by the last message before it.
+ */
+export function holdBack(membership: Membership): void {
+    if (membership.catchUp === undefined && isKept(membership)) {
+        membership.catchUp = {
+            queryId: undefined,
+            since: os.time(),
+            position: undefined,
+            held: [],
+            heldIds: new LuaSet(),
+            tries: 0,
+            left: options.maxHistory,
+            isLater: false,
+        };
+    }
+}
+
+/** The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way. */
+export function closeGap(membership: Membership): void {
+    catchUp(membership, (outcome) => {
+        const catching = membership.catchUp;
+        if (outcome !== "unreached" || catching === undefined || catching.tries >= TRIES) {
+            endCatchUp(membership);
+            return;
+        }
+        catching.tries = catching.tries + 1;
+        module.add_timer(PAUSE, () => {
+            const isOpen = membership.catchUp === catching && catching.queryId === undefined;
+            if (isOpen && isCurrent(membership) && membership.phase === Phase.Joined) {
+                closeGap(membership);
+            }
+            return undefined;
+        });
+    });
+}
+
 /**
  * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
- * `done`. What the room says meanwhile is taken down after that, in its place.
+ * `done`. What the room says is held back until endCatchUp().
  */
-export function catchUp(membership: Membership, done: (this: void, answered: boolean) => void): void {
+export function catchUp(membership: Membership, done: (this: void, outcome: Outcome) => void): void {
     openPart(membership);
-    const before = membership.catchUp;
+    const isHolding = membership.catchUp !== undefined;
     const newest = newestOf(membership);
-    if (!isKept(membership) || (newest === undefined && membership.since === undefined)) {
-        done(true);
+    holdBack(membership);
+    const catching = membership.catchUp;
+    if (catching === undefined || (newest === undefined && membership.since === undefined)) {
+        done("refused");
         return;
     }
-    const catching: CatchUp = {
-        queryId: id.medium(),
-        held: before === undefined ? [] : before.held,
-        left: options.maxHistory,
-        isLater: false,
-        done,
-    };
-    membership.catchUp = catching;
-    const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
-    askPage(membership, catching, after, knownUntil(membership, newest));
+    catching.left = options.maxHistory;
+    if (catching.position !== undefined) {
+        askPage(membership, catching, catching.position, knownUntil(membership, newest), done);
+    } else if (isHolding && options.archive === "mam") {
+        // mod_mam holds nothing back, so that its last message tells nothing.
+        const start = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
+        askPage(membership, catching, undefined, start, done);
+    } else {
+        const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
+        askPage(membership, catching, after, knownUntil(membership, newest), done);
+    }
 }
 
 /** Seconds up to which the account has what was said. */
@@ -43,25 +94,38 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? os.time()) : newest.when;
 }
 
-function askPage(membership: Membership, catching: CatchUp, after: string | undefined, start: number): void {
-    const query = pageQuery(catching, after, start);
+function askPage(
+    membership: Membership,
+    catching: CatchUp,
+    after: string | undefined,
+    start: number,
+    done: (this: void, outcome: Outcome) => void,
+): void {
+    const queryId = id.medium();
+    catching.queryId = queryId;
+    catching.position = after;
     catching.isLater = after !== undefined;
-    ask(membership, membership.room, "set", query, (answer) => {
-        if (membership.catchUp !== catching || !isCurrent(membership)) {
+    const query = pageQuery(queryId, after, start);
+    const answered = (answer: Stanza | undefined) => {
+        if (membership.catchUp !== catching || catching.queryId !== queryId || !isCurrent(membership)) {
             return;
         }
+        catching.queryId = undefined;
         const fin = answer === undefined ? undefined : answer.get_child("fin", MAM);
         const next = fin === undefined ? undefined : lastOfPage(fin);
+        catching.position = next ?? catching.position;
         if (answer !== undefined && answer.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room does not keep that message any more.
-            askPage(membership, catching, undefined, start);
-        } else if (fin === undefined || fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
-            endCatchUp(membership);
-            catching.done(!isUnreached(answer));
+            askPage(membership, catching, undefined, start, done);
+        } else if (fin === undefined) {
+            done(isUnreached(answer) ? "unreached" : "refused");
+        } else if (fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
+            done("complete");
         } else {
-            askPage(membership, catching, next, start);
+            askPage(membership, catching, next, start, done);
         }
-    });
+    };
+    ask(membership, membership.room, "set", query, answered, patience(membership));
 }
 
 function isUnreached(answer: Stanza | undefined): boolean {
@@ -77,8 +141,8 @@ function isUnknownId(answer: Stanza): boolean {
     return condition === "item-not-found";
 }
 
-function pageQuery(catching: CatchUp, after: string | undefined, start: number): Stanza {
-    const query = st.stanza("query", { xmlns: MAM, queryid: catching.queryId });
+function pageQuery(queryId: string, after: string | undefined, start: number): Stanza {
+    const query = st.stanza("query", { xmlns: MAM, queryid: queryId });
     query.tag("x", { xmlns: DATAFORM, type: "submit" });
     query.tag("field", { var: "FORM_TYPE", type: "hidden" }).tag("value").text(MAM).up().up();
     if (after === undefined) {
@@ -104,7 +168,7 @@ export function takeResult(membership: Membership, stanza: Stanza): boolean {
     if (result === undefined) {
         return false;
     }
-    if (catching === undefined || result.attr.queryid !== catching.queryId) {
+    if (catching === undefined || catching.queryId === undefined || result.attr.queryid !== catching.queryId) {
         // Sessions ask under their own addresses, so that it was asked for here, though a while ago.
         return true;
     }
@@ -122,6 +186,12 @@ export function takeResult(membership: Membership, stanza: Stanza): boolean {
 function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archiveId: string | undefined): Stanza {
     const delayed = st.clone(message);
     delayed.attr.xmlns = undefined;
+    for (const tag of delayed.tags) {
+        // Within a forwarded message the namespace is another than the stream's, and so is named.
+        if (tag.attr.xmlns === "jabber:client") {
+            tag.attr.xmlns = undefined;
+        }
+    }
     delayed.attr.to = membership.occupant;
     if (archiveId !== undefined && stanzaIdBy(delayed, membership.room) === undefined) {
         delayed.add_direct_child(st.stanza("stanza-id", { xmlns: STANZA_ID, by: membership.room, id: archiveId }));
@@ -132,30 +202,76 @@ function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archi
 
 /** A message of the past: into the archive, and to who was attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
-    if (takeDown(membership, delayed)) {
+    const isSeen = takeHeldId(membership, stanzaIdBy(delayed, membership.room));
+    if (takeDown(membership, delayed) && !isSeen) {
         fork(membership, delayed);
     }
 }
 
-/** What the room says now may come from its archive as well: it is taken down after that, and as such. */
-export function hold(catching: CatchUp, room: string, stanza: Stanza): void {
-    const copy = st.clone(stanza);
-    addDelay(copy, room, os.time());
-    catching.held.push(copy);
+/** Whether what the archive gives has come from the room as well. */
+function takeHeldId(membership: Membership, archiveId: string | undefined): boolean {
+    const catching = membership.catchUp;
+    if (catching === undefined || archiveId === undefined || !catching.heldIds.has(archiveId)) {
+        return false;
+    }
+    catching.heldIds.delete(archiveId);
+    return true;
 }
 
-/** What came from the room meanwhile has its place now. */
+/** What the room says now has its place after what is missing; its archive may have it as well. */
+export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
+    const when = os.time();
+    const copy = st.clone(stanza);
+    if (delayBy(copy, membership.room) === undefined) {
+        addDelay(copy, membership.room, when);
+    }
+    const archiveId = stanzaIdBy(copy, membership.room);
+    if (archiveId !== undefined && seen) {
+        catching.heldIds.add(archiveId);
+    }
+    catching.held.push({ stanza: copy, when, seen });
+    if (catching.held.length > options.maxHistory) {
+        endCatchUp(membership);
+    }
+}
+
+/** Goes through what is held back and not in the log yet, newest first, until `visit` returns true. */
+export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
+    const catching = membership.catchUp;
+    for (const i of $range(catching === undefined ? 0 : catching.held.length, 1, -1)) {
+        const held = catching === undefined ? undefined : catching.held[i - 1];
+        if (catching === undefined || held === undefined) {
+            return;
+        }
+        const archiveId = stanzaIdBy(held.stanza, membership.room);
+        const isPlaced = archiveId !== undefined && !catching.heldIds.has(archiveId);
+        if (held.seen && !isPlaced && visit(held)) {
+            return;
+        }
+    }
+}
+
+/** What was held back has its place now, whether all that was before it is known or not. */
 export function endCatchUp(membership: Membership): void {
-    const held = membership.catchUp === undefined ? [] : membership.catchUp.held;
-    for (const message of held) {
-        takeDown(membership, message);
+    const catching = membership.catchUp;
+    if (catching === undefined) {
+        return;
+    }
+    catching.isLater = true;
+    for (const { stanza, seen } of catching.held) {
+        if (takeDown(membership, stanza) && !seen) {
+            fork(membership, stanza);
+        }
     }
     membership.catchUp = undefined;
 }
 
-/** Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it. */
+/**
+ * Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
+ * archive will be asked, which has all of it.
+ */
 export function historySince(membership: Membership): string | undefined {
-    if (!isKept(membership)) {
+    if (!isKept(membership) || membership.catchUp !== undefined) {
         return undefined;
     }
     const newest = newestOf(membership);

@@ -162,7 +162,8 @@ function isSameMessage(log: RoomLog, one: Stanza, other: Stanza): boolean {
 function pastEntry(log: RoomLog, stanza: Stanza, when: number, later: boolean): Entry | undefined {
     fill(log);
     const content = withoutDelay(log, stanza);
-    const entry = findEntry(log, log.recent, content) ?? findPast(log, content, when);
+    const archiveId = stanzaIdBy(content, log.room);
+    const entry = findEntry(log, log.recent, content, archiveId) ?? findPast(log, content, archiveId, when);
     if (entry !== undefined) {
         return entry;
     }
@@ -175,23 +176,29 @@ function pastEntry(log: RoomLog, stanza: Stanza, when: number, later: boolean): 
     return append(log, content, Math.min(Math.max(when, earliest), os.time()), undefined);
 }
 
-function findEntry(log: RoomLog, entries: Entry[], content: Stanza): Entry | undefined {
+function findEntry(log: RoomLog, entries: Entry[], content: Stanza, archiveId: string | undefined): Entry | undefined {
     for (const entry of entries) {
-        if (
-            entry.owner === undefined &&
-            (isSameElement(entry.stanza, content) || isSameMessage(log, entry.stanza, content))
-        ) {
+        if (entry.owner === undefined && isEntryOf(log, entry, content, archiveId)) {
             return entry;
         }
     }
     return undefined;
 }
 
+/** Two that the room gave ids of its own are told apart by these, which is quick. */
+function isEntryOf(log: RoomLog, entry: Entry, content: Stanza, archiveId: string | undefined): boolean {
+    const entryId = archiveId === undefined ? undefined : stanzaIdBy(entry.stanza, log.room);
+    if (entryId !== undefined) {
+        return entryId === archiveId && entry.stanza.attr.from === content.attr.from;
+    }
+    return isSameElement(entry.stanza, content) || isSameMessage(log, entry.stanza, content);
+}
+
 /**
  * Among the entries that are not held in memory. An account that catches up goes through them in their order, so that
  * some are read at a time, from the one that is looked for.
  */
-function findPast(log: RoomLog, content: Stanza, when: number): Entry | undefined {
+function findPast(log: RoomLog, content: Stanza, archiveId: string | undefined, when: number): Entry | undefined {
     const oldest = log.recent[0];
     if (oldest === undefined || when > oldest.when + SKEW) {
         return undefined;
@@ -201,25 +208,39 @@ function findPast(log: RoomLog, content: Stanza, when: number): Entry | undefine
         past = readPast(log, when);
         log.past = past;
     }
-    return findEntry(log, past.entries, content);
+    const entry = archiveId === undefined ? undefined : past.ids.get(archiveId);
+    return entry ?? findEntry(log, archiveId === undefined ? past.entries : past.others, content, archiveId);
 }
 
 function readPast(log: RoomLog, from: number): Past {
-    const entries: Entry[] = [];
+    const past: Past = { from, to: math.huge, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
     for (const [id, stanza, when, label] of find(log.room, { start: from - SKEW, limit: PAST })) {
         const entry = storedEntry(id, stanza, when, label, before);
-        entries.push(entry);
+        addPast(log, past, entry);
         if (entry.owner === undefined) {
             before = entry.number;
         }
     }
-    const last = entries.length < PAST ? undefined : entries[entries.length - 1];
+    const last = past.entries.length < PAST ? undefined : past.entries[past.entries.length - 1];
+    if (last !== undefined) {
+        past.to = last.when - SKEW;
+    }
     module.add_timer(PAST_KEPT, () => {
         log.past = undefined;
         return undefined;
     });
-    return { from, to: last === undefined ? math.huge : last.when - SKEW, entries };
+    return past;
+}
+
+function addPast(log: RoomLog, past: Past, entry: Entry): void {
+    const archiveId = entry.owner === undefined ? stanzaIdBy(entry.stanza, log.room) : undefined;
+    past.entries.push(entry);
+    if (archiveId === undefined) {
+        past.others.push(entry);
+    } else {
+        past.ids.set(archiveId, entry);
+    }
 }
 
 /** A copy to keep: without the address, and without the delay by which a room marks what is past. */
@@ -244,6 +265,9 @@ function append(log: RoomLog, stanza: Stanza, when: number, owner: string | unde
     }
     const entry: Entry = { number, before: owner === undefined ? log.last : undefined, owner, id, when, stanza, size };
     addRecent(log, entry);
+    if (log.past !== undefined && log.past.to === math.huge) {
+        addPast(log, log.past, entry);
+    }
     if (owner === undefined) {
         log.last = number;
         settleSoon(log);

@@ -12,21 +12,28 @@ type Answered = (this: void, condition: string | undefined) => void;
  * Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
  * earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
  */
-export function selfPing(membership: Membership, answered: Answered): void {
+export function selfPing(membership: Membership, answered: Answered, limit?: number): void {
     const ping = st.stanza("ping", { xmlns: PING });
     const nick = membership.nick;
-    ask(membership, `${membership.room}/${nick}`, "get", ping, (answer) => {
-        if (answer === undefined) {
-            answered("remote-server-timeout");
-        } else if (answer.attr.type === "result") {
-            answered(undefined);
-        } else {
-            const [, condition] = answer.get_error();
-            // A ping may cross with a nick change. Otherwise there is no such occupant, or no such room.
-            const crossed = condition === "item-not-found" && nick !== membership.nick;
-            answered(crossed ? undefined : (condition ?? "undefined-condition"));
-        }
-    });
+    ask(
+        membership,
+        `${membership.room}/${nick}`,
+        "get",
+        ping,
+        (answer) => {
+            if (answer === undefined) {
+                answered("remote-server-timeout");
+            } else if (answer.attr.type === "result") {
+                answered(undefined);
+            } else {
+                const [, condition] = answer.get_error();
+                // A ping may cross with a nick change. Otherwise there is no such occupant, or no such room.
+                const crossed = condition === "item-not-found" && nick !== membership.nick;
+                answered(crossed ? undefined : (condition ?? "undefined-condition"));
+            }
+        },
+        limit,
+    );
 }
 
 /** XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same. */

@@ -1,9 +1,11 @@
 // Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 
 import * as jids from "util.jid";
+import * as options from "../options";
 import { lost, pause, rejoin, resume, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
-import { catchUp } from "./catchup";
+import { patience } from "./ask";
+import { closeGap, holdBack } from "./catchup";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "./ping";
 
@@ -18,12 +20,13 @@ function ask(membership: Membership, gap: boolean): void {
         return;
     }
     membership.checking = true;
-    selfPing(membership, (condition) => {
+    const answered = (condition: string | undefined) => {
         membership.checking = false;
         if (isCurrent(membership) && membership.phase === Phase.Joined) {
             asked(membership, condition, gap);
         }
-    });
+    };
+    selfPing(membership, answered, patience(membership));
 }
 
 function asked(membership: Membership, condition: string | undefined, gap: boolean): void {
@@ -32,9 +35,10 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
         membership.tries = 0;
         membership.unanswered = 0;
         if (gap || before > 0) {
-            catchUp(membership, () => undefined);
+            closeGap(membership);
         }
     } else if (saysNothing(condition)) {
+        holdBack(membership);
         membership.unanswered = membership.unanswered + 1;
         askAfter(membership, pause(membership.unanswered), true);
     } else {
@@ -64,6 +68,11 @@ export function checkQuiet(spread: number): void {
 const SOON = 1;
 const SPREAD = 5;
 
+/** Whether a link to the room's server has broken a moment ago, over which it may have said something. */
+export function isInDoubt(membership: Membership): boolean {
+    return looking && membership.phase === Phase.Joined && broken.has(jids.host(membership.room));
+}
+
 /** How often an account has asked or tried in vain that is not to wait for long once there is a link: some 16 s. */
 const PATIENT = 5;
 
@@ -77,9 +86,20 @@ export function onLinkGone(event: { readonly session: S2sSession }): undefined {
     noteHosts(broken, event.session);
 }
 
-/** `s2sin-established` and `s2sout-established`: the server on the other end is there again. */
+/**
+ * `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
+ * sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
+ */
 export function onLinkUp(event: { readonly session: S2sSession }): undefined {
-    noteHosts(mended, event.session);
+    const session = event.session;
+    noteHosts(mended, session);
+    if (session.direction === "incoming") {
+        for (const membership of allMemberships()) {
+            if (membership.phase === Phase.Joined && jids.host(membership.room) === session.from_host) {
+                holdBack(membership);
+            }
+        }
+    }
 }
 
 /** One link may serve several hosts. A server that stops breaks them all, so that they are looked at together. */
@@ -104,16 +124,23 @@ function noteHosts(links: LuaSet<string>, session: S2sSession): void {
 }
 
 function lookAfterLinks(): void {
+    const doubtful: Membership[] = [];
     for (const membership of allMemberships()) {
         const host = jids.host(membership.room);
-        if (broken.has(host) && membership.phase === Phase.Joined && membership.unanswered === 0) {
-            askAfter(membership, math.random() * SPREAD, true);
+        const isDoubtful = broken.has(host) || (mended.has(host) && membership.catchUp !== undefined);
+        if (isDoubtful && membership.phase === Phase.Joined && membership.unanswered === 0) {
+            holdBack(membership);
+            doubtful.push(membership);
         } else if (mended.has(host)) {
             hasten(membership);
         }
     }
     broken = new LuaSet();
     mended = new LuaSet();
+    const spread = Math.min(SPREAD, doubtful.length / options.rejoinRate);
+    for (const membership of doubtful) {
+        askAfter(membership, math.random() * spread, true);
+    }
 }
 
 /** A link that breaks again at once must not make more of the tries: they go on from here as they would. */

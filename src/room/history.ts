@@ -2,6 +2,7 @@
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
+import { readHeld } from "../keep/catchup";
 import { readBack, type Said } from "../keep/log";
 import { MUC } from "../namespaces";
 import * as options from "../options";
@@ -36,7 +37,10 @@ export function sendHistory(membership: Membership, request: JoinRequest): void 
 function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
     const messages: Stanza[] = [];
     let chars = 0;
-    readBack(membership, limits.stanzas, limits.since, (said) => {
+    const take = (said: Said) => {
+        if (messages.length >= limits.stanzas || said.when < limits.since) {
+            return true;
+        }
         const message = delayed(membership.room, said);
         if (limits.chars !== math.huge) {
             message.attr.to = session;
@@ -47,7 +51,11 @@ function select(membership: Membership, session: string | undefined, limits: Lim
         }
         messages.push(message);
         return false;
-    });
+    };
+    readHeld(membership, take);
+    if (chars <= limits.chars) {
+        readBack(membership, limits.stanzas - messages.length, limits.since, take);
+    }
     return messages;
 }
 

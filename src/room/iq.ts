@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { takeAnswer } from "../keep/ask";
+import { isOwnId, takeAnswer } from "../keep/ask";
 import { PING, PUBSUB, VCARD } from "../namespaces";
 import { findMembership, type Membership } from "../state/memberships";
 import { takeIq } from "../state/pending";
@@ -37,7 +37,7 @@ function onAnswer(room: string, stanza: Stanza): Handled {
     }
     const pending = stanza.attr.id === undefined ? undefined : takeIq(stanza.attr.id, room);
     if (pending === undefined) {
-        return undefined;
+        return isOwnId(stanza.attr.id) ? true : undefined;
     }
     const answer = st.clone(stanza);
     answer.attr.id = pending.request.attr.id;

@@ -3,11 +3,11 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { resyncComplete } from "../client/serve";
-import { hold, missed, takeResult } from "../keep/catchup";
+import { hold, holdBack, missed, takeResult } from "../keep/catchup";
 import { takeDown } from "../keep/log";
 import { notify } from "../keep/push";
 import { forgetPrivacy } from "../keep/privacy";
-import { check } from "../keep/watch";
+import { check, isInDoubt } from "../keep/watch";
 import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, STANZA_ID, Status } from "../namespaces";
 import { counters, noteDrop } from "../state/counters";
 import {
@@ -98,8 +98,8 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 }
 
 function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
-    if (membership.catchUp !== undefined) {
-        hold(membership.catchUp, membership.room, stanza);
+    if (isInDoubt(membership)) {
+        holdBack(membership);
     }
     const subject = isSubject(stanza);
     const before = membership.subject;
@@ -116,13 +116,13 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
         if (resync.request !== undefined) {
             sendTo(resync.request.session, stanza);
         } else if (!subject) {
-            missed(membership, stanza);
+            takePast(membership, stanza);
         } else if (!isSameSubject(before, stanza)) {
             fork(membership, stanza);
         }
     } else {
-        if (!subject && membership.catchUp === undefined) {
-            takeDown(membership, stanza);
+        if (!subject) {
+            takeLive(membership, stanza);
         }
         fork(membership, stanza);
         if (!subject) {
@@ -133,6 +133,23 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
         joinComplete(membership);
     } else if (subject && resync !== undefined && resync.selfShown) {
         resyncComplete(membership);
+    }
+}
+
+/** What a room tells of its past to who comes back. */
+function takePast(membership: Membership, stanza: Stanza): void {
+    if (membership.catchUp === undefined) {
+        missed(membership, stanza);
+    } else {
+        hold(membership, membership.catchUp, stanza, false);
+    }
+}
+
+function takeLive(membership: Membership, stanza: Stanza): void {
+    if (membership.catchUp === undefined) {
+        takeDown(membership, stanza);
+    } else {
+        hold(membership, membership.catchUp, stanza, true);
     }
 }
 

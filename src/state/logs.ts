@@ -45,8 +45,11 @@ export interface RoomLog {
 /** Entries from one time up to, but not including, another, in seconds. */
 export interface Past {
     readonly from: number;
-    readonly to: number;
+    to: number;
     readonly entries: Entry[];
+    /** Those that the room gave an id, by that; and those without. */
+    readonly ids: LuaMap<string, Entry>;
+    readonly others: Entry[];
 }
 
 /** What an account got of a room's log, as far as it is not on disk. */

@@ -60,17 +60,33 @@ export interface Resync {
     selfShown: boolean;
 }
 
-/** The room's archive is asked for what the account missed. */
+/** What came from a room while there may be a gap before it. */
+export interface HeldBack {
+    /** As the room would send it later, with a delay. */
+    readonly stanza: Stanza;
+    readonly when: number;
+    /** The attached sessions have got it. */
+    readonly seen: boolean;
+}
+
+/** The account may have missed something: the room's archive is asked for it, or will be. */
 export interface CatchUp {
-    readonly queryId: string;
-    /** What came from the room meanwhile and is still to be taken down. */
-    readonly held: Stanza[];
+    /** Of the question on its way; undefined while there is none. */
+    queryId: string | undefined;
+    /** Since when, in seconds. */
+    readonly since: number;
+    /** The archive's id of the last message that it has been asked for, or of the one to ask from. */
+    position: string | undefined;
+    /** What came from the room since, to be taken down once what is missing has its place. */
+    readonly held: HeldBack[];
+    /** The room's ids of these; those that the archive has given too are taken out. */
+    readonly heldIds: LuaSet<string>;
+    /** Times that the archive has been asked in vain while the account was in the room. */
+    tries: number;
     /** Messages that may still be asked for. */
     left: number;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
     isLater: boolean;
-    /** `answered`: whether the room was reached. */
-    readonly done: (this: void, answered: boolean) => void;
 }
 
 /** One account in one room. */
