@@ -150,8 +150,8 @@ export function joinComplete(membership: Membership): void {
     serveWaiting(membership);
 }
 
-/** Who was there before the account was lost and was not shown again has gone meanwhile. */
-function forgetOthers(membership: Membership, resync: Resync): void {
+/** Who was there before and has not been shown again has gone meanwhile. */
+export function forgetOthers(membership: Membership, resync: Resync): void {
     // Whoever had the nick meanwhile is not to be taken for the account, which has it now.
     forgetOccupant(membership, membership.nick);
     for (const [nick] of membership.occupants) {
@@ -433,6 +433,7 @@ export function leaveRefused(membership: Membership, error: Stanza): void {
 
 /** Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it. */
 export function retryLeave(membership: Membership): void {
+    stopTimer(membership);
     membership.phase = Phase.Leaving;
     membership.tries = membership.tries + 1;
     sendUpstream(membership, st.presence({ type: "unavailable", to: ownAddress(membership) }));
@@ -440,7 +441,8 @@ export function retryLeave(membership: Membership): void {
         return;
     }
     selfPing(membership, (condition) => {
-        if (membership.phase !== Phase.Leaving || !isCurrent(membership)) {
+        // With a timer it is another leave, of an account that was in the room once more.
+        if (membership.phase !== Phase.Leaving || membership.timer !== undefined || !isCurrent(membership)) {
             return;
         }
         const unknown = condition === undefined || saysJoined(condition) || saysNothing(condition);

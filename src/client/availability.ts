@@ -5,6 +5,7 @@ import * as st from "util.stanza";
 import { VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendTo } from "../room/fork";
+import { ownPresence } from "../room/replay";
 import { bestSession, presenceContent } from "../state/availability";
 import { isSameElement } from "../stanzas";
 import {
@@ -89,7 +90,7 @@ function detachedPresence(membership: Membership): Stanza {
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
     if (!showBest(membership) && membership.self !== undefined) {
-        const self = st.clone(membership.self);
+        const self = ownPresence(membership, membership.self);
         self.attr.id = stanza.attr.id;
         sendTo(session, self);
     }

@@ -25,6 +25,7 @@ import { addDelay, delayBy, splitOccupant } from "../stanzas";
 import { logOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
+import { answeredAsJoin } from "./presence";
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
 export function onMessage(event: StanzaEvent<Origin>): Handled {
@@ -92,6 +93,11 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
         takeSender(membership, stanza.attr.id);
     }
     const resync = membership.resync;
+    if (resync !== undefined && resync.selfCame && !resync.selfShown) {
+        if (subject || delayBy(stanza, membership.room) !== undefined) {
+            answeredAsJoin(membership, resync);
+        }
+    }
     if (resync !== undefined && resync.selfShown && (subject || stanza.get_child("delay", DELAY) !== undefined)) {
         if (resync.request !== undefined) {
             sendTo(resync.request.session, stanza);

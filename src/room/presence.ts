@@ -9,7 +9,7 @@ import { bookmarkRenamed } from "../keep/bookmark-write";
 import { save } from "../keep/store";
 import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
-import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
+import { forgetOthers, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { hold } from "../state/held";
@@ -166,7 +166,7 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
     if (hasStatus(stanza, Status.LoggingOn)) {
         membership.logged = true;
     }
-    if (resync === undefined || resync.selfShown) {
+    if (resync === undefined || resync.selfShown || isRenamed(membership, before, nick)) {
         if (isHeldBack(membership)) {
             showOccupants(membership);
         }
@@ -185,6 +185,11 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
         membership.self = copy;
         onResyncSelf(membership, resync, stanza, isSame(before, copy));
     }
+}
+
+/** Whether a presence is the second half of a nick change (XEP-0045 7.6), and not what a repeated join is answered with. */
+function isRenamed(membership: Membership, before: Stanza | undefined, nick: string): boolean {
+    return membership.phase !== Phase.Joining && before !== undefined && selfNick(before) !== nick;
 }
 
 /** In a semi-anonymous room moderators see real JIDs, and others do not (XEP-0045 5.1.1). */
@@ -232,9 +237,24 @@ function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, kn
     }
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
+            resync.selfCame = true;
             return;
         }
     }
+    endOccupants(membership, resync);
+}
+
+/**
+ * History or a subject follows: the room has answered as to a join after all. Whom it has not shown is gone; a room that
+ * was started anew knows nobody.
+ */
+export function answeredAsJoin(membership: Membership, resync: Resync): void {
+    forgetOthers(membership, resync);
+    endOccupants(membership, resync);
+}
+
+function endOccupants(membership: Membership, resync: Resync): void {
+    const request = resync.request;
     resync.selfShown = true;
     const answer = request === undefined ? undefined : selfPresence(membership, request);
     if (request !== undefined && answer !== undefined) {
