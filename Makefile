@@ -43,6 +43,10 @@ fuzz:
 scenarios:
 	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
 
+# One story on both versions, alone and with the usual modules, on each storage, over c2s, websocket and BOSH.
+matrix:
+	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts
+
 # ONCE=1 goes through it without waiting for a key.
 demo:
 	@tools/setup
@@ -55,4 +59,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz e2e scenarios install rock demo bench clean
+.PHONY: all build test lint spec fuzz e2e scenarios matrix install rock demo bench clean
