@@ -131,7 +131,7 @@ local function on_error(session, place, room, stanza)
 	if not is_asked(session, "presence", room, stanza.attr.id) then
 		return "an error for a presence it never sent";
 	end
-	if answers_join(place, stanza.attr.id) and place.state == "asking" and not place.asked[1] and not place.awaits_leave then
+	if answers_join(place, stanza.attr.id) and place.state == "asking" and place.asked[1] == nil and not place.awaits_leave then
 		place.state = "out";
 	end
 end
@@ -157,6 +157,7 @@ local function on_unavailable(place, nick, codes, item)
 	if codes["303"] then
 		place.nick = item and item.attr.nick;
 	else
+		place.thrown_out = not place.awaits_leave;
 		goes_out(place);
 	end
 end
@@ -213,7 +214,9 @@ local function is_ordinary(session, room, stanza)
 		-- Subscriptions go out from the account itself.
 		return stanza.name == "presence" and kind == "error" and stanza.attr.to == jid.bare(session.client.jid);
 	end
-	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error";
+	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error"
+		-- Prosody keeps these as they came.
+		or stanza.name == "presence" and kind == "subscribe";
 end
 
 -- Returns what is wrong with it, or nothing.
@@ -237,6 +240,8 @@ function model.unsettled(session, rooms)
 		local place = session.places[room.jid];
 		if place and not room.lies then
 			if place.state == "leaving" and place.untold then goes_out(place); end
+			-- It was let in, and only that is lost.
+			if room.lossy and place.thrown_out then goes_out(place); place.asked = {}; place.state = "out"; end
 			if place.state == "asking" or place.state == "leaving" then
 				return ("is still %s in %s"):format(place.state, room.jid);
 			end
