@@ -910,17 +910,21 @@ end
 function ____exports.hasWaiting(membership)
     return #membership.waiting > 0 or ____exports.askingSession(membership) ~= nil
 end
+--- A session has left: the nick it asked for is no wish of its any more.
+function ____exports.forgetNickRequests(membership, session)
+    for ____, request in pairs(membership.nickRequests) do
+        if request.session == session then
+            request.session = nil
+        end
+    end
+end
 --- A session is gone: what it asked for is nobody's now.
 function ____exports.forgetSession(membership, session)
     ____exports.stopWaiting(membership, session)
     if membership.request ~= nil and membership.request.session == session then
         membership.request.session = nil
     end
-    for ____, request in pairs(membership.nickRequests) do
-        if request.session == session then
-            request.session = nil
-        end
-    end
+    ____exports.forgetNickRequests(membership, session)
     for ____, senders in membership.unreflected:items() do
         for i = 1, #senders do
             if senders[i] == session then
@@ -3610,6 +3614,21 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
+["keep.blocklist"] = function(...)
+local ____exports = {}
+local jids = require("util.jid")
+local store = module:open_store("blocklist", "keyval")
+--- Whether an account has blocked a room, or the whole service: nothing that comes from there is heard.
+function ____exports.isBlocked(username, room)
+    local host = prosody.hosts[module.host]
+    if host == nil or not (host.modules.blocklist ~= nil) then
+        return false
+    end
+    local blocklist = store:get(username)
+    return blocklist ~= nil and (blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil)
+end
+return ____exports
+ end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
 local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, PAGE
@@ -3978,6 +3997,8 @@ local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
 local endCatchUp = ____catchup.endCatchUp
@@ -4361,7 +4382,8 @@ function ____exports.retryLeave(membership)
                 return
             end
             local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-            if unknown and (membership.established or membership.tries < TRIES_UNTIL_TOLD) then
+            local mayBeIn = membership.established and not isBlocked(membership.username, membership.room)
+            if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
                 setTimer(
                     membership,
                     ____exports.pause(membership.tries),
@@ -4542,6 +4564,20 @@ for ____, condition in ipairs({
     refusals[condition] = true
 end
 refusals["registration-required"] = true
+--- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
+function ____exports.leaveUnheard(membership)
+    ____exports.refuseAll(membership)
+    fork(
+        membership,
+        ownUnavailable(membership, nil)
+    )
+    detachAll(membership)
+    membership.phase = "leaving"
+    membership.ending = false
+    membership.tries = 0
+    save(membership.username)
+    ____exports.retryLeave(membership)
+end
 --- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
 function ____exports.takeBack(membership)
     fork(
@@ -6251,6 +6287,7 @@ local isAttached = ____memberships.isAttached
 local membershipOf = ____memberships.membershipOf
 local membershipsOf = ____memberships.membershipsOf
 local stopWaiting = ____memberships.stopWaiting
+local forgetNickRequests = ____memberships.forgetNickRequests
 local forgetSession = ____memberships.forgetSession
 local isWaiting = ____memberships.isWaiting
 local hasWaiting = ____memberships.hasWaiting
@@ -6362,6 +6399,7 @@ function update(membership, session, stanza, nick)
 end
 function sessionLeaves(membership, session, stanza)
     local waited = stopWaiting(membership, session)
+    forgetNickRequests(membership, session)
     if isAttached(membership, session) then
         detachOrLeave(membership, session, stanza)
     elseif waited then
@@ -6414,6 +6452,7 @@ function sessionOffline(session)
 end
 function detach(membership, session)
     stopWaiting(membership, session)
+    forgetNickRequests(membership, session)
     if not isAttached(membership, session) then
         return false
     end
@@ -6542,6 +6581,7 @@ local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
 local ____occupancy = require("occupancy")
+local leaveUnheard = ____occupancy.leaveUnheard
 local lost = ____occupancy.lost
 local pause = ____occupancy.pause
 local rejoin = ____occupancy.rejoin
@@ -6551,6 +6591,8 @@ local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
 local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
 local ____pace = require("keep.pace")
@@ -6686,7 +6728,9 @@ function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
         return
     end
-    if membership.phase == "lost" then
+    if membership.phase == "lost" and isBlocked(membership.username, membership.room) then
+        leaveUnheard(membership)
+    elseif membership.phase == "lost" then
         rejoin(membership)
     elseif membership.phase == "leaving" then
         retryLeave(membership)
@@ -6778,6 +6822,8 @@ local membershipsOf = ____memberships.membershipsOf
 local occupantJid = ____memberships.occupantJid
 local ____accounts = require("keep.accounts")
 local isInactive = ____accounts.isInactive
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local isOurs = ____bookmark_2Dwrite.isOurs
 local isWriting = ____bookmark_2Dwrite.isWriting
@@ -6852,7 +6898,8 @@ function bookmarkChanged(username, room, bookmark)
     stay(membership)
 end
 function stay(membership)
-    if membership.phase == "leaving" and isToJoin(membership) then
+    local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
+    if isTakenBack and not isBlocked(membership.username, membership.room) then
         takeBack(membership)
     end
 end
@@ -6861,7 +6908,7 @@ function membershipFor(username, room, bookmark)
         forgetRefusals(username, room)
         return nil
     end
-    if not options.autojoin or isRefused(username, room, bookmark) then
+    if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room) then
         return nil
     end
     if #membershipsOf(username) >= options.maxRooms then
@@ -6993,6 +7040,62 @@ function ____exports.followAll()
         end
     end
     lineUp(line, usernames)
+end
+return ____exports
+ end,
+["keep.blocking"] = function(...)
+local ____exports = {}
+local forgetBlocked, jidsIn
+local jids = require("util.jid")
+local ____occupancy = require("occupancy")
+local leaveUnheard = ____occupancy.leaveUnheard
+local ____stanzas = require("stanzas")
+local splitOccupant = ____stanzas.splitOccupant
+local ____memberships = require("state.memberships")
+local forgetOccupant = ____memberships.forgetOccupant
+local membershipsOf = ____memberships.membershipsOf
+function forgetBlocked(membership, blocked)
+    for jid in pairs(blocked) do
+        local room, nick = splitOccupant(jid)
+        if room == membership.room and nick ~= nil then
+            forgetOccupant(membership, nick)
+        end
+    end
+end
+function jidsIn(iq)
+    local found = {}
+    local list = iq.tags[1]
+    for ____, item in ipairs(list == nil and ({}) or list.tags) do
+        local jid = jids.prep(item.attr.jid or "")
+        if jid == nil then
+            return {}
+        end
+        found[jid] = true
+    end
+    return found
+end
+--- `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard.
+function ____exports.onBlock(event)
+    local blocked = jidsIn(event.stanza)
+    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+        if blocked[membership.room] ~= nil or blocked[jids.host(membership.room)] ~= nil then
+            module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
+            leaveUnheard(membership)
+        else
+            forgetBlocked(membership, blocked)
+        end
+    end
+end
+--- `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows.
+function ____exports.onUnblock(event)
+    local unblocked = jidsIn(event.stanza)
+    local all = (next(unblocked)) == nil
+    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+        for jid in pairs(unblocked) do
+            membership.outdated = membership.outdated or (splitOccupant(jid)) == membership.room
+        end
+        membership.outdated = membership.outdated or all
+    end
 end
 return ____exports
  end,
@@ -8146,6 +8249,9 @@ local followAll = ____autojoin.followAll
 local onLogin = ____autojoin.onLogin
 local onService = ____autojoin.onService
 local onServiceGone = ____autojoin.onServiceGone
+local ____blocking = require("keep.blocking")
+local onBlock = ____blocking.onBlock
+local onUnblock = ____blocking.onUnblock
 local ____log = require("keep.log")
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
@@ -8205,6 +8311,8 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)

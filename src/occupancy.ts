@@ -6,6 +6,7 @@ import { askForNick, presenceToShow, showBest } from "./client/availability";
 import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
+import { isBlocked } from "./keep/blocklist";
 import { catchUp, endCatchUp, historySince } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
@@ -393,6 +394,18 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     sendUpstream(membership, presence);
 }
 
+/** Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in. */
+export function leaveUnheard(membership: Membership): void {
+    refuseAll(membership);
+    fork(membership, ownUnavailable(membership, undefined));
+    detachAll(membership);
+    membership.phase = Phase.Leaving;
+    membership.ending = false;
+    membership.tries = 0;
+    save(membership.username);
+    retryLeave(membership);
+}
+
 /** The account goes if only sessions keep it in the room, and none is there; whether it does. */
 export function leaveIfUnused(membership: Membership): boolean {
     if (!membership.ending || isUsed(membership)) {
@@ -446,7 +459,8 @@ export function retryLeave(membership: Membership): void {
             return;
         }
         const unknown = condition === undefined || saysJoined(condition) || saysNothing(condition);
-        if (unknown && (membership.established || membership.tries < TRIES_UNTIL_TOLD)) {
+        const mayBeIn = membership.established && !isBlocked(membership.username, membership.room);
+        if (unknown && (mayBeIn || membership.tries < TRIES_UNTIL_TOLD)) {
             setTimer(membership, pause(membership.tries), () => {
                 retryLeave(membership);
             });

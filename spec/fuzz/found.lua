@@ -77,4 +77,12 @@ return {
 		{ "join", 659, 812, 37, 986 };
 		{ "leave", 53, 397, 832, 892 };
 	};
+	{ about = "a session that leaves before its nick change, made as a join, is answered"; seed = 10325; setting = { resource = true; bosh = false; carbons = false };
+		{ "join", 943, 192, 643, 321 };
+		{ "time", 982, 494, 183, 914 };
+		{ "join", 643, 852, 207, 497 };
+		{ "silent", 203, 914, 634, 230 };
+		{ "leave", 31, 782, 361, 568 };
+		{ "deliver", 611, 570, 4, 19 };
+	};
 };

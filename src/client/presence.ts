@@ -22,6 +22,7 @@ import {
     membershipsOf,
     Phase,
     stopWaiting,
+    forgetNickRequests,
     forgetSession,
     isWaiting,
     hasWaiting,
@@ -145,6 +146,7 @@ function update(membership: Membership, session: string, stanza: Stanza, nick: s
 /** A directed `unavailable` (XEP-0045 7.14): the session goes, and with the last one the account, unless it autojoins. */
 function sessionLeaves(membership: Membership, session: string, stanza: Stanza): Handled {
     const waited = stopWaiting(membership, session);
+    forgetNickRequests(membership, session);
     if (isAttached(membership, session)) {
         detachOrLeave(membership, session, stanza);
     } else if (waited) {
@@ -209,6 +211,7 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
 /** Whether the session was attached. */
 function detach(membership: Membership, session: string): boolean {
     stopWaiting(membership, session);
+    forgetNickRequests(membership, session);
     if (!isAttached(membership, session)) {
         return false;
     }

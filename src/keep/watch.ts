@@ -1,8 +1,9 @@
 // Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 
 import * as jids from "util.jid";
-import { lost, pause, rejoin, resume, retryLeave } from "../occupancy";
+import { leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
+import { isBlocked } from "./blocklist";
 import { catchUp } from "./catchup";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "./ping";
@@ -165,7 +166,9 @@ function comeBack(membership: Membership): void {
     if (!isCurrent(membership) || membership.timer !== undefined) {
         return;
     }
-    if (membership.phase === Phase.Lost) {
+    if (membership.phase === Phase.Lost && isBlocked(membership.username, membership.room)) {
+        leaveUnheard(membership);
+    } else if (membership.phase === Phase.Lost) {
         rejoin(membership);
     } else if (membership.phase === Phase.Leaving) {
         retryLeave(membership);

@@ -415,17 +415,22 @@ export function stopWaiting(membership: Membership, session: string): boolean {
     return found;
 }
 
+/** A session has left: the nick it asked for is no wish of its any more. */
+export function forgetNickRequests(membership: Membership, session: string): void {
+    for (const [, request] of membership.nickRequests) {
+        if (request.session === session) {
+            request.session = undefined;
+        }
+    }
+}
+
 /** A session is gone: what it asked for is nobody's now. */
 export function forgetSession(membership: Membership, session: string): void {
     stopWaiting(membership, session);
     if (membership.request !== undefined && membership.request.session === session) {
         membership.request.session = undefined;
     }
-    for (const [, request] of membership.nickRequests) {
-        if (request.session === session) {
-            request.session = undefined;
-        }
-    }
+    forgetNickRequests(membership, session);
     for (const [, senders] of membership.unreflected.items()) {
         for (const i of $range(1, senders.length)) {
             if (senders[i - 1] === session) {
