@@ -4045,6 +4045,7 @@ local newResync = ____memberships.newResync
 local nextWaiting = ____memberships.nextWaiting
 local setTimer = ____memberships.setTimer
 local stopTimer = ____memberships.stopTimer
+local stopWaiting = ____memberships.stopWaiting
 local wait = ____memberships.wait
 --- A session's join goes to the room. The one who asked is attached already: the answers are for it.
 function ____exports.enter(membership, request)
@@ -4059,6 +4060,7 @@ function ____exports.enter(membership, request)
         forgetRoom(membership)
     end
     if request.session ~= nil then
+        stopWaiting(membership, request.session)
         attachSession(membership, request.session, presence, request.id)
     end
     membership.shown = request.session
@@ -6254,7 +6256,7 @@ return ____exports
  end,
 ["client.presence"] = function(...)
 local ____exports = {}
-local join, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
+local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____accounts = require("keep.accounts")
@@ -6307,7 +6309,7 @@ local ____upstream = require("client.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
 function join(session, stanza, room, wanted, membership)
     local attached = membership ~= nil and isAttached(membership, session.full_jid)
-    local nick = wanted or (attached and membership.nick or nil)
+    local nick = wanted or (attached and not isAsking(membership, session.full_jid) and membership.nick or nil)
     if nick == nil then
         return nil
     end
@@ -6346,6 +6348,9 @@ function join(session, stanza, room, wanted, membership)
         serve(membership, request)
     end
     return true
+end
+function isAsking(membership, session)
+    return membership.request ~= nil and membership.request.session == session
 end
 function limitReached(username, membership)
     if membership == nil and #membershipsOf(username) >= options.maxRooms then

@@ -36,6 +36,7 @@ import {
     type Resync,
     setTimer,
     stopTimer,
+    stopWaiting,
     wait,
 } from "./state/memberships";
 
@@ -71,6 +72,8 @@ export function enter(membership: Membership, request: JoinRequest): void {
         forgetRoom(membership);
     }
     if (request.session !== undefined) {
+        // It asks anew, and not once more for what it asked before.
+        stopWaiting(membership, request.session);
         attachSession(membership, request.session, presence, request.id);
     }
     membership.shown = request.session;

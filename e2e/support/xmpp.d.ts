@@ -32,6 +32,10 @@ declare module "@xmpp/client" {
         ) => Promise<void>;
     }
 
+    class Transport {
+        socketParameters(service: string): string | undefined;
+    }
+
     type IqHandler = (context: { stanza: Element; element: Element }) => Element | boolean | undefined;
 
     export interface Client extends EventEmitter {
@@ -39,7 +43,7 @@ declare module "@xmpp/client" {
         jid: { toString(): string; bare(): { toString(): string } } | null;
         /** Of TCP; others have no setNoDelay. */
         socket: (Pick<Socket, "destroy"> & Partial<Pick<Socket, "setNoDelay">>) | null;
-        transports: (new (...parameters: never[]) => { socketParameters(service: string): unknown })[];
+        transports: (typeof Transport)[];
         start(): Promise<unknown>;
         stop(): Promise<unknown>;
         send(element: Element): Promise<void>;

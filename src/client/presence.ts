@@ -73,8 +73,8 @@ function join(
     membership: Membership | undefined,
 ): Handled {
     const attached = membership !== undefined && isAttached(membership, session.full_jid);
-    // Who is in the room need not say under which nick.
-    const nick = wanted ?? (attached ? membership.nick : undefined);
+    // Who is in the room need not say under which nick; who is only about to be in must.
+    const nick = wanted ?? (attached && !isAsking(membership, session.full_jid) ? membership.nick : undefined);
     if (nick === undefined) {
         return undefined;
     }
@@ -109,6 +109,11 @@ function join(
         serve(membership, request);
     }
     return true;
+}
+
+/** Whether it is for this session that the account's join is on its way. */
+function isAsking(membership: Membership, session: string): boolean {
+    return membership.request !== undefined && membership.request.session === session;
 }
 
 /** The option that keeps a session from joining for now. */
