@@ -229,6 +229,8 @@ ____exports.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
 --- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
 ____exports.maxOccupants = count("minimix_max_occupants", 5000, 0)
 ____exports.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
+--- Bytes of all the presences of a room's occupants that are remembered, as XML.
+____exports.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
 --- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
 ____exports.detachedAfter = period("minimix_detached_after", 300, 0)
 ____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
@@ -711,9 +713,11 @@ function ____exports.stopWaiting(membership, session)
     return found
 end
 function ____exports.forgetOccupant(membership, nick)
-    if membership.occupants[nick] ~= nil then
+    local held = membership.occupants[nick]
+    if held ~= nil then
         membership.occupants[nick] = nil
         membership.occupantCount = membership.occupantCount - 1
+        membership.occupantSize = membership.occupantSize - string.len(held.text)
     end
 end
 --- Errors come back at once or never; older messages are forgotten.
@@ -807,6 +811,7 @@ function ____exports.createMembership(username, room, nick)
         catchUp = nil,
         occupants = {},
         occupantCount = 0,
+        occupantSize = 0,
         self = nil,
         roomPresence = nil,
         subject = nil,
@@ -958,14 +963,15 @@ function ____exports.takeSender(membership, id)
 end
 --- Remembers the presence of an occupant, as far as there is room for it; whether there was.
 function ____exports.keepOccupant(membership, nick, held)
-    local isNew = not (membership.occupants[nick] ~= nil)
-    if string.len(held.text) > options.maxCachedSize or isNew and membership.occupantCount >= options.maxOccupants then
-        ____exports.forgetOccupant(membership, nick)
+    local size = string.len(held.text)
+    ____exports.forgetOccupant(membership, nick)
+    if size > options.maxCachedSize or membership.occupantCount >= options.maxOccupants or membership.occupantSize + size > options.maxRoomSize then
         membership.incomplete = true
         return false
     end
     membership.occupants[nick] = held
-    membership.occupantCount = membership.occupantCount + (isNew and 1 or 0)
+    membership.occupantCount = membership.occupantCount + 1
+    membership.occupantSize = membership.occupantSize + size
     return true
 end
 --- Forgets what the room showed: the next join starts from nothing.
@@ -2744,6 +2750,8 @@ return ____exports
 ["state.limits"] = function(...)
 local ____exports = {}
 local options = require("options")
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
 --- Accounts whose allowance is not full, by user name.
 local allowances = {}
 --- Whether an account may join now. A device that starts joins all its rooms at once.
@@ -2772,8 +2780,12 @@ end
 local logged = {}
 --- Seconds between two lines about one limit.
 local PAUSE = 60
---- Says that somebody is over a limit; a limit is named once a minute, whoever is over it.
-function ____exports.logOver(limit, username, room)
+--- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
+function ____exports.noteOver(limit, username, room, reason)
+    if reason == nil then
+        reason = "limit"
+    end
+    noteDrop(reason)
     local now = os.time()
     if now - (logged[limit] or -PAUSE) >= PAUSE then
         logged[limit] = now
@@ -2841,7 +2853,7 @@ local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function chooseShown(membership)
@@ -2935,7 +2947,7 @@ end
 function ____exports.changeNick(membership, request)
     local session = request.session
     if nickRequestCount(membership) >= options.maxNickRequests then
-        logOver("minimix_max_nick_requests", membership.username, membership.room)
+        noteOver("minimix_max_nick_requests", membership.username, membership.room)
         sendTo(
             session,
             st.error_reply(
@@ -3631,7 +3643,7 @@ return ____exports
  end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, PAGE
+local knownUntil, askPage, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, PAGE
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3662,6 +3674,7 @@ function knownUntil(membership, newest)
 end
 function askPage(membership, catching, after, start)
     local query = pageQuery(catching, after, start)
+    local left = catching.left
     catching.isLater = after ~= nil
     ask(
         membership,
@@ -3688,7 +3701,7 @@ function askPage(membership, catching, after, start)
             local next = ____temp_2
             if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
                 askPage(membership, catching, nil, start)
-            elseif fin == nil or fin.attr.complete == "true" or next == nil or catching.left <= 0 then
+            elseif fin == nil or fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
                 ____exports.endCatchUp(membership)
                 catching.done(not isUnreached(answer))
             else
@@ -3696,6 +3709,9 @@ function askPage(membership, catching, after, start)
             end
         end
     )
+end
+function isEnough(catching, before)
+    return catching.left <= 0 or catching.left == before
 end
 function isUnreached(answer)
     if answer == nil then
@@ -3757,6 +3773,8 @@ function ____exports.endCatchUp(membership)
     membership.catchUp = nil
 end
 PAGE = 50
+--- Messages of the room that wait for the end of that.
+local HELD = 250
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
 -- `done`. What the room says meanwhile is taken down after that, in its place.
 function ____exports.catchUp(membership, done)
@@ -3824,11 +3842,16 @@ function ____exports.takeResult(membership, stanza)
     return true
 end
 --- What the room says now may come from its archive as well: it is taken down after that, and as such.
-function ____exports.hold(catching, room, stanza)
+function ____exports.hold(membership, catching, stanza)
+    if #catching.held >= HELD then
+        ____exports.endCatchUp(membership)
+        catching.done(true)
+        return
+    end
     local copy = st.clone(stanza)
     addDelay(
         copy,
-        room,
+        membership.room,
         os.time()
     )
     local ____catching_held_6 = catching.held
@@ -5909,6 +5932,8 @@ local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 local ____counters = require("state.counters")
 local noteDrop = ____counters.noteDrop
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
 local isReached = ____memberships.isReached
@@ -5954,7 +5979,7 @@ end
 function request(membership, session, stanza)
     local id = expectIqAnswer(session.full_jid, membership.room, stanza)
     if id == nil then
-        noteDrop("iq_limit")
+        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
         return
     end
@@ -6280,7 +6305,7 @@ local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local isAutojoin = ____bookmarks.isAutojoin
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local mayJoin = ____limits.mayJoin
 local ____memberships = require("state.memberships")
 local createMembership = ____memberships.createMembership
@@ -6318,7 +6343,7 @@ function join(session, stanza, room, wanted, membership)
     end
     local limit = limitReached(session.username, membership)
     if limit ~= nil then
-        logOver(limit, session.username, room)
+        noteOver(limit, session.username, room)
         session.send(st.error_reply(
             stanza,
             "wait",
@@ -6818,7 +6843,7 @@ local isSameBookmark = ____bookmarks.isSameBookmark
 local isToJoin = ____bookmarks.isToJoin
 local mayFollowNick = ____bookmarks.mayFollowNick
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local createMembership = ____memberships.createMembership
@@ -6917,7 +6942,7 @@ function membershipFor(username, room, bookmark)
         return nil
     end
     if #membershipsOf(username) >= options.maxRooms then
-        logOver("minimix_max_rooms", username, room)
+        noteOver("minimix_max_rooms", username, room)
         return nil
     end
     local membership = createMembership(
@@ -7202,6 +7227,8 @@ end
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 --- Rooms remembered.
 local ROOMS = 10000
+--- Who may wait for one room's answer at a time: a message for each account that is not there.
+local WAITING = 1000
 local known = cache.new(ROOMS)
 --- Rooms that have been asked, and who waits for the answer.
 local asked = {}
@@ -7213,6 +7240,10 @@ end
 function ____exports.whetherPrivate(membership, told)
     local room = membership.room
     local waiting = asked[room]
+    if waiting ~= nil and #waiting >= WAITING then
+        told(false)
+        return
+    end
     if waiting ~= nil then
         waiting[#waiting + 1] = told
         return
@@ -7498,7 +7529,7 @@ local noteDrop = ____counters.noteDrop
 local ____held = require("state.held")
 local hold = ____held.hold
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
@@ -7550,7 +7581,7 @@ function onAvailable(membership, nick, stanza)
         membership.resync.shown[nick] = true
     end
     if not kept then
-        logOver("minimix_max_occupants or minimix_max_cached_size", membership.username, membership.room)
+        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
         forward(
             membership,
             stanza,
@@ -7952,7 +7983,7 @@ local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local ____text = require("text")
 local textOf = ____text.textOf
 local ____fork = require("room.fork")
@@ -7973,7 +8004,7 @@ function isJoinAffiliations(stanza)
 end
 function onGroupchat(membership, stanza, nick)
     if membership.catchUp ~= nil then
-        hold(membership.catchUp, membership.room, stanza)
+        hold(membership, membership.catchUp, stanza)
     end
     local subject = isSubject(stanza)
     local before = membership.subject
@@ -8015,7 +8046,7 @@ function onGroupchat(membership, stanza, nick)
 end
 function keepSubject(membership, stanza)
     if string.len(textOf(stanza)) > options.maxCachedSize then
-        logOver("minimix_max_cached_size", membership.username, membership.room)
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
         membership.subject = nil
         membership.incomplete = true
         return

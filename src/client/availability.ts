@@ -15,7 +15,7 @@ import {
     type Membership,
     type NickRequest,
 } from "../state/memberships";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import { sendUpstream } from "./upstream";
 
 /** Shows the room the best presence among the attached sessions; whether that was news to it. */
@@ -100,7 +100,7 @@ export function updatePresence(membership: Membership, session: string, stanza: 
 export function changeNick(membership: Membership, request: JoinRequest): void {
     const session = request.session;
     if (nickRequestCount(membership) >= options.maxNickRequests) {
-        logOver("minimix_max_nick_requests", membership.username, membership.room);
+        noteOver("minimix_max_nick_requests", membership.username, membership.room);
         sendTo(session, st.error_reply(request.stanza, "wait", "resource-constraint", undefined, membership.room));
         return;
     }

@@ -11,7 +11,7 @@ import { sendTo } from "../room/fork";
 import { ownUnavailable } from "../room/replay";
 import * as options from "../options";
 import { isAutojoin } from "../state/bookmarks";
-import { logOver, mayJoin } from "../state/limits";
+import { noteOver, mayJoin } from "../state/limits";
 import {
     createMembership,
     detachSession,
@@ -83,7 +83,7 @@ function join(
     }
     const limit = limitReached(session.username, membership);
     if (limit !== undefined) {
-        logOver(limit, session.username, room);
+        noteOver(limit, session.username, room);
         session.send(st.error_reply(stanza, "wait", "resource-constraint", undefined, room));
         return true;
     }

@@ -6,7 +6,7 @@ import { BOOKMARKS } from "../namespaces";
 import { leaveIfUnused, takeBack } from "../occupancy";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import {
     accounts,
     createMembership,
@@ -116,7 +116,7 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
         return undefined;
     }
     if (membershipsOf(username).length >= options.maxRooms) {
-        logOver("minimix_max_rooms", username, room);
+        noteOver("minimix_max_rooms", username, room);
         return undefined;
     }
     const membership = createMembership(username, room, bookmark.nick ?? defaultNick(username, room));

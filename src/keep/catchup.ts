@@ -14,6 +14,9 @@ import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 /** Messages asked for at a time. */
 const PAGE = 50;
 
+/** Messages of the room that wait for the end of that. */
+const HELD = 250;
+
 /**
  * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
  * `done`. What the room says meanwhile is taken down after that, in its place.
@@ -45,6 +48,7 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
 
 function askPage(membership: Membership, catching: CatchUp, after: string | undefined, start: number): void {
     const query = pageQuery(catching, after, start);
+    const left = catching.left;
     catching.isLater = after !== undefined;
     ask(membership, membership.room, "set", query, (answer) => {
         if (membership.catchUp !== catching || !isCurrent(membership)) {
@@ -55,13 +59,23 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
         if (answer !== undefined && answer.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room does not keep that message any more.
             askPage(membership, catching, undefined, start);
-        } else if (fin === undefined || fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
+        } else if (
+            fin === undefined ||
+            fin.attr.complete === "true" ||
+            next === undefined ||
+            isEnough(catching, left)
+        ) {
             endCatchUp(membership);
             catching.done(!isUnreached(answer));
         } else {
             askPage(membership, catching, next, start);
         }
     });
+}
+
+/** A page without messages would be followed by others of its kind. */
+function isEnough(catching: CatchUp, before: number): boolean {
+    return catching.left <= 0 || catching.left === before;
 }
 
 function isUnreached(answer: Stanza | undefined): boolean {
@@ -138,9 +152,15 @@ export function missed(membership: Membership, delayed: Stanza): void {
 }
 
 /** What the room says now may come from its archive as well: it is taken down after that, and as such. */
-export function hold(catching: CatchUp, room: string, stanza: Stanza): void {
+export function hold(membership: Membership, catching: CatchUp, stanza: Stanza): void {
+    if (catching.held.length >= HELD) {
+        // It says more than its archive is quick to answer for.
+        endCatchUp(membership);
+        catching.done(true);
+        return;
+    }
     const copy = st.clone(stanza);
-    addDelay(copy, room, os.time());
+    addDelay(copy, membership.room, os.time());
     catching.held.push(copy);
 }
 

@@ -22,7 +22,7 @@ import {
 import * as options from "../options";
 import { joinComplete } from "../occupancy";
 import { addDelay, delayBy, splitOccupant } from "../stanzas";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
 import { answeredAsJoin } from "./presence";
@@ -80,7 +80,7 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 
 function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
     if (membership.catchUp !== undefined) {
-        hold(membership.catchUp, membership.room, stanza);
+        hold(membership, membership.catchUp, stanza);
     }
     const subject = isSubject(stanza);
     const before = membership.subject;
@@ -125,7 +125,7 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
 /** For those who join later it is of the past, and stamped so (XEP-0045 7.2.15). */
 function keepSubject(membership: Membership, stanza: Stanza): void {
     if (string.len(textOf(stanza)) > options.maxCachedSize) {
-        logOver("minimix_max_cached_size", membership.username, membership.room);
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
         membership.subject = undefined;
         membership.incomplete = true;
         return;

@@ -13,7 +13,7 @@ import { forgetOthers, joinAccepted, joinRefused, leaveRefused, lost, over } fro
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { hold } from "../state/held";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import {
     askingSession,
     findMembership,
@@ -107,7 +107,7 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         membership.resync.shown.add(nick);
     }
     if (!kept) {
-        logOver("minimix_max_occupants or minimix_max_cached_size", membership.username, membership.room);
+        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
         forward(membership, stanza, answeredSession(membership) !== undefined);
     } else if (!isHeldBack(membership)) {
         forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));

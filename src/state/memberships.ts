@@ -133,6 +133,8 @@ export interface Membership {
     /** Last presence of each other occupant, by nick. */
     readonly occupants: LuaMap<string, Held>;
     occupantCount: number;
+    /** Bytes of these, as XML. */
+    occupantSize: number;
     self: Stanza | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
     roomPresence: Stanza | undefined;
@@ -258,6 +260,7 @@ export function createMembership(username: string, room: string, nick: string): 
         catchUp: undefined,
         occupants: new LuaMap(),
         occupantCount: 0,
+        occupantSize: 0,
         self: undefined,
         roomPresence: undefined,
         subject: undefined,
@@ -468,21 +471,28 @@ export function takeSender(membership: Membership, id: string | undefined): stri
 
 /** Remembers the presence of an occupant, as far as there is room for it; whether there was. */
 export function keepOccupant(membership: Membership, nick: string, held: Held): boolean {
-    const isNew = !membership.occupants.has(nick);
-    if (string.len(held.text) > options.maxCachedSize || (isNew && membership.occupantCount >= options.maxOccupants)) {
-        forgetOccupant(membership, nick);
+    const size = string.len(held.text);
+    forgetOccupant(membership, nick);
+    if (
+        size > options.maxCachedSize ||
+        membership.occupantCount >= options.maxOccupants ||
+        membership.occupantSize + size > options.maxRoomSize
+    ) {
         membership.incomplete = true;
         return false;
     }
     membership.occupants.set(nick, held);
-    membership.occupantCount = membership.occupantCount + (isNew ? 1 : 0);
+    membership.occupantCount = membership.occupantCount + 1;
+    membership.occupantSize = membership.occupantSize + size;
     return true;
 }
 
 export function forgetOccupant(membership: Membership, nick: string): void {
-    if (membership.occupants.has(nick)) {
+    const held = membership.occupants.get(nick);
+    if (held !== undefined) {
         membership.occupants.delete(nick);
         membership.occupantCount = membership.occupantCount - 1;
+        membership.occupantSize = membership.occupantSize - string.len(held.text);
     }
 }
 
