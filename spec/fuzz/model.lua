@@ -68,6 +68,7 @@ function model.asks(session, kind, room, id, must)
 	model.place(session, room).known = true;
 	request.direct = request.direct or model.place(session, room).state ~= "in";
 	session.requests[key] = request;
+	return request;
 end
 
 local function is_asked(session, kind, room, id)
@@ -147,7 +148,7 @@ local function on_available(place, nick, stanza, codes)
 		place.asked = {};
 	end
 	if not place.awaits_leave then
-		place.state = "in";
+		place.state, place.thrown_out = "in", nil;
 	end
 end
 
@@ -241,7 +242,7 @@ function model.unsettled(session, rooms)
 		if place and not room.lies then
 			if place.state == "leaving" and place.untold then goes_out(place); end
 			-- It was let in, and only that is lost.
-			if room.lossy and place.thrown_out then goes_out(place); place.asked = {}; place.state = "out"; end
+			if room.lossy and place.thrown_out and place.state == "asking" then place.asked = {}; goes_out(place); end
 			if place.state == "asking" or place.state == "leaving" then
 				return ("is still %s in %s"):format(place.state, room.jid);
 			end

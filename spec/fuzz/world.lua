@@ -550,7 +550,7 @@ function events:nonsense(n, m, o)
 	local room = self:room(m);
 	local to = o % 2 == 0 and room.jid or room.jid.."/"..chosen({ "Alice", "Bob", ("z"):rep(1000), "\226\130\172" }, n + o);
 	local stanza = chosen(nonsense, n * 7 + o)(to);
-	model.asks(session, "presence", room, stanza.attr.id);
+	model.asks(session, "presence", room, stanza.attr.id).direct = true;
 	model.asks(session, "message", room, stanza.attr.id);
 	model.asks(session, "iq", room, stanza.attr.id);
 	session.client:send(stanza);
