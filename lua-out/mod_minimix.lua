@@ -7534,7 +7534,6 @@ local ____memberships = require("state.memberships")
 local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
-local isComingBack = ____memberships.isComingBack
 local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
@@ -7802,7 +7801,7 @@ function takeNickRequest(membership, nick)
     return nil
 end
 function onRemoved(membership, stanza)
-    if isComingBack(membership) then
+    if membership.phase == "joining" or membership.phase == "lost" then
         return
     end
     if membership.established and membership.phase ~= "leaving" and isTechnical(stanza) then

@@ -100,4 +100,13 @@ return {
 		{ "join", 91, 197, 236, 758 };
 		{ "join", 410, 957, 400, 73 };
 	};
+	{ about = "the confirmation of a leave that comes after another join"; seed = 60295; setting = { resource = true; bosh = false; carbons = true };
+		{ "join", 816, 571, 805, 1 };
+		{ "deliver", 792, 757, 705, 1000 };
+		{ "join", 262, 1, 692, 840 };
+		{ "deliver", 753, 216, 174, 271 };
+		{ "kill", 328, 552, 861, 851 };
+		{ "time", 359, 607, 31, 842 };
+		{ "join", 689, 911, 454, 266 };
+	};
 };

@@ -18,7 +18,6 @@ import {
     askingSession,
     findMembership,
     isAttached,
-    isComingBack,
     forgetOccupant,
     isOccupantJid,
     keepOccupant,
@@ -318,8 +317,8 @@ function takeNickRequest(membership: Membership, nick: string): JoinRequest | un
 
 /** Our own unavailable: older services leave out 110, so the nick alone decides. */
 function onRemoved(membership: Membership, stanza: Stanza): void {
-    if (isComingBack(membership)) {
-        // The account left to join anew.
+    if (membership.phase === Phase.Joining || membership.phase === Phase.Lost) {
+        // The account left, or was thrown out, before it asked to be let in.
         return;
     }
     if (membership.established && membership.phase !== Phase.Leaving && isTechnical(stanza)) {
