@@ -38,6 +38,10 @@ rock:
 fuzz:
 	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
 
+# An hour of coming and going, which takes some minutes, or MINIMIX_SOAK seconds of it; `make spec` has a part of it.
+soak:
+	@MINIMIX_SOAK=$${MINIMIX_SOAK:-3600} busted --output=plainTerminal spec/soak_spec.lua
+
 # Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS; `make e2e` has a few of them. MINIMIX_SEED says where to
 # start.
 scenarios:
@@ -59,4 +63,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz e2e scenarios matrix install rock demo bench clean
+.PHONY: all build test lint spec fuzz soak e2e scenarios matrix install rock demo bench clean
