@@ -34,7 +34,7 @@ install:
 rock:
 	@tools/rock
 
-# Random events, a million of them or MINIMIX_EVENTS; `make spec` has ten seconds of it. MINIMIX_SEED says where to start.
+# Random events, a million of them or MINIMIX_EVENTS; `make spec` has some seconds of it. MINIMIX_SEED says where to start.
 fuzz:
 	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
 
