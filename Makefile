@@ -34,14 +34,22 @@ install:
 rock:
 	@tools/rock
 
-# Random events, a million of them or MINIMIX_EVENTS; `make spec` has ten seconds of it. MINIMIX_SEED says where to start.
+# Random events, a million of them or MINIMIX_EVENTS; `make spec` has some seconds of it. MINIMIX_SEED says where to start.
 fuzz:
 	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
+
+# An hour of coming and going, which takes some minutes, or MINIMIX_SOAK seconds of it; `make spec` has a part of it.
+soak:
+	@MINIMIX_SOAK=$${MINIMIX_SOAK:-3600} busted --output=plainTerminal spec/soak_spec.lua
 
 # Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS; `make e2e` has a few of them. MINIMIX_SEED says where to
 # start.
 scenarios:
 	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
+
+# One story on both versions, alone and with the usual modules, on each storage, over c2s, websocket and BOSH.
+matrix:
+	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts
 
 # ONCE=1 goes through it without waiting for a key.
 demo:
@@ -60,4 +68,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz e2e scenarios install rock demo demo-web bench clean
+.PHONY: all build test lint spec fuzz soak e2e scenarios matrix install rock demo demo-web bench clean

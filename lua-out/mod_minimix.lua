@@ -228,6 +228,8 @@ ____exports.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
 --- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
 ____exports.maxOccupants = count("minimix_max_occupants", 5000, 0)
 ____exports.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
+--- Bytes of all the presences of a room's occupants that are remembered, as XML.
+____exports.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
 --- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
 ____exports.detachedAfter = period("minimix_detached_after", 300, 0)
 ____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
@@ -768,9 +770,11 @@ function ____exports.stopWaiting(membership, session)
     return found
 end
 function ____exports.forgetOccupant(membership, nick)
-    if membership.occupants[nick] ~= nil then
+    local held = membership.occupants[nick]
+    if held ~= nil then
         membership.occupants[nick] = nil
         membership.occupantCount = membership.occupantCount - 1
+        membership.occupantSize = membership.occupantSize - string.len(held.text)
     end
 end
 --- Errors come back at once or never; older messages are forgotten.
@@ -864,6 +868,7 @@ function ____exports.createMembership(username, room, nick)
         catchUp = nil,
         occupants = {},
         occupantCount = 0,
+        occupantSize = 0,
         self = nil,
         roomPresence = nil,
         subject = nil,
@@ -961,11 +966,19 @@ function ____exports.isWaiting(membership, session)
 end
 --- A full answer is to come, of which nothing has been shown yet.
 function ____exports.newResync(request)
-    return {request = request, shown = {}, selfShown = false}
+    return {request = request, shown = {}, selfCame = false, selfShown = false}
 end
 --- Whether somebody is about to join, though not attached yet.
 function ____exports.hasWaiting(membership)
     return #membership.waiting > 0 or ____exports.askingSession(membership) ~= nil
+end
+--- A session has left: the nick it asked for is no wish of its any more.
+function ____exports.forgetNickRequests(membership, session)
+    for ____, request in pairs(membership.nickRequests) do
+        if request.session == session then
+            request.session = nil
+        end
+    end
 end
 --- A session is gone: what it asked for is nobody's now.
 function ____exports.forgetSession(membership, session)
@@ -973,11 +986,7 @@ function ____exports.forgetSession(membership, session)
     if membership.request ~= nil and membership.request.session == session then
         membership.request.session = nil
     end
-    for ____, request in pairs(membership.nickRequests) do
-        if request.session == session then
-            request.session = nil
-        end
-    end
+    ____exports.forgetNickRequests(membership, session)
     for ____, senders in membership.unreflected:items() do
         for i = 1, #senders do
             if senders[i] == session then
@@ -1011,14 +1020,15 @@ function ____exports.takeSender(membership, id)
 end
 --- Remembers the presence of an occupant, as far as there is room for it; whether there was.
 function ____exports.keepOccupant(membership, nick, held)
-    local isNew = not (membership.occupants[nick] ~= nil)
-    if string.len(held.text) > options.maxCachedSize or isNew and membership.occupantCount >= options.maxOccupants then
-        ____exports.forgetOccupant(membership, nick)
+    local size = string.len(held.text)
+    ____exports.forgetOccupant(membership, nick)
+    if size > options.maxCachedSize or membership.occupantCount >= options.maxOccupants or membership.occupantSize + size > options.maxRoomSize then
         membership.incomplete = true
         return false
     end
     membership.occupants[nick] = held
-    membership.occupantCount = membership.occupantCount + (isNew and 1 or 0)
+    membership.occupantCount = membership.occupantCount + 1
+    membership.occupantSize = membership.occupantSize + size
     return true
 end
 --- Forgets what the room showed: the next join starts from nothing.
@@ -1192,74 +1202,6 @@ function ____exports.onUndelivered(event)
 end
 return ____exports
  end,
-["state.availability"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
---- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
-local ranks = {}
-ranks.chat = 5
-ranks[""] = 4
-ranks.dnd = 3
-ranks.away = 2
-ranks.xa = 1
---- A client's presence bare of its addresses and of the join, as the account may show it.
-function ____exports.presenceContent(stanza)
-    local content = st.clone(stanza)
-    content.attr.from = nil
-    content.attr.to = nil
-    content.attr.id = nil
-    content:maptags(function(tag)
-        local ____temp_0
-        if tag.name == "x" and tag.attr.xmlns == MUC then
-            ____temp_0 = nil
-        else
-            ____temp_0 = tag
-        end
-        return ____temp_0
-    end)
-    return content
-end
-local function priority(attachment)
-    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
-end
-local function rank(attachment)
-    return ranks[attachment.presence:get_child_text("show") or ""] or 0
-end
-local function isBetter(one, other)
-    local difference = priority(one) - priority(other)
-    if difference ~= 0 then
-        return difference > 0
-    end
-    return rank(one) > rank(other)
-end
---- The session to show: highest priority, then most available, then the one already shown.
-function ____exports.bestSession(membership)
-    local best = membership.shown
-    local ____temp_1
-    if best == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.attached[best]
-    end
-    local bestAttachment = ____temp_1
-    for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
-        end
-    end
-    local ____temp_2
-    if bestAttachment == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = best
-    end
-    return ____temp_2
-end
-return ____exports
- end,
 ["stanzas"] = function(...)
 local ____exports = {}
 local isSameAttributes, kept
@@ -1376,697 +1318,6 @@ kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
 return ____exports
  end,
-["state.limits"] = function(...)
-local ____exports = {}
-local options = require("options")
---- Accounts whose allowance is not full, by user name.
-local allowances = {}
---- Whether an account may join now. A device that starts joins all its rooms at once.
-function ____exports.mayJoin(username)
-    local now = os.time()
-    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
-    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
-    allowance.at = now
-    allowances[username] = allowance
-    if allowance.left < 1 then
-        return false
-    end
-    allowance.left = allowance.left - 1
-    return true
-end
---- Forgets the accounts that may join as if they never had.
-function ____exports.forgetAllowances()
-    local now = os.time()
-    for username, allowance in pairs(allowances) do
-        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
-            allowances[username] = nil
-        end
-    end
-end
---- When a limit was last named in the log, by its name.
-local logged = {}
---- Seconds between two lines about one limit.
-local PAUSE = 60
---- Says that somebody is over a limit; a limit is named once a minute, whoever is over it.
-function ____exports.logOver(limit, username, room)
-    local now = os.time()
-    if now - (logged[limit] or -PAUSE) >= PAUSE then
-        logged[limit] = now
-        module:log(
-            "warn",
-            "%s is over the limit %s with %s",
-            username,
-            limit,
-            room
-        )
-    end
-end
-return ____exports
- end,
-["client.upstream"] = function(...)
-local ____exports = {}
-local id = require("util.id")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MUC_OWNER = ____namespaces.MUC_OWNER
---- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
--- room's answers come back through this host's events and not straight to a client. A room of this server answers
--- before this returns: write state first.
-function ____exports.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    module:send(copy)
-end
---- A host of this server that has accounts has no rooms.
-function ____exports.mayHaveRooms(domain)
-    local host = prosody.hosts[domain]
-    return host == nil or host.type ~= "local"
-end
---- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
--- opened to the others with the service's defaults (XEP-0045 10.1.2).
-function ____exports.unlockRoom(membership)
-    local form = st.iq({
-        type = "set",
-        id = id.medium(),
-        from = membership.occupant,
-        to = membership.room
-    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
-    module:send(form)
-end
-return ____exports
- end,
-["client.availability"] = function(...)
-local ____exports = {}
-local chooseShown, noteShown, detachedPresence, nickRequestCount
-local id = require("util.id")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
-local options = require("options")
-local ____fork = require("room.fork")
-local sendTo = ____fork.sendTo
-local ____availability = require("state.availability")
-local bestSession = ____availability.bestSession
-local presenceContent = ____availability.presenceContent
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local ____limits = require("state.limits")
-local logOver = ____limits.logOver
-local ____upstream = require("client.upstream")
-local sendUpstream = ____upstream.sendUpstream
-function chooseShown(membership)
-    local best = bestSession(membership)
-    if best == nil then
-        return nil
-    end
-    membership.shown = best
-    return membership.attached[best]
-end
-function noteShown(membership, presence)
-    local shown = membership.shownPresence
-    membership.shownPresence = presence
-    return shown == nil or not isSameElement(shown, presence)
-end
-function detachedPresence(membership)
-    local presence = st.presence()
-    if options.detachedShow ~= "none" then
-        presence:tag("show"):text(options.detachedShow):up()
-    end
-    local ____temp_0
-    if membership.self == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = membership.self:get_child("x", VCARD_UPDATE)
-    end
-    local update = ____temp_0
-    if update ~= nil then
-        presence:add_direct_child(st.clone(update))
-    end
-    return presence
-end
-function nickRequestCount(membership)
-    local count = 0
-    for ____ in pairs(membership.nickRequests) do
-        count = count + 1
-    end
-    return count
-end
---- Shows the room the best presence among the attached sessions; whether that was news to it.
-function ____exports.showBest(membership)
-    local attachment = chooseShown(membership)
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
-    end
-    local presence = st.clone(attachment.presence)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
-    presence.attr.id = attachment.id
-    sendUpstream(membership, presence)
-    return true
-end
---- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
-function ____exports.presenceToShow(membership, request)
-    local attachment = chooseShown(membership)
-    local presence
-    if attachment ~= nil then
-        presence = attachment.presence
-    elseif request ~= nil then
-        presence = presenceContent(request.stanza)
-    else
-        presence = detachedPresence(membership)
-    end
-    membership.shownPresence = presence
-    return st.clone(presence)
-end
---- Shows the room that nobody is there to read, if it does not know yet.
-function ____exports.showDetached(membership)
-    local presence = detachedPresence(membership)
-    membership.shown = nil
-    if noteShown(membership, presence) then
-        local copy = st.clone(presence)
-        copy.attr.to = (membership.room .. "/") .. membership.nick
-        sendUpstream(membership, copy)
-    end
-end
---- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
-function ____exports.updatePresence(membership, session, stanza)
-    attachSession(
-        membership,
-        session,
-        presenceContent(stanza),
-        stanza.attr.id
-    )
-    if not ____exports.showBest(membership) and membership.self ~= nil then
-        local ____self = st.clone(membership.self)
-        ____self.attr.id = stanza.attr.id
-        sendTo(session, ____self)
-    end
-end
---- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
-function ____exports.changeNick(membership, request)
-    local session = request.session
-    if nickRequestCount(membership) >= options.maxNickRequests then
-        logOver("minimix_max_nick_requests", membership.username, membership.room)
-        sendTo(
-            session,
-            st.error_reply(
-                request.stanza,
-                "wait",
-                "resource-constraint",
-                nil,
-                membership.room
-            )
-        )
-        return
-    end
-    local taken = request.id == nil or membership.nickRequests[request.id] ~= nil
-    local key = taken and id.medium() or request.id
-    local ____membership_nickRequests_7 = membership.nickRequests
-    local ____session_2 = session
-    local ____request_id_3 = request.id
-    local ____request_nick_4 = request.nick
-    local ____request_stanza_5 = request.stanza
-    local ____temp_6 = {session = membership.shown, presence = membership.shownPresence}
-    local ____temp_1
-    if session == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.attached[session]
-    end
-    ____membership_nickRequests_7[key] = {
-        session = ____session_2,
-        id = ____request_id_3,
-        nick = ____request_nick_4,
-        stanza = ____request_stanza_5,
-        before = ____temp_6,
-        attachmentBefore = ____temp_1
-    }
-    if session ~= nil then
-        attachSession(
-            membership,
-            session,
-            presenceContent(request.stanza),
-            key
-        )
-    end
-    local change = ____exports.presenceToShow(membership)
-    change.attr.to = (membership.room .. "/") .. request.nick
-    change.attr.id = key
-    sendUpstream(membership, change)
-end
---- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
-function ____exports.nickRefused(membership, key, request)
-    local session = request.session
-    local ____temp_8
-    if session == nil then
-        ____temp_8 = nil
-    else
-        ____temp_8 = membership.attached[session]
-    end
-    local attachment = ____temp_8
-    local before = request.attachmentBefore
-    if session ~= nil and attachment ~= nil and attachment.id == key and before ~= nil then
-        membership.attached[session] = before
-        membership.shown = request.before.session
-        membership.shownPresence = request.before.presence
-    end
-end
---- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
-function ____exports.askForNick(membership, nick)
-    local presence = ____exports.presenceToShow(membership)
-    presence.attr.to = (membership.room .. "/") .. nick
-    sendUpstream(membership, presence)
-end
-return ____exports
- end,
-["keep.bookmarks"] = function(...)
-local ____exports = {}
-local getItems, preppedNick
-local jids = require("util.jid")
-local ____upstream = require("client.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local NICK = ____namespaces.NICK
-local options = require("options")
-local ____notify = require("keep.notify")
-local readSetting = ____notify.readSetting
-function getItems(service, node)
-    local found, items = service:get_items(node, true)
-    return found and items or ({})
-end
---- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
-function ____exports.roomOf(id)
-    local room = jids.prep(id)
-    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
-    return isRoom and room or nil
-end
---- What an item says; undefined if it is no bookmark, or not the account's own.
-function ____exports.readItem(username, room, item)
-    local ____temp_5
-    if item == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_5
-    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
-        return nil
-    end
-    local autojoin = conference.attr.autojoin
-    local extensions = conference:get_child("extensions")
-    local ____temp_7 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_8 = preppedNick(
-        room,
-        conference:get_child_text("nick")
-    )
-    local ____temp_9 = conference:get_child_text("password")
-    local ____conference_attr_name_10 = conference.attr.name
-    local ____temp_6
-    if extensions == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = readSetting(extensions)
-    end
-    return {
-        autojoin = ____temp_7,
-        nick = ____preppedNick_result_8,
-        password = ____temp_9,
-        name = ____conference_attr_name_10,
-        notify = ____temp_6
-    }
-end
---- Whether something was published by the account itself, or by this server on its behalf.
-function ____exports.isBy(username, publisher)
-    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
-end
-function preppedNick(room, nick)
-    local ____temp_16
-    if nick == nil then
-        ____temp_16 = nil
-    else
-        ____temp_16 = jids.prep((room .. "/") .. nick)
-    end
-    local address = ____temp_16
-    local ____temp_17
-    if address == nil then
-        ____temp_17 = nil
-    else
-        ____temp_17 = jids.resource(address)
-    end
-    return ____temp_17
-end
---- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
-function ____exports.pepService(username)
-    if options.anonymous then
-        return nil
-    end
-    local host = prosody.hosts[module.host]
-    local ____temp_0
-    if host == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = host.modules.pep
-    end
-    local pep = ____temp_0
-    local ____temp_1
-    if pep == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = pep.get_pep_service(username)
-    end
-    return ____temp_1
-end
---- The items of a node, none where there is no such node; undefined if they cannot be read.
-function ____exports.itemsOf(service, node)
-    local done, items = pcall(getItems, service, node)
-    if not done then
-        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
-        return nil
-    end
-    return items
-end
---- All bookmarks of an account; undefined if they cannot be read.
-function ____exports.bookmarksOf(username)
-    local service = ____exports.pepService(username)
-    local ____temp_2
-    if service == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_2
-    if items == nil then
-        return nil
-    end
-    local bookmarks = {}
-    for ____, id in ipairs(items) do
-        local room = ____exports.roomOf(id)
-        local ____temp_3
-        if room == nil then
-            ____temp_3 = nil
-        else
-            ____temp_3 = ____exports.readItem(username, room, items[id])
-        end
-        local bookmark = ____temp_3
-        if room ~= nil and bookmark ~= nil then
-            bookmarks[room] = bookmark
-        end
-    end
-    return bookmarks
-end
---- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
-function ____exports.readBookmark(username, room)
-    local bookmarks = ____exports.bookmarksOf(username)
-    local ____temp_4
-    if bookmarks == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = bookmarks[room]
-    end
-    return ____temp_4
-end
---- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
-function ____exports.defaultNick(username, room)
-    local service = ____exports.pepService(username)
-    local ____temp_11
-    if service == nil then
-        ____temp_11 = nil
-    else
-        ____temp_11 = ____exports.itemsOf(service, NICK)
-    end
-    local items = ____temp_11
-    local ____temp_12
-    if items == nil or items[1] == nil then
-        ____temp_12 = nil
-    else
-        ____temp_12 = items[items[1]]
-    end
-    local last = ____temp_12
-    local ____preppedNick_15 = preppedNick
-    local ____room_14 = room
-    local ____temp_13
-    if last == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = last:get_child_text("nick", NICK)
-    end
-    return ____preppedNick_15(____room_14, ____temp_13) or username
-end
-return ____exports
- end,
-["keep.bookmark-write"] = function(...)
-local ____exports = {}
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local PUBSUB = ____namespaces.PUBSUB
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____bookmarks = require("keep.bookmarks")
-local itemsOf = ____bookmarks.itemsOf
-local pepService = ____bookmarks.pepService
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____notify = require("keep.notify")
-local withSetting = ____notify.withSetting
-function currentItem(membership)
-    local service = pepService(membership.username)
-    local ____temp_2
-    if service == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_2
-    if items == nil then
-        return nil
-    end
-    for ____, id in ipairs(items) do
-        if roomOf(id) == membership.room then
-            return items[id]
-        end
-    end
-    return nil
-end
-function rewrite(membership, item, autojoin, nick)
-    local ____temp_3
-    if item == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_3
-    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
-        return
-    end
-    local edited = st.clone(conference, true)
-    edited.attr.autojoin = autojoin or edited.attr.autojoin
-    if nick ~= nil then
-        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
-    end
-    local nickBefore = conference:get_child("nick")
-    for ____, tag in ipairs(conference.tags) do
-        if nick == nil or tag ~= nickBefore then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    publish(membership, item.attr.id or membership.room, edited)
-end
-function create(membership)
-    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
-    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
-    if membership.password ~= nil then
-        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
-    end
-    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
-        return false
-    end
-    setMark(membership.username, membership.room, "us")
-    return true
-end
-function publish(membership, id, conference, config)
-    local service = pepService(membership.username)
-    if service == nil then
-        return false
-    end
-    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
-    writing = true
-    local done, problem = pcall(
-        publishItem,
-        service,
-        id,
-        item,
-        config
-    )
-    writing = false
-    if not done or problem ~= nil then
-        module:log(
-            "warn",
-            "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem
-        )
-        return false
-    end
-    membership.bookmark = readItem(membership.username, membership.room, item)
-    return true
-end
-function publishItem(service, id, item, config)
-    local done, problem = service:publish(
-        BOOKMARKS,
-        true,
-        id,
-        item,
-        config
-    )
-    local ____temp_4
-    if done == true then
-        ____temp_4 = nil
-    else
-        ____temp_4 = tostring(problem)
-    end
-    return ____temp_4
-end
-function markedBy(username, room)
-    local mark = marksOf(username)[room]
-    local ____temp_5
-    if mark == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = mark.by
-    end
-    return ____temp_5
-end
-function marksOf(username)
-    return (marksStore:get(username)) or ({})
-end
-function setMark(username, room, by)
-    local marks = marksOf(username)
-    local ____room_7 = room
-    local ____temp_6
-    if by == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = {
-            by = by,
-            when = os.time()
-        }
-    end
-    marks[____room_7] = ____temp_6
-    forgetOldest(marks)
-    marksStore:set(username, marks)
-end
-function forgetOldest(marks)
-    local count = 0
-    local oldest
-    local since = math.huge
-    for room, mark in pairs(marks) do
-        count = count + 1
-        if mark.when < since then
-            oldest = room
-            since = mark.when
-        end
-    end
-    if oldest ~= nil and count > MAX_MARKS then
-        marks[oldest] = nil
-    end
-end
-PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
-MAX_MARKS = 256
-marksStore = module:open_store("minimix_bookmarks", "keyval")
-writing = false
---- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
-function ____exports.isWriting()
-    return writing
-end
---- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
--- removed is not brought back: it may be another device that goes into the room again.
-function ____exports.bookmarkJoined(membership)
-    if not options.bookmarkWrite then
-        return
-    end
-    local item = currentItem(membership)
-    local by = markedBy(membership.username, membership.room)
-    if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership)
-    elseif item ~= nil and by == "us" then
-        rewrite(membership, item, "true")
-        membership.ownBookmark = true
-    end
-end
---- The account leaves at a client's request.
-function ____exports.bookmarkLeft(membership)
-    if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(
-            membership,
-            currentItem(membership),
-            "false"
-        )
-    end
-end
---- The account has another nick at a client's request.
-function ____exports.bookmarkRenamed(membership)
-    local bookmark = membership.bookmark
-    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
-    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(
-            membership,
-            currentItem(membership),
-            nil,
-            membership.nick
-        )
-    end
-end
---- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
-function ____exports.bookmarkNotify(membership, setting)
-    local ____membership_0 = membership
-    local username = ____membership_0.username
-    local room = ____membership_0.room
-    local item = currentItem(membership)
-    local ____temp_1
-    if item == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_1
-    if item == nil or conference == nil or readItem(username, room, item) == nil then
-        return nil
-    end
-    local before = conference:get_child("extensions")
-    local edited = st.clone(conference, true)
-    for ____, tag in ipairs(conference.tags) do
-        if tag ~= before then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited)
-end
---- The user has made or changed a bookmark.
-function ____exports.noteMade(username, room)
-    if options.bookmarkWrite and markedBy(username, room) ~= nil then
-        setMark(username, room, nil)
-    end
-end
---- The user has removed a bookmark.
-function ____exports.noteRemoved(username, room)
-    if options.bookmarkWrite then
-        setMark(username, room, "user")
-    end
-end
---- Whether we made a room's bookmark, and nobody has changed it since.
-function ____exports.isOurs(username, room)
-    return options.bookmarkWrite and markedBy(username, room) == "us"
-end
-return ____exports
- end,
 ["keep.ask"] = function(...)
 local ____exports = {}
 local id = require("util.id")
@@ -2123,54 +1374,6 @@ function ____exports.takeAnswer(room, stanza)
     question.timer:stop()
     question.answered(stanza)
     return true
-end
-return ____exports
- end,
-["keep.ping"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____ask = require("keep.ask")
-local ask = ____ask.ask
---- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
--- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function ____exports.selfPing(membership, answered, limit)
-    local ping = st.stanza("ping", {xmlns = PING})
-    local nick = membership.nick
-    ask(
-        membership,
-        (membership.room .. "/") .. nick,
-        "get",
-        ping,
-        function(answer)
-            if answer == nil then
-                answered("remote-server-timeout")
-            elseif answer.attr.type == "result" then
-                answered(nil)
-            else
-                local ____, condition = answer:get_error()
-                local crossed = condition == "item-not-found" and nick ~= membership.nick
-                local ____answered_1 = answered
-                local ____crossed_0
-                if crossed then
-                    ____crossed_0 = nil
-                else
-                    ____crossed_0 = condition or "undefined-condition"
-                end
-                ____answered_1(____crossed_0)
-            end
-        end,
-        limit
-    )
-end
---- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
-function ____exports.saysJoined(condition)
-    return condition == "service-unavailable" or condition == "feature-not-implemented"
-end
---- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
-function ____exports.saysNothing(condition)
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
 return ____exports
  end,
@@ -3417,7 +2620,7 @@ return ____exports
  end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, PAGE, UNNOTICED
+local knownUntil, askPage, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, PAGE, UNNOTICED
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3512,12 +2715,17 @@ function knownUntil(membership, newest)
     return newest == nil and (membership.since or os.time()) or newest.when
 end
 function askPage(membership, catching, after, start, done)
+    local left = catching.left
     local queryId = id.medium()
     catching.queryId = queryId
     catching.position = after
     catching.isLater = after ~= nil
     local query = pageQuery(queryId, after, start)
     local function answered(answer)
+        if membership.catchUp == nil and isCurrent(membership) then
+            done("refused")
+            return
+        end
         if membership.catchUp ~= catching or catching.queryId ~= queryId or not isCurrent(membership) then
             return
         end
@@ -3547,7 +2755,7 @@ function askPage(membership, catching, after, start, done)
             )
         elseif fin == nil then
             done(isUnreached(answer) and "unreached" or "refused")
-        elseif fin.attr.complete == "true" or next == nil or catching.left <= 0 then
+        elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
             done("complete")
         else
             askPage(
@@ -3567,6 +2775,9 @@ function askPage(membership, catching, after, start, done)
         answered,
         patience(membership)
     )
+end
+function isEnough(catching, before)
+    return catching.left <= 0 or catching.left == before
 end
 function isUnreached(answer)
     if answer == nil then
@@ -3892,7 +3103,7 @@ function ____exports.selfPresence(membership, request)
     if membership.self == nil then
         return nil
     end
-    local ____self = st.clone(membership.self)
+    local ____self = ____exports.ownPresence(membership, membership.self)
     ____self.attr.id = request.id
     local x = ____self:get_child("x", MUC_USER)
     if x == nil then
@@ -3919,6 +3130,12 @@ function ____exports.selfPresence(membership, request)
         addStatus(x, "210")
     end
     return ____self
+end
+--- Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet.
+function ____exports.ownPresence(membership, ____self)
+    local presence = st.clone(____self)
+    presence.attr.from = (membership.room .. "/") .. membership.nick
+    return presence
 end
 function addStatus(x, code)
     x:add_direct_child(st.stanza("status", {code = code}))
@@ -3992,6 +3209,821 @@ end
 function ____exports.nickChange(membership, before)
     local item = ____exports.itemOf(before)
     return st.presence({type = "unavailable", from = before.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = item.affiliation, role = item.role, nick = membership.nick}):up():tag("status", {code = "303"}):up():tag("status", {code = "110"}):reset()
+end
+return ____exports
+ end,
+["state.availability"] = function(...)
+local ____exports = {}
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
+--- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
+local ranks = {}
+ranks.chat = 5
+ranks[""] = 4
+ranks.dnd = 3
+ranks.away = 2
+ranks.xa = 1
+--- A client's presence bare of its addresses and of the join, as the account may show it.
+function ____exports.presenceContent(stanza)
+    local content = st.clone(stanza)
+    content.attr.from = nil
+    content.attr.to = nil
+    content.attr.id = nil
+    content:maptags(function(tag)
+        local ____temp_0
+        if tag.name == "x" and tag.attr.xmlns == MUC then
+            ____temp_0 = nil
+        else
+            ____temp_0 = tag
+        end
+        return ____temp_0
+    end)
+    return content
+end
+local function priority(attachment)
+    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
+end
+local function rank(attachment)
+    return ranks[attachment.presence:get_child_text("show") or ""] or 0
+end
+local function isBetter(one, other)
+    local difference = priority(one) - priority(other)
+    if difference ~= 0 then
+        return difference > 0
+    end
+    return rank(one) > rank(other)
+end
+--- The session to show: highest priority, then most available, then the one already shown.
+function ____exports.bestSession(membership)
+    local best = membership.shown
+    local ____temp_1
+    if best == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = membership.attached[best]
+    end
+    local bestAttachment = ____temp_1
+    for session, attachment in pairs(membership.attached) do
+        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
+            best = session
+            bestAttachment = attachment
+        end
+    end
+    local ____temp_2
+    if bestAttachment == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = best
+    end
+    return ____temp_2
+end
+return ____exports
+ end,
+["state.limits"] = function(...)
+local ____exports = {}
+local options = require("options")
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+--- Accounts whose allowance is not full, by user name.
+local allowances = {}
+--- Whether an account may join now. A device that starts joins all its rooms at once.
+function ____exports.mayJoin(username)
+    local now = os.time()
+    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
+    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
+    allowance.at = now
+    allowances[username] = allowance
+    if allowance.left < 1 then
+        return false
+    end
+    allowance.left = allowance.left - 1
+    return true
+end
+--- Forgets the accounts that may join as if they never had.
+function ____exports.forgetAllowances()
+    local now = os.time()
+    for username, allowance in pairs(allowances) do
+        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
+            allowances[username] = nil
+        end
+    end
+end
+--- When a limit was last named in the log, by its name.
+local logged = {}
+--- Seconds between two lines about one limit.
+local PAUSE = 60
+--- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
+function ____exports.noteOver(limit, username, room, reason)
+    if reason == nil then
+        reason = "limit"
+    end
+    noteDrop(reason)
+    local now = os.time()
+    if now - (logged[limit] or -PAUSE) >= PAUSE then
+        logged[limit] = now
+        module:log(
+            "warn",
+            "%s is over the limit %s with %s",
+            username,
+            limit,
+            room
+        )
+    end
+end
+return ____exports
+ end,
+["client.upstream"] = function(...)
+local ____exports = {}
+local id = require("util.id")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DATAFORM = ____namespaces.DATAFORM
+local MUC_OWNER = ____namespaces.MUC_OWNER
+--- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
+-- room's answers come back through this host's events and not straight to a client. A room of this server answers
+-- before this returns: write state first.
+function ____exports.sendUpstream(membership, stanza)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    module:send(copy)
+end
+--- A host of this server that has accounts has no rooms.
+function ____exports.mayHaveRooms(domain)
+    local host = prosody.hosts[domain]
+    return host == nil or host.type ~= "local"
+end
+--- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
+-- opened to the others with the service's defaults (XEP-0045 10.1.2).
+function ____exports.unlockRoom(membership)
+    local form = st.iq({
+        type = "set",
+        id = id.medium(),
+        from = membership.occupant,
+        to = membership.room
+    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
+    module:send(form)
+end
+return ____exports
+ end,
+["client.availability"] = function(...)
+local ____exports = {}
+local chooseShown, noteShown, detachedPresence, nickRequestCount
+local id = require("util.id")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
+local options = require("options")
+local ____fork = require("room.fork")
+local sendTo = ____fork.sendTo
+local ____replay = require("room.replay")
+local ownPresence = ____replay.ownPresence
+local ____availability = require("state.availability")
+local bestSession = ____availability.bestSession
+local presenceContent = ____availability.presenceContent
+local ____stanzas = require("stanzas")
+local isSameElement = ____stanzas.isSameElement
+local ____memberships = require("state.memberships")
+local attachSession = ____memberships.attachSession
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
+local ____upstream = require("client.upstream")
+local sendUpstream = ____upstream.sendUpstream
+function chooseShown(membership)
+    local best = bestSession(membership)
+    if best == nil then
+        return nil
+    end
+    membership.shown = best
+    return membership.attached[best]
+end
+function noteShown(membership, presence)
+    local shown = membership.shownPresence
+    membership.shownPresence = presence
+    return shown == nil or not isSameElement(shown, presence)
+end
+function detachedPresence(membership)
+    local presence = st.presence()
+    if options.detachedShow ~= "none" then
+        presence:tag("show"):text(options.detachedShow):up()
+    end
+    local ____temp_0
+    if membership.self == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = membership.self:get_child("x", VCARD_UPDATE)
+    end
+    local update = ____temp_0
+    if update ~= nil then
+        presence:add_direct_child(st.clone(update))
+    end
+    return presence
+end
+function nickRequestCount(membership)
+    local count = 0
+    for ____ in pairs(membership.nickRequests) do
+        count = count + 1
+    end
+    return count
+end
+--- Shows the room the best presence among the attached sessions; whether that was news to it.
+function ____exports.showBest(membership)
+    local attachment = chooseShown(membership)
+    if attachment == nil or not noteShown(membership, attachment.presence) then
+        return false
+    end
+    local presence = st.clone(attachment.presence)
+    presence.attr.to = (membership.room .. "/") .. membership.nick
+    presence.attr.id = attachment.id
+    sendUpstream(membership, presence)
+    return true
+end
+--- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
+function ____exports.presenceToShow(membership, request)
+    local attachment = chooseShown(membership)
+    local presence
+    if attachment ~= nil then
+        presence = attachment.presence
+    elseif request ~= nil then
+        presence = presenceContent(request.stanza)
+    else
+        presence = detachedPresence(membership)
+    end
+    membership.shownPresence = presence
+    return st.clone(presence)
+end
+--- Shows the room that nobody is there to read, if it does not know yet.
+function ____exports.showDetached(membership)
+    local presence = detachedPresence(membership)
+    membership.shown = nil
+    if noteShown(membership, presence) then
+        local copy = st.clone(presence)
+        copy.attr.to = (membership.room .. "/") .. membership.nick
+        sendUpstream(membership, copy)
+    end
+end
+--- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
+function ____exports.updatePresence(membership, session, stanza)
+    attachSession(
+        membership,
+        session,
+        presenceContent(stanza),
+        stanza.attr.id
+    )
+    if not ____exports.showBest(membership) and membership.self ~= nil then
+        local ____self = ownPresence(membership, membership.self)
+        ____self.attr.id = stanza.attr.id
+        sendTo(session, ____self)
+    end
+end
+--- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
+function ____exports.changeNick(membership, request)
+    local session = request.session
+    if nickRequestCount(membership) >= options.maxNickRequests then
+        noteOver("minimix_max_nick_requests", membership.username, membership.room)
+        sendTo(
+            session,
+            st.error_reply(
+                request.stanza,
+                "wait",
+                "resource-constraint",
+                nil,
+                membership.room
+            )
+        )
+        return
+    end
+    local taken = request.id == nil or membership.nickRequests[request.id] ~= nil
+    local key = taken and id.medium() or request.id
+    local ____membership_nickRequests_7 = membership.nickRequests
+    local ____session_2 = session
+    local ____request_id_3 = request.id
+    local ____request_nick_4 = request.nick
+    local ____request_stanza_5 = request.stanza
+    local ____temp_6 = {session = membership.shown, presence = membership.shownPresence}
+    local ____temp_1
+    if session == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = membership.attached[session]
+    end
+    ____membership_nickRequests_7[key] = {
+        session = ____session_2,
+        id = ____request_id_3,
+        nick = ____request_nick_4,
+        stanza = ____request_stanza_5,
+        before = ____temp_6,
+        attachmentBefore = ____temp_1
+    }
+    if session ~= nil then
+        attachSession(
+            membership,
+            session,
+            presenceContent(request.stanza),
+            key
+        )
+    end
+    local change = ____exports.presenceToShow(membership)
+    change.attr.to = (membership.room .. "/") .. request.nick
+    change.attr.id = key
+    sendUpstream(membership, change)
+end
+--- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
+function ____exports.nickRefused(membership, key, request)
+    local session = request.session
+    local ____temp_8
+    if session == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = membership.attached[session]
+    end
+    local attachment = ____temp_8
+    local before = request.attachmentBefore
+    if session ~= nil and attachment ~= nil and attachment.id == key and before ~= nil then
+        membership.attached[session] = before
+        membership.shown = request.before.session
+        membership.shownPresence = request.before.presence
+    end
+end
+--- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
+function ____exports.askForNick(membership, nick)
+    local presence = ____exports.presenceToShow(membership)
+    presence.attr.to = (membership.room .. "/") .. nick
+    sendUpstream(membership, presence)
+end
+return ____exports
+ end,
+["keep.bookmarks"] = function(...)
+local ____exports = {}
+local getItems, preppedNick
+local jids = require("util.jid")
+local ____upstream = require("client.upstream")
+local mayHaveRooms = ____upstream.mayHaveRooms
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local NICK = ____namespaces.NICK
+local options = require("options")
+local ____notify = require("keep.notify")
+local readSetting = ____notify.readSetting
+function getItems(service, node)
+    local found, items = service:get_items(node, true)
+    return found and items or ({})
+end
+--- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+function ____exports.roomOf(id)
+    local room = jids.prep(id)
+    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
+    return isRoom and room or nil
+end
+--- What an item says; undefined if it is no bookmark, or not the account's own.
+function ____exports.readItem(username, room, item)
+    local ____temp_5
+    if item == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_5
+    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
+        return nil
+    end
+    local autojoin = conference.attr.autojoin
+    local extensions = conference:get_child("extensions")
+    local ____temp_7 = autojoin == "true" or autojoin == "1"
+    local ____preppedNick_result_8 = preppedNick(
+        room,
+        conference:get_child_text("nick")
+    )
+    local ____temp_9 = conference:get_child_text("password")
+    local ____conference_attr_name_10 = conference.attr.name
+    local ____temp_6
+    if extensions == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = readSetting(extensions)
+    end
+    return {
+        autojoin = ____temp_7,
+        nick = ____preppedNick_result_8,
+        password = ____temp_9,
+        name = ____conference_attr_name_10,
+        notify = ____temp_6
+    }
+end
+--- Whether something was published by the account itself, or by this server on its behalf.
+function ____exports.isBy(username, publisher)
+    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
+end
+function preppedNick(room, nick)
+    local ____temp_16
+    if nick == nil then
+        ____temp_16 = nil
+    else
+        ____temp_16 = jids.prep((room .. "/") .. nick)
+    end
+    local address = ____temp_16
+    local ____temp_17
+    if address == nil then
+        ____temp_17 = nil
+    else
+        ____temp_17 = jids.resource(address)
+    end
+    return ____temp_17
+end
+--- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
+function ____exports.pepService(username)
+    if options.anonymous then
+        return nil
+    end
+    local host = prosody.hosts[module.host]
+    local ____temp_0
+    if host == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = host.modules.pep
+    end
+    local pep = ____temp_0
+    local ____temp_1
+    if pep == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = pep.get_pep_service(username)
+    end
+    return ____temp_1
+end
+--- The items of a node, none where there is no such node; undefined if they cannot be read.
+function ____exports.itemsOf(service, node)
+    local done, items = pcall(getItems, service, node)
+    if not done then
+        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+        return nil
+    end
+    return items
+end
+--- All bookmarks of an account; undefined if they cannot be read.
+function ____exports.bookmarksOf(username)
+    local service = ____exports.pepService(username)
+    local ____temp_2
+    if service == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_2
+    if items == nil then
+        return nil
+    end
+    local bookmarks = {}
+    for ____, id in ipairs(items) do
+        local room = ____exports.roomOf(id)
+        local ____temp_3
+        if room == nil then
+            ____temp_3 = nil
+        else
+            ____temp_3 = ____exports.readItem(username, room, items[id])
+        end
+        local bookmark = ____temp_3
+        if room ~= nil and bookmark ~= nil then
+            bookmarks[room] = bookmark
+        end
+    end
+    return bookmarks
+end
+--- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
+function ____exports.readBookmark(username, room)
+    local bookmarks = ____exports.bookmarksOf(username)
+    local ____temp_4
+    if bookmarks == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = bookmarks[room]
+    end
+    return ____temp_4
+end
+--- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+function ____exports.defaultNick(username, room)
+    local service = ____exports.pepService(username)
+    local ____temp_11
+    if service == nil then
+        ____temp_11 = nil
+    else
+        ____temp_11 = ____exports.itemsOf(service, NICK)
+    end
+    local items = ____temp_11
+    local ____temp_12
+    if items == nil or items[1] == nil then
+        ____temp_12 = nil
+    else
+        ____temp_12 = items[items[1]]
+    end
+    local last = ____temp_12
+    local ____preppedNick_15 = preppedNick
+    local ____room_14 = room
+    local ____temp_13
+    if last == nil then
+        ____temp_13 = nil
+    else
+        ____temp_13 = last:get_child_text("nick", NICK)
+    end
+    return ____preppedNick_15(____room_14, ____temp_13) or username
+end
+return ____exports
+ end,
+["keep.bookmark-write"] = function(...)
+local ____exports = {}
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local PUBSUB = ____namespaces.PUBSUB
+local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local mayFollowNick = ____bookmarks.mayFollowNick
+local ____bookmarks = require("keep.bookmarks")
+local itemsOf = ____bookmarks.itemsOf
+local pepService = ____bookmarks.pepService
+local readItem = ____bookmarks.readItem
+local roomOf = ____bookmarks.roomOf
+local ____notify = require("keep.notify")
+local withSetting = ____notify.withSetting
+function currentItem(membership)
+    local service = pepService(membership.username)
+    local ____temp_2
+    if service == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_2
+    if items == nil then
+        return nil
+    end
+    for ____, id in ipairs(items) do
+        if roomOf(id) == membership.room then
+            return items[id]
+        end
+    end
+    return nil
+end
+function rewrite(membership, item, autojoin, nick)
+    local ____temp_3
+    if item == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_3
+    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
+        return
+    end
+    local edited = st.clone(conference, true)
+    edited.attr.autojoin = autojoin or edited.attr.autojoin
+    if nick ~= nil then
+        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
+    end
+    local nickBefore = conference:get_child("nick")
+    for ____, tag in ipairs(conference.tags) do
+        if nick == nil or tag ~= nickBefore then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    publish(membership, item.attr.id or membership.room, edited)
+end
+function create(membership)
+    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
+    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
+    if membership.password ~= nil then
+        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
+    end
+    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
+        return false
+    end
+    setMark(membership.username, membership.room, "us")
+    return true
+end
+function publish(membership, id, conference, config)
+    local service = pepService(membership.username)
+    if service == nil then
+        return false
+    end
+    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
+    writing = true
+    local done, problem = pcall(
+        publishItem,
+        service,
+        id,
+        item,
+        config
+    )
+    writing = false
+    if not done or problem ~= nil then
+        module:log(
+            "warn",
+            "Could not bookmark %s for %s: %s",
+            membership.room,
+            membership.username,
+            problem
+        )
+        return false
+    end
+    membership.bookmark = readItem(membership.username, membership.room, item)
+    return true
+end
+function publishItem(service, id, item, config)
+    local done, problem = service:publish(
+        BOOKMARKS,
+        true,
+        id,
+        item,
+        config
+    )
+    local ____temp_4
+    if done == true then
+        ____temp_4 = nil
+    else
+        ____temp_4 = tostring(problem)
+    end
+    return ____temp_4
+end
+function markedBy(username, room)
+    local mark = marksOf(username)[room]
+    local ____temp_5
+    if mark == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = mark.by
+    end
+    return ____temp_5
+end
+function marksOf(username)
+    return (marksStore:get(username)) or ({})
+end
+function setMark(username, room, by)
+    local marks = marksOf(username)
+    local ____room_7 = room
+    local ____temp_6
+    if by == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = {
+            by = by,
+            when = os.time()
+        }
+    end
+    marks[____room_7] = ____temp_6
+    forgetOldest(marks)
+    marksStore:set(username, marks)
+end
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
+MAX_MARKS = 256
+marksStore = module:open_store("minimix_bookmarks", "keyval")
+writing = false
+--- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+function ____exports.isWriting()
+    return writing
+end
+--- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
+-- removed is not brought back: it may be another device that goes into the room again.
+function ____exports.bookmarkJoined(membership)
+    if not options.bookmarkWrite then
+        return
+    end
+    local item = currentItem(membership)
+    local by = markedBy(membership.username, membership.room)
+    if item == nil and by ~= "user" then
+        membership.ownBookmark = create(membership)
+    elseif item ~= nil and by == "us" then
+        rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+end
+--- The account leaves at a client's request.
+function ____exports.bookmarkLeft(membership)
+    if options.bookmarkWrite and membership.ownBookmark then
+        rewrite(
+            membership,
+            currentItem(membership),
+            "false"
+        )
+    end
+end
+--- The account has another nick at a client's request.
+function ____exports.bookmarkRenamed(membership)
+    local bookmark = membership.bookmark
+    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
+    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
+        rewrite(
+            membership,
+            currentItem(membership),
+            nil,
+            membership.nick
+        )
+    end
+end
+--- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
+function ____exports.bookmarkNotify(membership, setting)
+    local ____membership_0 = membership
+    local username = ____membership_0.username
+    local room = ____membership_0.room
+    local item = currentItem(membership)
+    local ____temp_1
+    if item == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_1
+    if item == nil or conference == nil or readItem(username, room, item) == nil then
+        return nil
+    end
+    local before = conference:get_child("extensions")
+    local edited = st.clone(conference, true)
+    for ____, tag in ipairs(conference.tags) do
+        if tag ~= before then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    edited:add_direct_child(withSetting(before, setting))
+    return publish(membership, item.attr.id or room, edited)
+end
+--- The user has made or changed a bookmark.
+function ____exports.noteMade(username, room)
+    if options.bookmarkWrite and markedBy(username, room) ~= nil then
+        setMark(username, room, nil)
+    end
+end
+--- The user has removed a bookmark.
+function ____exports.noteRemoved(username, room)
+    if options.bookmarkWrite then
+        setMark(username, room, "user")
+    end
+end
+--- Whether we made a room's bookmark, and nobody has changed it since.
+function ____exports.isOurs(username, room)
+    return options.bookmarkWrite and markedBy(username, room) == "us"
+end
+return ____exports
+ end,
+["keep.ping"] = function(...)
+local ____exports = {}
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local PING = ____namespaces.PING
+local ____ask = require("keep.ask")
+local ask = ____ask.ask
+--- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
+-- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
+function ____exports.selfPing(membership, answered, limit)
+    local ping = st.stanza("ping", {xmlns = PING})
+    local nick = membership.nick
+    ask(
+        membership,
+        (membership.room .. "/") .. nick,
+        "get",
+        ping,
+        function(answer)
+            if answer == nil then
+                answered("remote-server-timeout")
+            elseif answer.attr.type == "result" then
+                answered(nil)
+            else
+                local ____, condition = answer:get_error()
+                local crossed = condition == "item-not-found" and nick ~= membership.nick
+                local ____answered_1 = answered
+                local ____crossed_0
+                if crossed then
+                    ____crossed_0 = nil
+                else
+                    ____crossed_0 = condition or "undefined-condition"
+                end
+                ____answered_1(____crossed_0)
+            end
+        end,
+        limit
+    )
+end
+--- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
+function ____exports.saysJoined(condition)
+    return condition == "service-unavailable" or condition == "feature-not-implemented"
+end
+--- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
+function ____exports.saysNothing(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
 return ____exports
  end,
@@ -4111,6 +4143,21 @@ function ____exports.resyncComplete(membership)
     membership.resync = nil
     showBest(membership)
     ____exports.serveWaiting(membership)
+end
+return ____exports
+ end,
+["keep.blocklist"] = function(...)
+local ____exports = {}
+local jids = require("util.jid")
+local store = module:open_store("blocklist", "keyval")
+--- Whether an account has blocked a room, or the whole service: nothing that comes from there is heard.
+function ____exports.isBlocked(username, room)
+    local host = prosody.hosts[module.host]
+    if host == nil or not (host.modules.blocklist ~= nil) then
+        return false
+    end
+    local blocklist = store:get(username)
+    return blocklist ~= nil and (blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil)
 end
 return ____exports
  end,
@@ -4248,7 +4295,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
@@ -4263,6 +4310,8 @@ local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
 local ____ask = require("keep.ask")
 local patience = ____ask.patience
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
@@ -4310,6 +4359,7 @@ local newResync = ____memberships.newResync
 local nextWaiting = ____memberships.nextWaiting
 local setTimer = ____memberships.setTimer
 local stopTimer = ____memberships.stopTimer
+local stopWaiting = ____memberships.stopWaiting
 local wait = ____memberships.wait
 --- A session's join goes to the room. The one who asked is attached already: the answers are for it.
 function ____exports.enter(membership, request)
@@ -4324,6 +4374,7 @@ function ____exports.enter(membership, request)
         forgetRoom(membership)
     end
     if request.session ~= nil then
+        stopWaiting(membership, request.session)
         attachSession(membership, request.session, presence, request.id)
     end
     membership.shown = request.session
@@ -4373,7 +4424,7 @@ function ____exports.joinComplete(membership)
     local resync = membership.resync
     membership.resync = nil
     if resync ~= nil then
-        forgetOthers(membership, resync)
+        ____exports.forgetOthers(membership, resync)
     end
     showBest(membership)
     if membership.catchUp ~= nil then
@@ -4384,7 +4435,8 @@ function ____exports.joinComplete(membership)
     end
     serveWaiting(membership)
 end
-function forgetOthers(membership, resync)
+--- Who was there before and has not been shown again has gone meanwhile.
+function ____exports.forgetOthers(membership, resync)
     forgetOccupant(membership, membership.nick)
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
@@ -4634,6 +4686,7 @@ function leaveUnanswered(membership, id)
 end
 --- Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it.
 function ____exports.retryLeave(membership)
+    stopTimer(membership)
     membership.phase = "leaving"
     membership.tries = membership.tries + 1
     sendUpstream(
@@ -4647,11 +4700,12 @@ function ____exports.retryLeave(membership)
         return
     end
     local function answered(condition)
-        if membership.phase ~= "leaving" or not isCurrent(membership) then
+        if membership.phase ~= "leaving" or membership.timer ~= nil or not isCurrent(membership) then
             return
         end
         local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        if unknown and (membership.established or membership.tries < TRIES_UNTIL_TOLD) then
+        local mayBeIn = membership.established and not isBlocked(membership.username, membership.room)
+        if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
             setTimer(
                 membership,
                 ____exports.pause(membership.tries),
@@ -4834,6 +4888,20 @@ for ____, condition in ipairs({
     refusals[condition] = true
 end
 refusals["registration-required"] = true
+--- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
+function ____exports.leaveUnheard(membership)
+    ____exports.refuseAll(membership)
+    fork(
+        membership,
+        ownUnavailable(membership, nil)
+    )
+    detachAll(membership)
+    membership.phase = "leaving"
+    membership.ending = false
+    membership.tries = 0
+    save(membership.username)
+    ____exports.retryLeave(membership)
+end
 --- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
 function ____exports.takeBack(membership)
     fork(
@@ -6203,6 +6271,8 @@ local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 local ____counters = require("state.counters")
 local noteDrop = ____counters.noteDrop
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
 local isReached = ____memberships.isReached
@@ -6248,7 +6318,7 @@ end
 function request(membership, session, stanza)
     local id = expectIqAnswer(session.full_jid, membership.room, stanza)
     if id == nil then
-        noteDrop("iq_limit")
+        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
         return
     end
@@ -6550,7 +6620,7 @@ return ____exports
  end,
 ["client.presence"] = function(...)
 local ____exports = {}
-local join, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
+local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____accounts = require("keep.accounts")
@@ -6574,7 +6644,7 @@ local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local isAutojoin = ____bookmarks.isAutojoin
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local mayJoin = ____limits.mayJoin
 local ____memberships = require("state.memberships")
 local createMembership = ____memberships.createMembership
@@ -6583,6 +6653,7 @@ local isAttached = ____memberships.isAttached
 local membershipOf = ____memberships.membershipOf
 local membershipsOf = ____memberships.membershipsOf
 local stopWaiting = ____memberships.stopWaiting
+local forgetNickRequests = ____memberships.forgetNickRequests
 local forgetSession = ____memberships.forgetSession
 local isWaiting = ____memberships.isWaiting
 local hasWaiting = ____memberships.hasWaiting
@@ -6602,7 +6673,7 @@ local ____upstream = require("client.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
 function join(session, stanza, room, wanted, membership)
     local attached = membership ~= nil and isAttached(membership, session.full_jid)
-    local nick = wanted or (attached and membership.nick or nil)
+    local nick = wanted or (attached and not isAsking(membership, session.full_jid) and membership.nick or nil)
     if nick == nil then
         return nil
     end
@@ -6611,7 +6682,7 @@ function join(session, stanza, room, wanted, membership)
     end
     local limit = limitReached(session.username, membership)
     if limit ~= nil then
-        logOver(limit, session.username, room)
+        noteOver(limit, session.username, room)
         session.send(st.error_reply(
             stanza,
             "wait",
@@ -6641,6 +6712,9 @@ function join(session, stanza, room, wanted, membership)
         serve(membership, request)
     end
     return true
+end
+function isAsking(membership, session)
+    return membership.request ~= nil and membership.request.session == session
 end
 function limitReached(username, membership)
     if membership == nil and #membershipsOf(username) >= options.maxRooms then
@@ -6694,6 +6768,7 @@ function update(membership, session, stanza, nick)
 end
 function sessionLeaves(membership, session, stanza)
     local waited = stopWaiting(membership, session)
+    forgetNickRequests(membership, session)
     if isAttached(membership, session) then
         detachOrLeave(membership, session, stanza)
     elseif waited then
@@ -6746,6 +6821,7 @@ function sessionOffline(session)
 end
 function detach(membership, session)
     stopWaiting(membership, session)
+    forgetNickRequests(membership, session)
     if not isAttached(membership, session) then
         return false
     end
@@ -6875,6 +6951,7 @@ local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, S
 local jids = require("util.jid")
 local options = require("options")
 local ____occupancy = require("occupancy")
+local leaveUnheard = ____occupancy.leaveUnheard
 local lost = ____occupancy.lost
 local pause = ____occupancy.pause
 local rejoin = ____occupancy.rejoin
@@ -6886,6 +6963,8 @@ local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
 local ____ask = require("keep.ask")
 local patience = ____ask.patience
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local closeGap = ____catchup.closeGap
 local holdBack = ____catchup.holdBack
@@ -7029,7 +7108,9 @@ function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
         return
     end
-    if membership.phase == "lost" then
+    if membership.phase == "lost" and isBlocked(membership.username, membership.room) then
+        leaveUnheard(membership)
+    elseif membership.phase == "lost" then
         rejoin(membership)
     elseif membership.phase == "leaving" then
         retryLeave(membership)
@@ -7126,7 +7207,7 @@ local isSameBookmark = ____bookmarks.isSameBookmark
 local isToJoin = ____bookmarks.isToJoin
 local mayFollowNick = ____bookmarks.mayFollowNick
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local createMembership = ____memberships.createMembership
@@ -7135,6 +7216,8 @@ local membershipsOf = ____memberships.membershipsOf
 local occupantJid = ____memberships.occupantJid
 local ____accounts = require("keep.accounts")
 local isInactive = ____accounts.isInactive
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local isOurs = ____bookmark_2Dwrite.isOurs
 local isWriting = ____bookmark_2Dwrite.isWriting
@@ -7209,7 +7292,8 @@ function bookmarkChanged(username, room, bookmark)
     stay(membership)
 end
 function stay(membership)
-    if membership.phase == "leaving" and isToJoin(membership) then
+    local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
+    if isTakenBack and not isBlocked(membership.username, membership.room) then
         takeBack(membership)
     end
 end
@@ -7218,11 +7302,11 @@ function membershipFor(username, room, bookmark)
         forgetRefusals(username, room)
         return nil
     end
-    if not options.autojoin or isRefused(username, room, bookmark) then
+    if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room) then
         return nil
     end
     if #membershipsOf(username) >= options.maxRooms then
-        logOver("minimix_max_rooms", username, room)
+        noteOver("minimix_max_rooms", username, room)
         return nil
     end
     local membership = createMembership(
@@ -7353,6 +7437,62 @@ function ____exports.followAll()
 end
 return ____exports
  end,
+["keep.blocking"] = function(...)
+local ____exports = {}
+local forgetBlocked, jidsIn
+local jids = require("util.jid")
+local ____occupancy = require("occupancy")
+local leaveUnheard = ____occupancy.leaveUnheard
+local ____stanzas = require("stanzas")
+local splitOccupant = ____stanzas.splitOccupant
+local ____memberships = require("state.memberships")
+local forgetOccupant = ____memberships.forgetOccupant
+local membershipsOf = ____memberships.membershipsOf
+function forgetBlocked(membership, blocked)
+    for jid in pairs(blocked) do
+        local room, nick = splitOccupant(jid)
+        if room == membership.room and nick ~= nil then
+            forgetOccupant(membership, nick)
+        end
+    end
+end
+function jidsIn(iq)
+    local found = {}
+    local list = iq.tags[1]
+    for ____, item in ipairs(list == nil and ({}) or list.tags) do
+        local jid = jids.prep(item.attr.jid or "")
+        if jid == nil then
+            return {}
+        end
+        found[jid] = true
+    end
+    return found
+end
+--- `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard.
+function ____exports.onBlock(event)
+    local blocked = jidsIn(event.stanza)
+    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+        if blocked[membership.room] ~= nil or blocked[jids.host(membership.room)] ~= nil then
+            module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
+            leaveUnheard(membership)
+        else
+            forgetBlocked(membership, blocked)
+        end
+    end
+end
+--- `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows.
+function ____exports.onUnblock(event)
+    local unblocked = jidsIn(event.stanza)
+    local all = (next(unblocked)) == nil
+    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+        for jid in pairs(unblocked) do
+            membership.outdated = membership.outdated or (splitOccupant(jid)) == membership.room
+        end
+        membership.outdated = membership.outdated or all
+    end
+end
+return ____exports
+ end,
 ["keep.mention"] = function(...)
 local ____exports = {}
 local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
@@ -7451,6 +7591,8 @@ end
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 --- Rooms remembered.
 local ROOMS = 10000
+--- Who may wait for one room's answer at a time: a message for each account that is not there.
+local WAITING = 1000
 local known = cache.new(ROOMS)
 --- Rooms that have been asked, and who waits for the answer.
 local asked = {}
@@ -7462,6 +7604,10 @@ end
 function ____exports.whetherPrivate(membership, told)
     local room = membership.room
     local waiting = asked[room]
+    if waiting ~= nil and #waiting >= WAITING then
+        told(false)
+        return
+    end
     if waiting ~= nil then
         waiting[#waiting + 1] = told
         return
@@ -7716,267 +7862,9 @@ function ____exports.onIq(event)
 end
 return ____exports
  end,
-["room.message"] = function(...)
-local ____exports = {}
-local hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____serve = require("client.serve")
-local resyncComplete = ____serve.resyncComplete
-local ____catchup = require("keep.catchup")
-local hold = ____catchup.hold
-local holdBack = ____catchup.holdBack
-local missed = ____catchup.missed
-local takeResult = ____catchup.takeResult
-local ____log = require("keep.log")
-local takeDown = ____log.takeDown
-local ____push = require("keep.push")
-local notify = ____push.notify
-local ____privacy = require("keep.privacy")
-local forgetPrivacy = ____privacy.forgetPrivacy
-local ____watch = require("keep.watch")
-local check = ____watch.check
-local isInDoubt = ____watch.isInDoubt
-local ____namespaces = require("namespaces")
-local AFFILIATIONS = ____namespaces.AFFILIATIONS
-local CONFERENCE = ____namespaces.CONFERENCE
-local DELAY = ____namespaces.DELAY
-local MUC_USER = ____namespaces.MUC_USER
-local STANZA_ID = ____namespaces.STANZA_ID
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local findMembership = ____memberships.findMembership
-local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
-local takeSender = ____memberships.takeSender
-local options = require("options")
-local ____occupancy = require("occupancy")
-local joinComplete = ____occupancy.joinComplete
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
-local splitOccupant = ____stanzas.splitOccupant
-local ____limits = require("state.limits")
-local logOver = ____limits.logOver
-local ____text = require("text")
-local textOf = ____text.textOf
-local ____fork = require("room.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-function hasForeignId(stanza)
-    local room = splitOccupant(stanza.attr.from or "")
-    for ____, tag in ipairs(stanza.tags) do
-        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
-            return true
-        end
-    end
-    return false
-end
---- `message/bare` or `message/full`, by the shape of the occupant JID.
-function ____exports.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
-        return nil
-    end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    if membership == nil then
-        return nil
-    end
-    membership.heard = true
-    counters.copiesIn = counters.copiesIn + 1
-    local ____type = stanza.attr.type
-    if ____type == "groupchat" then
-        onGroupchat(membership, stanza, nick)
-        return true
-    end
-    if ____type == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if takeResult(membership, stanza) then
-        return true
-    end
-    if isInvitation(stanza) then
-        return nil
-    end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_1
-        if isNotice(stanza) then
-            ____isNotice_result_1 = true
-        else
-            ____isNotice_result_1 = nil
-        end
-        return ____isNotice_result_1
-    end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
-        fork(membership, stanza)
-    end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    return true
-end
-function isJoinAffiliations(stanza)
-    local x = stanza:get_child("x", MUC_USER)
-    local ____temp_2
-    if x == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = x:get_child("mav", AFFILIATIONS)
-    end
-    local version = ____temp_2
-    return version ~= nil and version.attr.since == nil
-end
-function onGroupchat(membership, stanza, nick)
-    if isInDoubt(membership) then
-        holdBack(membership)
-    end
-    local subject = isSubject(stanza)
-    local before = membership.subject
-    if subject then
-        keepSubject(membership, stanza)
-    elseif nick == nil then
-        noteConfiguration(membership, stanza)
-    elseif nick == membership.nick then
-        takeSender(membership, stanza.attr.id)
-    end
-    local resync = membership.resync
-    if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
-        if resync.request ~= nil then
-            sendTo(resync.request.session, stanza)
-        elseif not subject then
-            takePast(membership, stanza)
-        elseif not isSameSubject(before, stanza) then
-            fork(membership, stanza)
-        end
-    else
-        if not subject then
-            takeLive(membership, stanza)
-        end
-        fork(membership, stanza)
-        if not subject then
-            notify(membership, stanza)
-        end
-    end
-    if subject and membership.phase == "entering" then
-        joinComplete(membership)
-    elseif subject and resync ~= nil and resync.selfShown then
-        resyncComplete(membership)
-    end
-end
-function takePast(membership, stanza)
-    if membership.catchUp == nil then
-        missed(membership, stanza)
-    else
-        hold(membership, membership.catchUp, stanza, false)
-    end
-end
-function takeLive(membership, stanza)
-    if membership.catchUp == nil then
-        takeDown(membership, stanza)
-    else
-        hold(membership, membership.catchUp, stanza, true)
-    end
-end
-function keepSubject(membership, stanza)
-    if string.len(textOf(stanza)) > options.maxCachedSize then
-        logOver("minimix_max_cached_size", membership.username, membership.room)
-        membership.subject = nil
-        membership.incomplete = true
-        return
-    end
-    local copy = st.clone(stanza)
-    copy.attr.to = nil
-    local live = membership.phase == "joined" and membership.resync == nil
-    if live and delayBy(copy, membership.room) == nil then
-        addDelay(
-            copy,
-            membership.room,
-            os.time()
-        )
-    end
-    membership.subject = copy
-end
-function isSameSubject(before, stanza)
-    return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
-end
-function isSubject(stanza)
-    return stanza:get_child("body") == nil and stanza:get_child("subject") ~= nil and stanza:get_child("thread") == nil
-end
-function noteConfiguration(membership, stanza)
-    local x = stanza:get_child("x", MUC_USER)
-    if x == nil then
-        return
-    end
-    forgetPrivacy(membership.room)
-    for ____, tag in ipairs(x.tags) do
-        local ____temp_3
-        if tag.name == "status" then
-            ____temp_3 = tag.attr.code
-        else
-            ____temp_3 = nil
-        end
-        local code = ____temp_3
-        if code == "170" then
-            membership.logged = true
-        elseif code == "171" then
-            membership.logged = false
-        elseif code == "172" then
-            membership.nonAnonymous = true
-            membership.outdated = true
-        elseif code == "173" then
-            membership.nonAnonymous = false
-            membership.outdated = true
-        end
-    end
-end
-function onError(membership, stanza)
-    local ____, condition = stanza:get_error()
-    if condition == "not-acceptable" then
-        check(membership)
-    end
-    local sender = takeSender(membership, stanza.attr.id)
-    if sender == nil then
-        noteDrop("unclaimed")
-        module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
-    end
-    sendTo(sender, stanza)
-end
-function isNotice(stanza)
-    return jids.resource(stanza.attr.from or "") == nil and stanza:get_child("body") == nil
-end
-function isInvitation(stanza)
-    local x = stanza:get_child("x", MUC_USER)
-    if x ~= nil and (x:get_child("invite") ~= nil or x:get_child("decline") ~= nil) then
-        return true
-    end
-    return stanza:get_child("x", CONFERENCE) ~= nil
-end
---- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
--- account's own name (XEP-0359 6). That is left to it where there may be such an id.
-function ____exports.onGroupchatMessage(event)
-    local stanza = event.stanza
-    local ____temp_0
-    if stanza.attr.type == "groupchat" and not hasForeignId(stanza) then
-        ____temp_0 = ____exports.onMessage(event)
-    else
-        ____temp_0 = nil
-    end
-    return ____temp_0
-end
-return ____exports
- end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, noteRole, onBack, announceNick, onResyncSelf, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator
+local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -7997,6 +7885,7 @@ local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local MUC_USER = ____namespaces.MUC_USER
 local ____occupancy = require("occupancy")
+local forgetOthers = ____occupancy.forgetOthers
 local joinAccepted = ____occupancy.joinAccepted
 local joinRefused = ____occupancy.joinRefused
 local leaveRefused = ____occupancy.leaveRefused
@@ -8011,12 +7900,11 @@ local noteDrop = ____counters.noteDrop
 local ____held = require("state.held")
 local hold = ____held.hold
 local ____limits = require("state.limits")
-local logOver = ____limits.logOver
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
-local isComingBack = ____memberships.isComingBack
 local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
@@ -8063,7 +7951,7 @@ function onAvailable(membership, nick, stanza)
         membership.resync.shown[nick] = true
     end
     if not kept then
-        logOver("minimix_max_occupants or minimix_max_cached_size", membership.username, membership.room)
+        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
         forward(
             membership,
             stanza,
@@ -8123,7 +8011,7 @@ function onSelfAvailable(membership, nick, stanza)
     if hasStatus(stanza, "170") then
         membership.logged = true
     end
-    if resync == nil or resync.selfShown then
+    if resync == nil or resync.selfShown or isRenamed(membership, before, nick) then
         if isHeldBack(membership) then
             showOccupants(membership)
         end
@@ -8147,6 +8035,9 @@ function onSelfAvailable(membership, nick, stanza)
             isSame(before, copy)
         )
     end
+end
+function isRenamed(membership, before, nick)
+    return membership.phase ~= "joining" and before ~= nil and selfNick(before) ~= nick
 end
 function noteRole(membership, before, now)
     local isChanged = before ~= nil and isModerator(before) ~= isModerator(now)
@@ -8207,9 +8098,14 @@ function onResyncSelf(membership, resync, stanza, known)
     end
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
+            resync.selfCame = true
             return
         end
     end
+    endOccupants(membership, resync)
+end
+function endOccupants(membership, resync)
+    local request = resync.request
     resync.selfShown = true
     local ____temp_11
     if request == nil then
@@ -8276,7 +8172,7 @@ function takeNickRequest(membership, nick)
     return nil
 end
 function onRemoved(membership, stanza)
-    if isComingBack(membership) then
+    if membership.phase == "joining" or membership.phase == "lost" then
         return
     end
     if membership.established and membership.phase ~= "leaving" and isTechnical(stanza) then
@@ -8408,6 +8304,277 @@ function ____exports.onPresence(event)
     end
     return true
 end
+--- History or a subject follows: the room has answered as to a join after all. Whom it has not shown is gone; a room that
+-- was started anew knows nobody.
+function ____exports.answeredAsJoin(membership, resync)
+    forgetOthers(membership, resync)
+    endOccupants(membership, resync)
+end
+return ____exports
+ end,
+["room.message"] = function(...)
+local ____exports = {}
+local hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____serve = require("client.serve")
+local resyncComplete = ____serve.resyncComplete
+local ____catchup = require("keep.catchup")
+local hold = ____catchup.hold
+local holdBack = ____catchup.holdBack
+local missed = ____catchup.missed
+local takeResult = ____catchup.takeResult
+local ____log = require("keep.log")
+local takeDown = ____log.takeDown
+local ____push = require("keep.push")
+local notify = ____push.notify
+local ____privacy = require("keep.privacy")
+local forgetPrivacy = ____privacy.forgetPrivacy
+local ____watch = require("keep.watch")
+local check = ____watch.check
+local isInDoubt = ____watch.isInDoubt
+local ____namespaces = require("namespaces")
+local AFFILIATIONS = ____namespaces.AFFILIATIONS
+local CONFERENCE = ____namespaces.CONFERENCE
+local DELAY = ____namespaces.DELAY
+local MUC_USER = ____namespaces.MUC_USER
+local STANZA_ID = ____namespaces.STANZA_ID
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local noteDrop = ____counters.noteDrop
+local ____memberships = require("state.memberships")
+local askingSession = ____memberships.askingSession
+local findMembership = ____memberships.findMembership
+local hasAttached = ____memberships.hasAttached
+local isAttached = ____memberships.isAttached
+local takeSender = ____memberships.takeSender
+local options = require("options")
+local ____occupancy = require("occupancy")
+local joinComplete = ____occupancy.joinComplete
+local ____stanzas = require("stanzas")
+local addDelay = ____stanzas.addDelay
+local delayBy = ____stanzas.delayBy
+local splitOccupant = ____stanzas.splitOccupant
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
+local ____text = require("text")
+local textOf = ____text.textOf
+local ____fork = require("room.fork")
+local fork = ____fork.fork
+local sendTo = ____fork.sendTo
+local ____presence = require("room.presence")
+local answeredAsJoin = ____presence.answeredAsJoin
+function hasForeignId(stanza)
+    local room = splitOccupant(stanza.attr.from or "")
+    for ____, tag in ipairs(stanza.tags) do
+        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
+            return true
+        end
+    end
+    return false
+end
+--- `message/bare` or `message/full`, by the shape of the occupant JID.
+function ____exports.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    if membership == nil then
+        return nil
+    end
+    membership.heard = true
+    counters.copiesIn = counters.copiesIn + 1
+    local ____type = stanza.attr.type
+    if ____type == "groupchat" then
+        onGroupchat(membership, stanza, nick)
+        return true
+    end
+    if ____type == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if takeResult(membership, stanza) then
+        return true
+    end
+    if isInvitation(stanza) then
+        return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        local ____isNotice_result_1
+        if isNotice(stanza) then
+            ____isNotice_result_1 = true
+        else
+            ____isNotice_result_1 = nil
+        end
+        return ____isNotice_result_1
+    end
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    return true
+end
+function isJoinAffiliations(stanza)
+    local x = stanza:get_child("x", MUC_USER)
+    local ____temp_2
+    if x == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = x:get_child("mav", AFFILIATIONS)
+    end
+    local version = ____temp_2
+    return version ~= nil and version.attr.since == nil
+end
+function onGroupchat(membership, stanza, nick)
+    if isInDoubt(membership) then
+        holdBack(membership)
+    end
+    local subject = isSubject(stanza)
+    local before = membership.subject
+    if subject then
+        keepSubject(membership, stanza)
+    elseif nick == nil then
+        noteConfiguration(membership, stanza)
+    elseif nick == membership.nick then
+        takeSender(membership, stanza.attr.id)
+    end
+    local resync = membership.resync
+    if resync ~= nil and resync.selfCame and not resync.selfShown then
+        if subject or delayBy(stanza, membership.room) ~= nil then
+            answeredAsJoin(membership, resync)
+        end
+    end
+    if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
+        if resync.request ~= nil then
+            sendTo(resync.request.session, stanza)
+        elseif not subject then
+            takePast(membership, stanza)
+        elseif not isSameSubject(before, stanza) then
+            fork(membership, stanza)
+        end
+    else
+        if not subject then
+            takeLive(membership, stanza)
+        end
+        fork(membership, stanza)
+        if not subject then
+            notify(membership, stanza)
+        end
+    end
+    if subject and membership.phase == "entering" then
+        joinComplete(membership)
+    elseif subject and resync ~= nil and resync.selfShown then
+        resyncComplete(membership)
+    end
+end
+function takePast(membership, stanza)
+    if membership.catchUp == nil then
+        missed(membership, stanza)
+    else
+        hold(membership, membership.catchUp, stanza, false)
+    end
+end
+function takeLive(membership, stanza)
+    if membership.catchUp == nil then
+        takeDown(membership, stanza)
+    else
+        hold(membership, membership.catchUp, stanza, true)
+    end
+end
+function keepSubject(membership, stanza)
+    if string.len(textOf(stanza)) > options.maxCachedSize then
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
+        membership.subject = nil
+        membership.incomplete = true
+        return
+    end
+    local copy = st.clone(stanza)
+    copy.attr.to = nil
+    local live = membership.phase == "joined" and membership.resync == nil
+    if live and delayBy(copy, membership.room) == nil then
+        addDelay(
+            copy,
+            membership.room,
+            os.time()
+        )
+    end
+    membership.subject = copy
+end
+function isSameSubject(before, stanza)
+    return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
+end
+function isSubject(stanza)
+    return stanza:get_child("body") == nil and stanza:get_child("subject") ~= nil and stanza:get_child("thread") == nil
+end
+function noteConfiguration(membership, stanza)
+    local x = stanza:get_child("x", MUC_USER)
+    if x == nil then
+        return
+    end
+    forgetPrivacy(membership.room)
+    for ____, tag in ipairs(x.tags) do
+        local ____temp_3
+        if tag.name == "status" then
+            ____temp_3 = tag.attr.code
+        else
+            ____temp_3 = nil
+        end
+        local code = ____temp_3
+        if code == "170" then
+            membership.logged = true
+        elseif code == "171" then
+            membership.logged = false
+        elseif code == "172" then
+            membership.nonAnonymous = true
+            membership.outdated = true
+        elseif code == "173" then
+            membership.nonAnonymous = false
+            membership.outdated = true
+        end
+    end
+end
+function onError(membership, stanza)
+    local ____, condition = stanza:get_error()
+    if condition == "not-acceptable" then
+        check(membership)
+    end
+    local sender = takeSender(membership, stanza.attr.id)
+    if sender == nil then
+        noteDrop("unclaimed")
+        module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
+    end
+    sendTo(sender, stanza)
+end
+function isNotice(stanza)
+    return jids.resource(stanza.attr.from or "") == nil and stanza:get_child("body") == nil
+end
+function isInvitation(stanza)
+    local x = stanza:get_child("x", MUC_USER)
+    if x ~= nil and (x:get_child("invite") ~= nil or x:get_child("decline") ~= nil) then
+        return true
+    end
+    return stanza:get_child("x", CONFERENCE) ~= nil
+end
+--- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
+-- account's own name (XEP-0359 6). That is left to it where there may be such an id.
+function ____exports.onGroupchatMessage(event)
+    local stanza = event.stanza
+    local ____temp_0
+    if stanza.attr.type == "groupchat" and not hasForeignId(stanza) then
+        ____temp_0 = ____exports.onMessage(event)
+    else
+        ____temp_0 = nil
+    end
+    return ____temp_0
+end
 return ____exports
  end,
 ["state.snapshot"] = function(...)
@@ -8526,6 +8693,9 @@ local followAll = ____autojoin.followAll
 local onLogin = ____autojoin.onLogin
 local onService = ____autojoin.onService
 local onServiceGone = ____autojoin.onServiceGone
+local ____blocking = require("keep.blocking")
+local onBlock = ____blocking.onBlock
+local onUnblock = ____blocking.onUnblock
 local ____log = require("keep.log")
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
@@ -8589,6 +8759,8 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)

@@ -1,5 +1,6 @@
 -- B1: what a user, a room or a remote server can make grow has an end, and only they notice.
 
+local st = require "util.stanza";
 local scene = require "support.scene";
 
 local join, seen = scene.join, scene.seen;
@@ -35,6 +36,7 @@ describe("rooms of an account", function ()
 			phone:send(join("Alice", { id = "j2", room = "second" }));
 			s:deliver();
 			assert.same({ "presence error second/Alice wait resource-constraint" }, seen(phone));
+			assert.equal(1, s.host:metric("drops", { "limit" }));
 			assert.same({}, s:arrived(second));
 			laptop:send(join("Alice", { id = "j3" }));
 			s:deliver();
@@ -86,6 +88,8 @@ describe("joins of an account", function ()
 			end
 		end
 		assert.equal(2, refused);
+		assert.equal(2, s.host:metric("drops", { "limit" }));
+		assert.equal(1, log_lines(s, "minimix_join_rate"));
 		s.room:say("Bob", "hi");
 		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
 	end);
@@ -130,6 +134,7 @@ describe("nick changes", function ()
 			phone:send(scene.presence("Nick"..i, { id = "n"..i }));
 		end
 		assert.same({ "presence error room/Nick3 wait resource-constraint" }, seen(phone));
+		assert.equal(1, s.host:metric("drops", { "limit" }));
 		assert.same({ "alice presence - room/Nick1"; "alice presence - room/Nick2" }, s:upstream());
 	end);
 end);
@@ -198,6 +203,30 @@ describe("what is remembered of a room", function ()
 			assert.same({ "alice presence - room/Alice join" }, upstream);
 		end);
 
+		it("B1: presences of more than minimix_max_room_size together are passed on and not all remembered", function ()
+			local s, phone = crowded { minimix_max_room_size = 2000 };
+			phone:take();
+			for _, nick in ipairs { "Bob", "Carol", "Dave" } do
+				s.room:update(nick, scene.presence(nil, { content = "<status>"..("x"):rep(700).."</status>" }));
+			end
+			assert.same({ "presence - room/Bob"; "presence - room/Carol"; "presence - room/Dave" }, seen(phone));
+			assert.equal(1, s.host:metric("drops", { "limit" }));
+			local all, upstream = attach(s, s:client "laptop");
+			assert.equal(5, #all);
+			assert.same({ "alice presence - room/Alice join" }, upstream);
+		end);
+
+		it("B1: presences that change all the time take no more of minimix_max_room_size", function ()
+			local s = crowded { minimix_max_room_size = 2000 };
+			for i = 1, 50 do
+				s.room:update("Bob", scene.presence(nil, { content = "<status>"..("x"):rep(i % 7 * 100).."</status>" }));
+			end
+			for _, nick in ipairs { "Bob", "Carol" } do s.room:leave(nick); end
+			local all, upstream = attach(s, s:client "laptop");
+			assert.same({ "presence - room/Dave"; "presence - room/Alice 110"; "message groupchat room subject:" }, all);
+			assert.same({}, upstream);
+		end);
+
 		it("B1: a giant subject is passed on and not remembered", function ()
 			local s, phone = crowded { minimix_max_cached_size = 2000 };
 			phone:take();
@@ -234,8 +263,115 @@ describe("IQs", function ()
 			phone:send(scene.query("<query xmlns='jabber:iq:version'/>", { id = "q"..i; to = "Bob" }));
 		end
 		assert.same({ "iq error room/Bob wait resource-constraint" }, seen(phone));
+		assert.equal(1, s.host:metric("drops", { "iq_limit" }));
+		assert.equal(1, log_lines(s, "minimix_max_pending_iqs"));
 		laptop:send(scene.query("<query xmlns='jabber:iq:version'/>", { id = "q4"; to = "Bob" }));
 		assert.same({}, seen(laptop));
 		assert.equal(3, #s:upstream());
+	end);
+end);
+
+describe("messages", function ()
+	local function bodies(stanzas)
+		local list = {};
+		for _, stanza in ipairs(stanzas) do table.insert(list, stanza:get_child_text "body"); end
+		return list;
+	end
+
+	it("B1: one of more than minimix_max_kept_size is passed on and not kept, and others are", function ()
+		local s, phone = in_room { minimix_max_kept_size = 1000 };
+		s.room:say("Bob", ("x"):rep(2000));
+		s.room:say("Bob", "short");
+		assert.equal(2, #bodies(phone:take()));
+		local laptop = s:client "laptop";
+		s:enter(laptop, "Alice", { muc = "" });
+		laptop:send(join "Alice");
+		assert.same({ "short" }, bodies(laptop:take()));
+	end);
+
+	it("B1: who asks for more than minimix_max_history gets so many, and another what it asks for", function ()
+		local s = in_room { minimix_max_history = 3 };
+		for i = 1, 5 do s.room:say("Bob", tostring(i)); end
+		local laptop, tablet = s:client "laptop", s:client "tablet";
+		laptop:send(join("Alice", { muc = "<history maxstanzas='1000'/>" }));
+		tablet:send(join("Alice", { muc = "<history maxstanzas='2'/>" }));
+		assert.same({ "3", "4", "5" }, bodies(laptop:take()));
+		assert.same({ "4", "5" }, bodies(tablet:take()));
+	end);
+end);
+
+describe("rooms that accounts come back to", function ()
+	it("B1: minimix_rejoin_rate is for them, and a client that joins does not wait in that line", function ()
+		local s = scene.new { options = { minimix_rejoin_rate = 1 } };
+		local phone = s:client "phone";
+		for i = 1, 20 do
+			s:add_room("room"..i);
+			s:enter(phone, "Alice", { room = "room"..i });
+		end
+		s:restart();
+		s:wait(2);
+		assert(s.host:metric("memberships", { "lost" }) >= 15);
+		local laptop, other = s:client "laptop", s:client("tablet", "anna");
+		other:send(join("Anna", { room = "room20" }));
+		assert.same("message groupchat room20 subject:", table.remove((seen(other))));
+		for i = 1, 20 do laptop:send(join("Alice", { room = "room"..i })); end
+		s:deliver();
+		assert.equal(0, s.host:metric("memberships", { "lost" }));
+	end);
+end);
+
+-- The account has lost the room and asks its archive, which a spec answers.
+local function asks_archive(answer)
+	local s, phone = in_room(nil, { remote = true });
+	local asked = 0;
+	function s.room.on_iq(_, iq)
+		if iq:get_child("query", "urn:xmpp:mam:2") then
+			asked = asked + 1;
+			return answer(iq, asked);
+		end
+	end
+	s:wait(2);
+	s.host:fire("s2sout-destroyed", { session = {
+		type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org";
+	} });
+	return s, phone, function () return asked; end;
+end
+
+describe("a room's archive", function ()
+	it("B1: that never comes to its end is not asked for ever", function ()
+		local s, _, asked = asks_archive(function (iq, n)
+			return st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2" })
+				:tag("set", { xmlns = "http://jabber.org/protocol/rsm" }):text_tag("last", "page"..n);
+		end);
+		s:wait(60);
+		assert.equal(1, asked());
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("B1: that does not answer has so much held back that the room says, and no more", function ()
+		local s, phone, asked = asks_archive(function () end);
+		s:wait(10);
+		assert.equal(1, asked());
+		phone:take();
+		for i = 1, 600 do s.room:say("Bob", "flood "..i); end
+		assert.equal(600, #phone:take());
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { muc = "<history maxstanzas='1000'/>" }));
+		s:deliver();
+		local lines = seen(laptop);
+		assert.equal("message groupchat room/Bob flood 1", (lines[3]:gsub(" delay.*", "")));
+		assert.equal(603, #lines);
+	end);
+end);
+
+describe("the limits in README.md", function ()
+	it("B1: each has a spec here", function ()
+		local readme, here = assert(io.open "README.md"):read "*a", assert(io.open "spec/limits_spec.lua"):read "*a";
+		local limits = 0;
+		for name in readme:match("\nLimits%. (.-)\n## "):gmatch "\n| `([%w_]+)`" do
+			limits = limits + 1;
+			assert.truthy(here:find(name.." = ", 1, true), name);
+		end
+		assert(limits >= 11, limits);
 	end);
 end);

@@ -245,6 +245,7 @@ describe("a value that makes no sense", function ()
 		{ "minimix_join_burst", 0.5, "a whole number from 1, not 0.5; using 500" };
 		{ "minimix_max_nick_requests", -3, "a whole number from 1, not %-3; using 16" };
 		{ "minimix_max_occupants", -1, "a whole number from 0, not %-1; using 5000" };
+		{ "minimix_max_room_size", -1, "a whole number from 0, not %-1; using 8388608" };
 		{ "minimix_max_cached_size", false, "a whole number from 0, not false; using 16384" };
 		{ "minimix_autojoin", "yes", "true or false, not yes; using true" };
 		{ "minimix_bookmark_write", 1, "true or false, not 1; using false" };

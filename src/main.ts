@@ -13,6 +13,7 @@ import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
 import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./keep/accounts";
 import { followAll, onLogin, onService, onServiceGone } from "./keep/autojoin";
+import { onBlock, onUnblock } from "./keep/blocking";
 import { expire, saveChanged } from "./keep/log";
 import { onShouldStore } from "./keep/personal";
 import { onPush } from "./keep/push";
@@ -66,6 +67,9 @@ if (options.archive !== false) {
     module.hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1);
     module.hook("account-disco-info", onAccountInfo, -1);
 }
+// Before mod_blocklist (-1).
+module.hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1);
+module.hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1);
 module.hook("cloud_notify/push", onPush, 1);
 // Before mod_mam's own answer (-1).
 if (options.archive === "mam") {

@@ -7,6 +7,7 @@ import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
 import { patience } from "./keep/ask";
+import { isBlocked } from "./keep/blocklist";
 import { catchUp, closeGap, endCatchUp, historySince } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
@@ -36,6 +37,7 @@ import {
     type Resync,
     setTimer,
     stopTimer,
+    stopWaiting,
     wait,
 } from "./state/memberships";
 
@@ -74,6 +76,8 @@ export function enter(membership: Membership, request: JoinRequest): void {
         forgetRoom(membership);
     }
     if (request.session !== undefined) {
+        // It asks anew, and not once more for what it asked before.
+        stopWaiting(membership, request.session);
         attachSession(membership, request.session, presence, request.id);
     }
     membership.shown = request.session;
@@ -158,8 +162,8 @@ export function joinComplete(membership: Membership): void {
     serveWaiting(membership);
 }
 
-/** Who was there before the account was lost and was not shown again has gone meanwhile. */
-function forgetOthers(membership: Membership, resync: Resync): void {
+/** Who was there before and has not been shown again has gone meanwhile. */
+export function forgetOthers(membership: Membership, resync: Resync): void {
     // Whoever had the nick meanwhile is not to be taken for the account, which has it now.
     forgetOccupant(membership, membership.nick);
     for (const [nick] of membership.occupants) {
@@ -401,6 +405,18 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     sendUpstream(membership, presence);
 }
 
+/** Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in. */
+export function leaveUnheard(membership: Membership): void {
+    refuseAll(membership);
+    fork(membership, ownUnavailable(membership, undefined));
+    detachAll(membership);
+    membership.phase = Phase.Leaving;
+    membership.ending = false;
+    membership.tries = 0;
+    save(membership.username);
+    retryLeave(membership);
+}
+
 /** The account goes if only sessions keep it in the room, and none is there; whether it does. */
 export function leaveIfUnused(membership: Membership): boolean {
     if (!membership.ending || isUsed(membership)) {
@@ -441,6 +457,7 @@ export function leaveRefused(membership: Membership, error: Stanza): void {
 
 /** Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it. */
 export function retryLeave(membership: Membership): void {
+    stopTimer(membership);
     membership.phase = Phase.Leaving;
     membership.tries = membership.tries + 1;
     sendUpstream(membership, st.presence({ type: "unavailable", to: ownAddress(membership) }));
@@ -448,11 +465,13 @@ export function retryLeave(membership: Membership): void {
         return;
     }
     const answered = (condition: string | undefined) => {
-        if (membership.phase !== Phase.Leaving || !isCurrent(membership)) {
+        // With a timer it is another leave, of an account that was in the room once more.
+        if (membership.phase !== Phase.Leaving || membership.timer !== undefined || !isCurrent(membership)) {
             return;
         }
         const unknown = condition === undefined || saysJoined(condition) || saysNothing(condition);
-        if (unknown && (membership.established || membership.tries < TRIES_UNTIL_TOLD)) {
+        const mayBeIn = membership.established && !isBlocked(membership.username, membership.room);
+        if (unknown && (mayBeIn || membership.tries < TRIES_UNTIL_TOLD)) {
             setTimer(membership, pause(membership.tries), () => {
                 retryLeave(membership);
             });

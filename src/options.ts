@@ -45,6 +45,9 @@ export const maxNickRequests = count("minimix_max_nick_requests", 16, 1);
 export const maxOccupants = count("minimix_max_occupants", 5000, 0);
 export const maxCachedSize = count("minimix_max_cached_size", 16384, 0);
 
+/** Bytes of all the presences of a room's occupants that are remembered, as XML. */
+export const maxRoomSize = count("minimix_max_room_size", 8388608, 0);
+
 /** Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available. */
 export const detachedAfter = period("minimix_detached_after", 300, 0);
 export const detachedShow = oneOf("minimix_detached_show", "xa", ["xa", "away", "dnd", "none"]);

@@ -9,6 +9,11 @@ const bundle = "mod_minimix.lua";
 const e2eCounts = ".build/e2e.json";
 
 const groups = { setup, build, lint, spec, e2e };
+/** The bundle has to parse on every Lua that a Prosody runs on, or has run on. */
+const compilers = [
+    ...["5.1", "5.2", "5.3", "5.4"].map((version) => [`luac${version}`, "-p", join("lua-out", bundle)]),
+    ["luajit", "-bl", join("lua-out", bundle), "/dev/null"],
+];
 const failures = [];
 const total = { passed: 0, failed: 0, skipped: 0 };
 
@@ -33,6 +38,9 @@ function lint() {
     check("prettier", tool("prettier"), ["--check", "--log-level", "warn", "."]);
     for (const project of ["e2e", "demo", "bench"].filter((path) => existsSync(join(path, "tsconfig.json")))) {
         check(`tsc ${project}`, tool("tsc"), ["-p", project]);
+    }
+    for (const [compiler, ...parameters] of compilers.filter(isInstalled)) {
+        check(compiler, compiler, parameters);
     }
     check("luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "demo", "bench"]);
 }
@@ -91,6 +99,10 @@ function check(name, command, parameters = []) {
     const { status } = run(name, command, parameters);
     count(name, { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 });
     return status === 0;
+}
+
+function isInstalled([compiler]) {
+    return !spawnSync(compiler, ["-v"]).error;
 }
 
 function notRun(name) {

@@ -2,8 +2,13 @@
 import assert from "node:assert/strict";
 import type { EventEmitter } from "node:events";
 import { client as xmppClient, type Client as XmppClient, type Element, xml } from "@xmpp/client";
+import WebSocket from "ws";
+import { addBosh } from "./bosh.ts";
 
 export { type Element, xml };
+
+// @xmpp/client takes that of the platform; Node.js has one since 22.
+Object.assign(globalThis, { WebSocket });
 
 const patience = 5_000;
 const nsStanzas = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -36,7 +41,11 @@ export interface ConnectOptions {
     smacks?: boolean;
     /** Whether to send initial presence, as nearly every client does. */
     presence?: boolean;
+    /** How to connect; the server has to offer it. */
+    transport?: Transport;
 }
+
+export type Transport = "c2s" | "websocket" | "bosh";
 
 export interface CollectOptions {
     /** How much of `received` is older than what may be the last one. */
@@ -50,6 +59,8 @@ export interface CollectOptions {
 export interface Endpoint {
     readonly domain: string;
     readonly port: number;
+    /** Of websocket and BOSH. */
+    readonly httpPort?: number | undefined;
 }
 
 /** Connects `name`, an account and a resource such as "alice/phone". */
@@ -102,13 +113,14 @@ export class Client {
         this.jid = `${this.account}/${resource}`;
         this.#options = options;
         this.#xmpp = xmppClient({
-            service: `xmpp://127.0.0.1:${server.port}`,
+            service: serviceAt(server, options.transport ?? "c2s"),
             domain: server.domain,
             resource,
             timeout: patience,
             // @xmpp/client itself would not use PLAIN without TLS.
             credentials: (authenticate) => authenticate({ username, password: options.password ?? username }, "PLAIN"),
         });
+        addBosh(this.#xmpp);
         this.#xmpp.reconnect.stop();
         this.#xmpp.on("error", (error: Error) => this.errors.push(error));
         this.#xmpp.on("stanza", (stanza: Element) => {
@@ -120,7 +132,7 @@ export class Client {
             }
         });
         // What goes out at once need not wait for the acknowledgement of what went before.
-        this.#xmpp.on("connect", () => this.#xmpp.socket?.setNoDelay());
+        this.#xmpp.on("connect", () => this.#xmpp.socket?.setNoDelay?.());
         if (!options.smacks) {
             this.#xmpp.prependListener("element", withoutStreamManagement);
         }
@@ -305,6 +317,15 @@ export class Client {
             look();
         });
     }
+}
+
+function serviceAt({ port, httpPort }: Endpoint, transport: Transport): string {
+    const services: Record<Transport, string> = {
+        c2s: `xmpp://127.0.0.1:${port}`,
+        websocket: `ws://127.0.0.1:${httpPort}/xmpp-websocket`,
+        bosh: `http://127.0.0.1:${httpPort}/http-bind`,
+    };
+    return services[transport];
 }
 
 export function matches(stanza: Element, match: Match): boolean {

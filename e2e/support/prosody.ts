@@ -57,6 +57,8 @@ export interface ServerOptions {
     pluginPaths?: string[];
     /** Debug if not told otherwise. */
     logLevel?: "debug" | "info";
+    /** The port of HTTP, where modules need it. */
+    httpPort?: number;
 }
 
 /** One occupant as the room sees it; its sessions are real JIDs. */
@@ -100,6 +102,7 @@ export class Server {
     readonly folder = mkdtempSync(join(tmpdir(), "minimix-"));
     readonly logFile = join(this.folder, "prosody.log");
     readonly port: number;
+    readonly httpPort: number | undefined;
     #options: ServerOptions;
     readonly #allowedErrors: RegExp[];
     #process: ChildProcess | undefined;
@@ -111,6 +114,7 @@ export class Server {
         this.domain = options.domain ?? "a.lab";
         this.rooms = `rooms.${this.domain}`;
         this.port = port;
+        this.httpPort = options.httpPort;
         this.#allowedErrors = [...(options.allowedErrors ?? [])];
         folders.push(this.folder);
         writeFileSync(this.logFile, "");
@@ -327,7 +331,11 @@ c2s_direct_tls_ports = {}
 s2s_ports = { ${options.s2s?.port ?? ""} }
 -- Small writes go out at once.
 network_settings = { nagle = false }
-http_ports = {}
+http_ports = { ${options.httpPort ?? ""} }
+http_interfaces = { "127.0.0.1" }
+http_default_host = ${quoted(server.domain)}
+consider_bosh_secure = true
+consider_websocket_secure = true
 https_ports = {}
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true

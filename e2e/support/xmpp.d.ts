@@ -32,12 +32,18 @@ declare module "@xmpp/client" {
         ) => Promise<void>;
     }
 
+    class Transport {
+        socketParameters(service: string): string | undefined;
+    }
+
     type IqHandler = (context: { stanza: Element; element: Element }) => Element | boolean | undefined;
 
     export interface Client extends EventEmitter {
         status: string;
         jid: { toString(): string; bare(): { toString(): string } } | null;
-        socket: Socket | null;
+        /** Of TCP; others have no setNoDelay. */
+        socket: (Pick<Socket, "destroy"> & Partial<Pick<Socket, "setNoDelay">>) | null;
+        transports: (typeof Transport)[];
         start(): Promise<unknown>;
         stop(): Promise<unknown>;
         send(element: Element): Promise<void>;
@@ -51,4 +57,9 @@ declare module "@xmpp/client" {
 
     export function client(options: ClientOptions): Client;
     export function xml(name: string, attrs?: Record<string, unknown> | null, ...children: unknown[]): Element;
+}
+
+declare module "ws" {
+    const WebSocket: unknown;
+    export default WebSocket;
 }

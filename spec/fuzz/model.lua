@@ -68,6 +68,7 @@ function model.asks(session, kind, room, id, must)
 	model.place(session, room).known = true;
 	request.direct = request.direct or model.place(session, room).state ~= "in";
 	session.requests[key] = request;
+	return request;
 end
 
 local function is_asked(session, kind, room, id)
@@ -131,7 +132,7 @@ local function on_error(session, place, room, stanza)
 	if not is_asked(session, "presence", room, stanza.attr.id) then
 		return "an error for a presence it never sent";
 	end
-	if answers_join(place, stanza.attr.id) and place.state == "asking" and not place.asked[1] and not place.awaits_leave then
+	if answers_join(place, stanza.attr.id) and place.state == "asking" and place.asked[1] == nil and not place.awaits_leave then
 		place.state = "out";
 	end
 end
@@ -147,7 +148,7 @@ local function on_available(place, nick, stanza, codes)
 		place.asked = {};
 	end
 	if not place.awaits_leave then
-		place.state = "in";
+		place.state, place.thrown_out = "in", nil;
 	end
 end
 
@@ -157,6 +158,7 @@ local function on_unavailable(place, nick, codes, item)
 	if codes["303"] then
 		place.nick = item and item.attr.nick;
 	else
+		place.thrown_out = not place.awaits_leave;
 		goes_out(place);
 	end
 end
@@ -213,7 +215,9 @@ local function is_ordinary(session, room, stanza)
 		-- Subscriptions go out from the account itself.
 		return stanza.name == "presence" and kind == "error" and stanza.attr.to == jid.bare(session.client.jid);
 	end
-	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error";
+	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error"
+		-- Prosody keeps these as they came.
+		or stanza.name == "presence" and kind == "subscribe";
 end
 
 -- Returns what is wrong with it, or nothing.
@@ -237,6 +241,8 @@ function model.unsettled(session, rooms)
 		local place = session.places[room.jid];
 		if place and not room.lies then
 			if place.state == "leaving" and place.untold then goes_out(place); end
+			-- It was let in, and only that is lost.
+			if room.lossy and place.thrown_out and place.state == "asking" then place.asked = {}; goes_out(place); end
 			if place.state == "asking" or place.state == "leaving" then
 				return ("is still %s in %s"):format(place.state, room.jid);
 			end

@@ -550,7 +550,7 @@ function events:nonsense(n, m, o)
 	local room = self:room(m);
 	local to = o % 2 == 0 and room.jid or room.jid.."/"..chosen({ "Alice", "Bob", ("z"):rep(1000), "\226\130\172" }, n + o);
 	local stanza = chosen(nonsense, n * 7 + o)(to);
-	model.asks(session, "presence", room, stanza.attr.id);
+	model.asks(session, "presence", room, stanza.attr.id).direct = true;
 	model.asks(session, "message", room, stanza.attr.id);
 	model.asks(session, "iq", room, stanza.attr.id);
 	session.client:send(stanza);
@@ -626,7 +626,11 @@ events.kick = of_account(function (_, room, occupant, o)
 	if o % 2 == 0 then room:kick(occupant.nick, "why not"); else room:remove(occupant.nick, chosen(codes, o)); end
 end);
 events.ban = of_account(function (_, room, occupant) room:ban(occupant.nick); end);
-events.forget = of_account(function (_, room, occupant, o) room:forget(o % 2 == 0 and occupant.nick or nil); end);
+events.forget = of_account(function (_, room, occupant, o)
+	-- Nobody is told of one that is forgotten.
+	room.lossy = room.lossy or o % 2 == 0;
+	room:forget(o % 2 == 0 and occupant.nick or nil);
+end);
 events.force = of_account(function (_, room, occupant, o)
 	local nick = chosen(nicks, o);
 	if not room:occupant(nick) then room:rename(occupant.nick, nick); end

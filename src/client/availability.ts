@@ -5,6 +5,7 @@ import * as st from "util.stanza";
 import { VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendTo } from "../room/fork";
+import { ownPresence } from "../room/replay";
 import { bestSession, presenceContent } from "../state/availability";
 import { isSameElement } from "../stanzas";
 import {
@@ -14,7 +15,7 @@ import {
     type Membership,
     type NickRequest,
 } from "../state/memberships";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import { sendUpstream } from "./upstream";
 
 /** Shows the room the best presence among the attached sessions; whether that was news to it. */
@@ -89,7 +90,7 @@ function detachedPresence(membership: Membership): Stanza {
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
     if (!showBest(membership) && membership.self !== undefined) {
-        const self = st.clone(membership.self);
+        const self = ownPresence(membership, membership.self);
         self.attr.id = stanza.attr.id;
         sendTo(session, self);
     }
@@ -99,7 +100,7 @@ export function updatePresence(membership: Membership, session: string, stanza: 
 export function changeNick(membership: Membership, request: JoinRequest): void {
     const session = request.session;
     if (nickRequestCount(membership) >= options.maxNickRequests) {
-        logOver("minimix_max_nick_requests", membership.username, membership.room);
+        noteOver("minimix_max_nick_requests", membership.username, membership.room);
         sendTo(session, st.error_reply(request.stanza, "wait", "resource-constraint", undefined, membership.room));
         return;
     }

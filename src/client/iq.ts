@@ -5,6 +5,7 @@ import * as st from "util.stanza";
 import { PING } from "../namespaces";
 import { sendTo } from "../room/fork";
 import { noteDrop } from "../state/counters";
+import { noteOver } from "../state/limits";
 import { isAttached, isReached, type Membership, membershipOf } from "../state/memberships";
 import { expectIqAnswer, takeExpiredIqs } from "../state/pending";
 
@@ -67,7 +68,7 @@ function isArchiveQuery(stanza: Stanza): boolean {
 function request(membership: Membership, session: ClientSession, stanza: Stanza): void {
     const id = expectIqAnswer(session.full_jid, membership.room, stanza);
     if (id === undefined) {
-        noteDrop("iq_limit");
+        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit");
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"));
         return;
     }

@@ -11,7 +11,7 @@ import { sendTo } from "../room/fork";
 import { ownUnavailable } from "../room/replay";
 import * as options from "../options";
 import { isAutojoin } from "../state/bookmarks";
-import { logOver, mayJoin } from "../state/limits";
+import { noteOver, mayJoin } from "../state/limits";
 import {
     createMembership,
     detachSession,
@@ -22,6 +22,7 @@ import {
     membershipsOf,
     Phase,
     stopWaiting,
+    forgetNickRequests,
     forgetSession,
     isWaiting,
     hasWaiting,
@@ -72,8 +73,8 @@ function join(
     membership: Membership | undefined,
 ): Handled {
     const attached = membership !== undefined && isAttached(membership, session.full_jid);
-    // Who is in the room need not say under which nick.
-    const nick = wanted ?? (attached ? membership.nick : undefined);
+    // Who is in the room need not say under which nick; who is only about to be in must.
+    const nick = wanted ?? (attached && !isAsking(membership, session.full_jid) ? membership.nick : undefined);
     if (nick === undefined) {
         return undefined;
     }
@@ -82,7 +83,7 @@ function join(
     }
     const limit = limitReached(session.username, membership);
     if (limit !== undefined) {
-        logOver(limit, session.username, room);
+        noteOver(limit, session.username, room);
         session.send(st.error_reply(stanza, "wait", "resource-constraint", undefined, room));
         return true;
     }
@@ -108,6 +109,11 @@ function join(
         serve(membership, request);
     }
     return true;
+}
+
+/** Whether it is for this session that the account's join is on its way. */
+function isAsking(membership: Membership, session: string): boolean {
+    return membership.request !== undefined && membership.request.session === session;
 }
 
 /** The option that keeps a session from joining for now. */
@@ -145,6 +151,7 @@ function update(membership: Membership, session: string, stanza: Stanza, nick: s
 /** A directed `unavailable` (XEP-0045 7.14): the session goes, and with the last one the account, unless it autojoins. */
 function sessionLeaves(membership: Membership, session: string, stanza: Stanza): Handled {
     const waited = stopWaiting(membership, session);
+    forgetNickRequests(membership, session);
     if (isAttached(membership, session)) {
         detachOrLeave(membership, session, stanza);
     } else if (waited) {
@@ -209,6 +216,7 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
 /** Whether the session was attached. */
 function detach(membership: Membership, session: string): boolean {
     stopWaiting(membership, session);
+    forgetNickRequests(membership, session);
     if (!isAttached(membership, session)) {
         return false;
     }

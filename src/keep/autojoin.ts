@@ -6,7 +6,7 @@ import { BOOKMARKS } from "../namespaces";
 import { leaveIfUnused, takeBack } from "../occupancy";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import {
     accounts,
     createMembership,
@@ -17,6 +17,7 @@ import {
     Phase,
 } from "../state/memberships";
 import { isInactive } from "./accounts";
+import { isBlocked } from "./blocklist";
 import { isOurs, isWriting, noteMade, noteRemoved } from "./bookmark-write";
 import { bookmarksOf, defaultNick, isBy, readItem, roomOf } from "./bookmarks";
 import { lineUp, newLine } from "./pace";
@@ -99,7 +100,8 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
 
 /** A leave that the room has not confirmed does not stand against a bookmark. */
 function stay(membership: Membership): void {
-    if (membership.phase === Phase.Leaving && isToJoin(membership)) {
+    const isTakenBack = membership.phase === Phase.Leaving && isToJoin(membership);
+    if (isTakenBack && !isBlocked(membership.username, membership.room)) {
         takeBack(membership);
     }
 }
@@ -110,11 +112,11 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
         forgetRefusals(username, room);
         return undefined;
     }
-    if (!options.autojoin || isRefused(username, room, bookmark)) {
+    if (!options.autojoin || isRefused(username, room, bookmark) || isBlocked(username, room)) {
         return undefined;
     }
     if (membershipsOf(username).length >= options.maxRooms) {
-        logOver("minimix_max_rooms", username, room);
+        noteOver("minimix_max_rooms", username, room);
         return undefined;
     }
     const membership = createMembership(username, room, bookmark.nick ?? defaultNick(username, room));

@@ -101,12 +101,18 @@ function askPage(
     start: number,
     done: (this: void, outcome: Outcome) => void,
 ): void {
+    const left = catching.left;
     const queryId = id.medium();
     catching.queryId = queryId;
     catching.position = after;
     catching.isLater = after !== undefined;
     const query = pageQuery(queryId, after, start);
     const answered = (answer: Stanza | undefined) => {
+        if (membership.catchUp === undefined && isCurrent(membership)) {
+            // So much was said meanwhile that it could not wait.
+            done("refused");
+            return;
+        }
         if (membership.catchUp !== catching || catching.queryId !== queryId || !isCurrent(membership)) {
             return;
         }
@@ -119,13 +125,18 @@ function askPage(
             askPage(membership, catching, undefined, start, done);
         } else if (fin === undefined) {
             done(isUnreached(answer) ? "unreached" : "refused");
-        } else if (fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
+        } else if (fin.attr.complete === "true" || next === undefined || isEnough(catching, left)) {
             done("complete");
         } else {
             askPage(membership, catching, next, start, done);
         }
     };
     ask(membership, membership.room, "set", query, answered, patience(membership));
+}
+
+/** A page without messages would be followed by others of its kind. */
+function isEnough(catching: CatchUp, before: number): boolean {
+    return catching.left <= 0 || catching.left === before;
 }
 
 function isUnreached(answer: Stanza | undefined): boolean {

@@ -13,6 +13,9 @@ const DISCO_INFO = "http://jabber.org/protocol/disco#info";
 /** Rooms remembered. */
 const ROOMS = 10000;
 
+/** Who may wait for one room's answer at a time: a message for each account that is not there. */
+const WAITING = 1000;
+
 const known = cache.new<boolean>(ROOMS);
 
 /** Rooms that have been asked, and who waits for the answer. */
@@ -27,6 +30,10 @@ export function knownPrivate(room: string): boolean | undefined {
 export function whetherPrivate(membership: Membership, told: Told): void {
     const room = membership.room;
     const waiting = asked.get(room);
+    if (waiting !== undefined && waiting.length >= WAITING) {
+        told(false);
+        return;
+    }
     if (waiting !== undefined) {
         waiting.push(told);
         return;

@@ -2,9 +2,10 @@
 
 import * as jids from "util.jid";
 import * as options from "../options";
-import { lost, pause, rejoin, resume, retryLeave } from "../occupancy";
+import { leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
 import { patience } from "./ask";
+import { isBlocked } from "./blocklist";
 import { closeGap, holdBack } from "./catchup";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "./ping";
@@ -192,7 +193,9 @@ function comeBack(membership: Membership): void {
     if (!isCurrent(membership) || membership.timer !== undefined) {
         return;
     }
-    if (membership.phase === Phase.Lost) {
+    if (membership.phase === Phase.Lost && isBlocked(membership.username, membership.room)) {
+        leaveUnheard(membership);
+    } else if (membership.phase === Phase.Lost) {
         rejoin(membership);
     } else if (membership.phase === Phase.Leaving) {
         retryLeave(membership);

@@ -22,9 +22,10 @@ import {
 import * as options from "../options";
 import { joinComplete } from "../occupancy";
 import { addDelay, delayBy, splitOccupant } from "../stanzas";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
+import { answeredAsJoin } from "./presence";
 
 /**
  * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
@@ -112,6 +113,11 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
         takeSender(membership, stanza.attr.id);
     }
     const resync = membership.resync;
+    if (resync !== undefined && resync.selfCame && !resync.selfShown) {
+        if (subject || delayBy(stanza, membership.room) !== undefined) {
+            answeredAsJoin(membership, resync);
+        }
+    }
     if (resync !== undefined && resync.selfShown && (subject || stanza.get_child("delay", DELAY) !== undefined)) {
         if (resync.request !== undefined) {
             sendTo(resync.request.session, stanza);
@@ -156,7 +162,7 @@ function takeLive(membership: Membership, stanza: Stanza): void {
 /** For those who join later it is of the past, and stamped so (XEP-0045 7.2.15). */
 function keepSubject(membership: Membership, stanza: Stanza): void {
     if (string.len(textOf(stanza)) > options.maxCachedSize) {
-        logOver("minimix_max_cached_size", membership.username, membership.room);
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
         membership.subject = undefined;
         membership.incomplete = true;
         return;

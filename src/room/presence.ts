@@ -9,16 +9,15 @@ import { bookmarkRenamed } from "../keep/bookmark-write";
 import { save } from "../keep/store";
 import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
-import { joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
+import { forgetOthers, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { hold } from "../state/held";
-import { logOver } from "../state/limits";
+import { noteOver } from "../state/limits";
 import {
     askingSession,
     findMembership,
     isAttached,
-    isComingBack,
     forgetOccupant,
     isOccupantJid,
     keepOccupant,
@@ -107,7 +106,7 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         membership.resync.shown.add(nick);
     }
     if (!kept) {
-        logOver("minimix_max_occupants or minimix_max_cached_size", membership.username, membership.room);
+        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
         forward(membership, stanza, answeredSession(membership) !== undefined);
     } else if (!isHeldBack(membership)) {
         forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
@@ -166,7 +165,7 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
     if (hasStatus(stanza, Status.LoggingOn)) {
         membership.logged = true;
     }
-    if (resync === undefined || resync.selfShown) {
+    if (resync === undefined || resync.selfShown || isRenamed(membership, before, nick)) {
         if (isHeldBack(membership)) {
             showOccupants(membership);
         }
@@ -185,6 +184,11 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
         membership.self = copy;
         onResyncSelf(membership, resync, stanza, isSame(before, copy));
     }
+}
+
+/** Whether a presence is the second half of a nick change (XEP-0045 7.6), and not what a repeated join is answered with. */
+function isRenamed(membership: Membership, before: Stanza | undefined, nick: string): boolean {
+    return membership.phase !== Phase.Joining && before !== undefined && selfNick(before) !== nick;
 }
 
 /** In a semi-anonymous room moderators see real JIDs, and others do not (XEP-0045 5.1.1). */
@@ -232,9 +236,24 @@ function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, kn
     }
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
+            resync.selfCame = true;
             return;
         }
     }
+    endOccupants(membership, resync);
+}
+
+/**
+ * History or a subject follows: the room has answered as to a join after all. Whom it has not shown is gone; a room that
+ * was started anew knows nobody.
+ */
+export function answeredAsJoin(membership: Membership, resync: Resync): void {
+    forgetOthers(membership, resync);
+    endOccupants(membership, resync);
+}
+
+function endOccupants(membership: Membership, resync: Resync): void {
+    const request = resync.request;
     resync.selfShown = true;
     const answer = request === undefined ? undefined : selfPresence(membership, request);
     if (request !== undefined && answer !== undefined) {
@@ -298,8 +317,8 @@ function takeNickRequest(membership: Membership, nick: string): JoinRequest | un
 
 /** Our own unavailable: older services leave out 110, so the nick alone decides. */
 function onRemoved(membership: Membership, stanza: Stanza): void {
-    if (isComingBack(membership)) {
-        // The account left to join anew.
+    if (membership.phase === Phase.Joining || membership.phase === Phase.Lost) {
+        // The account left, or was thrown out, before it asked to be let in.
         return;
     }
     if (membership.established && membership.phase !== Phase.Leaving && isTechnical(stanza)) {

@@ -39,7 +39,7 @@ export function selfPresence(membership: Membership, request: JoinRequest): Stan
     if (membership.self === undefined) {
         return undefined;
     }
-    const self = st.clone(membership.self);
+    const self = ownPresence(membership, membership.self);
     self.attr.id = request.id;
     let x = self.get_child("x", MUC_USER);
     if (x === undefined) {
@@ -58,6 +58,13 @@ export function selfPresence(membership: Membership, request: JoinRequest): Stan
         addStatus(x, Status.NickAssigned);
     }
     return self;
+}
+
+/** Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet. */
+export function ownPresence(membership: Membership, self: Stanza): Stanza {
+    const presence = st.clone(self);
+    presence.attr.from = `${membership.room}/${membership.nick}`;
+    return presence;
 }
 
 function addStatus(x: Stanza, code: Status): void {

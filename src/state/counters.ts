@@ -8,6 +8,8 @@ export type DropReason =
     | "unclaimed"
     /** A session died before it acknowledged a stanza. */
     | "undelivered"
+    /** Somebody is over a limit: refused, or not remembered. */
+    | "limit"
     /** A session has too many IQs unanswered. */
     | "iq_limit"
     /** A room did not answer an IQ in time. */

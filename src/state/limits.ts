@@ -1,6 +1,7 @@
 // What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
 
 import * as options from "../options";
+import { type DropReason, noteDrop } from "./counters";
 
 /** Joins that an account has left, and when that was counted; one is added at each turn of `options.joinRate`. */
 interface Allowance {
@@ -41,8 +42,9 @@ const logged = new LuaMap<string, number>();
 /** Seconds between two lines about one limit. */
 const PAUSE = 60;
 
-/** Says that somebody is over a limit; a limit is named once a minute, whoever is over it. */
-export function logOver(limit: string, username: string, room: string): void {
+/** Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it. */
+export function noteOver(limit: string, username: string, room: string, reason: DropReason = "limit"): void {
+    noteDrop(reason);
     const now = os.time();
     if (now - (logged.get(limit) ?? -PAUSE) >= PAUSE) {
         logged.set(limit, now);

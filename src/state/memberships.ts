@@ -57,6 +57,8 @@ export interface Resync {
     readonly request: JoinRequest | undefined;
     /** Nicks the room has shown since. */
     readonly shown: LuaSet<string>;
+    /** Our own presence has come, though not all occupants: the room may have taken the join for a presence update. */
+    selfCame: boolean;
     selfShown: boolean;
 }
 
@@ -147,6 +149,8 @@ export interface Membership {
     /** Last presence of each other occupant, by nick. */
     readonly occupants: LuaMap<string, Held>;
     occupantCount: number;
+    /** Bytes of these, as XML. */
+    occupantSize: number;
     self: Stanza | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
     roomPresence: Stanza | undefined;
@@ -272,6 +276,7 @@ export function createMembership(username: string, room: string, nick: string): 
         catchUp: undefined,
         occupants: new LuaMap(),
         occupantCount: 0,
+        occupantSize: 0,
         self: undefined,
         roomPresence: undefined,
         subject: undefined,
@@ -395,7 +400,7 @@ export function isWaiting(membership: Membership, session: string): boolean {
 
 /** A full answer is to come, of which nothing has been shown yet. */
 export function newResync(request: JoinRequest | undefined): Resync {
-    return { request, shown: new LuaSet(), selfShown: false };
+    return { request, shown: new LuaSet(), selfCame: false, selfShown: false };
 }
 
 /** The session whose join the room itself answers while the account is in the room already. */
@@ -429,17 +434,22 @@ export function stopWaiting(membership: Membership, session: string): boolean {
     return found;
 }
 
+/** A session has left: the nick it asked for is no wish of its any more. */
+export function forgetNickRequests(membership: Membership, session: string): void {
+    for (const [, request] of membership.nickRequests) {
+        if (request.session === session) {
+            request.session = undefined;
+        }
+    }
+}
+
 /** A session is gone: what it asked for is nobody's now. */
 export function forgetSession(membership: Membership, session: string): void {
     stopWaiting(membership, session);
     if (membership.request !== undefined && membership.request.session === session) {
         membership.request.session = undefined;
     }
-    for (const [, request] of membership.nickRequests) {
-        if (request.session === session) {
-            request.session = undefined;
-        }
-    }
+    forgetNickRequests(membership, session);
     for (const [, senders] of membership.unreflected.items()) {
         for (const i of $range(1, senders.length)) {
             if (senders[i - 1] === session) {
@@ -477,21 +487,28 @@ export function takeSender(membership: Membership, id: string | undefined): stri
 
 /** Remembers the presence of an occupant, as far as there is room for it; whether there was. */
 export function keepOccupant(membership: Membership, nick: string, held: Held): boolean {
-    const isNew = !membership.occupants.has(nick);
-    if (string.len(held.text) > options.maxCachedSize || (isNew && membership.occupantCount >= options.maxOccupants)) {
-        forgetOccupant(membership, nick);
+    const size = string.len(held.text);
+    forgetOccupant(membership, nick);
+    if (
+        size > options.maxCachedSize ||
+        membership.occupantCount >= options.maxOccupants ||
+        membership.occupantSize + size > options.maxRoomSize
+    ) {
         membership.incomplete = true;
         return false;
     }
     membership.occupants.set(nick, held);
-    membership.occupantCount = membership.occupantCount + (isNew ? 1 : 0);
+    membership.occupantCount = membership.occupantCount + 1;
+    membership.occupantSize = membership.occupantSize + size;
     return true;
 }
 
 export function forgetOccupant(membership: Membership, nick: string): void {
-    if (membership.occupants.has(nick)) {
+    const held = membership.occupants.get(nick);
+    if (held !== undefined) {
         membership.occupants.delete(nick);
         membership.occupantCount = membership.occupantCount - 1;
+        membership.occupantSize = membership.occupantSize - string.len(held.text);
     }
 }
 

@@ -54,6 +54,8 @@ interface StanzaEvent<O> {
 }
 
 interface ModuleEvents {
+    "iq-set/self/urn:xmpp:blocking:block": StanzaEvent<ClientSession>;
+    "iq-set/self/urn:xmpp:blocking:unblock": StanzaEvent<ClientSession>;
     "pre-presence/bare": StanzaEvent<ClientSession>;
     "pre-presence/full": StanzaEvent<ClientSession>;
     "pre-message/bare": StanzaEvent<ClientSession>;

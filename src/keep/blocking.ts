@@ -1,0 +1,56 @@
+// What the account does not want to hear of (XEP-0191). mod_blocklist drops all that comes from a blocked room before this
+// module sees it, so that the account must not be in one: nobody would see it there, and no client could make it leave.
+
+import * as jids from "util.jid";
+import { leaveUnheard } from "../occupancy";
+import { splitOccupant } from "../stanzas";
+import { forgetOccupant, type Membership, membershipsOf } from "../state/memberships";
+
+/** `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard. */
+export function onBlock(event: StanzaEvent<ClientSession>): undefined {
+    const blocked = jidsIn(event.stanza);
+    for (const membership of membershipsOf(event.origin.username)) {
+        if (blocked.has(membership.room) || blocked.has(jids.host(membership.room))) {
+            module.log("info", "%s has blocked %s and leaves it", membership.username, membership.room);
+            leaveUnheard(membership);
+        } else {
+            forgetBlocked(membership, blocked);
+        }
+    }
+}
+
+/** `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows. */
+export function onUnblock(event: StanzaEvent<ClientSession>): undefined {
+    const unblocked = jidsIn(event.stanza);
+    const all = next(unblocked)[0] === undefined;
+    for (const membership of membershipsOf(event.origin.username)) {
+        for (const jid of unblocked) {
+            membership.outdated = membership.outdated || splitOccupant(jid)[0] === membership.room;
+        }
+        membership.outdated = membership.outdated || all;
+    }
+}
+
+/** Of a blocked occupant nothing is heard, not even that it goes: who joins later does not see it. */
+function forgetBlocked(membership: Membership, blocked: LuaSet<string>): void {
+    for (const jid of blocked) {
+        const [room, nick] = splitOccupant(jid);
+        if (room === membership.room && nick !== undefined) {
+            forgetOccupant(membership, nick);
+        }
+    }
+}
+
+/** None where one is none: mod_blocklist refuses them all then. */
+function jidsIn(iq: Stanza): LuaSet<string> {
+    const found = new LuaSet<string>();
+    const list = iq.tags[0];
+    for (const item of list === undefined ? [] : list.tags) {
+        const jid = jids.prep(item.attr.jid ?? "");
+        if (jid === undefined) {
+            return new LuaSet();
+        }
+        found.add(jid);
+    }
+    return found;
+}
