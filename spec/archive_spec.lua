@@ -2,94 +2,12 @@
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local mam = require "support.mam";
 local scene = require "support.scene";
 
 local xmlns_mam = "urn:xmpp:mam:2";
+local query, ask, page_through, message_in = mam.query, mam.ask, mam.page_through, mam.message_in;
 local room_jid = "room@rooms.example.org";
-
-local function field(name, ...)
-	local element = st.stanza("field", { var = name });
-	for _, value in ipairs { ... } do
-		element:text_tag("value", value);
-	end
-	return element;
-end
-
--- fields: with, start, end, ids ... of the form; max, before, after of the page (`before = true` for an empty one), flip
-local function query(fields)
-	local iq = st.iq({ type = "set", id = "q1" }):tag("query", { xmlns = xmlns_mam, queryid = "f1" });
-	iq:tag("x", { xmlns = "jabber:x:data", type = "submit" });
-	iq:add_child(field("FORM_TYPE", xmlns_mam));
-	for _, name in ipairs { "with", "start", "end", "before-id", "after-id", "include-groupchat", "unheard-of" } do
-		if fields[name] then iq:add_child(field(name, fields[name])); end
-	end
-	if fields.ids then iq:add_child(field("ids", table.unpack(fields.ids))); end
-	iq:up();
-	if fields.max or fields.before or fields.after or fields.index then
-		iq:tag("set", { xmlns = "http://jabber.org/protocol/rsm" });
-		for _, name in ipairs { "max", "before", "after", "index" } do
-			if fields[name] == true then
-				iq:tag(name):up();
-			elseif fields[name] then
-				iq:text_tag(name, tostring(fields[name]));
-			end
-		end
-		iq:up();
-	end
-	if fields.flip then iq:tag("flip-page"):up(); end
-	return iq;
-end
-
-local function message_in(result)
-	return result:find("{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
-end
-
--- The bodies of a page, its ids, and <fin/>; or the condition of the error.
-local function ask(client, fields)
-	client:take();
-	client:send(query(fields));
-	local bodies, ids = {}, {};
-	for _, stanza in ipairs(client:take()) do
-		if stanza.name == "iq" and stanza.attr.type == "error" then
-			local _, condition = stanza:get_error();
-			return condition;
-		elseif stanza.name == "iq" then
-			assert.equal("q1", stanza.attr.id);
-			local fin = assert(stanza:get_child("fin", xmlns_mam));
-			return bodies, ids, {
-				complete = fin.attr.complete == "true";
-				first = fin:find("{http://jabber.org/protocol/rsm}set/first#");
-				last = fin:find("{http://jabber.org/protocol/rsm}set/last#");
-				count = fin:find("{http://jabber.org/protocol/rsm}set/count#");
-			};
-		end
-		local result = stanza:get_child("result", xmlns_mam);
-		if result then
-			assert.equal("f1", result.attr.queryid);
-			assert.is_nil(message_in(stanza).attr.to and stanza.attr.type);
-			table.insert(bodies, message_in(stanza):get_child_text("body"));
-			table.insert(ids, result.attr.id);
-		end
-	end
-	error("no answer");
-end
-
--- Goes through all pages; `backwards` from the last one.
-local function page_through(client, fields, backwards)
-	local all = {};
-	local position = backwards and true or nil;
-	for _ = 1, 1000 do
-		fields.before, fields.after = nil, nil;
-		fields[backwards and "before" or "after"] = position;
-		local bodies, ids, page = ask(client, fields);
-		assert.is_table(bodies, bodies);
-		table.move(bodies, 1, #bodies, backwards and 1 or #all + 1, backwards and table.move(all, 1, #all, #bodies + 1) or all);
-		assert.same({ ids[1], ids[#ids] }, { page.first, page.last });
-		if page.complete then return all; end
-		position = backwards and page.first or page.last;
-	end
-	error("pages without end");
-end
 
 local function in_room(fields)
 	local s = scene.new(fields);
@@ -532,45 +450,13 @@ describe("retention", function ()
 end);
 
 describe("what accounts missed", function ()
-	-- The room's archive as mod_muc_mam has it.
-	local function archived(s)
-		function s.room.on_iq(room, iq)
-			local q = iq:get_child("query", xmlns_mam);
-			if not q then return; end
-			local after = q:find "{http://jabber.org/protocol/rsm}set/after#";
-			local max = tonumber(q:find "{http://jabber.org/protocol/rsm}set/max#");
-			local count, last, found = 0, nil, after == nil;
-			local complete = true;
-			for _, entry in ipairs(room.history) do
-				local id = entry.stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room.jid).attr.id;
-				if found then
-					if count == max then complete = false; break; end
-					count, last = count + 1, id;
-					local copy = st.clone(entry.stanza);
-					copy.attr.to, copy.attr.xmlns = nil, "jabber:client";
-					room.send(st.message({ from = room.jid; to = iq.attr.from })
-						:tag("result", { xmlns = xmlns_mam; queryid = q.attr.queryid; id = id })
-						:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
-						:tag("delay", { xmlns = "urn:xmpp:delay"; stamp = datetime.datetime(entry.time) }):up()
-						:add_child(copy):reset());
-				elseif id == after then
-					found = true;
-				end
-			end
-			local reply = st.reply(iq):tag("fin", { xmlns = xmlns_mam; complete = complete and "true" or nil })
-				:tag("set", { xmlns = "http://jabber.org/protocol/rsm" });
-			if last then reply:text_tag("last", last); end
-			return reply:reset();
-		end
-	end
-
 	for _, archive in ipairs { true, "mam" } do
 		for _, remote in ipairs { false, true } do
 			it(("P3: each of them gets all of it (%s, %s)"):format(archive, remote and "remote" or "local"), function ()
 				local s, phone = in_room {
 					modules = { "disco"; "mam" }; options = { minimix_archive = archive }; remote = remote;
 				};
-				archived(s);
+				mam.keep(s.room);
 				local carol = s:client("phone", "carol");
 				s:enter(carol, "Carol");
 				add_history(s.room, 1, 3);
