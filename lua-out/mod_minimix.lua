@@ -47,6 +47,7 @@ ____exports.PING = "urn:xmpp:ping"
 ____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
 ____exports.MAM = "urn:xmpp:mam:2"
 ____exports.RSM = "http://jabber.org/protocol/rsm"
+____exports.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
 ____exports.STANZA_ID = "urn:xmpp:sid:0"
 ____exports.VCARD = "vcard-temp"
 ____exports.VCARD_UPDATE = "vcard-temp:x:update"
@@ -586,7 +587,8 @@ ____exports.RECENT = 50
 --- Bytes of them, as XML.
 local RECENT_SIZE = 262144
 local logs = {}
-local lastNumber = os.time() * 1000
+--- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
+local lastNumber = (os.time() + 1) * 1000
 --- What this start of the server found: entries of before are numbered lower, those to come higher.
 ____exports.START = lastNumber
 --- The next number, higher than all before, those of earlier starts of the server too.
@@ -651,6 +653,8 @@ end
 --- Takes over a log from the instance of the module before a reload.
 function ____exports.restoreLog(log)
     logs[log.room] = log
+    local newest = log.recent[#log.recent]
+    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
     log.settling = false
     log.past = nil
 end
@@ -2519,12 +2523,16 @@ return ____exports
  end,
 ["keep.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, findEntry, findPast, readPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
 local ____archive_2Dpage = require("client.archive-page")
 local readPage = ____archive_2Dpage.readPage
+local ____namespaces = require("namespaces")
+local MUC_USER = ____namespaces.MUC_USER
+local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
+local STANZA_ID = ____namespaces.STANZA_ID
 local options = require("options")
 local ____counters = require("state.counters")
 local counters = ____counters.counters
@@ -2566,9 +2574,10 @@ function entryFor(log, membership, part, stanza)
     else
         ____temp_1 = pastEntry(
             log,
+            membership,
+            part,
             stanza,
-            past,
-            isLater(membership)
+            past
         )
     end
     return ____temp_1
@@ -2625,16 +2634,25 @@ function isSameMessage(log, one, other)
     local id = stanzaIdBy(one, log.room) or one.attr.id
     return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
 end
-function pastEntry(log, stanza, when, later)
+function pastEntry(log, membership, part, stanza, when)
     fill(log)
     local content = withoutDelay(log, stanza)
-    local entry = findEntry(log, log.recent, content) or findPast(log, content, when)
+    local function isWanted(entry)
+        return isSamePast(
+            log,
+            membership,
+            part,
+            entry,
+            content
+        )
+    end
+    local entry = findEntry(log.recent, isWanted) or findPast(log, when, isWanted)
     if entry ~= nil then
-        return entry
+        return entry.owner == nil and entry or nil
     end
     local newest = log.recent[#log.recent]
     local earliest = newest == nil and 0 or newest.when
-    if when < earliest and not later then
+    if when < earliest and not isLater(membership) then
         return nil
     end
     return append(
@@ -2647,15 +2665,42 @@ function pastEntry(log, stanza, when, later)
         nil
     )
 end
-function findEntry(log, entries, content)
+function isSamePast(log, membership, part, entry, content)
+    if isAnothers(entry, membership) then
+        return false
+    end
+    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(
+        membership.username,
+        rangesOf(membership),
+        part,
+        entry
+    ) or isSameElement(
+        asSaid(entry.stanza),
+        asSaid(content)
+    ))
+end
+function asSaid(stanza)
+    local said = st.clone(stanza)
+    said:maptags(function(tag)
+        local ____added_has_result_4
+        if added[tag.attr.xmlns or ""] ~= nil then
+            ____added_has_result_4 = nil
+        else
+            ____added_has_result_4 = tag
+        end
+        return ____added_has_result_4
+    end)
+    return said
+end
+function findEntry(entries, isWanted)
     for ____, entry in ipairs(entries) do
-        if entry.owner == nil and (isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)) then
+        if isWanted(entry) then
             return entry
         end
     end
     return nil
 end
-function findPast(log, content, when)
+function findPast(log, when, isWanted)
     local oldest = log.recent[1]
     if oldest == nil or when > oldest.when + SKEW then
         return nil
@@ -2665,7 +2710,7 @@ function findPast(log, content, when)
         past = readPast(log, when)
         log.past = past
     end
-    return findEntry(log, past.entries, content)
+    return findEntry(past.entries, isWanted)
 end
 function readPast(log, from)
     local entries = {}
@@ -2683,13 +2728,13 @@ function readPast(log, from)
             before = entry.number
         end
     end
-    local ____temp_4
+    local ____temp_5
     if #entries < PAST then
-        ____temp_4 = nil
+        ____temp_5 = nil
     else
-        ____temp_4 = entries[#entries]
+        ____temp_5 = entries[#entries]
     end
-    local last = ____temp_4
+    local last = ____temp_5
     module:add_timer(
         PAST_KEPT,
         function()
@@ -2703,13 +2748,13 @@ function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_5
+        local ____isDelayBy_result_6
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_5 = nil
+            ____isDelayBy_result_6 = nil
         else
-            ____isDelayBy_result_5 = tag
+            ____isDelayBy_result_6 = tag
         end
-        return ____isDelayBy_result_5
+        return ____isDelayBy_result_6
     end)
     return content
 end
@@ -2936,28 +2981,28 @@ function storedEntry(id, stanza, when, label, before)
 end
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_7 = tonumber(digits) or 0
-    local ____temp_6
+    local ____temp_8 = tonumber(digits) or 0
+    local ____temp_7
     if owner == "" then
-        ____temp_6 = nil
+        ____temp_7 = nil
     else
-        ____temp_6 = owner
+        ____temp_7 = owner
     end
-    return ____temp_7, ____temp_6
+    return ____temp_8, ____temp_7
 end
 function mayRead(username, ranges, part, label)
     local number, owner = parseLabel(label)
-    local ____temp_10
+    local ____temp_11
     if owner == nil then
-        ____temp_10 = includes(
+        ____temp_11 = includes(
             ranges,
             endOf(part),
             number
         )
     else
-        ____temp_10 = owner == username
+        ____temp_11 = owner == username
     end
-    return ____temp_10
+    return ____temp_11
 end
 --- Rooms of whose log an account got something, the ones it has left included.
 function ____exports.roomsRead(username)
@@ -2975,17 +3020,17 @@ function storedParts(username, account)
     return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
 end
 function isFor(username, ranges, part, entry)
-    local ____temp_11
+    local ____temp_12
     if entry.owner == nil then
-        ____temp_11 = includes(
+        ____temp_12 = includes(
             ranges,
             endOf(part),
             entry.number
         )
     else
-        ____temp_11 = entry.owner == username
+        ____temp_12 = entry.owner == username
     end
-    return ____temp_11
+    return ____temp_12
 end
 function readBefore(archive, entry, most, since)
     local page = readPage(
@@ -3013,13 +3058,13 @@ function prunePart(username, before)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
-        local ____temp_13
+        local ____temp_14
         if account == nil then
-            ____temp_13 = nil
+            ____temp_14 = nil
         else
-            ____temp_13 = account.memberships[room]
+            ____temp_14 = account.memberships[room]
         end
-        local membership = ____temp_13
+        local membership = ____temp_14
         local kept = prune(ranges, before * 1000)
         local isNeeded = #kept > 0 or membership ~= nil and membership.part ~= nil
         if not isNeeded or #kept < #ranges then
@@ -3028,15 +3073,15 @@ function prunePart(username, before)
         end
     end
     if pruned then
-        local ____partsStore_set_16 = partsStore.set
-        local ____username_15 = username
-        local ____temp_14
+        local ____partsStore_set_17 = partsStore.set
+        local ____username_16 = username
+        local ____temp_15
         if (next(parts)) == nil then
-            ____temp_14 = nil
+            ____temp_15 = nil
         else
-            ____temp_14 = parts
+            ____temp_15 = parts
         end
-        ____partsStore_set_16(partsStore, ____username_15, ____temp_14)
+        ____partsStore_set_17(partsStore, ____username_16, ____temp_15)
     end
 end
 function deleteUnread()
@@ -3072,6 +3117,10 @@ partsStore = module:open_store("minimix_parts", "keyval")
 SETTLE = 1
 PAST = 1000
 PAST_KEPT = 60
+added = {}
+added[MUC_USER] = true
+added[OCCUPANT_ID] = true
+added[STANZA_ID] = true
 SKEW = 10
 --- The account came into the room: what is said from now on is for it.
 function ____exports.openPart(membership)
@@ -3132,20 +3181,20 @@ changed = {}
 function ____exports.archiveOf(username, room)
     local account = findAccount(username)
     local ranges = storedParts(username, account)[room]
-    local ____temp_8
-    if account == nil then
-        ____temp_8 = nil
-    else
-        ____temp_8 = account.memberships[room]
-    end
-    local membership = ____temp_8
     local ____temp_9
-    if membership == nil then
+    if account == nil then
         ____temp_9 = nil
     else
-        ____temp_9 = membership.part
+        ____temp_9 = account.memberships[room]
     end
-    local part = ____temp_9
+    local membership = ____temp_9
+    local ____temp_10
+    if membership == nil then
+        ____temp_10 = nil
+    else
+        ____temp_10 = membership.part
+    end
+    local part = ____temp_10
     if ranges == nil and part == nil then
         return nil
     end
@@ -3212,13 +3261,13 @@ function ____exports.newestOf(membership)
 end
 --- Whether what the account misses in its room can be made up for.
 function ____exports.isKept(membership)
-    local ____temp_12
+    local ____temp_13
     if options.archive == "mam" then
-        ____temp_12 = hasPersonalArchive()
+        ____temp_13 = hasPersonalArchive()
     else
-        ____temp_12 = membership.part ~= nil
+        ____temp_13 = membership.part ~= nil
     end
-    return ____temp_12
+    return ____temp_13
 end
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
 function ____exports.expire()
@@ -3708,6 +3757,16 @@ end
 function asDelayed(membership, message, delay, archiveId)
     local delayed = st.clone(message)
     delayed.attr.xmlns = nil
+    for ____, tag in ipairs(delayed.tags) do
+        local ____tag_attr_7 = tag.attr
+        local ____temp_6
+        if tag.attr.xmlns == "jabber:client" then
+            ____temp_6 = nil
+        else
+            ____temp_6 = tag.attr.xmlns
+        end
+        ____tag_attr_7.xmlns = ____temp_6
+    end
     delayed.attr.to = membership.occupant
     if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
         delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
@@ -3804,8 +3863,8 @@ function ____exports.hold(catching, room, stanza)
         room,
         os.time()
     )
-    local ____catching_held_6 = catching.held
-    ____catching_held_6[#____catching_held_6 + 1] = copy
+    local ____catching_held_8 = catching.held
+    ____catching_held_8[#____catching_held_8 + 1] = copy
 end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it.
 function ____exports.historySince(membership)
@@ -3813,13 +3872,13 @@ function ____exports.historySince(membership)
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_7
+    local ____temp_9
     if newest == nil and membership.since == nil then
-        ____temp_7 = nil
+        ____temp_9 = nil
     else
-        ____temp_7 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_9 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_7
+    return ____temp_9
 end
 return ____exports
  end,

@@ -122,6 +122,10 @@ export function takeResult(membership: Membership, stanza: Stanza): boolean {
 function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archiveId: string | undefined): Stanza {
     const delayed = st.clone(message);
     delayed.attr.xmlns = undefined;
+    // What comes over a stream to another server names the namespace of each element in there (util/xmppstream.lua).
+    for (const tag of delayed.tags) {
+        tag.attr.xmlns = tag.attr.xmlns === "jabber:client" ? undefined : tag.attr.xmlns;
+    }
     delayed.attr.to = membership.occupant;
     if (archiveId !== undefined && stanzaIdBy(delayed, membership.room) === undefined) {
         delayed.add_direct_child(st.stanza("stanza-id", { xmlns: STANZA_ID, by: membership.room, id: archiveId }));

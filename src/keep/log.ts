@@ -6,6 +6,7 @@ import * as datetime from "util.datetime";
 import * as hashes from "util.hashes";
 import * as st from "util.stanza";
 import { type Archive, readPage } from "../client/archive-page";
+import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { counters } from "../state/counters";
 import {
@@ -40,6 +41,12 @@ const SETTLE = 1;
 /** Entries that are read at a time to find some message of the past among them, and for how many seconds they are held. */
 const PAST = 1000;
 const PAST_KEPT = 60;
+
+/** Namespaces of what rooms add to a message, and their archives may or may not keep. */
+const added = new LuaSet<string>();
+added.add(MUC_USER);
+added.add(OCCUPANT_ID);
+added.add(STANZA_ID);
 
 /** Seconds that a room's clock may differ from ours. */
 const SKEW = 10;
@@ -107,7 +114,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
     const past = pastOf(log.room, stanza);
     return past === undefined
         ? newEntry(log, membership, part, stanza)
-        : pastEntry(log, stanza, past, isLater(membership));
+        : pastEntry(log, membership, part, stanza, past);
 }
 
 /** Whether what comes of the past is later than all that the account has had. */
@@ -157,30 +164,53 @@ function isSameMessage(log: RoomLog, one: Stanza, other: Stanza): boolean {
 
 /**
  * A message of the past has its place in the log, where another account's copy may have put it, or at the end: it cannot
- * be put in before others.
+ * be put in before others. Undefined if the account has it already, or there is no place for it.
  */
-function pastEntry(log: RoomLog, stanza: Stanza, when: number, later: boolean): Entry | undefined {
+function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     fill(log);
     const content = withoutDelay(log, stanza);
-    const entry = findEntry(log, log.recent, content) ?? findPast(log, content, when);
+    const isWanted = (entry: Entry) => isSamePast(log, membership, part, entry, content);
+    const entry = findEntry(log.recent, isWanted) ?? findPast(log, when, isWanted);
     if (entry !== undefined) {
-        return entry;
+        return entry.owner === undefined ? entry : undefined;
     }
     const newest = log.recent[log.recent.length - 1];
     const earliest = newest === undefined ? 0 : newest.when;
-    if (when < earliest && !later) {
+    if (when < earliest && !isLater(membership)) {
         return undefined;
     }
     // The log goes by time.
     return append(log, content, Math.min(Math.max(when, earliest), os.time()), undefined);
 }
 
-function findEntry(log: RoomLog, entries: Entry[], content: Stanza): Entry | undefined {
+/**
+ * What an account has already comes again as the room's archive writes it; what it has not may be what another account
+ * was shown in its place.
+ */
+function isSamePast(log: RoomLog, membership: Membership, part: Part, entry: Entry, content: Stanza): boolean {
+    if (isAnothers(entry, membership)) {
+        return false;
+    }
+    return (
+        isSameElement(entry.stanza, content) ||
+        (isSameMessage(log, entry.stanza, content) &&
+            (isFor(membership.username, rangesOf(membership), part, entry) ||
+                isSameElement(asSaid(entry.stanza), asSaid(content))))
+    );
+}
+
+/** Without what the room adds. */
+function asSaid(stanza: Stanza): Stanza {
+    const said = st.clone(stanza);
+    said.maptags((tag) => (added.has(tag.attr.xmlns ?? "") ? undefined : tag));
+    return said;
+}
+
+type IsWanted = (this: void, entry: Entry) => boolean;
+
+function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
     for (const entry of entries) {
-        if (
-            entry.owner === undefined &&
-            (isSameElement(entry.stanza, content) || isSameMessage(log, entry.stanza, content))
-        ) {
+        if (isWanted(entry)) {
             return entry;
         }
     }
@@ -191,7 +221,7 @@ function findEntry(log: RoomLog, entries: Entry[], content: Stanza): Entry | und
  * Among the entries that are not held in memory. An account that catches up goes through them in their order, so that
  * some are read at a time, from the one that is looked for.
  */
-function findPast(log: RoomLog, content: Stanza, when: number): Entry | undefined {
+function findPast(log: RoomLog, when: number, isWanted: IsWanted): Entry | undefined {
     const oldest = log.recent[0];
     if (oldest === undefined || when > oldest.when + SKEW) {
         return undefined;
@@ -201,7 +231,7 @@ function findPast(log: RoomLog, content: Stanza, when: number): Entry | undefine
         past = readPast(log, when);
         log.past = past;
     }
-    return findEntry(log, past.entries, content);
+    return findEntry(past.entries, isWanted);
 }
 
 function readPast(log: RoomLog, from: number): Past {

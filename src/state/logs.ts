@@ -70,7 +70,8 @@ const RECENT_SIZE = 262144;
 
 const logs = new LuaMap<string, RoomLog>();
 
-let lastNumber = os.time() * 1000;
+/** A second ahead: what was numbered a moment before this start, in the same second, is to be lower. */
+let lastNumber = (os.time() + 1) * 1000;
 
 /** What this start of the server found: entries of before are numbered lower, those to come higher. */
 export const START = lastNumber;
@@ -139,6 +140,8 @@ export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void
 /** Takes over a log from the instance of the module before a reload. */
 export function restoreLog(log: RoomLog): void {
     logs.set(log.room, log);
+    const newest = log.recent[log.recent.length - 1];
+    lastNumber = Math.max(lastNumber, log.last, newest === undefined ? 0 : newest.number);
     log.settling = false;
     log.past = undefined;
 }
