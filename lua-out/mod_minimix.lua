@@ -587,10 +587,20 @@ ____exports.RECENT = 50
 --- Bytes of them, as XML.
 local RECENT_SIZE = 262144
 local logs = {}
+--- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+local dropped = 0
 --- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
 local lastNumber = (os.time() + 1) * 1000
+local startNumber = lastNumber
 --- What this start of the server found: entries of before are numbered lower, those to come higher.
-____exports.START = lastNumber
+function ____exports.startOfNumbers()
+    return startNumber
+end
+--- After a reload the server's start is still that of before.
+function ____exports.restoreStart(start)
+    startNumber = start
+    dropped = lastNumber
+end
 --- The next number, higher than all before, those of earlier starts of the server too.
 function ____exports.nextNumber()
     lastNumber = math.max(
@@ -604,7 +614,7 @@ function ____exports.logOf(room)
     if log == nil then
         log = {
             room = room,
-            last = ____exports.START,
+            last = math.max(startNumber, dropped),
             recent = {},
             size = 0,
             filled = false,
@@ -622,6 +632,7 @@ end
 --- Frees the memory of a log that no account of this host reads any more.
 function ____exports.dropLog(log)
     logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
 end
 function ____exports.addRecent(log, entry)
     local ____log_recent_0 = log.recent
@@ -2544,7 +2555,7 @@ local logOf = ____logs.logOf
 local nextNumber = ____logs.nextNumber
 local OPEN = ____logs.OPEN
 local RECENT = ____logs.RECENT
-local START = ____logs.START
+local startOfNumbers = ____logs.startOfNumbers
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local findAccount = ____memberships.findAccount
@@ -2819,7 +2830,7 @@ function keyOf(room)
     return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
 function endOf(part)
-    return part == nil and START or part.position
+    return part == nil and startOfNumbers() or part.position
 end
 function receive(membership, log, part, entry)
     if entry.owner ~= nil then
@@ -3128,10 +3139,19 @@ function ____exports.openPart(membership)
         return
     end
     local log = logOf(membership.room)
-    local open = isOpen(rangesOf(membership))
-    membership.part = {open = open, position = open and START or log.last}
+    local part = {
+        open = isOpen(rangesOf(membership)),
+        position = log.last
+    }
+    membership.part = part
     membership.log = log
     log.readers[membership.username] = membership
+    if part.open and log.last ~= startOfNumbers() then
+        part.position = startOfNumbers()
+        stop(membership, part)
+        saveParts(membership.username)
+        part.position = log.last
+    end
 end
 --- The account is out of the room.
 function ____exports.closePart(membership)
@@ -4393,6 +4413,9 @@ end
 function ____exports.retryLeave(membership)
     membership.phase = "leaving"
     membership.tries = membership.tries + 1
+    if membership.established then
+        openPart(membership)
+    end
     sendUpstream(
         membership,
         st.presence({
@@ -8069,6 +8092,8 @@ local createMembership = ____memberships.createMembership
 local ____logs = require("state.logs")
 local logOf = ____logs.logOf
 local restoreLog = ____logs.restoreLog
+local restoreStart = ____logs.restoreStart
+local startOfNumbers = ____logs.startOfNumbers
 local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
@@ -8108,12 +8133,21 @@ function complete(old, fresh)
     return old
 end
 function ____exports.snapshot()
-    return {accounts = accounts, pendingIqs = pendingIqs, joined = joined, counters = counters}
+    return {
+        accounts = accounts,
+        pendingIqs = pendingIqs,
+        joined = joined,
+        counters = counters,
+        start = startOfNumbers()
+    }
 end
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
 function ____exports.restore(saved)
     if saved.accounts == nil then
         return false
+    end
+    if saved.start ~= nil then
+        restoreStart(saved.start)
     end
     for occupant, account in pairs(saved.accounts) do
         for ____, membership in pairs(account.memberships) do

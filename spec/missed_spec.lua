@@ -16,7 +16,7 @@ local usernames = { "alice", "carol", "dave" };
 local room_names = { "room", "other" };
 local steps = 60;
 
--- What is written to disk late is there after so many seconds.
+-- Who got a message is on disk after so many seconds.
 local durable_after = 1;
 
 -- What a test knows of an account in a room: `inside` by what the room said; `told` what it was told and when, `shown` what it was shown of
@@ -68,7 +68,7 @@ end
 
 -- What was not told yet to an account that goes is nothing that it misses.
 local function release(record)
-	record.due = {};
+	record.inside, record.due = false, {};
 end
 
 local function is_reachable(story)
@@ -105,6 +105,7 @@ local function attach_all(story)
 end
 
 local function new_story(seed, where)
+	math.randomseed(seed);
 	local rand = random.new(seed);
 	local options = where.options;
 	options.minimix_ping_after = 20;
@@ -193,7 +194,6 @@ local function put_out(story, name, username, how)
 	local occupant = room:occupant(story.s:occupant_jid(username));
 	if not occupant then return; end
 	release(story.records[username][name]);
-	story.records[username][name].inside = false;
 	room[how](room, occupant.nick);
 end
 

@@ -22,7 +22,7 @@ import {
     type Ranges,
     type RoomLog,
     RECENT,
-    START,
+    startOfNumbers,
 } from "../state/logs";
 import { type Account, accounts, findAccount, type Membership, type Parts } from "../state/memberships";
 import { delayBy, isDelayBy, isSameElement, isWorthKeeping, stanzaIdBy } from "../stanzas";
@@ -57,11 +57,17 @@ export function openPart(membership: Membership): void {
         return;
     }
     const log = logOf(membership.room);
-    const open = isOpen(rangesOf(membership));
-    // An open range of an earlier start goes on if nothing was said to others meanwhile.
-    membership.part = { open, position: open ? START : log.last };
+    const part: Part = { open: isOpen(rangesOf(membership)), position: log.last };
+    membership.part = part;
     membership.log = log;
     log.readers.set(membership.username, membership);
+    // An open range of an earlier start goes on if nothing was said to others meanwhile.
+    if (part.open && log.last !== startOfNumbers()) {
+        part.position = startOfNumbers();
+        stop(membership, part);
+        saveParts(membership.username);
+        part.position = log.last;
+    }
 }
 
 /** The account is out of the room. */
@@ -304,7 +310,7 @@ function keyOf(room: string): string {
 
 /** Up to which number an open range goes. Without a part it is of an earlier start of the server. */
 function endOf(part: Part | undefined): number {
-    return part === undefined ? START : part.position;
+    return part === undefined ? startOfNumbers() : part.position;
 }
 
 /** Notes that an account got an entry; whether it was new to it. */

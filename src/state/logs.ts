@@ -70,11 +70,24 @@ const RECENT_SIZE = 262144;
 
 const logs = new LuaMap<string, RoomLog>();
 
+/** The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one. */
+let dropped = 0;
+
 /** A second ahead: what was numbered a moment before this start, in the same second, is to be lower. */
 let lastNumber = (os.time() + 1) * 1000;
 
+let startNumber = lastNumber;
+
 /** What this start of the server found: entries of before are numbered lower, those to come higher. */
-export const START = lastNumber;
+export function startOfNumbers(): number {
+    return startNumber;
+}
+
+/** After a reload the server's start is still that of before. */
+export function restoreStart(start: number): void {
+    startNumber = start;
+    dropped = lastNumber;
+}
 
 /** The next number, higher than all before, those of earlier starts of the server too. */
 export function nextNumber(): number {
@@ -87,7 +100,7 @@ export function logOf(room: string): RoomLog {
     if (log === undefined) {
         log = {
             room,
-            last: START,
+            last: Math.max(startNumber, dropped),
             recent: [],
             size: 0,
             filled: false,
@@ -106,6 +119,7 @@ export function logOf(room: string): RoomLog {
 /** Frees the memory of a log that no account of this host reads any more. */
 export function dropLog(log: RoomLog): void {
     logs.delete(log.room);
+    dropped = Math.max(dropped, log.last);
 }
 
 export function addRecent(log: RoomLog, entry: Entry): void {
