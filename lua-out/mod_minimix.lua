@@ -586,7 +586,7 @@ ____exports.OPEN = 0
 ____exports.RECENT = 50
 --- Bytes of them, as XML.
 local RECENT_SIZE = 262144
-local logs = {}
+____exports.logs = {}
 --- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
 local dropped = 0
 --- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
@@ -610,7 +610,7 @@ function ____exports.nextNumber()
     return lastNumber
 end
 function ____exports.logOf(room)
-    local log = logs[room]
+    local log = ____exports.logs[room]
     if log == nil then
         log = {
             room = room,
@@ -625,13 +625,13 @@ function ____exports.logOf(room)
             readers = {},
             settling = false
         }
-        logs[room] = log
+        ____exports.logs[room] = log
     end
     return log
 end
 --- Frees the memory of a log that no account of this host reads any more.
 function ____exports.dropLog(log)
-    logs[log.room] = nil
+    ____exports.logs[log.room] = nil
     dropped = math.max(dropped, log.last)
 end
 function ____exports.addRecent(log, entry)
@@ -663,7 +663,7 @@ function ____exports.fillRecent(log, entries, whole)
 end
 --- Takes over a log from the instance of the module before a reload.
 function ____exports.restoreLog(log)
-    logs[log.room] = log
+    ____exports.logs[log.room] = log
     local newest = log.recent[#log.recent]
     lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
     log.settling = false
@@ -2534,7 +2534,7 @@ return ____exports
  end,
 ["keep.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
@@ -2552,6 +2552,7 @@ local addRecent = ____logs.addRecent
 local dropLog = ____logs.dropLog
 local fillRecent = ____logs.fillRecent
 local logOf = ____logs.logOf
+local logs = ____logs.logs
 local nextNumber = ____logs.nextNumber
 local OPEN = ____logs.OPEN
 local RECENT = ____logs.RECENT
@@ -2897,19 +2898,21 @@ function settleSoon(log)
     )
 end
 function settle(log)
+    endMissed(log)
+    writeChanged()
+end
+function endMissed(log)
     for ____, membership in pairs(log.readers) do
         local part = membership.part
         if part ~= nil and part.open and part.position ~= log.last then
             stop(membership, part)
         end
     end
-    ____exports.saveChanged()
 end
 function markChanged(membership)
     changed[membership.username] = true
 end
---- Writes what is not written yet.
-function ____exports.saveChanged()
+function writeChanged()
     for username in pairs(changed) do
         saveParts(username)
     end
@@ -3197,6 +3200,15 @@ function ____exports.takeDown(membership, stanza)
     return entry ~= nil and receive(membership, log, part, entry)
 end
 changed = {}
+--- Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was.
+function ____exports.saveChanged()
+    for ____, log in pairs(logs) do
+        if log.settling then
+            endMissed(log)
+        end
+    end
+    writeChanged()
+end
 --- What an account got of a room's log, left rooms included; undefined if it never was in the room.
 function ____exports.archiveOf(username, room)
     local account = findAccount(username)

@@ -15,6 +15,7 @@ import {
     type Entry,
     fillRecent,
     logOf,
+    logs,
     nextNumber,
     OPEN,
     type Part,
@@ -379,13 +380,17 @@ function settleSoon(log: RoomLog): void {
 }
 
 function settle(log: RoomLog): void {
+    endMissed(log);
+    writeChanged();
+}
+
+function endMissed(log: RoomLog): void {
     for (const [, membership] of log.readers) {
         const part = membership.part;
         if (part !== undefined && part.open && part.position !== log.last) {
             stop(membership, part);
         }
     }
-    saveChanged();
 }
 
 /** Accounts whose parts are to be written. */
@@ -395,8 +400,17 @@ function markChanged(membership: Membership): void {
     changed.add(membership.username);
 }
 
-/** Writes what is not written yet. */
+/** Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was. */
 export function saveChanged(): undefined {
+    for (const [, log] of logs) {
+        if (log.settling) {
+            endMissed(log);
+        }
+    }
+    writeChanged();
+}
+
+function writeChanged(): void {
     for (const username of changed) {
         saveParts(username);
     }

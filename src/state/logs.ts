@@ -68,7 +68,7 @@ export const RECENT = 50;
 /** Bytes of them, as XML. */
 const RECENT_SIZE = 262144;
 
-const logs = new LuaMap<string, RoomLog>();
+export const logs = new LuaMap<string, RoomLog>();
 
 /** The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one. */
 let dropped = 0;
