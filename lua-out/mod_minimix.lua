@@ -820,6 +820,8 @@ function ____exports.createMembership(username, room, nick)
         log = nil,
         part = nil,
         catchUp = nil,
+        gap = nil,
+        gapTries = 0,
         occupants = {},
         occupantCount = 0,
         self = nil,
@@ -3277,16 +3279,16 @@ function ____exports.readBack(membership, most, since, visit)
         )
     end
 end
---- What an account was told last in its room.
-function ____exports.newestOf(membership)
+--- What an account was told last in its room up to a time; undefined also if that is long ago.
+function ____exports.newestOf(membership, ____until)
     local newest
     ____exports.readBack(
         membership,
-        1,
+        ____until == math.huge and 1 or RECENT,
         0,
         function(said)
-            newest = said
-            return true
+            newest = said.when <= ____until and said or nil
+            return newest ~= nil
         end
     )
     return newest
@@ -3685,7 +3687,7 @@ return ____exports
  end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, PAGE
+local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, interrupt, PAGE
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3716,7 +3718,7 @@ function knownUntil(membership, newest)
 end
 function askPage(membership, catching, after, start)
     local query = pageQuery(catching, after, start)
-    catching.isLater = after ~= nil
+    catching.isLater = after ~= nil or catching.gap ~= nil
     ask(
         membership,
         membership.room,
@@ -3743,8 +3745,12 @@ function askPage(membership, catching, after, start)
             if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
                 askPage(membership, catching, nil, start)
             elseif fin == nil or fin.attr.complete == "true" or next == nil or catching.left <= 0 then
+                local answered = not isUnreached(answer)
+                if answered then
+                    catching.gap = nil
+                end
                 ____exports.endCatchUp(membership)
-                catching.done(not isUnreached(answer))
+                catching.done(answered)
             else
                 askPage(membership, catching, next, start)
             end
@@ -3818,24 +3824,43 @@ function ____exports.endCatchUp(membership)
     for ____, message in ipairs(held) do
         takeDown(membership, message)
     end
+    interrupt(membership)
+end
+function interrupt(membership)
+    local catching = membership.catchUp
     membership.catchUp = nil
+    if catching ~= nil and catching.gap ~= nil then
+        membership.gap = math.min(catching.gap, membership.gap or math.huge)
+    end
 end
 PAGE = 50
+--- Seconds for which a link may be dead before that is noticed.
+local UNNOTICED = 60
+--- What comes from the room may have been lost for a while, up to now.
+function ____exports.noteGap(membership)
+    if membership.gap == nil then
+        membership.gap = os.time() - UNNOTICED
+    end
+end
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
 -- `done`. What the room says meanwhile is taken down after that, in its place.
 function ____exports.catchUp(membership, done)
     openPart(membership)
-    local before = membership.catchUp
-    local newest = newestOf(membership)
+    local held = membership.catchUp == nil and ({}) or membership.catchUp.held
+    interrupt(membership)
+    local gap = membership.gap
+    membership.gap = nil
+    local newest = newestOf(membership, gap or math.huge)
     if not isKept(membership) or newest == nil and membership.since == nil then
         done(true)
         return
     end
     local catching = {
         queryId = id.medium(),
-        held = before == nil and ({}) or before.held,
+        held = held,
         left = options.maxHistory,
         isLater = false,
+        gap = gap,
         done = done
     }
     membership.catchUp = catching
@@ -3850,7 +3875,10 @@ function ____exports.catchUp(membership, done)
         membership,
         catching,
         after,
-        knownUntil(membership, newest)
+        math.max(
+            knownUntil(membership, newest),
+            gap or 0
+        )
     )
 end
 --- A message with `<result/>` from the room: whether it is one, which no session has asked for.
@@ -3903,7 +3931,7 @@ function ____exports.historySince(membership)
     if not isKept(membership) then
         return nil
     end
-    local newest = newestOf(membership)
+    local newest = newestOf(membership, math.huge)
     local ____temp_9
     if newest == nil and membership.since == nil then
         ____temp_9 = nil
@@ -4048,7 +4076,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, archiveAsked, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, forgetOthers, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, archiveAsked, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
@@ -4308,7 +4336,7 @@ function goBack(membership)
     end
 end
 function archiveAsked(membership, answered)
-    if answered or membership.tries >= TRIES_FOR_ARCHIVE then
+    if answered or membership.tries >= ____exports.TRIES_FOR_ARCHIVE then
         joinAgain(membership)
     else
         refuseWaiting(membership)
@@ -4532,7 +4560,8 @@ function resumeJoined(membership)
 end
 --- Seconds between our own presence and the subject; not every service sends one to a new room.
 local SUBJECT_TIMEOUT = 10
-TRIES_FOR_ARCHIVE = 4
+--- Times that a room's archive is asked in vain before the account does without it.
+____exports.TRIES_FOR_ARCHIVE = 4
 LONGEST_PAUSE = 900
 STEADY = 60
 TRIES_UNTIL_TOLD = 8
@@ -6623,7 +6652,7 @@ return ____exports
  end,
 ["keep.watch"] = function(...)
 local ____exports = {}
-local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local asked, closeGap, gapLeft, checkAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
 local ____occupancy = require("occupancy")
 local lost = ____occupancy.lost
@@ -6631,12 +6660,14 @@ local pause = ____occupancy.pause
 local rejoin = ____occupancy.rejoin
 local resume = ____occupancy.resume
 local retryLeave = ____occupancy.retryLeave
+local TRIES_FOR_ARCHIVE = ____occupancy.TRIES_FOR_ARCHIVE
 local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
 local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
+local noteGap = ____catchup.noteGap
 local ____pace = require("keep.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
@@ -6644,7 +6675,8 @@ local ____ping = require("keep.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
-function ask(membership, gap)
+--- Asks the room whether the account is in it, and brings it back if not.
+function ____exports.check(membership)
     if membership.checking or membership.phase ~= "joined" then
         return
     end
@@ -6654,28 +6686,24 @@ function ask(membership, gap)
         function(condition)
             membership.checking = false
             if isCurrent(membership) and membership.phase == "joined" then
-                asked(membership, condition, gap)
+                asked(membership, condition)
             end
         end
     )
 end
-function asked(membership, condition, gap)
+function asked(membership, condition)
     if condition == nil or saysJoined(condition) then
-        local before = membership.unanswered
         membership.tries = 0
         membership.unanswered = 0
-        if gap or before > 0 then
-            catchUp(
-                membership,
-                function() return nil end
-            )
+        if membership.gap ~= nil then
+            closeGap(membership)
         end
     elseif saysNothing(condition) then
         membership.unanswered = membership.unanswered + 1
-        askAfter(
+        noteGap(membership)
+        checkAfter(
             membership,
-            pause(membership.unanswered),
-            true
+            pause(membership.unanswered)
         )
     else
         module:log(
@@ -6688,12 +6716,36 @@ function asked(membership, condition, gap)
         lost(membership)
     end
 end
-function askAfter(membership, seconds, gap)
+function closeGap(membership)
+    catchUp(
+        membership,
+        function(answered)
+            if answered then
+                membership.gapTries = 0
+            elseif isCurrent(membership) and membership.phase == "joined" then
+                gapLeft(membership)
+            end
+        end
+    )
+end
+function gapLeft(membership)
+    if membership.gapTries < TRIES_FOR_ARCHIVE then
+        membership.gapTries = membership.gapTries + 1
+        checkAfter(
+            membership,
+            pause(membership.gapTries)
+        )
+    else
+        membership.gap = nil
+        membership.gapTries = 0
+    end
+end
+function checkAfter(membership, seconds)
     setTimer(
         membership,
         seconds,
         function()
-            ask(membership, gap)
+            ____exports.check(membership)
         end
     )
 end
@@ -6729,10 +6781,10 @@ function lookAfterLinks()
     for ____, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
         if broken[host] ~= nil and membership.phase == "joined" and membership.unanswered == 0 then
-            askAfter(
+            noteGap(membership)
+            checkAfter(
                 membership,
-                math.random() * SPREAD,
-                true
+                math.random() * SPREAD
             )
         elseif mended[host] ~= nil then
             hasten(membership)
@@ -6744,10 +6796,9 @@ end
 function hasten(membership)
     if membership.phase == "joined" and membership.unanswered > PATIENT then
         membership.unanswered = PATIENT
-        askAfter(
+        checkAfter(
             membership,
-            pause(PATIENT),
-            true
+            pause(PATIENT)
         )
     elseif membership.phase == "lost" or membership.phase == "leaving" and membership.tries > 0 then
         if membership.timer ~= nil and membership.tries > PATIENT then
@@ -6776,20 +6827,15 @@ function comeBack(membership)
         retryLeave(membership)
     end
 end
---- Asks the room whether the account is in it, and brings it back if not.
-function ____exports.check(membership)
-    ask(membership, false)
-end
 --- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
 function ____exports.checkQuiet(spread)
     for ____, membership in ipairs(allMemberships()) do
         if membership.heard then
             membership.heard = false
         elseif membership.phase == "joined" and membership.unanswered == 0 then
-            askAfter(
+            checkAfter(
                 membership,
-                math.random() * spread,
-                false
+                math.random() * spread
             )
         end
     end
@@ -6816,10 +6862,10 @@ function ____exports.resumeAll()
         membership.checking = false
         resume(membership)
         if inDoubt and membership.phase == "joined" then
-            askAfter(
+            noteGap(membership)
+            checkAfter(
                 membership,
-                math.random() * SPREAD,
-                true
+                math.random() * SPREAD
             )
         end
     end

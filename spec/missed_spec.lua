@@ -341,7 +341,11 @@ local function problem_of(story, username, name)
 		if not record.told[body] and not record.shown[body] then return body.." that it was not told"; end
 	end
 	for body in pairs(record.told) do
-		if not bodies[body] then return "not "..body.." that it was told"; end
+		-- What the room's archive has instead was there first.
+		local archived = body:match "%d+";
+		if not bodies[body] and not (record.shown[archived] and bodies[archived]) then
+			return "not "..body.." that it was told";
+		end
 	end
 	for body in pairs(story.keeps and record.due or {}) do
 		local own = body.." for "..username;

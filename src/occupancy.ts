@@ -41,8 +41,8 @@ import {
 /** Seconds between our own presence and the subject; not every service sends one to a new room. */
 const SUBJECT_TIMEOUT = 10;
 
-/** Tries after which the account goes back to a room though the room's archive has not answered. */
-const TRIES_FOR_ARCHIVE = 4;
+/** Times that a room's archive is asked in vain before the account does without it. */
+export const TRIES_FOR_ARCHIVE = 4;
 
 /** The longest pause between two tries, in seconds. */
 const LONGEST_PAUSE = 900;

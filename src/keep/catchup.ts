@@ -14,28 +14,40 @@ import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 /** Messages asked for at a time. */
 const PAGE = 50;
 
+/** Seconds for which a link may be dead before that is noticed. */
+const UNNOTICED = 60;
+
+/** What comes from the room may have been lost for a while, up to now. */
+export function noteGap(membership: Membership): void {
+    membership.gap ??= os.time() - UNNOTICED;
+}
+
 /**
  * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
  * `done`. What the room says meanwhile is taken down after that, in its place.
  */
 export function catchUp(membership: Membership, done: (this: void, answered: boolean) => void): void {
     openPart(membership);
-    const before = membership.catchUp;
-    const newest = newestOf(membership);
+    const held = membership.catchUp === undefined ? [] : membership.catchUp.held;
+    interrupt(membership);
+    const gap = membership.gap;
+    membership.gap = undefined;
+    const newest = newestOf(membership, gap ?? math.huge);
     if (!isKept(membership) || (newest === undefined && membership.since === undefined)) {
         done(true);
         return;
     }
     const catching: CatchUp = {
         queryId: id.medium(),
-        held: before === undefined ? [] : before.held,
+        held,
         left: options.maxHistory,
         isLater: false,
+        gap,
         done,
     };
     membership.catchUp = catching;
     const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
-    askPage(membership, catching, after, knownUntil(membership, newest));
+    askPage(membership, catching, after, Math.max(knownUntil(membership, newest), gap ?? 0));
 }
 
 /** Seconds up to which the account has what was said. */
@@ -45,7 +57,7 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
 
 function askPage(membership: Membership, catching: CatchUp, after: string | undefined, start: number): void {
     const query = pageQuery(catching, after, start);
-    catching.isLater = after !== undefined;
+    catching.isLater = after !== undefined || catching.gap !== undefined;
     ask(membership, membership.room, "set", query, (answer) => {
         if (membership.catchUp !== catching || !isCurrent(membership)) {
             return;
@@ -56,8 +68,12 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             // The room does not keep that message any more.
             askPage(membership, catching, undefined, start);
         } else if (fin === undefined || fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
+            const answered = !isUnreached(answer);
+            if (answered) {
+                catching.gap = undefined;
+            }
             endCatchUp(membership);
-            catching.done(!isUnreached(answer));
+            catching.done(answered);
         } else {
             askPage(membership, catching, next, start);
         }
@@ -154,7 +170,16 @@ export function endCatchUp(membership: Membership): void {
     for (const message of held) {
         takeDown(membership, message);
     }
+    interrupt(membership);
+}
+
+/** What could not be closed of a gap is still to be. */
+function interrupt(membership: Membership): void {
+    const catching = membership.catchUp;
     membership.catchUp = undefined;
+    if (catching !== undefined && catching.gap !== undefined) {
+        membership.gap = Math.min(catching.gap, membership.gap ?? math.huge);
+    }
 }
 
 /** Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it. */
@@ -162,7 +187,7 @@ export function historySince(membership: Membership): string | undefined {
     if (!isKept(membership)) {
         return undefined;
     }
-    const newest = newestOf(membership);
+    const newest = newestOf(membership, math.huge);
     return newest === undefined && membership.since === undefined
         ? undefined
         : datetime.datetime(knownUntil(membership, newest));

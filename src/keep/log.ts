@@ -590,12 +590,12 @@ function visitBack(messages: Said[], visit: (this: void, said: Said) => boolean)
     }
 }
 
-/** What an account was told last in its room. */
-export function newestOf(membership: Membership): Said | undefined {
+/** What an account was told last in its room up to a time; undefined also if that is long ago. */
+export function newestOf(membership: Membership, until: number): Said | undefined {
     let newest: Said | undefined;
-    readBack(membership, 1, 0, (said) => {
-        newest = said;
-        return true;
+    readBack(membership, until === math.huge ? 1 : RECENT, 0, (said) => {
+        newest = said.when <= until ? said : undefined;
+        return newest !== undefined;
     });
     return newest;
 }

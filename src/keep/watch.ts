@@ -1,19 +1,14 @@
 // Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 
 import * as jids from "util.jid";
-import { lost, pause, rejoin, resume, retryLeave } from "../occupancy";
+import { lost, pause, rejoin, resume, retryLeave, TRIES_FOR_ARCHIVE } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
-import { catchUp } from "./catchup";
+import { catchUp, noteGap } from "./catchup";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "./ping";
 
 /** Asks the room whether the account is in it, and brings it back if not. */
 export function check(membership: Membership): void {
-    ask(membership, false);
-}
-
-/** After a gap, what the room said may have been lost though the account is in it. */
-function ask(membership: Membership, gap: boolean): void {
     if (membership.checking || membership.phase !== Phase.Joined) {
         return;
     }
@@ -21,31 +16,53 @@ function ask(membership: Membership, gap: boolean): void {
     selfPing(membership, (condition) => {
         membership.checking = false;
         if (isCurrent(membership) && membership.phase === Phase.Joined) {
-            asked(membership, condition, gap);
+            asked(membership, condition);
         }
     });
 }
 
-function asked(membership: Membership, condition: string | undefined, gap: boolean): void {
+function asked(membership: Membership, condition: string | undefined): void {
     if (condition === undefined || saysJoined(condition)) {
-        const before = membership.unanswered;
         membership.tries = 0;
         membership.unanswered = 0;
-        if (gap || before > 0) {
-            catchUp(membership, () => undefined);
+        if (membership.gap !== undefined) {
+            closeGap(membership);
         }
     } else if (saysNothing(condition)) {
         membership.unanswered = membership.unanswered + 1;
-        askAfter(membership, pause(membership.unanswered), true);
+        noteGap(membership);
+        checkAfter(membership, pause(membership.unanswered));
     } else {
         module.log("info", "%s is out of %s (%s) and goes back", membership.username, membership.room, condition);
         lost(membership);
     }
 }
 
-function askAfter(membership: Membership, seconds: number, gap: boolean): void {
+/** What the room said may have been lost though the account is in it. */
+function closeGap(membership: Membership): void {
+    catchUp(membership, (answered) => {
+        if (answered) {
+            membership.gapTries = 0;
+        } else if (isCurrent(membership) && membership.phase === Phase.Joined) {
+            gapLeft(membership);
+        }
+    });
+}
+
+/** A room that never answers must do without. */
+function gapLeft(membership: Membership): void {
+    if (membership.gapTries < TRIES_FOR_ARCHIVE) {
+        membership.gapTries = membership.gapTries + 1;
+        checkAfter(membership, pause(membership.gapTries));
+    } else {
+        membership.gap = undefined;
+        membership.gapTries = 0;
+    }
+}
+
+function checkAfter(membership: Membership, seconds: number): void {
     setTimer(membership, seconds, () => {
-        ask(membership, gap);
+        check(membership);
     });
 }
 
@@ -55,7 +72,7 @@ export function checkQuiet(spread: number): void {
         if (membership.heard) {
             membership.heard = false;
         } else if (membership.phase === Phase.Joined && membership.unanswered === 0) {
-            askAfter(membership, math.random() * spread, false);
+            checkAfter(membership, math.random() * spread);
         }
     }
 }
@@ -107,7 +124,8 @@ function lookAfterLinks(): void {
     for (const membership of allMemberships()) {
         const host = jids.host(membership.room);
         if (broken.has(host) && membership.phase === Phase.Joined && membership.unanswered === 0) {
-            askAfter(membership, math.random() * SPREAD, true);
+            noteGap(membership);
+            checkAfter(membership, math.random() * SPREAD);
         } else if (mended.has(host)) {
             hasten(membership);
         }
@@ -120,7 +138,7 @@ function lookAfterLinks(): void {
 function hasten(membership: Membership): void {
     if (membership.phase === Phase.Joined && membership.unanswered > PATIENT) {
         membership.unanswered = PATIENT;
-        askAfter(membership, pause(PATIENT), true);
+        checkAfter(membership, pause(PATIENT));
     } else if (membership.phase === Phase.Lost || (membership.phase === Phase.Leaving && membership.tries > 0)) {
         if (membership.timer !== undefined && membership.tries > PATIENT) {
             membership.tries = PATIENT;
@@ -139,7 +157,8 @@ export function resumeAll(): void {
         membership.checking = false;
         resume(membership);
         if (inDoubt && membership.phase === Phase.Joined) {
-            askAfter(membership, math.random() * SPREAD, true);
+            noteGap(membership);
+            checkAfter(membership, math.random() * SPREAD);
         }
     }
 }

@@ -69,6 +69,8 @@ export interface CatchUp {
     left: number;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
     isLater: boolean;
+    /** The gap that is being closed. */
+    gap: number | undefined;
     /** `answered`: whether the room was reached. */
     readonly done: (this: void, answered: boolean) => void;
 }
@@ -126,6 +128,10 @@ export interface Membership {
     log: RoomLog | undefined;
     part: Part | undefined;
     catchUp: CatchUp | undefined;
+    /** Since when, in seconds, something may have been lost on its way from the room, though what came later is there. */
+    gap: number | undefined;
+    /** How often the room's archive has been asked in vain to close it. */
+    gapTries: number;
 
     // What the room showed the account.
     /** Last presence of each other occupant, by nick. */
@@ -254,6 +260,8 @@ export function createMembership(username: string, room: string, nick: string): 
         log: undefined,
         part: undefined,
         catchUp: undefined,
+        gap: undefined,
+        gapTries: 0,
         occupants: new LuaMap(),
         occupantCount: 0,
         self: undefined,
