@@ -3685,6 +3685,150 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
+["keep.store"] = function(...)
+local ____exports = {}
+local recordOf, gapOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
+local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local isWanted = ____bookmarks.isWanted
+local ____memberships = require("state.memberships")
+local createMembership = ____memberships.createMembership
+local findAccount = ____memberships.findAccount
+--- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+-- afterwards survives a killed server.
+function ____exports.save(username)
+    if options.anonymous or closed then
+        return
+    end
+    local saved, problem = store:set(
+        username,
+        recordOf(username)
+    )
+    if saved ~= true then
+        module:log("error", "Could not write the rooms of %s: %s", username, problem)
+    end
+end
+--- Writes what is to be written soon.
+function ____exports.saveLate()
+    for username in pairs(late) do
+        late[username] = nil
+        ____exports.save(username)
+    end
+end
+function recordOf(username)
+    local account = findAccount(username)
+    if account == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account.memberships) do
+        local ____room_2 = room
+        local ____membership_nick_1 = membership.nick
+        local ____temp_0
+        if membership.wantedNick == membership.nick then
+            ____temp_0 = nil
+        else
+            ____temp_0 = membership.wantedNick
+        end
+        rooms[____room_2] = {
+            nick = ____membership_nick_1,
+            wanted = ____temp_0,
+            password = membership.password,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark or nil,
+            ending = membership.ending or nil,
+            since = membership.since,
+            gap = gapOf(membership),
+            state = stateOf(membership)
+        }
+    end
+    return {seen = account.seen, rooms = rooms}
+end
+function gapOf(membership)
+    local catching = membership.catchUp
+    local ____temp_3
+    if catching == nil or catching.gap == nil then
+        ____temp_3 = membership.gap
+    else
+        ____temp_3 = catching.gap
+    end
+    return ____temp_3
+end
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.phase == "leaving" and "leaving" or "in"
+end
+function usernames()
+    local list = {}
+    for username in store:users() do
+        if type(username) == "string" and username ~= "" then
+            list[#list + 1] = username
+        end
+    end
+    return list
+end
+function mayComeBack(membership, saved)
+    return saved.state ~= "leaving" and saved.ending ~= true and isWanted(membership)
+end
+function loadAccount(username, record)
+    for room, saved in pairs(record.rooms) do
+        local membership = createMembership(username, room, saved.nick)
+        membership.wantedNick = saved.wanted or saved.nick
+        membership.password = saved.password
+        membership.bookmark = saved.bookmark
+        membership.ownBookmark = saved.ownBookmark == true
+        membership.since = saved.since
+        membership.gap = saved.gap
+        membership.established = saved.state ~= "joining"
+        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
+        membership.detachedAt = record.seen
+    end
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = record.seen
+    end
+end
+store = module:open_store("minimix", "keyval")
+closed = false
+--- Nothing is written any more: what the account does from now on is not its user's doing.
+function ____exports.close()
+    ____exports.saveLate()
+    closed = true
+end
+late = {}
+--- Seconds until they are.
+local LATE = 5
+--- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+function ____exports.saveSoon(username)
+    if (next(late)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                ____exports.saveLate()
+                return nil
+            end
+        )
+    end
+    late[username] = true
+end
+--- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
+function ____exports.load()
+    if options.anonymous then
+        return
+    end
+    for ____, username in ipairs(usernames()) do
+        local record, problem = store:get(username)
+        if record ~= nil then
+            loadAccount(username, record)
+        elseif problem ~= nil then
+            module:log("error", "Could not read the rooms of %s: %s", username, problem)
+        end
+    end
+end
+return ____exports
+ end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
 local knownUntil, askPage, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, interrupt, PAGE
@@ -3708,6 +3852,8 @@ local addDelay = ____stanzas.addDelay
 local stanzaIdBy = ____stanzas.stanzaIdBy
 local ____ask = require("keep.ask")
 local ask = ____ask.ask
+local ____store = require("keep.store")
+local saveSoon = ____store.saveSoon
 local ____log = require("keep.log")
 local isKept = ____log.isKept
 local newestOf = ____log.newestOf
@@ -3746,8 +3892,9 @@ function askPage(membership, catching, after, start)
                 askPage(membership, catching, nil, start)
             elseif fin == nil or fin.attr.complete == "true" or next == nil or catching.left <= 0 then
                 local answered = not isUnreached(answer)
-                if answered then
+                if answered and catching.gap ~= nil then
                     catching.gap = nil
+                    saveSoon(membership.username)
                 end
                 ____exports.endCatchUp(membership)
                 catching.done(answered)
@@ -3840,6 +3987,7 @@ local UNNOTICED = 60
 function ____exports.noteGap(membership)
     if membership.gap == nil then
         membership.gap = os.time() - UNNOTICED
+        saveSoon(membership.username)
     end
 end
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
@@ -3939,138 +4087,6 @@ function ____exports.historySince(membership)
         ____temp_9 = datetime.datetime(knownUntil(membership, newest))
     end
     return ____temp_9
-end
-return ____exports
- end,
-["keep.store"] = function(...)
-local ____exports = {}
-local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isWanted = ____bookmarks.isWanted
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
-function ____exports.save(username)
-    if options.anonymous or closed then
-        return
-    end
-    local saved, problem = store:set(
-        username,
-        recordOf(username)
-    )
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
-end
---- Writes what is to be written soon.
-function ____exports.saveLate()
-    for username in pairs(late) do
-        late[username] = nil
-        ____exports.save(username)
-    end
-end
-function recordOf(username)
-    local account = findAccount(username)
-    if account == nil then
-        return nil
-    end
-    local rooms = {}
-    for room, membership in pairs(account.memberships) do
-        local ____room_2 = room
-        local ____membership_nick_1 = membership.nick
-        local ____temp_0
-        if membership.wantedNick == membership.nick then
-            ____temp_0 = nil
-        else
-            ____temp_0 = membership.wantedNick
-        end
-        rooms[____room_2] = {
-            nick = ____membership_nick_1,
-            wanted = ____temp_0,
-            password = membership.password,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
-            since = membership.since,
-            state = stateOf(membership)
-        }
-    end
-    return {seen = account.seen, rooms = rooms}
-end
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
-    end
-    return membership.phase == "leaving" and "leaving" or "in"
-end
-function usernames()
-    local list = {}
-    for username in store:users() do
-        if type(username) == "string" and username ~= "" then
-            list[#list + 1] = username
-        end
-    end
-    return list
-end
-function mayComeBack(membership, saved)
-    return saved.state ~= "leaving" and saved.ending ~= true and isWanted(membership)
-end
-function loadAccount(username, record)
-    for room, saved in pairs(record.rooms) do
-        local membership = createMembership(username, room, saved.nick)
-        membership.wantedNick = saved.wanted or saved.nick
-        membership.password = saved.password
-        membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
-        membership.since = saved.since
-        membership.established = saved.state ~= "joining"
-        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
-        membership.detachedAt = record.seen
-    end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = record.seen
-    end
-end
-store = module:open_store("minimix", "keyval")
-closed = false
---- Nothing is written any more: what the account does from now on is not its user's doing.
-function ____exports.close()
-    ____exports.saveLate()
-    closed = true
-end
-late = {}
---- Seconds until they are.
-local LATE = 5
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function ____exports.saveSoon(username)
-    if (next(late)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                ____exports.saveLate()
-                return nil
-            end
-        )
-    end
-    late[username] = true
-end
---- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function ____exports.load()
-    if options.anonymous then
-        return
-    end
-    for ____, username in ipairs(usernames()) do
-        local record, problem = store:get(username)
-        if record ~= nil then
-            loadAccount(username, record)
-        elseif problem ~= nil then
-            module:log("error", "Could not read the rooms of %s: %s", username, problem)
-        end
-    end
 end
 return ____exports
  end,

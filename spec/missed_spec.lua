@@ -16,8 +16,8 @@ local usernames = { "alice", "carol", "dave" };
 local room_names = { "room", "other" };
 local steps = 60;
 
--- Who got a message is on disk after so many seconds.
-local durable_after = 1;
+-- Who got a message is on disk after so many seconds, and that a link was broken after so many more.
+local durable_after, break_durable_after = 1, 7;
 
 -- What a test knows of an account in a room: `inside` by what the room said; `told` what it was told and when, `shown` what it was shown of
 -- the past, `due` what was said while it was in.
@@ -238,7 +238,7 @@ end
 
 function events.cut(story, name)
 	if not story.remote then return; end
-	story.cut = true;
+	story.cut, story.cut_at = true, story.s.host.time();
 	for _ = 1, story.rand(5) do events.say(story, name); end
 	if story.rand(2) == 1 then events.restart_service(story, name); end
 	link(story, "destroyed");
@@ -255,6 +255,10 @@ end
 
 -- Clients go with their server, and what is to be written does if it is killed.
 local function restart(story, name, killed)
+	if story.cut_at then
+		story.s.host:tick(math.max(0, story.cut_at + break_durable_after - story.s.host.time()));
+		story.s:deliver();
+	end
 	local since = story.s.host.time() - durable_after;
 	for _, records in pairs(story.records) do
 		for _, record in pairs(records) do

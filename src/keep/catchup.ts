@@ -9,6 +9,7 @@ import { fork } from "../room/fork";
 import { type CatchUp, isCurrent, type Membership } from "../state/memberships";
 import { addDelay, stanzaIdBy } from "../stanzas";
 import { ask } from "./ask";
+import { saveSoon } from "./store";
 import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 
 /** Messages asked for at a time. */
@@ -19,7 +20,10 @@ const UNNOTICED = 60;
 
 /** What comes from the room may have been lost for a while, up to now. */
 export function noteGap(membership: Membership): void {
-    membership.gap ??= os.time() - UNNOTICED;
+    if (membership.gap === undefined) {
+        membership.gap = os.time() - UNNOTICED;
+        saveSoon(membership.username);
+    }
 }
 
 /**
@@ -69,8 +73,9 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             askPage(membership, catching, undefined, start);
         } else if (fin === undefined || fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
             const answered = !isUnreached(answer);
-            if (answered) {
+            if (answered && catching.gap !== undefined) {
                 catching.gap = undefined;
+                saveSoon(membership.username);
             }
             endCatchUp(membership);
             catching.done(answered);

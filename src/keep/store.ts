@@ -12,6 +12,7 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
+    readonly gap: number | undefined;
     /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
     readonly state: "in" | "joining" | "leaving";
 }
@@ -85,10 +86,17 @@ function recordOf(username: string): AccountRecord | undefined {
             ownBookmark: membership.ownBookmark || undefined,
             ending: membership.ending || undefined,
             since: membership.since,
+            gap: gapOf(membership),
             state: stateOf(membership),
         };
     }
     return { seen: account.seen, rooms };
+}
+
+/** One that is being closed is not closed yet. */
+function gapOf(membership: Membership): number | undefined {
+    const catching = membership.catchUp;
+    return catching === undefined || catching.gap === undefined ? membership.gap : catching.gap;
 }
 
 function stateOf(membership: Membership): RoomRecord["state"] {
@@ -140,6 +148,7 @@ function loadAccount(username: string, record: AccountRecord): void {
         membership.bookmark = saved.bookmark;
         membership.ownBookmark = saved.ownBookmark === true;
         membership.since = saved.since;
+        membership.gap = saved.gap;
         membership.established = saved.state !== "joining";
         membership.phase = mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving;
         membership.detachedAt = record.seen;
