@@ -3892,7 +3892,11 @@ function askPage(membership, catching, after, start)
                 askPage(membership, catching, nil, start)
             elseif fin == nil or fin.attr.complete == "true" or next == nil or catching.left <= 0 then
                 local answered = not isUnreached(answer)
-                if answered and catching.gap ~= nil then
+                if not answered then
+                    if catching.gap == nil then
+                        catching.gap = start
+                    end
+                elseif catching.gap ~= nil then
                     catching.gap = nil
                     saveSoon(membership.username)
                 end

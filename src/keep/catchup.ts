@@ -73,7 +73,10 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             askPage(membership, catching, undefined, start);
         } else if (fin === undefined || fin.attr.complete === "true" || next === undefined || catching.left <= 0) {
             const answered = !isUnreached(answer);
-            if (answered && catching.gap !== undefined) {
+            if (!answered) {
+                // What came meanwhile is about to be the newest.
+                catching.gap ??= start;
+            } else if (catching.gap !== undefined) {
                 catching.gap = undefined;
                 saveSoon(membership.username);
             }
