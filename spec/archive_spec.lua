@@ -481,3 +481,110 @@ describe("what accounts missed", function ()
 		end
 	end
 end);
+
+describe("P3: a room's archive that does not answer", function ()
+	-- How often the room is asked for what was missed.
+	local function asked(s)
+		local times = 0;
+		local receive = s.room.receive;
+		function s.room.receive(room, stanza)
+			if stanza.name == "iq" and stanza:get_child("query", xmlns_mam) then
+				times = times + 1;
+				if times <= s.silent_for then return; end
+			end
+			return receive(room, stanza);
+		end
+		return function () return times; end;
+	end
+
+	local function link_gone(s)
+		s.host:fire("s2sout-destroyed", {
+			session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
+		});
+	end
+
+	-- Three messages are lost on a link that breaks, and one comes over the next link before anybody has noticed.
+	local function with_gap(silent_for)
+		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
+		mam.keep(s.room);
+		say(s, 1, 2);
+		s:wait(5);
+		local send = s.room.send;
+		s.room.send = function () end;
+		say(s, 3, 5);
+		s.room.send = send;
+		link_gone(s);
+		say(s, 6, 6);
+		s.silent_for = silent_for;
+		return s, phone, asked(s);
+	end
+
+	it("is asked for what was lost before the last message", function ()
+		local s, phone, count = with_gap(0);
+		s:wait(20);
+		assert.equal(1, count());
+		assert.same({ "1"; "2"; "6"; "3"; "4"; "5" }, (ask(phone, { with = room_jid })));
+	end);
+
+	it("is asked again until it does", function ()
+		local s, phone, count = with_gap(3);
+		s:wait(300);
+		assert.equal(4, count());
+		assert.same({ "1"; "2"; "6"; "3"; "4"; "5" }, (ask(phone, { with = room_jid })));
+	end);
+
+	it("is asked again after a server was killed over it", function ()
+		local s, _, count = with_gap(1);
+		s:wait(10);
+		assert.equal(1, count());
+		s:restart { killed = true };
+		s:wait(60);
+		local phone = s:client "phone";
+		assert.same({ "1"; "2"; "6"; "3"; "4"; "5" }, (ask(phone, { with = room_jid })));
+	end);
+
+	it("is done without in the end", function ()
+		local s, phone, count = with_gap(math.huge);
+		s:wait(800);
+		assert.equal(5, count());
+		say(s, 7, 7);
+		assert.same({ "1"; "2"; "6"; "7" }, (ask(phone, { with = room_jid })));
+	end);
+end);
+
+describe("who reads a message", function ()
+	-- Counts what is written to the module's stores.
+	local function count_writes(counter)
+		return function (store, name)
+			if not name:find "^minimix" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				if type(f) ~= "function" then return f; end
+				return function (_, ...)
+					if method == "set" or method == "append" or method == "delete" then
+						counter.writes = counter.writes + 1;
+					end
+					return f(store, ...);
+				end;
+			end });
+		end
+	end
+
+	it("H1: does not make it be written more often, however many there are", function ()
+		for _, accounts in ipairs { 1, 10, 100 } do
+			local counter = { writes = 0 };
+			local s = in_room { modules = { "disco" }; wrap_store = count_writes(counter) };
+			for i = 2, accounts do
+				s:enter(s:client("phone", "user"..i), "User"..i);
+			end
+			s.room:say("Bob", "what they get begins here");
+			s:wait(10);
+			counter.writes = 0;
+			for i = 1, 20 do
+				s.room:say("Bob", tostring(i));
+				s:wait(2);
+			end
+			assert.equal(20, counter.writes);
+		end
+	end);
+end);
