@@ -3864,7 +3864,7 @@ function knownUntil(membership, newest)
 end
 function askPage(membership, catching, after, start)
     local query = pageQuery(catching, after, start)
-    catching.isLater = after ~= nil or catching.gap ~= nil
+    catching.isLater = catching.isLater or after ~= nil
     ask(
         membership,
         membership.room,
@@ -4011,7 +4011,7 @@ function ____exports.catchUp(membership, done)
         queryId = id.medium(),
         held = held,
         left = options.maxHistory,
-        isLater = false,
+        isLater = newest == nil or gap ~= nil,
         gap = gap,
         done = done
     }

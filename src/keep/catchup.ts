@@ -45,7 +45,7 @@ export function catchUp(membership: Membership, done: (this: void, answered: boo
         queryId: id.medium(),
         held,
         left: options.maxHistory,
-        isLater: false,
+        isLater: newest === undefined || gap !== undefined,
         gap,
         done,
     };
@@ -61,7 +61,7 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
 
 function askPage(membership: Membership, catching: CatchUp, after: string | undefined, start: number): void {
     const query = pageQuery(catching, after, start);
-    catching.isLater = after !== undefined || catching.gap !== undefined;
+    catching.isLater = catching.isLater || after !== undefined;
     ask(membership, membership.room, "set", query, (answer) => {
         if (membership.catchUp !== catching || !isCurrent(membership)) {
             return;
