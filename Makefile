@@ -38,6 +38,11 @@ rock:
 fuzz:
 	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
 
+# Random comings and goings on each storage, 300 stories or MINIMIX_STORIES of them; `make spec` has two of each.
+# MINIMIX_SEED says where to start.
+missed:
+	@MINIMIX_STORIES=$${MINIMIX_STORIES:-300} busted --output=plainTerminal spec/missed_spec.lua
+
 # Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS; `make e2e` has a few of them. MINIMIX_SEED says where to
 # start.
 scenarios:
@@ -55,4 +60,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz e2e scenarios install rock demo bench clean
+.PHONY: all build test lint spec fuzz missed e2e scenarios install rock demo bench clean

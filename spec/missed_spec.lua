@@ -8,7 +8,7 @@ local backend = require "support.backend";
 local mam = require "support.mam";
 local scene = require "support.scene";
 
-local count = tonumber(os.getenv "MINIMIX_STORIES" or "") or 3;
+local count = tonumber(os.getenv "MINIMIX_STORIES" or "") or 2;
 local first_seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
 
 local accounts = { alice = "Alice"; carol = "Carol"; dave = "Dave" };

@@ -22,10 +22,22 @@ local function folder()
 	return path;
 end
 
+-- Tables of mod_storage_sql on a server, which outlive a spec.
+local function empty(sql)
+	local connection = require "DBI".Connect(sql.driver, sql.database, sql.username, sql.password, sql.host, sql.port);
+	connection:autocommit(true);
+	for _, name in ipairs { "prosody"; "prosodyarchive" } do
+		local statement = connection:prepare(("DROP TABLE IF EXISTS %s"):format(name));
+		if statement then statement:execute(); end
+	end
+	connection:close();
+end
+
 -- A new one, with nothing in it: `options` and `data` for support.host, and close().
 function backend.open(name)
 	local driver, sql = drivers[name]();
 	local data = folder();
+	if sql and sql.host then empty(sql); end
 	local options = { default_storage = "fake"; storage = {}; sql = sql };
 	for _, store in ipairs(stores) do
 		options.storage[store] = driver;
