@@ -4011,7 +4011,7 @@ function ____exports.catchUp(membership, done)
         queryId = id.medium(),
         held = held,
         left = options.maxHistory,
-        isLater = newest == nil or gap ~= nil,
+        isLater = gap ~= nil,
         gap = gap,
         done = done
     }

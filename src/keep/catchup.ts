@@ -45,7 +45,7 @@ export function catchUp(membership: Membership, done: (this: void, answered: boo
         queryId: id.medium(),
         held,
         left: options.maxHistory,
-        isLater: newest === undefined || gap !== undefined,
+        isLater: gap !== undefined,
         gap,
         done,
     };
