@@ -42,6 +42,11 @@ fuzz:
 soak:
 	@MINIMIX_SOAK=$${MINIMIX_SOAK:-3600} busted --output=plainTerminal spec/soak_spec.lua
 
+# Random comings and goings on each storage, 300 stories or MINIMIX_STORIES of them; `make spec` has two of each.
+# MINIMIX_SEED says where to start.
+missed:
+	@MINIMIX_STORIES=$${MINIMIX_STORIES:-300} busted --output=plainTerminal spec/missed_spec.lua
+
 # Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS; `make e2e` has a few of them. MINIMIX_SEED says where to
 # start.
 scenarios:
@@ -68,4 +73,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz soak e2e scenarios matrix install rock demo demo-web bench clean
+.PHONY: all build test lint spec fuzz soak missed e2e scenarios matrix install rock demo demo-web bench clean

@@ -5,7 +5,7 @@ import { type Version, versions } from "../e2e/support/prosody.ts";
 import { detached, memory } from "./cases/account.ts";
 import { federation } from "./cases/federation.ts";
 import { fork, forkSmacks, forkUsual } from "./cases/fork.ts";
-import { archive, growth } from "./cases/growth.ts";
+import { archive, growth, kept } from "./cases/growth.ts";
 import { join } from "./cases/join.ts";
 import type { Run } from "./cases/run.ts";
 import { format, isOver, type Row } from "./table.ts";
@@ -20,6 +20,7 @@ const cases: Record<string, (run: Run) => Promise<Row[]>> = {
     memory,
     growth,
     archive,
+    kept,
 };
 
 function chosenCases(): string[] {

@@ -23,7 +23,7 @@ for (const { name, ...setting } of settings) {
         before(async () => {
             house = await openHouse({
                 ...setting,
-                extraModules: ["cloud_notify", "offline"],
+                extraModules: ["cloud_notify", "offline", "pep", "bookmarks"],
                 roomConfig: `Component "${pushService}" "push_catcher"`,
             });
             ({ bob } = house);
@@ -175,6 +175,76 @@ for (const { name, ...setting } of settings) {
             assert.deepEqual(await wakes(open, "hello all of you"), []);
             assert.deepEqual(await wakes(open, "hello, Carol"), ["phone"]);
             await leave(laptop);
+        });
+
+        /** Carol's rooms with settings of their own in the bookmark (XEP-0492), joined by a device of hers. */
+        async function roomsWithSettings(name: string, client: Client): Promise<Record<string, string>> {
+            const rooms: Record<string, string> = {};
+            for (const setting of ["always", "on-mention", "never"]) {
+                const jid = await room(`${name}-${setting}`, setting === "always" ? {} : privateRoom);
+                const notify = xml("notify", { xmlns: "urn:xmpp:notification-settings:1" }, xml(setting));
+                await join(client, jid, "Carol");
+                await publishBookmark(client, jid, { autojoin: true, nick: "Carol", extensions: [notify] });
+                rooms[setting] = jid;
+            }
+            return rooms;
+        }
+
+        /** A room that is muted, one for mentions only though it is private, and one for all though it is public. */
+        async function followsSettings(
+            { always = "", never = "", "on-mention": mentions = "" }: Record<string, string>,
+            woken: string[],
+            wakesBy = wakes,
+        ): Promise<void> {
+            assert.deepEqual(await wakesBy(never, "hello all"), []);
+            assert.deepEqual(await wakesBy(never, "hello Carol"), []);
+            assert.deepEqual(await wakesBy(mentions, "hello all"), []);
+            assert.deepEqual(await wakesBy(mentions, "hello Carol"), woken);
+            assert.deepEqual(await wakesBy(always, "hello all"), woken);
+        }
+
+        test("H4: settings hold with nobody there, with another device, and for a device that is there", async () => {
+            const phone = await device("phone");
+            const rooms = await roomsWithSettings("set", phone);
+            await followsSettings(rooms, []);
+            await leave(phone);
+            await followsSettings(rooms, ["phone"]);
+            const laptop = await house.connect("carol/laptop");
+            await followsSettings(rooms, ["phone"]);
+            for (const jid of Object.values(rooms)) {
+                await join(laptop, jid, "Carol");
+            }
+            await followsSettings(rooms, ["phone"]);
+            await pushes();
+            for (const jid of Object.values(rooms)) {
+                await groupchat(laptop, jid, "Carol says Carol");
+                await laptop.expect({ room: jid, body: "Carol says Carol" });
+            }
+            assert.deepEqual(await pushes(), []);
+            await leave(laptop);
+        });
+
+        test("H4: settings hold for a device in hibernation, where own messages wake nobody either", async () => {
+            const phone = await device("phone", true);
+            const rooms = await roomsWithSettings("asleep", phone);
+            await phone.drop();
+            await followsSettings(rooms, ["phone"], async (jid, body) => {
+                const atOnce = await wakes(jid, body);
+                await setTimeout(hibernationPause);
+                return [...atOnce, ...(await pushes())];
+            });
+            const { always = "" } = rooms;
+            const laptop = await house.connect("carol/laptop");
+            await join(laptop, always, "Carol");
+            await setTimeout(hibernationPause);
+            await pushes();
+            await groupchat(laptop, always, "Carol says Carol");
+            await laptop.expect({ room: always, body: "Carol says Carol" });
+            await setTimeout(hibernationPause);
+            assert.deepEqual(await pushes(), []);
+            await leave(laptop);
+            assert.equal(await phone.resume(), true);
+            await leave(phone);
         });
 
         test("H4: answers and references count as mentions, subjects and markers as nothing", async () => {

@@ -47,6 +47,7 @@ ____exports.PING = "urn:xmpp:ping"
 ____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
 ____exports.MAM = "urn:xmpp:mam:2"
 ____exports.RSM = "http://jabber.org/protocol/rsm"
+____exports.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
 ____exports.STANZA_ID = "urn:xmpp:sid:0"
 ____exports.VCARD = "vcard-temp"
 ____exports.VCARD_UPDATE = "vcard-temp:x:update"
@@ -644,10 +645,21 @@ ____exports.OPEN = 0
 ____exports.RECENT = 50
 --- Bytes of them, as XML.
 local RECENT_SIZE = 262144
-local logs = {}
-local lastNumber = os.time() * 1000
+____exports.logs = {}
+--- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+local dropped = 0
+--- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
+local lastNumber = (os.time() + 1) * 1000
+local startNumber = lastNumber
 --- What this start of the server found: entries of before are numbered lower, those to come higher.
-____exports.START = lastNumber
+function ____exports.startOfNumbers()
+    return startNumber
+end
+--- After a reload the server's start is still that of before.
+function ____exports.restoreStart(start)
+    startNumber = start
+    dropped = lastNumber
+end
 --- The next number, higher than all before, those of earlier starts of the server too.
 function ____exports.nextNumber()
     lastNumber = math.max(
@@ -657,11 +669,11 @@ function ____exports.nextNumber()
     return lastNumber
 end
 function ____exports.logOf(room)
-    local log = logs[room]
+    local log = ____exports.logs[room]
     if log == nil then
         log = {
             room = room,
-            last = ____exports.START,
+            last = math.max(startNumber, dropped),
             recent = {},
             size = 0,
             filled = false,
@@ -672,13 +684,14 @@ function ____exports.logOf(room)
             readers = {},
             settling = false
         }
-        logs[room] = log
+        ____exports.logs[room] = log
     end
     return log
 end
 --- Frees the memory of a log that no account of this host reads any more.
 function ____exports.dropLog(log)
-    logs[log.room] = nil
+    ____exports.logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
 end
 function ____exports.addRecent(log, entry)
     local ____log_recent_0 = log.recent
@@ -709,7 +722,9 @@ function ____exports.fillRecent(log, entries, whole)
 end
 --- Takes over a log from the instance of the module before a reload.
 function ____exports.restoreLog(log)
-    logs[log.room] = log
+    ____exports.logs[log.room] = log
+    local newest = log.recent[#log.recent]
+    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
     log.settling = false
     log.past = nil
 end
@@ -1825,12 +1840,16 @@ return ____exports
  end,
 ["keep.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, findEntry, isEntryOf, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, markChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
 local ____archive_2Dpage = require("client.archive-page")
 local readPage = ____archive_2Dpage.readPage
+local ____namespaces = require("namespaces")
+local MUC_USER = ____namespaces.MUC_USER
+local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
+local STANZA_ID = ____namespaces.STANZA_ID
 local options = require("options")
 local ____counters = require("state.counters")
 local counters = ____counters.counters
@@ -1839,10 +1858,11 @@ local addRecent = ____logs.addRecent
 local dropLog = ____logs.dropLog
 local fillRecent = ____logs.fillRecent
 local logOf = ____logs.logOf
+local logs = ____logs.logs
 local nextNumber = ____logs.nextNumber
 local OPEN = ____logs.OPEN
 local RECENT = ____logs.RECENT
-local START = ____logs.START
+local startOfNumbers = ____logs.startOfNumbers
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local findAccount = ____memberships.findAccount
@@ -1872,9 +1892,10 @@ function entryFor(log, membership, part, stanza)
     else
         ____temp_1 = pastEntry(
             log,
+            membership,
+            part,
             stanza,
-            past,
-            isLater(membership)
+            past
         )
     end
     return ____temp_1
@@ -1931,17 +1952,26 @@ function isSameMessage(log, one, other)
     local id = stanzaIdBy(one, log.room) or one.attr.id
     return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
 end
-function pastEntry(log, stanza, when, later)
+function pastEntry(log, membership, part, stanza, when)
     fill(log)
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
-    local entry = findEntry(log, log.recent, content, archiveId) or findPast(log, content, archiveId, when)
+    local function isWanted(entry)
+        return isSamePast(
+            log,
+            membership,
+            part,
+            entry,
+            content
+        )
+    end
+    local entry = findEntry(log.recent, isWanted) or findPast(log, archiveId, when, isWanted)
     if entry ~= nil then
-        return entry
+        return entry.owner == nil and entry or nil
     end
     local newest = log.recent[#log.recent]
     local earliest = newest == nil and 0 or newest.when
-    if when < earliest and not later then
+    if when < earliest and not isLater(membership) then
         return nil
     end
     return append(
@@ -1954,28 +1984,42 @@ function pastEntry(log, stanza, when, later)
         nil
     )
 end
-function findEntry(log, entries, content, archiveId)
+function isSamePast(log, membership, part, entry, content)
+    if isAnothers(entry, membership) then
+        return false
+    end
+    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(
+        membership.username,
+        rangesOf(membership),
+        part,
+        entry
+    ) or isSameElement(
+        asSaid(entry.stanza),
+        asSaid(content)
+    ))
+end
+function asSaid(stanza)
+    local said = st.clone(stanza)
+    said:maptags(function(tag)
+        local ____added_has_result_4
+        if added[tag.attr.xmlns or ""] ~= nil then
+            ____added_has_result_4 = nil
+        else
+            ____added_has_result_4 = tag
+        end
+        return ____added_has_result_4
+    end)
+    return said
+end
+function findEntry(entries, isWanted)
     for ____, entry in ipairs(entries) do
-        if entry.owner == nil and isEntryOf(log, entry, content, archiveId) then
+        if isWanted(entry) then
             return entry
         end
     end
     return nil
 end
-function isEntryOf(log, entry, content, archiveId)
-    local ____temp_4
-    if archiveId == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = stanzaIdBy(entry.stanza, log.room)
-    end
-    local entryId = ____temp_4
-    if entryId ~= nil then
-        return entryId == archiveId and entry.stanza.attr.from == content.attr.from
-    end
-    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content)
-end
-function findPast(log, content, archiveId, when)
+function findPast(log, archiveId, when, isWanted)
     local oldest = log.recent[1]
     if oldest == nil or when > oldest.when + SKEW then
         return nil
@@ -1992,7 +2036,10 @@ function findPast(log, content, archiveId, when)
         ____temp_5 = past.ids[archiveId]
     end
     local entry = ____temp_5
-    return entry or findEntry(log, archiveId == nil and past.entries or past.others, content, archiveId)
+    if entry ~= nil and isWanted(entry) then
+        return entry
+    end
+    return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
 function readPast(log, from)
     local past = {
@@ -2130,7 +2177,7 @@ function keyOf(room)
     return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
 function endOf(part)
-    return part == nil and START or part.position
+    return part == nil and startOfNumbers() or part.position
 end
 function receive(membership, log, part, entry)
     if entry.owner ~= nil then
@@ -2197,19 +2244,21 @@ function settleSoon(log)
     )
 end
 function settle(log)
+    endMissed(log)
+    writeChanged()
+end
+function endMissed(log)
     for ____, membership in pairs(log.readers) do
         local part = membership.part
         if part ~= nil and part.open and part.position ~= log.last then
             stop(membership, part)
         end
     end
-    ____exports.saveChanged()
 end
 function markChanged(membership)
     changed[membership.username] = true
 end
---- Writes what is not written yet.
-function ____exports.saveChanged()
+function writeChanged()
     for username in pairs(changed) do
         saveParts(username)
     end
@@ -2428,6 +2477,10 @@ partsStore = module:open_store("minimix_parts", "keyval")
 SETTLE = 1
 PAST = 1000
 PAST_KEPT = 60
+added = {}
+added[MUC_USER] = true
+added[OCCUPANT_ID] = true
+added[STANZA_ID] = true
 SKEW = 10
 --- The account came into the room: what is said from now on is for it.
 function ____exports.openPart(membership)
@@ -2435,10 +2488,19 @@ function ____exports.openPart(membership)
         return
     end
     local log = logOf(membership.room)
-    local open = isOpen(rangesOf(membership))
-    membership.part = {open = open, position = open and START or log.last}
+    local part = {
+        open = isOpen(rangesOf(membership)),
+        position = log.last
+    }
+    membership.part = part
     membership.log = log
     log.readers[membership.username] = membership
+    if part.open and log.last ~= startOfNumbers() then
+        part.position = startOfNumbers()
+        stop(membership, part)
+        saveParts(membership.username)
+        part.position = log.last
+    end
 end
 --- The account is out of the room.
 function ____exports.closePart(membership)
@@ -2458,8 +2520,9 @@ function ____exports.closePart(membership)
         saveParts(membership.username)
     end
 end
---- Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
--- first only look at what was taken down last.
+--- Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room
+-- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
+-- what was taken down last.
 function ____exports.takeDown(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
@@ -2484,6 +2547,15 @@ function ____exports.takeDown(membership, stanza)
     return entry ~= nil and receive(membership, log, part, entry)
 end
 changed = {}
+--- Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was.
+function ____exports.saveChanged()
+    for ____, log in pairs(logs) do
+        if log.settling then
+            endMissed(log)
+        end
+    end
+    writeChanged()
+end
 --- What an account got of a room's log, left rooms included; undefined if it never was in the room.
 function ____exports.archiveOf(username, room)
     local account = findAccount(username)
@@ -4689,6 +4761,9 @@ function ____exports.retryLeave(membership)
     stopTimer(membership)
     membership.phase = "leaving"
     membership.tries = membership.tries + 1
+    if membership.established then
+        openPart(membership)
+    end
     sendUpstream(
         membership,
         st.presence({
@@ -8589,6 +8664,8 @@ local createMembership = ____memberships.createMembership
 local ____logs = require("state.logs")
 local logOf = ____logs.logOf
 local restoreLog = ____logs.restoreLog
+local restoreStart = ____logs.restoreStart
+local startOfNumbers = ____logs.startOfNumbers
 local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
@@ -8628,12 +8705,21 @@ function complete(old, fresh)
     return old
 end
 function ____exports.snapshot()
-    return {accounts = accounts, pendingIqs = pendingIqs, joined = joined, counters = counters}
+    return {
+        accounts = accounts,
+        pendingIqs = pendingIqs,
+        joined = joined,
+        counters = counters,
+        start = startOfNumbers()
+    }
 end
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
 function ____exports.restore(saved)
     if saved.accounts == nil then
         return false
+    end
+    if saved.start ~= nil then
+        restoreStart(saved.start)
     end
     for occupant, account in pairs(saved.accounts) do
         for ____, membership in pairs(account.memberships) do

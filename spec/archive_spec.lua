@@ -2,94 +2,12 @@
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local mam = require "support.mam";
 local scene = require "support.scene";
 
 local xmlns_mam = "urn:xmpp:mam:2";
+local query, ask, page_through, message_in = mam.query, mam.ask, mam.page_through, mam.message_in;
 local room_jid = "room@rooms.example.org";
-
-local function field(name, ...)
-	local element = st.stanza("field", { var = name });
-	for _, value in ipairs { ... } do
-		element:text_tag("value", value);
-	end
-	return element;
-end
-
--- fields: with, start, end, ids ... of the form; max, before, after of the page (`before = true` for an empty one), flip
-local function query(fields)
-	local iq = st.iq({ type = "set", id = "q1" }):tag("query", { xmlns = xmlns_mam, queryid = "f1" });
-	iq:tag("x", { xmlns = "jabber:x:data", type = "submit" });
-	iq:add_child(field("FORM_TYPE", xmlns_mam));
-	for _, name in ipairs { "with", "start", "end", "before-id", "after-id", "include-groupchat", "unheard-of" } do
-		if fields[name] then iq:add_child(field(name, fields[name])); end
-	end
-	if fields.ids then iq:add_child(field("ids", table.unpack(fields.ids))); end
-	iq:up();
-	if fields.max or fields.before or fields.after or fields.index then
-		iq:tag("set", { xmlns = "http://jabber.org/protocol/rsm" });
-		for _, name in ipairs { "max", "before", "after", "index" } do
-			if fields[name] == true then
-				iq:tag(name):up();
-			elseif fields[name] then
-				iq:text_tag(name, tostring(fields[name]));
-			end
-		end
-		iq:up();
-	end
-	if fields.flip then iq:tag("flip-page"):up(); end
-	return iq;
-end
-
-local function message_in(result)
-	return result:find("{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
-end
-
--- The bodies of a page, its ids, and <fin/>; or the condition of the error.
-local function ask(client, fields)
-	client:take();
-	client:send(query(fields));
-	local bodies, ids = {}, {};
-	for _, stanza in ipairs(client:take()) do
-		if stanza.name == "iq" and stanza.attr.type == "error" then
-			local _, condition = stanza:get_error();
-			return condition;
-		elseif stanza.name == "iq" then
-			assert.equal("q1", stanza.attr.id);
-			local fin = assert(stanza:get_child("fin", xmlns_mam));
-			return bodies, ids, {
-				complete = fin.attr.complete == "true";
-				first = fin:find("{http://jabber.org/protocol/rsm}set/first#");
-				last = fin:find("{http://jabber.org/protocol/rsm}set/last#");
-				count = fin:find("{http://jabber.org/protocol/rsm}set/count#");
-			};
-		end
-		local result = stanza:get_child("result", xmlns_mam);
-		if result then
-			assert.equal("f1", result.attr.queryid);
-			assert.is_nil(message_in(stanza).attr.to and stanza.attr.type);
-			table.insert(bodies, message_in(stanza):get_child_text("body"));
-			table.insert(ids, result.attr.id);
-		end
-	end
-	error("no answer");
-end
-
--- Goes through all pages; `backwards` from the last one.
-local function page_through(client, fields, backwards)
-	local all = {};
-	local position = backwards and true or nil;
-	for _ = 1, 1000 do
-		fields.before, fields.after = nil, nil;
-		fields[backwards and "before" or "after"] = position;
-		local bodies, ids, page = ask(client, fields);
-		assert.is_table(bodies, bodies);
-		table.move(bodies, 1, #bodies, backwards and 1 or #all + 1, backwards and table.move(all, 1, #all, #bodies + 1) or all);
-		assert.same({ ids[1], ids[#ids] }, { page.first, page.last });
-		if page.complete then return all; end
-		position = backwards and page.first or page.last;
-	end
-	error("pages without end");
-end
 
 local function in_room(fields)
 	local s = scene.new(fields);
@@ -550,49 +468,13 @@ describe("retention", function ()
 end);
 
 describe("what accounts missed", function ()
-	-- The room's archive as mod_muc_mam has it.
-	local function archived(s)
-		function s.room.on_iq(room, iq)
-			local q = iq:get_child("query", xmlns_mam);
-			if not q then return; end
-			local after = q:find "{http://jabber.org/protocol/rsm}set/after#";
-			local max = tonumber(q:find "{http://jabber.org/protocol/rsm}set/max#");
-			local start;
-			for tag in q:get_child("x", "jabber:x:data"):childtags "field" do
-				if tag.attr.var == "start" then start = datetime.parse(tag:get_child_text "value"); end
-			end
-			local count, last, found = 0, nil, after == nil;
-			local complete = true;
-			for _, entry in ipairs(room.history) do
-				local id = entry.stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room.jid).attr.id;
-				if found and entry.time >= (start or 0) then
-					if count == max then complete = false; break; end
-					count, last = count + 1, id;
-					local copy = st.clone(entry.stanza);
-					copy.attr.to, copy.attr.xmlns = nil, "jabber:client";
-					room.send(st.message({ from = room.jid; to = iq.attr.from })
-						:tag("result", { xmlns = xmlns_mam; queryid = q.attr.queryid; id = id })
-						:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
-						:tag("delay", { xmlns = "urn:xmpp:delay"; stamp = datetime.datetime(entry.time) }):up()
-						:add_child(copy):reset());
-				elseif id == after then
-					found = true;
-				end
-			end
-			local reply = st.reply(iq):tag("fin", { xmlns = xmlns_mam; complete = complete and "true" or nil })
-				:tag("set", { xmlns = "http://jabber.org/protocol/rsm" });
-			if last then reply:text_tag("last", last); end
-			return reply:reset();
-		end
-	end
-
 	for _, archive in ipairs { true, "mam" } do
 		for _, remote in ipairs { false, true } do
 			it(("P3: each of them gets all of it (%s, %s)"):format(archive, remote and "remote" or "local"), function ()
 				local s, phone = in_room {
 					modules = { "disco"; "mam" }; options = { minimix_archive = archive }; remote = remote;
 				};
-				archived(s);
+				mam.keep(s.room);
 				local carol = s:client("phone", "carol");
 				s:enter(carol, "Carol");
 				add_history(s.room, 1, 3);
@@ -620,7 +502,7 @@ describe("what accounts missed", function ()
 	for _, event in ipairs { "s2sin-destroyed"; "s2sin-established" } do
 		it(("P3: what comes after a link that broke waits for what was lost (%s)"):format(event), function ()
 			local s, phone = in_room { remote = true };
-			archived(s);
+			mam.keep(s.room);
 			s:enter(s:client("phone", "carol"), "Carol");
 			say(s, 1, 2);
 			s:wait(3);
@@ -643,4 +525,111 @@ describe("what accounts missed", function ()
 			assert.same({ "3"; "4"; "7"; "8" }, bodies);
 		end);
 	end
+end);
+
+describe("P3: a room's archive that does not answer", function ()
+	-- How often the room is asked for what was missed.
+	local function asked(s)
+		local times = 0;
+		local receive = s.room.receive;
+		function s.room.receive(room, stanza)
+			if stanza.name == "iq" and stanza:get_child("query", xmlns_mam) then
+				times = times + 1;
+				if times <= s.silent_for then return; end
+			end
+			return receive(room, stanza);
+		end
+		return function () return times; end;
+	end
+
+	local function link_gone(s)
+		s.host:fire("s2sout-destroyed", {
+			session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
+		});
+	end
+
+	-- Three messages are lost on a link that breaks, and one comes over the next link before anybody has noticed.
+	local function with_gap(silent_for)
+		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
+		mam.keep(s.room);
+		say(s, 1, 2);
+		s:wait(5);
+		local send = s.room.send;
+		s.room.send = function () end;
+		say(s, 3, 5);
+		s.room.send = send;
+		link_gone(s);
+		say(s, 6, 6);
+		s.silent_for = silent_for;
+		return s, phone, asked(s);
+	end
+
+	it("is asked for what was lost before the last message", function ()
+		local s, phone, count = with_gap(0);
+		s:wait(20);
+		assert.equal(1, count());
+		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
+	end);
+
+	it("is asked again until it does", function ()
+		local s, phone, count = with_gap(3);
+		s:wait(300);
+		assert.equal(4, count());
+		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
+	end);
+
+	it("is asked again after a server was killed over it", function ()
+		local s, _, count = with_gap(1);
+		s:wait(10);
+		assert.equal(1, count());
+		s:restart { killed = true };
+		s:wait(60);
+		local phone = s:client "phone";
+		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
+	end);
+
+	it("is done without in the end", function ()
+		local s, phone, count = with_gap(math.huge);
+		s:wait(800);
+		assert.equal(7, count());
+		say(s, 7, 7);
+		assert.same({ "1"; "2"; "6"; "7" }, (ask(phone, { with = room_jid })));
+	end);
+end);
+
+describe("who reads a message", function ()
+	-- Counts what is written to the module's stores.
+	local function count_writes(counter)
+		return function (store, name)
+			if not name:find "^minimix" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				if type(f) ~= "function" then return f; end
+				return function (_, ...)
+					if method == "set" or method == "append" or method == "delete" then
+						counter.writes = counter.writes + 1;
+					end
+					return f(store, ...);
+				end;
+			end });
+		end
+	end
+
+	it("H1: does not make it be written more often, however many there are", function ()
+		for _, accounts in ipairs { 1, 10, 100 } do
+			local counter = { writes = 0 };
+			local s = in_room { modules = { "disco" }; wrap_store = count_writes(counter) };
+			for i = 2, accounts do
+				s:enter(s:client("phone", "user"..i), "User"..i);
+			end
+			s.room:say("Bob", "what they get begins here");
+			s:wait(10);
+			counter.writes = 0;
+			for i = 1, 20 do
+				s.room:say("Bob", tostring(i));
+				s:wait(2);
+			end
+			assert.equal(20, counter.writes);
+		end
+	end);
 end);

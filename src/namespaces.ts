@@ -18,6 +18,7 @@ export const PING = "urn:xmpp:ping";
 export const PUBSUB = "http://jabber.org/protocol/pubsub";
 export const MAM = "urn:xmpp:mam:2";
 export const RSM = "http://jabber.org/protocol/rsm";
+export const OCCUPANT_ID = "urn:xmpp:occupant-id:0";
 export const STANZA_ID = "urn:xmpp:sid:0";
 export const VCARD = "vcard-temp";
 export const VCARD_UPDATE = "vcard-temp:x:update";

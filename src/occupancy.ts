@@ -460,6 +460,10 @@ export function retryLeave(membership: Membership): void {
     stopTimer(membership);
     membership.phase = Phase.Leaving;
     membership.tries = membership.tries + 1;
+    if (membership.established) {
+        // After a start of the server: the account is in the room still, or gets to know that it is not.
+        openPart(membership);
+    }
     sendUpstream(membership, st.presence({ type: "unavailable", to: ownAddress(membership) }));
     if (!isCurrent(membership)) {
         return;

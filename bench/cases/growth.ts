@@ -1,6 +1,7 @@
 // Whether a copy costs more in a larger room; and what the archive adds.
+import { setTimeout } from "node:timers/promises";
 import { interleave } from "../measure.ts";
-import { closeStage, joinAll, openStage, type Stage } from "../stage.ts";
+import { closeStage, joinAll, openStage, type Stage, talk } from "../stage.ts";
 import { compare, type Row } from "../table.ts";
 import { copyCost } from "./fork.ts";
 import type { Run } from "./run.ts";
@@ -46,4 +47,74 @@ export async function archive({ version, rounds }: Run): Promise<Row[]> {
 
 function divide(values: number[], by: number[]): number[] {
     return values.map((value, index) => value / (by[index] ?? Number.NaN));
+}
+
+/** What one message in a room of more and more accounts is: writes of the storage, bytes on disk, and CPU. */
+export async function kept({ version, rounds, many }: Run): Promise<Row[]> {
+    const rows: Row[] = [];
+    const stages = await Promise.all([
+        openStage({ version, accounts: many, minimix: true, hostConfig: "minimix_archive = false" }),
+        openStage({ version, accounts: many, minimix: true }),
+    ]);
+    let joined = 0;
+    for (const accounts of [1, few, many]) {
+        const [off = [], on = []] = await costs(stages, rounds, [joined, accounts]);
+        joined = accounts;
+        const [written = [0, 0]] = await Promise.all(stages.slice(1).map(writtenPerMessage));
+        rows.push(
+            compare(`archive on ÷ off, ${accounts} accounts`, "µs/copy", off, on),
+            figureOf(`... writes`, "per message", written[0] ?? 0, 1),
+            figureOf(`... on disk`, "bytes/message", written[1] ?? 0, undefined),
+        );
+    }
+    await Promise.all(stages.map(closeStage));
+    return rows;
+}
+
+/** Calls of the storage driver, and what the files of the room's log and of the accounts' parts grow by. */
+async function writtenPerMessage(stage: Stage): Promise<number[]> {
+    const times = 20;
+    const { server } = stage;
+    await settle();
+    await server.eval(`
+        local datamanager = require "util.datamanager"
+        rawset(_G, "minimix_writes", 0)
+        for _, name in ipairs { "store", "list_append", "append_raw" } do
+            local write = datamanager[name]
+            if write then
+                datamanager[name] = function (...)
+                    rawset(_G, "minimix_writes", minimix_writes + 1)
+                    return write(...)
+                end
+            end
+        end`);
+    const before = await diskUse(stage);
+    await talk(stage, times);
+    await settle();
+    const writes = (await server.eval("return minimix_writes")) as number;
+    return [writes / times, ((await diskUse(stage)) - before) / times];
+}
+
+/** Who got a message is written a second later. */
+function settle(): Promise<void> {
+    return setTimeout(1500);
+}
+
+async function diskUse({ server }: Stage): Promise<number> {
+    return (await server.eval(`
+        local lfs, size = require "lfs", 0
+        for _, name in ipairs { "minimix_archive", "minimix_parts" } do
+            local folder = prosody.paths.data.."/"..("${server.domain}"):gsub("%W", function (c) return ("%%%02x"):format(c:byte()) end).."/"..name
+            if lfs.attributes(folder) then
+                for file in lfs.dir(folder) do
+                    local path = folder.."/"..file
+                    if lfs.attributes(path, "mode") == "file" then size = size + lfs.attributes(path, "size") end
+                end
+            end
+        end
+        return size`)) as number;
+}
+
+function figureOf(label: string, unit: string, value: number, target: number | undefined): Row {
+    return { label, unit, plain: 0, module: value, ratio: 0, target, absolute: true };
 }

@@ -10,6 +10,8 @@ import { freePort } from "./prosody.ts";
 export interface Storage {
     /** Options of the host, as Lua text. */
     readonly config: string;
+    /** The options of mod_storage_sql alone, where it is on a server. */
+    readonly sql?: string;
     stop(): Promise<void>;
 }
 
@@ -64,10 +66,10 @@ async function startPostgres(programs: string): Promise<Storage> {
     while (!existsSync(join(folder, `.s.PGSQL.${port}`))) {
         await setTimeout(50);
     }
+    const sql = `driver = "PostgreSQL", database = "postgres", username = "prosody", password = "", host = "127.0.0.1", port = ${port}`;
     return {
-        config: sqlConfig(
-            `driver = "PostgreSQL", database = "postgres", username = "prosody", password = "", host = "127.0.0.1", port = ${port}`,
-        ),
+        config: sqlConfig(sql),
+        sql: `{ ${sql} }`,
         stop: async () => {
             server.kill("SIGINT");
             await once(server, "exit");

@@ -72,7 +72,7 @@ local function start(self)
 	local function on_log(source, level, message)
 		table.insert(self.log, { source = source; level = level; message = message });
 	end
-	server.start(configuration(self), plugin_path(self.module_file), on_log, { spec = callbacks(self) });
+	server.start(configuration(self), plugin_path(self.module_file), on_log, { spec = callbacks(self) }, self.data);
 	prosody.hosts[self.name].events.add_handler("route/remote", function (event)
 		return self:on_remote(event.stanza);
 	end);
@@ -82,7 +82,7 @@ local function start(self)
 end
 
 -- fields: options (of the virtual host), name ("example.org"), modules (more of Prosody's to load), accounts (list of user names),
--- storage (a table; the same one again continues where it was left), module_file, wrap_store(store, name) -> store
+-- storage (a table; the same one again continues where it was left), data (a folder, for drivers that write to disk), module_file, wrap_store(store, name) -> store
 function host.new(fields)
 	fields = fields or {};
 	local module_file = fields.module_file or "lua-out/mod_minimix.lua";
@@ -91,6 +91,7 @@ function host.new(fields)
 		options = fields.options or {};
 		modules = fields.modules;
 		storage = fields.storage or {};
+		data = fields.data;
 		accounts = {};
 		wrap_store = fields.wrap_store;
 		module_file = module_file;

@@ -56,7 +56,7 @@ local function forget_core()
 	end
 end
 
-local function new_state()
+local function new_state(data)
 	return {
 		version = version;
 		platform = "unknown";
@@ -66,7 +66,7 @@ local function new_state()
 		full_sessions = {};
 		bare_sessions = {};
 		incoming_s2s = {};
-		paths = { source = lib; config = "."; data = "."; plugins = lib.."/modules" };
+		paths = { source = lib; config = "."; data = data or "."; plugins = lib.."/modules" };
 		arg = {};
 		opts = {};
 		log = logger.init("general");
@@ -90,12 +90,13 @@ local server = {
 };
 
 -- Starts a new server, which takes the place of the one before it.
--- config: { ["*"] = options, [host] = options }; plugin_path: directories, separated by ";"; on_log(source, level, message)
-function server.start(config, plugin_path, on_log, fields)
+-- config: { ["*"] = options, [host] = options }; plugin_path: directories, separated by ";"; on_log(source, level, message);
+-- data: the folder of what is on disk
+function server.start(config, plugin_path, on_log, fields, data)
 	forget_core();
 	log_sink = on_log;
 	CFG_PLUGINDIR = plugin_path;
-	prosody = new_state();
+	prosody = new_state(data);
 	for name, value in pairs(fields) do
 		prosody[name] = value;
 	end

@@ -17,7 +17,7 @@ scene.__index = scene;
 local used_in_test = {};
 
 -- fields: room (for support.room), remote (the rooms are of another server), resource (minimix_resource),
--- options, modules, storage (for support.host), bounces (errors to a room are to be expected: the account is not in it),
+-- options, modules, storage, data, wrap_store (for support.host), bounces (errors to a room are to be expected: the account is not in it),
 -- prosody (the rooms are those of Prosody's mod_muc)
 function scene.new(fields)
 	fields = fields or {};
@@ -28,6 +28,8 @@ function scene.new(fields)
 			options = options;
 			modules = fields.modules;
 			storage = fields.storage;
+			data = fields.data;
+			wrap_store = fields.wrap_store;
 			accounts = { "alice" };
 		};
 		remote = fields.remote;

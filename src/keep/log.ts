@@ -6,6 +6,7 @@ import * as datetime from "util.datetime";
 import * as hashes from "util.hashes";
 import * as st from "util.stanza";
 import { type Archive, readPage } from "../client/archive-page";
+import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { counters } from "../state/counters";
 import {
@@ -14,6 +15,7 @@ import {
     type Entry,
     fillRecent,
     logOf,
+    logs,
     nextNumber,
     OPEN,
     type Part,
@@ -21,7 +23,7 @@ import {
     type Ranges,
     type RoomLog,
     RECENT,
-    START,
+    startOfNumbers,
 } from "../state/logs";
 import { type Account, accounts, findAccount, type Membership, type Parts } from "../state/memberships";
 import { delayBy, isDelayBy, isSameElement, isWorthKeeping, stanzaIdBy } from "../stanzas";
@@ -41,6 +43,12 @@ const SETTLE = 1;
 const PAST = 1000;
 const PAST_KEPT = 60;
 
+/** Namespaces of what rooms add to a message, and their archives may or may not keep. */
+const added = new LuaSet<string>();
+added.add(MUC_USER);
+added.add(OCCUPANT_ID);
+added.add(STANZA_ID);
+
 /** Seconds that a room's clock may differ from ours. */
 const SKEW = 10;
 
@@ -50,11 +58,17 @@ export function openPart(membership: Membership): void {
         return;
     }
     const log = logOf(membership.room);
-    const open = isOpen(rangesOf(membership));
-    // An open range of an earlier start goes on if nothing was said to others meanwhile.
-    membership.part = { open, position: open ? START : log.last };
+    const part: Part = { open: isOpen(rangesOf(membership)), position: log.last };
+    membership.part = part;
     membership.log = log;
     log.readers.set(membership.username, membership);
+    // An open range of an earlier start goes on if nothing was said to others meanwhile.
+    if (part.open && log.last !== startOfNumbers()) {
+        part.position = startOfNumbers();
+        stop(membership, part);
+        saveParts(membership.username);
+        part.position = log.last;
+    }
 }
 
 /** The account is out of the room. */
@@ -77,8 +91,9 @@ export function closePart(membership: Membership): void {
 }
 
 /**
- * Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the
- * first only look at what was taken down last.
+ * Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room
+ * of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
+ * what was taken down last.
  */
 export function takeDown(membership: Membership, stanza: Stanza): boolean {
     if (options.archive === "mam") {
@@ -107,7 +122,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
     const past = pastOf(log.room, stanza);
     return past === undefined
         ? newEntry(log, membership, part, stanza)
-        : pastEntry(log, stanza, past, isLater(membership));
+        : pastEntry(log, membership, part, stanza, past);
 }
 
 /** Whether what comes of the past is later than all that the account has had. */
@@ -157,48 +172,65 @@ function isSameMessage(log: RoomLog, one: Stanza, other: Stanza): boolean {
 
 /**
  * A message of the past has its place in the log, where another account's copy may have put it, or at the end: it cannot
- * be put in before others.
+ * be put in before others. Undefined if the account has it already, or there is no place for it.
  */
-function pastEntry(log: RoomLog, stanza: Stanza, when: number, later: boolean): Entry | undefined {
+function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     fill(log);
     const content = withoutDelay(log, stanza);
     const archiveId = stanzaIdBy(content, log.room);
-    const entry = findEntry(log, log.recent, content, archiveId) ?? findPast(log, content, archiveId, when);
+    const isWanted = (entry: Entry) => isSamePast(log, membership, part, entry, content);
+    const entry = findEntry(log.recent, isWanted) ?? findPast(log, archiveId, when, isWanted);
     if (entry !== undefined) {
-        return entry;
+        return entry.owner === undefined ? entry : undefined;
     }
     const newest = log.recent[log.recent.length - 1];
     const earliest = newest === undefined ? 0 : newest.when;
-    if (when < earliest && !later) {
+    if (when < earliest && !isLater(membership)) {
         return undefined;
     }
     // The log goes by time.
     return append(log, content, Math.min(Math.max(when, earliest), os.time()), undefined);
 }
 
-function findEntry(log: RoomLog, entries: Entry[], content: Stanza, archiveId: string | undefined): Entry | undefined {
+/**
+ * What an account has already comes again as the room's archive writes it; what it has not may be what another account
+ * was shown in its place.
+ */
+function isSamePast(log: RoomLog, membership: Membership, part: Part, entry: Entry, content: Stanza): boolean {
+    if (isAnothers(entry, membership)) {
+        return false;
+    }
+    return (
+        isSameElement(entry.stanza, content) ||
+        (isSameMessage(log, entry.stanza, content) &&
+            (isFor(membership.username, rangesOf(membership), part, entry) ||
+                isSameElement(asSaid(entry.stanza), asSaid(content))))
+    );
+}
+
+/** Without what the room adds. */
+function asSaid(stanza: Stanza): Stanza {
+    const said = st.clone(stanza);
+    said.maptags((tag) => (added.has(tag.attr.xmlns ?? "") ? undefined : tag));
+    return said;
+}
+
+type IsWanted = (this: void, entry: Entry) => boolean;
+
+function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
     for (const entry of entries) {
-        if (entry.owner === undefined && isEntryOf(log, entry, content, archiveId)) {
+        if (isWanted(entry)) {
             return entry;
         }
     }
     return undefined;
 }
 
-/** Two that the room gave ids of its own are told apart by these, which is quick. */
-function isEntryOf(log: RoomLog, entry: Entry, content: Stanza, archiveId: string | undefined): boolean {
-    const entryId = archiveId === undefined ? undefined : stanzaIdBy(entry.stanza, log.room);
-    if (entryId !== undefined) {
-        return entryId === archiveId && entry.stanza.attr.from === content.attr.from;
-    }
-    return isSameElement(entry.stanza, content) || isSameMessage(log, entry.stanza, content);
-}
-
 /**
  * Among the entries that are not held in memory. An account that catches up goes through them in their order, so that
  * some are read at a time, from the one that is looked for.
  */
-function findPast(log: RoomLog, content: Stanza, archiveId: string | undefined, when: number): Entry | undefined {
+function findPast(log: RoomLog, archiveId: string | undefined, when: number, isWanted: IsWanted): Entry | undefined {
     const oldest = log.recent[0];
     if (oldest === undefined || when > oldest.when + SKEW) {
         return undefined;
@@ -209,7 +241,10 @@ function findPast(log: RoomLog, content: Stanza, archiveId: string | undefined, 
         log.past = past;
     }
     const entry = archiveId === undefined ? undefined : past.ids.get(archiveId);
-    return entry ?? findEntry(log, archiveId === undefined ? past.entries : past.others, content, archiveId);
+    if (entry !== undefined && isWanted(entry)) {
+        return entry;
+    }
+    return findEntry(archiveId === undefined || entry !== undefined ? past.entries : past.others, isWanted);
 }
 
 function readPast(log: RoomLog, from: number): Past {
@@ -298,7 +333,7 @@ function keyOf(room: string): string {
 
 /** Up to which number an open range goes. Without a part it is of an earlier start of the server. */
 function endOf(part: Part | undefined): number {
-    return part === undefined ? START : part.position;
+    return part === undefined ? startOfNumbers() : part.position;
 }
 
 /** Notes that an account got an entry; whether it was new to it. */
@@ -367,13 +402,17 @@ function settleSoon(log: RoomLog): void {
 }
 
 function settle(log: RoomLog): void {
+    endMissed(log);
+    writeChanged();
+}
+
+function endMissed(log: RoomLog): void {
     for (const [, membership] of log.readers) {
         const part = membership.part;
         if (part !== undefined && part.open && part.position !== log.last) {
             stop(membership, part);
         }
     }
-    saveChanged();
 }
 
 /** Accounts whose parts are to be written. */
@@ -383,8 +422,17 @@ function markChanged(membership: Membership): void {
     changed.add(membership.username);
 }
 
-/** Writes what is not written yet. */
+/** Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was. */
 export function saveChanged(): undefined {
+    for (const [, log] of logs) {
+        if (log.settling) {
+            endMissed(log);
+        }
+    }
+    writeChanged();
+}
+
+function writeChanged(): void {
     for (const username of changed) {
         saveParts(username);
     }

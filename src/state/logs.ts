@@ -71,12 +71,26 @@ export const RECENT = 50;
 /** Bytes of them, as XML. */
 const RECENT_SIZE = 262144;
 
-const logs = new LuaMap<string, RoomLog>();
+export const logs = new LuaMap<string, RoomLog>();
 
-let lastNumber = os.time() * 1000;
+/** The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one. */
+let dropped = 0;
+
+/** A second ahead: what was numbered a moment before this start, in the same second, is to be lower. */
+let lastNumber = (os.time() + 1) * 1000;
+
+let startNumber = lastNumber;
 
 /** What this start of the server found: entries of before are numbered lower, those to come higher. */
-export const START = lastNumber;
+export function startOfNumbers(): number {
+    return startNumber;
+}
+
+/** After a reload the server's start is still that of before. */
+export function restoreStart(start: number): void {
+    startNumber = start;
+    dropped = lastNumber;
+}
 
 /** The next number, higher than all before, those of earlier starts of the server too. */
 export function nextNumber(): number {
@@ -89,7 +103,7 @@ export function logOf(room: string): RoomLog {
     if (log === undefined) {
         log = {
             room,
-            last: START,
+            last: Math.max(startNumber, dropped),
             recent: [],
             size: 0,
             filled: false,
@@ -108,6 +122,7 @@ export function logOf(room: string): RoomLog {
 /** Frees the memory of a log that no account of this host reads any more. */
 export function dropLog(log: RoomLog): void {
     logs.delete(log.room);
+    dropped = Math.max(dropped, log.last);
 }
 
 export function addRecent(log: RoomLog, entry: Entry): void {
@@ -142,6 +157,8 @@ export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void
 /** Takes over a log from the instance of the module before a reload. */
 export function restoreLog(log: RoomLog): void {
     logs.set(log.room, log);
+    const newest = log.recent[log.recent.length - 1];
+    lastNumber = Math.max(lastNumber, log.last, newest === undefined ? 0 : newest.number);
     log.settling = false;
     log.past = undefined;
 }

@@ -2,7 +2,7 @@
 
 import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
-import { logOf, restoreLog } from "./logs";
+import { logOf, restoreLog, restoreStart, startOfNumbers } from "./logs";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
@@ -11,16 +11,20 @@ export interface Saved {
     readonly pendingIqs: PendingIqs;
     readonly joined: Joined;
     readonly counters: Counters;
+    readonly start: number;
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs, joined, counters };
+    return { accounts, pendingIqs, joined, counters, start: startOfNumbers() };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
 export function restore(saved: Partial<Saved>): boolean {
     if (saved.accounts === undefined) {
         return false;
+    }
+    if (saved.start !== undefined) {
+        restoreStart(saved.start);
     }
     for (const [occupant, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {

@@ -1,0 +1,30 @@
+// What accounts read after all that can happen (spec/missed_spec.lua), on a PostgreSQL that specs alone do not have.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { versions as installations } from "../tools/versions.mjs";
+import { versions } from "./support/prosody.ts";
+import { backends, startStorage } from "./support/storage.ts";
+
+for (const { version, lib } of installations.filter(({ version }) => versions.some((one) => one === version))) {
+    test(
+        `Prosody ${version}: H1: accounts that come and go, on PostgreSQL`,
+        {
+            skip: !backends.includes("PostgreSQL"),
+        },
+        async () => {
+            const storage = await startStorage("PostgreSQL");
+            const { status, stdout } = spawnSync(
+                "busted",
+                ["--output=plainTerminal", "--filter=PostgreSQL", "spec/missed_spec.lua"],
+                {
+                    encoding: "utf8",
+                    env: { MINIMIX_STORIES: "2", ...process.env, PROSODY_LIB: lib, MINIMIX_POSTGRES: storage.sql },
+                },
+            );
+            await storage.stop();
+            assert.equal(status, 0, stdout);
+            assert.match(stdout, /^1 success/m);
+        },
+    );
+}

@@ -1,0 +1,400 @@
+-- H1, P3: whatever happens, an account's archive has what it was told, what the room's own archive made up for, and nothing else.
+-- Stories of random events, on each storage. MINIMIX_STORIES and MINIMIX_SEED say how many and from where.
+
+local jid = require "util.jid";
+local st = require "util.stanza";
+local random = require "fuzz.random";
+local backend = require "support.backend";
+local mam = require "support.mam";
+local scene = require "support.scene";
+
+local count = tonumber(os.getenv "MINIMIX_STORIES" or "") or 2;
+local first_seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
+
+local accounts = { alice = "Alice"; carol = "Carol"; dave = "Dave" };
+local usernames = { "alice", "carol", "dave" };
+local room_names = { "room", "other" };
+local steps = 60;
+
+-- Who got a message is on disk after so many seconds, and that a link was broken after so many more.
+local durable_after, break_durable_after = 1, 7;
+
+-- What a test knows of an account in a room: `inside` by what the room said; `told` what it was told and when, `shown` what it was shown of
+-- the past, `due` what was said while it was in.
+local function new_record()
+	return { inside = false; told = {}; shown = {}; due = {} };
+end
+
+local function username_of(stanza)
+	return (jid.split(stanza.attr.to));
+end
+
+-- A room may show accounts different things, or some of them nothing at all.
+local function variant(story, username, body)
+	if not story.differs then return body; end
+	local chance = random.new(story.seed * 1000 + tonumber(body) * 10 + #username)(8);
+	if chance == 1 then return nil; end
+	return chance == 2 and body.." for "..username or body;
+end
+
+local function with_body(stanza, body)
+	return st.clone(stanza):maptags(function (tag)
+		return tag.name == "body" and st.stanza("body"):text(body) or tag;
+	end);
+end
+
+local function archived_body(stanza)
+	local message = mam.message_in(stanza);
+	return message and message:get_child_text("body");
+end
+
+local function is_self_presence(stanza)
+	local x = stanza.name == "presence" and stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+	return x and x:get_child_with_attr("status", nil, "code", "110") ~= nil;
+end
+
+-- Notes what an account is about to be sent.
+local function note(story, name, stanza)
+	local record = story.records[username_of(stanza)][name];
+	local body = stanza.attr.type == "groupchat" and stanza:get_child_text("body") or archived_body(stanza);
+	if is_self_presence(stanza) then
+		record.inside = stanza.attr.type == nil;
+	elseif body and (archived_body(stanza) or stanza:get_child("delay", "urn:xmpp:delay")) then
+		record.shown[body] = true;
+	elseif body then
+		record.told[body] = story.s.host.time();
+	end
+end
+
+-- What was not told yet to an account that goes is nothing that it misses.
+local function release(record)
+	record.inside, record.due = false, {};
+end
+
+local function is_reachable(story)
+	return not story.cut and not story.down;
+end
+
+-- Between the room and the account are a link that can be cut, a server that can be down, and what the room shows to whom.
+local function wire_up(story, name, room)
+	local send = room.send;
+	function room.send(stanza)
+		local username = username_of(stanza);
+		if not accounts[username] then return send(stanza); end
+		local body = stanza.attr.type == "groupchat" and stanza:get_child_text("body");
+		if body and not stanza:get_child("delay", "urn:xmpp:delay") then
+			local shown = variant(story, username, body);
+			if not shown then
+				story.records[username][name].due[body] = nil;
+				return;
+			elseif shown ~= body then
+				stanza = with_body(stanza, shown);
+			end
+		end
+		if is_reachable(story) then
+			note(story, name, stanza);
+			send(stanza);
+		end
+	end
+end
+
+local function attach_all(story)
+	for name, room in pairs(story.s.rooms) do
+		wire_up(story, name, room);
+	end
+end
+
+local function new_story(seed, where)
+	math.randomseed(seed);
+	local rand = random.new(seed);
+	local options = where.options;
+	options.minimix_ping_after = 20;
+	options.minimix_join_timeout = 10;
+	options.minimix_inactive_after = "never";
+	local story = {
+		seed = seed;
+		rand = rand;
+		remote = rand(2) == 1;
+		differs = rand(3) == 1;
+		keeps = rand(4) > 1;
+		clients = {};
+		records = {};
+		said = 0;
+		log = {};
+	};
+	story.s = scene.new {
+		remote = story.remote; resource = rand(2) == 1 and "minimix" or nil; bounces = true;
+		modules = { "disco"; "mam" }; options = options; data = where.data;
+	};
+	story.s:add_room "other";
+	for _, username in ipairs(usernames) do
+		story.records[username] = { room = new_record(), other = new_record() };
+	end
+	for _, room in pairs(story.s.rooms) do
+		room:enter "Bob";
+		if story.keeps then mam.keep(room); end
+	end
+	attach_all(story);
+	return story;
+end
+
+local function client_of(story, username)
+	local client = story.clients[username];
+	if not client then
+		client = story.s:client("phone", username);
+		story.clients[username] = client;
+	end
+	return client;
+end
+
+local function room_of(story, name)
+	return story.s.rooms[name];
+end
+
+-- Events. Each gets the story, a room's name and an account's.
+
+local events = {};
+
+function events.say(story, name)
+	story.said = story.said + 1;
+	local body = tostring(story.said);
+	for _, username in ipairs(usernames) do
+		local record = story.records[username][name];
+		if record.inside then record.due[body] = true; end
+	end
+	room_of(story, name):say("Bob", body);
+	return body;
+end
+
+function events.chat(story, name)
+	for _ = 1, story.rand(30) do
+		events.say(story, name);
+		if story.rand(5) == 1 then story.s:wait(1); end
+	end
+	return story.said;
+end
+
+function events.join(story, name, username)
+	local histories = { "", "<history maxstanzas='0'/>", "<history maxstanzas='3'/>" };
+	client_of(story, username):send(scene.join(accounts[username], { muc = histories[story.rand(3)]; room = name }));
+end
+
+function events.leave(story, name, username)
+	release(story.records[username][name]);
+	client_of(story, username):send(scene.leave(accounts[username], { room = name }));
+end
+
+function events.go_offline(story, _, username)
+	client_of(story, username):lose();
+	story.clients[username] = nil;
+end
+
+local function put_out(story, name, username, how)
+	local room = room_of(story, name);
+	local occupant = room:occupant(story.s:occupant_jid(username));
+	if not occupant then return; end
+	release(story.records[username][name]);
+	room[how](room, occupant.nick);
+end
+
+function events.kick(story, name, username)
+	put_out(story, name, username, "kick");
+end
+
+function events.ban(story, name, username)
+	put_out(story, name, username, "ban");
+end
+
+function events.pardon(story, name)
+	room_of(story, name).members = {};
+end
+
+-- The room's server loses an account, as after an error on the way, and does not say so.
+function events.forget(story, name, username)
+	local room = room_of(story, name);
+	local occupant = room:occupant(story.s:occupant_jid(username));
+	if occupant then room:forget(occupant.jid); end
+end
+
+function events.restart_service(story, name)
+	local room = room_of(story, name);
+	room.occupants = { (room:occupant "Bob") };
+end
+
+function events.remove(story, name, username)
+	local room = room_of(story, name);
+	local occupant = room:occupant(story.s:occupant_jid(username));
+	if occupant then
+		room:remove(occupant.nick, "332");
+		story.records[username][name].inside = true;
+	end
+end
+
+local function link(story, event)
+	story.s.host:fire("s2sout-"..event, {
+		session = { type = "s2sout"; direction = "outgoing"; from_host = story.s.host.name; to_host = "rooms.example.org" };
+	});
+end
+
+function events.cut(story, name)
+	if not story.remote then return; end
+	story.cut, story.cut_at = true, story.s.host.time();
+	for _ = 1, story.rand(5) do events.say(story, name); end
+	if story.rand(2) == 1 then events.restart_service(story, name); end
+	link(story, "destroyed");
+	for _ = 1, story.rand(40) do
+		story.s.host:drop();
+		story.s.host:tick(story.rand(3));
+		if story.rand(2) == 1 then events.say(story, name); end
+	end
+	story.s.host:drop();
+	story.cut = false;
+	link(story, "established");
+	return story.said;
+end
+
+-- Clients go with their server, and what is to be written does if it is killed.
+local function restart(story, name, killed)
+	if story.cut_at then
+		story.s.host:tick(math.max(0, story.cut_at + break_durable_after - story.s.host.time()));
+		story.s:deliver();
+	end
+	local since = story.s.host.time() - durable_after;
+	for _, records in pairs(story.records) do
+		for _, record in pairs(records) do
+			for body, time in pairs(record.told) do
+				if killed and time >= since then
+					record.told[body] = nil;
+					record.shown[body] = true;
+				end
+			end
+		end
+	end
+	story.s.host:drop();
+	if not killed then story.s.host:stop(); end
+	story.down = true;
+	story.s.host:tick(1);
+	for _ = 1, story.rand(20) - 1 do events.say(story, name); end
+	if story.rand(2) == 1 then events.restart_service(story, name); end
+	story.s:restart { killed = true };
+	story.clients = {};
+	attach_all(story);
+	story.down = false;
+end
+
+function events.kill(story, name)
+	restart(story, name, true);
+	return story.said;
+end
+
+function events.stop(story, name)
+	restart(story, name, false);
+	return story.said;
+end
+
+function events.reload(story)
+	story.s.host:reload();
+end
+
+function events.wait(story)
+	local seconds = story.rand(5);
+	story.s:wait(seconds);
+	return seconds;
+end
+
+function events.wait_long(story)
+	story.s:wait(60);
+end
+
+local deck = {};
+for name, cards in pairs {
+	say = 14; chat = 6; join = 14; leave = 3; go_offline = 3; kick = 1; ban = 1; pardon = 2; forget = 3; restart_service = 1;
+	remove = 2; cut = 3; kill = 3; stop = 1; reload = 2; wait = 10; wait_long = 4;
+} do
+	for _ = 1, cards do table.insert(deck, name); end
+end
+table.sort(deck);
+
+local function play(story)
+	for _ = 1, steps do
+		local event = deck[story.rand(#deck)];
+		local name, username = room_names[story.rand(2)], usernames[story.rand(3)];
+		local about = events[event](story, name, username);
+		table.insert(story.log, ("%s %s %s %s"):format(event, name, username, about or ""));
+		story.s:deliver();
+	end
+end
+
+-- What an account reads of a room, once each.
+local function read(story, username, name)
+	local client = client_of(story, username);
+	local room_jid = room_of(story, name).jid;
+	local bodies = {};
+	for _, body in ipairs(mam.page_through(client, { with = room_jid; max = 50 })) do
+		if bodies[body] then return nil, body.." twice"; end
+		bodies[body] = true;
+	end
+	return bodies;
+end
+
+local function problem_of(story, username, name)
+	local bodies, twice = read(story, username, name);
+	if not bodies then return twice; end
+	local record = story.records[username][name];
+	for body in pairs(bodies) do
+		if not record.told[body] and not record.shown[body] then return body.." that it was not told"; end
+	end
+	for body in pairs(record.told) do
+		-- What the room's archive has instead was there first.
+		local archived = body:match "%d+";
+		if not bodies[body] and not (record.shown[archived] and bodies[archived]) then
+			return "not "..body.." that it was told";
+		end
+	end
+	for body in pairs(story.keeps and record.due or {}) do
+		local own = body.." for "..username;
+		if not bodies[body] and not bodies[own] then return "not "..body.." that it missed"; end
+	end
+end
+
+local function problem_in(story)
+	for _, username in ipairs(usernames) do
+		for _, name in ipairs(room_names) do
+			local problem = problem_of(story, username, name);
+			if problem then return ("%s reads in %s %s"):format(username, name, problem); end
+		end
+	end
+end
+
+-- Once everything has come back that will.
+local function end_of(story)
+	local problem;
+	for _ = 1, 10 do
+		story.s:wait(300);
+		problem = problem_in(story);
+		if not problem then break; end
+	end
+	if not problem then
+		story.s:restart { killed = true };
+		story.clients = {};
+		problem = problem_in(story);
+	end
+	return problem;
+end
+
+for _, name in ipairs(backend.names) do
+	describe("H1: an account that comes and goes, on "..name, function ()
+		it(("reads what it was told, in %d stories from seed %d"):format(count, first_seed), function ()
+			for seed = first_seed, first_seed + count - 1 do
+				local where = backend.open(name);
+				local story = new_story(seed, where);
+				play(story);
+				local problem = end_of(story);
+				where.close();
+				if problem then
+					error(("seed %d: %s\n%s"):format(seed, problem, table.concat(story.log, "\n")), 0);
+				end
+			end
+		end);
+	end);
+end

@@ -1,0 +1,54 @@
+-- Where the module keeps things: in the stand-in of the other specs, in Prosody's own files, in SQLite, or in the PostgreSQL
+-- that MINIMIX_POSTGRES names, as the options of mod_storage_sql in Lua.
+
+local backend = {};
+
+local stores = { "minimix", "minimix_parts", "minimix_archive", "archive" };
+local postgres = os.getenv "MINIMIX_POSTGRES";
+
+local drivers = {
+	memory = function () return "fake"; end;
+	internal = function () return "internal"; end;
+	SQLite = function () return "sql", { driver = "SQLite3"; database = "test.sqlite" }; end;
+	PostgreSQL = function () return "sql", load("return "..postgres)(); end;
+};
+
+backend.names = { "memory", "internal", "SQLite", postgres and "PostgreSQL" or nil };
+
+local function folder()
+	local path = os.tmpname();
+	os.remove(path);
+	assert(os.execute(("mkdir -p '%s/example%%2eorg'"):format(path)));
+	return path;
+end
+
+-- Tables of mod_storage_sql on a server, which outlive a spec.
+local function empty(sql)
+	local connection = require "DBI".Connect(sql.driver, sql.database, sql.username, sql.password, sql.host, sql.port);
+	connection:autocommit(true);
+	for _, name in ipairs { "prosody"; "prosodyarchive" } do
+		local statement = connection:prepare(("DROP TABLE IF EXISTS %s"):format(name));
+		if statement then statement:execute(); end
+	end
+	connection:close();
+end
+
+-- A new one, with nothing in it: `options` and `data` for support.host, and close().
+function backend.open(name)
+	local driver, sql = drivers[name]();
+	local data = folder();
+	if sql and sql.host then empty(sql); end
+	local options = { default_storage = "fake"; storage = {}; sql = sql };
+	for _, store in ipairs(stores) do
+		options.storage[store] = driver;
+	end
+	return {
+		options = options;
+		data = data;
+		close = function ()
+			os.execute(("rm -r '%s'"):format(data));
+		end;
+	};
+end
+
+return backend;
