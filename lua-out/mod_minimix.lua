@@ -65,7 +65,7 @@ return ____exports
  end,
 ["options"] = function(...)
 local ____exports = {}
-local valueOf, refuseUnknown, resourceOption, text, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
+local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
 local config = require("core.configmanager")
 local jids = require("util.jid")
 function valueOf(name)
@@ -96,26 +96,49 @@ function text(name, fallback)
     end
     return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
 end
-function flag(name, fallback)
+function services(name)
     local ____valueOf_result_0 = valueOf(name)
     if ____valueOf_result_0 == nil then
-        ____valueOf_result_0 = fallback
+        ____valueOf_result_0 = {}
     end
     local value = ____valueOf_result_0
-    local ____temp_1
-    if type(value) == "boolean" then
-        ____temp_1 = value
-    else
-        ____temp_1 = refuse(name, value, "true or false", fallback)
+    local list = type(value) == "table" and value or ({value})
+    local domains = {}
+    for ____, domain in ipairs(list) do
+        local ____temp_1
+        if type(domain) == "string" then
+            ____temp_1 = jids.prep(domain)
+        else
+            ____temp_1 = nil
+        end
+        local address = ____temp_1
+        if address == nil or jids.host(address) ~= address then
+            return refuse(name, domain, "a list of domains", {})
+        end
+        domains[address] = true
     end
-    return ____temp_1
+    return domains
 end
-function oneOf(name, fallback, values)
+function flag(name, fallback)
     local ____valueOf_result_2 = valueOf(name)
     if ____valueOf_result_2 == nil then
         ____valueOf_result_2 = fallback
     end
     local value = ____valueOf_result_2
+    local ____temp_3
+    if type(value) == "boolean" then
+        ____temp_3 = value
+    else
+        ____temp_3 = refuse(name, value, "true or false", fallback)
+    end
+    return ____temp_3
+end
+function oneOf(name, fallback, values)
+    local ____valueOf_result_4 = valueOf(name)
+    if ____valueOf_result_4 == nil then
+        ____valueOf_result_4 = fallback
+    end
+    local value = ____valueOf_result_4
     for ____, allowed in ipairs(values) do
         if value == allowed then
             return allowed
@@ -129,22 +152,22 @@ function oneOf(name, fallback, values)
     )
 end
 function archiveOption()
-    local ____valueOf_result_3 = valueOf("minimix_archive")
-    if ____valueOf_result_3 == nil then
-        ____valueOf_result_3 = true
+    local ____valueOf_result_5 = valueOf("minimix_archive")
+    if ____valueOf_result_5 == nil then
+        ____valueOf_result_5 = true
     end
-    local value = ____valueOf_result_3
+    local value = ____valueOf_result_5
     if value == true or value == false or value == "mam" then
         return value
     end
     return refuse("minimix_archive", value, "true, false or \"mam\"", true)
 end
 function count(name, fallback, least)
-    local ____valueOf_result_4 = valueOf(name)
-    if ____valueOf_result_4 == nil then
-        ____valueOf_result_4 = fallback
+    local ____valueOf_result_6 = valueOf(name)
+    if ____valueOf_result_6 == nil then
+        ____valueOf_result_6 = fallback
     end
-    local value = ____valueOf_result_4
+    local value = ____valueOf_result_6
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
@@ -159,11 +182,11 @@ function period(name, fallback, least, most)
     if most == nil then
         most = math.huge
     end
-    local ____valueOf_result_5 = valueOf(name)
-    if ____valueOf_result_5 == nil then
-        ____valueOf_result_5 = fallback
+    local ____valueOf_result_7 = valueOf(name)
+    if ____valueOf_result_7 == nil then
+        ____valueOf_result_7 = fallback
     end
-    local value = ____valueOf_result_5
+    local value = ____valueOf_result_7
     local seconds = value == "never" and math.huge or parsePeriod(value)
     if seconds ~= nil and seconds >= least and seconds <= most then
         return seconds
@@ -180,16 +203,16 @@ function parsePeriod(value)
         "^(%d+)%s*([smhdwy]?[io]?n?)"
     )
     local factor = units[unit or ""]
-    local ____temp_6
+    local ____temp_8
     if factor == nil then
-        ____temp_6 = nil
+        ____temp_8 = nil
     else
-        ____temp_6 = (tonumber(amount) or 0) * factor
+        ____temp_8 = (tonumber(amount) or 0) * factor
     end
-    return ____temp_6
+    return ____temp_8
 end
 function refuse(name, value, wanted, fallback)
-    local used = fallback == nil and "none" or tostring(fallback)
+    local used = (fallback == nil or type(fallback) == "table") and "none" or tostring(fallback)
     module:log(
         "error",
         "Option %s is to be %s, not %s; using %s",
@@ -214,6 +237,8 @@ units.mon = 31 * DAY
 units.y = 365.2425 * DAY
 --- The fixed resource of the occupant JID, or undefined for the bare JID.
 ____exports.resource = resourceOption()
+--- Services whose rooms are left to the clients.
+____exports.excluded = services("minimix_exclude")
 --- Seconds that a room has to answer a join or a leave.
 ____exports.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
 --- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
@@ -3412,6 +3437,7 @@ local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local DATAFORM = ____namespaces.DATAFORM
 local MUC_OWNER = ____namespaces.MUC_OWNER
+local options = require("options")
 --- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
 -- room's answers come back through this host's events and not straight to a client. A room of this server answers
 -- before this returns: write state first.
@@ -3420,10 +3446,10 @@ function ____exports.sendUpstream(membership, stanza)
     copy.attr.from = membership.occupant
     module:send(copy)
 end
---- A host of this server that has accounts has no rooms.
+--- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
 function ____exports.mayHaveRooms(domain)
     local host = prosody.hosts[domain]
-    return host == nil or host.type ~= "local"
+    return not (options.excluded[domain] ~= nil) and (host == nil or host.type ~= "local")
 end
 --- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
 -- opened to the others with the service's defaults (XEP-0045 10.1.2).
@@ -4236,6 +4262,7 @@ return ____exports
 ["keep.store"] = function(...)
 local ____exports = {}
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
+local jids = require("util.jid")
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local isWanted = ____bookmarks.isWanted
@@ -4307,7 +4334,8 @@ function usernames()
     return list
 end
 function mayComeBack(membership, saved)
-    return saved.state ~= "leaving" and saved.ending ~= true and isWanted(membership)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
 end
 function loadAccount(username, record)
     for room, saved in pairs(record.rooms) do

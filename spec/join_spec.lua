@@ -1180,6 +1180,25 @@ describe("a room that is none of the module's business", function ()
 		assert.same({ "presence error room modify jid-malformed" }, seen(phone));
 	end);
 
+	it("J7: is of a service that is left to clients", function ()
+		local s = scene.new { bounces = true; options = { minimix_exclude = { "Rooms.Example.org" } } };
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		assert.same({ "alice/phone presence - room/Alice join" }, s:upstream());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J7: is of a service that is left to clients since, and left by the account", function ()
+		local options = {};
+		local s = scene.new { remote = true, options = options };
+		s:enter(s:client "phone");
+		options.minimix_exclude = "rooms.example.org";
+		s:restart();
+		s:wait(60);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("J7: is a contact", function ()
 		local s = scene.new();
 		local phone, other = s:client "phone", s:client("laptop", "bob");

@@ -240,6 +240,9 @@ describe("a value that makes no sense", function ()
 		{ "minimix_iq_timeout", "2 hours", "not 2 hours; using 120" };
 		{ "minimix_max_pending_iqs", 0, "a whole number from 1, not 0; using 64" };
 		{ "minimix_max_pending_iqs", "many", "not many; using 64" };
+		{ "minimix_exclude", { "irc.example.org"; 5 }, "a list of domains, not 5; using none" };
+		{ "minimix_exclude", { "room@irc.example.org" }, "a list of domains, not room@irc.example.org; using none" };
+		{ "minimix_exclude", true, "a list of domains, not true; using none" };
 		{ "minimix_max_rooms", 0, "a whole number from 1, not 0; using 100" };
 		{ "minimix_join_rate", "fast", "a whole number from 1, not fast; using 10" };
 		{ "minimix_join_burst", 0.5, "a whole number from 1, not 0.5; using 500" };

@@ -24,6 +24,9 @@ units.set("y", 365.2425 * DAY);
 /** The fixed resource of the occupant JID, or undefined for the bare JID. */
 export const resource = resourceOption();
 
+/** Services whose rooms are left to the clients. */
+export const excluded = services("minimix_exclude");
+
 /** Seconds that a room has to answer a join or a leave. */
 export const answerTimeout = period("minimix_join_timeout", 60, 1, HOUR);
 
@@ -129,6 +132,21 @@ function text<T extends string | undefined>(name: string, fallback: T): string |
     return typeof value === "string" && value !== "" ? value : refuse(name, value, "a text", fallback);
 }
 
+/** A list of domains, or one. */
+function services(name: string): LuaSet<string> {
+    const value = valueOf(name) ?? [];
+    const list = typeof value === "object" ? (value as unknown[]) : [value];
+    const domains = new LuaSet<string>();
+    for (const domain of list) {
+        const address = typeof domain === "string" ? jids.prep(domain) : undefined;
+        if (address === undefined || jids.host(address) !== address) {
+            return refuse(name, domain, "a list of domains", new LuaSet());
+        }
+        domains.add(address);
+    }
+    return domains;
+}
+
 function flag(name: string, fallback: boolean): boolean {
     const value = valueOf(name) ?? fallback;
     return typeof value === "boolean" ? value : refuse(name, value, "true or false", fallback);
@@ -181,7 +199,7 @@ function parsePeriod(value: unknown): number | undefined {
 }
 
 function refuse<T>(name: string, value: unknown, wanted: string, fallback: T): T {
-    const used = fallback === undefined ? "none" : tostring(fallback);
+    const used = fallback === undefined || typeof fallback === "object" ? "none" : tostring(fallback);
     module.log("error", "Option %s is to be %s, not %s; using %s", name, wanted, tostring(value), used);
     return fallback;
 }

@@ -3,6 +3,7 @@
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { DATAFORM, MUC_OWNER } from "../namespaces";
+import * as options from "../options";
 import type { Membership } from "../state/memberships";
 
 /**
@@ -16,10 +17,10 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
     module.send(copy);
 }
 
-/** A host of this server that has accounts has no rooms. */
+/** Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none. */
 export function mayHaveRooms(domain: string): boolean {
     const host = prosody.hosts.get(domain);
-    return host === undefined || host.type !== "local";
+    return !options.excluded.has(domain) && (host === undefined || host.type !== "local");
 }
 
 /**

@@ -1,5 +1,6 @@
 // Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
 
+import * as jids from "util.jid";
 import * as options from "../options";
 import { type Bookmark, isWanted } from "../state/bookmarks";
 import { createMembership, findAccount, type Membership, Phase } from "../state/memberships";
@@ -129,7 +130,8 @@ function usernames(): string[] {
 
 /** Nobody was told that a client's join went through which had not been answered: better out than in. */
 function mayComeBack(membership: Membership, saved: RoomRecord): boolean {
-    return saved.state !== "leaving" && saved.ending !== true && isWanted(membership);
+    const isExcluded = options.excluded.has(jids.host(membership.room));
+    return saved.state !== "leaving" && saved.ending !== true && !isExcluded && isWanted(membership);
 }
 
 function loadAccount(username: string, record: AccountRecord): void {
