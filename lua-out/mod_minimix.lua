@@ -8890,16 +8890,19 @@ module:hook_global("user-deleted", onAccountDeleted, 1)
 module:hook_global("user-disabled", onAccountDisabled, 1)
 module:hook("account-disco-info", onAnnounce, -2)
 module:hook_global("stats-update", updateMetrics)
+--- Those that go on until the module is unloaded; until they end they hold all of this instance.
+local timers = {}
 --- Calls `task` every so many seconds, or never.
 local function every(seconds, task)
     if seconds ~= math.huge then
-        module:add_timer(
+        local timer = module:add_timer(
             seconds,
             function()
                 task(seconds)
                 return seconds
             end
         )
+        timers[#timers + 1] = timer
     end
 end
 every(30, expireIqs)
@@ -8960,6 +8963,9 @@ module.restore = function(saved)
     end
 end
 module.unload = function()
+    for ____, timer in ipairs(timers) do
+        timer:stop()
+    end
     removeShellCommands()
     if module.reloading ~= true then
         giveUpIqs()

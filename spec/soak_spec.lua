@@ -109,7 +109,9 @@ function events:restart()
 	self.host:fire_global("s2sout-destroyed", {});
 end
 
--- Reloads are not among these: in this host at least, each leaves some 400 kB of the instance before.
+function events:reload()
+	if self.draw(10) == 1 then self.host:reload(); end
+end
 
 local names = {};
 for name in pairs(events) do table.insert(names, name); end

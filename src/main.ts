@@ -92,13 +92,17 @@ module.hook_global("user-disabled", onAccountDisabled, 1);
 module.hook("account-disco-info", onAnnounce, -2);
 module.hook_global("stats-update", updateMetrics);
 
+/** Those that go on until the module is unloaded; until they end they hold all of this instance. */
+const timers: Timer[] = [];
+
 /** Calls `task` every so many seconds, or never. */
 function every(seconds: number, task: (this: void, seconds: number) => void): void {
     if (seconds !== math.huge) {
-        module.add_timer(seconds, () => {
+        const timer = module.add_timer(seconds, () => {
             task(seconds);
             return seconds;
         });
+        timers.push(timer);
     }
 }
 
@@ -156,6 +160,9 @@ module.restore = (saved) => {
 };
 
 module.unload = () => {
+    for (const timer of timers) {
+        timer.stop();
+    }
     removeShellCommands();
     if (module.reloading !== true) {
         giveUpIqs();
