@@ -2181,7 +2181,7 @@ function write(room, stanza, when, label)
     if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
         store:delete(
             key,
-            {truncate = math.floor(store.caps.quota * 0.99)}
+            {truncate = math.floor(store.caps.quota * 0.9)}
         )
         id, problem = store:append(
             key,
@@ -2209,7 +2209,7 @@ function receive(membership, log, part, entry)
         return true
     end
     if entry.number <= part.position then
-        return receivePast(membership, part, entry)
+        return receivePast(membership, log, part, entry)
     end
     if not part.open or entry.before ~= part.position then
         if part.open then
@@ -2221,7 +2221,7 @@ function receive(membership, log, part, entry)
     part.position = entry.number
     return true
 end
-function receivePast(membership, part, entry)
+function receivePast(membership, log, part, entry)
     local ranges = rangesOf(membership)
     if includes(
         ranges,
@@ -2232,6 +2232,7 @@ function receivePast(membership, part, entry)
     end
     insert(ranges, entry.number, entry.before)
     markChanged(membership)
+    settleSoon(log)
     return true
 end
 function start(membership, part, entry)
@@ -2418,16 +2419,20 @@ function isFor(username, ranges, part, entry)
     return ____temp_16
 end
 function readBefore(archive, entry, most, since)
-    local page = readPage(
-        {archive},
-        {
-            wants = function() return true end,
-            start = since,
-            before = entry.id,
-            reverse = true,
-            max = most
-        }
-    )
+    local earlier = {
+        store = store,
+        key = archive.key,
+        label = nil,
+        holds = function(label) return (parseLabel(label)) < entry.number and archive.holds(label) end
+    }
+    local query = {
+        wants = function() return true end,
+        start = since,
+        ["end"] = entry.when,
+        reverse = true,
+        max = most
+    }
+    local page = readPage({earlier}, query)
     return page == nil and ({}) or page.items
 end
 function visitBack(messages, visit)
@@ -2649,13 +2654,13 @@ function ____exports.readBack(membership, most, since, visit)
         )
     end
 end
---- What an account was told last in its room.
+--- What an account was told last in its room, since it came there.
 function ____exports.newestOf(membership)
     local newest
     ____exports.readBack(
         membership,
         1,
-        0,
+        membership.since or 0,
         function(said)
             newest = said
             return true
@@ -2757,7 +2762,9 @@ function ____exports.holdBack(membership)
             heldIds = {},
             tries = 0,
             left = options.maxHistory,
-            isLater = false
+            isFirst = false,
+            isLater = false,
+            complete = false
         }
     end
 end
@@ -2774,6 +2781,8 @@ function ____exports.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
+    catching.isFirst = newest == nil
+    catching.complete = false
     if catching.position ~= nil then
         askPage(
             membership,
@@ -2816,7 +2825,7 @@ function askPage(membership, catching, after, start, done)
     local queryId = id.medium()
     catching.queryId = queryId
     catching.position = after
-    catching.isLater = after ~= nil
+    catching.isLater = after ~= nil or catching.isFirst
     local query = pageQuery(queryId, after, start)
     local function answered(answer)
         if membership.catchUp == nil and isCurrent(membership) then
@@ -2853,6 +2862,7 @@ function askPage(membership, catching, after, start, done)
         elseif fin == nil then
             done(isUnreached(answer) and "unreached" or "refused")
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
+            catching.complete = true
             done("complete")
         else
             askPage(
@@ -3062,9 +3072,9 @@ function ____exports.readHeld(membership, visit)
     end
 end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
--- archive will be asked, which has all of it.
+-- archive has answered, and is asked for the rest.
 function ____exports.historySince(membership)
-    if not isKept(membership) or membership.catchUp ~= nil then
+    if not isKept(membership) or membership.catchUp ~= nil and membership.catchUp.complete then
         return nil
     end
     local newest = newestOf(membership)
@@ -4665,7 +4675,7 @@ function goBack(membership)
                     ____exports.lost(membership)
                     return
                 end
-                if outcome ~= "complete" then
+                if outcome == "refused" then
                     endCatchUp(membership)
                 end
                 joinAgain(membership)

@@ -326,7 +326,7 @@ function goBack(membership: Membership): void {
                 lost(membership);
                 return;
             }
-            if (outcome !== "complete") {
+            if (outcome === "refused") {
                 endCatchUp(membership);
             }
             joinAgain(membership);

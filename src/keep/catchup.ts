@@ -38,7 +38,9 @@ export function holdBack(membership: Membership): void {
             heldIds: new LuaSet(),
             tries: 0,
             left: options.maxHistory,
+            isFirst: false,
             isLater: false,
+            complete: false,
         };
     }
 }
@@ -77,6 +79,8 @@ export function catchUp(membership: Membership, done: (this: void, outcome: Outc
         return;
     }
     catching.left = options.maxHistory;
+    catching.isFirst = newest === undefined;
+    catching.complete = false;
     if (catching.position !== undefined) {
         askPage(membership, catching, catching.position, knownUntil(membership, newest), done);
     } else if (isHolding && options.archive === "mam") {
@@ -105,7 +109,7 @@ function askPage(
     const queryId = id.medium();
     catching.queryId = queryId;
     catching.position = after;
-    catching.isLater = after !== undefined;
+    catching.isLater = after !== undefined || catching.isFirst;
     const query = pageQuery(queryId, after, start);
     const answered = (answer: Stanza | undefined) => {
         if (membership.catchUp === undefined && isCurrent(membership)) {
@@ -126,6 +130,7 @@ function askPage(
         } else if (fin === undefined) {
             done(isUnreached(answer) ? "unreached" : "refused");
         } else if (fin.attr.complete === "true" || next === undefined || isEnough(catching, left)) {
+            catching.complete = true;
             done("complete");
         } else {
             askPage(membership, catching, next, start, done);
@@ -279,10 +284,10 @@ export function endCatchUp(membership: Membership): void {
 
 /**
  * Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
- * archive will be asked, which has all of it.
+ * archive has answered, and is asked for the rest.
  */
 export function historySince(membership: Membership): string | undefined {
-    if (!isKept(membership) || membership.catchUp !== undefined) {
+    if (!isKept(membership) || (membership.catchUp !== undefined && membership.catchUp.complete)) {
         return undefined;
     }
     const newest = newestOf(membership);

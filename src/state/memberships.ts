@@ -87,8 +87,12 @@ export interface CatchUp {
     tries: number;
     /** Messages that may still be asked for. */
     left: number;
+    /** The account has had nothing since it came into the room. */
+    isFirst: boolean;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
     isLater: boolean;
+    /** The archive has given what it had then. */
+    complete: boolean;
 }
 
 /** One account in one room. */
