@@ -1096,6 +1096,7 @@ local ____counters = require("state.counters")
 local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
 local ____memberships = require("state.memberships")
+local hasAttached = ____memberships.hasAttached
 local membershipOf = ____memberships.membershipOf
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
@@ -1189,6 +1190,9 @@ function passesFilters(session, stanza)
 end
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
 function ____exports.fork(membership, stanza, except)
+    if not hasAttached(membership) then
+        return
+    end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except then
@@ -8427,7 +8431,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
+local lookAt, hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestIsForeign, latestIsSubject
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -8477,6 +8481,13 @@ local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local ____presence = require("room.presence")
 local answeredAsJoin = ____presence.answeredAsJoin
+function lookAt(stanza)
+    if stanza ~= latest then
+        latest = stanza
+        latestIsForeign = hasForeignId(stanza)
+        latestIsSubject = isSubject(stanza)
+    end
+end
 function hasForeignId(stanza)
     local room = splitOccupant(stanza.attr.from or "")
     for ____, tag in ipairs(stanza.tags) do
@@ -8550,7 +8561,8 @@ function onGroupchat(membership, stanza, nick)
     if isInDoubt(membership) then
         holdBack(membership)
     end
-    local subject = isSubject(stanza)
+    lookAt(stanza)
+    local subject = latestIsSubject
     local before = membership.subject
     if subject then
         keepSubject(membership, stanza)
@@ -8680,14 +8692,20 @@ end
 -- account's own name (XEP-0359 6). That is left to it where there may be such an id.
 function ____exports.onGroupchatMessage(event)
     local stanza = event.stanza
-    local ____temp_0
-    if stanza.attr.type == "groupchat" and not hasForeignId(stanza) then
-        ____temp_0 = ____exports.onMessage(event)
-    else
-        ____temp_0 = nil
+    if stanza.attr.type ~= "groupchat" then
+        return nil
     end
-    return ____temp_0
+    lookAt(stanza)
+    local ____latestIsForeign_0
+    if latestIsForeign then
+        ____latestIsForeign_0 = nil
+    else
+        ____latestIsForeign_0 = ____exports.onMessage(event)
+    end
+    return ____latestIsForeign_0
 end
+latestIsForeign = false
+latestIsSubject = false
 return ____exports
  end,
 ["state.snapshot"] = function(...)
