@@ -2726,7 +2726,7 @@ return ____exports
  end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, PAGE, UNNOTICED
+local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -2757,6 +2757,7 @@ local takeDown = ____log.takeDown
 --- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
 -- the log goes by time, and where a gap begins is told by the last message before it.
 function ____exports.holdBack(membership)
+    openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
             queryId = nil,
@@ -2768,25 +2769,28 @@ function ____exports.holdBack(membership)
             left = options.maxHistory,
             isFirst = false,
             isLater = false,
-            complete = false
+            outcome = nil
         }
     end
 end
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
 -- `done`. What the room says is held back until endCatchUp().
 function ____exports.catchUp(membership, done)
-    openPart(membership)
     local isHolding = membership.catchUp ~= nil
     local newest = newestOf(membership)
     ____exports.holdBack(membership)
     local catching = membership.catchUp
-    if catching == nil or newest == nil and membership.since == nil then
+    if catching == nil then
         done("refused")
+        return
+    end
+    if newest == nil and membership.since == nil then
+        finish(catching, "refused", done)
         return
     end
     catching.left = options.maxHistory
     catching.isFirst = newest == nil
-    catching.complete = false
+    catching.outcome = nil
     if catching.position ~= nil then
         askPage(
             membership,
@@ -2864,10 +2868,13 @@ function askPage(membership, catching, after, start, done)
                 done
             )
         elseif fin == nil then
-            done(isUnreached(answer) and "unreached" or "refused")
+            finish(
+                catching,
+                isUnreached(answer) and "unreached" or "refused",
+                done
+            )
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            catching.complete = true
-            done("complete")
+            finish(catching, "complete", done)
         else
             askPage(
                 membership,
@@ -2886,6 +2893,10 @@ function askPage(membership, catching, after, start, done)
         answered,
         patience(membership)
     )
+end
+function finish(catching, outcome, done)
+    catching.outcome = outcome
+    done(outcome)
 end
 function isEnough(catching, before)
     return catching.left <= 0 or catching.left == before
@@ -2942,23 +2953,31 @@ function asDelayed(membership, message, delay, archiveId)
 end
 --- A message of the past: into the archive, and to who was attached all the time, if it is new.
 function ____exports.missed(membership, delayed)
-    local isSeen = takeHeldId(
-        membership,
-        stanzaIdBy(delayed, membership.room)
-    )
+    local isSeen = takeHeldId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
-function takeHeldId(membership, archiveId)
+function takeHeldId(membership, delayed)
     local catching = membership.catchUp
-    if catching == nil or archiveId == nil or not (catching.heldIds[archiveId] ~= nil) then
+    local messageId = messageIdOf(membership, delayed)
+    if catching == nil or messageId == nil or not (catching.heldIds[messageId] ~= nil) then
         return false
     end
-    catching.heldIds[archiveId] = nil
+    catching.heldIds[messageId] = nil
     return true
 end
---- What was held back has its place now, whether all that was before it is known or not.
+function messageIdOf(membership, stanza)
+    local ____temp_6
+    if stanza.attr.id == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+    end
+    local own = ____temp_6
+    return stanzaIdBy(stanza, membership.room) or own
+end
+--- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
 function ____exports.endCatchUp(membership)
     local catching = membership.catchUp
     if catching == nil then
@@ -2968,8 +2987,15 @@ function ____exports.endCatchUp(membership)
     for ____, ____value in ipairs(catching.held) do
         local stanza = ____value.stanza
         local seen = ____value.seen
-        if takeDown(membership, stanza) and not seen then
-            fork(membership, stanza)
+        if not seen then
+            ____exports.missed(membership, stanza)
+        end
+    end
+    for ____, ____value in ipairs(catching.held) do
+        local stanza = ____value.stanza
+        local seen = ____value.seen
+        if seen then
+            takeDown(membership, stanza)
         end
     end
     membership.catchUp = nil
@@ -3044,12 +3070,12 @@ function ____exports.hold(membership, catching, stanza, seen)
     if delayBy(copy, membership.room) == nil then
         addDelay(copy, membership.room, when)
     end
-    local archiveId = stanzaIdBy(copy, membership.room)
-    if archiveId ~= nil and seen then
-        catching.heldIds[archiveId] = true
+    local messageId = messageIdOf(membership, copy)
+    if messageId ~= nil and seen then
+        catching.heldIds[messageId] = true
     end
-    local ____catching_held_6 = catching.held
-    ____catching_held_6[#____catching_held_6 + 1] = {stanza = copy, when = when, seen = seen}
+    local ____catching_held_7 = catching.held
+    ____catching_held_7[#____catching_held_7 + 1] = {stanza = copy, when = when, seen = seen}
     if #catching.held > options.maxHistory then
         ____exports.endCatchUp(membership)
     end
@@ -3058,37 +3084,47 @@ end
 function ____exports.readHeld(membership, visit)
     local catching = membership.catchUp
     for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local ____temp_7
+        local ____temp_8
         if catching == nil then
-            ____temp_7 = nil
+            ____temp_8 = nil
         else
-            ____temp_7 = catching.held[i]
+            ____temp_8 = catching.held[i]
         end
-        local held = ____temp_7
+        local held = ____temp_8
         if catching == nil or held == nil then
             return
         end
-        local archiveId = stanzaIdBy(held.stanza, membership.room)
-        local isPlaced = archiveId ~= nil and not (catching.heldIds[archiveId] ~= nil)
+        local messageId = messageIdOf(membership, held.stanza)
+        local isPlaced = messageId ~= nil and not (catching.heldIds[messageId] ~= nil)
         if held.seen and not isPlaced and visit(held) then
             return
         end
     end
 end
+--- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
+function ____exports.outcomeOf(membership)
+    local ____temp_9
+    if membership.catchUp == nil then
+        ____temp_9 = nil
+    else
+        ____temp_9 = membership.catchUp.outcome
+    end
+    return ____temp_9
+end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
 function ____exports.historySince(membership)
-    if not isKept(membership) or membership.catchUp ~= nil and membership.catchUp.complete then
+    if not isKept(membership) or ____exports.outcomeOf(membership) == "complete" then
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_8
+    local ____temp_10
     if newest == nil and membership.since == nil then
-        ____temp_8 = nil
+        ____temp_10 = nil
     else
-        ____temp_8 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_10 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_8
+    return ____temp_10
 end
 return ____exports
  end,
@@ -4431,6 +4467,7 @@ local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
+local outcomeOf = ____catchup.outcomeOf
 local ____log = require("keep.log")
 local closePart = ____log.closePart
 local openPart = ____log.openPart
@@ -4541,7 +4578,9 @@ function ____exports.joinComplete(membership)
         ____exports.forgetOthers(membership, resync)
     end
     showBest(membership)
-    if membership.catchUp ~= nil then
+    if outcomeOf(membership) == "refused" then
+        endCatchUp(membership)
+    elseif membership.catchUp ~= nil then
         closeGap(membership)
     end
     if membership.nick ~= membership.wantedNick and not (membership.occupants[membership.wantedNick] ~= nil) then
@@ -4678,9 +4717,6 @@ function goBack(membership)
                     refuseWaiting(membership)
                     ____exports.lost(membership)
                     return
-                end
-                if outcome == "refused" then
-                    endCatchUp(membership)
                 end
                 joinAgain(membership)
             end
@@ -8608,6 +8644,9 @@ function takePast(membership, stanza)
     end
 end
 function takeLive(membership, stanza)
+    if membership.phase == "lost" then
+        holdBack(membership)
+    end
     if membership.catchUp == nil then
         takeDown(membership, stanza)
     else

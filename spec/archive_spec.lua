@@ -602,6 +602,48 @@ describe("what accounts missed", function ()
 	end);
 end);
 
+local function link_gone(s)
+	s.host:fire("s2sout-destroyed", {
+		session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
+	});
+end
+
+describe("P3: what a room without an archive says while the account is on its way back", function ()
+	it("is kept after a server was killed", function ()
+		local s = in_room { modules = { "disco"; "mam" }; remote = true };
+		say(s, 1, 2);
+		s:wait(3);
+		s:restart { killed = true };
+		say(s, 3, 4);
+		s.room.history = {};
+		s:wait(60);
+		say(s, 5, 5);
+		s:wait(2);
+		assert.same(numbers(1, 5), (ask(s:client "phone", { with = room_jid })));
+	end);
+
+	it("is kept with what was lost, and told once", function ()
+		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
+		say(s, 1, 2);
+		s:wait(3);
+		local send = s.room.send;
+		s.room.send = function () end;
+		say(s, 3, 4);
+		s.room.send = send;
+		link_gone(s);
+		say(s, 5, 6);
+		s.room:forget "Alice";
+		s:wait(60);
+		local told = {};
+		for _, stanza in ipairs(phone:take()) do
+			if stanza:get_child "body" then table.insert(told, stanza:get_child_text "body"); end
+		end
+		table.sort(told);
+		assert.same(numbers(1, 6), told);
+		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
+	end);
+end);
+
 describe("P3: a room's archive that does not answer", function ()
 	-- How often the room is asked for what was missed.
 	local function asked(s)
@@ -615,12 +657,6 @@ describe("P3: a room's archive that does not answer", function ()
 			return receive(room, stanza);
 		end
 		return function () return times; end;
-	end
-
-	local function link_gone(s)
-		s.host:fire("s2sout-destroyed", {
-			session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
-		});
 	end
 
 	-- Three messages are lost on a link that breaks, and one comes over the next link before anybody has noticed.

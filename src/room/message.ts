@@ -170,6 +170,10 @@ function takePast(membership: Membership, stanza: Stanza): void {
 }
 
 function takeLive(membership: Membership, stanza: Stanza): void {
+    if (membership.phase === Phase.Lost) {
+        // The room has it in still, and what was said before is yet to be asked for.
+        holdBack(membership);
+    }
     if (membership.catchUp === undefined) {
         takeDown(membership, stanza);
     } else {

@@ -71,6 +71,9 @@ export interface HeldBack {
     readonly seen: boolean;
 }
 
+/** How a room's archive answers; `unreached`: not at all. */
+export type Outcome = "complete" | "refused" | "unreached";
+
 /** The account may have missed something: the room's archive is asked for it, or will be. */
 export interface CatchUp {
     /** Of the question on its way; undefined while there is none. */
@@ -81,7 +84,7 @@ export interface CatchUp {
     position: string | undefined;
     /** What came from the room since, to be taken down once what is missing has its place. */
     readonly held: HeldBack[];
-    /** The room's ids of these; those that the archive has given too are taken out. */
+    /** The ids of those of these that were seen; those that the room has given as of the past too are taken out. */
     readonly heldIds: LuaSet<string>;
     /** Times that the archive has been asked in vain while the account was in the room. */
     tries: number;
@@ -91,8 +94,8 @@ export interface CatchUp {
     isFirst: boolean;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
     isLater: boolean;
-    /** The archive has given what it had then. */
-    complete: boolean;
+    /** How the archive has answered; undefined until it has. */
+    outcome: Outcome | undefined;
 }
 
 /** One account in one room. */
