@@ -458,6 +458,22 @@ describe("retention", function ()
 		assert.same({ "short" }, (ask(phone, { with = room_jid })));
 	end);
 
+	for _, name in ipairs { "memory"; "internal"; "SQLite" } do
+		it("H3: a page that begins where something was deleted is refused ("..name..")", function ()
+			local where = backend.open(name);
+			where.options.minimix_archive_expires_after = "1d";
+			local s, phone = in_room { options = where.options; data = where.data };
+			say(s, 1, 5);
+			local _, ids = ask(phone, { with = room_jid, max = 3 });
+			assert.same(numbers(4, 5), (ask(phone, { with = room_jid, after = ids[3] })));
+			s.host:tick(2 * 86400);
+			say(s, 6, 6);
+			assert.equal("item-not-found", (ask(phone, { with = room_jid, after = ids[3] })));
+			assert.same({ "6" }, (ask(phone, { with = room_jid })));
+			where.close();
+		end);
+	end
+
 	it("B1: the oldest make room where the storage takes no more", function ()
 		local where = backend.open "internal";
 		where.options.storage_archive_item_limit = 20;
