@@ -4377,6 +4377,30 @@ function ____exports.saveSoon(username)
     end
     late[username] = true
 end
+--- Accounts whose records have been written by saveOften() a moment ago.
+local recent = {}
+--- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
+-- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
+-- nicks, but no membership.
+function ____exports.saveOften(username)
+    if recent[username] ~= nil then
+        ____exports.saveSoon(username)
+        return
+    end
+    if (next(recent)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                for other in pairs(recent) do
+                    recent[other] = nil
+                end
+                return nil
+            end
+        )
+    end
+    recent[username] = true
+    ____exports.save(username)
+end
 --- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
 function ____exports.load()
     if options.anonymous then
@@ -7981,7 +8005,7 @@ local unlockRoom = ____upstream.unlockRoom
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
 local ____store = require("keep.store")
-local save = ____store.save
+local saveOften = ____store.saveOften
 local ____watch = require("keep.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
@@ -8249,7 +8273,7 @@ end
 function onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
-    save(membership.username)
+    saveOften(membership.username)
     fork(membership, stanza)
 end
 function onSelfShown(membership, nick, stanza)

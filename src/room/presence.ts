@@ -6,7 +6,7 @@ import { askForNick, nickRefused } from "../client/availability";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { bookmarkRenamed } from "../keep/bookmark-write";
-import { save } from "../keep/store";
+import { saveOften } from "../keep/store";
 import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
 import { forgetOthers, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
@@ -285,7 +285,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
 function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
     membership.nick = nick;
     membership.wantedNick = nick;
-    save(membership.username);
+    saveOften(membership.username);
     fork(membership, stanza);
 }
 
