@@ -63,6 +63,30 @@ function ____exports.onAccountInfo(event)
 end
 return ____exports
  end,
+["keep.blocklist"] = function(...)
+local ____exports = {}
+local jids = require("util.jid")
+local store = module:open_store("blocklist", "keyval")
+--- What an account has blocked; undefined if that is nothing, or nobody asks.
+function ____exports.blocklistOf(username)
+    local host = prosody.hosts[module.host]
+    if host == nil or not (host.modules.blocklist ~= nil) then
+        return nil
+    end
+    return (store:get(username))
+end
+--- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
+function ____exports.silences(blocklist, room, nick)
+    return blocklist[(room .. "/") .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
+end
+--- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
+-- must not be: no client could make it leave.
+function ____exports.isBlocked(username, room, nick)
+    local blocklist = ____exports.blocklistOf(username)
+    return blocklist ~= nil and ____exports.silences(blocklist, room, nick)
+end
+return ____exports
+ end,
 ["options"] = function(...)
 local ____exports = {}
 local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
@@ -3083,6 +3107,9 @@ local ____exports = {}
 local select, limitsOf
 local datetime = require("util.datetime")
 local st = require("util.stanza")
+local ____blocklist = require("keep.blocklist")
+local blocklistOf = ____blocklist.blocklistOf
+local silences = ____blocklist.silences
 local ____catchup = require("keep.catchup")
 local readHeld = ____catchup.readHeld
 local ____log = require("keep.log")
@@ -3092,14 +3119,20 @@ local MUC = ____namespaces.MUC
 local options = require("options")
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
+local splitOccupant = ____stanzas.splitOccupant
 local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 function select(membership, session, limits)
     local messages = {}
+    local blocklist = blocklistOf(membership.username)
     local chars = 0
     local function take(said)
         if #messages >= limits.stanzas or said.when < limits.since then
             return true
+        end
+        local ____, nick = splitOccupant(said.stanza.attr.from or "")
+        if blocklist ~= nil and nick ~= nil and silences(blocklist, membership.room, nick) then
+            return false
         end
         local message = ____exports.delayed(membership.room, said)
         if limits.chars ~= math.huge then
@@ -3469,6 +3502,8 @@ local ____exports = {}
 local chooseShown, noteShown, detachedPresence, nickRequestCount
 local id = require("util.id")
 local st = require("util.stanza")
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____namespaces = require("namespaces")
 local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
 local options = require("options")
@@ -3645,6 +3680,9 @@ function ____exports.nickRefused(membership, key, request)
 end
 --- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
 function ____exports.askForNick(membership, nick)
+    if isBlocked(membership.username, membership.room, nick) then
+        return
+    end
     local presence = ____exports.presenceToShow(membership)
     presence.attr.to = (membership.room .. "/") .. nick
     sendUpstream(membership, presence)
@@ -4244,21 +4282,6 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
-["keep.blocklist"] = function(...)
-local ____exports = {}
-local jids = require("util.jid")
-local store = module:open_store("blocklist", "keyval")
---- Whether an account has blocked a room, or the whole service: nothing that comes from there is heard.
-function ____exports.isBlocked(username, room)
-    local host = prosody.hosts[module.host]
-    if host == nil or not (host.modules.blocklist ~= nil) then
-        return false
-    end
-    local blocklist = store:get(username)
-    return blocklist ~= nil and (blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil)
-end
-return ____exports
- end,
 ["keep.store"] = function(...)
 local ____exports = {}
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
@@ -4625,6 +4648,18 @@ function refuse(membership, request)
         )
     )
 end
+--- Nobody will be let in by this instance of the module.
+function ____exports.refuseAll(membership)
+    resyncLost(membership)
+    renamesLost(membership)
+    local request = membership.request
+    if request ~= nil then
+        detachAsking(membership, request)
+        refuse(membership, request)
+        membership.request = nil
+    end
+    refuseWaiting(membership)
+end
 function isTemporary(____error)
     local ____type, condition, text = ____error:get_error()
     return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
@@ -4636,6 +4671,10 @@ end
 -- too long; then they may try themselves.
 function ____exports.lost(membership)
     if ____exports.leaveIfUnused(membership) then
+        return
+    end
+    if ____exports.isUnheard(membership) then
+        ____exports.leaveUnheard(membership)
         return
     end
     membership.phase = "lost"
@@ -4784,6 +4823,24 @@ function ____exports.leave(membership, unavailable)
     presence.attr.to = ownAddress(membership)
     sendUpstream(membership, presence)
 end
+--- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
+function ____exports.leaveUnheard(membership)
+    ____exports.refuseAll(membership)
+    fork(
+        membership,
+        ownUnavailable(membership, nil)
+    )
+    detachAll(membership)
+    membership.phase = "leaving"
+    membership.ending = false
+    membership.tries = 0
+    save(membership.username)
+    ____exports.retryLeave(membership)
+end
+--- Whether the account has blocked what the room tells it of itself.
+function ____exports.isUnheard(membership)
+    return isBlocked(membership.username, membership.room, membership.nick)
+end
 --- The account goes if only sessions keep it in the room, and none is there; whether it does.
 function ____exports.leaveIfUnused(membership)
     if not membership.ending or isUsed(membership) then
@@ -4831,7 +4888,7 @@ function ____exports.retryLeave(membership)
             return
         end
         local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        local mayBeIn = membership.established and not isBlocked(membership.username, membership.room)
+        local mayBeIn = membership.established and not ____exports.isUnheard(membership)
         if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
             setTimer(
                 membership,
@@ -4991,18 +5048,6 @@ function ____exports.joinRefused(membership, ____error)
         ____exports.over(membership)
     end
 end
---- Nobody will be let in by this instance of the module.
-function ____exports.refuseAll(membership)
-    resyncLost(membership)
-    renamesLost(membership)
-    local request = membership.request
-    if request ~= nil then
-        detachAsking(membership, request)
-        refuse(membership, request)
-        membership.request = nil
-    end
-    refuseWaiting(membership)
-end
 refusals = {}
 for ____, condition in ipairs({
     "forbidden",
@@ -5015,20 +5060,6 @@ for ____, condition in ipairs({
     refusals[condition] = true
 end
 refusals["registration-required"] = true
---- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
-function ____exports.leaveUnheard(membership)
-    ____exports.refuseAll(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
-    detachAll(membership)
-    membership.phase = "leaving"
-    membership.ending = false
-    membership.tries = 0
-    save(membership.username)
-    ____exports.retryLeave(membership)
-end
 --- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
 function ____exports.takeBack(membership)
     fork(
@@ -7078,6 +7109,7 @@ local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, S
 local jids = require("util.jid")
 local options = require("options")
 local ____occupancy = require("occupancy")
+local isUnheard = ____occupancy.isUnheard
 local leaveUnheard = ____occupancy.leaveUnheard
 local lost = ____occupancy.lost
 local pause = ____occupancy.pause
@@ -7090,8 +7122,6 @@ local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
 local ____ask = require("keep.ask")
 local patience = ____ask.patience
-local ____blocklist = require("keep.blocklist")
-local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local closeGap = ____catchup.closeGap
 local holdBack = ____catchup.holdBack
@@ -7127,6 +7157,8 @@ function asked(membership, condition, gap)
         if gap or before > 0 then
             closeGap(membership)
         end
+    elseif saysNothing(condition) and isUnheard(membership) then
+        leaveUnheard(membership)
     elseif saysNothing(condition) then
         holdBack(membership)
         membership.unanswered = membership.unanswered + 1
@@ -7235,7 +7267,7 @@ function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
         return
     end
-    if membership.phase == "lost" and isBlocked(membership.username, membership.room) then
+    if membership.phase == "lost" and isUnheard(membership) then
         leaveUnheard(membership)
     elseif membership.phase == "lost" then
         rejoin(membership)
@@ -7324,6 +7356,7 @@ local askForNick = ____availability.askForNick
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
 local ____occupancy = require("occupancy")
+local isUnheard = ____occupancy.isUnheard
 local leaveIfUnused = ____occupancy.leaveIfUnused
 local takeBack = ____occupancy.takeBack
 local options = require("options")
@@ -7420,7 +7453,7 @@ function bookmarkChanged(username, room, bookmark)
 end
 function stay(membership)
     local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
-    if isTakenBack and not isBlocked(membership.username, membership.room) then
+    if isTakenBack and not isUnheard(membership) then
         takeBack(membership)
     end
 end
@@ -7429,18 +7462,15 @@ function membershipFor(username, room, bookmark)
         forgetRefusals(username, room)
         return nil
     end
-    if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room) then
+    local nick = bookmark.nick or defaultNick(username, room)
+    if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room, nick) then
         return nil
     end
     if #membershipsOf(username) >= options.maxRooms then
         noteOver("minimix_max_rooms", username, room)
         return nil
     end
-    local membership = createMembership(
-        username,
-        room,
-        bookmark.nick or defaultNick(username, room)
-    )
+    local membership = createMembership(username, room, nick)
     membership.phase = "lost"
     membership.password = bookmark.password
     membership.bookmark = bookmark
@@ -7573,13 +7603,23 @@ local leaveUnheard = ____occupancy.leaveUnheard
 local ____stanzas = require("stanzas")
 local splitOccupant = ____stanzas.splitOccupant
 local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
 local forgetOccupant = ____memberships.forgetOccupant
 local membershipsOf = ____memberships.membershipsOf
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
+local silences = ____blocklist.silences
+local ____store = require("keep.store")
+local save = ____store.save
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
         local room, nick = splitOccupant(jid)
         if room == membership.room and nick ~= nil then
             forgetOccupant(membership, nick)
+            if nick == membership.wantedNick then
+                membership.wantedNick = membership.nick
+                save(membership.username)
+            end
         end
     end
 end
@@ -7599,7 +7639,7 @@ end
 function ____exports.onBlock(event)
     local blocked = jidsIn(event.stanza)
     for ____, membership in ipairs(membershipsOf(event.origin.username)) do
-        if blocked[membership.room] ~= nil or blocked[jids.host(membership.room)] ~= nil then
+        if silences(blocked, membership.room, membership.nick) then
             module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
             leaveUnheard(membership)
         else
@@ -7617,6 +7657,23 @@ function ____exports.onUnblock(event)
         end
         membership.outdated = membership.outdated or all
     end
+end
+--- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
+-- throw out occupants for one (XEP-0045 18.1.2).
+function ____exports.onPrivateMessage(event)
+    local ____event_stanza_attr_0 = event.stanza.attr
+    local from = ____event_stanza_attr_0.from
+    local to = ____event_stanza_attr_0.to
+    local ____type = ____event_stanza_attr_0.type
+    if from == nil or to == nil or ____type == "groupchat" or ____type == "error" then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    if membership == nil or nick == nil or not isBlocked(membership.username, room, nick) then
+        return nil
+    end
+    return true
 end
 return ____exports
  end,
@@ -8013,6 +8070,7 @@ local MUC = ____namespaces.MUC
 local MUC_USER = ____namespaces.MUC_USER
 local ____occupancy = require("occupancy")
 local forgetOthers = ____occupancy.forgetOthers
+local isUnheard = ____occupancy.isUnheard
 local joinAccepted = ____occupancy.joinAccepted
 local joinRefused = ____occupancy.joinRefused
 local leaveRefused = ____occupancy.leaveRefused
@@ -8275,6 +8333,9 @@ function onRenamed(membership, nick, stanza)
     membership.wantedNick = nick
     saveOften(membership.username)
     fork(membership, stanza)
+    if isUnheard(membership) then
+        check(membership)
+    end
 end
 function onSelfShown(membership, nick, stanza)
     local request = takeNickRequest(membership, nick)
@@ -8833,6 +8894,7 @@ local onService = ____autojoin.onService
 local onServiceGone = ____autojoin.onServiceGone
 local ____blocking = require("keep.blocking")
 local onBlock = ____blocking.onBlock
+local onPrivateMessage = ____blocking.onPrivateMessage
 local onUnblock = ____blocking.onUnblock
 local ____log = require("keep.log")
 local expire = ____log.expire
@@ -8897,6 +8959,7 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
 module:hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1)
 module:hook("cloud_notify/push", onPush, 1)

@@ -283,6 +283,10 @@ export function lost(membership: Membership): void {
     if (leaveIfUnused(membership)) {
         return;
     }
+    if (isUnheard(membership)) {
+        leaveUnheard(membership);
+        return;
+    }
     membership.phase = Phase.Lost;
     membership.request = undefined;
     resyncLost(membership);
@@ -417,6 +421,11 @@ export function leaveUnheard(membership: Membership): void {
     retryLeave(membership);
 }
 
+/** Whether the account has blocked what the room tells it of itself. */
+export function isUnheard(membership: Membership): boolean {
+    return isBlocked(membership.username, membership.room, membership.nick);
+}
+
 /** The account goes if only sessions keep it in the room, and none is there; whether it does. */
 export function leaveIfUnused(membership: Membership): boolean {
     if (!membership.ending || isUsed(membership)) {
@@ -474,7 +483,7 @@ export function retryLeave(membership: Membership): void {
             return;
         }
         const unknown = condition === undefined || saysJoined(condition) || saysNothing(condition);
-        const mayBeIn = membership.established && !isBlocked(membership.username, membership.room);
+        const mayBeIn = membership.established && !isUnheard(membership);
         if (unknown && (mayBeIn || membership.tries < TRIES_UNTIL_TOLD)) {
             setTimer(membership, pause(membership.tries), () => {
                 retryLeave(membership);

@@ -2,6 +2,7 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
+import { isBlocked } from "../keep/blocklist";
 import { VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendTo } from "../room/fork";
@@ -145,6 +146,9 @@ export function nickRefused(membership: Membership, key: string, request: NickRe
 
 /** The account asks for another nick, of itself. If the room refuses, that is for nobody to know. */
 export function askForNick(membership: Membership, nick: string): void {
+    if (isBlocked(membership.username, membership.room, nick)) {
+        return;
+    }
     const presence = presenceToShow(membership);
     presence.attr.to = `${membership.room}/${nick}`;
     sendUpstream(membership, presence);

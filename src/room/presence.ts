@@ -9,7 +9,7 @@ import { bookmarkRenamed } from "../keep/bookmark-write";
 import { saveOften } from "../keep/store";
 import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
-import { forgetOthers, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
+import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { hold } from "../state/held";
@@ -287,6 +287,10 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
     membership.wantedNick = nick;
     saveOften(membership.username);
     fork(membership, stanza);
+    if (isUnheard(membership)) {
+        // It will not hear how it is called now. The room is in the middle of it, so that this is not the time to leave.
+        check(membership);
+    }
 }
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
