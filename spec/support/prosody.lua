@@ -12,6 +12,35 @@ if loads_prefixed then
 	package.loaded["prosody.loader"] = true;
 end
 
+-- A server loads much the same files at each start: what has been parsed once is taken as it is.
+local load_chunk = load;
+local parsed = {};
+
+local function load_text(text, name, mode, ...)
+	if type(text) ~= "string" or mode == "b" then return load_chunk(text, name, mode, ...); end
+	local chunks = parsed[text] or {};
+	parsed[text] = chunks;
+	local chunk = chunks[name or text];
+	if not chunk then
+		local f, err = load_chunk(text, name, mode);
+		if not f then return f, err; end
+		chunk = string.dump(f);
+		chunks[name or text] = chunk;
+	end
+	return load_chunk(chunk, name, "b", ...);
+end
+
+_G.load = load_text; -- luacheck: ignore 122
+
+table.insert(package.searchers, 2, function (module_name)
+	local path = package.searchpath(module_name, package.path);
+	local file = path and io.open(path);
+	if not file then return nil; end
+	local text = file:read("*a");
+	file:close();
+	return assert(load_text(text, "@"..path)), path;
+end);
+
 local clock = require "support.clock";
 
 local function now() return clock.now; end
