@@ -10,7 +10,7 @@ local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
 
 if count then
 	-- A world is small and soon gone: most of the time that goes into clearing up after it can be saved.
-	collectgarbage("setpause", 1000);
+	collectgarbage("setpause", 400);
 end
 
 describe("any order of events", function ()

@@ -862,25 +862,27 @@ local function step(self, event)
 	check_log(self);
 end
 
--- Returns what is wrong and with which event it showed, or nothing.
-function world.play(list, module_file)
-	math.randomseed(list.seed);
-	local self = world.new(list.setting, module_file);
+local function play(self, list)
 	for i, event in ipairs(list) do
 		local ok, problem = pcall(step, self, event);
 		problem = self.violation or not ok and tostring(problem) or nil;
-		if problem then
-			self.host.inspected = #self.host.log;
-			return problem, i;
-		end
+		if problem then return problem, i; end
 	end
 	local ok, problem = pcall(function ()
 		events.settle(self);
 		if not self.violation then self:finish(); end
 		check_log(self);
 	end);
-	self.host.inspected = #self.host.log;
 	return self.violation or not ok and tostring(problem) or nil, #list;
+end
+
+-- Returns what is wrong and with which event it showed, or nothing.
+function world.play(list, module_file)
+	math.randomseed(list.seed);
+	local self = world.new(list.setting, module_file);
+	local problem, position = play(self, list);
+	self.host:forget();
+	return problem, position;
 end
 
 return world;
