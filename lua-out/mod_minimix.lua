@@ -4500,6 +4500,7 @@ local dropMembership = ____memberships.dropMembership
 local forgetOccupant = ____memberships.forgetOccupant
 local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
+local isAttached = ____memberships.isAttached
 local isCurrent = ____memberships.isCurrent
 local isUsed = ____memberships.isUsed
 local newResync = ____memberships.newResync
@@ -4522,6 +4523,7 @@ function ____exports.enter(membership, request)
     end
     if request.session ~= nil then
         stopWaiting(membership, request.session)
+        request.isBack = isAttached(membership, request.session)
         attachSession(membership, request.session, presence, request.id)
     end
     membership.shown = request.session
@@ -4551,7 +4553,7 @@ function joinUnanswered(membership, request)
     end
 end
 function detachAsking(membership, request)
-    if request.session ~= nil then
+    if request.session ~= nil and request.isBack ~= true then
         detachSession(membership, request.session)
     end
 end
@@ -5045,6 +5047,10 @@ function ____exports.joinRefused(membership, ____error)
     elseif isWanted(membership) and isTemporary(____error) then
         ____exports.lost(membership)
     else
+        fork(
+            membership,
+            technicalRemoval(membership)
+        )
         ____exports.over(membership)
     end
 end
@@ -8048,7 +8054,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator
+local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -8093,6 +8099,7 @@ local isAttached = ____memberships.isAttached
 local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
+local setTimer = ____memberships.setTimer
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendHeld = ____fork.sendHeld
@@ -8148,6 +8155,14 @@ function onAvailable(membership, nick, stanza)
             stanza,
             before ~= nil and isSame(before.stanza, held.stanza)
         )
+    elseif nick == membership.nick then
+        setTimer(
+            membership,
+            SELF_TIMEOUT,
+            function()
+                ____exports.endWithoutSelf(membership)
+            end
+        )
     end
 end
 function isHeldBack(membership)
@@ -8183,13 +8198,30 @@ function answeredSession(membership)
     return ____temp_2
 end
 function isSelf(membership, nick, stanza)
-    return nick == membership.nick or membership.phase == "joining" and hasStatus(stanza, "110")
+    if membership.phase == "joining" and hasStatus(stanza, "110") then
+        return true
+    end
+    return nick == membership.nick and not isHeldBack(membership)
+end
+--- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
+function ____exports.endWithoutSelf(membership)
+    local ____isHeldBack_result_3
+    if isHeldBack(membership) then
+        ____isHeldBack_result_3 = membership.occupants[membership.nick]
+    else
+        ____isHeldBack_result_3 = nil
+    end
+    local held = ____isHeldBack_result_3
+    if held ~= nil then
+        onSelfAvailable(membership, membership.nick, held.stanza)
+    end
 end
 function onSelfAvailable(membership, nick, stanza)
     local before = membership.self
     local copy = keepSelf(stanza)
     local resync = membership.resync
     membership.nick = nick
+    forgetOccupant(membership, nick)
     if hasStatus(stanza, "100") then
         membership.nonAnonymous = true
     end
@@ -8245,16 +8277,16 @@ function onBack(membership, resync, before, stanza)
         unlockRoom(membership)
     end
     if not isSame(known, membership.self) then
-        local ____fork_6 = fork
-        local ____membership_4 = membership
-        local ____stanza_5 = stanza
-        local ____temp_3
+        local ____fork_7 = fork
+        local ____membership_5 = membership
+        local ____stanza_6 = stanza
+        local ____temp_4
         if request == nil then
-            ____temp_3 = nil
+            ____temp_4 = nil
         else
-            ____temp_3 = request.session
+            ____temp_4 = request.session
         end
-        ____fork_6(____membership_4, ____stanza_5, ____temp_3)
+        ____fork_7(____membership_5, ____stanza_6, ____temp_4)
     end
 end
 function announceNick(membership, before)
@@ -8270,16 +8302,16 @@ end
 function onResyncSelf(membership, resync, stanza, known)
     local request = resync.request
     if not known then
-        local ____fork_10 = fork
-        local ____membership_8 = membership
-        local ____stanza_9 = stanza
-        local ____temp_7
+        local ____fork_11 = fork
+        local ____membership_9 = membership
+        local ____stanza_10 = stanza
+        local ____temp_8
         if request == nil then
-            ____temp_7 = nil
+            ____temp_8 = nil
         else
-            ____temp_7 = request.session
+            ____temp_8 = request.session
         end
-        ____fork_10(____membership_8, ____stanza_9, ____temp_7)
+        ____fork_11(____membership_9, ____stanza_10, ____temp_8)
     end
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
@@ -8292,13 +8324,13 @@ end
 function endOccupants(membership, resync)
     local request = resync.request
     resync.selfShown = true
-    local ____temp_11
+    local ____temp_12
     if request == nil then
-        ____temp_11 = nil
+        ____temp_12 = nil
     else
-        ____temp_11 = selfPresence(membership, request)
+        ____temp_12 = selfPresence(membership, request)
     end
-    local answer = ____temp_11
+    local answer = ____temp_12
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
@@ -8315,13 +8347,13 @@ function onUnavailable(membership, nick, stanza)
         end
         return
     end
-    local ____hasStatus_result_12
+    local ____hasStatus_result_13
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_12 = newNickIn(membership, stanza)
+        ____hasStatus_result_13 = newNickIn(membership, stanza)
     else
-        ____hasStatus_result_12 = nil
+        ____hasStatus_result_13 = nil
     end
-    local newNick = ____hasStatus_result_12
+    local newNick = ____hasStatus_result_13
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
@@ -8383,13 +8415,13 @@ function onError(membership, stanza)
         return
     end
     local id = stanza.attr.id
-    local ____temp_13
+    local ____temp_14
     if id == nil then
-        ____temp_13 = nil
+        ____temp_14 = nil
     else
-        ____temp_13 = membership.nickRequests[id]
+        ____temp_14 = membership.nickRequests[id]
     end
-    local request = ____temp_13
+    local request = ____temp_14
     if id == nil or request == nil then
         noteDrop("unclaimed")
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
@@ -8407,13 +8439,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_14
+            local ____temp_15
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_14 = nil
+                ____temp_15 = nil
             else
-                ____temp_14 = tag
+                ____temp_15 = tag
             end
-            return ____temp_14
+            return ____temp_15
         end)
     end
     return copy
@@ -8434,17 +8466,18 @@ end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
     local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_15
+    local ____temp_16
     if jids.prep(address) == address then
-        ____temp_15 = nick
+        ____temp_16 = nick
     else
-        ____temp_15 = nil
+        ____temp_16 = nil
     end
-    return ____temp_15
+    return ____temp_16
 end
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
 end
+SELF_TIMEOUT = 10
 --- Of contacts; a gateway may be one.
 local subscriptions = {}
 subscriptions.subscribe = true
@@ -8552,6 +8585,7 @@ local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local ____presence = require("room.presence")
 local answeredAsJoin = ____presence.answeredAsJoin
+local endWithoutSelf = ____presence.endWithoutSelf
 function hasForeignId(stanza)
     local room = splitOccupant(stanza.attr.from or "")
     for ____, tag in ipairs(stanza.tags) do
@@ -8622,6 +8656,7 @@ function isJoinAffiliations(stanza)
     return version ~= nil and version.attr.since == nil
 end
 function onGroupchat(membership, stanza, nick)
+    endWithoutSelf(membership)
     if isInDoubt(membership) then
         holdBack(membership)
     end

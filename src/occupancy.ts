@@ -27,6 +27,7 @@ import {
     forgetOccupant,
     forgetRoom,
     hasAttached,
+    isAttached,
     isCurrent,
     isUsed,
     type JoinRequest,
@@ -78,6 +79,7 @@ export function enter(membership: Membership, request: JoinRequest): void {
     if (request.session !== undefined) {
         // It asks anew, and not once more for what it asked before.
         stopWaiting(membership, request.session);
+        request.isBack = isAttached(membership, request.session);
         attachSession(membership, request.session, presence, request.id);
     }
     membership.shown = request.session;
@@ -103,7 +105,7 @@ function joinUnanswered(membership: Membership, request: JoinRequest): void {
 }
 
 function detachAsking(membership: Membership, request: JoinRequest): void {
-    if (request.session !== undefined) {
+    if (request.session !== undefined && request.isBack !== true) {
         detachSession(membership, request.session);
     }
 }
@@ -196,6 +198,8 @@ export function joinRefused(membership: Membership, error: Stanza): void {
     } else if (isWanted(membership) && isTemporary(error)) {
         lost(membership);
     } else {
+        // Who has been in the room before takes the error for that of a nick change.
+        fork(membership, technicalRemoval(membership));
         over(membership);
     }
 }

@@ -25,9 +25,13 @@ import {
     type Membership,
     Phase,
     type Resync,
+    setTimer,
 } from "../state/memberships";
 import { fork, sendHeld, sendTo } from "./fork";
 import { itemOf, nickChange, selfPresence } from "./replay";
+
+/** Seconds between a presence of the account's nick without 110 and one with it, if the room has any. */
+const SELF_TIMEOUT = 10;
 
 /** Of contacts; a gateway may be one. */
 const subscriptions = new LuaSet<string>();
@@ -110,6 +114,10 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         forward(membership, stanza, answeredSession(membership) !== undefined);
     } else if (!isHeldBack(membership)) {
         forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
+    } else if (nick === membership.nick) {
+        setTimer(membership, SELF_TIMEOUT, () => {
+            endWithoutSelf(membership);
+        });
     }
 }
 
@@ -148,10 +156,22 @@ function answeredSession(membership: Membership): string | undefined {
 
 /**
  * Whether a presence is the account's own. A room may choose our nick when we join (XEP-0045 7.2.2), and says so with
- * 110; later on the nick is known, and a 110 on somebody else's presence is not believed.
+ * 110; later on the nick is known, and a 110 on somebody else's presence is not believed. At first the nick alone says
+ * nothing: it may be another's, in what the room still answers to an earlier join.
  */
 function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
-    return nick === membership.nick || (membership.phase === Phase.Joining && hasStatus(stanza, Status.Self));
+    if (membership.phase === Phase.Joining && hasStatus(stanza, Status.Self)) {
+        return true;
+    }
+    return nick === membership.nick && !isHeldBack(membership);
+}
+
+/** Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing. */
+export function endWithoutSelf(membership: Membership): void {
+    const held = isHeldBack(membership) ? membership.occupants.get(membership.nick) : undefined;
+    if (held !== undefined) {
+        onSelfAvailable(membership, membership.nick, held.stanza);
+    }
 }
 
 function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): void {
@@ -159,6 +179,7 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
     const copy = keepSelf(stanza);
     const resync = membership.resync;
     membership.nick = nick;
+    forgetOccupant(membership, nick);
     if (hasStatus(stanza, Status.NonAnonymous)) {
         membership.nonAnonymous = true;
     }

@@ -31,6 +31,8 @@ export interface JoinRequest {
     readonly nick: string;
     /** The client's presence as it came. */
     readonly stanza: Stanza;
+    /** The session has been in the room before; refused, it still is, as far as it knows. */
+    isBack?: boolean;
 }
 
 /** A session in a room: the presence it last directed there, bare of addresses, and that presence's id. */
