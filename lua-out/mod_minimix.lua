@@ -1038,11 +1038,22 @@ function ____exports.hasWaiting(membership)
 end
 --- A session has left: the nick it asked for is no wish of its any more.
 function ____exports.forgetNickRequests(membership, session)
-    for ____, request in pairs(membership.nickRequests) do
+    for ____, request in ipairs(membership.nickRequests) do
         if request.session == session then
             request.session = nil
         end
     end
+end
+--- The first nick change of that key, or to that nick, which is not on its way any more.
+function ____exports.takeNickRequest(membership, field, value)
+    local requests = membership.nickRequests
+    for i = 1, #requests do
+        local request = requests[i]
+        if request ~= nil and request[field] == value then
+            return table.remove(requests, i)
+        end
+    end
+    return nil
 end
 --- A session is gone: what it asked for is nobody's now.
 function ____exports.forgetSession(membership, session)
@@ -3499,7 +3510,7 @@ return ____exports
  end,
 ["client.availability"] = function(...)
 local ____exports = {}
-local chooseShown, noteShown, detachedPresence, nickRequestCount
+local chooseShown, noteShown, detachedPresence, isOnItsWay
 local id = require("util.id")
 local st = require("util.stanza")
 local ____blocklist = require("keep.blocklist")
@@ -3552,12 +3563,13 @@ function detachedPresence(membership)
     end
     return presence
 end
-function nickRequestCount(membership)
-    local count = 0
-    for ____ in pairs(membership.nickRequests) do
-        count = count + 1
+function isOnItsWay(membership, key)
+    for ____, request in ipairs(membership.nickRequests) do
+        if request.key == key then
+            return true
+        end
     end
-    return count
+    return false
 end
 --- Shows the room the best presence among the attached sessions; whether that was news to it.
 function ____exports.showBest(membership)
@@ -3612,7 +3624,7 @@ end
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
 function ____exports.changeNick(membership, request)
     local session = request.session
-    if nickRequestCount(membership) >= options.maxNickRequests then
+    if #membership.nickRequests >= options.maxNickRequests then
         noteOver("minimix_max_nick_requests", membership.username, membership.room)
         sendTo(
             session,
@@ -3626,26 +3638,27 @@ function ____exports.changeNick(membership, request)
         )
         return
     end
-    local taken = request.id == nil or membership.nickRequests[request.id] ~= nil
-    local key = taken and id.medium() or request.id
-    local ____membership_nickRequests_7 = membership.nickRequests
-    local ____session_2 = session
-    local ____request_id_3 = request.id
-    local ____request_nick_4 = request.nick
-    local ____request_stanza_5 = request.stanza
-    local ____temp_6 = {session = membership.shown, presence = membership.shownPresence}
+    local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
+    local ____membership_nickRequests_8 = membership.nickRequests
+    local ____key_2 = key
+    local ____session_3 = session
+    local ____request_id_4 = request.id
+    local ____request_nick_5 = request.nick
+    local ____request_stanza_6 = request.stanza
+    local ____temp_7 = {session = membership.shown, presence = membership.shownPresence}
     local ____temp_1
     if session == nil then
         ____temp_1 = nil
     else
         ____temp_1 = membership.attached[session]
     end
-    ____membership_nickRequests_7[key] = {
-        session = ____session_2,
-        id = ____request_id_3,
-        nick = ____request_nick_4,
-        stanza = ____request_stanza_5,
-        before = ____temp_6,
+    ____membership_nickRequests_8[#____membership_nickRequests_8 + 1] = {
+        key = ____key_2,
+        session = ____session_3,
+        id = ____request_id_4,
+        nick = ____request_nick_5,
+        stanza = ____request_stanza_6,
+        before = ____temp_7,
         attachmentBefore = ____temp_1
     }
     if session ~= nil then
@@ -3662,17 +3675,17 @@ function ____exports.changeNick(membership, request)
     sendUpstream(membership, change)
 end
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
-function ____exports.nickRefused(membership, key, request)
+function ____exports.nickRefused(membership, request)
     local session = request.session
-    local ____temp_8
+    local ____temp_9
     if session == nil then
-        ____temp_8 = nil
+        ____temp_9 = nil
     else
-        ____temp_8 = membership.attached[session]
+        ____temp_9 = membership.attached[session]
     end
-    local attachment = ____temp_8
+    local attachment = ____temp_9
     local before = request.attachmentBefore
-    if session ~= nil and attachment ~= nil and attachment.id == key and before ~= nil then
+    if session ~= nil and attachment ~= nil and attachment.id == request.key and before ~= nil then
         membership.attached[session] = before
         membership.shown = request.before.session
         membership.shownPresence = request.before.presence
@@ -4924,11 +4937,12 @@ function resyncLost(membership)
     membership.resync = nil
 end
 function renamesLost(membership)
-    for key, request in pairs(membership.nickRequests) do
-        membership.nickRequests[key] = nil
+    local request = table.remove(membership.nickRequests, 1)
+    while request ~= nil do
         if request.session ~= nil and request.stanza:get_child("x", MUC) ~= nil then
             wait(membership, request)
         end
+        request = table.remove(membership.nickRequests, 1)
     end
 end
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
@@ -5308,7 +5322,7 @@ function nickOf(room, nick)
     return ____temp_1
 end
 function isAskedFor(membership, nick)
-    for ____, request in pairs(membership.nickRequests) do
+    for ____, request in ipairs(membership.nickRequests) do
         if request.nick == nick then
             return true
         end
@@ -8054,7 +8068,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
+local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -8100,6 +8114,7 @@ local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
 local setTimer = ____memberships.setTimer
+local takeNickRequest = ____memberships.takeNickRequest
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendHeld = ____fork.sendHeld
@@ -8370,7 +8385,7 @@ function onRenamed(membership, nick, stanza)
     end
 end
 function onSelfShown(membership, nick, stanza)
-    local request = takeNickRequest(membership, nick)
+    local request = takeNickRequest(membership, "nick", nick)
     if request ~= nil then
         bookmarkRenamed(membership)
     end
@@ -8381,15 +8396,6 @@ function onSelfShown(membership, nick, stanza)
     else
         fork(membership, stanza)
     end
-end
-function takeNickRequest(membership, nick)
-    for id, request in pairs(membership.nickRequests) do
-        if request.nick == nick then
-            membership.nickRequests[id] = nil
-            return request
-        end
-    end
-    return nil
 end
 function onRemoved(membership, stanza)
     if membership.phase == "joining" or membership.phase == "lost" then
@@ -8419,17 +8425,16 @@ function onError(membership, stanza)
     if id == nil then
         ____temp_14 = nil
     else
-        ____temp_14 = membership.nickRequests[id]
+        ____temp_14 = takeNickRequest(membership, "key", id)
     end
     local request = ____temp_14
-    if id == nil or request == nil then
+    if request == nil then
         noteDrop("unclaimed")
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
         check(membership)
         return
     end
-    membership.nickRequests[id] = nil
-    nickRefused(membership, id, request)
+    nickRefused(membership, request)
     local ____error = st.clone(stanza)
     ____error.attr.id = request.id
     sendTo(request.session, ____error)

@@ -33,6 +33,7 @@ import {
     type JoinRequest,
     type Membership,
     newResync,
+    type NickRequest,
     nextWaiting,
     Phase,
     type Resync,
@@ -511,11 +512,12 @@ function resyncLost(membership: Membership): void {
 
 /** Nick changes are not answered any more; those that came as joins are joins now. */
 function renamesLost(membership: Membership): void {
-    for (const [key, request] of membership.nickRequests) {
-        membership.nickRequests.delete(key);
+    let request = table.remove<NickRequest>(membership.nickRequests, 1);
+    while (request !== undefined) {
         if (request.session !== undefined && request.stanza.get_child("x", MUC) !== undefined) {
             wait(membership, request);
         }
+        request = table.remove<NickRequest>(membership.nickRequests, 1);
     }
 }
 

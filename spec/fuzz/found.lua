@@ -135,4 +135,11 @@ return {
 		{ "time", 77, 66, 238, 86 };
 		{ "join", 694, 806, 866, 868 };
 	};
+	{ about = "two joins as nick changes when the room is destroyed: the later one counts"; seed = 2000041; setting = { resource = false; bosh = true; carbons = true };
+		{ "join", 682, 982, 235, 141 };
+		{ "time", 740, 507, 221, 282 };
+		{ "destroy", 398, 292, 697, 877 };
+		{ "join", 634, 47, 378, 300 };
+		{ "join", 160, 632, 622, 48 };
+	};
 };

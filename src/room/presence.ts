@@ -21,11 +21,11 @@ import {
     forgetOccupant,
     isOccupantJid,
     keepOccupant,
-    type JoinRequest,
     type Membership,
     Phase,
     type Resync,
     setTimer,
+    takeNickRequest,
 } from "../state/memberships";
 import { fork, sendHeld, sendTo } from "./fork";
 import { itemOf, nickChange, selfPresence } from "./replay";
@@ -316,7 +316,7 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
 function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void {
-    const request = takeNickRequest(membership, nick);
+    const request = takeNickRequest(membership, "nick", nick);
     if (request !== undefined) {
         bookmarkRenamed(membership);
     }
@@ -327,17 +327,6 @@ function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void
     } else {
         fork(membership, stanza);
     }
-}
-
-/** The request for a nick that the room has granted. */
-function takeNickRequest(membership: Membership, nick: string): JoinRequest | undefined {
-    for (const [id, request] of membership.nickRequests) {
-        if (request.nick === nick) {
-            membership.nickRequests.delete(id);
-            return request;
-        }
-    }
-    return undefined;
 }
 
 /** Our own unavailable: older services leave out 110, so the nick alone decides. */
@@ -370,15 +359,14 @@ function onError(membership: Membership, stanza: Stanza): void {
         return;
     }
     const id = stanza.attr.id;
-    const request = id === undefined ? undefined : membership.nickRequests.get(id);
-    if (id === undefined || request === undefined) {
+    const request = id === undefined ? undefined : takeNickRequest(membership, "key", id);
+    if (request === undefined) {
         noteDrop("unclaimed");
         module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
         check(membership);
         return;
     }
-    membership.nickRequests.delete(id);
-    nickRefused(membership, id, request);
+    nickRefused(membership, request);
     const error = st.clone(stanza);
     error.attr.id = request.id;
     sendTo(request.session, error);
