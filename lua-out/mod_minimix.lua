@@ -1131,6 +1131,7 @@ local ____counters = require("state.counters")
 local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
 local ____memberships = require("state.memberships")
+local hasAttached = ____memberships.hasAttached
 local membershipOf = ____memberships.membershipOf
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
@@ -1224,6 +1225,9 @@ function passesFilters(session, stanza)
 end
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
 function ____exports.fork(membership, stanza, except)
+    if not hasAttached(membership) then
+        return
+    end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except then
@@ -2216,7 +2220,7 @@ function write(room, stanza, when, label)
     if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
         store:delete(
             key,
-            {truncate = math.floor(store.caps.quota * 0.99)}
+            {truncate = math.floor(store.caps.quota * 0.9)}
         )
         id, problem = store:append(
             key,
@@ -2244,7 +2248,7 @@ function receive(membership, log, part, entry)
         return true
     end
     if entry.number <= part.position then
-        return receivePast(membership, part, entry)
+        return receivePast(membership, log, part, entry)
     end
     if not part.open or entry.before ~= part.position then
         if part.open then
@@ -2256,7 +2260,7 @@ function receive(membership, log, part, entry)
     part.position = entry.number
     return true
 end
-function receivePast(membership, part, entry)
+function receivePast(membership, log, part, entry)
     local ranges = rangesOf(membership)
     if includes(
         ranges,
@@ -2267,6 +2271,7 @@ function receivePast(membership, part, entry)
     end
     insert(ranges, entry.number, entry.before)
     markChanged(membership)
+    settleSoon(log)
     return true
 end
 function start(membership, part, entry)
@@ -2453,16 +2458,20 @@ function isFor(username, ranges, part, entry)
     return ____temp_16
 end
 function readBefore(archive, entry, most, since)
-    local page = readPage(
-        {archive},
-        {
-            wants = function() return true end,
-            start = since,
-            before = entry.id,
-            reverse = true,
-            max = most
-        }
-    )
+    local earlier = {
+        store = store,
+        key = archive.key,
+        label = nil,
+        holds = function(label) return (parseLabel(label)) < entry.number and archive.holds(label) end
+    }
+    local query = {
+        wants = function() return true end,
+        start = since,
+        ["end"] = entry.when,
+        reverse = true,
+        max = most
+    }
+    local page = readPage({earlier}, query)
     return page == nil and ({}) or page.items
 end
 function visitBack(messages, visit)
@@ -2684,13 +2693,13 @@ function ____exports.readBack(membership, most, since, visit)
         )
     end
 end
---- What an account was told last in its room.
+--- What an account was told last in its room, since it came there.
 function ____exports.newestOf(membership)
     local newest
     ____exports.readBack(
         membership,
         1,
-        0,
+        membership.since or 0,
         function(said)
             newest = said
             return true
@@ -2752,7 +2761,7 @@ return ____exports
  end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, PAGE, UNNOTICED
+local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -2783,6 +2792,7 @@ local takeDown = ____log.takeDown
 --- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
 -- the log goes by time, and where a gap begins is told by the last message before it.
 function ____exports.holdBack(membership)
+    openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
             queryId = nil,
@@ -2792,23 +2802,30 @@ function ____exports.holdBack(membership)
             heldIds = {},
             tries = 0,
             left = options.maxHistory,
-            isLater = false
+            isFirst = false,
+            isLater = false,
+            outcome = nil
         }
     end
 end
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
 -- `done`. What the room says is held back until endCatchUp().
 function ____exports.catchUp(membership, done)
-    openPart(membership)
     local isHolding = membership.catchUp ~= nil
     local newest = newestOf(membership)
     ____exports.holdBack(membership)
     local catching = membership.catchUp
-    if catching == nil or newest == nil and membership.since == nil then
+    if catching == nil then
         done("refused")
         return
     end
+    if newest == nil and membership.since == nil then
+        finish(catching, "refused", done)
+        return
+    end
     catching.left = options.maxHistory
+    catching.isFirst = newest == nil
+    catching.outcome = nil
     if catching.position ~= nil then
         askPage(
             membership,
@@ -2851,7 +2868,7 @@ function askPage(membership, catching, after, start, done)
     local queryId = id.medium()
     catching.queryId = queryId
     catching.position = after
-    catching.isLater = after ~= nil
+    catching.isLater = after ~= nil or catching.isFirst
     local query = pageQuery(queryId, after, start)
     local function answered(answer)
         if membership.catchUp == nil and isCurrent(membership) then
@@ -2886,9 +2903,13 @@ function askPage(membership, catching, after, start, done)
                 done
             )
         elseif fin == nil then
-            done(isUnreached(answer) and "unreached" or "refused")
+            finish(
+                catching,
+                isUnreached(answer) and "unreached" or "refused",
+                done
+            )
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            done("complete")
+            finish(catching, "complete", done)
         else
             askPage(
                 membership,
@@ -2907,6 +2928,10 @@ function askPage(membership, catching, after, start, done)
         answered,
         patience(membership)
     )
+end
+function finish(catching, outcome, done)
+    catching.outcome = outcome
+    done(outcome)
 end
 function isEnough(catching, before)
     return catching.left <= 0 or catching.left == before
@@ -2963,23 +2988,31 @@ function asDelayed(membership, message, delay, archiveId)
 end
 --- A message of the past: into the archive, and to who was attached all the time, if it is new.
 function ____exports.missed(membership, delayed)
-    local isSeen = takeHeldId(
-        membership,
-        stanzaIdBy(delayed, membership.room)
-    )
+    local isSeen = takeHeldId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
-function takeHeldId(membership, archiveId)
+function takeHeldId(membership, delayed)
     local catching = membership.catchUp
-    if catching == nil or archiveId == nil or not (catching.heldIds[archiveId] ~= nil) then
+    local messageId = messageIdOf(membership, delayed)
+    if catching == nil or messageId == nil or not (catching.heldIds[messageId] ~= nil) then
         return false
     end
-    catching.heldIds[archiveId] = nil
+    catching.heldIds[messageId] = nil
     return true
 end
---- What was held back has its place now, whether all that was before it is known or not.
+function messageIdOf(membership, stanza)
+    local ____temp_6
+    if stanza.attr.id == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+    end
+    local own = ____temp_6
+    return stanzaIdBy(stanza, membership.room) or own
+end
+--- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
 function ____exports.endCatchUp(membership)
     local catching = membership.catchUp
     if catching == nil then
@@ -2989,8 +3022,15 @@ function ____exports.endCatchUp(membership)
     for ____, ____value in ipairs(catching.held) do
         local stanza = ____value.stanza
         local seen = ____value.seen
-        if takeDown(membership, stanza) and not seen then
-            fork(membership, stanza)
+        if not seen then
+            ____exports.missed(membership, stanza)
+        end
+    end
+    for ____, ____value in ipairs(catching.held) do
+        local stanza = ____value.stanza
+        local seen = ____value.seen
+        if seen then
+            takeDown(membership, stanza)
         end
     end
     membership.catchUp = nil
@@ -3065,12 +3105,12 @@ function ____exports.hold(membership, catching, stanza, seen)
     if delayBy(copy, membership.room) == nil then
         addDelay(copy, membership.room, when)
     end
-    local archiveId = stanzaIdBy(copy, membership.room)
-    if archiveId ~= nil and seen then
-        catching.heldIds[archiveId] = true
+    local messageId = messageIdOf(membership, copy)
+    if messageId ~= nil and seen then
+        catching.heldIds[messageId] = true
     end
-    local ____catching_held_6 = catching.held
-    ____catching_held_6[#____catching_held_6 + 1] = {stanza = copy, when = when, seen = seen}
+    local ____catching_held_7 = catching.held
+    ____catching_held_7[#____catching_held_7 + 1] = {stanza = copy, when = when, seen = seen}
     if #catching.held > options.maxHistory then
         ____exports.endCatchUp(membership)
     end
@@ -3079,37 +3119,47 @@ end
 function ____exports.readHeld(membership, visit)
     local catching = membership.catchUp
     for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local ____temp_7
+        local ____temp_8
         if catching == nil then
-            ____temp_7 = nil
+            ____temp_8 = nil
         else
-            ____temp_7 = catching.held[i]
+            ____temp_8 = catching.held[i]
         end
-        local held = ____temp_7
+        local held = ____temp_8
         if catching == nil or held == nil then
             return
         end
-        local archiveId = stanzaIdBy(held.stanza, membership.room)
-        local isPlaced = archiveId ~= nil and not (catching.heldIds[archiveId] ~= nil)
+        local messageId = messageIdOf(membership, held.stanza)
+        local isPlaced = messageId ~= nil and not (catching.heldIds[messageId] ~= nil)
         if held.seen and not isPlaced and visit(held) then
             return
         end
     end
 end
+--- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
+function ____exports.outcomeOf(membership)
+    local ____temp_9
+    if membership.catchUp == nil then
+        ____temp_9 = nil
+    else
+        ____temp_9 = membership.catchUp.outcome
+    end
+    return ____temp_9
+end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
--- archive will be asked, which has all of it.
+-- archive has answered, and is asked for the rest.
 function ____exports.historySince(membership)
-    if not isKept(membership) or membership.catchUp ~= nil then
+    if not isKept(membership) or ____exports.outcomeOf(membership) == "complete" then
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_8
+    local ____temp_10
     if newest == nil and membership.since == nil then
-        ____temp_8 = nil
+        ____temp_10 = nil
     else
-        ____temp_8 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_10 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_8
+    return ____temp_10
 end
 return ____exports
  end,
@@ -4477,6 +4527,7 @@ local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
+local outcomeOf = ____catchup.outcomeOf
 local ____log = require("keep.log")
 local closePart = ____log.closePart
 local openPart = ____log.openPart
@@ -4589,7 +4640,9 @@ function ____exports.joinComplete(membership)
         ____exports.forgetOthers(membership, resync)
     end
     showBest(membership)
-    if membership.catchUp ~= nil then
+    if outcomeOf(membership) == "refused" then
+        endCatchUp(membership)
+    elseif membership.catchUp ~= nil then
         closeGap(membership)
     end
     if membership.nick ~= membership.wantedNick and not (membership.occupants[membership.wantedNick] ~= nil) then
@@ -4742,9 +4795,6 @@ function goBack(membership)
                     refuseWaiting(membership)
                     ____exports.lost(membership)
                     return
-                end
-                if outcome ~= "complete" then
-                    endCatchUp(membership)
                 end
                 joinAgain(membership)
             end
@@ -8540,7 +8590,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation
+local lookAt, hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestIsForeign, latestIsSubject
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -8591,6 +8641,13 @@ local sendTo = ____fork.sendTo
 local ____presence = require("room.presence")
 local answeredAsJoin = ____presence.answeredAsJoin
 local endWithoutSelf = ____presence.endWithoutSelf
+function lookAt(stanza)
+    if stanza ~= latest then
+        latest = stanza
+        latestIsForeign = hasForeignId(stanza)
+        latestIsSubject = isSubject(stanza)
+    end
+end
 function hasForeignId(stanza)
     local room = splitOccupant(stanza.attr.from or "")
     for ____, tag in ipairs(stanza.tags) do
@@ -8665,7 +8722,8 @@ function onGroupchat(membership, stanza, nick)
     if isInDoubt(membership) then
         holdBack(membership)
     end
-    local subject = isSubject(stanza)
+    lookAt(stanza)
+    local subject = latestIsSubject
     local before = membership.subject
     if subject then
         keepSubject(membership, stanza)
@@ -8711,6 +8769,9 @@ function takePast(membership, stanza)
     end
 end
 function takeLive(membership, stanza)
+    if membership.phase == "lost" then
+        holdBack(membership)
+    end
     if membership.catchUp == nil then
         takeDown(membership, stanza)
     else
@@ -8795,14 +8856,20 @@ end
 -- account's own name (XEP-0359 6). That is left to it where there may be such an id.
 function ____exports.onGroupchatMessage(event)
     local stanza = event.stanza
-    local ____temp_0
-    if stanza.attr.type == "groupchat" and not hasForeignId(stanza) then
-        ____temp_0 = ____exports.onMessage(event)
-    else
-        ____temp_0 = nil
+    if stanza.attr.type ~= "groupchat" then
+        return nil
     end
-    return ____temp_0
+    lookAt(stanza)
+    local ____latestIsForeign_0
+    if latestIsForeign then
+        ____latestIsForeign_0 = nil
+    else
+        ____latestIsForeign_0 = ____exports.onMessage(event)
+    end
+    return ____latestIsForeign_0
 end
+latestIsForeign = false
+latestIsSubject = false
 return ____exports
  end,
 ["state.snapshot"] = function(...)

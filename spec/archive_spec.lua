@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local backend = require "support.backend";
 local mam = require "support.mam";
 local scene = require "support.scene";
 
@@ -457,6 +458,17 @@ describe("retention", function ()
 		assert.same({ "short" }, (ask(phone, { with = room_jid })));
 	end);
 
+	it("B1: the oldest make room where the storage takes no more", function ()
+		local where = backend.open "internal";
+		where.options.storage_archive_item_limit = 20;
+		local s, phone = in_room { options = where.options; data = where.data };
+		say(s, 1, 50);
+		local bodies = ask(phone, { with = room_jid });
+		assert.same(numbers(51 - #bodies, 50), bodies);
+		assert.is_true(#bodies >= 18 and #bodies <= 20);
+		where.close();
+	end);
+
 	it("B1: few big messages are held in memory, and all are replayed", function ()
 		local s = in_room();
 		local big = ("x"):rep(30000);
@@ -525,6 +537,111 @@ describe("what accounts missed", function ()
 			assert.same({ "3"; "4"; "7"; "8" }, bodies);
 		end);
 	end
+
+	-- Carol goes on, while the room has lost alice, who has not noticed.
+	local function with_carol(before)
+		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
+		mam.keep(s.room);
+		local carol = s:client("phone", "carol");
+		s:enter(carol, "Carol");
+		s:wait(3);
+		say(s, 1, before);
+		s:wait(3);
+		s.room:forget "Alice";
+		return s, phone, carol;
+	end
+
+	local function comes_back(s)
+		s:from("Bob", ("<presence type='error'>%s</presence>"):format(scene.error("cancel", "item-not-found")), s:occupant_jid "alice");
+		s:wait(60);
+	end
+
+	it("P3: begin after the last message of the account, whatever others have got since", function ()
+		local s, phone = with_carol(2);
+		local after;
+		local on_iq = s.room.on_iq;
+		function s.room.on_iq(room, iq)
+			after = after or iq:find "{urn:xmpp:mam:2}query/{http://jabber.org/protocol/rsm}set/after#";
+			return on_iq(room, iq);
+		end
+		say(s, 3, 80);
+		comes_back(s);
+		assert.equal(s.room.history[2].stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room_jid).attr.id, after);
+		assert.same(numbers(1, 80), page_through(phone, { with = room_jid }));
+	end);
+
+	it("P3: are all that was said since the account came, if it has heard nothing yet", function ()
+		local s, phone = with_carol(0);
+		-- Carol is shown something else, as a gateway may do.
+		local send = s.room.send;
+		function s.room.send(stanza)
+			local body = stanza:get_child_text "body";
+			send(body and st.clone(stanza):maptags(function (tag)
+				return tag.name == "body" and st.stanza("body"):text(body.." for Carol") or tag;
+			end) or stanza);
+		end
+		say(s, 1, 2);
+		s.room.send = send;
+		s:wait(3);
+		say(s, 3, 3);
+		comes_back(s);
+		-- What is in the log has its place there.
+		local bodies = ask(phone, { with = room_jid });
+		table.sort(bodies);
+		assert.same(numbers(1, 3), bodies);
+	end);
+
+	it("H1: are the account's for good within a second, be they in the log already", function ()
+		local s = with_carol(2);
+		say(s, 3, 5);
+		s:wait(3);
+		s:restart { killed = true };
+		s:wait(60);
+		s:restart { killed = true };
+		assert.same(numbers(1, 5), (ask(s:client "phone", { with = room_jid })));
+	end);
+end);
+
+local function link_gone(s)
+	s.host:fire("s2sout-destroyed", {
+		session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
+	});
+end
+
+describe("P3: what a room without an archive says while the account is on its way back", function ()
+	it("is kept after a server was killed", function ()
+		local s = in_room { modules = { "disco"; "mam" }; remote = true };
+		say(s, 1, 2);
+		s:wait(3);
+		s:restart { killed = true };
+		say(s, 3, 4);
+		s.room.history = {};
+		s:wait(60);
+		say(s, 5, 5);
+		s:wait(2);
+		assert.same(numbers(1, 5), (ask(s:client "phone", { with = room_jid })));
+	end);
+
+	it("is kept with what was lost, and told once", function ()
+		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
+		say(s, 1, 2);
+		s:wait(3);
+		local send = s.room.send;
+		s.room.send = function () end;
+		say(s, 3, 4);
+		s.room.send = send;
+		link_gone(s);
+		say(s, 5, 6);
+		s.room:forget "Alice";
+		s:wait(60);
+		local told = {};
+		for _, stanza in ipairs(phone:take()) do
+			if stanza:get_child "body" then table.insert(told, stanza:get_child_text "body"); end
+		end
+		table.sort(told);
+		assert.same(numbers(1, 6), told);
+		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
+	end);
 end);
 
 describe("P3: a room's archive that does not answer", function ()
@@ -540,12 +657,6 @@ describe("P3: a room's archive that does not answer", function ()
 			return receive(room, stanza);
 		end
 		return function () return times; end;
-	end
-
-	local function link_gone(s)
-		s.host:fire("s2sout-destroyed", {
-			session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
-		});
 	end
 
 	-- Three messages are lost on a link that breaks, and one comes over the next link before anybody has noticed.
@@ -586,6 +697,16 @@ describe("P3: a room's archive that does not answer", function ()
 		s:wait(60);
 		local phone = s:client "phone";
 		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
+	end);
+
+	it("is done without when the account comes back after a server was killed over it", function ()
+		local s = with_gap(math.huge);
+		s:wait(1);
+		s:restart { killed = true };
+		s:wait(300);
+		say(s, 7, 7);
+		s:wait(2);
+		assert.same(numbers(1, 7), (ask(s:client "phone", { with = room_jid })));
 	end);
 
 	it("is done without in the end", function ()

@@ -8,7 +8,7 @@ import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
 import { patience } from "./keep/ask";
 import { isBlocked } from "./keep/blocklist";
-import { catchUp, closeGap, endCatchUp, historySince } from "./keep/catchup";
+import { catchUp, closeGap, endCatchUp, historySince, outcomeOf } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
 import { save, saveSoon } from "./keep/store";
@@ -155,7 +155,9 @@ export function joinComplete(membership: Membership): void {
         forgetOthers(membership, resync);
     }
     showBest(membership);
-    if (membership.catchUp !== undefined) {
+    if (outcomeOf(membership) === "refused") {
+        endCatchUp(membership);
+    } else if (membership.catchUp !== undefined) {
         // Something may have been said between the archive's answer and the room's.
         closeGap(membership);
     }
@@ -334,9 +336,6 @@ function goBack(membership: Membership): void {
                 refuseWaiting(membership);
                 lost(membership);
                 return;
-            }
-            if (outcome !== "complete") {
-                endCatchUp(membership);
             }
             joinAgain(membership);
         });

@@ -77,7 +77,7 @@ async function writtenPerMessage(stage: Stage): Promise<number[]> {
     const { server } = stage;
     await settle();
     await server.eval(`
-        local datamanager = require "util.datamanager"
+        local datamanager = require "core.storagemanager".olddm
         rawset(_G, "minimix_writes", 0)
         for _, name in ipairs { "store", "list_append", "append_raw" } do
             local write = datamanager[name]

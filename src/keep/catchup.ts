@@ -6,7 +6,7 @@ import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../room/fork";
-import { type CatchUp, isCurrent, type Membership, Phase } from "../state/memberships";
+import { type CatchUp, isCurrent, type Membership, type Outcome, Phase } from "../state/memberships";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "./ask";
 import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
@@ -21,14 +21,12 @@ const TRIES = 6;
 /** Seconds before something was noticed that the messages may be from which it has swallowed. */
 const UNNOTICED = 60;
 
-/** How the archive answered; `unreached`: not at all. */
-type Outcome = "complete" | "refused" | "unreached";
-
 /**
  * Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
  * the log goes by time, and where a gap begins is told by the last message before it.
  */
 export function holdBack(membership: Membership): void {
+    openPart(membership);
     if (membership.catchUp === undefined && isKept(membership)) {
         membership.catchUp = {
             queryId: undefined,
@@ -38,7 +36,9 @@ export function holdBack(membership: Membership): void {
             heldIds: new LuaSet(),
             tries: 0,
             left: options.maxHistory,
+            isFirst: false,
             isLater: false,
+            outcome: undefined,
         };
     }
 }
@@ -67,16 +67,21 @@ export function closeGap(membership: Membership): void {
  * `done`. What the room says is held back until endCatchUp().
  */
 export function catchUp(membership: Membership, done: (this: void, outcome: Outcome) => void): void {
-    openPart(membership);
     const isHolding = membership.catchUp !== undefined;
     const newest = newestOf(membership);
     holdBack(membership);
     const catching = membership.catchUp;
-    if (catching === undefined || (newest === undefined && membership.since === undefined)) {
+    if (catching === undefined) {
         done("refused");
         return;
     }
+    if (newest === undefined && membership.since === undefined) {
+        finish(catching, "refused", done);
+        return;
+    }
     catching.left = options.maxHistory;
+    catching.isFirst = newest === undefined;
+    catching.outcome = undefined;
     if (catching.position !== undefined) {
         askPage(membership, catching, catching.position, knownUntil(membership, newest), done);
     } else if (isHolding && options.archive === "mam") {
@@ -105,7 +110,7 @@ function askPage(
     const queryId = id.medium();
     catching.queryId = queryId;
     catching.position = after;
-    catching.isLater = after !== undefined;
+    catching.isLater = after !== undefined || catching.isFirst;
     const query = pageQuery(queryId, after, start);
     const answered = (answer: Stanza | undefined) => {
         if (membership.catchUp === undefined && isCurrent(membership)) {
@@ -124,14 +129,19 @@ function askPage(
             // The room does not keep that message any more.
             askPage(membership, catching, undefined, start, done);
         } else if (fin === undefined) {
-            done(isUnreached(answer) ? "unreached" : "refused");
+            finish(catching, isUnreached(answer) ? "unreached" : "refused", done);
         } else if (fin.attr.complete === "true" || next === undefined || isEnough(catching, left)) {
-            done("complete");
+            finish(catching, "complete", done);
         } else {
             askPage(membership, catching, next, start, done);
         }
     };
     ask(membership, membership.room, "set", query, answered, patience(membership));
+}
+
+function finish(catching: CatchUp, outcome: Outcome, done: (this: void, outcome: Outcome) => void): void {
+    catching.outcome = outcome;
+    done(outcome);
 }
 
 /** A page without messages would be followed by others of its kind. */
@@ -213,20 +223,27 @@ function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archi
 
 /** A message of the past: into the archive, and to who was attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
-    const isSeen = takeHeldId(membership, stanzaIdBy(delayed, membership.room));
+    const isSeen = takeHeldId(membership, delayed);
     if (takeDown(membership, delayed) && !isSeen) {
         fork(membership, delayed);
     }
 }
 
-/** Whether what the archive gives has come from the room as well. */
-function takeHeldId(membership: Membership, archiveId: string | undefined): boolean {
+/** Whether a message of the past has come from the room when it was said as well. */
+function takeHeldId(membership: Membership, delayed: Stanza): boolean {
     const catching = membership.catchUp;
-    if (catching === undefined || archiveId === undefined || !catching.heldIds.has(archiveId)) {
+    const messageId = messageIdOf(membership, delayed);
+    if (catching === undefined || messageId === undefined || !catching.heldIds.has(messageId)) {
         return false;
     }
-    catching.heldIds.delete(archiveId);
+    catching.heldIds.delete(messageId);
     return true;
+}
+
+/** The id that the room gave a message, or that of whoever said it. */
+function messageIdOf(membership: Membership, stanza: Stanza): string | undefined {
+    const own = stanza.attr.id === undefined ? undefined : `${stanza.attr.from ?? ""} ${stanza.attr.id}`;
+    return stanzaIdBy(stanza, membership.room) ?? own;
 }
 
 /** What the room says now has its place after what is missing; its archive may have it as well. */
@@ -236,9 +253,9 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
     if (delayBy(copy, membership.room) === undefined) {
         addDelay(copy, membership.room, when);
     }
-    const archiveId = stanzaIdBy(copy, membership.room);
-    if (archiveId !== undefined && seen) {
-        catching.heldIds.add(archiveId);
+    const messageId = messageIdOf(membership, copy);
+    if (messageId !== undefined && seen) {
+        catching.heldIds.add(messageId);
     }
     catching.held.push({ stanza: copy, when, seen });
     if (catching.held.length > options.maxHistory) {
@@ -254,15 +271,15 @@ export function readHeld(membership: Membership, visit: (this: void, said: Said)
         if (catching === undefined || held === undefined) {
             return;
         }
-        const archiveId = stanzaIdBy(held.stanza, membership.room);
-        const isPlaced = archiveId !== undefined && !catching.heldIds.has(archiveId);
+        const messageId = messageIdOf(membership, held.stanza);
+        const isPlaced = messageId !== undefined && !catching.heldIds.has(messageId);
         if (held.seen && !isPlaced && visit(held)) {
             return;
         }
     }
 }
 
-/** What was held back has its place now, whether all that was before it is known or not. */
+/** What was held back has its place now, behind the past that the room has shown, whether that was all or not. */
 export function endCatchUp(membership: Membership): void {
     const catching = membership.catchUp;
     if (catching === undefined) {
@@ -270,19 +287,29 @@ export function endCatchUp(membership: Membership): void {
     }
     catching.isLater = true;
     for (const { stanza, seen } of catching.held) {
-        if (takeDown(membership, stanza) && !seen) {
-            fork(membership, stanza);
+        if (!seen) {
+            missed(membership, stanza);
+        }
+    }
+    for (const { stanza, seen } of catching.held) {
+        if (seen) {
+            takeDown(membership, stanza);
         }
     }
     membership.catchUp = undefined;
 }
 
+/** How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place. */
+export function outcomeOf(membership: Membership): Outcome | undefined {
+    return membership.catchUp === undefined ? undefined : membership.catchUp.outcome;
+}
+
 /**
  * Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
- * archive will be asked, which has all of it.
+ * archive has answered, and is asked for the rest.
  */
 export function historySince(membership: Membership): string | undefined {
-    if (!isKept(membership) || membership.catchUp !== undefined) {
+    if (!isKept(membership) || outcomeOf(membership) === "complete") {
         return undefined;
     }
     const newest = newestOf(membership);

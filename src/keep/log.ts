@@ -314,8 +314,8 @@ function write(room: string, stanza: Stanza, when: number, label: string): strin
     const key = keyOf(room);
     let [id, problem] = store.append(key, undefined, stanza, when, label);
     if (id === undefined && problem === "quota-limit" && store.caps !== undefined && store.caps.quota !== undefined) {
-        // As mod_mam does: the oldest make room.
-        store.delete(key, { truncate: math.floor(store.caps.quota * 0.99) });
+        // As mod_mam does: the oldest make room. More of them at a time, as all others are written anew.
+        store.delete(key, { truncate: math.floor(store.caps.quota * 0.9) });
         [id, problem] = store.append(key, undefined, stanza, when, label);
     }
     if (id === undefined) {
@@ -342,7 +342,7 @@ function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry)
         return true;
     }
     if (entry.number <= part.position) {
-        return receivePast(membership, part, entry);
+        return receivePast(membership, log, part, entry);
     }
     if (!part.open || entry.before !== part.position) {
         if (part.open) {
@@ -356,13 +356,14 @@ function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry)
 }
 
 /** What a room shows of its past may have been said while the account was out. */
-function receivePast(membership: Membership, part: Part, entry: Entry): boolean {
+function receivePast(membership: Membership, log: RoomLog, part: Part, entry: Entry): boolean {
     const ranges = rangesOf(membership);
     if (includes(ranges, endOf(part), entry.number)) {
         return false;
     }
     insert(ranges, entry.number, entry.before);
     markChanged(membership);
+    settleSoon(log);
     return true;
 }
 
@@ -388,7 +389,10 @@ function stop(membership: Membership, part: Part): void {
     markChanged(membership);
 }
 
-/** Some time after a message, accounts that did not get it have missed it: their part ends before it. */
+/**
+ * Some time after a message, accounts that did not get it have missed it: their part ends before it. Who got what is
+ * written then.
+ */
 function settleSoon(log: RoomLog): void {
     if (log.settling) {
         return;
@@ -598,8 +602,16 @@ function isFor(username: string, ranges: Ranges, part: Part, entry: Entry): bool
     return entry.owner === undefined ? includes(ranges, endOf(part), entry.number) : entry.owner === username;
 }
 
+/** Of the entries before one that may be another account's. */
 function readBefore(archive: Archive, entry: Entry, most: number, since: number): Said[] {
-    const page = readPage([archive], { wants: () => true, start: since, before: entry.id, reverse: true, max: most });
+    const earlier: Archive = {
+        store,
+        key: archive.key,
+        label: undefined,
+        holds: (label) => parseLabel(label)[0] < entry.number && archive.holds(label),
+    };
+    const query = { wants: () => true, start: since, end: entry.when, reverse: true, max: most };
+    const page = readPage([earlier], query);
     return page === undefined ? [] : page.items;
 }
 
@@ -612,10 +624,10 @@ function visitBack(messages: Said[], visit: (this: void, said: Said) => boolean)
     }
 }
 
-/** What an account was told last in its room. */
+/** What an account was told last in its room, since it came there. */
 export function newestOf(membership: Membership): Said | undefined {
     let newest: Said | undefined;
-    readBack(membership, 1, 0, (said) => {
+    readBack(membership, 1, membership.since ?? 0, (said) => {
         newest = said;
         return true;
     });

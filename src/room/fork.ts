@@ -9,12 +9,15 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { counters, noteDrop } from "../state/counters";
 import type { Held } from "../state/held";
-import { type Membership, membershipOf } from "../state/memberships";
+import { hasAttached, type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { textOf } from "../text";
 
 /** Hands a stanza of the room to every attached session, but for one that gets it otherwise. */
 export function fork(membership: Membership, stanza: Stanza, except?: string): void {
+    if (!hasAttached(membership)) {
+        return;
+    }
     const before = counters.copiesOut;
     for (const [fullJid] of membership.attached) {
         if (fullJid !== except) {

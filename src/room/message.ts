@@ -33,7 +33,24 @@ import { answeredAsJoin, endWithoutSelf } from "./presence";
  */
 export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
-    return stanza.attr.type === "groupchat" && !hasForeignId(stanza) ? onMessage(event) : undefined;
+    if (stanza.attr.type !== "groupchat") {
+        return undefined;
+    }
+    lookAt(stanza);
+    return latestIsForeign ? undefined : onMessage(event);
+}
+
+/** What was said last: a room of this server hands one table to every account (muc.lib.lua, broadcast). */
+let latest: Stanza | undefined;
+let latestIsForeign = false;
+let latestIsSubject = false;
+
+function lookAt(stanza: Stanza): void {
+    if (stanza !== latest) {
+        latest = stanza;
+        latestIsForeign = hasForeignId(stanza);
+        latestIsSubject = isSubject(stanza);
+    }
 }
 
 /** Whether somebody else than the room gave the message an id. */
@@ -103,7 +120,8 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
-    const subject = isSubject(stanza);
+    lookAt(stanza);
+    const subject = latestIsSubject;
     const before = membership.subject;
     if (subject) {
         keepSubject(membership, stanza);
@@ -153,6 +171,10 @@ function takePast(membership: Membership, stanza: Stanza): void {
 }
 
 function takeLive(membership: Membership, stanza: Stanza): void {
+    if (membership.phase === Phase.Lost) {
+        // The room has it in still, and what was said before is yet to be asked for.
+        holdBack(membership);
+    }
     if (membership.catchUp === undefined) {
         takeDown(membership, stanza);
     } else {

@@ -75,6 +75,9 @@ export interface HeldBack {
     readonly seen: boolean;
 }
 
+/** How a room's archive answers; `unreached`: not at all. */
+export type Outcome = "complete" | "refused" | "unreached";
+
 /** The account may have missed something: the room's archive is asked for it, or will be. */
 export interface CatchUp {
     /** Of the question on its way; undefined while there is none. */
@@ -85,14 +88,18 @@ export interface CatchUp {
     position: string | undefined;
     /** What came from the room since, to be taken down once what is missing has its place. */
     readonly held: HeldBack[];
-    /** The room's ids of these; those that the archive has given too are taken out. */
+    /** The ids of those of these that were seen; those that the room has given as of the past too are taken out. */
     readonly heldIds: LuaSet<string>;
     /** Times that the archive has been asked in vain while the account was in the room. */
     tries: number;
     /** Messages that may still be asked for. */
     left: number;
+    /** The account has had nothing since it came into the room. */
+    isFirst: boolean;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
     isLater: boolean;
+    /** How the archive has answered; undefined until it has. */
+    outcome: Outcome | undefined;
 }
 
 /** One account in one room. */
