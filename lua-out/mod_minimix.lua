@@ -63,6 +63,30 @@ function ____exports.onAccountInfo(event)
 end
 return ____exports
  end,
+["keep.blocklist"] = function(...)
+local ____exports = {}
+local jids = require("util.jid")
+local store = module:open_store("blocklist", "keyval")
+--- What an account has blocked; undefined if that is nothing, or nobody asks.
+function ____exports.blocklistOf(username)
+    local host = prosody.hosts[module.host]
+    if host == nil or not (host.modules.blocklist ~= nil) then
+        return nil
+    end
+    return (store:get(username))
+end
+--- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
+function ____exports.silences(blocklist, room, nick)
+    return blocklist[(room .. "/") .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
+end
+--- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
+-- must not be: no client could make it leave.
+function ____exports.isBlocked(username, room, nick)
+    local blocklist = ____exports.blocklistOf(username)
+    return blocklist ~= nil and ____exports.silences(blocklist, room, nick)
+end
+return ____exports
+ end,
 ["options"] = function(...)
 local ____exports = {}
 local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
@@ -1014,11 +1038,22 @@ function ____exports.hasWaiting(membership)
 end
 --- A session has left: the nick it asked for is no wish of its any more.
 function ____exports.forgetNickRequests(membership, session)
-    for ____, request in pairs(membership.nickRequests) do
+    for ____, request in ipairs(membership.nickRequests) do
         if request.session == session then
             request.session = nil
         end
     end
+end
+--- The first nick change of that key, or to that nick, which is not on its way any more.
+function ____exports.takeNickRequest(membership, field, value)
+    local requests = membership.nickRequests
+    for i = 1, #requests do
+        local request = requests[i]
+        if request ~= nil and request[field] == value then
+            return table.remove(requests, i)
+        end
+    end
+    return nil
 end
 --- A session is gone: what it asked for is nobody's now.
 function ____exports.forgetSession(membership, session)
@@ -3166,6 +3201,9 @@ local ____exports = {}
 local select, limitsOf
 local datetime = require("util.datetime")
 local st = require("util.stanza")
+local ____blocklist = require("keep.blocklist")
+local blocklistOf = ____blocklist.blocklistOf
+local silences = ____blocklist.silences
 local ____catchup = require("keep.catchup")
 local readHeld = ____catchup.readHeld
 local ____log = require("keep.log")
@@ -3175,14 +3213,20 @@ local MUC = ____namespaces.MUC
 local options = require("options")
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
+local splitOccupant = ____stanzas.splitOccupant
 local ____fork = require("room.fork")
 local sendTo = ____fork.sendTo
 function select(membership, session, limits)
     local messages = {}
+    local blocklist = blocklistOf(membership.username)
     local chars = 0
     local function take(said)
         if #messages >= limits.stanzas or said.when < limits.since then
             return true
+        end
+        local ____, nick = splitOccupant(said.stanza.attr.from or "")
+        if blocklist ~= nil and nick ~= nil and silences(blocklist, membership.room, nick) then
+            return false
         end
         local message = ____exports.delayed(membership.room, said)
         if limits.chars ~= math.huge then
@@ -3549,9 +3593,11 @@ return ____exports
  end,
 ["client.availability"] = function(...)
 local ____exports = {}
-local chooseShown, noteShown, detachedPresence, nickRequestCount
+local chooseShown, noteShown, detachedPresence, isOnItsWay
 local id = require("util.id")
 local st = require("util.stanza")
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
 local ____namespaces = require("namespaces")
 local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
 local options = require("options")
@@ -3600,12 +3646,13 @@ function detachedPresence(membership)
     end
     return presence
 end
-function nickRequestCount(membership)
-    local count = 0
-    for ____ in pairs(membership.nickRequests) do
-        count = count + 1
+function isOnItsWay(membership, key)
+    for ____, request in ipairs(membership.nickRequests) do
+        if request.key == key then
+            return true
+        end
     end
-    return count
+    return false
 end
 --- Shows the room the best presence among the attached sessions; whether that was news to it.
 function ____exports.showBest(membership)
@@ -3660,7 +3707,7 @@ end
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
 function ____exports.changeNick(membership, request)
     local session = request.session
-    if nickRequestCount(membership) >= options.maxNickRequests then
+    if #membership.nickRequests >= options.maxNickRequests then
         noteOver("minimix_max_nick_requests", membership.username, membership.room)
         sendTo(
             session,
@@ -3674,26 +3721,27 @@ function ____exports.changeNick(membership, request)
         )
         return
     end
-    local taken = request.id == nil or membership.nickRequests[request.id] ~= nil
-    local key = taken and id.medium() or request.id
-    local ____membership_nickRequests_7 = membership.nickRequests
-    local ____session_2 = session
-    local ____request_id_3 = request.id
-    local ____request_nick_4 = request.nick
-    local ____request_stanza_5 = request.stanza
-    local ____temp_6 = {session = membership.shown, presence = membership.shownPresence}
+    local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
+    local ____membership_nickRequests_8 = membership.nickRequests
+    local ____key_2 = key
+    local ____session_3 = session
+    local ____request_id_4 = request.id
+    local ____request_nick_5 = request.nick
+    local ____request_stanza_6 = request.stanza
+    local ____temp_7 = {session = membership.shown, presence = membership.shownPresence}
     local ____temp_1
     if session == nil then
         ____temp_1 = nil
     else
         ____temp_1 = membership.attached[session]
     end
-    ____membership_nickRequests_7[key] = {
-        session = ____session_2,
-        id = ____request_id_3,
-        nick = ____request_nick_4,
-        stanza = ____request_stanza_5,
-        before = ____temp_6,
+    ____membership_nickRequests_8[#____membership_nickRequests_8 + 1] = {
+        key = ____key_2,
+        session = ____session_3,
+        id = ____request_id_4,
+        nick = ____request_nick_5,
+        stanza = ____request_stanza_6,
+        before = ____temp_7,
         attachmentBefore = ____temp_1
     }
     if session ~= nil then
@@ -3710,17 +3758,17 @@ function ____exports.changeNick(membership, request)
     sendUpstream(membership, change)
 end
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
-function ____exports.nickRefused(membership, key, request)
+function ____exports.nickRefused(membership, request)
     local session = request.session
-    local ____temp_8
+    local ____temp_9
     if session == nil then
-        ____temp_8 = nil
+        ____temp_9 = nil
     else
-        ____temp_8 = membership.attached[session]
+        ____temp_9 = membership.attached[session]
     end
-    local attachment = ____temp_8
+    local attachment = ____temp_9
     local before = request.attachmentBefore
-    if session ~= nil and attachment ~= nil and attachment.id == key and before ~= nil then
+    if session ~= nil and attachment ~= nil and attachment.id == request.key and before ~= nil then
         membership.attached[session] = before
         membership.shown = request.before.session
         membership.shownPresence = request.before.presence
@@ -3728,6 +3776,9 @@ function ____exports.nickRefused(membership, key, request)
 end
 --- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
 function ____exports.askForNick(membership, nick)
+    if isBlocked(membership.username, membership.room, nick) then
+        return
+    end
     local presence = ____exports.presenceToShow(membership)
     presence.attr.to = (membership.room .. "/") .. nick
     sendUpstream(membership, presence)
@@ -4327,21 +4378,6 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
-["keep.blocklist"] = function(...)
-local ____exports = {}
-local jids = require("util.jid")
-local store = module:open_store("blocklist", "keyval")
---- Whether an account has blocked a room, or the whole service: nothing that comes from there is heard.
-function ____exports.isBlocked(username, room)
-    local host = prosody.hosts[module.host]
-    if host == nil or not (host.modules.blocklist ~= nil) then
-        return false
-    end
-    local blocklist = store:get(username)
-    return blocklist ~= nil and (blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil)
-end
-return ____exports
- end,
 ["keep.store"] = function(...)
 local ____exports = {}
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
@@ -4460,6 +4496,30 @@ function ____exports.saveSoon(username)
     end
     late[username] = true
 end
+--- Accounts whose records have been written by saveOften() a moment ago.
+local recent = {}
+--- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
+-- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
+-- nicks, but no membership.
+function ____exports.saveOften(username)
+    if recent[username] ~= nil then
+        ____exports.saveSoon(username)
+        return
+    end
+    if (next(recent)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                for other in pairs(recent) do
+                    recent[other] = nil
+                end
+                return nil
+            end
+        )
+    end
+    recent[username] = true
+    ____exports.save(username)
+end
 --- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
 function ____exports.load()
     if options.anonymous then
@@ -4537,6 +4597,7 @@ local dropMembership = ____memberships.dropMembership
 local forgetOccupant = ____memberships.forgetOccupant
 local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
+local isAttached = ____memberships.isAttached
 local isCurrent = ____memberships.isCurrent
 local isUsed = ____memberships.isUsed
 local newResync = ____memberships.newResync
@@ -4559,6 +4620,7 @@ function ____exports.enter(membership, request)
     end
     if request.session ~= nil then
         stopWaiting(membership, request.session)
+        request.isBack = isAttached(membership, request.session)
         attachSession(membership, request.session, presence, request.id)
     end
     membership.shown = request.session
@@ -4588,7 +4650,7 @@ function joinUnanswered(membership, request)
     end
 end
 function detachAsking(membership, request)
-    if request.session ~= nil then
+    if request.session ~= nil and request.isBack ~= true then
         detachSession(membership, request.session)
     end
 end
@@ -4687,6 +4749,18 @@ function refuse(membership, request)
         )
     )
 end
+--- Nobody will be let in by this instance of the module.
+function ____exports.refuseAll(membership)
+    resyncLost(membership)
+    renamesLost(membership)
+    local request = membership.request
+    if request ~= nil then
+        detachAsking(membership, request)
+        refuse(membership, request)
+        membership.request = nil
+    end
+    refuseWaiting(membership)
+end
 function isTemporary(____error)
     local ____type, condition, text = ____error:get_error()
     return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
@@ -4698,6 +4772,10 @@ end
 -- too long; then they may try themselves.
 function ____exports.lost(membership)
     if ____exports.leaveIfUnused(membership) then
+        return
+    end
+    if ____exports.isUnheard(membership) then
+        ____exports.leaveUnheard(membership)
         return
     end
     membership.phase = "lost"
@@ -4843,6 +4921,24 @@ function ____exports.leave(membership, unavailable)
     presence.attr.to = ownAddress(membership)
     sendUpstream(membership, presence)
 end
+--- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
+function ____exports.leaveUnheard(membership)
+    ____exports.refuseAll(membership)
+    fork(
+        membership,
+        ownUnavailable(membership, nil)
+    )
+    detachAll(membership)
+    membership.phase = "leaving"
+    membership.ending = false
+    membership.tries = 0
+    save(membership.username)
+    ____exports.retryLeave(membership)
+end
+--- Whether the account has blocked what the room tells it of itself.
+function ____exports.isUnheard(membership)
+    return isBlocked(membership.username, membership.room, membership.nick)
+end
 --- The account goes if only sessions keep it in the room, and none is there; whether it does.
 function ____exports.leaveIfUnused(membership)
     if not membership.ending or isUsed(membership) then
@@ -4890,7 +4986,7 @@ function ____exports.retryLeave(membership)
             return
         end
         local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        local mayBeIn = membership.established and not isBlocked(membership.username, membership.room)
+        local mayBeIn = membership.established and not ____exports.isUnheard(membership)
         if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
             setTimer(
                 membership,
@@ -4924,11 +5020,12 @@ function resyncLost(membership)
     membership.resync = nil
 end
 function renamesLost(membership)
-    for key, request in pairs(membership.nickRequests) do
-        membership.nickRequests[key] = nil
+    local request = table.remove(membership.nickRequests, 1)
+    while request ~= nil do
         if request.session ~= nil and request.stanza:get_child("x", MUC) ~= nil then
             wait(membership, request)
         end
+        request = table.remove(membership.nickRequests, 1)
     end
 end
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
@@ -5047,20 +5144,12 @@ function ____exports.joinRefused(membership, ____error)
     elseif isWanted(membership) and isTemporary(____error) then
         ____exports.lost(membership)
     else
+        fork(
+            membership,
+            technicalRemoval(membership)
+        )
         ____exports.over(membership)
     end
-end
---- Nobody will be let in by this instance of the module.
-function ____exports.refuseAll(membership)
-    resyncLost(membership)
-    renamesLost(membership)
-    local request = membership.request
-    if request ~= nil then
-        detachAsking(membership, request)
-        refuse(membership, request)
-        membership.request = nil
-    end
-    refuseWaiting(membership)
 end
 refusals = {}
 for ____, condition in ipairs({
@@ -5074,20 +5163,6 @@ for ____, condition in ipairs({
     refusals[condition] = true
 end
 refusals["registration-required"] = true
---- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
-function ____exports.leaveUnheard(membership)
-    ____exports.refuseAll(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
-    detachAll(membership)
-    membership.phase = "leaving"
-    membership.ending = false
-    membership.tries = 0
-    save(membership.username)
-    ____exports.retryLeave(membership)
-end
 --- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
 function ____exports.takeBack(membership)
     fork(
@@ -5330,7 +5405,7 @@ function nickOf(room, nick)
     return ____temp_1
 end
 function isAskedFor(membership, nick)
-    for ____, request in pairs(membership.nickRequests) do
+    for ____, request in ipairs(membership.nickRequests) do
         if request.nick == nick then
             return true
         end
@@ -7137,6 +7212,7 @@ local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, S
 local jids = require("util.jid")
 local options = require("options")
 local ____occupancy = require("occupancy")
+local isUnheard = ____occupancy.isUnheard
 local leaveUnheard = ____occupancy.leaveUnheard
 local lost = ____occupancy.lost
 local pause = ____occupancy.pause
@@ -7149,8 +7225,6 @@ local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
 local ____ask = require("keep.ask")
 local patience = ____ask.patience
-local ____blocklist = require("keep.blocklist")
-local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local closeGap = ____catchup.closeGap
 local holdBack = ____catchup.holdBack
@@ -7186,6 +7260,8 @@ function asked(membership, condition, gap)
         if gap or before > 0 then
             closeGap(membership)
         end
+    elseif saysNothing(condition) and isUnheard(membership) then
+        leaveUnheard(membership)
     elseif saysNothing(condition) then
         holdBack(membership)
         membership.unanswered = membership.unanswered + 1
@@ -7294,7 +7370,7 @@ function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
         return
     end
-    if membership.phase == "lost" and isBlocked(membership.username, membership.room) then
+    if membership.phase == "lost" and isUnheard(membership) then
         leaveUnheard(membership)
     elseif membership.phase == "lost" then
         rejoin(membership)
@@ -7383,6 +7459,7 @@ local askForNick = ____availability.askForNick
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
 local ____occupancy = require("occupancy")
+local isUnheard = ____occupancy.isUnheard
 local leaveIfUnused = ____occupancy.leaveIfUnused
 local takeBack = ____occupancy.takeBack
 local options = require("options")
@@ -7479,7 +7556,7 @@ function bookmarkChanged(username, room, bookmark)
 end
 function stay(membership)
     local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
-    if isTakenBack and not isBlocked(membership.username, membership.room) then
+    if isTakenBack and not isUnheard(membership) then
         takeBack(membership)
     end
 end
@@ -7488,18 +7565,15 @@ function membershipFor(username, room, bookmark)
         forgetRefusals(username, room)
         return nil
     end
-    if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room) then
+    local nick = bookmark.nick or defaultNick(username, room)
+    if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room, nick) then
         return nil
     end
     if #membershipsOf(username) >= options.maxRooms then
         noteOver("minimix_max_rooms", username, room)
         return nil
     end
-    local membership = createMembership(
-        username,
-        room,
-        bookmark.nick or defaultNick(username, room)
-    )
+    local membership = createMembership(username, room, nick)
     membership.phase = "lost"
     membership.password = bookmark.password
     membership.bookmark = bookmark
@@ -7632,13 +7706,23 @@ local leaveUnheard = ____occupancy.leaveUnheard
 local ____stanzas = require("stanzas")
 local splitOccupant = ____stanzas.splitOccupant
 local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
 local forgetOccupant = ____memberships.forgetOccupant
 local membershipsOf = ____memberships.membershipsOf
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
+local silences = ____blocklist.silences
+local ____store = require("keep.store")
+local save = ____store.save
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
         local room, nick = splitOccupant(jid)
         if room == membership.room and nick ~= nil then
             forgetOccupant(membership, nick)
+            if nick == membership.wantedNick then
+                membership.wantedNick = membership.nick
+                save(membership.username)
+            end
         end
     end
 end
@@ -7658,7 +7742,7 @@ end
 function ____exports.onBlock(event)
     local blocked = jidsIn(event.stanza)
     for ____, membership in ipairs(membershipsOf(event.origin.username)) do
-        if blocked[membership.room] ~= nil or blocked[jids.host(membership.room)] ~= nil then
+        if silences(blocked, membership.room, membership.nick) then
             module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
             leaveUnheard(membership)
         else
@@ -7676,6 +7760,23 @@ function ____exports.onUnblock(event)
         end
         membership.outdated = membership.outdated or all
     end
+end
+--- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
+-- throw out occupants for one (XEP-0045 18.1.2).
+function ____exports.onPrivateMessage(event)
+    local ____event_stanza_attr_0 = event.stanza.attr
+    local from = ____event_stanza_attr_0.from
+    local to = ____event_stanza_attr_0.to
+    local ____type = ____event_stanza_attr_0.type
+    if from == nil or to == nil or ____type == "groupchat" or ____type == "error" then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    if membership == nil or nick == nil or not isBlocked(membership.username, room, nick) then
+        return nil
+    end
+    return true
 end
 return ____exports
  end,
@@ -8050,7 +8151,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, takeNickRequest, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator
+local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -8064,7 +8165,7 @@ local unlockRoom = ____upstream.unlockRoom
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
 local ____store = require("keep.store")
-local save = ____store.save
+local saveOften = ____store.saveOften
 local ____watch = require("keep.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
@@ -8072,6 +8173,7 @@ local MUC = ____namespaces.MUC
 local MUC_USER = ____namespaces.MUC_USER
 local ____occupancy = require("occupancy")
 local forgetOthers = ____occupancy.forgetOthers
+local isUnheard = ____occupancy.isUnheard
 local joinAccepted = ____occupancy.joinAccepted
 local joinRefused = ____occupancy.joinRefused
 local leaveRefused = ____occupancy.leaveRefused
@@ -8094,6 +8196,8 @@ local isAttached = ____memberships.isAttached
 local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
+local setTimer = ____memberships.setTimer
+local takeNickRequest = ____memberships.takeNickRequest
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendHeld = ____fork.sendHeld
@@ -8149,6 +8253,14 @@ function onAvailable(membership, nick, stanza)
             stanza,
             before ~= nil and isSame(before.stanza, held.stanza)
         )
+    elseif nick == membership.nick then
+        setTimer(
+            membership,
+            SELF_TIMEOUT,
+            function()
+                ____exports.endWithoutSelf(membership)
+            end
+        )
     end
 end
 function isHeldBack(membership)
@@ -8184,13 +8296,30 @@ function answeredSession(membership)
     return ____temp_2
 end
 function isSelf(membership, nick, stanza)
-    return nick == membership.nick or membership.phase == "joining" and hasStatus(stanza, "110")
+    if membership.phase == "joining" and hasStatus(stanza, "110") then
+        return true
+    end
+    return nick == membership.nick and not isHeldBack(membership)
+end
+--- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
+function ____exports.endWithoutSelf(membership)
+    local ____isHeldBack_result_3
+    if isHeldBack(membership) then
+        ____isHeldBack_result_3 = membership.occupants[membership.nick]
+    else
+        ____isHeldBack_result_3 = nil
+    end
+    local held = ____isHeldBack_result_3
+    if held ~= nil then
+        onSelfAvailable(membership, membership.nick, held.stanza)
+    end
 end
 function onSelfAvailable(membership, nick, stanza)
     local before = membership.self
     local copy = keepSelf(stanza)
     local resync = membership.resync
     membership.nick = nick
+    forgetOccupant(membership, nick)
     if hasStatus(stanza, "100") then
         membership.nonAnonymous = true
     end
@@ -8246,16 +8375,16 @@ function onBack(membership, resync, before, stanza)
         unlockRoom(membership)
     end
     if not isSame(known, membership.self) then
-        local ____fork_6 = fork
-        local ____membership_4 = membership
-        local ____stanza_5 = stanza
-        local ____temp_3
+        local ____fork_7 = fork
+        local ____membership_5 = membership
+        local ____stanza_6 = stanza
+        local ____temp_4
         if request == nil then
-            ____temp_3 = nil
+            ____temp_4 = nil
         else
-            ____temp_3 = request.session
+            ____temp_4 = request.session
         end
-        ____fork_6(____membership_4, ____stanza_5, ____temp_3)
+        ____fork_7(____membership_5, ____stanza_6, ____temp_4)
     end
 end
 function announceNick(membership, before)
@@ -8271,16 +8400,16 @@ end
 function onResyncSelf(membership, resync, stanza, known)
     local request = resync.request
     if not known then
-        local ____fork_10 = fork
-        local ____membership_8 = membership
-        local ____stanza_9 = stanza
-        local ____temp_7
+        local ____fork_11 = fork
+        local ____membership_9 = membership
+        local ____stanza_10 = stanza
+        local ____temp_8
         if request == nil then
-            ____temp_7 = nil
+            ____temp_8 = nil
         else
-            ____temp_7 = request.session
+            ____temp_8 = request.session
         end
-        ____fork_10(____membership_8, ____stanza_9, ____temp_7)
+        ____fork_11(____membership_9, ____stanza_10, ____temp_8)
     end
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
@@ -8293,13 +8422,13 @@ end
 function endOccupants(membership, resync)
     local request = resync.request
     resync.selfShown = true
-    local ____temp_11
+    local ____temp_12
     if request == nil then
-        ____temp_11 = nil
+        ____temp_12 = nil
     else
-        ____temp_11 = selfPresence(membership, request)
+        ____temp_12 = selfPresence(membership, request)
     end
-    local answer = ____temp_11
+    local answer = ____temp_12
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
@@ -8316,13 +8445,13 @@ function onUnavailable(membership, nick, stanza)
         end
         return
     end
-    local ____hasStatus_result_12
+    local ____hasStatus_result_13
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_12 = newNickIn(membership, stanza)
+        ____hasStatus_result_13 = newNickIn(membership, stanza)
     else
-        ____hasStatus_result_12 = nil
+        ____hasStatus_result_13 = nil
     end
-    local newNick = ____hasStatus_result_12
+    local newNick = ____hasStatus_result_13
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
@@ -8332,11 +8461,14 @@ end
 function onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
-    save(membership.username)
+    saveOften(membership.username)
     fork(membership, stanza)
+    if isUnheard(membership) then
+        check(membership)
+    end
 end
 function onSelfShown(membership, nick, stanza)
-    local request = takeNickRequest(membership, nick)
+    local request = takeNickRequest(membership, "nick", nick)
     if request ~= nil then
         bookmarkRenamed(membership)
     end
@@ -8347,15 +8479,6 @@ function onSelfShown(membership, nick, stanza)
     else
         fork(membership, stanza)
     end
-end
-function takeNickRequest(membership, nick)
-    for id, request in pairs(membership.nickRequests) do
-        if request.nick == nick then
-            membership.nickRequests[id] = nil
-            return request
-        end
-    end
-    return nil
 end
 function onRemoved(membership, stanza)
     if membership.phase == "joining" or membership.phase == "lost" then
@@ -8381,21 +8504,20 @@ function onError(membership, stanza)
         return
     end
     local id = stanza.attr.id
-    local ____temp_13
+    local ____temp_14
     if id == nil then
-        ____temp_13 = nil
+        ____temp_14 = nil
     else
-        ____temp_13 = membership.nickRequests[id]
+        ____temp_14 = takeNickRequest(membership, "key", id)
     end
-    local request = ____temp_13
-    if id == nil or request == nil then
+    local request = ____temp_14
+    if request == nil then
         noteDrop("unclaimed")
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
         check(membership)
         return
     end
-    membership.nickRequests[id] = nil
-    nickRefused(membership, id, request)
+    nickRefused(membership, request)
     local ____error = st.clone(stanza)
     ____error.attr.id = request.id
     sendTo(request.session, ____error)
@@ -8405,13 +8527,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_14
+            local ____temp_15
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_14 = nil
+                ____temp_15 = nil
             else
-                ____temp_14 = tag
+                ____temp_15 = tag
             end
-            return ____temp_14
+            return ____temp_15
         end)
     end
     return copy
@@ -8432,17 +8554,18 @@ end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
     local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_15
+    local ____temp_16
     if jids.prep(address) == address then
-        ____temp_15 = nick
+        ____temp_16 = nick
     else
-        ____temp_15 = nil
+        ____temp_16 = nil
     end
-    return ____temp_15
+    return ____temp_16
 end
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
 end
+SELF_TIMEOUT = 10
 --- Of contacts; a gateway may be one.
 local subscriptions = {}
 subscriptions.subscribe = true
@@ -8550,6 +8673,7 @@ local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local ____presence = require("room.presence")
 local answeredAsJoin = ____presence.answeredAsJoin
+local endWithoutSelf = ____presence.endWithoutSelf
 function lookAt(stanza)
     if stanza ~= latest then
         latest = stanza
@@ -8627,6 +8751,7 @@ function isJoinAffiliations(stanza)
     return version ~= nil and version.attr.since == nil
 end
 function onGroupchat(membership, stanza, nick)
+    endWithoutSelf(membership)
     if isInDoubt(membership) then
         holdBack(membership)
     end
@@ -8909,6 +9034,7 @@ local onService = ____autojoin.onService
 local onServiceGone = ____autojoin.onServiceGone
 local ____blocking = require("keep.blocking")
 local onBlock = ____blocking.onBlock
+local onPrivateMessage = ____blocking.onPrivateMessage
 local onUnblock = ____blocking.onUnblock
 local ____log = require("keep.log")
 local expire = ____log.expire
@@ -8973,6 +9099,7 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
 module:hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1)
 module:hook("cloud_notify/push", onPush, 1)

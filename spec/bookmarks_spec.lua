@@ -496,6 +496,36 @@ describe("an account with bookmarks", function ()
 	end);
 end);
 
+describe("a bookmark with a nick that the account has blocked", function ()
+	local function in_scene()
+		local s = new_scene { modules = { "pep", "bookmarks", "blocklist" } };
+		local tablet = s:client "tablet";
+		tablet:send(("<iq type='set' id='b1'><block xmlns='urn:xmpp:blocking'><item jid='%s/Troll'/></block></iq>"):format(lab));
+		return s, tablet;
+	end
+
+	it("P5: is not followed into the room, now or at a login", function ()
+		local s, tablet = in_scene();
+		bookmark(tablet, { nick = "Troll" });
+		s:client "phone";
+		s:wait(60);
+		assert.same({}, s:upstream());
+		restart(s);
+		s:client "phone";
+		s:wait(60);
+		assert.same({}, s:upstream());
+	end);
+
+	it("P5: leaves the account under the one that it has", function ()
+		local s, tablet = in_scene();
+		bookmark(tablet);
+		s:wait(60);
+		bookmark(tablet, { nick = "Troll" });
+		s:wait(60);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+end);
+
 describe("a room that does not want the account", function ()
 	local function attempts(s)
 		local count = 0;

@@ -9,6 +9,9 @@ local usual = 2400;
 local count = tonumber(os.getenv "MINIMIX_EVENTS" or "") or usual;
 local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
 
+-- A world is small and soon gone: most of the time that goes into clearing up after it can be saved.
+collectgarbage("setpause", 400);
+
 describe("any order of events", function ()
 	it("leaves the rules intact, from seed "..seed, function ()
 		local problem, list = run.search { seed = seed; count = count };
@@ -53,7 +56,7 @@ local faults = {
 	{ "an answer that goes to another session",
 		"(forgetIq%(key, pending%)\n)(    return pending\n)", "%1    pending.session = next(prosody.full_sessions);\n%2" };
 	{ "110 believed on a foreign nick",
-		"return nick == membership.nick or membership.phase == \"joining\" and", "return nick == membership.nick or"; seed = 65 };
+		"if membership.phase == \"joining\" and hasStatus", "if hasStatus"; seed = 65 };
 };
 
 describe("the search finds within a minute", function ()

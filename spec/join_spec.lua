@@ -143,6 +143,32 @@ describe("the first session to join", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
+	it("J1: is in, a little later, though the room says neither 110 nor a subject", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		s:from("Bob", "<presence/>");
+		s:from("Alice", "<presence/>");
+		assert.same({}, seen(phone));
+		s:wait(11);
+		assert.same({ "presence - room/Bob"; "presence - room/Alice" }, seen(phone));
+		s:wait(11);
+		phone:send(scene.message "hi");
+		assert.same({}, seen(phone));
+		assert.is_false(s:is_forgotten());
+	end);
+
+	it("J1: does not take another for itself in what the room answers to an earlier join", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		s:from("Alice", "<presence>"..status().."</presence>");
+		s:from("Al", "<presence id='earlier'>"..status("110").."</presence>");
+		assert.same({ "presence - room/Alice"; "presence - room/Al 110" }, seen(phone));
+		s:from("Al", "<presence type='unavailable'>"..status("110", { role = "none" }).."</presence>");
+		s:from("Alice", "<presence type='error' id='j1'>"..scene.error("cancel", "conflict").."</presence>");
+		assert.same({ "presence unavailable room/Al 110" }, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("J1: joins several rooms at once", function ()
 		local s, phone = joining();
 		local den = s:add_room("den", { password = "secret" });

@@ -137,6 +137,35 @@ describe("nick changes", function ()
 		assert.equal(1, s.host:metric("drops", { "limit" }));
 		assert.same({ "alice presence - room/Nick1"; "alice presence - room/Nick2" }, s:upstream());
 	end);
+
+	it("B1: one after the other are written down once in a while, the first at once and the last soon", function ()
+		local writes = 0;
+		local function count_writes(store, name)
+			if name ~= "minimix" then return store; end
+			return setmetatable({ set = function (_, ...)
+				writes = writes + 1;
+				return store:set(...);
+			end }, { __index = store });
+		end
+		local s, phone = in_room({}, { wrap_store = count_writes });
+		local function nick_after_kill()
+			s:restart { killed = true };
+			s:wait(10);
+			return s:occupants()[1];
+		end
+		s:wait(10);
+		writes = 0;
+		phone:send(scene.presence "Nick0");
+		assert.equal(1, writes);
+		for i = 1, 100 do phone:send(scene.presence("Nick"..i)); end
+		assert.equal(1, writes);
+		s:wait(10);
+		assert.equal(2, writes);
+		assert.equal("Nick100", nick_after_kill());
+		s:enter(s:client "phone");
+		s.clients[#s.clients]:send(scene.presence "Late");
+		assert.equal("Late", nick_after_kill());
+	end);
 end);
 
 -- A laptop joins a room that the account is in with the phone.

@@ -216,6 +216,26 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 	end);
 end);
 
+describe("P2: an account that is out without its sessions' knowledge", function ()
+	it("has them told when the room refuses the one that joins once more", function ()
+		local s, phone = in_room { remote = true };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:take();
+		s.room:forget();
+		s.room.password = "secret";
+		phone:send(scene.message "hi");
+		s:deliver();
+		phone:send(join("Al", { id = "j3" }));
+		s:wait(60);
+		local lines = seen(phone);
+		assert.equal("presence error room/Al auth not-authorized", lines[#lines - 1]);
+		assert.equal("presence unavailable room/Al 110 333", lines[#lines]);
+		assert.same({ "presence unavailable room/Al 110 333" }, seen(laptop));
+		assert.is_true(s:is_forgotten());
+	end);
+end);
+
 describe("P2: a quiet room", function ()
 	it("is asked about once in a quarter of an hour, and a lively one never", function ()
 		local s = in_room();

@@ -13,7 +13,7 @@ import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
 import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./keep/accounts";
 import { followAll, onLogin, onService, onServiceGone } from "./keep/autojoin";
-import { onBlock, onUnblock } from "./keep/blocking";
+import { onBlock, onPrivateMessage, onUnblock } from "./keep/blocking";
 import { expire, saveChanged } from "./keep/log";
 import { onShouldStore } from "./keep/personal";
 import { onPush } from "./keep/push";
@@ -67,7 +67,8 @@ if (options.archive !== false) {
     module.hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1);
     module.hook("account-disco-info", onAccountInfo, -1);
 }
-// Before mod_blocklist (-1).
+// Before mod_blocklist (100, and -1 for what edits the list).
+module.hook(options.resource === undefined ? "message/bare" : "message/full", onPrivateMessage, 100.5);
 module.hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1);
 module.hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1);
 module.hook("cloud_notify/push", onPush, 1);

@@ -27,11 +27,13 @@ import {
     forgetOccupant,
     forgetRoom,
     hasAttached,
+    isAttached,
     isCurrent,
     isUsed,
     type JoinRequest,
     type Membership,
     newResync,
+    type NickRequest,
     nextWaiting,
     Phase,
     type Resync,
@@ -78,6 +80,7 @@ export function enter(membership: Membership, request: JoinRequest): void {
     if (request.session !== undefined) {
         // It asks anew, and not once more for what it asked before.
         stopWaiting(membership, request.session);
+        request.isBack = isAttached(membership, request.session);
         attachSession(membership, request.session, presence, request.id);
     }
     membership.shown = request.session;
@@ -103,7 +106,7 @@ function joinUnanswered(membership: Membership, request: JoinRequest): void {
 }
 
 function detachAsking(membership: Membership, request: JoinRequest): void {
-    if (request.session !== undefined) {
+    if (request.session !== undefined && request.isBack !== true) {
         detachSession(membership, request.session);
     }
 }
@@ -198,6 +201,8 @@ export function joinRefused(membership: Membership, error: Stanza): void {
     } else if (isWanted(membership) && isTemporary(error)) {
         lost(membership);
     } else {
+        // Who has been in the room before takes the error for that of a nick change.
+        fork(membership, technicalRemoval(membership));
         over(membership);
     }
 }
@@ -283,6 +288,10 @@ function isBounce(text: string | undefined): boolean {
  */
 export function lost(membership: Membership): void {
     if (leaveIfUnused(membership)) {
+        return;
+    }
+    if (isUnheard(membership)) {
+        leaveUnheard(membership);
         return;
     }
     membership.phase = Phase.Lost;
@@ -416,6 +425,11 @@ export function leaveUnheard(membership: Membership): void {
     retryLeave(membership);
 }
 
+/** Whether the account has blocked what the room tells it of itself. */
+export function isUnheard(membership: Membership): boolean {
+    return isBlocked(membership.username, membership.room, membership.nick);
+}
+
 /** The account goes if only sessions keep it in the room, and none is there; whether it does. */
 export function leaveIfUnused(membership: Membership): boolean {
     if (!membership.ending || isUsed(membership)) {
@@ -473,7 +487,7 @@ export function retryLeave(membership: Membership): void {
             return;
         }
         const unknown = condition === undefined || saysJoined(condition) || saysNothing(condition);
-        const mayBeIn = membership.established && !isBlocked(membership.username, membership.room);
+        const mayBeIn = membership.established && !isUnheard(membership);
         if (unknown && (mayBeIn || membership.tries < TRIES_UNTIL_TOLD)) {
             setTimer(membership, pause(membership.tries), () => {
                 retryLeave(membership);
@@ -497,11 +511,12 @@ function resyncLost(membership: Membership): void {
 
 /** Nick changes are not answered any more; those that came as joins are joins now. */
 function renamesLost(membership: Membership): void {
-    for (const [key, request] of membership.nickRequests) {
-        membership.nickRequests.delete(key);
+    let request = table.remove<NickRequest>(membership.nickRequests, 1);
+    while (request !== undefined) {
         if (request.session !== undefined && request.stanza.get_child("x", MUC) !== undefined) {
             wait(membership, request);
         }
+        request = table.remove<NickRequest>(membership.nickRequests, 1);
     }
 }
 

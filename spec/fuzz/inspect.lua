@@ -25,10 +25,15 @@ local function visit(value, found, seen)
 	end
 end
 
+-- By instance of the module: its tables are the same all its life.
+local known = setmetatable({}, { __mode = "k" });
+
 -- host: support.host. Returns the tables by the names they have in the bundle.
 local function tables(host)
-	local found, seen = {}, {};
 	local api = host:module();
+	if known[api] then return known[api]; end
+	local found, seen = {}, {};
+	known[api] = found;
 	for _, name in ipairs { "load", "save", "restore", "unload" } do
 		visit(api[name], found, seen);
 	end

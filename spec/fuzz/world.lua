@@ -666,13 +666,18 @@ function events:deliver(n)
 	self:deliver(n % 4 == 0 and 20 or n % 3 + 1);
 end
 
+local function lose_on_way(self)
+	for _, arriving in ipairs(self.on_way) do arriving.room.unheard = true; end
+	self.on_way = {};
+end
+
 -- Presence that gets lost is lost for good; what sessions have seen is not what there is any more.
 function events:drop(n)
 	if n % 2 == 0 then
 		self.host:drop();
 	else
 		for _, arriving in ipairs(self.on_way) do arriving.room.lossy = true; end
-		self.on_way = {};
+		lose_on_way(self);
 	end
 	self.host:fire_global(n % 3 == 0 and "s2sin-destroyed" or "s2sout-destroyed", {});
 end
@@ -684,10 +689,14 @@ function events:link(n)
 	self.host:fire(n % 2 == 0 and "s2sin-destroyed" or "s2sout-destroyed", { session = n % 2 == 0 and incoming or outgoing });
 end
 
--- A link holds nothing back for long: it breaks before.
+-- A link holds nothing back for long: it breaks before. An account that was never told that it is in tells the room for some
+-- minutes that it is not: a room whose word got lost is not deaf as well for so long.
 function events:time(n)
 	local seconds = chosen({ 0.2, 1, 2, 5, 31, 61, 125, 1000 }, n);
-	if seconds > 10 then self:deliver_all(); end
+	if seconds > 10 then
+		for _, room in ipairs(self.honest) do room.silent = room.silent and not room.unheard; end
+		self:deliver_all();
+	end
 	self.host:tick(seconds);
 end
 
@@ -701,7 +710,7 @@ local function restarts(options)
 	return function (self)
 		self.host:restart(options);
 		for slot in pairs(self.sessions) do self:end_session(slot); end
-		self.on_way = {};
+		lose_on_way(self);
 		self:connect_rooms();
 	end
 end
@@ -862,25 +871,27 @@ local function step(self, event)
 	check_log(self);
 end
 
--- Returns what is wrong and with which event it showed, or nothing.
-function world.play(list, module_file)
-	math.randomseed(list.seed);
-	local self = world.new(list.setting, module_file);
+local function play(self, list)
 	for i, event in ipairs(list) do
 		local ok, problem = pcall(step, self, event);
 		problem = self.violation or not ok and tostring(problem) or nil;
-		if problem then
-			self.host.inspected = #self.host.log;
-			return problem, i;
-		end
+		if problem then return problem, i; end
 	end
 	local ok, problem = pcall(function ()
 		events.settle(self);
 		if not self.violation then self:finish(); end
 		check_log(self);
 	end);
-	self.host.inspected = #self.host.log;
 	return self.violation or not ok and tostring(problem) or nil, #list;
+end
+
+-- Returns what is wrong and with which event it showed, or nothing.
+function world.play(list, module_file)
+	math.randomseed(list.seed);
+	local self = world.new(list.setting, module_file);
+	local problem, position = play(self, list);
+	self.host:forget();
+	return problem, position;
 end
 
 return world;

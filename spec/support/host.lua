@@ -368,6 +368,13 @@ function host:assert_clean()
 	end
 end
 
+-- Is not looked at any more after the test, nor kept until then: for tests that use up many of them.
+function host:forget()
+	for i = #used_in_test, 1, -1 do
+		if used_in_test[i] == self then table.remove(used_in_test, i); end
+	end
+end
+
 -- Metrics
 
 -- The value of one of the module's counters or gauges; a unit is part of its name. labels: values of its labels after the host's, in their order.

@@ -166,7 +166,7 @@ function nickOf(room: string, nick: string): string | undefined {
 }
 
 function isAskedFor(membership: Membership, nick: string): boolean {
-    for (const [, request] of membership.nickRequests) {
+    for (const request of membership.nickRequests) {
         if (request.nick === nick) {
             return true;
         }

@@ -2,6 +2,7 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
+import { isBlocked } from "../keep/blocklist";
 import { VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendTo } from "../room/fork";
@@ -99,14 +100,14 @@ export function updatePresence(membership: Membership, session: string, stanza: 
 /** A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session. */
 export function changeNick(membership: Membership, request: JoinRequest): void {
     const session = request.session;
-    if (nickRequestCount(membership) >= options.maxNickRequests) {
+    if (membership.nickRequests.length >= options.maxNickRequests) {
         noteOver("minimix_max_nick_requests", membership.username, membership.room);
         sendTo(session, st.error_reply(request.stanza, "wait", "resource-constraint", undefined, membership.room));
         return;
     }
-    const taken = request.id === undefined || membership.nickRequests.has(request.id);
-    const key = taken ? id.medium() : request.id;
-    membership.nickRequests.set(key, {
+    const key = request.id === undefined || isOnItsWay(membership, request.id) ? id.medium() : request.id;
+    membership.nickRequests.push({
+        key,
         session,
         id: request.id,
         nick: request.nick,
@@ -123,20 +124,21 @@ export function changeNick(membership: Membership, request: JoinRequest): void {
     sendUpstream(membership, change);
 }
 
-function nickRequestCount(membership: Membership): number {
-    let count = 0;
-    for (const [,] of membership.nickRequests) {
-        count = count + 1;
+function isOnItsWay(membership: Membership, key: string): boolean {
+    for (const request of membership.nickRequests) {
+        if (request.key === key) {
+            return true;
+        }
     }
-    return count;
+    return false;
 }
 
 /** The room refused a nick, and the presence that came with it; unless the session has shown another one since. */
-export function nickRefused(membership: Membership, key: string, request: NickRequest): void {
+export function nickRefused(membership: Membership, request: NickRequest): void {
     const session = request.session;
     const attachment = session === undefined ? undefined : membership.attached.get(session);
     const before = request.attachmentBefore;
-    if (session !== undefined && attachment !== undefined && attachment.id === key && before !== undefined) {
+    if (session !== undefined && attachment !== undefined && attachment.id === request.key && before !== undefined) {
         membership.attached.set(session, before);
         membership.shown = request.before.session;
         membership.shownPresence = request.before.presence;
@@ -145,6 +147,9 @@ export function nickRefused(membership: Membership, key: string, request: NickRe
 
 /** The account asks for another nick, of itself. If the room refuses, that is for nobody to know. */
 export function askForNick(membership: Membership, nick: string): void {
+    if (isBlocked(membership.username, membership.room, nick)) {
+        return;
+    }
     const presence = presenceToShow(membership);
     presence.attr.to = `${membership.room}/${nick}`;
     sendUpstream(membership, presence);

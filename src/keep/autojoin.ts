@@ -3,7 +3,7 @@
 
 import { askForNick } from "../client/availability";
 import { BOOKMARKS } from "../namespaces";
-import { leaveIfUnused, takeBack } from "../occupancy";
+import { isUnheard, leaveIfUnused, takeBack } from "../occupancy";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
 import { noteOver } from "../state/limits";
@@ -101,7 +101,7 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
 /** A leave that the room has not confirmed does not stand against a bookmark. */
 function stay(membership: Membership): void {
     const isTakenBack = membership.phase === Phase.Leaving && isToJoin(membership);
-    if (isTakenBack && !isBlocked(membership.username, membership.room)) {
+    if (isTakenBack && !isUnheard(membership)) {
         takeBack(membership);
     }
 }
@@ -112,14 +112,15 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
         forgetRefusals(username, room);
         return undefined;
     }
-    if (!options.autojoin || isRefused(username, room, bookmark) || isBlocked(username, room)) {
+    const nick = bookmark.nick ?? defaultNick(username, room);
+    if (!options.autojoin || isRefused(username, room, bookmark) || isBlocked(username, room, nick)) {
         return undefined;
     }
     if (membershipsOf(username).length >= options.maxRooms) {
         noteOver("minimix_max_rooms", username, room);
         return undefined;
     }
-    const membership = createMembership(username, room, bookmark.nick ?? defaultNick(username, room));
+    const membership = createMembership(username, room, nick);
     membership.phase = Phase.Lost;
     membership.password = bookmark.password;
     membership.bookmark = bookmark;

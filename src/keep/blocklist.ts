@@ -3,16 +3,29 @@
 import * as jids from "util.jid";
 
 /** Blocked JIDs are its keys. */
-type Blocklist = LuaMap<string, unknown>;
+export type Blocklist = LuaMap<string, unknown>;
 
 const store = module.open_store<Blocklist>("blocklist", "keyval");
 
-/** Whether an account has blocked a room, or the whole service: nothing that comes from there is heard. */
-export function isBlocked(username: string, room: string): boolean {
+/** What an account has blocked; undefined if that is nothing, or nobody asks. */
+export function blocklistOf(username: string): Blocklist | undefined {
     const host = prosody.hosts.get(module.host);
     if (host === undefined || !host.modules.has("blocklist")) {
-        return false;
+        return undefined;
     }
-    const [blocklist] = store.get(username);
-    return blocklist !== undefined && (blocklist.has(room) || blocklist.has(jids.host(room)));
+    return store.get(username)[0];
+}
+
+/** Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service. */
+export function silences(blocklist: Blocklist, room: string, nick: string): boolean {
+    return blocklist.has(`${room}/${nick}`) || blocklist.has(room) || blocklist.has(jids.host(room));
+}
+
+/**
+ * Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
+ * must not be: no client could make it leave.
+ */
+export function isBlocked(username: string, room: string, nick: string): boolean {
+    const blocklist = blocklistOf(username);
+    return blocklist !== undefined && silences(blocklist, room, nick);
 }

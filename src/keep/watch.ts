@@ -2,10 +2,9 @@
 
 import * as jids from "util.jid";
 import * as options from "../options";
-import { leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "../occupancy";
+import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
 import { patience } from "./ask";
-import { isBlocked } from "./blocklist";
 import { closeGap, holdBack } from "./catchup";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "./ping";
@@ -38,6 +37,8 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
         if (gap || before > 0) {
             closeGap(membership);
         }
+    } else if (saysNothing(condition) && isUnheard(membership)) {
+        leaveUnheard(membership);
     } else if (saysNothing(condition)) {
         holdBack(membership);
         membership.unanswered = membership.unanswered + 1;
@@ -193,7 +194,7 @@ function comeBack(membership: Membership): void {
     if (!isCurrent(membership) || membership.timer !== undefined) {
         return;
     }
-    if (membership.phase === Phase.Lost && isBlocked(membership.username, membership.room)) {
+    if (membership.phase === Phase.Lost && isUnheard(membership)) {
         leaveUnheard(membership);
     } else if (membership.phase === Phase.Lost) {
         rejoin(membership);

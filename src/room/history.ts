@@ -2,12 +2,13 @@
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
+import { blocklistOf, silences } from "../keep/blocklist";
 import { readHeld } from "../keep/catchup";
 import { readBack, type Said } from "../keep/log";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { JoinRequest, Membership } from "../state/memberships";
-import { addDelay } from "../stanzas";
+import { addDelay, splitOccupant } from "../stanzas";
 import { sendTo } from "./fork";
 
 /** What a client asks for; every bound that it names holds. */
@@ -36,10 +37,16 @@ export function sendHistory(membership: Membership, request: JoinRequest): void 
 /** Newest first. */
 function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
     const messages: Stanza[] = [];
+    const blocklist = blocklistOf(membership.username);
     let chars = 0;
     const take = (said: Said) => {
         if (messages.length >= limits.stanzas || said.when < limits.since) {
             return true;
+        }
+        const [, nick] = splitOccupant(said.stanza.attr.from ?? "");
+        if (blocklist !== undefined && nick !== undefined && silences(blocklist, membership.room, nick)) {
+            // What the room itself would send of it would not arrive either.
+            return false;
         }
         const message = delayed(membership.room, said);
         if (limits.chars !== math.huge) {

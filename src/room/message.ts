@@ -25,7 +25,7 @@ import { addDelay, delayBy, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
-import { answeredAsJoin } from "./presence";
+import { answeredAsJoin, endWithoutSelf } from "./presence";
 
 /**
  * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
@@ -116,6 +116,7 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 }
 
 function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
+    endWithoutSelf(membership);
     if (isInDoubt(membership)) {
         holdBack(membership);
     }

@@ -6,10 +6,10 @@ import { askForNick, nickRefused } from "../client/availability";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { bookmarkRenamed } from "../keep/bookmark-write";
-import { save } from "../keep/store";
+import { saveOften } from "../keep/store";
 import { check } from "../keep/watch";
 import { MUC, MUC_USER, Status } from "../namespaces";
-import { forgetOthers, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
+import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { hold } from "../state/held";
@@ -21,13 +21,17 @@ import {
     forgetOccupant,
     isOccupantJid,
     keepOccupant,
-    type JoinRequest,
     type Membership,
     Phase,
     type Resync,
+    setTimer,
+    takeNickRequest,
 } from "../state/memberships";
 import { fork, sendHeld, sendTo } from "./fork";
 import { itemOf, nickChange, selfPresence } from "./replay";
+
+/** Seconds between a presence of the account's nick without 110 and one with it, if the room has any. */
+const SELF_TIMEOUT = 10;
 
 /** Of contacts; a gateway may be one. */
 const subscriptions = new LuaSet<string>();
@@ -110,6 +114,10 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         forward(membership, stanza, answeredSession(membership) !== undefined);
     } else if (!isHeldBack(membership)) {
         forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
+    } else if (nick === membership.nick) {
+        setTimer(membership, SELF_TIMEOUT, () => {
+            endWithoutSelf(membership);
+        });
     }
 }
 
@@ -148,10 +156,22 @@ function answeredSession(membership: Membership): string | undefined {
 
 /**
  * Whether a presence is the account's own. A room may choose our nick when we join (XEP-0045 7.2.2), and says so with
- * 110; later on the nick is known, and a 110 on somebody else's presence is not believed.
+ * 110; later on the nick is known, and a 110 on somebody else's presence is not believed. At first the nick alone says
+ * nothing: it may be another's, in what the room still answers to an earlier join.
  */
 function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
-    return nick === membership.nick || (membership.phase === Phase.Joining && hasStatus(stanza, Status.Self));
+    if (membership.phase === Phase.Joining && hasStatus(stanza, Status.Self)) {
+        return true;
+    }
+    return nick === membership.nick && !isHeldBack(membership);
+}
+
+/** Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing. */
+export function endWithoutSelf(membership: Membership): void {
+    const held = isHeldBack(membership) ? membership.occupants.get(membership.nick) : undefined;
+    if (held !== undefined) {
+        onSelfAvailable(membership, membership.nick, held.stanza);
+    }
 }
 
 function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): void {
@@ -159,6 +179,7 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
     const copy = keepSelf(stanza);
     const resync = membership.resync;
     membership.nick = nick;
+    forgetOccupant(membership, nick);
     if (hasStatus(stanza, Status.NonAnonymous)) {
         membership.nonAnonymous = true;
     }
@@ -285,13 +306,17 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
 function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
     membership.nick = nick;
     membership.wantedNick = nick;
-    save(membership.username);
+    saveOften(membership.username);
     fork(membership, stanza);
+    if (isUnheard(membership)) {
+        // It will not hear how it is called now. The room is in the middle of it, so that this is not the time to leave.
+        check(membership);
+    }
 }
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
 function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void {
-    const request = takeNickRequest(membership, nick);
+    const request = takeNickRequest(membership, "nick", nick);
     if (request !== undefined) {
         bookmarkRenamed(membership);
     }
@@ -302,17 +327,6 @@ function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void
     } else {
         fork(membership, stanza);
     }
-}
-
-/** The request for a nick that the room has granted. */
-function takeNickRequest(membership: Membership, nick: string): JoinRequest | undefined {
-    for (const [id, request] of membership.nickRequests) {
-        if (request.nick === nick) {
-            membership.nickRequests.delete(id);
-            return request;
-        }
-    }
-    return undefined;
 }
 
 /** Our own unavailable: older services leave out 110, so the nick alone decides. */
@@ -345,15 +359,14 @@ function onError(membership: Membership, stanza: Stanza): void {
         return;
     }
     const id = stanza.attr.id;
-    const request = id === undefined ? undefined : membership.nickRequests.get(id);
-    if (id === undefined || request === undefined) {
+    const request = id === undefined ? undefined : takeNickRequest(membership, "key", id);
+    if (request === undefined) {
         noteDrop("unclaimed");
         module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
         check(membership);
         return;
     }
-    membership.nickRequests.delete(id);
-    nickRefused(membership, id, request);
+    nickRefused(membership, request);
     const error = st.clone(stanza);
     error.attr.id = request.id;
     sendTo(request.session, error);

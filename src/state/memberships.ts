@@ -31,6 +31,8 @@ export interface JoinRequest {
     readonly nick: string;
     /** The client's presence as it came. */
     readonly stanza: Stanza;
+    /** The session has been in the room before; refused, it still is, as far as it knows. */
+    isBack?: boolean;
 }
 
 /** A session in a room: the presence it last directed there, bare of addresses, and that presence's id. */
@@ -47,6 +49,8 @@ export interface Shown {
 
 /** A wish for another nick. If the room refuses, the account goes on showing what it did before. */
 export interface NickRequest extends JoinRequest {
+    /** The id it was sent with. */
+    readonly key: string;
     readonly before: Shown;
     readonly attachmentBefore: Attachment | undefined;
 }
@@ -142,8 +146,8 @@ export interface Membership {
     /** Self-pings in a row that brought no answer: the account may be out of the room, or its server out of reach. */
     unanswered: number;
     resync: Resync | undefined;
-    /** Nick changes on their way, by the id they were sent with. */
-    readonly nickRequests: LuaMap<string, NickRequest>;
+    /** Nick changes on their way, in the order they were sent. */
+    readonly nickRequests: NickRequest[];
     /** Messages that the room has not reflected yet: for each id the sessions that sent it, the first one first. */
     readonly unreflected: Cache<string[]>;
 
@@ -276,7 +280,7 @@ export function createMembership(username: string, room: string, nick: string): 
         checking: false,
         unanswered: 0,
         resync: undefined,
-        nickRequests: new LuaMap(),
+        nickRequests: [],
         unreflected: cache.new(UNREFLECTED_MESSAGES),
         log: undefined,
         part: undefined,
@@ -443,11 +447,23 @@ export function stopWaiting(membership: Membership, session: string): boolean {
 
 /** A session has left: the nick it asked for is no wish of its any more. */
 export function forgetNickRequests(membership: Membership, session: string): void {
-    for (const [, request] of membership.nickRequests) {
+    for (const request of membership.nickRequests) {
         if (request.session === session) {
             request.session = undefined;
         }
     }
+}
+
+/** The first nick change of that key, or to that nick, which is not on its way any more. */
+export function takeNickRequest(membership: Membership, field: "key" | "nick", value: string): NickRequest | undefined {
+    const requests = membership.nickRequests;
+    for (const i of $range(1, requests.length)) {
+        const request = requests[i - 1];
+        if (request !== undefined && request[field] === value) {
+            return table.remove<NickRequest>(requests, i);
+        }
+    }
+    return undefined;
 }
 
 /** A session is gone: what it asked for is nobody's now. */

@@ -1,0 +1,109 @@
+// B1 where nothing limits what a client sends (no mod_limits): while an account floods a room, others wait hardly longer
+// than they do for Prosody alone under the same flood. It prints how long.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Client, connect, xml } from "./support/client.ts";
+import { create, groupchat, join } from "./support/muc.ts";
+import { startServer, type Version, versions } from "./support/prosody.ts";
+
+const milliseconds = process.env.MINIMIX_LONG === "1" ? 20_000 : 1_500;
+/** A slow answer is one of the flood's, whose client is on this machine too. */
+const patience = 30_000;
+/** Rounds of its stanzas that a client sends before it looks what has come of them. */
+const rounds = 10;
+const loud = "loud@rooms.a.lab";
+const quiet = "quiet@rooms.a.lab";
+
+interface Figures {
+    /** Milliseconds that somebody else's message takes, before and during the flood. */
+    before: number;
+    during: number;
+    /** Stanzas of the flood in a second. */
+    rate: number;
+}
+
+const floods: Record<string, (alice: Client, round: number) => Promise<unknown>> = {
+    "nick changes": async (alice, round) => {
+        await alice.send(xml("presence", { to: `${loud}/Alice${round % 2}`, id: alice.newId() }));
+    },
+    presences: async (alice, round) => {
+        await alice.send(xml("presence", { to: `${loud}/Alice` }, xml("status", {}, `${round}`)));
+    },
+    messages: (alice) => groupchat(alice, loud, "noise"),
+};
+
+for (const version of versions) {
+    describe(`Prosody ${version}: while an account floods a room`, () => {
+        for (const kind of Object.keys(floods)) {
+            test(kind, async (t) => {
+                const plain = await measure(version, false, kind);
+                const ours = await measure(version, true, kind);
+                t.diagnostic(`Prosody alone: ${summary(plain)}`);
+                t.diagnostic(`mod_minimix: ${summary(ours)}`);
+                // The flood keeps the server busy either way; a machine that does ten things at a time may be slow.
+                assert(ours.during < 3 * plain.during + 100);
+            });
+        }
+    });
+}
+
+async function measure(version: Version, minimix: boolean, kind: string): Promise<Figures> {
+    const server = await startServer({
+        version,
+        minimix,
+        users: ["alice", "carol", "dave"],
+        logLevel: "info",
+        modules: ["disco", "ping", "roster", "saslauth", "smacks"],
+    });
+    const flood = floods[kind];
+    assert(flood);
+    const dave = await connect(server, "dave/desk");
+    const carol = await connect(server, "carol/desk");
+    const devices = await Promise.all(["phone", "laptop", "tablet"].map((name) => connect(server, `alice/${name}`)));
+    await create(dave, loud, "Dave");
+    await create(dave, quiet, "Dave");
+    await join(carol, quiet, "Carol");
+    for (const device of devices) {
+        await join(device, loud, "Alice");
+    }
+    const before = await latency(carol, milliseconds / 4);
+    let over = false;
+    let sent = 0;
+    const flooded = Promise.all(
+        devices.map(async (alice) => {
+            while (!over) {
+                for (let round = 0; round < rounds; round++) {
+                    await flood(alice, round);
+                    sent++;
+                }
+                await alice.sync();
+                alice.take();
+                dave.take();
+            }
+        }),
+    );
+    const start = performance.now();
+    const during = await latency(carol, milliseconds);
+    const rate = (sent * 1000) / (performance.now() - start);
+    over = true;
+    await flooded;
+    await server.stop();
+    return { before, during, rate };
+}
+
+/** The median of what messages took within a time. */
+async function latency(carol: Client, time: number): Promise<number> {
+    const end = performance.now() + time;
+    const figures: number[] = [];
+    do {
+        const start = performance.now();
+        await carol.expect({ id: await groupchat(carol, quiet, "message") }, patience);
+        figures.push(performance.now() - start);
+        carol.take();
+    } while (performance.now() < end);
+    return figures.sort((a, b) => a - b)[Math.floor(figures.length / 2)] ?? NaN;
+}
+
+function summary({ before, during, rate }: Figures): string {
+    return `a message takes ${during.toFixed(1)} ms, ${before.toFixed(1)} ms before, at ${rate.toFixed(0)} stanzas/s`;
+}
