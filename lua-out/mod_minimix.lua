@@ -2845,8 +2845,8 @@ end
 -- `done`. What the room says is held back until endCatchUp().
 function ____exports.catchUp(membership, done)
     local isHolding = membership.catchUp ~= nil
-    local newest = newestOf(membership)
     ____exports.holdBack(membership)
+    local newest = newestOf(membership)
     local catching = membership.catchUp
     if catching == nil then
         done("refused")

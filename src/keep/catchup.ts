@@ -68,8 +68,8 @@ export function closeGap(membership: Membership): void {
  */
 export function catchUp(membership: Membership, done: (this: void, outcome: Outcome) => void): void {
     const isHolding = membership.catchUp !== undefined;
-    const newest = newestOf(membership);
     holdBack(membership);
+    const newest = newestOf(membership);
     const catching = membership.catchUp;
     if (catching === undefined) {
         done("refused");
