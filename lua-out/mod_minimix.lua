@@ -1937,7 +1937,7 @@ return ____exports
  end,
 ["keep.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
@@ -2278,6 +2278,7 @@ function endOf(part)
 end
 function receive(membership, log, part, entry)
     if entry.owner ~= nil then
+        noteOwn(membership, log, entry)
         return true
     end
     if entry.number <= part.position then
@@ -2292,6 +2293,15 @@ function receive(membership, log, part, entry)
     end
     part.position = entry.number
     return true
+end
+function noteOwn(membership, log, entry)
+    local ranges = rangesOf(membership)
+    if #ranges == 0 then
+        ranges[#ranges + 1] = entry.number
+        ranges[#ranges + 1] = entry.number
+        markChanged(membership)
+        settleSoon(log)
+    end
 end
 function receivePast(membership, log, part, entry)
     local ranges = rangesOf(membership)

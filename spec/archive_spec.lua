@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local jid = require "util.jid";
 local backend = require "support.backend";
 local mam = require "support.mam";
 local scene = require "support.scene";
@@ -572,18 +573,41 @@ describe("what accounts missed", function ()
 		s:wait(60);
 	end
 
-	it("P3: begin after the last message of the account, whatever others have got since", function ()
-		local s, phone = with_carol(2);
+	-- After which message the room's archive is asked first for what alice missed.
+	local function watch(s)
 		local after;
 		local on_iq = s.room.on_iq;
 		function s.room.on_iq(room, iq)
-			after = after or iq:find "{urn:xmpp:mam:2}query/{http://jabber.org/protocol/rsm}set/after#";
+			if jid.node(iq.attr.from) == "alice" then
+				after = after or iq:find "{urn:xmpp:mam:2}query/{http://jabber.org/protocol/rsm}set/after#";
+			end
 			return on_iq(room, iq);
 		end
+		return function () return after; end;
+	end
+
+	local function id_of(s, number)
+		return s.room.history[number].stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room_jid).attr.id;
+	end
+
+	it("P3: begin after the last message of the account, whatever others have got since", function ()
+		local s, phone = with_carol(2);
+		local asked_after = watch(s);
 		say(s, 3, 80);
 		comes_back(s);
-		assert.equal(s.room.history[2].stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room_jid).attr.id, after);
+		assert.equal(id_of(s, 2), asked_after());
 		assert.same(numbers(1, 80), page_through(phone, { with = room_jid }));
+	end);
+
+	it("P3: begin after the last message of the account when the server has been killed", function ()
+		local s = with_carol(2);
+		say(s, 3, 80);
+		s:wait(3);
+		s:restart { killed = true };
+		local asked_after = watch(s);
+		s:wait(60);
+		assert.equal(id_of(s, 2), asked_after());
+		assert.same(numbers(1, 80), page_through(s:client "phone", { with = room_jid }));
 	end);
 
 	it("P3: are all that was said since the account came, if it has heard nothing yet", function ()
@@ -605,6 +629,24 @@ describe("what accounts missed", function ()
 		local bodies = ask(phone, { with = room_jid });
 		table.sort(bodies);
 		assert.same(numbers(1, 3), bodies);
+	end);
+
+	it("H1: are the account's for good, be there nothing but what it alone was shown", function ()
+		local s, phone = in_room { modules = { "disco"; "mam" } };
+		s:enter(s:client("phone", "carol"), "Carol");
+		local send = s.room.send;
+		function s.room.send(stanza)
+			local for_alice = jid.node(stanza.attr.to) == "alice" and stanza:get_child "body";
+			send(for_alice and st.clone(stanza):maptags(function (tag)
+				return tag.name == "body" and st.stanza("body"):text "for Alice" or tag;
+			end) or stanza);
+		end
+		say(s, 1, 1);
+		s:wait(2);
+		phone:send(scene.leave "Alice");
+		s:wait(2);
+		s:restart { killed = true };
+		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);
 
 	it("H1: are the account's for good within a second, be they in the log already", function ()

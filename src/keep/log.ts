@@ -339,6 +339,7 @@ function endOf(part: Part | undefined): number {
 /** Notes that an account got an entry; whether it was new to it. */
 function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry): boolean {
     if (entry.owner !== undefined) {
+        noteOwn(membership, log, entry);
         return true;
     }
     if (entry.number <= part.position) {
@@ -353,6 +354,17 @@ function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry)
     }
     part.position = entry.number;
     return true;
+}
+
+/** An account that was shown nothing but what others were not has a part in the log as well. */
+function noteOwn(membership: Membership, log: RoomLog, entry: Entry): void {
+    const ranges = rangesOf(membership);
+    if (ranges.length === 0) {
+        ranges.push(entry.number);
+        ranges.push(entry.number);
+        markChanged(membership);
+        settleSoon(log);
+    }
 }
 
 /** What a room shows of its past may have been said while the account was out. */
