@@ -455,7 +455,7 @@ async function nicks(server: Server, room: string): Promise<string[]> {
 }
 
 async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-    const limit = Date.now() + 10_000;
+    const limit = Date.now() + 20_000;
     while (!(await condition())) {
         assert(Date.now() < limit, `waited in vain: ${what}`);
         await setTimeout(20);
