@@ -53,6 +53,7 @@ scenarios:
 	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
 
 # One story on both versions, alone and with the usual modules, on each storage, over c2s, websocket and BOSH.
+# MINIMIX_MATRIX="13.0, mod_minimix alone, SQLite", or a part of such a name, plays only these.
 matrix:
 	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts
 
@@ -66,7 +67,8 @@ demo-web:
 	@tools/setup
 	@ONCE=$(ONCE) node --import tsx demo/web.ts
 
-# What the module costs and saves, next to plain MUC. BENCH="fork,join" PROSODY=0.12 MINIMIX_LONG=1: see bench/main.ts.
+# What the module costs and saves, next to plain MUC. BENCH="fork,join" PROSODY=0.12 MINIMIX_LONG=1 MINIMIX_ROUNDS=1:
+# see bench/main.ts.
 bench: node_modules/.package-lock.json
 	@node --import tsx bench/main.ts
 

@@ -1,6 +1,6 @@
 // Runs the module and plain MUC side by side, on the same work, and prints what each costs the server.
 // BENCH=fork,join runs only these cases; PROSODY=0.12 chooses the version; MINIMIX_LONG=1 measures more rounds, and a
-// larger room.
+// larger room; MINIMIX_ROUNDS=1 says how many rounds.
 import { type Version, versions } from "../e2e/support/prosody.ts";
 import { detached, memory } from "./cases/account.ts";
 import { federation } from "./cases/federation.ts";
@@ -44,7 +44,8 @@ function chosenVersion(): Version {
 }
 
 const long = process.env.MINIMIX_LONG === "1";
-const run: Run = { version: chosenVersion(), rounds: long ? 15 : 5, many: long ? 1000 : 300 };
+const rounds = Number(process.env.MINIMIX_ROUNDS ?? (long ? 15 : 5));
+const run: Run = { version: chosenVersion(), rounds, many: long ? 1000 : 300 };
 const rows: Row[] = [];
 for (const name of chosenCases()) {
     console.error(`${name} ...`);

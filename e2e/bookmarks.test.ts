@@ -15,6 +15,7 @@ import { type Client, connect, type Element, statusCodes, xml } from "./support/
 import { type House, openHouse, settings } from "./support/house.ts";
 import { changeNick, create, destroy, groupchat, join, kick, leave } from "./support/muc.ts";
 import { type Server, startServer, versions } from "./support/prosody.ts";
+import { atOnce, inTurn } from "./support/suites.ts";
 
 /** The ways in which a client ends a bookmark; "legacy" is for one that knows XEP-0048 alone. */
 const endings: Record<string, { legacy: boolean; end: (client: Client, room: string) => Promise<void> }> = {
@@ -45,8 +46,8 @@ const orders = [
     ["end", "one leaves", "two is lost"],
 ];
 
-for (const { name, ...setting } of settings) {
-    describe(`${name}: bookmarks`, () => {
+atOnce("bookmarks", settings, ({ name, ...setting }) => {
+    describe(`${name}: bookmarks`, inTurn, () => {
         let house: House;
         let bob: Client;
         let phone: Client;
@@ -194,10 +195,10 @@ for (const { name, ...setting } of settings) {
             assert.deepEqual(await nicksIn(room), ["Bob"]);
         });
     });
-}
+});
 
-for (const version of versions) {
-    describe(`Prosody ${version}: the end of a bookmark`, () => {
+atOnce("the end of a bookmark", versions, (version) => {
+    describe(`Prosody ${version}: the end of a bookmark`, inTurn, () => {
         let house: House;
         /** Of Alice, who writes XEP-0402, and of Carol, who writes XEP-0048. */
         const devices = new Map<string, Client>();
@@ -260,10 +261,10 @@ for (const version of versions) {
             }
         }
     });
-}
+});
 
-for (const version of versions) {
-    describe(`Prosody ${version}: bookmarks and starts`, () => {
+atOnce("bookmarks and starts", versions, (version) => {
+    describe(`Prosody ${version}: bookmarks and starts`, inTurn, () => {
         const roomForm = { persistentroom: "1" };
 
         test("P1, P5: the account is back after a restart and after a kill, and follows what the user did last", async () => {
@@ -401,7 +402,7 @@ for (const version of versions) {
             await server.stop();
         });
     });
-}
+});
 
 // At the same time, as it takes a minute in its long form.
 describe("devices that disagree over the nick", { concurrency: true }, () => {
@@ -454,7 +455,7 @@ async function nicks(server: Server, room: string): Promise<string[]> {
 }
 
 async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-    const limit = Date.now() + 10_000;
+    const limit = Date.now() + 20_000;
     while (!(await condition())) {
         assert(Date.now() < limit, `waited in vain: ${what}`);
         await setTimeout(20);

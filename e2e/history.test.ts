@@ -6,6 +6,7 @@ import type { Client, Element } from "./support/client.ts";
 import { count, numbers } from "./support/count.ts";
 import { type House, openHouse, settings } from "./support/house.ts";
 import { join } from "./support/muc.ts";
+import { atOnce, inTurn } from "./support/suites.ts";
 
 const nsDelay = "urn:xmpp:delay";
 
@@ -17,8 +18,8 @@ function bodiesIn(stanzas: Element[]): (string | null)[] {
     return messagesIn(stanzas).map((stanza) => stanza.getChildText("body"));
 }
 
-for (const { name, ...setting } of settings) {
-    describe(`${name}: history`, () => {
+atOnce("history", settings, ({ name, ...setting }) => {
+    describe(`${name}: history`, inTurn, () => {
         let house: House;
         let bob: Client;
         let room: string;
@@ -90,4 +91,4 @@ for (const { name, ...setting } of settings) {
             assert.deepEqual(bodiesIn(some), numbers(198, said));
         });
     });
-}
+});

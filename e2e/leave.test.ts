@@ -4,11 +4,12 @@ import { after, before, describe, test } from "node:test";
 import { type Client, type Element, statusCodes, xml } from "./support/client.ts";
 import { type House, openHouse, settings } from "./support/house.ts";
 import { groupchat, join, leave, setSubject } from "./support/muc.ts";
+import { atOnce, inTurn } from "./support/suites.ts";
 
 const nsMucUser = "http://jabber.org/protocol/muc#user";
 
-for (const { name, ...setting } of settings) {
-    describe(`${name}: leaving`, () => {
+atOnce("leaving", settings, ({ name, ...setting }) => {
+    describe(`${name}: leaving`, inTurn, () => {
         let house: House;
         let phone: Client;
         let laptop: Client;
@@ -264,7 +265,7 @@ for (const { name, ...setting } of settings) {
             });
         }
     });
-}
+});
 
 /** XEP-0045 7.14. */
 function assertGone(presence: Element, occupant: string): void {

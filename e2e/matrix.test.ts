@@ -54,18 +54,23 @@ const transports: Transport[] = ["c2s", "websocket", "bosh"];
 const everything: Setting[] = versions.flatMap((version) =>
     (["alone", "in company"] as const).flatMap((company) => backends.map((backend) => ({ version, company, backend }))),
 );
-const isLong = process.env.MINIMIX_LONG === "1";
+const { MINIMIX_LONG, MINIMIX_MATRIX = "" } = process.env;
+const isLong = MINIMIX_LONG === "1";
 
-function isChosen({ version, company, backend }: Setting): boolean {
-    return (
-        isLong ||
-        (backend === (company === "alone" ? "internal" : "SQLite") && (company === "alone") === (version === "0.12"))
-    );
+function isChosen(setting: Setting): boolean {
+    const { version, company, backend } = setting;
+    const isOfShort =
+        backend === (company === "alone" ? "internal" : "SQLite") && (company === "alone") === (version === "0.12");
+    return (isLong || isOfShort) && nameOf(setting).includes(MINIMIX_MATRIX);
+}
+
+function nameOf({ version, company, backend }: Setting): string {
+    return `Prosody ${version}, mod_minimix ${company}, ${backend}`;
 }
 
 for (const setting of everything.filter(isChosen)) {
     const { version, company, backend } = setting;
-    describe(`Prosody ${version}, mod_minimix ${company}, ${backend}`, () => {
+    describe(nameOf(setting), () => {
         let server: Server;
         let storage: Storage;
         const folder = mkdtempSync(joinPath(tmpdir(), "minimix-rules-"));

@@ -7,6 +7,7 @@ import { type Client, type Element, xml } from "./support/client.ts";
 import { type House, openHouse, settings } from "./support/house.ts";
 import { bodiesOf, queryArchive } from "./support/mam.ts";
 import { type Form, groupchat, join, privateMessage, setSubject } from "./support/muc.ts";
+import { atOnce, inTurn } from "./support/suites.ts";
 
 const nsPush = "urn:xmpp:push:0";
 const pushService = "push.a.lab";
@@ -15,8 +16,8 @@ const privateRoom: Form = { membersonly: "1", publicroom: "0" };
 /** mod_cloud_notify waits so long for more before it wakes a device in hibernation. */
 const hibernationPause = 1500;
 
-for (const { name, ...setting } of settings) {
-    describe(`${name}: push`, () => {
+atOnce("push", settings, ({ name, ...setting }) => {
+    describe(`${name}: push`, inTurn, () => {
         let house: House;
         let bob: Client;
 
@@ -309,4 +310,4 @@ for (const { name, ...setting } of settings) {
             await leave(laptop);
         });
     });
-}
+});

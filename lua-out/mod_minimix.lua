@@ -1466,9 +1466,30 @@ return ____exports
  end,
 ["client.archive-page"] = function(...)
 local ____exports = {}
-local findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, COUNTED
+local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
+local cache = require("util.cache")
+function noteEnd(archives, item)
+    local ____temp_2
+    if item == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = archives[item.rank]
+    end
+    local archive = ____temp_2
+    if item ~= nil and archive ~= nil then
+        ends:set((archive.key .. " ") .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
+    end
+end
 function findPlace(archives, id)
     local rank = 0
+    for ____, archive in ipairs(archives) do
+        rank = rank + 1
+        local ____end = ends:get((archive.key .. " ") .. id)
+        if ____end ~= nil and ____end.rank == rank and archive.holds(____end.label) then
+            return ____end
+        end
+    end
+    rank = 0
     for ____, archive in ipairs(archives) do
         rank = rank + 1
         local stanza, when, label = archive.store:get(archive.key, id)
@@ -1496,7 +1517,8 @@ function openCursors(archives, max)
             passed = 0,
             chunk = chunk,
             last = nil,
-            ended = false
+            ended = false,
+            lost = false
         }
     end
     return cursors
@@ -1543,15 +1565,15 @@ function countItems(cursors, walk)
     while count <= COUNTED and nextItem(cursors, walk) ~= nil do
         count = count + 1
     end
-    local ____temp_3 = {}
-    local ____temp_4 = count == 0
-    local ____temp_2
+    local ____temp_4 = {}
+    local ____temp_5 = count == 0
+    local ____temp_3
     if count > COUNTED then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = count
+        ____temp_3 = count
     end
-    return {items = ____temp_3, complete = ____temp_4, count = ____temp_2}
+    return {items = ____temp_4, complete = ____temp_5, count = ____temp_3}
 end
 function nextItem(cursors, walk)
     local best
@@ -1592,19 +1614,21 @@ function read(cursor, query)
     local archive = cursor.archive
     local items = {}
     local results, problem = archive.store:find(archive.key, query)
-    if results == nil then
+    local start = query.after or query.before
+    if results ~= nil then
+        for id, stanza, when, label in results do
+            items[#items + 1] = {
+                id = id,
+                stanza = stanza,
+                when = tonumber(when) or 0,
+                label = label,
+                rank = cursor.rank
+            }
+        end
+    elseif problem ~= "item-not-found" then
         module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
-        return items
     end
-    for id, stanza, when, label in results do
-        items[#items + 1] = {
-            id = id,
-            stanza = stanza,
-            when = tonumber(when) or 0,
-            label = label,
-            rank = cursor.rank
-        }
-    end
+    cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
     return items
 end
 function rangeQuery(cursor, walk)
@@ -1614,54 +1638,54 @@ function rangeQuery(cursor, walk)
     local label = cursor.archive.label
     local from = cursor.last or walk.from
     local id = from ~= nil and from.rank == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_11 = cursor.chunk
-    local ____reverse_12 = reverse
-    local ____roughly_6 = roughly
-    local ____temp_5
+    local ____cursor_chunk_12 = cursor.chunk
+    local ____reverse_13 = reverse
+    local ____roughly_7 = roughly
+    local ____temp_6
     if reverse or from == nil then
-        ____temp_5 = start
+        ____temp_6 = start
     else
-        ____temp_5 = math.max(start or 0, from.when)
+        ____temp_6 = math.max(start or 0, from.when)
     end
-    local ____roughly_6_result_13 = ____roughly_6(____temp_5, -1)
-    local ____roughly_8 = roughly
-    local ____temp_7
+    local ____roughly_7_result_14 = ____roughly_7(____temp_6, -1)
+    local ____roughly_9 = roughly
+    local ____temp_8
     if not reverse or from == nil then
-        ____temp_7 = ____end
+        ____temp_8 = ____end
     else
-        ____temp_7 = math.min(____end or math.huge, from.when)
+        ____temp_8 = math.min(____end or math.huge, from.when)
     end
-    local ____roughly_8_result_14 = ____roughly_8(____temp_7, 1)
-    local ____reverse_9
-    if reverse then
-        ____reverse_9 = nil
-    else
-        ____reverse_9 = id
-    end
+    local ____roughly_9_result_15 = ____roughly_9(____temp_8, 1)
     local ____reverse_10
     if reverse then
-        ____reverse_10 = id
-    else
         ____reverse_10 = nil
+    else
+        ____reverse_10 = id
+    end
+    local ____reverse_11
+    if reverse then
+        ____reverse_11 = id
+    else
+        ____reverse_11 = nil
     end
     return {
         with = label,
-        limit = ____cursor_chunk_11,
-        reverse = ____reverse_12,
-        start = ____roughly_6_result_13,
-        ["end"] = ____roughly_8_result_14,
-        after = ____reverse_9,
-        before = ____reverse_10
+        limit = ____cursor_chunk_12,
+        reverse = ____reverse_13,
+        start = ____roughly_7_result_14,
+        ["end"] = ____roughly_9_result_15,
+        after = ____reverse_10,
+        before = ____reverse_11
     }
 end
 function roughly(seconds, more)
-    local ____temp_15
+    local ____temp_16
     if seconds == nil or math.abs(seconds) == math.huge then
-        ____temp_15 = nil
+        ____temp_16 = nil
     else
-        ____temp_15 = math.floor(seconds) + more
+        ____temp_16 = math.floor(seconds) + more
     end
-    return ____temp_15
+    return ____temp_16
 end
 function consider(cursor, walk, item)
     local query = walk.query
@@ -1676,40 +1700,41 @@ function consider(cursor, walk, item)
     end
     local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
     if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_16 = cursor.items
-        ____cursor_items_16[#____cursor_items_16 + 1] = item
+        local ____cursor_items_17 = cursor.items
+        ____cursor_items_17[#____cursor_items_17 + 1] = item
     end
 end
 function isPast(place, item, reverse)
-    local ____temp_17
+    local ____temp_18
     if place.rank == item.rank then
-        ____temp_17 = place.id ~= item.id
+        ____temp_18 = place.id ~= item.id
     else
-        ____temp_17 = isAhead(item, place, reverse)
+        ____temp_18 = isAhead(item, place, reverse)
     end
-    return ____temp_17
+    return ____temp_18
 end
 function isAtOrPast(place, item, reverse)
     if place.rank ~= item.rank then
         return isAhead(item, place, reverse)
     end
-    local ____temp_19 = place.id == item.id
-    if not ____temp_19 then
-        local ____reverse_18
+    local ____temp_20 = place.id == item.id
+    if not ____temp_20 then
+        local ____reverse_19
         if reverse then
-            ____reverse_18 = item.when < place.when
+            ____reverse_19 = item.when < place.when
         else
-            ____reverse_18 = item.when > place.when
+            ____reverse_19 = item.when > place.when
         end
-        ____temp_19 = ____reverse_18
+        ____temp_20 = ____reverse_19
     end
-    return ____temp_19
+    return ____temp_20
 end
 function isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
     return isLater ~= reverse
 end
 LARGEST_CHUNK = 1000
+ends = cache.new(256)
 COUNTED = 10000
 --- A page of these archives; undefined if an id that the query names is not in them.
 function ____exports.readPage(archives, query)
@@ -1735,7 +1760,15 @@ function ____exports.readPage(archives, query)
     if cursors == nil then
         return nil
     end
-    return query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
+    local page = query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
+    for ____, cursor in ipairs(cursors) do
+        if cursor.lost then
+            return nil
+        end
+    end
+    noteEnd(archives, page.items[1])
+    noteEnd(archives, page.items[#page.items])
+    return page
 end
 return ____exports
  end,

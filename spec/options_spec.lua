@@ -165,7 +165,7 @@ describe("the option", function ()
 	end);
 
 	it("minimix_inactive_after may be never", function ()
-		local s, phone = in_room { minimix_inactive_after = "never"; minimix_ping_after = "never" };
+		local s, phone = in_room { minimix_inactive_after = "never"; minimix_ping_after = "never"; minimix_detached_after = "50 days" };
 		phone:close();
 		s:wait(40 * day);
 		assert.is_true(is_in(s));
@@ -199,7 +199,9 @@ describe("the option", function ()
 	end);
 
 	it("minimix_archive_expires_after may be never", function ()
-		local s = in_room { minimix_archive_expires_after = "never"; minimix_inactive_after = "never"; minimix_ping_after = "never" };
+		local s = in_room {
+			minimix_archive_expires_after = "never"; minimix_inactive_after = "never"; minimix_ping_after = "never";
+		};
 		say(s, 1);
 		s:wait(40 * day);
 		assert.equal(1, kept(s));

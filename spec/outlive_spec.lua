@@ -437,7 +437,7 @@ describe("P1: a server that starts again", function ()
 	end);
 
 	it("is no reason to leave rooms as unused where a client was online all the time", function ()
-		local s = in_room();
+		local s = in_room { options = { minimix_detached_after = "80 days" } };
 		s.host:tick(40 * day);
 		s.room:forget "Alice";
 		s:restart { killed = true };

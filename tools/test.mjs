@@ -1,6 +1,7 @@
 // Runs all checks, or the groups named on the command line. A check that fails keeps none of the others from running.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,7 +9,10 @@ const folder = fileURLToPath(new URL("..", import.meta.url));
 const bundle = "mod_minimix.lua";
 const e2eCounts = ".build/e2e.json";
 
-const groups = { setup, build, lint, spec, e2e };
+/** One after the other; the groups of each run at the same time. */
+const stages = [{ setup }, { build, lint }, { spec }, { e2e }];
+/** Of e2e at a time. They wait for most of their time, for servers and for what is to happen after a while. */
+const files = 2 * availableParallelism();
 /** The bundle has to parse on every Lua that a Prosody runs on, or has run on. */
 const compilers = [
     ...["5.1", "5.2", "5.3", "5.4"].map((version) => [`luac${version}`, "-p", join("lua-out", bundle)]),
@@ -17,15 +21,15 @@ const compilers = [
 const failures = [];
 const total = { passed: 0, failed: 0, skipped: 0 };
 
-function setup() {
-    check("setup", "tools/setup");
+async function setup() {
+    await check("setup", "tools/setup");
 }
 
 // The bundle in the repository is what people install and what the tests run, so it has to be that of the sources.
-function build() {
+async function build() {
     const scratch = ".build/lua-out";
     rmSync(scratch, { recursive: true, force: true });
-    if (check("build", tool("tstl"), ["-p", "tstl.json", "--outDir", scratch])) {
+    if (await check("build", tool("tstl"), ["-p", "tstl.json", "--outDir", scratch])) {
         const isFresh = read(join(scratch, bundle)) === read(join("lua-out", bundle));
         heading("lua-out");
         console.log(isFresh ? "fresh" : "lua-out is stale: run make build and commit");
@@ -33,16 +37,22 @@ function build() {
     }
 }
 
-function lint() {
-    check("eslint", tool("eslint"), ["."]);
-    check("prettier", tool("prettier"), ["--check", "--log-level", "warn", "."]);
-    for (const project of ["e2e", "demo", "bench"].filter((path) => existsSync(join(path, "tsconfig.json")))) {
-        check(`tsc ${project}`, tool("tsc"), ["-p", project]);
-    }
-    for (const [compiler, ...parameters] of compilers.filter(isInstalled)) {
-        check(compiler, compiler, parameters);
-    }
-    check("luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "demo", "bench"]);
+/** As many at a time as there are cores; those that take long come first. */
+async function lint() {
+    const projects = ["e2e", "demo", "bench"].filter((path) => existsSync(join(path, "tsconfig.json")));
+    const checks = [
+        ["eslint", tool("eslint"), ["."]],
+        ["prettier", tool("prettier"), ["--check", "--log-level", "warn", "."]],
+        ...projects.map((project) => [`tsc ${project}`, tool("tsc"), ["-p", project]]),
+        ["luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "demo", "bench"]],
+        ...compilers.filter(isInstalled).map(([compiler, ...parameters]) => [compiler, compiler, parameters]),
+    ];
+    const work = async () => {
+        for (let next = checks.shift(); next !== undefined; next = checks.shift()) {
+            await check(...next);
+        }
+    };
+    await Promise.all(Array.from({ length: availableParallelism() }, work));
 }
 
 /** Both versions at a time: they keep one core each busy. */
@@ -57,39 +67,28 @@ async function spec() {
 }
 
 async function busted(name, prosodyLib) {
-    const child = spawn("busted", ["--output=plainTerminal"], {
-        cwd: folder,
-        env: { ...process.env, PROSODY_LIB: prosodyLib },
-        stdio: ["ignore", "pipe", "inherit"],
-    });
-    const ended = new Promise((resolve) => {
-        child.on("error", (error) => resolve(error.message)).on("close", resolve);
-    });
-    let output = "";
-    for await (const chunk of child.stdout.setEncoding("utf8")) {
-        output += chunk;
-    }
-    const status = await ended;
-    heading(name);
-    console.log(output, typeof status === "string" ? status : "");
+    const env = { ...process.env, PROSODY_LIB: prosodyLib };
+    const { output, status } = await run(name, "busted", ["--output=plainTerminal"], env);
     const [, passed, failed, errors, skipped] =
         /(\d+) success\w* \/ (\d+) failure\w* \/ (\d+) error\w* \/ (\d+) pending/.exec(output)?.map(Number) ?? [];
     count(name, settled({ passed, failed: failed + errors, skipped }, status));
 }
 
-async function e2e(files) {
+async function e2e(chosen) {
     const { versions } = await import("./versions.mjs");
     for (const { version } of versions.filter(({ installed }) => !installed)) {
         notRun(`e2e, Prosody ${version}`);
     }
     rmSync(e2eCounts, { force: true });
     const parameters = [
-        ...["--import", "tsx", "--test", "--test-force-exit", "--test-concurrency=2", "--test-timeout=300000"],
+        ...["--import", "tsx", "--test", "--test-force-exit", `--test-concurrency=${files}`, "--test-timeout=300000"],
         ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
         ...["--test-reporter=./tools/count.mjs", "--test-reporter-destination=stderr"],
-        ...(files.length > 0 ? files : testFiles()),
+        ...(chosen.length > 0 ? chosen : testFiles()),
     ];
-    const { status } = run("e2e", process.execPath, parameters, { env: { ...process.env, COUNTS: e2eCounts } });
+    heading("e2e");
+    const env = { ...process.env, COUNTS: e2eCounts };
+    const { status } = spawnSync(process.execPath, parameters, { cwd: folder, env, stdio: "inherit" });
     count("e2e", settled(JSON.parse(read(e2eCounts) || "{}"), status));
 }
 
@@ -104,8 +103,8 @@ function settled(counts, status) {
     return { passed, failed: status !== 0 && !(failed > 0) ? 1 : failed || 0, skipped };
 }
 
-function check(name, command, parameters = []) {
-    const { status } = run(name, command, parameters);
+async function check(name, command, parameters = []) {
+    const { status } = await run(name, command, parameters);
     count(name, { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 });
     return status === 0;
 }
@@ -120,13 +119,19 @@ function notRun(name) {
     count(name, { failed: 1 });
 }
 
-function run(name, command, parameters, options = {}) {
-    heading(name);
-    const result = spawnSync(command, parameters, { cwd: folder, encoding: "utf8", stdio: "inherit", ...options });
-    if (result.error) {
-        console.log(result.error.message);
+/** Prints what it says when it has ended: others run meanwhile. */
+async function run(name, command, parameters, env = process.env) {
+    const child = spawn(command, parameters, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding("utf8").on("data", (text) => (output += text));
     }
-    return result;
+    const status = await new Promise((resolve) => {
+        child.on("error", ({ message }) => resolve(message)).on("close", resolve);
+    });
+    heading(name);
+    console.log(output, typeof status === "string" ? status : "");
+    return { output, status };
 }
 
 function heading(name) {
@@ -152,11 +157,10 @@ function read(path) {
 
 process.chdir(folder);
 mkdirSync(".build", { recursive: true });
-const [group, ...files] = process.argv.slice(2);
-for (const [name, runGroup] of Object.entries(groups)) {
-    if (group === undefined || group === name) {
-        await runGroup(files);
-    }
+const [group, ...chosen] = process.argv.slice(2);
+for (const stage of stages) {
+    const wanted = Object.keys(stage).filter((name) => group === undefined || group === name);
+    await Promise.all(wanted.map((name) => stage[name](chosen)));
 }
 
 console.log("");

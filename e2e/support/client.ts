@@ -10,7 +10,7 @@ export { type Element, xml };
 // @xmpp/client takes that of the platform; Node.js has one since 22.
 Object.assign(globalThis, { WebSocket });
 
-const patience = 5_000;
+const patience = 15_000;
 const nsStanzas = "urn:ietf:params:xml:ns:xmpp-stanzas";
 const nsBind = "urn:ietf:params:xml:ns:xmpp-bind";
 const nsSm = "urn:xmpp:sm:3";

@@ -12,35 +12,6 @@ if loads_prefixed then
 	package.loaded["prosody.loader"] = true;
 end
 
--- A server loads much the same files at each start: what has been parsed once is taken as it is.
-local load_chunk = load;
-local parsed = {};
-
-local function load_text(text, name, mode, ...)
-	if type(text) ~= "string" or mode == "b" then return load_chunk(text, name, mode, ...); end
-	local chunks = parsed[text] or {};
-	parsed[text] = chunks;
-	local chunk = chunks[name or text];
-	if not chunk then
-		local f, err = load_chunk(text, name, mode);
-		if not f then return f, err; end
-		chunk = string.dump(f);
-		chunks[name or text] = chunk;
-	end
-	return load_chunk(chunk, name, "b", ...);
-end
-
-_G.load = load_text; -- luacheck: ignore 122
-
-table.insert(package.searchers, 2, function (module_name)
-	local path = package.searchpath(module_name, package.path);
-	local file = path and io.open(path);
-	if not file then return nil; end
-	local text = file:read("*a");
-	file:close();
-	return assert(load_text(text, "@"..path)), path;
-end);
-
 local clock = require "support.clock";
 
 local function now() return clock.now; end
@@ -66,22 +37,70 @@ logger.add_simple_sink(function (source, level, message)
 	if log_sink then log_sink(source, level, message); end
 end);
 
-local function read_version()
-	local file = assert(io.open(lib.."/prosody.version"));
-	local version = file:read("*a"):gsub("%s*$", "");
+local function read(path)
+	local file = assert(io.open(path));
+	local text = file:read("*a");
 	file:close();
-	return version;
+	return text;
 end
 
-local version = read_version();
+local version = read(lib.."/prosody.version"):gsub("%s*$", "");
+
+-- A server is started for each test, of the same files: what is compiled once is taken again.
+local compiled, filtered = {}, {};
+
+local function envload(code, source, env)
+	local known = compiled[source];
+	if not known or known.code ~= code then
+		local f, err = load(code, source, "t", env);
+		if not f then return f, err; end
+		known = { code = code; binary = string.dump(f) };
+		compiled[source] = known;
+	end
+	return load(known.binary, source, "b", env or _G);
+end
+
+require "util.envload".envload = envload;
 
 -- These hold what belongs to one server.
+local function is_core(plain_name)
+	return plain_name:match("^core%.") or plain_name == "util.pluginloader" or plain_name == "util.datamanager";
+end
+
 local function forget_core()
 	for name in pairs(package.loaded) do
-		local plain = name:gsub("^prosody%.", "");
-		if plain:match("^core%.") or plain == "util.pluginloader" or plain == "util.datamanager" then
+		if is_core((name:gsub("^prosody%.", ""))) then
 			package.loaded[name] = nil;
 		end
+	end
+end
+
+pcall(require, "luarocks.loader"); -- Prosody does so later, and it puts itself first
+table.insert(package.searchers, 1, function (name)
+	local plain_name = name:gsub("^prosody%.", "");
+	local path = is_core(plain_name) and package.searchpath(plain_name, package.path);
+	if path then
+		return envload(read(path), "@"..path), path;
+	end
+end);
+
+-- It looks at each line of a module.
+local function filtered_once(filter)
+	return filter and function (path, content)
+		local known = filtered[path];
+		if not known or known.content ~= content then
+			known = { content = content; result = table.pack(filter(path, content)) };
+			filtered[path] = known;
+		end
+		return table.unpack(known.result, 1, known.result.n);
+	end;
+end
+
+local function remember_filtered()
+	local pluginloader = require "util.pluginloader";
+	local init = pluginloader.init;
+	function pluginloader.init(options)
+		return init { load_filter_cb = filtered_once(options.load_filter_cb) };
 	end
 end
 
@@ -130,6 +149,7 @@ function server.start(config, plugin_path, on_log, fields, data)
 		prosody[name] = value;
 	end
 	set_config(config);
+	remember_filtered();
 	for _, name in ipairs { "stanza_router", "statsmanager", "hostmanager", "storagemanager", "usermanager", "sessionmanager" } do
 		require("core."..name);
 	end

@@ -90,7 +90,9 @@ function scene:client(resource, username, options)
 	client:available();
 	client:take();
 	for _, other in ipairs(self.clients) do
-		other.inbox = without_own_sessions(other, other.inbox);
+		if other.bare_jid == client.bare_jid then
+			other.inbox = without_own_sessions(other, other.inbox);
+		end
 	end
 	table.insert(self.clients, client);
 	return client;

@@ -1,6 +1,9 @@
 // Pages of an archive, or of several taken together in the order of time (XEP-0313 4.2, 4.3). Storage drivers differ in
 // what they make of a query with several conditions, so that all they are asked for is a rough range, chunk by chunk.
 
+import * as cache from "util.cache";
+import type { Cache } from "util.cache";
+
 /** One of the archives that a query goes through. */
 export interface Archive {
     readonly store: ArchiveStore;
@@ -67,9 +70,14 @@ interface Cursor {
     chunk: number;
     last: Place | undefined;
     ended: boolean;
+    /** The item that it was to start from has been deleted. */
+    lost: boolean;
 }
 
 const LARGEST_CHUNK = 1000;
+
+/** Where pages began and ended, from where clients go on: mod_storage_internal would read all to find an item by its id. */
+const ends: Cache<Place> = cache.new(256);
 
 /** Items looked through to count them; of longer archives the count is left out (XEP-0059 2.6). */
 const COUNTED = 10000;
@@ -89,11 +97,34 @@ export function readPage(archives: Archive[], query: PageQuery): Page | undefine
     if (cursors === undefined) {
         return undefined;
     }
-    return query.max === 0 ? countItems(cursors, walk) : takePage(cursors, walk);
+    const page = query.max === 0 ? countItems(cursors, walk) : takePage(cursors, walk);
+    for (const cursor of cursors) {
+        if (cursor.lost) {
+            return undefined;
+        }
+    }
+    noteEnd(archives, page.items[0]);
+    noteEnd(archives, page.items[page.items.length - 1]);
+    return page;
+}
+
+function noteEnd(archives: Archive[], item: Item | undefined): void {
+    const archive = item === undefined ? undefined : archives[item.rank - 1];
+    if (item !== undefined && archive !== undefined) {
+        ends.set(`${archive.key} ${item.id}`, { id: item.id, when: item.when, rank: item.rank, label: item.label });
+    }
 }
 
 function findPlace(archives: Archive[], id: string): Place | undefined {
     let rank = 0;
+    for (const archive of archives) {
+        rank = rank + 1;
+        const end = ends.get(`${archive.key} ${id}`);
+        if (end !== undefined && end.rank === rank && archive.holds(end.label)) {
+            return end;
+        }
+    }
+    rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
         const [stanza, when, label] = archive.store.get(archive.key, id);
@@ -111,7 +142,7 @@ function openCursors(archives: Archive[], max: number): Cursor[] {
     let rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
-        cursors.push({ archive, rank, items: [], passed: 0, chunk, last: undefined, ended: false });
+        cursors.push({ archive, rank, items: [], passed: 0, chunk, last: undefined, ended: false, lost: false });
     }
     return cursors;
 }
@@ -206,13 +237,16 @@ function read(cursor: Cursor, query: ArchiveQuery): Item[] {
     const archive = cursor.archive;
     const items: Item[] = [];
     const [results, problem] = archive.store.find(archive.key, query);
-    if (results === undefined) {
+    const start = query.after ?? query.before;
+    if (results !== undefined) {
+        for (const [id, stanza, when, label] of results) {
+            items.push({ id, stanza, when: tonumber(when) ?? 0, label, rank: cursor.rank });
+        }
+    } else if (problem !== "item-not-found") {
         module.log("error", "Could not read the archive of %s: %s", archive.key, problem);
-        return items;
     }
-    for (const [id, stanza, when, label] of results) {
-        items.push({ id, stanza, when: tonumber(when) ?? 0, label, rank: cursor.rank });
-    }
+    // mod_storage_internal of 13.0 does not say so.
+    cursor.lost = items.length === 0 && start !== undefined && archive.store.get(archive.key, start)[0] === undefined;
     return items;
 }
 

@@ -1,0 +1,70 @@
+// H1: what an account heard more than a second before its server was killed is in its archive. The room has none, so that
+// nothing can be fetched again. MINIMIX_LONG=1 kills it ten times for each version on each storage.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type Client } from "./support/client.ts";
+import { bodiesOf, readArchive } from "./support/mam.ts";
+import { create, groupchat, join } from "./support/muc.ts";
+import { reconnect } from "./support/outlive.ts";
+import { startServer, versions } from "./support/prosody.ts";
+import { backends, startStorage } from "./support/storage.ts";
+
+const isLong = process.env.MINIMIX_LONG === "1";
+const kills = isLong ? 10 : 1;
+const second = 1000;
+
+interface Heard {
+    readonly body: string;
+    /** In milliseconds. */
+    readonly when: number;
+}
+
+for (const [i, version] of versions.entries()) {
+    describe(`Prosody ${version}`, () => {
+        // In short, every version and every storage comes up, but not each with each.
+        for (const backend of backends.filter((_, j) => isLong || j % versions.length === i)) {
+            test(`H1: what was heard a second before the server is killed is kept (${backend})`, async () => {
+                const storage = await startStorage(backend);
+                const users = ["alice", "bob"];
+                const server = await startServer({ version, minimix: true, users, hostConfig: storage.config });
+                const room = `room@${server.rooms}`;
+                const heard: Heard[] = [];
+                let durable: string[] = [];
+                for (let kill = 1; kill <= kills; kill++) {
+                    const alice = await reconnect(server, "alice/phone");
+                    const bob = await reconnect(server, "bob/desk");
+                    await (kill === 1 ? create(bob, room, "Bob", { persistentroom: "1" }) : join(bob, room, "Bob"));
+                    await join(alice, room, "Alice", { history: { maxstanzas: "0" } });
+                    const killed = Date.now() + second * (1.2 + Math.random());
+                    await talk(bob, alice, room, heard, killed);
+                    await server.kill();
+                    durable = [
+                        ...durable,
+                        ...heard.filter(({ when }) => when < killed - second).map(({ body }) => body),
+                    ];
+                    await server.start();
+                    const reader = await reconnect(server, "alice/reader");
+                    const kept = bodiesOf(await readArchive(reader, { form: { with: room } })).map(String);
+                    assert.deepEqual(
+                        [...new Set(durable)].filter((body) => !kept.includes(body)),
+                        [],
+                    );
+                    const inOrder = [...new Set(kept)].sort((one, other) => Number(one) - Number(other));
+                    assert.deepEqual(kept, inOrder);
+                }
+                await server.stop();
+                await storage.stop();
+            });
+        }
+    });
+}
+
+/** Says one number after the other until it is time, and notes which of them the listener has heard, and when. */
+async function talk(speaker: Client, listener: Client, room: string, heard: Heard[], end: number): Promise<void> {
+    for (let number = heard.length + 1; Date.now() < end; number++) {
+        const body = String(number);
+        await groupchat(speaker, room, body);
+        await listener.expect({ room, body });
+        heard.push({ body, when: Date.now() });
+    }
+}
