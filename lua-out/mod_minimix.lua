@@ -1044,6 +1044,14 @@ function ____exports.forgetNickRequests(membership, session)
         end
     end
 end
+--- A session's join is answered, and with it those before it.
+function ____exports.noteAnswered(membership, session)
+    for ____, request in ipairs(membership.nickRequests) do
+        if request.session == session then
+            request.isJoin = false
+        end
+    end
+end
 --- The first nick change of that key, or to that nick, which is not on its way any more.
 function ____exports.takeNickRequest(membership, field, value)
     local requests = membership.nickRequests
@@ -3609,6 +3617,7 @@ local st = require("util.stanza")
 local ____blocklist = require("keep.blocklist")
 local isBlocked = ____blocklist.isBlocked
 local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
 local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
 local options = require("options")
 local ____fork = require("room.fork")
@@ -3732,26 +3741,28 @@ function ____exports.changeNick(membership, request)
         return
     end
     local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
-    local ____membership_nickRequests_8 = membership.nickRequests
+    local ____membership_nickRequests_9 = membership.nickRequests
     local ____key_2 = key
-    local ____session_3 = session
-    local ____request_id_4 = request.id
-    local ____request_nick_5 = request.nick
-    local ____request_stanza_6 = request.stanza
-    local ____temp_7 = {session = membership.shown, presence = membership.shownPresence}
+    local ____temp_3 = request.stanza:get_child("x", MUC) ~= nil
+    local ____session_4 = session
+    local ____request_id_5 = request.id
+    local ____request_nick_6 = request.nick
+    local ____request_stanza_7 = request.stanza
+    local ____temp_8 = {session = membership.shown, presence = membership.shownPresence}
     local ____temp_1
     if session == nil then
         ____temp_1 = nil
     else
         ____temp_1 = membership.attached[session]
     end
-    ____membership_nickRequests_8[#____membership_nickRequests_8 + 1] = {
+    ____membership_nickRequests_9[#____membership_nickRequests_9 + 1] = {
         key = ____key_2,
-        session = ____session_3,
-        id = ____request_id_4,
-        nick = ____request_nick_5,
-        stanza = ____request_stanza_6,
-        before = ____temp_7,
+        isJoin = ____temp_3,
+        session = ____session_4,
+        id = ____request_id_5,
+        nick = ____request_nick_6,
+        stanza = ____request_stanza_7,
+        before = ____temp_8,
         attachmentBefore = ____temp_1
     }
     if session ~= nil then
@@ -3770,13 +3781,13 @@ end
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
 function ____exports.nickRefused(membership, request)
     local session = request.session
-    local ____temp_9
+    local ____temp_10
     if session == nil then
-        ____temp_9 = nil
+        ____temp_10 = nil
     else
-        ____temp_9 = membership.attached[session]
+        ____temp_10 = membership.attached[session]
     end
-    local attachment = ____temp_9
+    local attachment = ____temp_10
     local before = request.attachmentBefore
     if session ~= nil and attachment ~= nil and attachment.id == request.key and before ~= nil then
         membership.attached[session] = before
@@ -5032,7 +5043,7 @@ end
 function renamesLost(membership)
     local request = table.remove(membership.nickRequests, 1)
     while request ~= nil do
-        if request.session ~= nil and request.stanza:get_child("x", MUC) ~= nil then
+        if request.session ~= nil and request.isJoin then
             wait(membership, request)
         end
         request = table.remove(membership.nickRequests, 1)
@@ -6923,6 +6934,7 @@ local detachSession = ____memberships.detachSession
 local isAttached = ____memberships.isAttached
 local membershipOf = ____memberships.membershipOf
 local membershipsOf = ____memberships.membershipsOf
+local noteAnswered = ____memberships.noteAnswered
 local stopWaiting = ____memberships.stopWaiting
 local forgetNickRequests = ____memberships.forgetNickRequests
 local forgetSession = ____memberships.forgetSession
@@ -6980,6 +6992,7 @@ function join(session, stanza, room, wanted, membership)
     elseif attached and nick ~= membership.nick then
         changeNick(membership, request)
     else
+        noteAnswered(membership, session.full_jid)
         serve(membership, request)
     end
     return true
@@ -7091,10 +7104,10 @@ function sessionOffline(session)
     end
 end
 function detach(membership, session)
-    stopWaiting(membership, session)
+    local waited = stopWaiting(membership, session)
     forgetNickRequests(membership, session)
     if not isAttached(membership, session) then
-        return false
+        return waited
     end
     detachSession(membership, session)
     showBest(membership)
@@ -8179,7 +8192,6 @@ local saveOften = ____store.saveOften
 local ____watch = require("keep.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
 local MUC_USER = ____namespaces.MUC_USER
 local ____occupancy = require("occupancy")
 local forgetOthers = ____occupancy.forgetOthers
@@ -8478,12 +8490,11 @@ function onRenamed(membership, nick, stanza)
     end
 end
 function onSelfShown(membership, nick, stanza)
-    local request = takeNickRequest(membership, "nick", nick)
+    local request = takeNickRequest(membership, "nick", nick) or takeNickRequest(membership, "key", stanza.attr.id)
     if request ~= nil then
         bookmarkRenamed(membership)
     end
-    local isJoin = request ~= nil and request.stanza:get_child("x", MUC) ~= nil
-    if isJoin and isAttached(membership, request.session) then
+    if request ~= nil and request.isJoin and isAttached(membership, request.session) then
         fork(membership, stanza, request.session)
         serve(membership, request)
     else
@@ -8514,13 +8525,7 @@ function onError(membership, stanza)
         return
     end
     local id = stanza.attr.id
-    local ____temp_14
-    if id == nil then
-        ____temp_14 = nil
-    else
-        ____temp_14 = takeNickRequest(membership, "key", id)
-    end
-    local request = ____temp_14
+    local request = takeNickRequest(membership, "key", id)
     if request == nil then
         noteDrop("unclaimed")
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
@@ -8537,13 +8542,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_15
+            local ____temp_14
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_15 = nil
+                ____temp_14 = nil
             else
-                ____temp_15 = tag
+                ____temp_14 = tag
             end
-            return ____temp_15
+            return ____temp_14
         end)
     end
     return copy
@@ -8564,13 +8569,13 @@ end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
     local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_16
+    local ____temp_15
     if jids.prep(address) == address then
-        ____temp_16 = nick
+        ____temp_15 = nick
     else
-        ____temp_16 = nil
+        ____temp_15 = nil
     end
-    return ____temp_16
+    return ____temp_15
 end
 function isModerator(presence)
     return itemOf(presence).role == "moderator"

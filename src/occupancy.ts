@@ -513,7 +513,7 @@ function resyncLost(membership: Membership): void {
 function renamesLost(membership: Membership): void {
     let request = table.remove<NickRequest>(membership.nickRequests, 1);
     while (request !== undefined) {
-        if (request.session !== undefined && request.stanza.get_child("x", MUC) !== undefined) {
+        if (request.session !== undefined && request.isJoin) {
             wait(membership, request);
         }
         request = table.remove<NickRequest>(membership.nickRequests, 1);

@@ -3,7 +3,7 @@
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { isBlocked } from "../keep/blocklist";
-import { VCARD_UPDATE } from "../namespaces";
+import { MUC, VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendTo } from "../room/fork";
 import { ownPresence } from "../room/replay";
@@ -108,6 +108,7 @@ export function changeNick(membership: Membership, request: JoinRequest): void {
     const key = request.id === undefined || isOnItsWay(membership, request.id) ? id.medium() : request.id;
     membership.nickRequests.push({
         key,
+        isJoin: request.stanza.get_child("x", MUC) !== undefined,
         session,
         id: request.id,
         nick: request.nick,

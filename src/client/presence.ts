@@ -20,6 +20,7 @@ import {
     type Membership,
     membershipOf,
     membershipsOf,
+    noteAnswered,
     Phase,
     stopWaiting,
     forgetNickRequests,
@@ -106,6 +107,7 @@ function join(
     } else if (attached && nick !== membership.nick) {
         changeNick(membership, request);
     } else {
+        noteAnswered(membership, session.full_jid);
         serve(membership, request);
     }
     return true;
@@ -213,12 +215,12 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
     return undefined;
 }
 
-/** Whether the session was attached. */
+/** Whether the session was attached, or about to be. */
 function detach(membership: Membership, session: string): boolean {
-    stopWaiting(membership, session);
+    const waited = stopWaiting(membership, session);
     forgetNickRequests(membership, session);
     if (!isAttached(membership, session)) {
-        return false;
+        return waited;
     }
     detachSession(membership, session);
     showBest(membership);

@@ -8,7 +8,7 @@ import { unlockRoom } from "../client/upstream";
 import { bookmarkRenamed } from "../keep/bookmark-write";
 import { saveOften } from "../keep/store";
 import { check } from "../keep/watch";
-import { MUC, MUC_USER, Status } from "../namespaces";
+import { MUC_USER, Status } from "../namespaces";
 import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
@@ -316,12 +316,11 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
 function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void {
-    const request = takeNickRequest(membership, "nick", nick);
+    const request = takeNickRequest(membership, "nick", nick) ?? takeNickRequest(membership, "key", stanza.attr.id);
     if (request !== undefined) {
         bookmarkRenamed(membership);
     }
-    const isJoin = request !== undefined && request.stanza.get_child("x", MUC) !== undefined;
-    if (isJoin && isAttached(membership, request.session)) {
+    if (request !== undefined && request.isJoin && isAttached(membership, request.session)) {
         fork(membership, stanza, request.session);
         serve(membership, request);
     } else {
@@ -359,7 +358,7 @@ function onError(membership: Membership, stanza: Stanza): void {
         return;
     }
     const id = stanza.attr.id;
-    const request = id === undefined ? undefined : takeNickRequest(membership, "key", id);
+    const request = takeNickRequest(membership, "key", id);
     if (request === undefined) {
         noteDrop("unclaimed");
         module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);

@@ -51,6 +51,8 @@ export interface Shown {
 export interface NickRequest extends JoinRequest {
     /** The id it was sent with. */
     readonly key: string;
+    /** It came as a join, and no later one of the session has been answered. */
+    isJoin: boolean;
     readonly before: Shown;
     readonly attachmentBefore: Attachment | undefined;
 }
@@ -454,8 +456,21 @@ export function forgetNickRequests(membership: Membership, session: string): voi
     }
 }
 
+/** A session's join is answered, and with it those before it. */
+export function noteAnswered(membership: Membership, session: string): void {
+    for (const request of membership.nickRequests) {
+        if (request.session === session) {
+            request.isJoin = false;
+        }
+    }
+}
+
 /** The first nick change of that key, or to that nick, which is not on its way any more. */
-export function takeNickRequest(membership: Membership, field: "key" | "nick", value: string): NickRequest | undefined {
+export function takeNickRequest(
+    membership: Membership,
+    field: "key" | "nick",
+    value: string | undefined,
+): NickRequest | undefined {
     const requests = membership.nickRequests;
     for (const i of $range(1, requests.length)) {
         const request = requests[i - 1];
