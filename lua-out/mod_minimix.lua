@@ -917,6 +917,7 @@ function ____exports.createMembership(username, room, nick)
         shown = nil,
         shownPresence = nil,
         detachedAt = nil,
+        shownDetached = false,
         request = nil,
         waiting = {},
         timer = nil,
@@ -996,6 +997,7 @@ function ____exports.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
     membership.attached[session] = {presence = presence, id = id}
     membership.detachedAt = nil
+    membership.shownDetached = false
 end
 function ____exports.detachSession(membership, session)
     membership.attached[session] = nil
@@ -3703,6 +3705,7 @@ end
 function ____exports.showDetached(membership)
     local presence = detachedPresence(membership)
     membership.shown = nil
+    membership.shownDetached = true
     if noteShown(membership, presence) then
         local copy = st.clone(presence)
         copy.attr.to = (membership.room .. "/") .. membership.nick
@@ -6876,7 +6879,8 @@ function ____exports.showAllDetached()
     local now = os.time()
     for ____, membership in ipairs(allMemberships()) do
         local since = membership.detachedAt
-        if since ~= nil and now - since >= options.detachedAfter and membership.phase == "joined" then
+        local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
+        if isDue and membership.phase == "joined" then
             showDetached(membership)
         end
     end

@@ -67,6 +67,7 @@ export function presenceToShow(membership: Membership, request?: JoinRequest): S
 export function showDetached(membership: Membership): void {
     const presence = detachedPresence(membership);
     membership.shown = undefined;
+    membership.shownDetached = true;
     if (noteShown(membership, presence)) {
         const copy = st.clone(presence);
         copy.attr.to = `${membership.room}/${membership.nick}`;

@@ -107,7 +107,8 @@ export function showAllDetached(): void {
     const now = os.time();
     for (const membership of allMemberships()) {
         const since = membership.detachedAt;
-        if (since !== undefined && now - since >= options.detachedAfter && membership.phase === Phase.Joined) {
+        const isDue = since !== undefined && now - since >= options.detachedAfter && !membership.shownDetached;
+        if (isDue && membership.phase === Phase.Joined) {
             showDetached(membership);
         }
     }

@@ -134,6 +134,8 @@ export interface Membership {
     shownPresence: Stanza | undefined;
     /** Since when no session is attached, in seconds; undefined while there is one. */
     detachedAt: number | undefined;
+    /** The room has been shown that nobody is there. */
+    shownDetached: boolean;
     /** The session's join that is on its way, and those who wait for its end. */
     request: JoinRequest | undefined;
     waiting: JoinRequest[];
@@ -274,6 +276,7 @@ export function createMembership(username: string, room: string, nick: string): 
         shown: undefined,
         shownPresence: undefined,
         detachedAt: undefined,
+        shownDetached: false,
         request: undefined,
         waiting: [],
         timer: undefined,
@@ -370,6 +373,7 @@ export function attachSession(membership: Membership, session: string, presence:
     noteJoined(session, membership.room);
     membership.attached.set(session, { presence, id });
     membership.detachedAt = undefined;
+    membership.shownDetached = false;
 }
 
 export function detachSession(membership: Membership, session: string): void {
