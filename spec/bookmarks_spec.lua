@@ -1,6 +1,7 @@
 -- Bookmarks (XEP-0402) that the server follows: rooms joined and left with no client in them.
 
 local st = require "util.stanza";
+local inspect = require "fuzz.inspect";
 local scene = require "support.scene";
 local xml = require "support.xml";
 
@@ -321,6 +322,30 @@ describe("a bookmark with autojoin", function ()
 		assert.is_true(joined() >= 9 and joined() <= 11, joined());
 		s.host:tick(2.5);
 		assert.equal(30, joined());
+	end);
+end);
+
+describe("accounts without bookmarks", function ()
+	local function sizes(s)
+		local counts = {};
+		for name, tab in pairs(inspect.tables(s.host)) do
+			counts[name] = 0;
+			for _ in pairs(tab) do counts[name] = counts[name] + 1; end
+		end
+		return counts;
+	end
+
+	it("B2: are not remembered, online or not", function ()
+		local s = scene.new { modules = { "disco"; "pep" } };
+		local before = sizes(s);
+		assert.equal(0, before.accounts);
+		local clients = {};
+		for i = 1, 20 do clients[i] = s:client("phone", "user"..i); end
+		s:wait(10);
+		assert.same(before, sizes(s));
+		for _, client in ipairs(clients) do client:close(); end
+		s:wait(10);
+		assert.same(before, sizes(s));
 	end);
 end);
 
