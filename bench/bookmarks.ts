@@ -19,7 +19,8 @@ const server = await startServer({
     users,
     logLevel: "info",
     hostConfig: `minimix_rejoin_rate = ${rate} probe_arrivals = false pep_service_cache_size = ${process.env.PEP_CACHE ?? 1000}`,
-    roomConfig: "muc_room_locking = false muc_room_default_persistent = true",
+    // Otherwise mod_muc writes one room to disk for each that it takes up.
+    roomConfig: `muc_room_locking = false muc_room_default_persistent = true muc_room_cache_size = ${rooms * 2}`,
 });
 await server.eval(firstAccountsBookmarks());
 await server.stop();
