@@ -7791,11 +7791,10 @@ end
 --- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
 -- throw out occupants for one (XEP-0045 18.1.2).
 function ____exports.onPrivateMessage(event)
-    local ____event_stanza_attr_0 = event.stanza.attr
-    local from = ____event_stanza_attr_0.from
-    local to = ____event_stanza_attr_0.to
-    local ____type = ____event_stanza_attr_0.type
-    if from == nil or to == nil or ____type == "groupchat" or ____type == "error" then
+    local attr = event.stanza.attr
+    local from = attr.from
+    local to = attr.to
+    if attr.type == "groupchat" or attr.type == "error" or from == nil or to == nil then
         return nil
     end
     local room, nick = splitOccupant(from)
@@ -8642,7 +8641,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local lookAt, hasForeignId, isJoinAffiliations, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestIsForeign, latestIsSubject
+local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -8696,6 +8695,9 @@ local endWithoutSelf = ____presence.endWithoutSelf
 function lookAt(stanza)
     if stanza ~= latest then
         latest = stanza
+        local room, nick = splitOccupant(stanza.attr.from or "")
+        latestRoom = room
+        latestNick = nick
         latestIsForeign = hasForeignId(stanza)
         latestIsSubject = isSubject(stanza)
     end
@@ -8709,55 +8711,6 @@ function hasForeignId(stanza)
     end
     return false
 end
---- `message/bare` or `message/full`, by the shape of the occupant JID.
-function ____exports.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
-        return nil
-    end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    if membership == nil then
-        return nil
-    end
-    membership.heard = true
-    counters.copiesIn = counters.copiesIn + 1
-    local ____type = stanza.attr.type
-    if ____type == "groupchat" then
-        onGroupchat(membership, stanza, nick)
-        return true
-    end
-    if ____type == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if takeResult(membership, stanza) then
-        return true
-    end
-    if isInvitation(stanza) then
-        return nil
-    end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_1
-        if isNotice(stanza) then
-            ____isNotice_result_1 = true
-        else
-            ____isNotice_result_1 = nil
-        end
-        return ____isNotice_result_1
-    end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
-        fork(membership, stanza)
-    end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    return true
-end
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
     local ____temp_2
@@ -8769,12 +8722,20 @@ function isJoinAffiliations(stanza)
     local version = ____temp_2
     return version ~= nil and version.attr.since == nil
 end
-function onGroupchat(membership, stanza, nick)
-    endWithoutSelf(membership)
+function noteHeard(membership)
+    membership.heard = true
+    counters.copiesIn = counters.copiesIn + 1
+end
+function onGroupchat(membership, stanza)
+    noteHeard(membership)
+    if membership.phase == "joining" then
+        endWithoutSelf(membership)
+    end
     if isInDoubt(membership) then
         holdBack(membership)
     end
     lookAt(stanza)
+    local nick = latestNick
     local subject = latestIsSubject
     local before = membership.subject
     if subject then
@@ -8908,7 +8869,8 @@ end
 -- account's own name (XEP-0359 6). That is left to it where there may be such an id.
 function ____exports.onGroupchatMessage(event)
     local stanza = event.stanza
-    if stanza.attr.type ~= "groupchat" then
+    local attr = stanza.attr
+    if attr.type ~= "groupchat" then
         return nil
     end
     lookAt(stanza)
@@ -8916,12 +8878,66 @@ function ____exports.onGroupchatMessage(event)
     if latestIsForeign then
         ____latestIsForeign_0 = nil
     else
-        ____latestIsForeign_0 = ____exports.onMessage(event)
+        ____latestIsForeign_0 = findMembership(attr.to or "", latestRoom)
     end
-    return ____latestIsForeign_0
+    local membership = ____latestIsForeign_0
+    if membership == nil then
+        return nil
+    end
+    onGroupchat(membership, stanza)
+    return true
 end
+latestRoom = ""
 latestIsForeign = false
 latestIsSubject = false
+--- `message/bare` or `message/full`, by the shape of the occupant JID.
+function ____exports.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room = splitOccupant(from)
+    local membership = findMembership(to, room)
+    if membership == nil then
+        return nil
+    end
+    local ____type = stanza.attr.type
+    if ____type == "groupchat" then
+        onGroupchat(membership, stanza)
+        return true
+    end
+    noteHeard(membership)
+    if ____type == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if takeResult(membership, stanza) then
+        return true
+    end
+    if isInvitation(stanza) then
+        return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        local ____isNotice_result_1
+        if isNotice(stanza) then
+            ____isNotice_result_1 = true
+        else
+            ____isNotice_result_1 = nil
+        end
+        return ____isNotice_result_1
+    end
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    return true
+end
 return ____exports
  end,
 ["state.snapshot"] = function(...)

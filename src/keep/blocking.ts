@@ -54,8 +54,9 @@ function forgetBlocked(membership: Membership, blocked: Blocklist): void {
  * throw out occupants for one (XEP-0045 18.1.2).
  */
 export function onPrivateMessage(event: StanzaEvent<Origin>): Handled {
-    const { from, to, type } = event.stanza.attr;
-    if (from === undefined || to === undefined || type === "groupchat" || type === "error") {
+    const attr = event.stanza.attr;
+    const { from, to } = attr;
+    if (attr.type === "groupchat" || attr.type === "error" || from === undefined || to === undefined) {
         return undefined;
     }
     const [room, nick] = splitOccupant(from);

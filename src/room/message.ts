@@ -33,21 +33,32 @@ import { answeredAsJoin, endWithoutSelf } from "./presence";
  */
 export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
-    if (stanza.attr.type !== "groupchat") {
+    const attr = stanza.attr;
+    if (attr.type !== "groupchat") {
         return undefined;
     }
     lookAt(stanza);
-    return latestIsForeign ? undefined : onMessage(event);
+    const membership = latestIsForeign ? undefined : findMembership(attr.to ?? "", latestRoom);
+    if (membership === undefined) {
+        return undefined;
+    }
+    onGroupchat(membership, stanza);
+    return true;
 }
 
 /** What was said last: a room of this server hands one table to every account (muc.lib.lua, broadcast). */
 let latest: Stanza | undefined;
+let latestRoom = "";
+let latestNick: string | undefined;
 let latestIsForeign = false;
 let latestIsSubject = false;
 
 function lookAt(stanza: Stanza): void {
     if (stanza !== latest) {
         latest = stanza;
+        const [room, nick] = splitOccupant(stanza.attr.from ?? "");
+        latestRoom = room;
+        latestNick = nick;
         latestIsForeign = hasForeignId(stanza);
         latestIsSubject = isSubject(stanza);
     }
@@ -72,18 +83,17 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (from === undefined || to === undefined) {
         return undefined;
     }
-    const [room, nick] = splitOccupant(from);
+    const [room] = splitOccupant(from);
     const membership = findMembership(to, room);
     if (membership === undefined) {
         return undefined;
     }
-    membership.heard = true;
-    counters.copiesIn = counters.copiesIn + 1;
     const type = stanza.attr.type;
     if (type === "groupchat") {
-        onGroupchat(membership, stanza, nick);
+        onGroupchat(membership, stanza);
         return true;
     }
+    noteHeard(membership);
     if (type === "error") {
         onError(membership, stanza);
         return true;
@@ -115,12 +125,21 @@ function isJoinAffiliations(stanza: Stanza): boolean {
     return version !== undefined && version.attr.since === undefined;
 }
 
-function onGroupchat(membership: Membership, stanza: Stanza, nick: string | undefined): void {
-    endWithoutSelf(membership);
+function noteHeard(membership: Membership): void {
+    membership.heard = true;
+    counters.copiesIn = counters.copiesIn + 1;
+}
+
+function onGroupchat(membership: Membership, stanza: Stanza): void {
+    noteHeard(membership);
+    if (membership.phase === Phase.Joining) {
+        endWithoutSelf(membership);
+    }
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
     lookAt(stanza);
+    const nick = latestNick;
     const subject = latestIsSubject;
     const before = membership.subject;
     if (subject) {
