@@ -920,6 +920,7 @@ function ____exports.createMembership(username, room, nick)
         shownDetached = false,
         request = nil,
         waiting = {},
+        newcomer = nil,
         timer = nil,
         tries = 0,
         heard = false,
@@ -3335,9 +3336,9 @@ local sendTo = ____fork.sendTo
 local ____history = require("room.history")
 local sendHistory = ____history.sendHistory
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
-function ____exports.sendSubject(membership, request)
+function ____exports.sendSubject(membership, session)
     sendTo(
-        request.session,
+        session,
         membership.subject or emptySubject(membership)
     )
 end
@@ -3423,7 +3424,7 @@ function ____exports.replay(membership, request)
         sendTo(request.session, ____self)
     end
     sendHistory(membership, request)
-    ____exports.sendSubject(membership, request)
+    ____exports.sendSubject(membership, request.session)
 end
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
 function ____exports.ownUnavailable(membership, id)
@@ -4386,7 +4387,7 @@ end
 function resyncUnanswered(membership, open)
     if open.request ~= nil then
         if open.selfShown then
-            sendSubject(membership, open.request)
+            sendSubject(membership, open.request.session)
         else
             replay(membership, open.request)
             ____exports.attach(membership, open.request)
@@ -4562,7 +4563,8 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local id = require("util.id")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
@@ -4604,6 +4606,7 @@ local sendTo = ____fork.sendTo
 local ____replay = require("room.replay")
 local occupantGone = ____replay.occupantGone
 local ownUnavailable = ____replay.ownUnavailable
+local sendSubject = ____replay.sendSubject
 local technicalRemoval = ____replay.technicalRemoval
 local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
@@ -4630,8 +4633,9 @@ local setTimer = ____memberships.setTimer
 local stopTimer = ____memberships.stopTimer
 local stopWaiting = ____memberships.stopWaiting
 local wait = ____memberships.wait
---- A session's join goes to the room. The one who asked is attached already: the answers are for it.
-function ____exports.enter(membership, request)
+--- A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
+-- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
+function ____exports.enter(membership, request, unconfirmed)
     membership.phase = "joining"
     membership.request = request
     membership.nick = request.nick
@@ -4647,6 +4651,7 @@ function ____exports.enter(membership, request)
         request.isBack = isAttached(membership, request.session)
         attachSession(membership, request.session, presence, request.id)
     end
+    membership.newcomer = request.session
     membership.shown = request.session
     membership.shownPresence = presence
     if not membership.established then
@@ -4659,7 +4664,27 @@ function ____exports.enter(membership, request)
             joinUnanswered(membership, request)
         end
     )
-    sendUpstream(membership, request.stanza)
+    if unconfirmed ~= nil then
+        sendUpstream(
+            membership,
+            st.presence({
+                type = "unavailable",
+                id = id.medium(),
+                to = unconfirmed
+            })
+        )
+    end
+    if membership.request == request then
+        sendUpstream(membership, request.stanza)
+    end
+end
+--- The account takes back a leave that the room has not confirmed.
+function ____exports.enterAfterLeave(membership, request)
+    ____exports.enter(
+        membership,
+        request,
+        ownAddress(membership)
+    )
 end
 function joinUnanswered(membership, request)
     detachAsking(membership, request)
@@ -4678,6 +4703,18 @@ function detachAsking(membership, request)
         detachSession(membership, request.session)
     end
 end
+function awaitSubject(membership)
+    setTimer(
+        membership,
+        SUBJECT_TIMEOUT,
+        function()
+            if isAttached(membership, membership.newcomer) then
+                sendSubject(membership, membership.newcomer)
+            end
+            ____exports.joinComplete(membership)
+        end
+    )
+end
 --- All that a room sends on a join has come.
 function ____exports.joinComplete(membership)
     stopTimer(membership)
@@ -4691,6 +4728,7 @@ function ____exports.joinComplete(membership)
             end
         )
     end
+    membership.newcomer = nil
     local resync = membership.resync
     membership.resync = nil
     if resync ~= nil then
@@ -4982,7 +5020,7 @@ function leaveUnanswered(membership, id)
     detachAll(membership)
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enter(membership, next)
+        ____exports.enterAfterLeave(membership, next)
     else
         ____exports.retryLeave(membership)
     end
@@ -5098,8 +5136,7 @@ function resumeJoined(membership)
         resyncComplete(membership)
     end
 end
---- Seconds between our own presence and the subject; not every service sends one to a new room.
-local SUBJECT_TIMEOUT = 10
+SUBJECT_TIMEOUT = 10
 TRIES_FOR_ARCHIVE = 4
 JOIN_PATIENCE = 15
 LONGEST_PAUSE = 900
@@ -5139,13 +5176,7 @@ function ____exports.joinAccepted(membership)
     elseif isNews then
         saveSoon(membership.username)
     end
-    setTimer(
-        membership,
-        SUBJECT_TIMEOUT,
-        function()
-            ____exports.joinComplete(membership)
-        end
-    )
+    awaitSubject(membership)
 end
 --- The room refused a join.
 function ____exports.joinRefused(membership, ____error)
@@ -5227,13 +5258,7 @@ function ____exports.resume(membership)
     elseif membership.phase == "joining" or membership.phase == "entering" and membership.resync ~= nil then
         ____exports.lost(membership)
     elseif membership.phase == "entering" then
-        setTimer(
-            membership,
-            SUBJECT_TIMEOUT,
-            function()
-                ____exports.joinComplete(membership)
-            end
-        )
+        awaitSubject(membership)
     else
         resumeJoined(membership)
     end
@@ -6919,6 +6944,7 @@ local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local ____occupancy = require("occupancy")
 local enter = ____occupancy.enter
+local enterAfterLeave = ____occupancy.enterAfterLeave
 local leave = ____occupancy.leave
 local leaveIfUnused = ____occupancy.leaveIfUnused
 local rejoin = ____occupancy.rejoin
@@ -6985,7 +7011,7 @@ function join(session, stanza, room, wanted, membership)
         created.bookmark = readBookmark(session.username, room)
         enter(created, request)
     elseif membership.phase == "leaving" and membership.tries > 0 then
-        enter(membership, request)
+        enterAfterLeave(membership, request)
     elseif membership.phase == "lost" and not membership.established then
         enter(membership, request)
     elseif membership.phase ~= "joined" then
@@ -8797,6 +8823,8 @@ function onGroupchat(membership, stanza, nick)
             takePast(membership, stanza)
         elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
+        elseif isAttached(membership, membership.newcomer) then
+            sendTo(membership.newcomer, stanza)
         end
     else
         if not subject then

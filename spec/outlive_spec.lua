@@ -217,6 +217,21 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 end);
 
 describe("P2: an account that is out without its sessions' knowledge", function ()
+	it("gives the one that is let in by another password the subject, though it is no news to the others", function ()
+		local s, phone = in_room { remote = true };
+		s.room:forget "Alice";
+		s.room.password = "secret";
+		phone:send(scene.message "hi");
+		s:deliver();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2"; muc = "<password>secret</password>" }));
+		s:wait(30);
+		local lines = seen(laptop);
+		assert.equal("presence - room/Alice 110", lines[#lines - 1]);
+		assert.equal("message groupchat room subject:", lines[#lines]);
+		assert.same({ "message error room modify not-acceptable" }, seen(phone));
+	end);
+
 	it("has them told when the room refuses the one that joins once more", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";

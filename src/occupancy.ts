@@ -1,6 +1,7 @@
 // The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
 // or by the room. Every change of a membership's phase is made here.
 
+import * as id from "util.id";
 import * as st from "util.stanza";
 import { askForNick, presenceToShow, showBest } from "./client/availability";
 import { resyncComplete, serveWaiting } from "./client/serve";
@@ -15,7 +16,7 @@ import { save, saveSoon } from "./keep/store";
 import { MUC } from "./namespaces";
 import * as options from "./options";
 import { fork, sendTo } from "./room/fork";
-import { occupantGone, ownUnavailable, technicalRemoval } from "./room/replay";
+import { occupantGone, ownUnavailable, sendSubject, technicalRemoval } from "./room/replay";
 import { presenceContent } from "./state/availability";
 import { forgetRefusals, isWanted, noteRefusal } from "./state/bookmarks";
 import { counters } from "./state/counters";
@@ -64,8 +65,11 @@ const TRIES_UNTIL_TOLD = 8;
 /** Underscores put behind a nick that is taken, before waiting for it to be free. */
 const NICK_TRIES = 3;
 
-/** A session's join goes to the room. The one who asked is attached already: the answers are for it. */
-export function enter(membership: Membership, request: JoinRequest): void {
+/**
+ * A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
+ * address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
+ */
+export function enter(membership: Membership, request: JoinRequest, unconfirmed?: string): void {
     membership.phase = Phase.Joining;
     membership.request = request;
     membership.nick = request.nick;
@@ -83,6 +87,7 @@ export function enter(membership: Membership, request: JoinRequest): void {
         request.isBack = isAttached(membership, request.session);
         attachSession(membership, request.session, presence, request.id);
     }
+    membership.newcomer = request.session;
     membership.shown = request.session;
     membership.shownPresence = presence;
     if (!membership.established) {
@@ -91,7 +96,17 @@ export function enter(membership: Membership, request: JoinRequest): void {
     setTimer(membership, options.answerTimeout, () => {
         joinUnanswered(membership, request);
     });
-    sendUpstream(membership, request.stanza);
+    if (unconfirmed !== undefined) {
+        sendUpstream(membership, st.presence({ type: "unavailable", id: id.medium(), to: unconfirmed }));
+    }
+    if (membership.request === request) {
+        sendUpstream(membership, request.stanza);
+    }
+}
+
+/** The account takes back a leave that the room has not confirmed. */
+export function enterAfterLeave(membership: Membership, request: JoinRequest): void {
+    enter(membership, request, ownAddress(membership));
 }
 
 /** The room stayed silent. It may have let us in all the same, so it is told that nobody waits any more. */
@@ -135,7 +150,14 @@ export function joinAccepted(membership: Membership): void {
     } else if (isNews) {
         saveSoon(membership.username);
     }
+    awaitSubject(membership);
+}
+
+function awaitSubject(membership: Membership): void {
     setTimer(membership, SUBJECT_TIMEOUT, () => {
+        if (isAttached(membership, membership.newcomer)) {
+            sendSubject(membership, membership.newcomer);
+        }
         joinComplete(membership);
     });
 }
@@ -149,6 +171,7 @@ export function joinComplete(membership: Membership): void {
             membership.tries = 0;
         });
     }
+    membership.newcomer = undefined;
     const resync = membership.resync;
     membership.resync = undefined;
     if (resync !== undefined) {
@@ -452,7 +475,7 @@ function leaveUnanswered(membership: Membership, id: string | undefined): void {
     detachAll(membership);
     const next = nextWaiting(membership);
     if (next !== undefined) {
-        enter(membership, next);
+        enterAfterLeave(membership, next);
     } else {
         retryLeave(membership);
     }
@@ -564,9 +587,7 @@ export function resume(membership: Membership): void {
     ) {
         lost(membership);
     } else if (membership.phase === Phase.Entering) {
-        setTimer(membership, SUBJECT_TIMEOUT, () => {
-            joinComplete(membership);
-        });
+        awaitSubject(membership);
     } else {
         resumeJoined(membership);
     }

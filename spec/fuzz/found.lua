@@ -172,4 +172,12 @@ return {
 		{ "deliver", 752, 867, 752, 680 };
 		{ "kick", 59, 694, 464, 272 };
 	};
+	{ about = "a join where the leave before has not arrived"; seed = 1000632; setting = { resource = false; bosh = true; carbons = true };
+		{ "join", 815, 551, 525, 219 };
+		{ "leave", 983, 61, 481, 231 };
+		{ "deliver", 387, 966, 34, 947 };
+		{ "silent", 253, 586, 871, 502 };
+		{ "deliver", 355, 756, 422, 151 };
+		{ "join", 993, 46, 468, 775 };
+	};
 };

@@ -99,7 +99,7 @@ function repeatedJoin(membership: Membership, request: JoinRequest): Stanza {
 function resyncUnanswered(membership: Membership, open: Resync): void {
     if (open.request !== undefined) {
         if (open.selfShown) {
-            sendSubject(membership, open.request);
+            sendSubject(membership, open.request.session);
         } else {
             replay(membership, open.request);
             attach(membership, open.request);

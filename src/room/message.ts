@@ -144,6 +144,8 @@ function onGroupchat(membership: Membership, stanza: Stanza, nick: string | unde
             takePast(membership, stanza);
         } else if (!isSameSubject(before, stanza)) {
             fork(membership, stanza);
+        } else if (isAttached(membership, membership.newcomer)) {
+            sendTo(membership.newcomer, stanza);
         }
     } else {
         if (!subject) {

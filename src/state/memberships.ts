@@ -139,6 +139,8 @@ export interface Membership {
     /** The session's join that is on its way, and those who wait for its end. */
     request: JoinRequest | undefined;
     waiting: JoinRequest[];
+    /** The session that the room's answer lets in, until it has the subject. */
+    newcomer: string | undefined;
     /** What ends the phase if the room does not. */
     timer: Timer | undefined;
     /** Tries in vain to join or leave, one after the other. */
@@ -279,6 +281,7 @@ export function createMembership(username: string, room: string, nick: string): 
         shownDetached: false,
         request: undefined,
         waiting: [],
+        newcomer: undefined,
         timer: undefined,
         tries: 0,
         heard: false,
