@@ -1033,7 +1033,13 @@ function ____exports.isWaiting(membership, session)
 end
 --- A full answer is to come, of which nothing has been shown yet.
 function ____exports.newResync(request)
-    return {request = request, shown = {}, selfCame = false, selfShown = false}
+    return {
+        request = request,
+        shown = {},
+        isDoubtful = false,
+        selfCame = false,
+        selfShown = false
+    }
 end
 --- Whether somebody is about to join, though not attached yet.
 function ____exports.hasWaiting(membership)
@@ -4563,7 +4569,7 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local id = require("util.id")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
@@ -4708,6 +4714,11 @@ function awaitSubject(membership)
         membership,
         SUBJECT_TIMEOUT,
         function()
+            local resync = membership.resync
+            if resync ~= nil and resync.isDoubtful then
+                makeSure(membership, resync)
+                return
+            end
             if isAttached(membership, membership.newcomer) then
                 sendSubject(membership, membership.newcomer)
             end
@@ -4901,6 +4912,7 @@ end
 function joinAgain(membership)
     membership.phase = "joining"
     local resync = newResync(nil)
+    resync.isDoubtful = true
     membership.resync = resync
     setTimer(
         membership,
@@ -4918,15 +4930,18 @@ function joinAgain(membership)
         joinPresence(membership)
     )
     if membership.resync == resync then
-        selfPing(
-            membership,
-            function()
-                if membership.resync == resync and membership.phase == "entering" then
-                    startOver(membership)
-                end
-            end
-        )
+        makeSure(membership, resync)
     end
+end
+function makeSure(membership, resync)
+    selfPing(
+        membership,
+        function()
+            if membership.resync == resync and membership.phase == "entering" then
+                startOver(membership)
+            end
+        end
+    )
 end
 function startOver(membership)
     local resync = newResync(nil)

@@ -407,6 +407,24 @@ describe("P1: a server that starts again", function ()
 		end);
 	end
 
+	it("is not back before the room has answered the join, whatever else it says of the account", function ()
+		local s = in_room { remote = true };
+		s.room.silent = true;
+		s:restart();
+		local joins = times_of(s, s.room, is_join);
+		while #joins < 4 do s:wait(1); end
+		s:wait(40);
+		s.room.silent = false;
+		s.room:rename("Alice", "Al");
+		local phone = s:client "phone";
+		phone:send(join "Al");
+		s:wait(minute);
+		assert.same({
+			"presence - room/Bob"; "presence - room/Al 110 xa"; "message groupchat room subject:"; "presence - room/Al 110";
+		}, seen(phone));
+		assert.same({ "Al" }, s:occupants());
+	end);
+
 	it("asks so many rooms a second", function ()
 		local s = scene.new { options = { minimix_max_rooms = 1000 } };
 		local phone = s:client "phone";

@@ -155,6 +155,11 @@ export function joinAccepted(membership: Membership): void {
 
 function awaitSubject(membership: Membership): void {
     setTimer(membership, SUBJECT_TIMEOUT, () => {
+        const resync = membership.resync;
+        if (resync !== undefined && resync.isDoubtful) {
+            makeSure(membership, resync);
+            return;
+        }
         if (isAttached(membership, membership.newcomer)) {
             sendSubject(membership, membership.newcomer);
         }
@@ -370,20 +375,26 @@ function goBack(membership: Membership): void {
 function joinAgain(membership: Membership): void {
     membership.phase = Phase.Joining;
     const resync = newResync(undefined);
+    resync.isDoubtful = true;
     membership.resync = resync;
     setTimer(membership, Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(membership.tries, 10)), () => {
         refuseWaiting(membership);
         lost(membership);
     });
     sendUpstream(membership, joinPresence(membership));
-    // The ping is answered after all that the room sends on a join; nothing to wait for where that has come already.
+    // There is nothing to wait for where all has come already.
     if (membership.resync === resync) {
-        selfPing(membership, () => {
-            if (membership.resync === resync && membership.phase === Phase.Entering) {
-                startOver(membership);
-            }
-        });
+        makeSure(membership, resync);
     }
+}
+
+/** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
+function makeSure(membership: Membership, resync: Resync): void {
+    selfPing(membership, () => {
+        if (membership.resync === resync && membership.phase === Phase.Entering) {
+            startOver(membership);
+        }
+    });
 }
 
 /**

@@ -63,6 +63,8 @@ export interface Resync {
     readonly request: JoinRequest | undefined;
     /** Nicks the room has shown since. */
     readonly shown: LuaSet<string>;
+    /** The account goes back by itself, and its presence may come for another reason than its join. */
+    isDoubtful: boolean;
     /** Our own presence has come, though not all occupants: the room may have taken the join for a presence update. */
     selfCame: boolean;
     selfShown: boolean;
@@ -420,7 +422,7 @@ export function isWaiting(membership: Membership, session: string): boolean {
 
 /** A full answer is to come, of which nothing has been shown yet. */
 export function newResync(request: JoinRequest | undefined): Resync {
-    return { request, shown: new LuaSet(), selfCame: false, selfShown: false };
+    return { request, shown: new LuaSet(), isDoubtful: false, selfCame: false, selfShown: false };
 }
 
 /** The session whose join the room itself answers while the account is in the room already. */
