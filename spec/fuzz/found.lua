@@ -196,4 +196,13 @@ return {
 		{ "join", 192, 906, 272, 811 };
 		{ "drop", 728, 494, 197, 178 };
 	};
+	{ about = "two joins without an id, of which one is answered"; seed = 2000502; setting = { resource = true; bosh = true; carbons = false };
+		{ "silent", 791, 569, 866, 641 };
+		{ "join", 714, 327, 658, 310 };
+		{ "unload", 808, 101, 651, 927 };
+		{ "join", 128, 752, 288, 403 };
+		{ "time", 437, 804, 828, 299 };
+		{ "join", 602, 467, 707, 26 };
+		{ "time", 92, 454, 190, 157 };
+	};
 };
