@@ -3124,6 +3124,12 @@ function ____exports.closeGap(membership)
         end
     )
 end
+--- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
+function ____exports.dropQuestion(membership)
+    if membership.catchUp ~= nil then
+        membership.catchUp.queryId = nil
+    end
+end
 --- A message with `<result/>` from the room: whether it is one, which no session has asked for.
 function ____exports.takeResult(membership, stanza)
     local catching = membership.catchUp
@@ -4590,6 +4596,7 @@ local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
+local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
 local outcomeOf = ____catchup.outcomeOf
@@ -4854,6 +4861,7 @@ function ____exports.lost(membership)
     membership.phase = "lost"
     membership.request = nil
     resyncLost(membership)
+    dropQuestion(membership)
     membership.nick = membership.wantedNick
     membership.tries = membership.tries + 1
     if membership.tries == TRIES_UNTIL_TOLD then

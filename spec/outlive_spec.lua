@@ -324,6 +324,26 @@ describe("P2: a broken link", function ()
 		assert.same({}, seen(phone));
 	end);
 
+	it("brings the account back where the archive was asked before it showed that it is out", function ()
+		local s, phone = in_room { remote = true };
+		local queries = 0;
+		function s.room.receive(room, stanza)
+			if stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") then
+				queries = queries + 1;
+				if queries == 1 then return; end
+			end
+			return getmetatable(room).__index.receive(room, stanza);
+		end
+		link(s, "destroyed");
+		while queries == 0 do s:wait(1); end
+		s.room:forget "Alice";
+		phone:send(scene.message "hi");
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+		assert.same({ "message error room modify not-acceptable" }, seen(phone));
+		assert.is_true(queries > 1);
+	end);
+
 	it("P3: has the archive asked for what may have been lost", function ()
 		local s = in_room();
 		local queries = times_of(s, s.room, function (stanza)

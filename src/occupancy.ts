@@ -9,7 +9,7 @@ import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
 import { patience } from "./keep/ask";
 import { isBlocked } from "./keep/blocklist";
-import { catchUp, closeGap, endCatchUp, historySince, outcomeOf } from "./keep/catchup";
+import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
 import { save, saveSoon } from "./keep/store";
@@ -325,6 +325,7 @@ export function lost(membership: Membership): void {
     membership.phase = Phase.Lost;
     membership.request = undefined;
     resyncLost(membership);
+    dropQuestion(membership);
     membership.nick = membership.wantedNick;
     membership.tries = membership.tries + 1;
     if (membership.tries === TRIES_UNTIL_TOLD) {

@@ -205,4 +205,12 @@ return {
 		{ "join", 602, 467, 707, 26 };
 		{ "time", 92, 454, 190, 157 };
 	};
+	{ about = "a room's archive that is asked when the account gets to know that it is out"; seed = 1001135; setting = { resource = false; bosh = true; carbons = false };
+		{ "join", 367, 435, 110, 465 };
+		{ "time", 383, 640, 751, 456 };
+		{ "silent", 57, 97, 987, 527 };
+		{ "time", 167, 309, 664, 64 };
+		{ "forget", 732, 944, 928, 30 };
+		{ "reload", 118, 230, 923, 371 };
+	};
 };

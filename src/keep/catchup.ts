@@ -94,6 +94,13 @@ export function catchUp(membership: Membership, done: (this: void, outcome: Outc
     }
 }
 
+/** An archive that was asked on behalf of an account in the room is asked anew before the account goes back. */
+export function dropQuestion(membership: Membership): void {
+    if (membership.catchUp !== undefined) {
+        membership.catchUp.queryId = undefined;
+    }
+}
+
 /** Seconds up to which the account has what was said. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? os.time()) : newest.when;
