@@ -800,6 +800,12 @@ function ____exports.stopTimer(membership)
         membership.timer = nil
     end
 end
+function ____exports.endRenaming(membership)
+    if membership.renaming ~= nil then
+        membership.renaming.timer:stop()
+        membership.renaming = nil
+    end
+end
 function isEmpty(map)
     return (next(map)) == nil
 end
@@ -928,6 +934,7 @@ function ____exports.createMembership(username, room, nick)
         unanswered = 0,
         resync = nil,
         nickRequests = {},
+        renaming = nil,
         unreflected = cache.new(UNREFLECTED_MESSAGES),
         log = nil,
         part = nil,
@@ -949,6 +956,7 @@ end
 --- Forgets a membership, and the account when it was the last.
 function ____exports.dropMembership(membership)
     ____exports.stopTimer(membership)
+    ____exports.endRenaming(membership)
     local account = ____exports.accounts[membership.occupant]
     if account == nil then
         return
@@ -973,6 +981,19 @@ function ____exports.setTimer(membership, seconds, callback)
             return nil
         end
     )
+end
+--- Nothing is shown to the room for so many seconds, or until the room has answered.
+function ____exports.beginRenaming(membership, nick, seconds, unanswered)
+    ____exports.endRenaming(membership)
+    local timer = module:add_timer(
+        seconds,
+        function()
+            membership.renaming = nil
+            unanswered()
+            return nil
+        end
+    )
+    membership.renaming = {nick = nick, timer = timer}
 end
 --- Whether the account is in the room as far as anybody can tell.
 function ____exports.isReached(membership)
@@ -3626,7 +3647,7 @@ return ____exports
  end,
 ["client.availability"] = function(...)
 local ____exports = {}
-local chooseShown, noteShown, detachedPresence, isOnItsWay
+local chooseShown, noteShown, detachedPresence, sendRenaming, isOnItsWay, RENAMING_TIMEOUT
 local id = require("util.id")
 local st = require("util.stanza")
 local ____blocklist = require("keep.blocklist")
@@ -3646,10 +3667,28 @@ local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
+local beginRenaming = ____memberships.beginRenaming
+local endRenaming = ____memberships.endRenaming
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
+--- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
+-- its way, a presence to the nick of before would turn it back.
+function ____exports.showBest(membership)
+    if membership.renaming ~= nil then
+        return false
+    end
+    local attachment = chooseShown(membership)
+    if attachment == nil or not noteShown(membership, attachment.presence) then
+        return false
+    end
+    local presence = st.clone(attachment.presence)
+    presence.attr.to = (membership.room .. "/") .. membership.nick
+    presence.attr.id = attachment.id
+    sendUpstream(membership, presence)
+    return true
+end
 function chooseShown(membership)
     local best = bestSession(membership)
     if best == nil then
@@ -3680,6 +3719,20 @@ function detachedPresence(membership)
     end
     return presence
 end
+function sendRenaming(membership, nick, presence)
+    beginRenaming(
+        membership,
+        nick,
+        RENAMING_TIMEOUT,
+        function()
+            if membership.phase == "joined" then
+                ____exports.showBest(membership)
+            end
+        end
+    )
+    presence.attr.to = (membership.room .. "/") .. nick
+    sendUpstream(membership, presence)
+end
 function isOnItsWay(membership, key)
     for ____, request in ipairs(membership.nickRequests) do
         if request.key == key then
@@ -3688,18 +3741,7 @@ function isOnItsWay(membership, key)
     end
     return false
 end
---- Shows the room the best presence among the attached sessions; whether that was news to it.
-function ____exports.showBest(membership)
-    local attachment = chooseShown(membership)
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
-    end
-    local presence = st.clone(attachment.presence)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
-    presence.attr.id = attachment.id
-    sendUpstream(membership, presence)
-    return true
-end
+RENAMING_TIMEOUT = 10
 --- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
 function ____exports.presenceToShow(membership, request)
     local attachment = chooseShown(membership)
@@ -3716,6 +3758,9 @@ function ____exports.presenceToShow(membership, request)
 end
 --- Shows the room that nobody is there to read, if it does not know yet.
 function ____exports.showDetached(membership)
+    if membership.renaming ~= nil then
+        return
+    end
     local presence = detachedPresence(membership)
     membership.shown = nil
     membership.shownDetached = true
@@ -3790,9 +3835,15 @@ function ____exports.changeNick(membership, request)
         )
     end
     local change = ____exports.presenceToShow(membership)
-    change.attr.to = (membership.room .. "/") .. request.nick
     change.attr.id = key
-    sendUpstream(membership, change)
+    sendRenaming(membership, request.nick, change)
+end
+--- The room has answered a nick change: what was not shown meanwhile is, after the last one.
+function ____exports.renamingAnswered(membership)
+    if membership.renaming ~= nil and #membership.nickRequests == 0 then
+        endRenaming(membership)
+        ____exports.showBest(membership)
+    end
 end
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
 function ____exports.nickRefused(membership, request)
@@ -3807,18 +3858,21 @@ function ____exports.nickRefused(membership, request)
     local before = request.attachmentBefore
     if session ~= nil and attachment ~= nil and attachment.id == request.key and before ~= nil then
         membership.attached[session] = before
-        membership.shown = request.before.session
-        membership.shownPresence = request.before.presence
     end
+    membership.shown = request.before.session
+    membership.shownPresence = request.before.presence
+    ____exports.renamingAnswered(membership)
 end
 --- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
 function ____exports.askForNick(membership, nick)
     if isBlocked(membership.username, membership.room, nick) then
         return
     end
-    local presence = ____exports.presenceToShow(membership)
-    presence.attr.to = (membership.room .. "/") .. nick
-    sendUpstream(membership, presence)
+    sendRenaming(
+        membership,
+        nick,
+        ____exports.presenceToShow(membership)
+    )
 end
 return ____exports
  end,
@@ -4388,7 +4442,8 @@ function resync(membership, request)
 end
 function repeatedJoin(membership, request)
     local presence = presenceToShow(membership, request)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
+    local renaming = membership.renaming
+    presence.attr.to = (membership.room .. "/") .. (renaming == nil and membership.nick or renaming.nick)
     presence.attr.id = request.id
     local x = request.stanza:get_child("x", MUC)
     if x ~= nil then
@@ -4634,6 +4689,7 @@ local attachSession = ____memberships.attachSession
 local detachAll = ____memberships.detachAll
 local detachSession = ____memberships.detachSession
 local dropMembership = ____memberships.dropMembership
+local endRenaming = ____memberships.endRenaming
 local forgetOccupant = ____memberships.forgetOccupant
 local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
@@ -5105,6 +5161,7 @@ function resyncLost(membership)
     membership.resync = nil
 end
 function renamesLost(membership)
+    endRenaming(membership)
     local request = table.remove(membership.nickRequests, 1)
     while request ~= nil do
         if request.session ~= nil and request.isJoin then
@@ -7286,6 +7343,8 @@ return ____exports
 local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
+local ____availability = require("client.availability")
+local showBest = ____availability.showBest
 local options = require("options")
 local ____occupancy = require("occupancy")
 local isUnheard = ____occupancy.isUnheard
@@ -7506,7 +7565,12 @@ function ____exports.resumeAll()
         local inDoubt = membership.checking or membership.timer ~= nil or membership.unanswered > 0
         membership.timer = nil
         membership.checking = false
+        local wasRenaming = membership.renaming ~= nil
+        membership.renaming = nil
         resume(membership)
+        if wasRenaming and membership.phase == "joined" then
+            showBest(membership)
+        end
         if inDoubt and membership.phase == "joined" then
             askAfter(
                 membership,
@@ -8233,6 +8297,7 @@ local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
 local nickRefused = ____availability.nickRefused
+local renamingAnswered = ____availability.renamingAnswered
 local ____serve = require("client.serve")
 local attach = ____serve.attach
 local serve = ____serve.serve
@@ -8408,12 +8473,13 @@ function onSelfAvailable(membership, nick, stanza)
         if membership.phase == "joining" and before ~= nil and selfNick(before) ~= nick then
             announceNick(membership, before)
         end
+        local renamed = isRenamed(membership, before, nick)
         membership.self = copy
         noteRole(membership, before, copy)
         if membership.phase == "joining" then
             joinAccepted(membership)
         end
-        onSelfShown(membership, nick, stanza)
+        onSelfShown(membership, nick, stanza, renamed)
     elseif membership.phase == "joining" then
         onBack(membership, resync, before, stanza)
     else
@@ -8542,7 +8608,7 @@ function onRenamed(membership, nick, stanza)
         check(membership)
     end
 end
-function onSelfShown(membership, nick, stanza)
+function onSelfShown(membership, nick, stanza, renamed)
     local request = takeNickRequest(membership, "nick", nick) or takeNickRequest(membership, "key", stanza.attr.id)
     if request ~= nil then
         bookmarkRenamed(membership)
@@ -8552,6 +8618,9 @@ function onSelfShown(membership, nick, stanza)
         serve(membership, request)
     else
         fork(membership, stanza)
+    end
+    if request ~= nil or renamed then
+        renamingAnswered(membership)
     end
 end
 function onRemoved(membership, stanza)

@@ -25,6 +25,7 @@ import {
     detachAll,
     detachSession,
     dropMembership,
+    endRenaming,
     forgetOccupant,
     forgetRoom,
     hasAttached,
@@ -546,6 +547,7 @@ function resyncLost(membership: Membership): void {
 
 /** Nick changes are not answered any more; those that came as joins are joins now. */
 function renamesLost(membership: Membership): void {
+    endRenaming(membership);
     let request = table.remove<NickRequest>(membership.nickRequests, 1);
     while (request !== undefined) {
         if (request.session !== undefined && request.isJoin) {

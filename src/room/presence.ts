@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { askForNick, nickRefused } from "../client/availability";
+import { askForNick, nickRefused, renamingAnswered } from "../client/availability";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { bookmarkRenamed } from "../keep/bookmark-write";
@@ -193,12 +193,13 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
         if (membership.phase === Phase.Joining && before !== undefined && selfNick(before) !== nick) {
             announceNick(membership, before);
         }
+        const renamed = isRenamed(membership, before, nick);
         membership.self = copy;
         noteRole(membership, before, copy);
         if (membership.phase === Phase.Joining) {
             joinAccepted(membership);
         }
-        onSelfShown(membership, nick, stanza);
+        onSelfShown(membership, nick, stanza, renamed);
     } else if (membership.phase === Phase.Joining) {
         onBack(membership, resync, before, stanza);
     } else {
@@ -315,7 +316,7 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
 }
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
-function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void {
+function onSelfShown(membership: Membership, nick: string, stanza: Stanza, renamed: boolean): void {
     const request = takeNickRequest(membership, "nick", nick) ?? takeNickRequest(membership, "key", stanza.attr.id);
     if (request !== undefined) {
         bookmarkRenamed(membership);
@@ -325,6 +326,9 @@ function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void
         serve(membership, request);
     } else {
         fork(membership, stanza);
+    }
+    if (request !== undefined || renamed) {
+        renamingAnswered(membership);
     }
 }
 

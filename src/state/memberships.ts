@@ -57,6 +57,12 @@ export interface NickRequest extends JoinRequest {
     readonly attachmentBefore: Attachment | undefined;
 }
 
+/** A nick change that the room is to answer before anything else is shown to it. */
+export interface Renaming {
+    readonly nick: string;
+    readonly timer: Timer;
+}
+
 /** A full answer asked of the room while the account is, or was, in it. */
 export interface Resync {
     /** On behalf of this session alone; undefined for the account itself. */
@@ -156,6 +162,8 @@ export interface Membership {
     resync: Resync | undefined;
     /** Nick changes on their way, in the order they were sent. */
     readonly nickRequests: NickRequest[];
+    /** The last one, or one of the account's own. */
+    renaming: Renaming | undefined;
     /** Messages that the room has not reflected yet: for each id the sessions that sent it, the first one first. */
     readonly unreflected: Cache<string[]>;
 
@@ -291,6 +299,7 @@ export function createMembership(username: string, room: string, nick: string): 
         unanswered: 0,
         resync: undefined,
         nickRequests: [],
+        renaming: undefined,
         unreflected: cache.new(UNREFLECTED_MESSAGES),
         log: undefined,
         part: undefined,
@@ -313,6 +322,7 @@ export function createMembership(username: string, room: string, nick: string): 
 /** Forgets a membership, and the account when it was the last. */
 export function dropMembership(membership: Membership): void {
     stopTimer(membership);
+    endRenaming(membership);
     const account = accounts.get(membership.occupant);
     if (account === undefined) {
         return;
@@ -342,6 +352,29 @@ export function stopTimer(membership: Membership): void {
     if (membership.timer !== undefined) {
         membership.timer.stop();
         membership.timer = undefined;
+    }
+}
+
+/** Nothing is shown to the room for so many seconds, or until the room has answered. */
+export function beginRenaming(
+    membership: Membership,
+    nick: string,
+    seconds: number,
+    unanswered: (this: void) => void,
+): void {
+    endRenaming(membership);
+    const timer = module.add_timer(seconds, () => {
+        membership.renaming = undefined;
+        unanswered();
+        return undefined;
+    });
+    membership.renaming = { nick, timer };
+}
+
+export function endRenaming(membership: Membership): void {
+    if (membership.renaming !== undefined) {
+        membership.renaming.timer.stop();
+        membership.renaming = undefined;
     }
 }
 
