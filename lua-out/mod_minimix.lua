@@ -2842,7 +2842,7 @@ return ____exports
  end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
+local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -2861,10 +2861,14 @@ local isCurrent = ____memberships.isCurrent
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
+local splitOccupant = ____stanzas.splitOccupant
 local stanzaIdBy = ____stanzas.stanzaIdBy
 local ____ask = require("keep.ask")
 local ask = ____ask.ask
 local patience = ____ask.patience
+local ____blocklist = require("keep.blocklist")
+local blocklistOf = ____blocklist.blocklistOf
+local silences = ____blocklist.silences
 local ____log = require("keep.log")
 local isKept = ____log.isKept
 local newestOf = ____log.newestOf
@@ -2879,6 +2883,7 @@ function ____exports.holdBack(membership)
             queryId = nil,
             since = os.time(),
             position = nil,
+            blocked = nil,
             held = {},
             heldIds = {},
             tries = 0,
@@ -2949,6 +2954,7 @@ function askPage(membership, catching, after, start, done)
     local queryId = id.medium()
     catching.queryId = queryId
     catching.position = after
+    catching.blocked = blocklistOf(membership.username)
     catching.isLater = after ~= nil or catching.isFirst
     local query = pageQuery(queryId, after, start)
     local function answered(answer)
@@ -3051,6 +3057,10 @@ function lastOfPage(fin)
         ____temp_3 = set:get_child_text("last")
     end
     return ____temp_3
+end
+function isSilenced(membership, catching, message)
+    local ____, nick = splitOccupant(message.attr.from or "")
+    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
 function asDelayed(membership, message, delay, archiveId)
     local delayed = st.clone(message)
@@ -3177,7 +3187,7 @@ function ____exports.takeResult(membership, stanza)
         ____temp_5 = forwarded:get_child("delay", DELAY)
     end
     local delay = ____temp_5
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" then
+    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
         ____exports.missed(
             membership,
             asDelayed(membership, message, delay, result.attr.id)

@@ -96,6 +96,8 @@ export interface CatchUp {
     readonly since: number;
     /** The archive's id of the last message that it has been asked for, or of the one to ask from. */
     position: string | undefined;
+    /** JIDs that the account has blocked, as it was when the archive was asked last. */
+    blocked: LuaMap<string, unknown> | undefined;
     /** What came from the room since, to be taken down once what is missing has its place. */
     readonly held: HeldBack[];
     /** The ids of those of these that were seen; those that the room has given as of the past too are taken out. */
