@@ -781,7 +781,7 @@ return ____exports
  end,
 ["state.memberships"] = function(...)
 local ____exports = {}
-local membershipList, isEmpty, NOBODY
+local membershipList, isEmpty, takeFirst, NOBODY
 local cache = require("util.cache")
 local jids = require("util.jid")
 local options = require("options")
@@ -838,6 +838,17 @@ function ____exports.stopWaiting(membership, session)
         return true
     end
     return found
+end
+function takeFirst(requests, count)
+    local taken = {}
+    while #taken < count do
+        local request = table.remove(requests, 1)
+        if request == nil then
+            break
+        end
+        taken[#taken + 1] = request
+    end
+    return taken
 end
 function ____exports.forgetOccupant(membership, nick)
     local held = membership.occupants[nick]
@@ -1092,6 +1103,19 @@ function ____exports.takeNickRequest(membership, field, value)
         end
     end
     return nil
+end
+--- The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
+-- are not on their way any more.
+function ____exports.takeAnsweredRequests(membership, nick, key)
+    local requests = membership.nickRequests
+    for i = 1, #requests do
+        local request = requests[i]
+        if request ~= nil and request.key == key and request.nick == nick then
+            return takeFirst(requests, i)
+        end
+    end
+    local request = ____exports.takeNickRequest(membership, "nick", nick) or ____exports.takeNickRequest(membership, "key", key)
+    return request == nil and ({}) or ({request})
 end
 --- A session is gone: what it asked for is nobody's now.
 function ____exports.forgetSession(membership, session)
@@ -8347,6 +8371,7 @@ local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
 local setTimer = ____memberships.setTimer
+local takeAnsweredRequests = ____memberships.takeAnsweredRequests
 local takeNickRequest = ____memberships.takeNickRequest
 local ____fork = require("room.fork")
 local fork = ____fork.fork
@@ -8619,15 +8644,27 @@ function onRenamed(membership, nick, stanza)
     end
 end
 function onSelfShown(membership, nick, stanza, renamed)
-    local request = takeNickRequest(membership, "nick", nick) or takeNickRequest(membership, "key", stanza.attr.id)
+    local requests = takeAnsweredRequests(membership, nick, stanza.attr.id)
+    local request = requests[#requests]
     if request ~= nil then
         bookmarkRenamed(membership)
     end
-    if request ~= nil and request.isJoin and isAttached(membership, request.session) then
-        fork(membership, stanza, request.session)
-        serve(membership, request)
+    local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
+    local ____fork_17 = fork
+    local ____membership_15 = membership
+    local ____stanza_16 = stanza
+    local ____isJoin_14
+    if isJoin then
+        ____isJoin_14 = request.session
     else
-        fork(membership, stanza)
+        ____isJoin_14 = nil
+    end
+    ____fork_17(____membership_15, ____stanza_16, ____isJoin_14)
+    for ____, answered in ipairs(requests) do
+        local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
+        if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
+            serve(membership, answered)
+        end
     end
     if request ~= nil or renamed then
         renamingAnswered(membership)
@@ -8674,13 +8711,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_14
+            local ____temp_18
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_14 = nil
+                ____temp_18 = nil
             else
-                ____temp_14 = tag
+                ____temp_18 = tag
             end
-            return ____temp_14
+            return ____temp_18
         end)
     end
     return copy
@@ -8701,13 +8738,13 @@ end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
     local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_15
+    local ____temp_19
     if jids.prep(address) == address then
-        ____temp_15 = nick
+        ____temp_19 = nick
     else
-        ____temp_15 = nil
+        ____temp_19 = nil
     end
-    return ____temp_15
+    return ____temp_19
 end
 function isModerator(presence)
     return itemOf(presence).role == "moderator"

@@ -442,6 +442,23 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
+		it("C2: answers one that came as a join before, and was lost", function ()
+			phone:send(join("Alicia", { id = "j2" }));
+			s.host:drop();
+			s:wait(60);
+			laptop:send(join("Alicia", { id = "j3" }));
+			s:deliver();
+			for client, id in pairs { [phone] = "j2"; [laptop] = "j3" } do
+				local got = scene.take(client);
+				assert.equal("presence - room/Alicia 110", scene.line(got[#got - 1]));
+				assert.equal(id, got[#got - 1].attr.id);
+				assert.equal("message groupchat room subject:", scene.line(got[#got]));
+			end
+			s.room:kick "Alicia";
+			s:wait(60);
+			assert.same({}, s:occupants());
+		end);
+
 		it("C2: holds nothing back for ever when the module is reloaded", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));

@@ -213,4 +213,13 @@ return {
 		{ "forget", 732, 944, 928, 30 };
 		{ "reload", 118, 230, 923, 371 };
 	};
+	{ about = "a nick change as a join, to the nick of one that was lost, and the room destroyed"; seed = 3000245; setting = { resource = false; bosh = true; carbons = false };
+		{ "join", 635, 265, 6, 862 };
+		{ "silent", 615, 102, 572, 667 };
+		{ "join", 623, 500, 969, 334 };
+		{ "join", 922, 920, 827, 33 };
+		{ "settle", 772, 234, 154, 97 };
+		{ "join", 526, 850, 171, 302 };
+		{ "destroy", 36, 413, 353, 777 };
+	};
 };

@@ -25,6 +25,7 @@ import {
     Phase,
     type Resync,
     setTimer,
+    takeAnsweredRequests,
     takeNickRequest,
 } from "../state/memberships";
 import { fork, sendHeld, sendTo } from "./fork";
@@ -317,15 +318,18 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
 function onSelfShown(membership: Membership, nick: string, stanza: Stanza, renamed: boolean): void {
-    const request = takeNickRequest(membership, "nick", nick) ?? takeNickRequest(membership, "key", stanza.attr.id);
+    const requests = takeAnsweredRequests(membership, nick, stanza.attr.id);
+    const request = requests[requests.length - 1];
     if (request !== undefined) {
         bookmarkRenamed(membership);
     }
-    if (request !== undefined && request.isJoin && isAttached(membership, request.session)) {
-        fork(membership, stanza, request.session);
-        serve(membership, request);
-    } else {
-        fork(membership, stanza);
+    const isJoin = request !== undefined && request.isJoin && isAttached(membership, request.session);
+    fork(membership, stanza, isJoin ? request.session : undefined);
+    for (const answered of requests) {
+        const isRepeated = answered !== request && request !== undefined && answered.session === request.session;
+        if (answered.isJoin && !isRepeated && isAttached(membership, answered.session)) {
+            serve(membership, answered);
+        }
     }
     if (request !== undefined || renamed) {
         renamingAnswered(membership);

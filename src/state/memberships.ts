@@ -525,6 +525,34 @@ export function takeNickRequest(
     return undefined;
 }
 
+/**
+ * The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
+ * are not on their way any more.
+ */
+export function takeAnsweredRequests(membership: Membership, nick: string, key: string | undefined): NickRequest[] {
+    const requests = membership.nickRequests;
+    for (const i of $range(1, requests.length)) {
+        const request = requests[i - 1];
+        if (request !== undefined && request.key === key && request.nick === nick) {
+            return takeFirst(requests, i);
+        }
+    }
+    const request = takeNickRequest(membership, "nick", nick) ?? takeNickRequest(membership, "key", key);
+    return request === undefined ? [] : [request];
+}
+
+function takeFirst(requests: NickRequest[], count: number): NickRequest[] {
+    const taken: NickRequest[] = [];
+    while (taken.length < count) {
+        const request = table.remove<NickRequest>(requests, 1);
+        if (request === undefined) {
+            break;
+        }
+        taken.push(request);
+    }
+    return taken;
+}
+
 /** A session is gone: what it asked for is nobody's now. */
 export function forgetSession(membership: Membership, session: string): void {
     stopWaiting(membership, session);
