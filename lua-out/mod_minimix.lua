@@ -781,7 +781,7 @@ return ____exports
  end,
 ["state.memberships"] = function(...)
 local ____exports = {}
-local membershipList, isEmpty, NOBODY
+local membershipList, isEmpty, takeFirst, NOBODY
 local cache = require("util.cache")
 local jids = require("util.jid")
 local options = require("options")
@@ -798,6 +798,12 @@ function ____exports.stopTimer(membership)
     if membership.timer ~= nil then
         membership.timer:stop()
         membership.timer = nil
+    end
+end
+function ____exports.endRenaming(membership)
+    if membership.renaming ~= nil then
+        membership.renaming.timer:stop()
+        membership.renaming = nil
     end
 end
 function isEmpty(map)
@@ -832,6 +838,17 @@ function ____exports.stopWaiting(membership, session)
         return true
     end
     return found
+end
+function takeFirst(requests, count)
+    local taken = {}
+    while #taken < count do
+        local request = table.remove(requests, 1)
+        if request == nil then
+            break
+        end
+        taken[#taken + 1] = request
+    end
+    return taken
 end
 function ____exports.forgetOccupant(membership, nick)
     local held = membership.occupants[nick]
@@ -920,6 +937,7 @@ function ____exports.createMembership(username, room, nick)
         shownDetached = false,
         request = nil,
         waiting = {},
+        newcomer = nil,
         timer = nil,
         tries = 0,
         heard = false,
@@ -927,6 +945,7 @@ function ____exports.createMembership(username, room, nick)
         unanswered = 0,
         resync = nil,
         nickRequests = {},
+        renaming = nil,
         unreflected = cache.new(UNREFLECTED_MESSAGES),
         log = nil,
         part = nil,
@@ -948,6 +967,7 @@ end
 --- Forgets a membership, and the account when it was the last.
 function ____exports.dropMembership(membership)
     ____exports.stopTimer(membership)
+    ____exports.endRenaming(membership)
     local account = ____exports.accounts[membership.occupant]
     if account == nil then
         return
@@ -972,6 +992,19 @@ function ____exports.setTimer(membership, seconds, callback)
             return nil
         end
     )
+end
+--- Nothing is shown to the room for so many seconds, or until the room has answered.
+function ____exports.beginRenaming(membership, nick, seconds, unanswered)
+    ____exports.endRenaming(membership)
+    local timer = module:add_timer(
+        seconds,
+        function()
+            membership.renaming = nil
+            unanswered()
+            return nil
+        end
+    )
+    membership.renaming = {nick = nick, timer = timer}
 end
 --- Whether the account is in the room as far as anybody can tell.
 function ____exports.isReached(membership)
@@ -1032,7 +1065,13 @@ function ____exports.isWaiting(membership, session)
 end
 --- A full answer is to come, of which nothing has been shown yet.
 function ____exports.newResync(request)
-    return {request = request, shown = {}, selfCame = false, selfShown = false}
+    return {
+        request = request,
+        shown = {},
+        isDoubtful = false,
+        selfCame = false,
+        selfShown = false
+    }
 end
 --- Whether somebody is about to join, though not attached yet.
 function ____exports.hasWaiting(membership)
@@ -1064,6 +1103,19 @@ function ____exports.takeNickRequest(membership, field, value)
         end
     end
     return nil
+end
+--- The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
+-- are not on their way any more.
+function ____exports.takeAnsweredRequests(membership, nick, key)
+    local requests = membership.nickRequests
+    for i = 1, #requests do
+        local request = requests[i]
+        if request ~= nil and request.key == key and request.nick == nick then
+            return takeFirst(requests, i)
+        end
+    end
+    local request = ____exports.takeNickRequest(membership, "nick", nick) or ____exports.takeNickRequest(membership, "key", key)
+    return request == nil and ({}) or ({request})
 end
 --- A session is gone: what it asked for is nobody's now.
 function ____exports.forgetSession(membership, session)
@@ -2814,7 +2866,7 @@ return ____exports
  end,
 ["keep.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
+local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -2833,10 +2885,14 @@ local isCurrent = ____memberships.isCurrent
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
+local splitOccupant = ____stanzas.splitOccupant
 local stanzaIdBy = ____stanzas.stanzaIdBy
 local ____ask = require("keep.ask")
 local ask = ____ask.ask
 local patience = ____ask.patience
+local ____blocklist = require("keep.blocklist")
+local blocklistOf = ____blocklist.blocklistOf
+local silences = ____blocklist.silences
 local ____log = require("keep.log")
 local isKept = ____log.isKept
 local newestOf = ____log.newestOf
@@ -2851,6 +2907,7 @@ function ____exports.holdBack(membership)
             queryId = nil,
             since = os.time(),
             position = nil,
+            blocked = nil,
             held = {},
             heldIds = {},
             tries = 0,
@@ -2921,6 +2978,7 @@ function askPage(membership, catching, after, start, done)
     local queryId = id.medium()
     catching.queryId = queryId
     catching.position = after
+    catching.blocked = blocklistOf(membership.username)
     catching.isLater = after ~= nil or catching.isFirst
     local query = pageQuery(queryId, after, start)
     local function answered(answer)
@@ -3024,6 +3082,10 @@ function lastOfPage(fin)
     end
     return ____temp_3
 end
+function isSilenced(membership, catching, message)
+    local ____, nick = splitOccupant(message.attr.from or "")
+    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
+end
 function asDelayed(membership, message, delay, archiveId)
     local delayed = st.clone(message)
     delayed.attr.xmlns = nil
@@ -3117,6 +3179,12 @@ function ____exports.closeGap(membership)
         end
     )
 end
+--- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
+function ____exports.dropQuestion(membership)
+    if membership.catchUp ~= nil then
+        membership.catchUp.queryId = nil
+    end
+end
 --- A message with `<result/>` from the room: whether it is one, which no session has asked for.
 function ____exports.takeResult(membership, stanza)
     local catching = membership.catchUp
@@ -3143,7 +3211,7 @@ function ____exports.takeResult(membership, stanza)
         ____temp_5 = forwarded:get_child("delay", DELAY)
     end
     local delay = ____temp_5
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" then
+    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
         ____exports.missed(
             membership,
             asDelayed(membership, message, delay, result.attr.id)
@@ -3335,9 +3403,9 @@ local sendTo = ____fork.sendTo
 local ____history = require("room.history")
 local sendHistory = ____history.sendHistory
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
-function ____exports.sendSubject(membership, request)
+function ____exports.sendSubject(membership, session)
     sendTo(
-        request.session,
+        session,
         membership.subject or emptySubject(membership)
     )
 end
@@ -3423,7 +3491,7 @@ function ____exports.replay(membership, request)
         sendTo(request.session, ____self)
     end
     sendHistory(membership, request)
-    ____exports.sendSubject(membership, request)
+    ____exports.sendSubject(membership, request.session)
 end
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
 function ____exports.ownUnavailable(membership, id)
@@ -3613,7 +3681,7 @@ return ____exports
  end,
 ["client.availability"] = function(...)
 local ____exports = {}
-local chooseShown, noteShown, detachedPresence, isOnItsWay
+local chooseShown, noteShown, detachedPresence, sendRenaming, isOnItsWay, RENAMING_TIMEOUT
 local id = require("util.id")
 local st = require("util.stanza")
 local ____blocklist = require("keep.blocklist")
@@ -3633,10 +3701,28 @@ local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
+local beginRenaming = ____memberships.beginRenaming
+local endRenaming = ____memberships.endRenaming
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
+--- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
+-- its way, a presence to the nick of before would turn it back.
+function ____exports.showBest(membership)
+    if membership.renaming ~= nil then
+        return false
+    end
+    local attachment = chooseShown(membership)
+    if attachment == nil or not noteShown(membership, attachment.presence) then
+        return false
+    end
+    local presence = st.clone(attachment.presence)
+    presence.attr.to = (membership.room .. "/") .. membership.nick
+    presence.attr.id = attachment.id
+    sendUpstream(membership, presence)
+    return true
+end
 function chooseShown(membership)
     local best = bestSession(membership)
     if best == nil then
@@ -3667,6 +3753,20 @@ function detachedPresence(membership)
     end
     return presence
 end
+function sendRenaming(membership, nick, presence)
+    beginRenaming(
+        membership,
+        nick,
+        RENAMING_TIMEOUT,
+        function()
+            if membership.phase == "joined" then
+                ____exports.showBest(membership)
+            end
+        end
+    )
+    presence.attr.to = (membership.room .. "/") .. nick
+    sendUpstream(membership, presence)
+end
 function isOnItsWay(membership, key)
     for ____, request in ipairs(membership.nickRequests) do
         if request.key == key then
@@ -3675,18 +3775,7 @@ function isOnItsWay(membership, key)
     end
     return false
 end
---- Shows the room the best presence among the attached sessions; whether that was news to it.
-function ____exports.showBest(membership)
-    local attachment = chooseShown(membership)
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
-    end
-    local presence = st.clone(attachment.presence)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
-    presence.attr.id = attachment.id
-    sendUpstream(membership, presence)
-    return true
-end
+RENAMING_TIMEOUT = 10
 --- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
 function ____exports.presenceToShow(membership, request)
     local attachment = chooseShown(membership)
@@ -3703,6 +3792,9 @@ function ____exports.presenceToShow(membership, request)
 end
 --- Shows the room that nobody is there to read, if it does not know yet.
 function ____exports.showDetached(membership)
+    if membership.renaming ~= nil then
+        return
+    end
     local presence = detachedPresence(membership)
     membership.shown = nil
     membership.shownDetached = true
@@ -3777,9 +3869,15 @@ function ____exports.changeNick(membership, request)
         )
     end
     local change = ____exports.presenceToShow(membership)
-    change.attr.to = (membership.room .. "/") .. request.nick
     change.attr.id = key
-    sendUpstream(membership, change)
+    sendRenaming(membership, request.nick, change)
+end
+--- The room has answered a nick change: what was not shown meanwhile is, after the last one.
+function ____exports.renamingAnswered(membership)
+    if membership.renaming ~= nil and #membership.nickRequests == 0 then
+        endRenaming(membership)
+        ____exports.showBest(membership)
+    end
 end
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
 function ____exports.nickRefused(membership, request)
@@ -3794,18 +3892,21 @@ function ____exports.nickRefused(membership, request)
     local before = request.attachmentBefore
     if session ~= nil and attachment ~= nil and attachment.id == request.key and before ~= nil then
         membership.attached[session] = before
-        membership.shown = request.before.session
-        membership.shownPresence = request.before.presence
     end
+    membership.shown = request.before.session
+    membership.shownPresence = request.before.presence
+    ____exports.renamingAnswered(membership)
 end
 --- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
 function ____exports.askForNick(membership, nick)
     if isBlocked(membership.username, membership.room, nick) then
         return
     end
-    local presence = ____exports.presenceToShow(membership)
-    presence.attr.to = (membership.room .. "/") .. nick
-    sendUpstream(membership, presence)
+    sendRenaming(
+        membership,
+        nick,
+        ____exports.presenceToShow(membership)
+    )
 end
 return ____exports
  end,
@@ -4375,7 +4476,8 @@ function resync(membership, request)
 end
 function repeatedJoin(membership, request)
     local presence = presenceToShow(membership, request)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
+    local renaming = membership.renaming
+    presence.attr.to = (membership.room .. "/") .. (renaming == nil and membership.nick or renaming.nick)
     presence.attr.id = request.id
     local x = request.stanza:get_child("x", MUC)
     if x ~= nil then
@@ -4386,7 +4488,7 @@ end
 function resyncUnanswered(membership, open)
     if open.request ~= nil then
         if open.selfShown then
-            sendSubject(membership, open.request)
+            sendSubject(membership, open.request.session)
         else
             replay(membership, open.request)
             ____exports.attach(membership, open.request)
@@ -4562,7 +4664,8 @@ return ____exports
  end,
 ["occupancy"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local id = require("util.id")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
@@ -4582,6 +4685,7 @@ local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("keep.catchup")
 local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
+local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
 local outcomeOf = ____catchup.outcomeOf
@@ -4604,6 +4708,7 @@ local sendTo = ____fork.sendTo
 local ____replay = require("room.replay")
 local occupantGone = ____replay.occupantGone
 local ownUnavailable = ____replay.ownUnavailable
+local sendSubject = ____replay.sendSubject
 local technicalRemoval = ____replay.technicalRemoval
 local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
@@ -4618,6 +4723,7 @@ local attachSession = ____memberships.attachSession
 local detachAll = ____memberships.detachAll
 local detachSession = ____memberships.detachSession
 local dropMembership = ____memberships.dropMembership
+local endRenaming = ____memberships.endRenaming
 local forgetOccupant = ____memberships.forgetOccupant
 local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
@@ -4630,8 +4736,9 @@ local setTimer = ____memberships.setTimer
 local stopTimer = ____memberships.stopTimer
 local stopWaiting = ____memberships.stopWaiting
 local wait = ____memberships.wait
---- A session's join goes to the room. The one who asked is attached already: the answers are for it.
-function ____exports.enter(membership, request)
+--- A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
+-- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
+function ____exports.enter(membership, request, unconfirmed)
     membership.phase = "joining"
     membership.request = request
     membership.nick = request.nick
@@ -4647,6 +4754,7 @@ function ____exports.enter(membership, request)
         request.isBack = isAttached(membership, request.session)
         attachSession(membership, request.session, presence, request.id)
     end
+    membership.newcomer = request.session
     membership.shown = request.session
     membership.shownPresence = presence
     if not membership.established then
@@ -4659,7 +4767,27 @@ function ____exports.enter(membership, request)
             joinUnanswered(membership, request)
         end
     )
-    sendUpstream(membership, request.stanza)
+    if unconfirmed ~= nil then
+        sendUpstream(
+            membership,
+            st.presence({
+                type = "unavailable",
+                id = id.medium(),
+                to = unconfirmed
+            })
+        )
+    end
+    if membership.request == request then
+        sendUpstream(membership, request.stanza)
+    end
+end
+--- The account takes back a leave that the room has not confirmed.
+function ____exports.enterAfterLeave(membership, request)
+    ____exports.enter(
+        membership,
+        request,
+        ownAddress(membership)
+    )
 end
 function joinUnanswered(membership, request)
     detachAsking(membership, request)
@@ -4678,6 +4806,23 @@ function detachAsking(membership, request)
         detachSession(membership, request.session)
     end
 end
+function awaitSubject(membership)
+    setTimer(
+        membership,
+        SUBJECT_TIMEOUT,
+        function()
+            local resync = membership.resync
+            if resync ~= nil and resync.isDoubtful then
+                makeSure(membership, resync)
+                return
+            end
+            if isAttached(membership, membership.newcomer) then
+                sendSubject(membership, membership.newcomer)
+            end
+            ____exports.joinComplete(membership)
+        end
+    )
+end
 --- All that a room sends on a join has come.
 function ____exports.joinComplete(membership)
     stopTimer(membership)
@@ -4691,6 +4836,7 @@ function ____exports.joinComplete(membership)
             end
         )
     end
+    membership.newcomer = nil
     local resync = membership.resync
     membership.resync = nil
     if resync ~= nil then
@@ -4805,6 +4951,7 @@ function ____exports.lost(membership)
     membership.phase = "lost"
     membership.request = nil
     resyncLost(membership)
+    dropQuestion(membership)
     membership.nick = membership.wantedNick
     membership.tries = membership.tries + 1
     if membership.tries == TRIES_UNTIL_TOLD then
@@ -4863,6 +5010,7 @@ end
 function joinAgain(membership)
     membership.phase = "joining"
     local resync = newResync(nil)
+    resync.isDoubtful = true
     membership.resync = resync
     setTimer(
         membership,
@@ -4880,15 +5028,18 @@ function joinAgain(membership)
         joinPresence(membership)
     )
     if membership.resync == resync then
-        selfPing(
-            membership,
-            function()
-                if membership.resync == resync and membership.phase == "entering" then
-                    startOver(membership)
-                end
-            end
-        )
+        makeSure(membership, resync)
     end
+end
+function makeSure(membership, resync)
+    selfPing(
+        membership,
+        function()
+            if membership.resync == resync and membership.phase == "entering" then
+                startOver(membership)
+            end
+        end
+    )
 end
 function startOver(membership)
     local resync = newResync(nil)
@@ -4982,7 +5133,7 @@ function leaveUnanswered(membership, id)
     detachAll(membership)
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enter(membership, next)
+        ____exports.enterAfterLeave(membership, next)
     else
         ____exports.retryLeave(membership)
     end
@@ -5044,6 +5195,7 @@ function resyncLost(membership)
     membership.resync = nil
 end
 function renamesLost(membership)
+    endRenaming(membership)
     local request = table.remove(membership.nickRequests, 1)
     while request ~= nil do
         if request.session ~= nil and request.isJoin then
@@ -5098,8 +5250,7 @@ function resumeJoined(membership)
         resyncComplete(membership)
     end
 end
---- Seconds between our own presence and the subject; not every service sends one to a new room.
-local SUBJECT_TIMEOUT = 10
+SUBJECT_TIMEOUT = 10
 TRIES_FOR_ARCHIVE = 4
 JOIN_PATIENCE = 15
 LONGEST_PAUSE = 900
@@ -5139,13 +5290,7 @@ function ____exports.joinAccepted(membership)
     elseif isNews then
         saveSoon(membership.username)
     end
-    setTimer(
-        membership,
-        SUBJECT_TIMEOUT,
-        function()
-            ____exports.joinComplete(membership)
-        end
-    )
+    awaitSubject(membership)
 end
 --- The room refused a join.
 function ____exports.joinRefused(membership, ____error)
@@ -5227,13 +5372,7 @@ function ____exports.resume(membership)
     elseif membership.phase == "joining" or membership.phase == "entering" and membership.resync ~= nil then
         ____exports.lost(membership)
     elseif membership.phase == "entering" then
-        setTimer(
-            membership,
-            SUBJECT_TIMEOUT,
-            function()
-                ____exports.joinComplete(membership)
-            end
-        )
+        awaitSubject(membership)
     else
         resumeJoined(membership)
     end
@@ -6919,6 +7058,7 @@ local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local ____occupancy = require("occupancy")
 local enter = ____occupancy.enter
+local enterAfterLeave = ____occupancy.enterAfterLeave
 local leave = ____occupancy.leave
 local leaveIfUnused = ____occupancy.leaveIfUnused
 local rejoin = ____occupancy.rejoin
@@ -6985,7 +7125,7 @@ function join(session, stanza, room, wanted, membership)
         created.bookmark = readBookmark(session.username, room)
         enter(created, request)
     elseif membership.phase == "leaving" and membership.tries > 0 then
-        enter(membership, request)
+        enterAfterLeave(membership, request)
     elseif membership.phase == "lost" and not membership.established then
         enter(membership, request)
     elseif membership.phase ~= "joined" then
@@ -7237,6 +7377,8 @@ return ____exports
 local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
+local ____availability = require("client.availability")
+local showBest = ____availability.showBest
 local options = require("options")
 local ____occupancy = require("occupancy")
 local isUnheard = ____occupancy.isUnheard
@@ -7457,7 +7599,12 @@ function ____exports.resumeAll()
         local inDoubt = membership.checking or membership.timer ~= nil or membership.unanswered > 0
         membership.timer = nil
         membership.checking = false
+        local wasRenaming = membership.renaming ~= nil
+        membership.renaming = nil
         resume(membership)
+        if wasRenaming and membership.phase == "joined" then
+            showBest(membership)
+        end
         if inDoubt and membership.phase == "joined" then
             askAfter(
                 membership,
@@ -8183,6 +8330,7 @@ local st = require("util.stanza")
 local ____availability = require("client.availability")
 local askForNick = ____availability.askForNick
 local nickRefused = ____availability.nickRefused
+local renamingAnswered = ____availability.renamingAnswered
 local ____serve = require("client.serve")
 local attach = ____serve.attach
 local serve = ____serve.serve
@@ -8222,6 +8370,7 @@ local forgetOccupant = ____memberships.forgetOccupant
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
 local setTimer = ____memberships.setTimer
+local takeAnsweredRequests = ____memberships.takeAnsweredRequests
 local takeNickRequest = ____memberships.takeNickRequest
 local ____fork = require("room.fork")
 local fork = ____fork.fork
@@ -8358,12 +8507,13 @@ function onSelfAvailable(membership, nick, stanza)
         if membership.phase == "joining" and before ~= nil and selfNick(before) ~= nick then
             announceNick(membership, before)
         end
+        local renamed = isRenamed(membership, before, nick)
         membership.self = copy
         noteRole(membership, before, copy)
         if membership.phase == "joining" then
             joinAccepted(membership)
         end
-        onSelfShown(membership, nick, stanza)
+        onSelfShown(membership, nick, stanza, renamed)
     elseif membership.phase == "joining" then
         onBack(membership, resync, before, stanza)
     else
@@ -8492,16 +8642,31 @@ function onRenamed(membership, nick, stanza)
         check(membership)
     end
 end
-function onSelfShown(membership, nick, stanza)
-    local request = takeNickRequest(membership, "nick", nick) or takeNickRequest(membership, "key", stanza.attr.id)
+function onSelfShown(membership, nick, stanza, renamed)
+    local requests = takeAnsweredRequests(membership, nick, stanza.attr.id)
+    local request = requests[#requests]
     if request ~= nil then
         bookmarkRenamed(membership)
     end
-    if request ~= nil and request.isJoin and isAttached(membership, request.session) then
-        fork(membership, stanza, request.session)
-        serve(membership, request)
+    local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
+    local ____fork_17 = fork
+    local ____membership_15 = membership
+    local ____stanza_16 = stanza
+    local ____isJoin_14
+    if isJoin then
+        ____isJoin_14 = request.session
     else
-        fork(membership, stanza)
+        ____isJoin_14 = nil
+    end
+    ____fork_17(____membership_15, ____stanza_16, ____isJoin_14)
+    for ____, answered in ipairs(requests) do
+        local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
+        if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
+            serve(membership, answered)
+        end
+    end
+    if request ~= nil or renamed then
+        renamingAnswered(membership)
     end
 end
 function onRemoved(membership, stanza)
@@ -8545,13 +8710,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_14
+            local ____temp_18
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_14 = nil
+                ____temp_18 = nil
             else
-                ____temp_14 = tag
+                ____temp_18 = tag
             end
-            return ____temp_14
+            return ____temp_18
         end)
     end
     return copy
@@ -8572,13 +8737,13 @@ end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
     local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_15
+    local ____temp_19
     if jids.prep(address) == address then
-        ____temp_15 = nick
+        ____temp_19 = nick
     else
-        ____temp_15 = nil
+        ____temp_19 = nil
     end
-    return ____temp_15
+    return ____temp_19
 end
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
@@ -8758,6 +8923,8 @@ function onGroupchat(membership, stanza)
             takePast(membership, stanza)
         elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
+        elseif isAttached(membership, membership.newcomer) then
+            sendTo(membership.newcomer, stanza)
         end
     else
         if not subject then

@@ -1,6 +1,7 @@
 -- XEP-0191: what the account has blocked it does not hear of, and is not in. See e2e/blocking.test.ts for rooms here.
 
 local scene = require "support.scene";
+local mam = require "support.mam";
 
 local join, seen = scene.join, scene.seen;
 
@@ -183,6 +184,24 @@ describe("a blocked nick", function ()
 				"message groupchat room subject:";
 			}, seen(laptop));
 		end);
+	end);
+
+	it("P3: of another is not heard of what the room's archive tells after a gap", function ()
+		local s, phone = in_room();
+		mam.keep(s.room);
+		s.room:enter "Carol";
+		s.room:say("Bob", "before");
+		s:wait(2);
+		blocks(phone, "block", "room@rooms.example.org/Bob");
+		phone:take();
+		s.room:forget "Alice";
+		s.room:say("Bob", "from Bob");
+		s.room:say("Carol", "from Carol");
+		s.host:fire("s2sout-destroyed", {
+			session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
+		});
+		s:wait(60);
+		assert.same({ "message groupchat room/Carol from Carol" }, seen(phone));
 	end);
 
 	it("P2: is not asked for, though it is the one that the account wanted", function ()

@@ -449,6 +449,36 @@ describe("the last session that leaves", function ()
 		assert.same({}, s.host.unhandled);
 	end);
 
+	it("L3: is followed by another that joins where the leave has not arrived", function ()
+		local s, phone = in_room { remote = true };
+		local laptop = s:client "laptop";
+		phone:send(leave("Alice", { id = "l1" }));
+		s.host:drop();
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(90);
+		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alicia 110"; "message groupchat room subject:";
+		}, seen(laptop));
+		assert.same({ "Alicia" }, s:occupants());
+	end);
+
+	it("L3: comes back where no leave has arrived yet", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave("Alice", { id = "l1" }));
+		s.host:drop();
+		s.room.silent = true;
+		s:wait(90);
+		s.room.silent = false;
+		phone:take();
+		phone:send(join("Alicia", { id = "j2" }));
+		s:deliver();
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alicia 110"; "message groupchat room subject:";
+		}, seen(phone));
+		assert.same({ "Alicia" }, s:occupants());
+	end);
+
 	it("L3: sees it when the room throws the account out first", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");

@@ -217,6 +217,21 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 end);
 
 describe("P2: an account that is out without its sessions' knowledge", function ()
+	it("gives the one that is let in by another password the subject, though it is no news to the others", function ()
+		local s, phone = in_room { remote = true };
+		s.room:forget "Alice";
+		s.room.password = "secret";
+		phone:send(scene.message "hi");
+		s:deliver();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2"; muc = "<password>secret</password>" }));
+		s:wait(30);
+		local lines = seen(laptop);
+		assert.equal("presence - room/Alice 110", lines[#lines - 1]);
+		assert.equal("message groupchat room subject:", lines[#lines]);
+		assert.same({ "message error room modify not-acceptable" }, seen(phone));
+	end);
+
 	it("has them told when the room refuses the one that joins once more", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
@@ -309,6 +324,26 @@ describe("P2: a broken link", function ()
 		assert.same({}, seen(phone));
 	end);
 
+	it("brings the account back where the archive was asked before it showed that it is out", function ()
+		local s, phone = in_room { remote = true };
+		local queries = 0;
+		function s.room.receive(room, stanza)
+			if stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") then
+				queries = queries + 1;
+				if queries == 1 then return; end
+			end
+			return getmetatable(room).__index.receive(room, stanza);
+		end
+		link(s, "destroyed");
+		while queries == 0 do s:wait(1); end
+		s.room:forget "Alice";
+		phone:send(scene.message "hi");
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+		assert.same({ "message error room modify not-acceptable" }, seen(phone));
+		assert.is_true(queries > 1);
+	end);
+
 	it("P3: has the archive asked for what may have been lost", function ()
 		local s = in_room();
 		local queries = times_of(s, s.room, function (stanza)
@@ -391,6 +426,24 @@ describe("P1: a server that starts again", function ()
 			end);
 		end);
 	end
+
+	it("is not back before the room has answered the join, whatever else it says of the account", function ()
+		local s = in_room { remote = true };
+		s.room.silent = true;
+		s:restart();
+		local joins = times_of(s, s.room, is_join);
+		while #joins < 4 do s:wait(1); end
+		s:wait(40);
+		s.room.silent = false;
+		s.room:rename("Alice", "Al");
+		local phone = s:client "phone";
+		phone:send(join "Al");
+		s:wait(minute);
+		assert.same({
+			"presence - room/Bob"; "presence - room/Al 110 xa"; "message groupchat room subject:"; "presence - room/Al 110";
+		}, seen(phone));
+		assert.same({ "Al" }, s:occupants());
+	end);
 
 	it("asks so many rooms a second", function ()
 		local s = scene.new { options = { minimix_max_rooms = 1000 } };

@@ -397,6 +397,88 @@ describe("a nick change", function ()
 		assert.same({ "presence - room/Alice 110 chat" }, seen(laptop));
 	end);
 
+	describe("on its way", function ()
+		local s, phone, laptop;
+
+		before_each(function ()
+			s, phone, laptop = in_room { remote = true };
+			s:upstream();
+		end);
+
+		it("C2: is not turned back by what another session shows", function ()
+			phone:send(presence("Alicia", { id = "n1" }));
+			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
+			assert.same({ "presence - room/Alice 110" }, seen(laptop));
+			s:deliver();
+			assert.same({ "alice presence - room/Alicia"; "alice presence - room/Alicia dnd" }, s:upstream());
+			assert.same({
+				"presence unavailable room/Alice 110 303"; "presence - room/Alicia 110"; "presence - room/Alicia 110 dnd";
+			}, seen(phone));
+			assert.same({ "Alicia" }, s:occupants());
+		end);
+
+		it("C2: is not turned back by what its own session shows", function ()
+			phone:send(presence("Alicia", { id = "n1" }));
+			phone:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
+			s:deliver();
+			assert.same({ "alice presence - room/Alicia"; "alice presence - room/Alicia dnd" }, s:upstream());
+		end);
+
+		it("C2: holds nothing back when it is refused", function ()
+			s.room:enter "Bob";
+			phone:send(presence("Bob", { id = "n1" }));
+			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
+			s:deliver();
+			assert.same({ "alice presence - room/Bob"; "alice presence - room/Alice dnd" }, s:upstream());
+		end);
+
+		it("C2: holds nothing back for long when it is lost", function ()
+			phone:send(presence("Alicia", { id = "n1" }));
+			s.host:drop();
+			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
+			s:wait(9);
+			assert.same({}, s:upstream());
+			s:wait(2);
+			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
+		end);
+
+		it("C2: answers one that came as a join before, and was lost", function ()
+			phone:send(join("Alicia", { id = "j2" }));
+			s.host:drop();
+			s:wait(60);
+			laptop:send(join("Alicia", { id = "j3" }));
+			s:deliver();
+			for client, id in pairs { [phone] = "j2"; [laptop] = "j3" } do
+				local got = scene.take(client);
+				assert.equal("presence - room/Alicia 110", scene.line(got[#got - 1]));
+				assert.equal(id, got[#got - 1].attr.id);
+				assert.equal("message groupchat room subject:", scene.line(got[#got]));
+			end
+			s.room:kick "Alicia";
+			s:wait(60);
+			assert.same({}, s:occupants());
+		end);
+
+		it("C2: holds nothing back for ever when the module is reloaded", function ()
+			phone:send(presence("Alicia", { id = "n1" }));
+			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
+			s.host:drop();
+			s.host:reload();
+			s:deliver();
+			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
+		end);
+
+		it("C2, J6: is not turned back by a join that the room has to answer", function ()
+			phone:send(presence("Alicia", { id = "n1" }));
+			laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+			s:wait(1);
+			assert.same({ "alice presence - room/Alicia"; "alice presence - room/Alicia join" }, s:upstream());
+			assert.same({ "Alicia" }, s:occupants());
+			local lines = seen(laptop);
+			assert.equal("message groupchat room subject:", lines[#lines]);
+		end);
+	end);
+
 	it("C2: while the account's join is under way is not lost", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";

@@ -1,6 +1,7 @@
 // The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
 // or by the room. Every change of a membership's phase is made here.
 
+import * as id from "util.id";
 import * as st from "util.stanza";
 import { askForNick, presenceToShow, showBest } from "./client/availability";
 import { resyncComplete, serveWaiting } from "./client/serve";
@@ -8,14 +9,14 @@ import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
 import { patience } from "./keep/ask";
 import { isBlocked } from "./keep/blocklist";
-import { catchUp, closeGap, endCatchUp, historySince, outcomeOf } from "./keep/catchup";
+import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "./keep/catchup";
 import { closePart, openPart } from "./keep/log";
 import { saysJoined, saysNothing, selfPing } from "./keep/ping";
 import { save, saveSoon } from "./keep/store";
 import { MUC } from "./namespaces";
 import * as options from "./options";
 import { fork, sendTo } from "./room/fork";
-import { occupantGone, ownUnavailable, technicalRemoval } from "./room/replay";
+import { occupantGone, ownUnavailable, sendSubject, technicalRemoval } from "./room/replay";
 import { presenceContent } from "./state/availability";
 import { forgetRefusals, isWanted, noteRefusal } from "./state/bookmarks";
 import { counters } from "./state/counters";
@@ -24,6 +25,7 @@ import {
     detachAll,
     detachSession,
     dropMembership,
+    endRenaming,
     forgetOccupant,
     forgetRoom,
     hasAttached,
@@ -64,8 +66,11 @@ const TRIES_UNTIL_TOLD = 8;
 /** Underscores put behind a nick that is taken, before waiting for it to be free. */
 const NICK_TRIES = 3;
 
-/** A session's join goes to the room. The one who asked is attached already: the answers are for it. */
-export function enter(membership: Membership, request: JoinRequest): void {
+/**
+ * A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
+ * address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
+ */
+export function enter(membership: Membership, request: JoinRequest, unconfirmed?: string): void {
     membership.phase = Phase.Joining;
     membership.request = request;
     membership.nick = request.nick;
@@ -83,6 +88,7 @@ export function enter(membership: Membership, request: JoinRequest): void {
         request.isBack = isAttached(membership, request.session);
         attachSession(membership, request.session, presence, request.id);
     }
+    membership.newcomer = request.session;
     membership.shown = request.session;
     membership.shownPresence = presence;
     if (!membership.established) {
@@ -91,7 +97,17 @@ export function enter(membership: Membership, request: JoinRequest): void {
     setTimer(membership, options.answerTimeout, () => {
         joinUnanswered(membership, request);
     });
-    sendUpstream(membership, request.stanza);
+    if (unconfirmed !== undefined) {
+        sendUpstream(membership, st.presence({ type: "unavailable", id: id.medium(), to: unconfirmed }));
+    }
+    if (membership.request === request) {
+        sendUpstream(membership, request.stanza);
+    }
+}
+
+/** The account takes back a leave that the room has not confirmed. */
+export function enterAfterLeave(membership: Membership, request: JoinRequest): void {
+    enter(membership, request, ownAddress(membership));
 }
 
 /** The room stayed silent. It may have let us in all the same, so it is told that nobody waits any more. */
@@ -135,7 +151,19 @@ export function joinAccepted(membership: Membership): void {
     } else if (isNews) {
         saveSoon(membership.username);
     }
+    awaitSubject(membership);
+}
+
+function awaitSubject(membership: Membership): void {
     setTimer(membership, SUBJECT_TIMEOUT, () => {
+        const resync = membership.resync;
+        if (resync !== undefined && resync.isDoubtful) {
+            makeSure(membership, resync);
+            return;
+        }
+        if (isAttached(membership, membership.newcomer)) {
+            sendSubject(membership, membership.newcomer);
+        }
         joinComplete(membership);
     });
 }
@@ -149,6 +177,7 @@ export function joinComplete(membership: Membership): void {
             membership.tries = 0;
         });
     }
+    membership.newcomer = undefined;
     const resync = membership.resync;
     membership.resync = undefined;
     if (resync !== undefined) {
@@ -297,6 +326,7 @@ export function lost(membership: Membership): void {
     membership.phase = Phase.Lost;
     membership.request = undefined;
     resyncLost(membership);
+    dropQuestion(membership);
     membership.nick = membership.wantedNick;
     membership.tries = membership.tries + 1;
     if (membership.tries === TRIES_UNTIL_TOLD) {
@@ -347,20 +377,26 @@ function goBack(membership: Membership): void {
 function joinAgain(membership: Membership): void {
     membership.phase = Phase.Joining;
     const resync = newResync(undefined);
+    resync.isDoubtful = true;
     membership.resync = resync;
     setTimer(membership, Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(membership.tries, 10)), () => {
         refuseWaiting(membership);
         lost(membership);
     });
     sendUpstream(membership, joinPresence(membership));
-    // The ping is answered after all that the room sends on a join; nothing to wait for where that has come already.
+    // There is nothing to wait for where all has come already.
     if (membership.resync === resync) {
-        selfPing(membership, () => {
-            if (membership.resync === resync && membership.phase === Phase.Entering) {
-                startOver(membership);
-            }
-        });
+        makeSure(membership, resync);
     }
+}
+
+/** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
+function makeSure(membership: Membership, resync: Resync): void {
+    selfPing(membership, () => {
+        if (membership.resync === resync && membership.phase === Phase.Entering) {
+            startOver(membership);
+        }
+    });
 }
 
 /**
@@ -452,7 +488,7 @@ function leaveUnanswered(membership: Membership, id: string | undefined): void {
     detachAll(membership);
     const next = nextWaiting(membership);
     if (next !== undefined) {
-        enter(membership, next);
+        enterAfterLeave(membership, next);
     } else {
         retryLeave(membership);
     }
@@ -511,6 +547,7 @@ function resyncLost(membership: Membership): void {
 
 /** Nick changes are not answered any more; those that came as joins are joins now. */
 function renamesLost(membership: Membership): void {
+    endRenaming(membership);
     let request = table.remove<NickRequest>(membership.nickRequests, 1);
     while (request !== undefined) {
         if (request.session !== undefined && request.isJoin) {
@@ -564,9 +601,7 @@ export function resume(membership: Membership): void {
     ) {
         lost(membership);
     } else if (membership.phase === Phase.Entering) {
-        setTimer(membership, SUBJECT_TIMEOUT, () => {
-            joinComplete(membership);
-        });
+        awaitSubject(membership);
     } else {
         resumeJoined(membership);
     }

@@ -89,7 +89,7 @@ function model.joins(session, room, id, nick)
 		-- No join: it is left to the room.
 		return model.asks(session, "presence", room, id);
 	end
-	table.insert(place.asked, id or false);
+	table.insert(place.asked, { id = id });
 	if place.state == "out" then
 		place.view, place.subject, place.nick = {}, nil, nil;
 	end
@@ -114,12 +114,23 @@ end
 -- The answer to a join answers those before it, too.
 local function answers_join(place, id)
 	for i, asked in ipairs(place.asked) do
-		if asked == (id or false) then
+		if asked.id == id then
 			place.asked = table.move(place.asked, i + 1, #place.asked, 1, {});
+			-- Which of those that look the same it answers nobody can tell.
+			for _, later in ipairs(place.asked) do
+				later.doubtful = later.doubtful or later.id == id;
+			end
 			return true;
 		end
 	end
 	return false;
+end
+
+local function is_all_doubtful(asked)
+	for _, request in ipairs(asked) do
+		if not request.doubtful then return false; end
+	end
+	return asked[1] ~= nil;
 end
 
 local function goes_out(place)
@@ -243,6 +254,7 @@ function model.unsettled(session, rooms)
 			if place.state == "leaving" and place.untold then goes_out(place); end
 			-- It was let in, and only that is lost.
 			if room.lossy and place.thrown_out and place.state == "asking" then place.asked = {}; goes_out(place); end
+			if place.state == "asking" and is_all_doubtful(place.asked) then place.asked = {}; goes_out(place); end
 			if place.state == "asking" or place.state == "leaving" then
 				return ("is still %s in %s"):format(place.state, room.jid);
 			end

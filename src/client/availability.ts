@@ -12,15 +12,27 @@ import { isSameElement } from "../stanzas";
 import {
     type Attachment,
     attachSession,
+    beginRenaming,
+    endRenaming,
     type JoinRequest,
     type Membership,
     type NickRequest,
+    Phase,
 } from "../state/memberships";
 import { noteOver } from "../state/limits";
 import { sendUpstream } from "./upstream";
 
-/** Shows the room the best presence among the attached sessions; whether that was news to it. */
+/** Seconds that a room has to answer a nick change; the answer may be lost. */
+const RENAMING_TIMEOUT = 10;
+
+/**
+ * Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
+ * its way, a presence to the nick of before would turn it back.
+ */
 export function showBest(membership: Membership): boolean {
+    if (membership.renaming !== undefined) {
+        return false;
+    }
     const attachment = chooseShown(membership);
     if (attachment === undefined || !noteShown(membership, attachment.presence)) {
         return false;
@@ -65,6 +77,9 @@ export function presenceToShow(membership: Membership, request?: JoinRequest): S
 
 /** Shows the room that nobody is there to read, if it does not know yet. */
 export function showDetached(membership: Membership): void {
+    if (membership.renaming !== undefined) {
+        return;
+    }
     const presence = detachedPresence(membership);
     membership.shown = undefined;
     membership.shownDetached = true;
@@ -121,9 +136,26 @@ export function changeNick(membership: Membership, request: JoinRequest): void {
         attachSession(membership, session, presenceContent(request.stanza), key);
     }
     const change = presenceToShow(membership);
-    change.attr.to = `${membership.room}/${request.nick}`;
     change.attr.id = key;
-    sendUpstream(membership, change);
+    sendRenaming(membership, request.nick, change);
+}
+
+function sendRenaming(membership: Membership, nick: string, presence: Stanza): void {
+    beginRenaming(membership, nick, RENAMING_TIMEOUT, () => {
+        if (membership.phase === Phase.Joined) {
+            showBest(membership);
+        }
+    });
+    presence.attr.to = `${membership.room}/${nick}`;
+    sendUpstream(membership, presence);
+}
+
+/** The room has answered a nick change: what was not shown meanwhile is, after the last one. */
+export function renamingAnswered(membership: Membership): void {
+    if (membership.renaming !== undefined && membership.nickRequests.length === 0) {
+        endRenaming(membership);
+        showBest(membership);
+    }
 }
 
 function isOnItsWay(membership: Membership, key: string): boolean {
@@ -142,9 +174,10 @@ export function nickRefused(membership: Membership, request: NickRequest): void 
     const before = request.attachmentBefore;
     if (session !== undefined && attachment !== undefined && attachment.id === request.key && before !== undefined) {
         membership.attached.set(session, before);
-        membership.shown = request.before.session;
-        membership.shownPresence = request.before.presence;
     }
+    membership.shown = request.before.session;
+    membership.shownPresence = request.before.presence;
+    renamingAnswered(membership);
 }
 
 /** The account asks for another nick, of itself. If the room refuses, that is for nobody to know. */
@@ -152,7 +185,5 @@ export function askForNick(membership: Membership, nick: string): void {
     if (isBlocked(membership.username, membership.room, nick)) {
         return;
     }
-    const presence = presenceToShow(membership);
-    presence.attr.to = `${membership.room}/${nick}`;
-    sendUpstream(membership, presence);
+    sendRenaming(membership, nick, presenceToShow(membership));
 }

@@ -6,7 +6,7 @@ import { sessionEnded } from "../keep/accounts";
 import { bookmarkLeft } from "../keep/bookmark-write";
 import { readBookmark } from "../keep/bookmarks";
 import { MUC } from "../namespaces";
-import { enter, leave, leaveIfUnused, rejoin } from "../occupancy";
+import { enter, enterAfterLeave, leave, leaveIfUnused, rejoin } from "../occupancy";
 import { sendTo } from "../room/fork";
 import { ownUnavailable } from "../room/replay";
 import * as options from "../options";
@@ -94,8 +94,7 @@ function join(
         created.bookmark = readBookmark(session.username, room);
         enter(created, request);
     } else if (membership.phase === Phase.Leaving && membership.tries > 0) {
-        // The room has not confirmed a leave which the account takes back.
-        enter(membership, request);
+        enterAfterLeave(membership, request);
     } else if (membership.phase === Phase.Lost && !membership.established) {
         // The server would have joined, but the client knows what it wants: nick, history, extensions.
         enter(membership, request);

@@ -86,7 +86,8 @@ function resync(membership: Membership, request: JoinRequest): void {
 /** Others take a repeated join for a presence update; they are to see what the account shows anyway. */
 function repeatedJoin(membership: Membership, request: JoinRequest): Stanza {
     const presence = presenceToShow(membership, request);
-    presence.attr.to = `${membership.room}/${membership.nick}`;
+    const renaming = membership.renaming;
+    presence.attr.to = `${membership.room}/${renaming === undefined ? membership.nick : renaming.nick}`;
     presence.attr.id = request.id;
     const x = request.stanza.get_child("x", MUC);
     if (x !== undefined) {
@@ -99,7 +100,7 @@ function repeatedJoin(membership: Membership, request: JoinRequest): Stanza {
 function resyncUnanswered(membership: Membership, open: Resync): void {
     if (open.request !== undefined) {
         if (open.selfShown) {
-            sendSubject(membership, open.request);
+            sendSubject(membership, open.request.session);
         } else {
             replay(membership, open.request);
             attach(membership, open.request);

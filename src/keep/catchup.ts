@@ -7,8 +7,9 @@ import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../room/fork";
 import { type CatchUp, isCurrent, type Membership, type Outcome, Phase } from "../state/memberships";
-import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
+import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "./ask";
+import { blocklistOf, silences } from "./blocklist";
 import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 
 /** Messages asked for at a time. */
@@ -32,6 +33,7 @@ export function holdBack(membership: Membership): void {
             queryId: undefined,
             since: os.time(),
             position: undefined,
+            blocked: undefined,
             held: [],
             heldIds: new LuaSet(),
             tries: 0,
@@ -94,6 +96,13 @@ export function catchUp(membership: Membership, done: (this: void, outcome: Outc
     }
 }
 
+/** An archive that was asked on behalf of an account in the room is asked anew before the account goes back. */
+export function dropQuestion(membership: Membership): void {
+    if (membership.catchUp !== undefined) {
+        membership.catchUp.queryId = undefined;
+    }
+}
+
 /** Seconds up to which the account has what was said. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? os.time()) : newest.when;
@@ -110,6 +119,7 @@ function askPage(
     const queryId = id.medium();
     catching.queryId = queryId;
     catching.position = after;
+    catching.blocked = blocklistOf(membership.username);
     catching.isLater = after !== undefined || catching.isFirst;
     const query = pageQuery(queryId, after, start);
     const answered = (answer: Stanza | undefined) => {
@@ -197,10 +207,21 @@ export function takeResult(membership: Membership, stanza: Stanza): boolean {
     const forwarded = result.get_child("forwarded", FORWARD);
     const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
     const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);
-    if (message !== undefined && delay !== undefined && message.attr.type === "groupchat") {
+    if (
+        message !== undefined &&
+        delay !== undefined &&
+        message.attr.type === "groupchat" &&
+        !isSilenced(membership, catching, message)
+    ) {
         missed(membership, asDelayed(membership, message, delay, result.attr.id));
     }
     return true;
+}
+
+/** What the room itself says of somebody blocked does not arrive; its archive says it in its own name. */
+function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
+    const [, nick] = splitOccupant(message.attr.from ?? "");
+    return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
 }
 
 /** As the room would have sent it in the history of a join. */

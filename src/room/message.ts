@@ -163,6 +163,8 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
             takePast(membership, stanza);
         } else if (!isSameSubject(before, stanza)) {
             fork(membership, stanza);
+        } else if (isAttached(membership, membership.newcomer)) {
+            sendTo(membership.newcomer, stanza);
         }
     } else {
         if (!subject) {

@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { askForNick, nickRefused } from "../client/availability";
+import { askForNick, nickRefused, renamingAnswered } from "../client/availability";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { bookmarkRenamed } from "../keep/bookmark-write";
@@ -25,6 +25,7 @@ import {
     Phase,
     type Resync,
     setTimer,
+    takeAnsweredRequests,
     takeNickRequest,
 } from "../state/memberships";
 import { fork, sendHeld, sendTo } from "./fork";
@@ -193,12 +194,13 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
         if (membership.phase === Phase.Joining && before !== undefined && selfNick(before) !== nick) {
             announceNick(membership, before);
         }
+        const renamed = isRenamed(membership, before, nick);
         membership.self = copy;
         noteRole(membership, before, copy);
         if (membership.phase === Phase.Joining) {
             joinAccepted(membership);
         }
-        onSelfShown(membership, nick, stanza);
+        onSelfShown(membership, nick, stanza, renamed);
     } else if (membership.phase === Phase.Joining) {
         onBack(membership, resync, before, stanza);
     } else {
@@ -315,16 +317,22 @@ function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
 }
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
-function onSelfShown(membership: Membership, nick: string, stanza: Stanza): void {
-    const request = takeNickRequest(membership, "nick", nick) ?? takeNickRequest(membership, "key", stanza.attr.id);
+function onSelfShown(membership: Membership, nick: string, stanza: Stanza, renamed: boolean): void {
+    const requests = takeAnsweredRequests(membership, nick, stanza.attr.id);
+    const request = requests[requests.length - 1];
     if (request !== undefined) {
         bookmarkRenamed(membership);
     }
-    if (request !== undefined && request.isJoin && isAttached(membership, request.session)) {
-        fork(membership, stanza, request.session);
-        serve(membership, request);
-    } else {
-        fork(membership, stanza);
+    const isJoin = request !== undefined && request.isJoin && isAttached(membership, request.session);
+    fork(membership, stanza, isJoin ? request.session : undefined);
+    for (const answered of requests) {
+        const isRepeated = answered !== request && request !== undefined && answered.session === request.session;
+        if (answered.isJoin && !isRepeated && isAttached(membership, answered.session)) {
+            serve(membership, answered);
+        }
+    }
+    if (request !== undefined || renamed) {
+        renamingAnswered(membership);
     }
 }
 

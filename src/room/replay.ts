@@ -23,12 +23,12 @@ export function replay(membership: Membership, request: JoinRequest): void {
         sendTo(request.session, self);
     }
     sendHistory(membership, request);
-    sendSubject(membership, request);
+    sendSubject(membership, request.session);
 }
 
 /** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
-export function sendSubject(membership: Membership, request: JoinRequest): void {
-    sendTo(request.session, membership.subject ?? emptySubject(membership));
+export function sendSubject(membership: Membership, session: string | undefined): void {
+    sendTo(session, membership.subject ?? emptySubject(membership));
 }
 
 /**

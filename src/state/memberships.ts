@@ -57,12 +57,20 @@ export interface NickRequest extends JoinRequest {
     readonly attachmentBefore: Attachment | undefined;
 }
 
+/** A nick change that the room is to answer before anything else is shown to it. */
+export interface Renaming {
+    readonly nick: string;
+    readonly timer: Timer;
+}
+
 /** A full answer asked of the room while the account is, or was, in it. */
 export interface Resync {
     /** On behalf of this session alone; undefined for the account itself. */
     readonly request: JoinRequest | undefined;
     /** Nicks the room has shown since. */
     readonly shown: LuaSet<string>;
+    /** The account goes back by itself, and its presence may come for another reason than its join. */
+    isDoubtful: boolean;
     /** Our own presence has come, though not all occupants: the room may have taken the join for a presence update. */
     selfCame: boolean;
     selfShown: boolean;
@@ -88,6 +96,8 @@ export interface CatchUp {
     readonly since: number;
     /** The archive's id of the last message that it has been asked for, or of the one to ask from. */
     position: string | undefined;
+    /** JIDs that the account has blocked, as it was when the archive was asked last. */
+    blocked: LuaMap<string, unknown> | undefined;
     /** What came from the room since, to be taken down once what is missing has its place. */
     readonly held: HeldBack[];
     /** The ids of those of these that were seen; those that the room has given as of the past too are taken out. */
@@ -139,6 +149,8 @@ export interface Membership {
     /** The session's join that is on its way, and those who wait for its end. */
     request: JoinRequest | undefined;
     waiting: JoinRequest[];
+    /** The session that the room's answer lets in, until it has the subject. */
+    newcomer: string | undefined;
     /** What ends the phase if the room does not. */
     timer: Timer | undefined;
     /** Tries in vain to join or leave, one after the other. */
@@ -152,6 +164,8 @@ export interface Membership {
     resync: Resync | undefined;
     /** Nick changes on their way, in the order they were sent. */
     readonly nickRequests: NickRequest[];
+    /** The last one, or one of the account's own. */
+    renaming: Renaming | undefined;
     /** Messages that the room has not reflected yet: for each id the sessions that sent it, the first one first. */
     readonly unreflected: Cache<string[]>;
 
@@ -279,6 +293,7 @@ export function createMembership(username: string, room: string, nick: string): 
         shownDetached: false,
         request: undefined,
         waiting: [],
+        newcomer: undefined,
         timer: undefined,
         tries: 0,
         heard: false,
@@ -286,6 +301,7 @@ export function createMembership(username: string, room: string, nick: string): 
         unanswered: 0,
         resync: undefined,
         nickRequests: [],
+        renaming: undefined,
         unreflected: cache.new(UNREFLECTED_MESSAGES),
         log: undefined,
         part: undefined,
@@ -308,6 +324,7 @@ export function createMembership(username: string, room: string, nick: string): 
 /** Forgets a membership, and the account when it was the last. */
 export function dropMembership(membership: Membership): void {
     stopTimer(membership);
+    endRenaming(membership);
     const account = accounts.get(membership.occupant);
     if (account === undefined) {
         return;
@@ -337,6 +354,29 @@ export function stopTimer(membership: Membership): void {
     if (membership.timer !== undefined) {
         membership.timer.stop();
         membership.timer = undefined;
+    }
+}
+
+/** Nothing is shown to the room for so many seconds, or until the room has answered. */
+export function beginRenaming(
+    membership: Membership,
+    nick: string,
+    seconds: number,
+    unanswered: (this: void) => void,
+): void {
+    endRenaming(membership);
+    const timer = module.add_timer(seconds, () => {
+        membership.renaming = undefined;
+        unanswered();
+        return undefined;
+    });
+    membership.renaming = { nick, timer };
+}
+
+export function endRenaming(membership: Membership): void {
+    if (membership.renaming !== undefined) {
+        membership.renaming.timer.stop();
+        membership.renaming = undefined;
     }
 }
 
@@ -417,7 +457,7 @@ export function isWaiting(membership: Membership, session: string): boolean {
 
 /** A full answer is to come, of which nothing has been shown yet. */
 export function newResync(request: JoinRequest | undefined): Resync {
-    return { request, shown: new LuaSet(), selfCame: false, selfShown: false };
+    return { request, shown: new LuaSet(), isDoubtful: false, selfCame: false, selfShown: false };
 }
 
 /** The session whose join the room itself answers while the account is in the room already. */
@@ -483,6 +523,34 @@ export function takeNickRequest(
         }
     }
     return undefined;
+}
+
+/**
+ * The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
+ * are not on their way any more.
+ */
+export function takeAnsweredRequests(membership: Membership, nick: string, key: string | undefined): NickRequest[] {
+    const requests = membership.nickRequests;
+    for (const i of $range(1, requests.length)) {
+        const request = requests[i - 1];
+        if (request !== undefined && request.key === key && request.nick === nick) {
+            return takeFirst(requests, i);
+        }
+    }
+    const request = takeNickRequest(membership, "nick", nick) ?? takeNickRequest(membership, "key", key);
+    return request === undefined ? [] : [request];
+}
+
+function takeFirst(requests: NickRequest[], count: number): NickRequest[] {
+    const taken: NickRequest[] = [];
+    while (taken.length < count) {
+        const request = table.remove<NickRequest>(requests, 1);
+        if (request === undefined) {
+            break;
+        }
+        taken.push(request);
+    }
+    return taken;
 }
 
 /** A session is gone: what it asked for is nobody's now. */
