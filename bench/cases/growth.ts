@@ -78,10 +78,11 @@ async function writtenPerMessage(stage: Stage): Promise<number[]> {
     await settle();
     await server.eval(`
         local datamanager = require "core.storagemanager".olddm
+        local counts = rawget(_G, "minimix_writes") ~= nil
         rawset(_G, "minimix_writes", 0)
         for _, name in ipairs { "store", "list_append", "append_raw" } do
             local write = datamanager[name]
-            if write then
+            if write and not counts then
                 datamanager[name] = function (...)
                     rawset(_G, "minimix_writes", minimix_writes + 1)
                     return write(...)
