@@ -4869,6 +4869,7 @@ end
 function rejoinRefused(membership, ____error)
     local ____, condition = ____error:get_error()
     if condition == "conflict" and string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES then
+        forgetOccupant(membership, membership.nick)
         membership.nick = membership.nick .. "_"
         joinAgain(membership)
         return
@@ -8414,7 +8415,15 @@ function onAvailable(membership, nick, stanza)
     if membership.resync ~= nil then
         membership.resync.shown[nick] = true
     end
-    if not kept then
+    if membership.phase == "joining" and nick == membership.nick then
+        setTimer(
+            membership,
+            SELF_TIMEOUT,
+            function()
+                ____exports.endWithoutSelf(membership)
+            end
+        )
+    elseif not kept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
         forward(
             membership,
@@ -8426,14 +8435,6 @@ function onAvailable(membership, nick, stanza)
             membership,
             stanza,
             before ~= nil and isSame(before.stanza, held.stanza)
-        )
-    elseif nick == membership.nick then
-        setTimer(
-            membership,
-            SELF_TIMEOUT,
-            function()
-                ____exports.endWithoutSelf(membership)
-            end
         )
     end
 end
@@ -8473,17 +8474,17 @@ function isSelf(membership, nick, stanza)
     if membership.phase == "joining" and hasStatus(stanza, "110") then
         return true
     end
-    return nick == membership.nick and not isHeldBack(membership)
+    return nick == membership.nick and membership.phase ~= "joining"
 end
 --- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
 function ____exports.endWithoutSelf(membership)
-    local ____isHeldBack_result_3
-    if isHeldBack(membership) then
-        ____isHeldBack_result_3 = membership.occupants[membership.nick]
+    local ____temp_3
+    if membership.phase == "joining" then
+        ____temp_3 = membership.occupants[membership.nick]
     else
-        ____isHeldBack_result_3 = nil
+        ____temp_3 = nil
     end
-    local held = ____isHeldBack_result_3
+    local held = ____temp_3
     if held ~= nil then
         onSelfAvailable(membership, membership.nick, held.stanza)
     end

@@ -202,6 +202,24 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 		end);
 	end
 
+	it("is not taken for the one who has it, whom the room shows before it refuses it", function ()
+		local s = in_room { remote = true };
+		s.room:forget "Alice";
+		s.room:enter("Alice", { jid = "mallory@elsewhere.example/client" });
+		s:restart();
+		local class, is_first = getmetatable(s.room).__index, true;
+		function s.room.receive(room, stanza)
+			if not (is_first and is_join(stanza)) then return class.receive(room, stanza); end
+			is_first = false;
+			s:from("Alice", "<presence>"..scene.status "".."</presence>");
+			class.receive(room, stanza);
+			s:from("Alice", "<presence type='unavailable'>"..scene.status "".."</presence>");
+		end
+		s:wait(60);
+		assert.same({ "Alice_" }, s:occupants());
+		assert.is_false(s:is_forgotten());
+	end);
+
 	it("regains it though it became free while nobody could see it", function ()
 		local s, phone = in_room();
 		s.room:remove("Alice", "332");

@@ -240,6 +240,8 @@ export function joinRefused(membership: Membership, error: Stanza): void {
 function rejoinRefused(membership: Membership, error: Stanza): void {
     const [, condition] = error.get_error();
     if (condition === "conflict" && string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES) {
+        // Whom the room has shown under the nick is another.
+        forgetOccupant(membership, membership.nick);
         membership.nick = `${membership.nick}_`;
         joinAgain(membership);
         return;

@@ -110,15 +110,15 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
     if (membership.resync !== undefined) {
         membership.resync.shown.add(nick);
     }
-    if (!kept) {
+    if (membership.phase === Phase.Joining && nick === membership.nick) {
+        setTimer(membership, SELF_TIMEOUT, () => {
+            endWithoutSelf(membership);
+        });
+    } else if (!kept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
         forward(membership, stanza, answeredSession(membership) !== undefined);
     } else if (!isHeldBack(membership)) {
         forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
-    } else if (nick === membership.nick) {
-        setTimer(membership, SELF_TIMEOUT, () => {
-            endWithoutSelf(membership);
-        });
     }
 }
 
@@ -164,12 +164,12 @@ function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     if (membership.phase === Phase.Joining && hasStatus(stanza, Status.Self)) {
         return true;
     }
-    return nick === membership.nick && !isHeldBack(membership);
+    return nick === membership.nick && membership.phase !== Phase.Joining;
 }
 
 /** Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing. */
 export function endWithoutSelf(membership: Membership): void {
-    const held = isHeldBack(membership) ? membership.occupants.get(membership.nick) : undefined;
+    const held = membership.phase === Phase.Joining ? membership.occupants.get(membership.nick) : undefined;
     if (held !== undefined) {
         onSelfAvailable(membership, membership.nick, held.stanza);
     }
@@ -339,7 +339,7 @@ function onSelfShown(membership: Membership, nick: string, stanza: Stanza, renam
 /** Our own unavailable: older services leave out 110, so the nick alone decides. */
 function onRemoved(membership: Membership, stanza: Stanza): void {
     if (membership.phase === Phase.Joining || membership.phase === Phase.Lost) {
-        // The account left, or was thrown out, before it asked to be let in.
+        // The account left, or was thrown out, before it asked to be let in; or it is another who had the nick.
         return;
     }
     if (membership.established && membership.phase !== Phase.Leaving && isTechnical(stanza)) {
