@@ -5126,10 +5126,10 @@ function ____exports.leaveIfUnused(membership)
     )
     return true
 end
-function leaveUnanswered(membership, id)
+function leaveUnanswered(membership, leaveId)
     fork(
         membership,
-        ownUnavailable(membership, id)
+        ownUnavailable(membership, leaveId)
     )
     detachAll(membership)
     local next = nextWaiting(membership)

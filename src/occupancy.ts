@@ -485,8 +485,8 @@ export function takeBack(membership: Membership): void {
 }
 
 /** Nobody waits for ever, but an occupant that the room still shows is a leak: the leave is tried until confirmed. */
-function leaveUnanswered(membership: Membership, id: string | undefined): void {
-    fork(membership, ownUnavailable(membership, id));
+function leaveUnanswered(membership: Membership, leaveId: string | undefined): void {
+    fork(membership, ownUnavailable(membership, leaveId));
     detachAll(membership);
     const next = nextWaiting(membership);
     if (next !== undefined) {
