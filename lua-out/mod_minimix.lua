@@ -8614,7 +8614,12 @@ function onUnavailable(membership, nick, stanza)
     if nick ~= membership.nick then
         forgetOccupant(membership, nick)
         if not isHeldBack(membership) then
-            fork(membership, stanza)
+            local isSeen = membership.resync ~= nil and membership.resync.shown[nick] ~= nil
+            if isSeen then
+                forward(membership, stanza, false)
+            else
+                fork(membership, stanza)
+            end
         end
         if nick == membership.wantedNick and membership.phase == "joined" then
             askForNick(membership, membership.wantedNick)

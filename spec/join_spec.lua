@@ -975,6 +975,27 @@ describe("a session that joins again", function ()
 		assert.equal(3, #got);
 	end);
 
+	it("J6: is told of who goes between what the room shows of it and the room's answer", function ()
+		local s = scene.new { remote = true, room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		local receive = s.room.receive;
+		function s.room:receive(stanza)
+			if stanza.name == "presence" then
+				self:enter "Bob";
+				self:leave "Bob";
+			end
+			return receive(self, stanza);
+		end
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s:wait(60);
+		assert.same({
+			"presence - room/Bob"; "presence unavailable room/Bob";
+			"presence - room/Alice 110"; "message groupchat room subject:Tea";
+		}, seen(laptop));
+		assert.same({ "presence - room/Bob"; "presence unavailable room/Bob" }, seen(phone));
+	end);
+
 	it("J6: gets what is known from a room that says nothing at all", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";

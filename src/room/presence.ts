@@ -289,7 +289,12 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     if (nick !== membership.nick) {
         forgetOccupant(membership, nick);
         if (!isHeldBack(membership)) {
-            fork(membership, stanza);
+            const isSeen = membership.resync !== undefined && membership.resync.shown.has(nick);
+            if (isSeen) {
+                forward(membership, stanza, false);
+            } else {
+                fork(membership, stanza);
+            }
         }
         if (nick === membership.wantedNick && membership.phase === Phase.Joined) {
             // It was taken when the account came back.
