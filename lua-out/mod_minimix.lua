@@ -1093,6 +1093,15 @@ function ____exports.noteAnswered(membership, session)
         end
     end
 end
+--- Whether a nick change to this nick is on its way.
+function ____exports.isNickAsked(membership, nick)
+    for ____, request in ipairs(membership.nickRequests) do
+        if request.nick == nick then
+            return true
+        end
+    end
+    return false
+end
 --- The first nick change of that key, or to that nick, which is not on its way any more.
 function ____exports.takeNickRequest(membership, field, value)
     local requests = membership.nickRequests
@@ -1340,6 +1349,127 @@ function ____exports.onUndelivered(event)
     end
     noteDrop("undelivered")
     return true
+end
+return ____exports
+ end,
+["state.availability"] = function(...)
+local ____exports = {}
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
+--- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
+local ranks = {}
+ranks.chat = 5
+ranks[""] = 4
+ranks.dnd = 3
+ranks.away = 2
+ranks.xa = 1
+--- A client's presence bare of its addresses and of the join, as the account may show it.
+function ____exports.presenceContent(stanza)
+    local content = st.clone(stanza)
+    content.attr.from = nil
+    content.attr.to = nil
+    content.attr.id = nil
+    content:maptags(function(tag)
+        local ____temp_0
+        if tag.name == "x" and tag.attr.xmlns == MUC then
+            ____temp_0 = nil
+        else
+            ____temp_0 = tag
+        end
+        return ____temp_0
+    end)
+    return content
+end
+local function priority(attachment)
+    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
+end
+local function rank(attachment)
+    return ranks[attachment.presence:get_child_text("show") or ""] or 0
+end
+local function isBetter(one, other)
+    local difference = priority(one) - priority(other)
+    if difference ~= 0 then
+        return difference > 0
+    end
+    return rank(one) > rank(other)
+end
+--- The session to show: highest priority, then most available, then the one already shown.
+function ____exports.bestSession(membership)
+    local best = membership.shown
+    local ____temp_1
+    if best == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = membership.attached[best]
+    end
+    local bestAttachment = ____temp_1
+    for session, attachment in pairs(membership.attached) do
+        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
+            best = session
+            bestAttachment = attachment
+        end
+    end
+    local ____temp_2
+    if bestAttachment == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = best
+    end
+    return ____temp_2
+end
+return ____exports
+ end,
+["state.limits"] = function(...)
+local ____exports = {}
+local options = require("options")
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+--- Accounts whose allowance is not full, by user name.
+local allowances = {}
+--- Whether an account may join now. A device that starts joins all its rooms at once.
+function ____exports.mayJoin(username)
+    local now = os.time()
+    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
+    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
+    allowance.at = now
+    allowances[username] = allowance
+    if allowance.left < 1 then
+        return false
+    end
+    allowance.left = allowance.left - 1
+    return true
+end
+--- Forgets the accounts that may join as if they never had.
+function ____exports.forgetAllowances()
+    local now = os.time()
+    for username, allowance in pairs(allowances) do
+        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
+            allowances[username] = nil
+        end
+    end
+end
+--- When a limit was last named in the log, by its name.
+local logged = {}
+--- Seconds between two lines about one limit.
+local PAUSE = 60
+--- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
+function ____exports.noteOver(limit, username, room, reason)
+    if reason == nil then
+        reason = "limit"
+    end
+    noteDrop(reason)
+    local now = os.time()
+    if now - (logged[limit] or -PAUSE) >= PAUSE then
+        logged[limit] = now
+        module:log(
+            "warn",
+            "%s is over the limit %s with %s",
+            username,
+            limit,
+            room
+        )
+    end
 end
 return ____exports
  end,
@@ -3524,127 +3654,6 @@ function ____exports.nickChange(membership, before)
 end
 return ____exports
  end,
-["state.availability"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
---- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
-local ranks = {}
-ranks.chat = 5
-ranks[""] = 4
-ranks.dnd = 3
-ranks.away = 2
-ranks.xa = 1
---- A client's presence bare of its addresses and of the join, as the account may show it.
-function ____exports.presenceContent(stanza)
-    local content = st.clone(stanza)
-    content.attr.from = nil
-    content.attr.to = nil
-    content.attr.id = nil
-    content:maptags(function(tag)
-        local ____temp_0
-        if tag.name == "x" and tag.attr.xmlns == MUC then
-            ____temp_0 = nil
-        else
-            ____temp_0 = tag
-        end
-        return ____temp_0
-    end)
-    return content
-end
-local function priority(attachment)
-    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
-end
-local function rank(attachment)
-    return ranks[attachment.presence:get_child_text("show") or ""] or 0
-end
-local function isBetter(one, other)
-    local difference = priority(one) - priority(other)
-    if difference ~= 0 then
-        return difference > 0
-    end
-    return rank(one) > rank(other)
-end
---- The session to show: highest priority, then most available, then the one already shown.
-function ____exports.bestSession(membership)
-    local best = membership.shown
-    local ____temp_1
-    if best == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.attached[best]
-    end
-    local bestAttachment = ____temp_1
-    for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
-        end
-    end
-    local ____temp_2
-    if bestAttachment == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = best
-    end
-    return ____temp_2
-end
-return ____exports
- end,
-["state.limits"] = function(...)
-local ____exports = {}
-local options = require("options")
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
---- Accounts whose allowance is not full, by user name.
-local allowances = {}
---- Whether an account may join now. A device that starts joins all its rooms at once.
-function ____exports.mayJoin(username)
-    local now = os.time()
-    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
-    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
-    allowance.at = now
-    allowances[username] = allowance
-    if allowance.left < 1 then
-        return false
-    end
-    allowance.left = allowance.left - 1
-    return true
-end
---- Forgets the accounts that may join as if they never had.
-function ____exports.forgetAllowances()
-    local now = os.time()
-    for username, allowance in pairs(allowances) do
-        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
-            allowances[username] = nil
-        end
-    end
-end
---- When a limit was last named in the log, by its name.
-local logged = {}
---- Seconds between two lines about one limit.
-local PAUSE = 60
---- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
-function ____exports.noteOver(limit, username, room, reason)
-    if reason == nil then
-        reason = "limit"
-    end
-    noteDrop(reason)
-    local now = os.time()
-    if now - (logged[limit] or -PAUSE) >= PAUSE then
-        logged[limit] = now
-        module:log(
-            "warn",
-            "%s is over the limit %s with %s",
-            username,
-            limit,
-            room
-        )
-    end
-end
-return ____exports
- end,
 ["client.upstream"] = function(...)
 local ____exports = {}
 local id = require("util.id")
@@ -3681,13 +3690,9 @@ return ____exports
  end,
 ["client.availability"] = function(...)
 local ____exports = {}
-local chooseShown, noteShown, detachedPresence, sendRenaming, isOnItsWay, RENAMING_TIMEOUT
-local id = require("util.id")
+local chooseShown, noteShown, detachedPresence
 local st = require("util.stanza")
-local ____blocklist = require("keep.blocklist")
-local isBlocked = ____blocklist.isBlocked
 local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
 local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
 local options = require("options")
 local ____fork = require("room.fork")
@@ -3701,28 +3706,8 @@ local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
-local beginRenaming = ____memberships.beginRenaming
-local endRenaming = ____memberships.endRenaming
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
 local ____upstream = require("client.upstream")
 local sendUpstream = ____upstream.sendUpstream
---- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
--- its way, a presence to the nick of before would turn it back.
-function ____exports.showBest(membership)
-    if membership.renaming ~= nil then
-        return false
-    end
-    local attachment = chooseShown(membership)
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
-    end
-    local presence = st.clone(attachment.presence)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
-    presence.attr.id = attachment.id
-    sendUpstream(membership, presence)
-    return true
-end
 function chooseShown(membership)
     local best = bestSession(membership)
     if best == nil then
@@ -3753,29 +3738,22 @@ function detachedPresence(membership)
     end
     return presence
 end
-function sendRenaming(membership, nick, presence)
-    beginRenaming(
-        membership,
-        nick,
-        RENAMING_TIMEOUT,
-        function()
-            if membership.phase == "joined" then
-                ____exports.showBest(membership)
-            end
-        end
-    )
-    presence.attr.to = (membership.room .. "/") .. nick
-    sendUpstream(membership, presence)
-end
-function isOnItsWay(membership, key)
-    for ____, request in ipairs(membership.nickRequests) do
-        if request.key == key then
-            return true
-        end
+--- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
+-- its way, a presence to the nick of before would turn it back.
+function ____exports.showBest(membership)
+    if membership.renaming ~= nil then
+        return false
     end
-    return false
+    local attachment = chooseShown(membership)
+    if attachment == nil or not noteShown(membership, attachment.presence) then
+        return false
+    end
+    local presence = st.clone(attachment.presence)
+    presence.attr.to = (membership.room .. "/") .. membership.nick
+    presence.attr.id = attachment.id
+    sendUpstream(membership, presence)
+    return true
 end
-RENAMING_TIMEOUT = 10
 --- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
 function ____exports.presenceToShow(membership, request)
     local attachment = chooseShown(membership)
@@ -3818,6 +3796,248 @@ function ____exports.updatePresence(membership, session, stanza)
         sendTo(session, ____self)
     end
 end
+return ____exports
+ end,
+["keep.ping"] = function(...)
+local ____exports = {}
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local PING = ____namespaces.PING
+local ____ask = require("keep.ask")
+local ask = ____ask.ask
+--- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
+-- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
+function ____exports.selfPing(membership, answered, limit)
+    local ping = st.stanza("ping", {xmlns = PING})
+    local nick = membership.nick
+    ask(
+        membership,
+        (membership.room .. "/") .. nick,
+        "get",
+        ping,
+        function(answer)
+            if answer == nil then
+                answered("remote-server-timeout")
+            elseif answer.attr.type == "result" then
+                answered(nil)
+            else
+                local ____, condition = answer:get_error()
+                local crossed = condition == "item-not-found" and nick ~= membership.nick
+                local ____answered_1 = answered
+                local ____crossed_0
+                if crossed then
+                    ____crossed_0 = nil
+                else
+                    ____crossed_0 = condition or "undefined-condition"
+                end
+                ____answered_1(____crossed_0)
+            end
+        end,
+        limit
+    )
+end
+--- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
+function ____exports.saysJoined(condition)
+    return condition == "service-unavailable" or condition == "feature-not-implemented"
+end
+--- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
+function ____exports.saysNothing(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+return ____exports
+ end,
+["client.serve"] = function(...)
+local ____exports = {}
+local asksForMore, resync, repeatedJoin, resyncUnanswered
+local st = require("util.stanza")
+local ____ping = require("keep.ping")
+local selfPing = ____ping.selfPing
+local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
+local ____replay = require("room.replay")
+local replay = ____replay.replay
+local sendSubject = ____replay.sendSubject
+local ____availability = require("state.availability")
+local presenceContent = ____availability.presenceContent
+local ____memberships = require("state.memberships")
+local attachSession = ____memberships.attachSession
+local isAttached = ____memberships.isAttached
+local newResync = ____memberships.newResync
+local nextWaiting = ____memberships.nextWaiting
+local wait = ____memberships.wait
+local ____availability = require("client.availability")
+local presenceToShow = ____availability.presenceToShow
+local showBest = ____availability.showBest
+local ____upstream = require("client.upstream")
+local sendUpstream = ____upstream.sendUpstream
+--- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
+function ____exports.serve(membership, request)
+    if membership.resync ~= nil then
+        wait(membership, request)
+    elseif membership.outdated or membership.incomplete or asksForMore(request.stanza) then
+        resync(membership, request)
+    else
+        replay(membership, request)
+        ____exports.attach(membership, request)
+        showBest(membership)
+    end
+end
+--- Serves who is in line, until one needs a full answer of the room: that is for one session at a time.
+function ____exports.serveWaiting(membership)
+    while membership.phase == "joined" and membership.resync == nil do
+        local request = nextWaiting(membership)
+        if request == nil then
+            return
+        end
+        ____exports.serve(membership, request)
+    end
+end
+--- The session gets the room's traffic from now on.
+function ____exports.attach(membership, request)
+    if request.session ~= nil then
+        attachSession(
+            membership,
+            request.session,
+            presenceContent(request.stanza),
+            nil
+        )
+    end
+end
+function asksForMore(stanza)
+    local x = stanza:get_child("x", MUC)
+    if x ~= nil then
+        for ____, tag in ipairs(x.tags) do
+            if tag.name ~= "history" and tag.name ~= "password" then
+                return true
+            end
+        end
+    end
+    return false
+end
+function resync(membership, request)
+    local open = newResync(request)
+    membership.resync = open
+    membership.outdated = false
+    if isAttached(membership, request.session) then
+        ____exports.attach(membership, request)
+    end
+    sendUpstream(
+        membership,
+        repeatedJoin(membership, request)
+    )
+    if membership.resync == open then
+        selfPing(
+            membership,
+            function()
+                if membership.resync == open then
+                    resyncUnanswered(membership, open)
+                end
+            end
+        )
+    end
+end
+function repeatedJoin(membership, request)
+    local presence = presenceToShow(membership, request)
+    local renaming = membership.renaming
+    presence.attr.to = (membership.room .. "/") .. (renaming == nil and membership.nick or renaming.nick)
+    presence.attr.id = request.id
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    return presence
+end
+function resyncUnanswered(membership, open)
+    if open.request ~= nil then
+        if open.selfShown then
+            sendSubject(membership, open.request.session)
+        else
+            replay(membership, open.request)
+            ____exports.attach(membership, open.request)
+        end
+    end
+    ____exports.resyncComplete(membership)
+end
+--- The subject came, or the room will not send it.
+function ____exports.resyncComplete(membership)
+    membership.resync = nil
+    showBest(membership)
+    ____exports.serveWaiting(membership)
+end
+return ____exports
+ end,
+["client.nick"] = function(...)
+local ____exports = {}
+local sendRenaming, isOnItsWay, RENAMING_TIMEOUT
+local id = require("util.id")
+local st = require("util.stanza")
+local ____blocklist = require("keep.blocklist")
+local isBlocked = ____blocklist.isBlocked
+local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
+local options = require("options")
+local ____fork = require("room.fork")
+local sendTo = ____fork.sendTo
+local ____availability = require("state.availability")
+local presenceContent = ____availability.presenceContent
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
+local ____memberships = require("state.memberships")
+local attachSession = ____memberships.attachSession
+local beginRenaming = ____memberships.beginRenaming
+local endRenaming = ____memberships.endRenaming
+local isAttached = ____memberships.isAttached
+local noteAnswered = ____memberships.noteAnswered
+local ____availability = require("client.availability")
+local presenceToShow = ____availability.presenceToShow
+local showBest = ____availability.showBest
+local ____serve = require("client.serve")
+local serve = ____serve.serve
+local ____upstream = require("client.upstream")
+local sendUpstream = ____upstream.sendUpstream
+function sendRenaming(membership, nick, presence)
+    beginRenaming(
+        membership,
+        nick,
+        RENAMING_TIMEOUT,
+        function()
+            ____exports.renamingUnanswered(membership)
+        end
+    )
+    presence.attr.to = (membership.room .. "/") .. nick
+    sendUpstream(membership, presence)
+end
+--- The answer is lost, or late. Whose nick change came as a join is in under the nick that the account has.
+function ____exports.renamingUnanswered(membership)
+    if membership.phase ~= "joined" then
+        return
+    end
+    showBest(membership)
+    local requests = membership.nickRequests
+    for i = #requests, 1, -1 do
+        local request = requests[i]
+        local ____temp_9
+        if request == nil then
+            ____temp_9 = nil
+        else
+            ____temp_9 = request.session
+        end
+        local session = ____temp_9
+        if request ~= nil and session ~= nil and request.isJoin and isAttached(membership, session) then
+            noteAnswered(membership, session)
+            serve(membership, request)
+        end
+    end
+end
+function isOnItsWay(membership, key)
+    for ____, request in ipairs(membership.nickRequests) do
+        if request.key == key then
+            return true
+        end
+    end
+    return false
+end
+RENAMING_TIMEOUT = 10
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
 function ____exports.changeNick(membership, request)
     local session = request.session
@@ -3836,29 +4056,29 @@ function ____exports.changeNick(membership, request)
         return
     end
     local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
-    local ____membership_nickRequests_9 = membership.nickRequests
-    local ____key_2 = key
-    local ____temp_3 = request.stanza:get_child("x", MUC) ~= nil
-    local ____session_4 = session
-    local ____request_id_5 = request.id
-    local ____request_nick_6 = request.nick
-    local ____request_stanza_7 = request.stanza
-    local ____temp_8 = {session = membership.shown, presence = membership.shownPresence}
-    local ____temp_1
+    local ____membership_nickRequests_8 = membership.nickRequests
+    local ____key_1 = key
+    local ____temp_2 = request.stanza:get_child("x", MUC) ~= nil
+    local ____session_3 = session
+    local ____request_id_4 = request.id
+    local ____request_nick_5 = request.nick
+    local ____request_stanza_6 = request.stanza
+    local ____temp_7 = {session = membership.shown, presence = membership.shownPresence}
+    local ____temp_0
     if session == nil then
-        ____temp_1 = nil
+        ____temp_0 = nil
     else
-        ____temp_1 = membership.attached[session]
+        ____temp_0 = membership.attached[session]
     end
-    ____membership_nickRequests_9[#____membership_nickRequests_9 + 1] = {
-        key = ____key_2,
-        isJoin = ____temp_3,
-        session = ____session_4,
-        id = ____request_id_5,
-        nick = ____request_nick_6,
-        stanza = ____request_stanza_7,
-        before = ____temp_8,
-        attachmentBefore = ____temp_1
+    ____membership_nickRequests_8[#____membership_nickRequests_8 + 1] = {
+        key = ____key_1,
+        isJoin = ____temp_2,
+        session = ____session_3,
+        id = ____request_id_4,
+        nick = ____request_nick_5,
+        stanza = ____request_stanza_6,
+        before = ____temp_7,
+        attachmentBefore = ____temp_0
     }
     if session ~= nil then
         attachSession(
@@ -3868,7 +4088,7 @@ function ____exports.changeNick(membership, request)
             key
         )
     end
-    local change = ____exports.presenceToShow(membership)
+    local change = presenceToShow(membership)
     change.attr.id = key
     sendRenaming(membership, request.nick, change)
 end
@@ -3876,7 +4096,7 @@ end
 function ____exports.renamingAnswered(membership)
     if membership.renaming ~= nil and #membership.nickRequests == 0 then
         endRenaming(membership)
-        ____exports.showBest(membership)
+        showBest(membership)
     end
 end
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
@@ -3905,7 +4125,7 @@ function ____exports.askForNick(membership, nick)
     sendRenaming(
         membership,
         nick,
-        ____exports.presenceToShow(membership)
+        presenceToShow(membership)
     )
 end
 return ____exports
@@ -4336,174 +4556,6 @@ function ____exports.isOurs(username, room)
 end
 return ____exports
  end,
-["keep.ping"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____ask = require("keep.ask")
-local ask = ____ask.ask
---- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
--- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function ____exports.selfPing(membership, answered, limit)
-    local ping = st.stanza("ping", {xmlns = PING})
-    local nick = membership.nick
-    ask(
-        membership,
-        (membership.room .. "/") .. nick,
-        "get",
-        ping,
-        function(answer)
-            if answer == nil then
-                answered("remote-server-timeout")
-            elseif answer.attr.type == "result" then
-                answered(nil)
-            else
-                local ____, condition = answer:get_error()
-                local crossed = condition == "item-not-found" and nick ~= membership.nick
-                local ____answered_1 = answered
-                local ____crossed_0
-                if crossed then
-                    ____crossed_0 = nil
-                else
-                    ____crossed_0 = condition or "undefined-condition"
-                end
-                ____answered_1(____crossed_0)
-            end
-        end,
-        limit
-    )
-end
---- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
-function ____exports.saysJoined(condition)
-    return condition == "service-unavailable" or condition == "feature-not-implemented"
-end
---- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
-function ____exports.saysNothing(condition)
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-return ____exports
- end,
-["client.serve"] = function(...)
-local ____exports = {}
-local asksForMore, resync, repeatedJoin, resyncUnanswered
-local st = require("util.stanza")
-local ____ping = require("keep.ping")
-local selfPing = ____ping.selfPing
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local ____replay = require("room.replay")
-local replay = ____replay.replay
-local sendSubject = ____replay.sendSubject
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local isAttached = ____memberships.isAttached
-local newResync = ____memberships.newResync
-local nextWaiting = ____memberships.nextWaiting
-local wait = ____memberships.wait
-local ____availability = require("client.availability")
-local presenceToShow = ____availability.presenceToShow
-local showBest = ____availability.showBest
-local ____upstream = require("client.upstream")
-local sendUpstream = ____upstream.sendUpstream
---- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
-function ____exports.serve(membership, request)
-    if membership.resync ~= nil then
-        wait(membership, request)
-    elseif membership.outdated or membership.incomplete or asksForMore(request.stanza) then
-        resync(membership, request)
-    else
-        replay(membership, request)
-        ____exports.attach(membership, request)
-        showBest(membership)
-    end
-end
---- Serves who is in line, until one needs a full answer of the room: that is for one session at a time.
-function ____exports.serveWaiting(membership)
-    while membership.phase == "joined" and membership.resync == nil do
-        local request = nextWaiting(membership)
-        if request == nil then
-            return
-        end
-        ____exports.serve(membership, request)
-    end
-end
---- The session gets the room's traffic from now on.
-function ____exports.attach(membership, request)
-    if request.session ~= nil then
-        attachSession(
-            membership,
-            request.session,
-            presenceContent(request.stanza),
-            nil
-        )
-    end
-end
-function asksForMore(stanza)
-    local x = stanza:get_child("x", MUC)
-    if x ~= nil then
-        for ____, tag in ipairs(x.tags) do
-            if tag.name ~= "history" and tag.name ~= "password" then
-                return true
-            end
-        end
-    end
-    return false
-end
-function resync(membership, request)
-    local open = newResync(request)
-    membership.resync = open
-    membership.outdated = false
-    if isAttached(membership, request.session) then
-        ____exports.attach(membership, request)
-    end
-    sendUpstream(
-        membership,
-        repeatedJoin(membership, request)
-    )
-    if membership.resync == open then
-        selfPing(
-            membership,
-            function()
-                if membership.resync == open then
-                    resyncUnanswered(membership, open)
-                end
-            end
-        )
-    end
-end
-function repeatedJoin(membership, request)
-    local presence = presenceToShow(membership, request)
-    local renaming = membership.renaming
-    presence.attr.to = (membership.room .. "/") .. (renaming == nil and membership.nick or renaming.nick)
-    presence.attr.id = request.id
-    local x = request.stanza:get_child("x", MUC)
-    if x ~= nil then
-        presence:add_direct_child(st.clone(x))
-    end
-    return presence
-end
-function resyncUnanswered(membership, open)
-    if open.request ~= nil then
-        if open.selfShown then
-            sendSubject(membership, open.request.session)
-        else
-            replay(membership, open.request)
-            ____exports.attach(membership, open.request)
-        end
-    end
-    ____exports.resyncComplete(membership)
-end
---- The subject came, or the room will not send it.
-function ____exports.resyncComplete(membership)
-    membership.resync = nil
-    showBest(membership)
-    ____exports.serveWaiting(membership)
-end
-return ____exports
- end,
 ["keep.store"] = function(...)
 local ____exports = {}
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
@@ -4668,9 +4720,10 @@ local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, 
 local id = require("util.id")
 local st = require("util.stanza")
 local ____availability = require("client.availability")
-local askForNick = ____availability.askForNick
 local presenceToShow = ____availability.presenceToShow
 local showBest = ____availability.showBest
+local ____nick = require("client.nick")
+local askForNick = ____nick.askForNick
 local ____serve = require("client.serve")
 local resyncComplete = ____serve.resyncComplete
 local serveWaiting = ____serve.serveWaiting
@@ -4952,6 +5005,7 @@ function ____exports.lost(membership)
     membership.phase = "lost"
     membership.request = nil
     resyncLost(membership)
+    renamesLost(membership)
     dropQuestion(membership)
     membership.nick = membership.wantedNick
     membership.tries = membership.tries + 1
@@ -5507,8 +5561,8 @@ local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, me
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____availability = require("client.availability")
-local changeNick = ____availability.changeNick
+local ____nick = require("client.nick")
+local changeNick = ____nick.changeNick
 local ____bookmark_2Dwrite = require("keep.bookmark-write")
 local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
 local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
@@ -7092,9 +7146,10 @@ local hasJoined = ____sessions.hasJoined
 local ____pending = require("state.pending")
 local forgetIqsOf = ____pending.forgetIqsOf
 local ____availability = require("client.availability")
-local changeNick = ____availability.changeNick
 local showBest = ____availability.showBest
 local updatePresence = ____availability.updatePresence
+local ____nick = require("client.nick")
+local changeNick = ____nick.changeNick
 local ____serve = require("client.serve")
 local serve = ____serve.serve
 local ____upstream = require("client.upstream")
@@ -7378,8 +7433,8 @@ return ____exports
 local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
-local ____availability = require("client.availability")
-local showBest = ____availability.showBest
+local ____nick = require("client.nick")
+local renamingUnanswered = ____nick.renamingUnanswered
 local options = require("options")
 local ____occupancy = require("occupancy")
 local isUnheard = ____occupancy.isUnheard
@@ -7603,8 +7658,8 @@ function ____exports.resumeAll()
         local wasRenaming = membership.renaming ~= nil
         membership.renaming = nil
         resume(membership)
-        if wasRenaming and membership.phase == "joined" then
-            showBest(membership)
+        if wasRenaming then
+            renamingUnanswered(membership)
         end
         if inDoubt and membership.phase == "joined" then
             askAfter(
@@ -7629,8 +7684,8 @@ return ____exports
 ["keep.autojoin"] = function(...)
 local ____exports = {}
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
-local ____availability = require("client.availability")
-local askForNick = ____availability.askForNick
+local ____nick = require("client.nick")
+local askForNick = ____nick.askForNick
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
 local ____occupancy = require("occupancy")
@@ -8325,13 +8380,13 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
+local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____availability = require("client.availability")
-local askForNick = ____availability.askForNick
-local nickRefused = ____availability.nickRefused
-local renamingAnswered = ____availability.renamingAnswered
+local ____nick = require("client.nick")
+local askForNick = ____nick.askForNick
+local nickRefused = ____nick.nickRefused
+local renamingAnswered = ____nick.renamingAnswered
 local ____serve = require("client.serve")
 local attach = ____serve.attach
 local serve = ____serve.serve
@@ -8368,6 +8423,7 @@ local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
 local forgetOccupant = ____memberships.forgetOccupant
+local isNickAsked = ____memberships.isNickAsked
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
 local setTimer = ____memberships.setTimer
@@ -8402,6 +8458,9 @@ function onRoomPresence(membership, stanza)
     )
 end
 function onAvailable(membership, nick, stanza)
+    if isLateRenaming(membership, nick, stanza) then
+        renameLate(membership, nick)
+    end
     if isSelf(membership, nick, stanza) then
         onSelfAvailable(membership, nick, stanza)
         return
@@ -8563,6 +8622,21 @@ function onBack(membership, resync, before, stanza)
         ____fork_7(____membership_5, ____stanza_6, ____temp_4)
     end
 end
+function isLateRenaming(membership, nick, stanza)
+    return membership.phase == "joined" and nick ~= membership.nick and isNickAsked(membership, nick) and hasStatus(stanza, "110")
+end
+function renameLate(membership, nick)
+    local before = membership.self
+    noteNick(membership, nick)
+    if before ~= nil then
+        announceNick(membership, before)
+    end
+end
+function noteNick(membership, nick)
+    membership.nick = nick
+    membership.wantedNick = nick
+    saveOften(membership.username)
+end
 function announceNick(membership, before)
     fork(
         membership,
@@ -8611,6 +8685,10 @@ function endOccupants(membership, resync)
     end
 end
 function onUnavailable(membership, nick, stanza)
+    if isLateRenaming(membership, nick, stanza) then
+        renameLate(membership, nick)
+        takeNickRequest(membership, "nick", nick)
+    end
     if nick ~= membership.nick then
         forgetOccupant(membership, nick)
         if not isHeldBack(membership) then
@@ -8640,9 +8718,7 @@ function onUnavailable(membership, nick, stanza)
     end
 end
 function onRenamed(membership, nick, stanza)
-    membership.nick = nick
-    membership.wantedNick = nick
-    saveOften(membership.username)
+    noteNick(membership, nick)
     fork(membership, stanza)
     if isUnheard(membership) then
         check(membership)

@@ -442,21 +442,64 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
-		it("C2: answers one that came as a join before, and was lost", function ()
+		for _, loss in ipairs { "lost"; "lost in a reload" } do
+			it("C2, J3: lets one that came as a join in under the account's nick when it is "..loss, function ()
+				phone:send(join("Alicia", { id = "j2" }));
+				laptop:send(join("Alison", { id = "j3" }));
+				s.host:drop();
+				if loss == "lost in a reload" then s.host:reload(); end
+				s:wait(11);
+				for client, id in pairs { [phone] = "j2"; [laptop] = "j3" } do
+					local got = scene.take(client);
+					assert.same({ "presence - room/Alice 110 210"; "message groupchat room subject:" }, scene.lines(got));
+					assert.equal(id, got[1].attr.id);
+				end
+				s.room:kick "Alice";
+				s:wait(60);
+				assert.same({}, s:occupants());
+			end);
+		end
+
+		it("C2: answers the last one that came as a join of each session when it is lost", function ()
 			phone:send(join("Alicia", { id = "j2" }));
+			phone:send(join("Alison", { id = "j3" }));
 			s.host:drop();
-			s:wait(60);
-			laptop:send(join("Alicia", { id = "j3" }));
+			s:wait(11);
+			local got = scene.take(phone);
+			assert.same({ "presence - room/Alice 110 210"; "message groupchat room subject:" }, scene.lines(got));
+			assert.equal("j3", got[1].attr.id);
+		end);
+
+		it("C2: that was lost is known when the room uses the new nick", function ()
+			phone:send(presence("Alicia", { id = "n1" }));
+			local _, lose = scene.hold_back(s.room);
 			s:deliver();
-			for client, id in pairs { [phone] = "j2"; [laptop] = "j3" } do
-				local got = scene.take(client);
-				assert.equal("presence - room/Alicia 110", scene.line(got[#got - 1]));
-				assert.equal(id, got[#got - 1].attr.id);
-				assert.equal("message groupchat room subject:", scene.line(got[#got]));
-			end
+			lose();
+			s.room:update("Alicia", require "util.stanza".presence():text_tag("show", "away"));
+			s:deliver();
+			assert.same({
+				"presence unavailable room/Alice 110 303"; "presence - room/Alicia 110"; "presence - room/Alicia 110 away";
+			}, seen(laptop));
+			s.room:say("Alicia", "hi");
+			s:wait(20);
+			assert.same({ "Alicia" }, s:occupants());
+		end);
+
+		it("C2, R2: that was lost is known when the account is thrown out, which does not come back", function ()
+			phone:send(join("Alicia", { id = "j2" }));
+			local _, lose = scene.hold_back(s.room);
+			s:deliver();
+			lose();
 			s.room:kick "Alicia";
+			s:deliver();
+			for _, client in ipairs { phone; laptop } do
+				assert.same({
+					"presence unavailable room/Alice 110 303"; "presence - room/Alicia 110"; "presence unavailable room/Alicia 110 307";
+				}, seen(client));
+			end
 			s:wait(60);
 			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
 		end);
 
 		it("C2: holds nothing back for ever when the module is reloaded", function ()

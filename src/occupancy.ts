@@ -3,7 +3,8 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { askForNick, presenceToShow, showBest } from "./client/availability";
+import { presenceToShow, showBest } from "./client/availability";
+import { askForNick } from "./client/nick";
 import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
@@ -328,6 +329,7 @@ export function lost(membership: Membership): void {
     membership.phase = Phase.Lost;
     membership.request = undefined;
     resyncLost(membership);
+    renamesLost(membership);
     dropQuestion(membership);
     membership.nick = membership.wantedNick;
     membership.tries = membership.tries + 1;

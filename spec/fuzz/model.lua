@@ -5,9 +5,11 @@
 
 local jid = require "util.jid";
 
+-- Of what in a presence tells that its 110 is not to be believed.
+local xmlns_mistake = "urn:example:mistake";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 
-local model = {};
+local model = { xmlns_mistake = xmlns_mistake };
 
 local function codes_of(stanza)
 	local codes = {};
@@ -15,6 +17,7 @@ local function codes_of(stanza)
 	for _, tag in ipairs(x and x.tags or {}) do
 		if tag.name == "status" and tag.attr.code then codes[tag.attr.code] = true; end
 	end
+	if stanza:get_child("mistake", xmlns_mistake) then codes["110"] = nil; end
 	return codes, x and x:get_child("item");
 end
 model.codes_of = codes_of;
@@ -139,7 +142,24 @@ local function goes_out(place)
 	place.state = place.asked[1] ~= nil and "asking" or "out";
 end
 
+-- Whether an error may be for a presence with the same id that asked for no join.
+local function is_ambiguous(session, place, room, id)
+	local joins = 0;
+	for _, asked in ipairs(place.asked) do
+		if asked.id == id then joins = joins + 1; end
+	end
+	local request = session.requests[request_key("presence", room.jid, id)];
+	return joins > 0 and request ~= nil and request.count > joins;
+end
+
 local function on_error(session, place, room, stanza)
+	if is_ambiguous(session, place, room, stanza.attr.id) then
+		for _, asked in ipairs(place.asked) do
+			asked.doubtful = asked.doubtful or asked.id == stanza.attr.id;
+		end
+		is_asked(session, "presence", room, stanza.attr.id);
+		return;
+	end
 	if not is_asked(session, "presence", room, stanza.attr.id) then
 		return "an error for a presence it never sent";
 	end

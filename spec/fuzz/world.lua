@@ -626,15 +626,34 @@ events.kick = of_account(function (_, room, occupant, o)
 	if o % 2 == 0 then room:kick(occupant.nick, "why not"); else room:remove(occupant.nick, chosen(codes, o)); end
 end);
 events.ban = of_account(function (_, room, occupant) room:ban(occupant.nick); end);
-events.forget = of_account(function (_, room, occupant, o)
-	-- Nobody is told of one that is forgotten.
+events.forget = of_account(function (self, room, occupant, o)
+	-- Nobody is told of one that is forgotten. A room that starts anew takes longer than anything is on its way.
 	room.lossy = room.lossy or o % 2 == 0;
+	if o % 2 ~= 0 then self:deliver_all(); end
 	room:forget(o % 2 == 0 and occupant.nick or nil);
 end);
 events.force = of_account(function (_, room, occupant, o)
 	local nick = chosen(nicks, o);
 	if not room:occupant(nick) then room:rename(occupant.nick, nick); end
 end);
+
+-- An honest room may be mistaken, too: somebody else's presence says that it is the account's own.
+function events:mistake(n, m, o)
+	local room, account = self:honest_room(n), self:occupant_jid(chosen(accounts, m));
+	local bot = bot_in(room, o);
+	self:deliver_all();
+	local membership = self:is_known(room.jid, account);
+	if bot and membership and membership.phase == "joined" and room:occupant(account) then
+		self.host:run(function ()
+			room.send(st.presence { from = room.jid.."/"..bot; to = account }
+				:tag("x", { xmlns = xmlns_muc.."#user" })
+					:tag("item", { affiliation = "none"; role = "participant" }):up()
+					:tag("status", { code = "110" }):up()
+				:up()
+				:tag("mistake", { xmlns = model.xmlns_mistake }):up());
+		end);
+	end
+end
 
 function events:pardon(n)
 	self:honest_room(n).members = {};

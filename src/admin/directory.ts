@@ -4,7 +4,7 @@
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { changeNick } from "../client/availability";
+import { changeNick } from "../client/nick";
 import { bookmarkLeft, bookmarkNotify } from "../keep/bookmark-write";
 import { isSetting } from "../keep/notify";
 import { leave, lost, rejoin } from "../occupancy";

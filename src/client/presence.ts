@@ -31,7 +31,8 @@ import {
 } from "../state/memberships";
 import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
-import { changeNick, showBest, updatePresence } from "./availability";
+import { showBest, updatePresence } from "./availability";
+import { changeNick } from "./nick";
 import { serve } from "./serve";
 import { mayHaveRooms } from "./upstream";
 

@@ -1,7 +1,7 @@
 // Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
 // bookmark changes the membership.
 
-import { askForNick } from "../client/availability";
+import { askForNick } from "../client/nick";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard, leaveIfUnused, takeBack } from "../occupancy";
 import * as options from "../options";

@@ -1,7 +1,7 @@
 // Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 
 import * as jids from "util.jid";
-import { showBest } from "../client/availability";
+import { renamingUnanswered } from "../client/nick";
 import * as options from "../options";
 import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "../occupancy";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
@@ -170,8 +170,8 @@ export function resumeAll(): void {
         const wasRenaming = membership.renaming !== undefined;
         membership.renaming = undefined;
         resume(membership);
-        if (wasRenaming && membership.phase === Phase.Joined) {
-            showBest(membership);
+        if (wasRenaming) {
+            renamingUnanswered(membership);
         }
         if (inDoubt && membership.phase === Phase.Joined) {
             askAfter(membership, math.random() * SPREAD, true);

@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { askForNick, nickRefused, renamingAnswered } from "../client/availability";
+import { askForNick, nickRefused, renamingAnswered } from "../client/nick";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { bookmarkRenamed } from "../keep/bookmark-write";
@@ -19,6 +19,7 @@ import {
     findMembership,
     isAttached,
     forgetOccupant,
+    isNickAsked,
     isOccupantJid,
     keepOccupant,
     type Membership,
@@ -96,6 +97,9 @@ function onRoomPresence(membership: Membership, stanza: Stanza): void {
 }
 
 function onAvailable(membership: Membership, nick: string, stanza: Stanza): void {
+    if (isLateRenaming(membership, nick, stanza)) {
+        renameLate(membership, nick);
+    }
     if (isSelf(membership, nick, stanza)) {
         onSelfAvailable(membership, nick, stanza);
         return;
@@ -242,6 +246,30 @@ function onBack(membership: Membership, resync: Resync, before: Stanza | undefin
     }
 }
 
+/** Whether the room calls the account by a nick that it has asked for, and the word of the change was lost on the way. */
+function isLateRenaming(membership: Membership, nick: string, stanza: Stanza): boolean {
+    return (
+        membership.phase === Phase.Joined &&
+        nick !== membership.nick &&
+        isNickAsked(membership, nick) &&
+        hasStatus(stanza, Status.Self)
+    );
+}
+
+function renameLate(membership: Membership, nick: string): void {
+    const before = membership.self;
+    noteNick(membership, nick);
+    if (before !== undefined) {
+        announceNick(membership, before);
+    }
+}
+
+function noteNick(membership: Membership, nick: string): void {
+    membership.nick = nick;
+    membership.wantedNick = nick;
+    saveOften(membership.username);
+}
+
 /** Sessions learn of a nick the account was given on its way back as of a nick change (XEP-0045 7.6). */
 function announceNick(membership: Membership, before: Stanza): void {
     fork(membership, nickChange(membership, before));
@@ -286,6 +314,10 @@ function endOccupants(membership: Membership, resync: Resync): void {
 }
 
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
+    if (isLateRenaming(membership, nick, stanza)) {
+        renameLate(membership, nick);
+        takeNickRequest(membership, "nick", nick);
+    }
     if (nick !== membership.nick) {
         forgetOccupant(membership, nick);
         if (!isHeldBack(membership)) {
@@ -311,9 +343,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
 }
 
 function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
-    membership.nick = nick;
-    membership.wantedNick = nick;
-    saveOften(membership.username);
+    noteNick(membership, nick);
     fork(membership, stanza);
     if (isUnheard(membership)) {
         // It will not hear how it is called now. The room is in the middle of it, so that this is not the time to leave.

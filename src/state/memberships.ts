@@ -509,6 +509,16 @@ export function noteAnswered(membership: Membership, session: string): void {
     }
 }
 
+/** Whether a nick change to this nick is on its way. */
+export function isNickAsked(membership: Membership, nick: string): boolean {
+    for (const request of membership.nickRequests) {
+        if (request.nick === nick) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /** The first nick change of that key, or to that nick, which is not on its way any more. */
 export function takeNickRequest(
     membership: Membership,
