@@ -337,6 +337,122 @@ function ____exports.restoreCounters(saved)
 end
 return ____exports
  end,
+["stanzas"] = function(...)
+local ____exports = {}
+local isSameAttributes, kept
+local datetime = require("util.datetime")
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local HINTS = ____namespaces.HINTS
+local STANZA_ID = ____namespaces.STANZA_ID
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+--- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
+function ____exports.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+end
+--- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+function ____exports.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not ____exports.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+local splitJid = ""
+local splitRoom = ""
+local splitNick
+--- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
+function ____exports.splitOccupant(jid)
+    if jid ~= splitJid then
+        splitJid = jid
+        splitRoom = jids.bare(jid)
+        splitNick = jids.resource(jid)
+    end
+    return splitRoom, splitNick
+end
+--- The id that a room gave a message (XEP-0359).
+function ____exports.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    local ____temp_0
+    if element == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = element.attr.id
+    end
+    return ____temp_0
+end
+--- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+function ____exports.delayBy(stanza, room)
+    for ____, tag in ipairs(stanza.tags) do
+        if ____exports.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+--- Marks a message as one of the past, in the name of its room.
+function ____exports.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza(
+        "delay",
+        {
+            xmlns = DELAY,
+            from = room,
+            stamp = datetime.datetime(when)
+        }
+    ))
+end
+--- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+function ____exports.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for ____, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+--- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+return ____exports
+ end,
 ["text"] = function(...)
 local ____exports = {}
 local write, writeRest, writeAttributes, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, pieces, names
@@ -434,13 +550,16 @@ return ____exports
  end,
 ["state.held"] = function(...)
 local ____exports = {}
-local toldAgain
 local st = require("util.stanza")
+local xml = require("util.xml")
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
+local ____stanzas = require("stanzas")
+local isSameElement = ____stanzas.isSameElement
 local ____text = require("text")
 local textOf = ____text.textOf
-function toldAgain(presence)
+--- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
+function ____exports.toldAgain(presence)
     local x = presence:get_child("x", MUC_USER)
     local ____temp_0
     if x == nil then
@@ -479,18 +598,31 @@ function ____exports.hold(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local lasting = toldAgain(presence)
-    local text = textOf(lasting)
+    local text = textOf(____exports.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        local stanza = st.clone(lasting)
-        stanza.attr.to = nil
-        found = {stanza = stanza, text = text}
+        found = {text = text, stanza = nil}
         held[text] = found
     end
     source = presence
     latest = found
     return found
+end
+--- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
+function ____exports.stanzaOf(presence)
+    if presence.stanza == nil then
+        presence.stanza = xml.parse("<presence" .. presence.text)
+    end
+    return presence.stanza
+end
+--- Whether two presences say the same. Which presence an `id` answered does not matter.
+function ____exports.isSamePresence(one, other)
+    if one == other then
+        return true
+    end
+    local stanza = ____exports.stanzaOf(one)
+    local counterpart = ____exports.stanzaOf(other)
+    return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
 end
 return ____exports
  end,
@@ -938,6 +1070,7 @@ function ____exports.createMembership(username, room, nick)
         request = nil,
         waiting = {},
         newcomer = nil,
+        batched = false,
         timer = nil,
         tries = 0,
         heard = false,
@@ -1194,13 +1327,15 @@ return ____exports
  end,
 ["room.fork"] = function(...)
 local ____exports = {}
-local findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
+local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
 local jids = require("util.jid")
 local st = require("util.stanza")
 local options = require("options")
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
+local ____held = require("state.held")
+local stanzaOf = ____held.stanzaOf
 local ____memberships = require("state.memberships")
 local hasAttached = ____memberships.hasAttached
 local membershipOf = ____memberships.membershipOf
@@ -1231,14 +1366,33 @@ function ____exports.sendTo(fullJid, stanza)
         stream.rawsend((("<" .. name) .. address) .. textOf(stanza))
     end
 end
-function findSession(fullJid)
+function passHeld(session, held)
+    local stanza = stanzaOf(held)
+    return stanza ~= nil and pass(session, stanza) ~= nil
+end
+--- Whether nobody but the stream itself wants to see what a session is sent.
+function ____exports.takesText(fullJid)
+    local session = findSession(fullJid)
+    return session ~= nil and isPlainStream(session) and not isFiltered(session)
+end
+function isFiltered(session)
     local ____temp_1
-    if fullJid == nil then
+    if session.filters == nil then
         ____temp_1 = nil
     else
-        ____temp_1 = prosody.full_sessions[fullJid]
+        ____temp_1 = session.filters["stanzas/out"]
     end
-    return ____temp_1
+    local filters = ____temp_1
+    return filters ~= nil and #filters > 0
+end
+function findSession(fullJid)
+    local ____temp_2
+    if fullJid == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = prosody.full_sessions[fullJid]
+    end
+    return ____temp_2
 end
 function pass(session, stanza)
     local attr = stanza.attr
@@ -1275,14 +1429,7 @@ function isPlainStream(session)
     return plain
 end
 function passesFilters(session, stanza)
-    local ____temp_2
-    if session.filters == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = session.filters["stanzas/out"]
-    end
-    local filters = ____temp_2
-    if filters == nil or #filters == 0 then
+    if not isFiltered(session) then
         return true
     end
     local filtered = session.filter("stanzas/out", stanza)
@@ -1314,12 +1461,16 @@ function ____exports.sendHeld(fullJid, presences)
         return
     end
     local start = "<presence" .. addressOf(session)
+    local free = ____exports.takesText(fullJid)
     local texts = {}
     for ____, held in pairs(presences) do
-        if pass(session, held.stanza) ~= nil then
+        if free or passHeld(session, held) then
             texts[#texts + 1] = start
             texts[#texts + 1] = held.text
         end
+    end
+    if free then
+        counters.copiesOut = counters.copiesOut + #texts / 2
     end
     if session.rawsend ~= nil and #texts > 0 then
         session.log(
@@ -1471,122 +1622,6 @@ function ____exports.noteOver(limit, username, room, reason)
         )
     end
 end
-return ____exports
- end,
-["stanzas"] = function(...)
-local ____exports = {}
-local isSameAttributes, kept
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local HINTS = ____namespaces.HINTS
-local STANZA_ID = ____namespaces.STANZA_ID
-function isSameAttributes(one, other, ignored)
-    for name, value in pairs(one) do
-        if other[name] ~= value and name ~= ignored then
-            return false
-        end
-    end
-    for name in pairs(other) do
-        if one[name] == nil and name ~= ignored then
-            return false
-        end
-    end
-    return true
-end
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
-function ____exports.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
-end
---- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function ____exports.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not ____exports.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
-local splitJid = ""
-local splitRoom = ""
-local splitNick
---- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
-function ____exports.splitOccupant(jid)
-    if jid ~= splitJid then
-        splitJid = jid
-        splitRoom = jids.bare(jid)
-        splitNick = jids.resource(jid)
-    end
-    return splitRoom, splitNick
-end
---- The id that a room gave a message (XEP-0359).
-function ____exports.stanzaIdBy(stanza, room)
-    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    local ____temp_0
-    if element == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = element.attr.id
-    end
-    return ____temp_0
-end
---- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function ____exports.delayBy(stanza, room)
-    for ____, tag in ipairs(stanza.tags) do
-        if ____exports.isDelayBy(tag, room) then
-            return tag.attr.stamp
-        end
-    end
-    return nil
-end
---- Marks a message as one of the past, in the name of its room.
-function ____exports.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza(
-        "delay",
-        {
-            xmlns = DELAY,
-            from = room,
-            stamp = datetime.datetime(when)
-        }
-    ))
-end
---- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function ____exports.isWorthKeeping(stanza)
-    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
-        return false
-    end
-    for ____, tag in ipairs(stanza.tags) do
-        local keep = kept[tag.attr.xmlns or ""]
-        if keep == true or keep == tag.name or tag.name == "body" then
-            return true
-        end
-    end
-    return false
-end
---- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
-kept = {}
-kept[HINTS] = "store"
-kept["urn:xmpp:eme:0"] = "encryption"
-kept["urn:xmpp:receipts"] = true
-kept["urn:xmpp:chat-markers:0"] = true
-kept["urn:xmpp:jingle-message:0"] = true
-kept["urn:xmpp:jingle-message:1"] = true
 return ____exports
  end,
 ["keep.ask"] = function(...)
@@ -3527,6 +3562,8 @@ local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
 local ____counters = require("state.counters")
 local counters = ____counters.counters
+local ____held = require("state.held")
+local stanzaOf = ____held.stanzaOf
 local ____fork = require("room.fork")
 local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
@@ -3553,13 +3590,13 @@ function ____exports.selfPresence(membership, request)
         ____self:add_direct_child(x)
     end
     x:maptags(function(tag)
-        local ____temp_0
+        local ____temp_1
         if tag.name == "status" then
-            ____temp_0 = nil
+            ____temp_1 = nil
         else
-            ____temp_0 = tag
+            ____temp_1 = tag
         end
-        return ____temp_0
+        return ____temp_1
     end)
     if membership.nonAnonymous then
         addStatus(x, "100")
@@ -3589,31 +3626,38 @@ function emptySubject(membership)
 end
 function ownAffiliation(membership)
     local ____self = membership.self
-    local ____temp_1
+    local ____temp_2
     if ____self == nil then
-        ____temp_1 = nil
+        ____temp_2 = nil
     else
-        ____temp_1 = ____exports.itemOf(____self).affiliation
+        ____temp_2 = ____exports.itemOf(____self).affiliation
     end
-    return ____temp_1 or "none"
+    return ____temp_2 or "none"
 end
 function ____exports.itemOf(presence)
     local x = presence:get_child("x", MUC_USER)
-    local ____temp_2
+    local ____temp_3
     if x == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = x:get_child("item")
+        ____temp_3 = x:get_child("item")
     end
-    local item = ____temp_2
+    local item = ____temp_3
     return item == nil and ({}) or item.attr
 end
 --- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
 -- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
 function ____exports.replay(membership, request)
     counters.replays = counters.replays + 1
-    if membership.roomPresence ~= nil then
-        sendTo(request.session, membership.roomPresence)
+    local ____temp_0
+    if membership.roomPresence == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = stanzaOf(membership.roomPresence)
+    end
+    local ofRoom = ____temp_0
+    if ofRoom ~= nil then
+        sendTo(request.session, ofRoom)
     end
     sendHeld(request.session, membership.occupants)
     local ____self = ____exports.selfPresence(membership, request)
@@ -4758,6 +4802,7 @@ local options = require("options")
 local ____fork = require("room.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
+local takesText = ____fork.takesText
 local ____replay = require("room.replay")
 local occupantGone = ____replay.occupantGone
 local ownUnavailable = ____replay.ownUnavailable
@@ -4796,6 +4841,7 @@ function ____exports.enter(membership, request, unconfirmed)
     membership.request = request
     membership.nick = request.nick
     local presence = presenceContent(request.stanza)
+    membership.batched = not hasAttached(membership) and takesText(request.session)
     if hasAttached(membership) then
         membership.resync = newResync(nil)
     else
@@ -8380,7 +8426,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
+local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____nick = require("client.nick")
@@ -8416,6 +8462,9 @@ local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
 local ____held = require("state.held")
 local hold = ____held.hold
+local isSamePresence = ____held.isSamePresence
+local stanzaOf = ____held.stanzaOf
+local toldAgain = ____held.toldAgain
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
@@ -8449,12 +8498,12 @@ function onStray(stanza, from, to)
 end
 function onRoomPresence(membership, stanza)
     local before = membership.roomPresence
-    local copy = stanza.attr.type == nil and hold(stanza).stanza or nil
-    membership.roomPresence = copy
+    local held = stanza.attr.type == nil and hold(stanza) or nil
+    membership.roomPresence = held
     forward(
         membership,
         stanza,
-        isSame(before, copy)
+        isKnown(membership, before, held)
     )
 end
 function onAvailable(membership, nick, stanza)
@@ -8493,12 +8542,18 @@ function onAvailable(membership, nick, stanza)
         forward(
             membership,
             stanza,
-            before ~= nil and isSame(before.stanza, held.stanza)
+            isKnown(membership, before, held)
         )
     end
 end
+function isKnown(membership, before, held)
+    if membership.resync == nil or before == nil or held == nil then
+        return before == held
+    end
+    return isSamePresence(before, held)
+end
 function isHeldBack(membership)
-    return membership.phase == "joining" and membership.self == nil and membership.resync == nil
+    return membership.batched and membership.phase == "joining" and membership.self == nil
 end
 function showOccupants(membership)
     for session in pairs(membership.attached) do
@@ -8544,8 +8599,15 @@ function ____exports.endWithoutSelf(membership)
         ____temp_3 = nil
     end
     local held = ____temp_3
-    if held ~= nil then
-        onSelfAvailable(membership, membership.nick, held.stanza)
+    local ____temp_4
+    if held == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = stanzaOf(held)
+    end
+    local stanza = ____temp_4
+    if stanza ~= nil then
+        onSelfAvailable(membership, membership.nick, stanza)
     end
 end
 function onSelfAvailable(membership, nick, stanza)
@@ -8610,16 +8672,16 @@ function onBack(membership, resync, before, stanza)
         unlockRoom(membership)
     end
     if not isSame(known, membership.self) then
-        local ____fork_7 = fork
-        local ____membership_5 = membership
-        local ____stanza_6 = stanza
-        local ____temp_4
+        local ____fork_8 = fork
+        local ____membership_6 = membership
+        local ____stanza_7 = stanza
+        local ____temp_5
         if request == nil then
-            ____temp_4 = nil
+            ____temp_5 = nil
         else
-            ____temp_4 = request.session
+            ____temp_5 = request.session
         end
-        ____fork_7(____membership_5, ____stanza_6, ____temp_4)
+        ____fork_8(____membership_6, ____stanza_7, ____temp_5)
     end
 end
 function isLateRenaming(membership, nick, stanza)
@@ -8650,16 +8712,16 @@ end
 function onResyncSelf(membership, resync, stanza, known)
     local request = resync.request
     if not known then
-        local ____fork_11 = fork
-        local ____membership_9 = membership
-        local ____stanza_10 = stanza
-        local ____temp_8
+        local ____fork_12 = fork
+        local ____membership_10 = membership
+        local ____stanza_11 = stanza
+        local ____temp_9
         if request == nil then
-            ____temp_8 = nil
+            ____temp_9 = nil
         else
-            ____temp_8 = request.session
+            ____temp_9 = request.session
         end
-        ____fork_11(____membership_9, ____stanza_10, ____temp_8)
+        ____fork_12(____membership_10, ____stanza_11, ____temp_9)
     end
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
@@ -8672,13 +8734,13 @@ end
 function endOccupants(membership, resync)
     local request = resync.request
     resync.selfShown = true
-    local ____temp_12
+    local ____temp_13
     if request == nil then
-        ____temp_12 = nil
+        ____temp_13 = nil
     else
-        ____temp_12 = selfPresence(membership, request)
+        ____temp_13 = selfPresence(membership, request)
     end
-    local answer = ____temp_12
+    local answer = ____temp_13
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
@@ -8704,13 +8766,13 @@ function onUnavailable(membership, nick, stanza)
         end
         return
     end
-    local ____hasStatus_result_13
+    local ____hasStatus_result_14
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_13 = newNickIn(membership, stanza)
+        ____hasStatus_result_14 = newNickIn(membership, stanza)
     else
-        ____hasStatus_result_13 = nil
+        ____hasStatus_result_14 = nil
     end
-    local newNick = ____hasStatus_result_13
+    local newNick = ____hasStatus_result_14
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
@@ -8731,16 +8793,16 @@ function onSelfShown(membership, nick, stanza, renamed)
         bookmarkRenamed(membership)
     end
     local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
-    local ____fork_17 = fork
-    local ____membership_15 = membership
-    local ____stanza_16 = stanza
-    local ____isJoin_14
+    local ____fork_18 = fork
+    local ____membership_16 = membership
+    local ____stanza_17 = stanza
+    local ____isJoin_15
     if isJoin then
-        ____isJoin_14 = request.session
+        ____isJoin_15 = request.session
     else
-        ____isJoin_14 = nil
+        ____isJoin_15 = nil
     end
-    ____fork_17(____membership_15, ____stanza_16, ____isJoin_14)
+    ____fork_18(____membership_16, ____stanza_17, ____isJoin_15)
     for ____, answered in ipairs(requests) do
         local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
         if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
@@ -8788,17 +8850,18 @@ function onError(membership, stanza)
     sendTo(request.session, ____error)
 end
 function keepSelf(stanza)
-    local copy = st.clone(hold(stanza).stanza)
+    local copy = st.clone(toldAgain(stanza))
+    copy.attr.to = nil
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_18
+            local ____temp_19
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_18 = nil
+                ____temp_19 = nil
             else
-                ____temp_18 = tag
+                ____temp_19 = tag
             end
-            return ____temp_18
+            return ____temp_19
         end)
     end
     return copy
@@ -8819,13 +8882,13 @@ end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
     local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_19
+    local ____temp_20
     if jids.prep(address) == address then
-        ____temp_19 = nick
+        ____temp_20 = nick
     else
-        ____temp_19 = nil
+        ____temp_20 = nil
     end
-    return ____temp_19
+    return ____temp_20
 end
 function isModerator(presence)
     return itemOf(presence).role == "moderator"

@@ -16,7 +16,7 @@ import { saysJoined, saysNothing, selfPing } from "./keep/ping";
 import { save, saveSoon } from "./keep/store";
 import { MUC } from "./namespaces";
 import * as options from "./options";
-import { fork, sendTo } from "./room/fork";
+import { fork, sendTo, takesText } from "./room/fork";
 import { occupantGone, ownUnavailable, sendSubject, technicalRemoval } from "./room/replay";
 import { presenceContent } from "./state/availability";
 import { forgetRefusals, isWanted, noteRefusal } from "./state/bookmarks";
@@ -76,6 +76,7 @@ export function enter(membership: Membership, request: JoinRequest, unconfirmed?
     membership.request = request;
     membership.nick = request.nick;
     const presence = presenceContent(request.stanza);
+    membership.batched = !hasAttached(membership) && takesText(request.session);
     if (hasAttached(membership)) {
         // They have not seen the account go, and see only what has changed.
         membership.resync = newResync(undefined);

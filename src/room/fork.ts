@@ -8,7 +8,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import * as options from "../options";
 import { counters, noteDrop } from "../state/counters";
-import type { Held } from "../state/held";
+import { type Held, stanzaOf } from "../state/held";
 import { hasAttached, type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { textOf } from "../text";
@@ -46,17 +46,38 @@ export function sendHeld(fullJid: string | undefined, presences: LuaMap<string, 
         return;
     }
     const start = `<presence${addressOf(session)}`;
+    const free = takesText(fullJid);
     const texts: string[] = [];
     for (const [, held] of presences) {
-        if (pass(session, held.stanza) !== undefined) {
+        if (free || passHeld(session, held)) {
             texts.push(start);
             texts.push(held.text);
         }
+    }
+    if (free) {
+        counters.copiesOut = counters.copiesOut + texts.length / 2;
     }
     if (session.rawsend !== undefined && texts.length > 0) {
         session.log("debug", "Sending[%s]: %d times %s>", session.type, texts.length / 2, start);
         session.rawsend(table.concat(texts));
     }
+}
+
+/** Whether it is left to do to write the presence. */
+function passHeld(session: ClientSession, held: Held): boolean {
+    const stanza = stanzaOf(held);
+    return stanza !== undefined && pass(session, stanza) !== undefined;
+}
+
+/** Whether nobody but the stream itself wants to see what a session is sent. */
+export function takesText(fullJid: string | undefined): boolean {
+    const session = findSession(fullJid);
+    return session !== undefined && isPlainStream(session) && !isFiltered(session);
+}
+
+function isFiltered(session: ClientSession): boolean {
+    const filters = session.filters === undefined ? undefined : session.filters["stanzas/out"];
+    return filters !== undefined && filters.length > 0;
 }
 
 /** A session's `send` is replaced on stream resumption and the session itself on a resource conflict: look both up. */
@@ -114,8 +135,7 @@ function isPlainStream(session: ClientSession): session is StreamSession {
  * has hooked in. False if they keep the stanza, or make another of it, which then is written as it is.
  */
 function passesFilters(session: StreamSession, stanza: Stanza): boolean {
-    const filters = session.filters === undefined ? undefined : session.filters["stanzas/out"];
-    if (filters === undefined || filters.length === 0) {
+    if (!isFiltered(session)) {
         return true;
     }
     const filtered = session.filter("stanzas/out", stanza);

@@ -12,7 +12,7 @@ import { MUC_USER, Status } from "../namespaces";
 import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
-import { hold } from "../state/held";
+import { type Held, hold, isSamePresence, stanzaOf, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
 import {
     askingSession,
@@ -91,9 +91,9 @@ function onStray(stanza: Stanza, from: string, to: string): Handled {
 /** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
 function onRoomPresence(membership: Membership, stanza: Stanza): void {
     const before = membership.roomPresence;
-    const copy = stanza.attr.type === undefined ? hold(stanza).stanza : undefined;
-    membership.roomPresence = copy;
-    forward(membership, stanza, isSame(before, copy));
+    const held = stanza.attr.type === undefined ? hold(stanza) : undefined;
+    membership.roomPresence = held;
+    forward(membership, stanza, isKnown(membership, before, held));
 }
 
 function onAvailable(membership: Membership, nick: string, stanza: Stanza): void {
@@ -122,13 +122,21 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
         forward(membership, stanza, answeredSession(membership) !== undefined);
     } else if (!isHeldBack(membership)) {
-        forward(membership, stanza, before !== undefined && isSame(before.stanza, held.stanza));
+        forward(membership, stanza, isKnown(membership, before, held));
     }
+}
+
+/** Whether a presence in the answer to a repeated join is what was there before; at other times that does not matter. */
+function isKnown(membership: Membership, before: Held | undefined, held: Held | undefined): boolean {
+    if (membership.resync === undefined || before === undefined || held === undefined) {
+        return before === held;
+    }
+    return isSamePresence(before, held);
 }
 
 /** Whether the room has just begun to show its occupants: they are passed on in one go once all are there. */
 function isHeldBack(membership: Membership): boolean {
-    return membership.phase === Phase.Joining && membership.self === undefined && membership.resync === undefined;
+    return membership.batched && membership.phase === Phase.Joining && membership.self === undefined;
 }
 
 function showOccupants(membership: Membership): void {
@@ -174,8 +182,9 @@ function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
 /** Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing. */
 export function endWithoutSelf(membership: Membership): void {
     const held = membership.phase === Phase.Joining ? membership.occupants.get(membership.nick) : undefined;
-    if (held !== undefined) {
-        onSelfAvailable(membership, membership.nick, held.stanza);
+    const stanza = held === undefined ? undefined : stanzaOf(held);
+    if (stanza !== undefined) {
+        onSelfAvailable(membership, membership.nick, stanza);
     }
 }
 
@@ -416,7 +425,8 @@ function onError(membership: Membership, stanza: Stanza): void {
 
 /** Our own presence without the codes that only answer a join; what they say stands in the membership. */
 function keepSelf(stanza: Stanza): Stanza {
-    const copy = st.clone(hold(stanza).stanza);
+    const copy = st.clone(toldAgain(stanza));
+    copy.attr.to = undefined;
     const x = copy.get_child("x", MUC_USER);
     if (x !== undefined) {
         x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));

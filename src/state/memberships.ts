@@ -151,6 +151,8 @@ export interface Membership {
     waiting: JoinRequest[];
     /** The session that the room's answer lets in, until it has the subject. */
     newcomer: string | undefined;
+    /** It is shown the occupants in one go. */
+    batched: boolean;
     /** What ends the phase if the room does not. */
     timer: Timer | undefined;
     /** Tries in vain to join or leave, one after the other. */
@@ -182,7 +184,7 @@ export interface Membership {
     occupantSize: number;
     self: Stanza | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
-    roomPresence: Stanza | undefined;
+    roomPresence: Held | undefined;
     subject: Stanza | undefined;
     /** The room showed more than is remembered of it: who joins is answered by the room itself. */
     incomplete: boolean;
@@ -294,6 +296,7 @@ export function createMembership(username: string, room: string, nick: string): 
         request: undefined,
         waiting: [],
         newcomer: undefined,
+        batched: false,
         timer: undefined,
         tries: 0,
         heard: false,

@@ -40,6 +40,11 @@ declare module "util.stanza" {
     function clone(stanza: Stanza, tagsOnly?: boolean): Stanza;
 }
 
+declare module "util.xml" {
+    /** Undefined, and what is wrong with it, for what is no XML. */
+    function parse(text: string): import("util.stanza").Stanza | undefined;
+}
+
 declare module "util.jid" {
     function split(jid: string): LuaMultiReturn<[string | undefined, string | undefined, string | undefined]>;
     function bare(jid: string): string;
