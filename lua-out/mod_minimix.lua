@@ -455,7 +455,7 @@ return ____exports
  end,
 ["text"] = function(...)
 local ____exports = {}
-local write, writeRest, writeAttributes, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, pieces, names
+local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
 local st = require("util.stanza")
 function write(element, outerNamespace, at)
     pieces[at] = "<"
@@ -491,20 +491,53 @@ function writeAttributes(attr, outerNamespace, start)
     for i = 1, sortNames(attr) do
         local name = names[i]
         local value = attr[name] or ""
-        if (string.match(name, SEPARATOR)) ~= nil then
+        local separator = (string.find(name, SEPARATOR, 1, true))
+        if separator ~= nil then
             prefixes = prefixes + 1
             pieces[at] = prefixedAttribute(name, value, prefixes)
             at = at + 1
         elseif name ~= "xmlns" or value ~= outerNamespace then
-            pieces[at] = " "
-            pieces[at + 1] = name
-            pieces[at + 2] = "='"
-            pieces[at + 3] = st.xml_escape(value)
-            pieces[at + 4] = "'"
-            at = at + 5
+            at = writeAttribute(name, value, at)
         end
     end
     return at
+end
+function writeAttribute(name, value, at)
+    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+        pieces[at] = remembered(name, value)
+        return at + 1
+    end
+    pieces[at] = " "
+    pieces[at + 1] = name
+    pieces[at + 2] = "='"
+    pieces[at + 3] = st.xml_escape(value)
+    pieces[at + 4] = "'"
+    return at + 5
+end
+function remembered(name, value)
+    local texts = memo[name]
+    local ____temp_0
+    if texts == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = texts[value]
+    end
+    local text = ____temp_0
+    if text == nil then
+        if memoSize >= MEMO_SIZE then
+            memo = {}
+            memoSize = 0
+            texts = nil
+        end
+        if texts == nil then
+            texts = {}
+            memo[name] = texts
+        end
+        text = (((" " .. name) .. "='") .. st.xml_escape(value)) .. "'"
+        texts[value] = text
+        memoSize = memoSize + 1
+    end
+    return text
 end
 function sortNames(attr)
     local count = 0
@@ -543,6 +576,10 @@ end
 sourceTags = 0
 sourceText = ""
 SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
 --- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
 pieces = {}
 names = {}

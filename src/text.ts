@@ -31,6 +31,14 @@ let sourceText = "";
 /** Between the namespace and the name of an attribute, as Prosody's parser keeps it (util/xmppstream.lua). */
 const SEPARATOR = string.char(1);
 
+/** Attributes as text, by name and value: most are written again and again. */
+let memo = new LuaMap<string, LuaMap<string, string>>();
+let memoSize = 0;
+
+/** Attributes that are remembered, and their longest, in bytes: what is long is seldom the same. */
+const MEMO_SIZE = 1000;
+const MEMO_LENGTH = 40;
+
 /** The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza. */
 const pieces = new LuaTable<number, string>();
 const names = new LuaTable<number, string>();
@@ -72,20 +80,49 @@ function writeAttributes(attr: Stanza["attr"], outerNamespace: string | undefine
     for (const i of $range(1, sortNames(attr))) {
         const name = names.get(i);
         const value = attr[name] ?? "";
-        if (string.match(name, SEPARATOR)[0] !== undefined) {
+        const separator = string.find(name, SEPARATOR, 1, true)[0] as number | undefined;
+        if (separator !== undefined) {
             prefixes = prefixes + 1;
             pieces.set(at, prefixedAttribute(name, value, prefixes));
             at = at + 1;
         } else if (name !== "xmlns" || value !== outerNamespace) {
-            pieces.set(at, " ");
-            pieces.set(at + 1, name);
-            pieces.set(at + 2, "='");
-            pieces.set(at + 3, st.xml_escape(value));
-            pieces.set(at + 4, "'");
-            at = at + 5;
+            at = writeAttribute(name, value, at);
         }
     }
     return at;
+}
+
+function writeAttribute(name: string, value: string, at: number): number {
+    if (string.len(name) + string.len(value) <= MEMO_LENGTH) {
+        pieces.set(at, remembered(name, value));
+        return at + 1;
+    }
+    pieces.set(at, " ");
+    pieces.set(at + 1, name);
+    pieces.set(at + 2, "='");
+    pieces.set(at + 3, st.xml_escape(value));
+    pieces.set(at + 4, "'");
+    return at + 5;
+}
+
+function remembered(name: string, value: string): string {
+    let texts = memo.get(name);
+    let text = texts === undefined ? undefined : texts.get(value);
+    if (text === undefined) {
+        if (memoSize >= MEMO_SIZE) {
+            memo = new LuaMap();
+            memoSize = 0;
+            texts = undefined;
+        }
+        if (texts === undefined) {
+            texts = new LuaMap();
+            memo.set(name, texts);
+        }
+        text = ` ${name}='${st.xml_escape(value)}'`;
+        texts.set(value, text);
+        memoSize = memoSize + 1;
+    }
+    return text;
 }
 
 /** Puts the names into `names`, in order, and says how many they are; an element has few. */
