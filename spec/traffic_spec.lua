@@ -226,6 +226,30 @@ describe("what the room says", function ()
 		end
 	end);
 
+	it("R1, J3: shows the same room to whatever kind of session there is, at first and later", function ()
+		local hard = "<status xml:lang='de'>&lt;&amp;>\226\130\172 \"&apos;</status><x xmlns='a' p:b='&quot;' xmlns:p='urn:p'><y/><z xmlns='c'>  </z></x>";
+		local shown = {};
+		for _, kind in ipairs { "stream", "filtered", "browser" } do
+			local s = scene.new { remote = true };
+			s.room:enter("Bob", { presence = scene.presence(nil, { id = "a'b", content = hard }) });
+			local sessions = {};
+			for _, resource in ipairs { "first", "second" } do
+				local client = s:client(resource, nil, { bosh = kind == "browser" });
+				if kind == "filtered" then
+					add_filter(client.session, "stanzas/out", function (stanza) return stanza; end);
+				end
+				client:send(join "Alice");
+				s:deliver();
+				table.insert(sessions, scene.take(client)[1]);
+			end
+			for _, presence in ipairs(sessions) do
+				table.insert(shown, s.host.xml(without_address(presence)));
+			end
+		end
+		assert.truthy(shown[1]:find("<z xmlns=.c.>  </z>"));
+		for i = 2, 6 do assert.equal(shown[1], shown[i]); end
+	end);
+
 	it("R1: passes a session's filters, which may keep it or change it for that one", function ()
 		local s, phone = in_room();
 		local laptop, tablet = and_laptop(s), s:client "tablet";
