@@ -8590,7 +8590,8 @@ function isKnown(membership, before, held)
     return isSamePresence(before, held)
 end
 function isHeldBack(membership)
-    return membership.batched and membership.phase == "joining" and membership.self == nil
+    local isFirst = membership.self == nil and membership.resync == nil
+    return membership.batched and membership.phase == "joining" and isFirst
 end
 function showOccupants(membership)
     for session in pairs(membership.attached) do

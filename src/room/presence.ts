@@ -136,7 +136,8 @@ function isKnown(membership: Membership, before: Held | undefined, held: Held | 
 
 /** Whether the room has just begun to show its occupants: they are passed on in one go once all are there. */
 function isHeldBack(membership: Membership): boolean {
-    return membership.batched && membership.phase === Phase.Joining && membership.self === undefined;
+    const isFirst = membership.self === undefined && membership.resync === undefined;
+    return membership.batched && membership.phase === Phase.Joining && isFirst;
 }
 
 function showOccupants(membership: Membership): void {
