@@ -8,14 +8,7 @@ local new_host = require "support.host".new;
 local seen = scene.seen;
 local nodes = "https://modules.prosody.im/mod_minimix#";
 
--- "Alice" is in the room with the phone, and "Bob" is there.
-local function in_room(fields)
-	local s = scene.new(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
-end
+local in_room = scene.in_room;
 
 describe("where there are no users, the module is not loaded and says why:", function ()
 	local function refusal(place, host)

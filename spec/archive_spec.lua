@@ -11,13 +11,7 @@ local xmlns_mam = "urn:xmpp:mam:2";
 local query, ask, page_through, message_in = mam.query, mam.ask, mam.page_through, mam.message_in;
 local room_jid = "room@rooms.example.org";
 
-local function in_room(fields)
-	local s = scene.new(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
-end
+local in_room = scene.in_room;
 
 local function say(s, from, to)
 	for i = from, to do

@@ -11,11 +11,7 @@ end
 
 -- "Alice" is in a room elsewhere with the phone.
 local function in_room()
-	local s = scene.new { remote = true, modules = { "blocklist" } };
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
+	return scene.in_room { remote = true, modules = { "blocklist" } };
 end
 
 -- How many leaves the room gets from now on.
@@ -127,10 +123,7 @@ describe("a blocked nick", function ()
 			fields = fields or {};
 			fields.modules = { "blocklist" };
 			local s = new_scene(fields);
-			s.room:enter "Bob";
-			local phone = s:client "phone";
-			s:enter(phone);
-			return s, phone;
+			return s, s:fill();
 		end
 
 		it("L2: that is the account's own makes it leave, and the session is told", function ()

@@ -8,10 +8,7 @@ local join, seen, status = scene.join, scene.seen, scene.status;
 -- "Alice" is in the room with the phone, and "Bob" is there.
 local function in_room(new_scene, fields)
 	local s = new_scene(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
+	return s, s:fill();
 end
 
 -- The room is well, and so is the account.

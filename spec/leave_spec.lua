@@ -6,14 +6,7 @@ local join, leave, message, seen, status = scene.join, scene.leave, scene.messag
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 local no_history = { muc = "<history maxstanzas='0'/>" };
 
--- "Alice" is in the room with the phone, and "Bob" is there.
-local function in_room(fields)
-	local s = scene.new(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
-end
+local in_room = scene.in_room;
 
 local function and_laptop(s)
 	local laptop = s:client "laptop";

@@ -5,15 +5,10 @@ local scene = require "support.scene";
 
 local join, seen = scene.join, scene.seen;
 
--- "Alice" is in the room with the phone, and "Bob" is there.
 local function in_room(options, fields)
 	fields = fields or {};
 	fields.options = options;
-	local s = scene.new(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
+	return scene.in_room(fields);
 end
 
 local function log_lines(s, pattern)

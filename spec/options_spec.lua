@@ -5,15 +5,10 @@ local new_host = require "support.host".new;
 
 local minute, hour, day = 60, 3600, 86400;
 
--- "Alice" is in the room with the phone, and "Bob" is there.
 local function in_room(options, fields)
 	fields = fields or {};
 	fields.options = options;
-	local s = scene.new(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
+	return scene.in_room(fields);
 end
 
 local function bodies(stanzas)

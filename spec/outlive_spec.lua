@@ -7,14 +7,7 @@ local join, leave, seen = scene.join, scene.leave, scene.seen;
 local minute, hour, day = 60, 3600, 86400;
 local ping = "<ping xmlns='urn:xmpp:ping'/>";
 
--- "Alice" is in the room with the phone, and "Bob" is there.
-local function in_room(fields)
-	local s = scene.new(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
-end
+local in_room = scene.in_room;
 
 -- The times at which the room gets stanzas of this kind from now on.
 local function times_of(s, room, is_wanted)

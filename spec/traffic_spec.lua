@@ -7,13 +7,7 @@ local scene = require "support.scene";
 local join, seen, status = scene.join, scene.seen, scene.status;
 local no_history = { muc = "<history maxstanzas='0'/>" };
 
-local function in_room(fields)
-	local s = scene.new(fields);
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
-end
+local in_room = scene.in_room;
 
 local function and_laptop(s)
 	local laptop = s:client "laptop";

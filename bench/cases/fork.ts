@@ -9,7 +9,8 @@ const accounts = 40;
 /** Copies in one round. */
 const copies = 4000;
 
-const usualModules = ["roster", "saslauth", "disco", "smacks", "carbons", "csi_simple", "mam"];
+/** The modules of a usual server. */
+export const usualModules = ["roster", "saslauth", "disco", "smacks", "carbons", "csi_simple", "mam"];
 
 /** Nothing but streams: what there is to gain. */
 export async function fork(run: Run): Promise<Row[]> {

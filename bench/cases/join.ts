@@ -1,10 +1,11 @@
 // What it costs to come into a large room: for the first session of an account, and for a further one.
 import { deepStrictEqual } from "node:assert/strict";
-import { type Burst, connect, type LightClient } from "../client.ts";
+import { type Burst, connect, type ConnectOptions, type LightClient } from "../client.ts";
 import { cpu, interleave, inUse } from "../measure.ts";
-import { closeStage, type Stage, talk } from "../stage.ts";
+import { closeStage, type Stage, type StageOptions, talk } from "../stage.ts";
 import { compare, type Row } from "../table.ts";
 import { openCrowdedStage } from "./crowd.ts";
+import { usualModules } from "./fork.ts";
 import type { Run } from "./run.ts";
 
 const occupants = 500;
@@ -15,26 +16,44 @@ interface Visitor {
     client: LightClient;
 }
 
-export async function join({ version, rounds }: Run): Promise<Row[]> {
+export async function join(run: Run): Promise<Row[]> {
+    return [
+        ...(await measure("", run, {}, {})),
+        ...(await measure(", usual modules, XEP-0198", run, { modules: usualModules }, { smacks: true })),
+    ];
+}
+
+async function measure(
+    label: string,
+    { version, rounds }: Run,
+    options: Partial<StageOptions>,
+    connectOptions: ConnectOptions,
+): Promise<Row[]> {
+    const common = { version, accounts: 2, ...options };
     const stages = await Promise.all(
-        [false, true].map((minimix) => openCrowdedStage({ version, accounts: 2, minimix }, occupants)),
+        [false, true].map((minimix) => openCrowdedStage({ ...common, minimix }, occupants)),
     );
     // A history for those who join.
     await Promise.all(stages.map((stage) => talk(stage, 20)));
-    const first = await visit(stages, "s1", rounds);
+    const first = await visit(stages, "s1", rounds, connectOptions);
     await Promise.all(stages.map(async (stage) => (await connect(stage.server, `${nick}/s2`)).join(stage.room, nick)));
-    const further = await visit(stages, "s3", rounds);
+    const further = await visit(stages, "s3", rounds, connectOptions);
     await Promise.all(stages.map(closeStage));
     return [
-        compare(`first join, room of ${occupants}`, "µs", ...first, 1.15),
-        compare(`a further session joins, room of ${occupants}`, "µs", ...further, 0.4),
+        compare(`first join, room of ${occupants}${label}`, "µs", ...first, 1.15),
+        compare(`a further session joins, room of ${occupants}${label}`, "µs", ...further, 0.4),
     ];
 }
 
 /** Joins and leaves time and again. The room has to look the same with the module and without. */
-async function visit(stages: Stage[], resource: string, rounds: number): Promise<[plain: number[], module: number[]]> {
+async function visit(
+    stages: Stage[],
+    resource: string,
+    rounds: number,
+    options: ConnectOptions,
+): Promise<[plain: number[], module: number[]]> {
     const visitors = await Promise.all(
-        stages.map(async (stage) => ({ stage, client: await connect(stage.server, `${nick}/${resource}`) })),
+        stages.map(async (stage) => ({ stage, client: await connect(stage.server, `${nick}/${resource}`, options) })),
     );
     const bursts: Burst[] = [];
     const [plain = [], module = []] = await interleave(visitors, rounds, async ({ stage, client }: Visitor) => {

@@ -208,6 +208,20 @@ function scene:enter(client, nick, fields)
 	self:upstream();
 end
 
+-- "Bob" comes into the room, and "Alice" with her phone.
+function scene:fill()
+	self.room:enter "Bob";
+	local phone = self:client "phone";
+	self:enter(phone);
+	return phone;
+end
+
+-- A scene with both of them in the room.
+function scene.in_room(fields)
+	local s = scene.new(fields);
+	return s, s:fill();
+end
+
 -- A stanza that the room, one of its occupants or somebody else sends, whether or not a room would.
 -- name: a nick, a JID, or nil for the room itself. Returns whether the module took it.
 function scene:from(name, stanza, to)
