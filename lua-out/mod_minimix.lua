@@ -1374,7 +1374,6 @@ local noteDrop = ____counters.noteDrop
 local ____held = require("state.held")
 local stanzaOf = ____held.stanzaOf
 local ____memberships = require("state.memberships")
-local hasAttached = ____memberships.hasAttached
 local membershipOf = ____memberships.membershipOf
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
@@ -1480,16 +1479,16 @@ function passesFilters(session, stanza)
 end
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
 function ____exports.fork(membership, stanza, except)
-    if not hasAttached(membership) then
-        return
-    end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except then
             ____exports.sendTo(fullJid, stanza)
         end
     end
-    counters.copiesSaved = counters.copiesSaved + math.max(0, counters.copiesOut - before - 1)
+    local copies = counters.copiesOut - before
+    if copies > 1 then
+        counters.copiesSaved = counters.copiesSaved + copies - 1
+    end
 end
 --- Sends a session presences that are held as text already; a plain stream gets them in one go.
 function ____exports.sendHeld(fullJid, presences)
@@ -8236,7 +8235,7 @@ return ____exports
  end,
 ["keep.push"] = function(...)
 local ____exports = {}
-local isOfRoom, isNews, isAskedFor, wakeIfPrivate, wake, hasModule
+local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
 local jids = require("util.jid")
 local st = require("util.stanza")
 local options = require("options")
@@ -8254,8 +8253,8 @@ local whetherPrivate = ____privacy.whetherPrivate
 function isOfRoom(stanza)
     return stanza.name == "presence" or stanza.name == "message" and stanza.attr.type == "groupchat"
 end
-function isNews(membership, stanza)
-    return isNotable(stanza) and jids.resource(stanza.attr.from or "") ~= membership.nick
+function isOwn(membership, stanza)
+    return jids.resource(stanza.attr.from or "") == membership.nick
 end
 function isAskedFor(membership, stanza)
     local ____temp_1
@@ -8304,9 +8303,13 @@ function hasModule(name)
     local host = prosody.hosts[module.host]
     return host ~= nil and host.modules[name] ~= nil
 end
---- Wakes the account's devices that are not there for what is said in a room now, if that is asked for.
+--- Whether it is said in a room now, and something that a device may be woken for.
+function ____exports.isWorthWaking(stanza, room)
+    return hasModule("cloud_notify") and delayBy(stanza, room) == nil and isNotable(stanza)
+end
+--- Wakes the account's devices that are not there for what is worth it, if that is asked for.
 function ____exports.notify(membership, stanza)
-    if not hasModule("cloud_notify") or delayBy(stanza, membership.room) ~= nil or not isNews(membership, stanza) then
+    if isOwn(membership, stanza) then
         return
     end
     local asked = isAskedFor(membership, stanza)
@@ -8333,7 +8336,10 @@ function ____exports.onPush(event)
         occupantJid(event.username),
         jids.bare(from)
     )
-    if membership == nil or isNews(membership, stanza) and isAskedFor(membership, stanza) ~= false then
+    if membership == nil then
+        return nil
+    end
+    if isNotable(stanza) and not isOwn(membership, stanza) and isAskedFor(membership, stanza) ~= false then
         return nil
     end
     event.reason = "not asked for in this room"
@@ -8989,7 +8995,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject
+local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("client.serve")
@@ -9002,6 +9008,7 @@ local takeResult = ____catchup.takeResult
 local ____log = require("keep.log")
 local takeDown = ____log.takeDown
 local ____push = require("keep.push")
+local isWorthWaking = ____push.isWorthWaking
 local notify = ____push.notify
 local ____privacy = require("keep.privacy")
 local forgetPrivacy = ____privacy.forgetPrivacy
@@ -9048,6 +9055,7 @@ function lookAt(stanza)
         latestNick = nick
         latestIsForeign = hasForeignId(stanza)
         latestIsSubject = isSubject(stanza)
+        latestWakes = isWorthWaking(stanza, room)
     end
 end
 function hasForeignId(stanza)
@@ -9075,6 +9083,9 @@ function noteHeard(membership)
     counters.copiesIn = counters.copiesIn + 1
 end
 function onGroupchat(membership, stanza)
+    local nick = latestNick
+    local subject = latestIsSubject
+    local wakes = latestWakes
     noteHeard(membership)
     if membership.phase == "joining" then
         endWithoutSelf(membership)
@@ -9082,9 +9093,6 @@ function onGroupchat(membership, stanza)
     if isInDoubt(membership) then
         holdBack(membership)
     end
-    lookAt(stanza)
-    local nick = latestNick
-    local subject = latestIsSubject
     local before = membership.subject
     if subject then
         keepSubject(membership, stanza)
@@ -9114,7 +9122,7 @@ function onGroupchat(membership, stanza)
             takeLive(membership, stanza)
         end
         fork(membership, stanza)
-        if not subject then
+        if wakes and not subject then
             notify(membership, stanza)
         end
     end
@@ -9240,6 +9248,7 @@ end
 latestRoom = ""
 latestIsForeign = false
 latestIsSubject = false
+latestWakes = false
 --- `message/bare` or `message/full`, by the shape of the occupant JID.
 function ____exports.onMessage(event)
     local stanza = event.stanza
@@ -9255,6 +9264,7 @@ function ____exports.onMessage(event)
     end
     local ____type = stanza.attr.type
     if ____type == "groupchat" then
+        lookAt(stanza)
         onGroupchat(membership, stanza)
         return true
     end

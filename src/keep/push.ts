@@ -15,9 +15,14 @@ interface PushEvent {
     reason?: string;
 }
 
-/** Wakes the account's devices that are not there for what is said in a room now, if that is asked for. */
+/** Whether it is said in a room now, and something that a device may be woken for. */
+export function isWorthWaking(stanza: Stanza, room: string): boolean {
+    return hasModule("cloud_notify") && delayBy(stanza, room) === undefined && isNotable(stanza);
+}
+
+/** Wakes the account's devices that are not there for what is worth it, if that is asked for. */
 export function notify(membership: Membership, stanza: Stanza): void {
-    if (!hasModule("cloud_notify") || delayBy(stanza, membership.room) !== undefined || !isNews(membership, stanza)) {
+    if (isOwn(membership, stanza)) {
         return;
     }
     const asked = isAskedFor(membership, stanza);
@@ -36,7 +41,10 @@ export function onPush(event: PushEvent): Handled {
         return undefined;
     }
     const membership = findMembership(occupantJid(event.username), jids.bare(from));
-    if (membership === undefined || (isNews(membership, stanza) && isAskedFor(membership, stanza) !== false)) {
+    if (membership === undefined) {
+        return undefined;
+    }
+    if (isNotable(stanza) && !isOwn(membership, stanza) && isAskedFor(membership, stanza) !== false) {
         return undefined;
     }
     event.reason = "not asked for in this room";
@@ -47,9 +55,8 @@ function isOfRoom(stanza: Stanza): boolean {
     return stanza.name === "presence" || (stanza.name === "message" && stanza.attr.type === "groupchat");
 }
 
-/** Whether somebody else has said something. */
-function isNews(membership: Membership, stanza: Stanza): boolean {
-    return isNotable(stanza) && jids.resource(stanza.attr.from ?? "") !== membership.nick;
+function isOwn(membership: Membership, stanza: Stanza): boolean {
+    return jids.resource(stanza.attr.from ?? "") === membership.nick;
 }
 
 /** XEP-0492 3; undefined where it depends on the room, of which nothing is known yet. */

@@ -9,22 +9,22 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { counters, noteDrop } from "../state/counters";
 import { type Held, stanzaOf } from "../state/held";
-import { hasAttached, type Membership, membershipOf } from "../state/memberships";
+import { type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { textOf } from "../text";
 
 /** Hands a stanza of the room to every attached session, but for one that gets it otherwise. */
 export function fork(membership: Membership, stanza: Stanza, except?: string): void {
-    if (!hasAttached(membership)) {
-        return;
-    }
     const before = counters.copiesOut;
     for (const [fullJid] of membership.attached) {
         if (fullJid !== except) {
             sendTo(fullJid, stanza);
         }
     }
-    counters.copiesSaved = counters.copiesSaved + Math.max(0, counters.copiesOut - before - 1);
+    const copies = counters.copiesOut - before;
+    if (copies > 1) {
+        counters.copiesSaved = counters.copiesSaved + copies - 1;
+    }
 }
 
 /** Sends a stanza to one session, if it is there still. */

@@ -5,7 +5,7 @@ import * as st from "util.stanza";
 import { resyncComplete } from "../client/serve";
 import { hold, holdBack, missed, takeResult } from "../keep/catchup";
 import { takeDown } from "../keep/log";
-import { notify } from "../keep/push";
+import { isWorthWaking, notify } from "../keep/push";
 import { forgetPrivacy } from "../keep/privacy";
 import { check, isInDoubt } from "../keep/watch";
 import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, STANZA_ID, Status } from "../namespaces";
@@ -52,6 +52,7 @@ let latestRoom = "";
 let latestNick: string | undefined;
 let latestIsForeign = false;
 let latestIsSubject = false;
+let latestWakes = false;
 
 function lookAt(stanza: Stanza): void {
     if (stanza !== latest) {
@@ -61,6 +62,7 @@ function lookAt(stanza: Stanza): void {
         latestNick = nick;
         latestIsForeign = hasForeignId(stanza);
         latestIsSubject = isSubject(stanza);
+        latestWakes = isWorthWaking(stanza, room);
     }
 }
 
@@ -90,6 +92,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     }
     const type = stanza.attr.type;
     if (type === "groupchat") {
+        lookAt(stanza);
         onGroupchat(membership, stanza);
         return true;
     }
@@ -130,7 +133,11 @@ function noteHeard(membership: Membership): void {
     counters.copiesIn = counters.copiesIn + 1;
 }
 
+/** For a stanza that has been looked at. */
 function onGroupchat(membership: Membership, stanza: Stanza): void {
+    const nick = latestNick;
+    const subject = latestIsSubject;
+    const wakes = latestWakes;
     noteHeard(membership);
     if (membership.phase === Phase.Joining) {
         endWithoutSelf(membership);
@@ -138,9 +145,6 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
-    lookAt(stanza);
-    const nick = latestNick;
-    const subject = latestIsSubject;
     const before = membership.subject;
     if (subject) {
         keepSubject(membership, stanza);
@@ -171,7 +175,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
             takeLive(membership, stanza);
         }
         fork(membership, stanza);
-        if (!subject) {
+        if (wakes && !subject) {
             notify(membership, stanza);
         }
     }
