@@ -1479,6 +1479,9 @@ function passesFilters(session, stanza)
 end
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
 function ____exports.fork(membership, stanza, except)
+    if membership.detachedAt ~= nil then
+        return
+    end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except then
@@ -9093,8 +9096,9 @@ function onGroupchat(membership, stanza)
     if isInDoubt(membership) then
         holdBack(membership)
     end
-    local before = membership.subject
+    local before
     if subject then
+        before = membership.subject
         keepSubject(membership, stanza)
     elseif nick == nil then
         noteConfiguration(membership, stanza)

@@ -15,6 +15,9 @@ import { textOf } from "../text";
 
 /** Hands a stanza of the room to every attached session, but for one that gets it otherwise. */
 export function fork(membership: Membership, stanza: Stanza, except?: string): void {
+    if (membership.detachedAt !== undefined) {
+        return;
+    }
     const before = counters.copiesOut;
     for (const [fullJid] of membership.attached) {
         if (fullJid !== except) {

@@ -145,8 +145,9 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
-    const before = membership.subject;
+    let before: Stanza | undefined;
     if (subject) {
+        before = membership.subject;
         keepSubject(membership, stanza);
     } else if (nick === undefined) {
         noteConfiguration(membership, stanza);
