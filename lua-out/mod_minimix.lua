@@ -8472,7 +8472,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
+local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____nick = require("client.nick")
@@ -8518,6 +8518,7 @@ local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
 local forgetOccupant = ____memberships.forgetOccupant
+local forgetRoom = ____memberships.forgetRoom
 local isNickAsked = ____memberships.isNickAsked
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
@@ -8862,6 +8863,9 @@ function onSelfShown(membership, nick, stanza, renamed)
 end
 function onRemoved(membership, stanza)
     if membership.phase == "joining" or membership.phase == "lost" then
+        if hasStatus(stanza, "110") then
+            forgetShown(membership)
+        end
         return
     end
     if membership.established and membership.phase ~= "leaving" and isTechnical(stanza) then
@@ -8870,6 +8874,13 @@ function onRemoved(membership, stanza)
     end
     fork(membership, stanza)
     over(membership)
+end
+function forgetShown(membership)
+    if membership.resync ~= nil then
+        membership.resync.shown = {}
+    elseif isHeldBack(membership) then
+        forgetRoom(membership)
+    end
 end
 function isTechnical(stanza)
     return hasStatus(stanza, "332") or hasStatus(stanza, "333")

@@ -169,6 +169,36 @@ describe("P2: an account that is not let in again", function ()
 	end);
 end);
 
+describe("what a room has shown before it threw the account out", function ()
+	local function crosses(s)
+		s:from("Carol", "<presence>"..scene.status().."</presence>");
+		s:from("Alice", "<presence type='unavailable'>"..scene.status("110", { role = "none" }).."</presence>");
+	end
+
+	it("R3: is no part of the answer to the join that brings it back", function ()
+		local s, phone = in_room { remote = true; options = { minimix_archive = false } };
+		s.room:enter "Carol";
+		seen(phone);
+		s.room:remove("Alice", "332");
+		s.room:leave "Carol";
+		local pass = scene.hold_back(s.room);
+		s:wait(5);
+		crosses(s);
+		pass();
+		assert.same({ "presence unavailable room/Carol" }, seen(phone));
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("R2: is no part of the answer to a session's join", function ()
+		local s = scene.new { remote = true };
+		local phone = s:client "phone";
+		phone:send(scene.join "Alice");
+		crosses(s);
+		s:deliver();
+		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
+	end);
+end);
+
 describe("P2: an account whose nick is taken when it comes back", function ()
 	for _, resource in ipairs { false, "minimix" } do
 		it("goes by another until it is free, and its sessions learn of it as of a nick change", function ()

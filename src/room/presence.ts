@@ -19,6 +19,7 @@ import {
     findMembership,
     isAttached,
     forgetOccupant,
+    forgetRoom,
     isNickAsked,
     isOccupantJid,
     keepOccupant,
@@ -385,6 +386,9 @@ function onSelfShown(membership: Membership, nick: string, stanza: Stanza, renam
 function onRemoved(membership: Membership, stanza: Stanza): void {
     if (membership.phase === Phase.Joining || membership.phase === Phase.Lost) {
         // The account left, or was thrown out, before it asked to be let in; or it is another who had the nick.
+        if (hasStatus(stanza, Status.Self)) {
+            forgetShown(membership);
+        }
         return;
     }
     if (membership.established && membership.phase !== Phase.Leaving && isTechnical(stanza)) {
@@ -393,6 +397,15 @@ function onRemoved(membership: Membership, stanza: Stanza): void {
     }
     fork(membership, stanza);
     over(membership);
+}
+
+/** What the room has shown so far is no answer to the join that is on its way. */
+function forgetShown(membership: Membership): void {
+    if (membership.resync !== undefined) {
+        membership.resync.shown = new LuaSet();
+    } else if (isHeldBack(membership)) {
+        forgetRoom(membership);
+    }
 }
 
 /** Nobody's will: the service shuts down or lost us (XEP-0045 15.6.2). A ban, or what follows a room's rules, is. */

@@ -68,7 +68,7 @@ export interface Resync {
     /** On behalf of this session alone; undefined for the account itself. */
     readonly request: JoinRequest | undefined;
     /** Nicks the room has shown since. */
-    readonly shown: LuaSet<string>;
+    shown: LuaSet<string>;
     /** The account goes back by itself, and its presence may come for another reason than its join. */
     isDoubtful: boolean;
     /** Our own presence has come, though not all occupants: the room may have taken the join for a presence update. */
