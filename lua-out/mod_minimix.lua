@@ -1124,7 +1124,7 @@ function ____exports.createMembership(username, room, nick)
         occupantCount = 0,
         occupantSize = 0,
         self = nil,
-        roomPresence = nil,
+        presenceOfRoom = nil,
         subject = nil,
         incomplete = false,
         nonAnonymous = false,
@@ -1353,7 +1353,7 @@ function ____exports.forgetRoom(membership)
         ____exports.forgetOccupant(membership, nick)
     end
     membership.self = nil
-    membership.roomPresence = nil
+    membership.presenceOfRoom = nil
     membership.subject = nil
     membership.incomplete = false
     membership.nonAnonymous = false
@@ -3689,10 +3689,10 @@ end
 function ____exports.replay(membership, request)
     counters.replays = counters.replays + 1
     local ____temp_0
-    if membership.roomPresence == nil then
+    if membership.presenceOfRoom == nil then
         ____temp_0 = nil
     else
-        ____temp_0 = stanzaOf(membership.roomPresence)
+        ____temp_0 = stanzaOf(membership.presenceOfRoom)
     end
     local ofRoom = ____temp_0
     if ofRoom ~= nil then
@@ -8544,9 +8544,9 @@ function onStray(stanza, from, to)
     return true
 end
 function onRoomPresence(membership, stanza)
-    local before = membership.roomPresence
+    local before = membership.presenceOfRoom
     local held = stanza.attr.type == nil and hold(stanza) or nil
-    membership.roomPresence = held
+    membership.presenceOfRoom = held
     forward(
         membership,
         stanza,

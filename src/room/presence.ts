@@ -91,9 +91,9 @@ function onStray(stanza: Stanza, from: string, to: string): Handled {
 
 /** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
 function onRoomPresence(membership: Membership, stanza: Stanza): void {
-    const before = membership.roomPresence;
+    const before = membership.presenceOfRoom;
     const held = stanza.attr.type === undefined ? hold(stanza) : undefined;
-    membership.roomPresence = held;
+    membership.presenceOfRoom = held;
     forward(membership, stanza, isKnown(membership, before, held));
 }
 

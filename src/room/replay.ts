@@ -15,7 +15,7 @@ import { sendHistory } from "./history";
  */
 export function replay(membership: Membership, request: JoinRequest): void {
     counters.replays = counters.replays + 1;
-    const ofRoom = membership.roomPresence === undefined ? undefined : stanzaOf(membership.roomPresence);
+    const ofRoom = membership.presenceOfRoom === undefined ? undefined : stanzaOf(membership.presenceOfRoom);
     if (ofRoom !== undefined) {
         sendTo(request.session, ofRoom);
     }

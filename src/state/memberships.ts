@@ -183,8 +183,8 @@ export interface Membership {
     /** Bytes of these, as XML. */
     occupantSize: number;
     self: Stanza | undefined;
-    /** Presence of the room itself: its avatar and capabilities. */
-    roomPresence: Held | undefined;
+    /** Of the room itself: its avatar and capabilities. */
+    presenceOfRoom: Held | undefined;
     subject: Stanza | undefined;
     /** The room showed more than is remembered of it: who joins is answered by the room itself. */
     incomplete: boolean;
@@ -313,7 +313,7 @@ export function createMembership(username: string, room: string, nick: string): 
         occupantCount: 0,
         occupantSize: 0,
         self: undefined,
-        roomPresence: undefined,
+        presenceOfRoom: undefined,
         subject: undefined,
         incomplete: false,
         nonAnonymous: false,
@@ -641,7 +641,7 @@ export function forgetRoom(membership: Membership): void {
         forgetOccupant(membership, nick);
     }
     membership.self = undefined;
-    membership.roomPresence = undefined;
+    membership.presenceOfRoom = undefined;
     membership.subject = undefined;
     membership.incomplete = false;
     membership.nonAnonymous = false;
