@@ -1533,8 +1533,8 @@ function ____exports.onUndelivered(event)
         return nil
     end
     local room = jids.bare(from)
-    local isPresence = event.stanza.name == "presence" and membershipOf(session, room) ~= nil
-    if not isPresence and not hasJoined(session.full_jid, room) then
+    local isForAccount = event.stanza.name ~= "iq" and membershipOf(session, room) ~= nil
+    if not isForAccount and not hasJoined(session.full_jid, room) then
         return nil
     end
     noteDrop("undelivered")
@@ -8670,6 +8670,9 @@ function onSelfAvailable(membership, nick, stanza)
     if hasStatus(stanza, "170") then
         membership.logged = true
     end
+    if membership.phase == "leaving" and hasStatus(stanza, "110") then
+        membership.established = true
+    end
     if resync == nil or resync.selfShown or isRenamed(membership, before, nick) then
         if isHeldBack(membership) then
             showOccupants(membership)
@@ -9043,6 +9046,7 @@ local askingSession = ____memberships.askingSession
 local findMembership = ____memberships.findMembership
 local hasAttached = ____memberships.hasAttached
 local isAttached = ____memberships.isAttached
+local occupantJid = ____memberships.occupantJid
 local takeSender = ____memberships.takeSender
 local options = require("options")
 local ____occupancy = require("occupancy")
@@ -9313,6 +9317,19 @@ function ____exports.onMessage(event)
     end
     return true
 end
+--- `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
+-- mod_message would make an error of it, for which services throw out the occupant it comes from (XEP-0045 18.1.2).
+function ____exports.onUnkept(event)
+    local from = event.stanza.attr.from
+    if from == nil or findMembership(
+        occupantJid(event.username),
+        jids.bare(from)
+    ) == nil then
+        return nil
+    end
+    noteDrop("undelivered")
+    return true
+end
 return ____exports
  end,
 ["state.snapshot"] = function(...)
@@ -9474,6 +9491,7 @@ local onRoomIq = ____iq.onIq
 local ____message = require("room.message")
 local onGroupchatMessage = ____message.onGroupchatMessage
 local onRoomMessage = ____message.onMessage
+local onUnkept = ____message.onUnkept
 local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
 local ____snapshot = require("state.snapshot")
@@ -9512,6 +9530,7 @@ end
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
 module:hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1)
+module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)

@@ -389,6 +389,23 @@ describe("a private message", function ()
 			assert.equal("message chat room/Bob psst", scene.line(got[1]));
 			assert.same({}, s:upstream());
 		end);
+
+		it("R6: that nobody keeps makes no error, as the account's "..(resource and "full" or "bare").." JID", function ()
+			local s, phone = scene.in_room { resource = resource or nil };
+			phone:close();
+			s:upstream();
+			s.room:whisper("Bob", "Alice", "psst");
+			s:from("Bob", "<message type='nonsense' id='m1'/>");
+			assert.same({}, s:upstream());
+			assert.same({ "Alice" }, s:occupants());
+			local stranger = s:client "stranger";
+			stranger:hibernate();
+			s.room:whisper("Bob", "Alice", "psst");
+			stranger:expire();
+			assert.same({}, s:upstream());
+			s:from("bob@elsewhere.example/client", "<message type='chat' id='m2'><body>hi</body></message>");
+			assert.equal("error", s.host.outbox[#s.host.outbox].attr.type);
+		end);
 	end
 
 	it("C6: to somebody who is not there is between the two", function ()

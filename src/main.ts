@@ -24,7 +24,7 @@ import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./room/fork";
 import { onIq as onRoomIq } from "./room/iq";
-import { onGroupchatMessage, onMessage as onRoomMessage } from "./room/message";
+import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
@@ -71,6 +71,8 @@ if (options.archive !== false) {
 module.hook(options.resource === undefined ? "message/bare" : "message/full", onPrivateMessage, 100.5);
 module.hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1);
 module.hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1);
+// After mod_offline (0) and whatever else keeps messages.
+module.hook("message/offline/handle", onUnkept, -10);
 module.hook("cloud_notify/push", onPush, 1);
 // Before mod_mam's own answer (-1).
 if (options.archive === "mam") {

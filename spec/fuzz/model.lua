@@ -59,7 +59,8 @@ end
 -- Requests that an error or an answer may come for
 
 local function request_key(kind, room_jid, id)
-	return ("%s %s %s"):format(kind, room_jid, id or "(none)");
+	-- An empty id is as good as none.
+	return ("%s %s %s"):format(kind, room_jid, id or "");
 end
 
 -- must: it has to be answered in the end
@@ -102,14 +103,22 @@ function model.joins(session, room, id, nick)
 	model.asks(session, "presence", room, id);
 end
 
+local function is_all_doubtful(asked)
+	for _, request in ipairs(asked) do
+		if not request.doubtful then return false; end
+	end
+	return asked[1] ~= nil;
+end
+
 function model.leaves(session, room, silently)
 	local place = model.place(session, room);
 	place.known = true;
 	if place.state == "out" then return; end
+	-- It may have been refused already.
+	place.untold = place.untold or silently or place.state == "asking" and is_all_doubtful(place.asked);
 	place.asked = {};
 	place.state = "leaving";
 	place.awaits_leave = true;
-	place.untold = place.untold or silently;
 end
 
 -- What it gets
@@ -127,13 +136,6 @@ local function answers_join(place, id)
 		end
 	end
 	return false;
-end
-
-local function is_all_doubtful(asked)
-	for _, request in ipairs(asked) do
-		if not request.doubtful then return false; end
-	end
-	return asked[1] ~= nil;
 end
 
 local function goes_out(place)
@@ -154,8 +156,12 @@ end
 
 local function on_error(session, place, room, stanza)
 	if is_ambiguous(session, place, room, stanza.attr.id) then
-		for _, asked in ipairs(place.asked) do
-			asked.doubtful = asked.doubtful or asked.id == stanza.attr.id;
+		-- If it is for a join, it answers those before as well.
+		local doubtful = false;
+		for i = #place.asked, 1, -1 do
+			local asked = place.asked[i];
+			doubtful = doubtful or asked.id == stanza.attr.id;
+			asked.doubtful = asked.doubtful or doubtful;
 		end
 		is_asked(session, "presence", room, stanza.attr.id);
 		return;
@@ -163,8 +169,9 @@ local function on_error(session, place, room, stanza)
 	if not is_asked(session, "presence", room, stanza.attr.id) then
 		return "an error for a presence it never sent";
 	end
-	if answers_join(place, stanza.attr.id) and place.state == "asking" and place.asked[1] == nil and not place.awaits_leave then
-		place.state = "out";
+	local left = not place.awaits_leave or place.untold;
+	if answers_join(place, stanza.attr.id) and place.state == "asking" and place.asked[1] == nil and left then
+		goes_out(place);
 	end
 end
 
@@ -243,8 +250,14 @@ end
 local function is_ordinary(session, room, stanza)
 	local kind = stanza.attr.type;
 	if not room.lies then
+		if stanza.attr.to ~= jid.bare(session.client.jid) then
+			return false;
+		elseif stanza.name == "message" then
+			-- What is said in private to an account of which no session is there.
+			return kind ~= "groupchat" and kind ~= "error" and not model.is_in(session, room);
+		end
 		-- Subscriptions go out from the account itself.
-		return stanza.name == "presence" and kind == "error" and stanza.attr.to == jid.bare(session.client.jid);
+		return stanza.name == "presence" and kind == "error";
 	end
 	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error"
 		-- Prosody keeps these as they came.

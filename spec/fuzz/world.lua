@@ -20,6 +20,9 @@ local lives = 3; -- devices of an account
 -- takes two looks at a quiet room to see that the account is out of it.
 local until_settled = 5400;
 
+-- Seconds for which a link may hold back what is sent over it: then it breaks.
+local longest_delay = 125;
+
 local world = {};
 world.__index = world;
 
@@ -179,7 +182,10 @@ function world:arrive_live(room, stanza)
 			anybody = anybody or before[slot] == "in";
 		end
 	end
-	if not anybody and stanza.attr.type ~= "groupchat" then return; end
+	if not anybody and stanza.attr.type ~= "groupchat" then
+		-- It takes the ordinary way of a message to the account.
+		return self.host:from_room(stanza);
+	end
 	self.watched, self.counts = body, {};
 	self.host:from_room(stanza);
 	self:read_all();
@@ -716,7 +722,11 @@ function events:time(n)
 		for _, room in ipairs(self.honest) do room.silent = room.silent and not room.unheard; end
 		self:deliver_all();
 	end
-	self.host:tick(seconds);
+	self:tick(math.min(seconds, longest_delay));
+	if seconds > longest_delay then
+		self:deliver_all();
+		self:tick(seconds - longest_delay);
+	end
 end
 
 -- Events: the server
@@ -801,6 +811,9 @@ local function check_place(self, session, room, membership, occupant)
 	if place.state ~= "in" then return; end
 	if not occupant then
 		return violation(self, name, "is in", room.jid, "and its account is not");
+	elseif place.nick ~= occupant.nick and room.lossy and room:occupant(place.nick) then
+		-- It has not heard that it was renamed, and who has the nick now answers its pings.
+		return;
 	elseif place.nick ~= occupant.nick then
 		return violation(self, name, "takes itself for", tostring(place.nick), "where it is", occupant.nick);
 	elseif room.lossy then

@@ -162,9 +162,10 @@ export function onUndelivered(event: { readonly session: ClientSession; readonly
         return undefined;
     }
     const room = jids.bare(from);
-    // A presence that came before the account joined was for all sessions; its error would come from the occupant.
-    const isPresence = event.stanza.name === "presence" && membershipOf(session, room) !== undefined;
-    if (!isPresence && !hasJoined(session.full_jid, room)) {
+    // A presence that came before the account joined was for all sessions, as a private message is that none in the room
+    // could take; their errors would come from the occupant.
+    const isForAccount = event.stanza.name !== "iq" && membershipOf(session, room) !== undefined;
+    if (!isForAccount && !hasJoined(session.full_jid, room)) {
         return undefined;
     }
     noteDrop("undelivered");

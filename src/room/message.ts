@@ -16,6 +16,7 @@ import {
     hasAttached,
     isAttached,
     type Membership,
+    occupantJid,
     Phase,
     takeSender,
 } from "../state/memberships";
@@ -118,6 +119,19 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (forAsking || !isAttached(membership, asking)) {
         sendTo(asking, stanza);
     }
+    return true;
+}
+
+/**
+ * `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
+ * mod_message would make an error of it, for which services throw out the occupant it comes from (XEP-0045 18.1.2).
+ */
+export function onUnkept(event: { readonly username: string; readonly stanza: Stanza }): Handled {
+    const from = event.stanza.attr.from;
+    if (from === undefined || findMembership(occupantJid(event.username), jids.bare(from)) === undefined) {
+        return undefined;
+    }
+    noteDrop("undelivered");
     return true;
 }
 

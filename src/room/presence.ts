@@ -202,6 +202,10 @@ function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): 
     if (hasStatus(stanza, Status.LoggingOn)) {
         membership.logged = true;
     }
+    if (membership.phase === Phase.Leaving && hasStatus(stanza, Status.Self)) {
+        // It was let in after all: now the leave has to be confirmed.
+        membership.established = true;
+    }
     if (resync === undefined || resync.selfShown || isRenamed(membership, before, nick)) {
         if (isHeldBack(membership)) {
             showOccupants(membership);

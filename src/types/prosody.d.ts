@@ -83,6 +83,7 @@ interface ModuleEvents {
     "resource-unbind": { readonly session: ClientSession };
     "carbons-should-copy": { readonly stanza: Stanza; readonly session: ClientSession };
     "pre-resource-bind": { resource: string | undefined };
+    "message/offline/handle": { readonly username: string; readonly stanza: Stanza };
     "delivery/failure": { readonly session: ClientSession; readonly stanza: Stanza };
 }
 
