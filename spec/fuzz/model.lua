@@ -250,14 +250,13 @@ end
 local function is_ordinary(session, room, stanza)
 	local kind = stanza.attr.type;
 	if not room.lies then
-		if stanza.attr.to ~= jid.bare(session.client.jid) then
-			return false;
-		elseif stanza.name == "message" then
+		if stanza.name == "message" then
 			-- What is said in private to an account of which no session is there.
-			return kind ~= "groupchat" and kind ~= "error" and not model.is_in(session, room);
+			return stanza.attr.to ~= session.client.jid and kind ~= "groupchat" and kind ~= "error"
+				and not model.is_in(session, room);
 		end
 		-- Subscriptions go out from the account itself.
-		return stanza.name == "presence" and kind == "error";
+		return stanza.name == "presence" and kind == "error" and stanza.attr.to == jid.bare(session.client.jid);
 	end
 	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error"
 		-- Prosody keeps these as they came.
