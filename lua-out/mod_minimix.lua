@@ -4120,6 +4120,17 @@ function isOnItsWay(membership, key)
     end
     return false
 end
+--- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
+function ____exports.askForNick(membership, nick)
+    if isBlocked(membership.username, membership.room, nick) then
+        return
+    end
+    sendRenaming(
+        membership,
+        nick,
+        presenceToShow(membership)
+    )
+end
 RENAMING_TIMEOUT = 10
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
 function ____exports.changeNick(membership, request)
@@ -4200,16 +4211,12 @@ function ____exports.nickRefused(membership, request)
     membership.shownPresence = request.before.presence
     ____exports.renamingAnswered(membership)
 end
---- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
-function ____exports.askForNick(membership, nick)
-    if isBlocked(membership.username, membership.room, nick) then
-        return
+--- The account asks for the nick it would have if that were free, where it is.
+function ____exports.regainNick(membership)
+    local wanted = membership.wantedNick
+    if membership.phase == "joined" and membership.nick ~= wanted and not (membership.occupants[wanted] ~= nil) then
+        ____exports.askForNick(membership, wanted)
     end
-    sendRenaming(
-        membership,
-        nick,
-        presenceToShow(membership)
-    )
 end
 return ____exports
  end,
@@ -4806,7 +4813,7 @@ local ____availability = require("client.availability")
 local presenceToShow = ____availability.presenceToShow
 local showBest = ____availability.showBest
 local ____nick = require("client.nick")
-local askForNick = ____nick.askForNick
+local regainNick = ____nick.regainNick
 local ____serve = require("client.serve")
 local resyncComplete = ____serve.resyncComplete
 local serveWaiting = ____serve.serveWaiting
@@ -4986,9 +4993,7 @@ function ____exports.joinComplete(membership)
     elseif membership.catchUp ~= nil then
         closeGap(membership)
     end
-    if membership.nick ~= membership.wantedNick and not (membership.occupants[membership.wantedNick] ~= nil) then
-        askForNick(membership, membership.wantedNick)
-    end
+    regainNick(membership)
     serveWaiting(membership)
 end
 --- Who was there before and has not been shown again has gone meanwhile.
@@ -8476,8 +8481,8 @@ local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, 
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____nick = require("client.nick")
-local askForNick = ____nick.askForNick
 local nickRefused = ____nick.nickRefused
+local regainNick = ____nick.regainNick
 local renamingAnswered = ____nick.renamingAnswered
 local ____serve = require("client.serve")
 local attach = ____serve.attach
@@ -8519,6 +8524,7 @@ local findMembership = ____memberships.findMembership
 local isAttached = ____memberships.isAttached
 local forgetOccupant = ____memberships.forgetOccupant
 local forgetRoom = ____memberships.forgetRoom
+local isCurrent = ____memberships.isCurrent
 local isNickAsked = ____memberships.isNickAsked
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
@@ -8813,7 +8819,15 @@ function onUnavailable(membership, nick, stanza)
             end
         end
         if nick == membership.wantedNick and membership.phase == "joined" then
-            askForNick(membership, membership.wantedNick)
+            module:add_timer(
+                0,
+                function()
+                    if isCurrent(membership) then
+                        regainNick(membership)
+                    end
+                    return nil
+                end
+            )
         end
         return
     end

@@ -216,7 +216,10 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 			phone:send(scene.query(ping, { to = "Alice_" }));
 			s:deliver();
 			assert.same({ "iq result room/Alice_" }, seen(phone));
+			s:upstream();
 			s.room:leave(thief.jid);
+			-- Not while the room goes through its occupants.
+			assert.same({}, s:upstream());
 			s:wait(1);
 			assert.same({ "Alice" }, s:occupants());
 			assert.same({
@@ -224,6 +227,21 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 			}, seen(phone));
 		end);
 	end
+
+	it("is over when the account is thrown out as the nick gets free", function ()
+		local s, phone = in_room();
+		s.room:remove("Alice", "332");
+		local thief = s.room:enter "Alice";
+		s:wait(10);
+		assert.same({ "Alice_" }, s:occupants());
+		s.room:leave(thief.jid);
+		s.room:kick "Alice_";
+		s:upstream();
+		s:wait(60);
+		assert.same({}, s:upstream());
+		assert.same({}, s:occupants());
+		phone:take();
+	end);
 
 	it("is not taken for the one who has it, whom the room shows before it refuses it", function ()
 		local s = in_room { remote = true };

@@ -4,7 +4,7 @@
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { presenceToShow, showBest } from "./client/availability";
-import { askForNick } from "./client/nick";
+import { regainNick } from "./client/nick";
 import { resyncComplete, serveWaiting } from "./client/serve";
 import { sendUpstream } from "./client/upstream";
 import { bookmarkJoined } from "./keep/bookmark-write";
@@ -192,9 +192,7 @@ export function joinComplete(membership: Membership): void {
         // Something may have been said between the archive's answer and the room's.
         closeGap(membership);
     }
-    if (membership.nick !== membership.wantedNick && !membership.occupants.has(membership.wantedNick)) {
-        askForNick(membership, membership.wantedNick);
-    }
+    regainNick(membership);
     serveWaiting(membership);
 }
 

@@ -108,6 +108,14 @@ export function nickRefused(membership: Membership, request: NickRequest): void 
     renamingAnswered(membership);
 }
 
+/** The account asks for the nick it would have if that were free, where it is. */
+export function regainNick(membership: Membership): void {
+    const wanted = membership.wantedNick;
+    if (membership.phase === Phase.Joined && membership.nick !== wanted && !membership.occupants.has(wanted)) {
+        askForNick(membership, wanted);
+    }
+}
+
 /** The account asks for another nick, of itself. If the room refuses, that is for nobody to know. */
 export function askForNick(membership: Membership, nick: string): void {
     if (isBlocked(membership.username, membership.room, nick)) {

@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { askForNick, nickRefused, renamingAnswered } from "../client/nick";
+import { nickRefused, regainNick, renamingAnswered } from "../client/nick";
 import { attach, serve } from "../client/serve";
 import { unlockRoom } from "../client/upstream";
 import { bookmarkRenamed } from "../keep/bookmark-write";
@@ -20,6 +20,7 @@ import {
     isAttached,
     forgetOccupant,
     forgetRoom,
+    isCurrent,
     isNickAsked,
     isOccupantJid,
     keepOccupant,
@@ -344,8 +345,14 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
             }
         }
         if (nick === membership.wantedNick && membership.phase === Phase.Joined) {
-            // It was taken when the account came back.
-            askForNick(membership, membership.wantedNick);
+            // It was taken when the account came back. A room of this server is in the middle of telling its occupants,
+            // and trips over a new one (muc.lib.lua, publicise_occupant_status).
+            module.add_timer(0, () => {
+                if (isCurrent(membership)) {
+                    regainNick(membership);
+                }
+                return undefined;
+            });
         }
         return;
     }
