@@ -216,10 +216,7 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 			phone:send(scene.query(ping, { to = "Alice_" }));
 			s:deliver();
 			assert.same({ "iq result room/Alice_" }, seen(phone));
-			s:upstream();
 			s.room:leave(thief.jid);
-			-- Not while the room goes through its occupants.
-			assert.same({}, s:upstream());
 			s:wait(1);
 			assert.same({ "Alice" }, s:occupants());
 			assert.same({
@@ -228,15 +225,32 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 		end);
 	end
 
+	it("asks for its nick when the room of the same server is through with its occupants", function ()
+		local s = in_room();
+		s.room:remove("Alice", "332");
+		local thief = s.room:enter "Alice";
+		s:wait(10);
+		s:upstream();
+		s.host:run(function ()
+			s.room:leave(thief.jid);
+			assert.same({}, s:upstream());
+			assert.same({ "Alice_" }, s:occupants());
+		end);
+		assert.same({ "alice presence - room/Alice" }, s:upstream());
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
 	it("is over when the account is thrown out as the nick gets free", function ()
 		local s, phone = in_room();
 		s.room:remove("Alice", "332");
 		local thief = s.room:enter "Alice";
 		s:wait(10);
 		assert.same({ "Alice_" }, s:occupants());
-		s.room:leave(thief.jid);
-		s.room:kick "Alice_";
-		s:upstream();
+		s.host:run(function ()
+			s.room:leave(thief.jid);
+			s.room:kick "Alice_";
+			s:upstream();
+		end);
 		s:wait(60);
 		assert.same({}, s:upstream());
 		assert.same({}, s:occupants());
