@@ -63,7 +63,7 @@ function ____exports.onAccountInfo(event)
 end
 return ____exports
  end,
-["keep.blocklist"] = function(...)
+["settings.blocklist"] = function(...)
 local ____exports = {}
 local jids = require("util.jid")
 local store = module:open_store("blocklist", "keyval")
@@ -660,99 +660,6 @@ function ____exports.isSamePresence(one, other)
     local stanza = ____exports.stanzaOf(one)
     local counterpart = ____exports.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
-end
-return ____exports
- end,
-["keep.notify"] = function(...)
-local ____exports = {}
-local decisiveTag, dropTwins, hasFallback, rankOf
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-function decisiveTag(notify)
-    local decisive
-    local rank = -1
-    for ____, tag in ipairs(notify.tags) do
-        local rankOfTag = rankOf(tag)
-        if ____exports.isSetting(tag.name) and rankOfTag > rank then
-            decisive = tag
-            rank = rankOfTag
-        end
-    end
-    return decisive
-end
-function dropTwins(notify, kept)
-    notify:maptags(function(tag)
-        local ____temp_2
-        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
-            ____temp_2 = nil
-        else
-            ____temp_2 = tag
-        end
-        return ____temp_2
-    end)
-end
-function hasFallback(notify)
-    for ____, tag in ipairs(notify.tags) do
-        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
-            return true
-        end
-    end
-    return false
-end
---- Whether a text is one of the three settings.
-function ____exports.isSetting(name)
-    return name == "always" or name == "on-mention" or name == "never"
-end
-function rankOf(tag)
-    local category = tag.attr["identity-category"]
-    local ____type = tag.attr["identity-type"]
-    if category == nil then
-        return 0
-    end
-    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
-        return -1
-    end
-    return ____type == nil and 1 or 2
-end
-local NOTIFY = "urn:xmpp:notification-settings:1"
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
-function ____exports.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
-    local ____temp_0
-    if notify == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = decisiveTag(notify)
-    end
-    local tag = ____temp_0
-    local ____temp_1
-    if tag == nil or not ____exports.isSetting(tag.name) then
-        ____temp_1 = nil
-    else
-        ____temp_1 = tag.name
-    end
-    return ____temp_1
-end
---- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
--- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
-function ____exports.withSetting(extensions, setting)
-    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
-    local notify = edited:get_child("notify", NOTIFY)
-    if notify == nil then
-        notify = st.stanza("notify", {xmlns = NOTIFY})
-        edited:add_direct_child(notify)
-    end
-    local decisive = decisiveTag(notify)
-    if decisive ~= nil then
-        decisive.name = setting
-        dropTwins(notify, decisive)
-    end
-    if not hasFallback(notify) then
-        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
-    end
-    return edited
 end
 return ____exports
  end,
@@ -1362,7 +1269,7 @@ function ____exports.forgetRoom(membership)
 end
 return ____exports
  end,
-["room.fork"] = function(...)
+["send.fork"] = function(...)
 local ____exports = {}
 local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
 local jids = require("util.jid")
@@ -1663,7 +1570,7 @@ function ____exports.noteOver(limit, username, room, reason)
 end
 return ____exports
  end,
-["keep.ask"] = function(...)
+["send.ask"] = function(...)
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
@@ -1722,7 +1629,7 @@ function ____exports.takeAnswer(room, stanza)
 end
 return ____exports
  end,
-["client.archive-page"] = function(...)
+["archive.page"] = function(...)
 local ____exports = {}
 local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
 local cache = require("util.cache")
@@ -2077,14 +1984,14 @@ function ____exports.prune(ranges, least)
 end
 return ____exports
  end,
-["keep.personal"] = function(...)
+["archive.personal"] = function(...)
 local ____exports = {}
 local recentOf, nameOf, store, RECENT, recent
 local cache = require("util.cache")
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____archive_2Dpage = require("client.archive-page")
-local readPage = ____archive_2Dpage.readPage
+local ____page = require("archive.page")
+local readPage = ____page.readPage
 local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
@@ -2201,14 +2108,14 @@ function ____exports.addMissed(membership, delayed, when)
 end
 return ____exports
  end,
-["keep.log"] = function(...)
+["archive.log"] = function(...)
 local ____exports = {}
 local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
-local ____archive_2Dpage = require("client.archive-page")
-local readPage = ____archive_2Dpage.readPage
+local ____page = require("archive.page")
+local readPage = ____page.readPage
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
 local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
@@ -2240,7 +2147,7 @@ local includes = ____ranges.includes
 local insert = ____ranges.insert
 local isOpen = ____ranges.isOpen
 local prune = ____ranges.prune
-local ____personal = require("keep.personal")
+local ____personal = require("archive.personal")
 local addMissed = ____personal.addMissed
 local hasPersonalArchive = ____personal.hasPersonalArchive
 local readRoom = ____personal.readRoom
@@ -3068,7 +2975,7 @@ function ____exports.deleteOwn(username)
 end
 return ____exports
  end,
-["keep.catchup"] = function(...)
+["archive.catchup"] = function(...)
 local ____exports = {}
 local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
 local datetime = require("util.datetime")
@@ -3082,7 +2989,7 @@ local MAM = ____namespaces.MAM
 local RSM = ____namespaces.RSM
 local STANZA_ID = ____namespaces.STANZA_ID
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local ____memberships = require("state.memberships")
 local isCurrent = ____memberships.isCurrent
@@ -3091,13 +2998,13 @@ local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
 local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local ask = ____ask.ask
 local patience = ____ask.patience
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local blocklistOf = ____blocklist.blocklistOf
 local silences = ____blocklist.silences
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local isKept = ____log.isKept
 local newestOf = ____log.newestOf
 local openPart = ____log.openPart
@@ -3488,17 +3395,17 @@ function ____exports.historySince(membership)
 end
 return ____exports
  end,
-["room.history"] = function(...)
+["archive.history"] = function(...)
 local ____exports = {}
 local select, limitsOf
 local datetime = require("util.datetime")
 local st = require("util.stanza")
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local blocklistOf = ____blocklist.blocklistOf
 local silences = ____blocklist.silences
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local readHeld = ____catchup.readHeld
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local readBack = ____log.readBack
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
@@ -3506,7 +3413,7 @@ local options = require("options")
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local splitOccupant = ____stanzas.splitOccupant
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 function select(membership, session, limits)
     local messages = {}
@@ -3593,7 +3500,7 @@ function ____exports.sendHistory(membership, request)
 end
 return ____exports
  end,
-["room.replay"] = function(...)
+["occupancy.replay"] = function(...)
 local ____exports = {}
 local addStatus, emptySubject, ownAffiliation
 local st = require("util.stanza")
@@ -3603,10 +3510,10 @@ local ____counters = require("state.counters")
 local counters = ____counters.counters
 local ____held = require("state.held")
 local stanzaOf = ____held.stanzaOf
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
-local ____history = require("room.history")
+local ____history = require("archive.history")
 local sendHistory = ____history.sendHistory
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
 function ____exports.sendSubject(membership, session)
@@ -3737,7 +3644,7 @@ function ____exports.nickChange(membership, before)
 end
 return ____exports
  end,
-["client.upstream"] = function(...)
+["send.upstream"] = function(...)
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3771,16 +3678,16 @@ function ____exports.unlockRoom(membership)
 end
 return ____exports
  end,
-["client.availability"] = function(...)
+["occupancy.shown"] = function(...)
 local ____exports = {}
 local chooseShown, noteShown, detachedPresence
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local ownPresence = ____replay.ownPresence
 local ____availability = require("state.availability")
 local bestSession = ____availability.bestSession
@@ -3789,7 +3696,7 @@ local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function chooseShown(membership)
     local best = bestSession(membership)
@@ -3881,12 +3788,12 @@ function ____exports.updatePresence(membership, session, stanza)
 end
 return ____exports
  end,
-["keep.ping"] = function(...)
+["send.ping"] = function(...)
 local ____exports = {}
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local PING = ____namespaces.PING
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local ask = ____ask.ask
 --- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
 -- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
@@ -3929,15 +3836,15 @@ function ____exports.saysNothing(condition)
 end
 return ____exports
  end,
-["client.serve"] = function(...)
+["occupancy.serve"] = function(...)
 local ____exports = {}
 local asksForMore, resync, repeatedJoin, resyncUnanswered
 local st = require("util.stanza")
-local ____ping = require("keep.ping")
+local ____ping = require("send.ping")
 local selfPing = ____ping.selfPing
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local replay = ____replay.replay
 local sendSubject = ____replay.sendSubject
 local ____availability = require("state.availability")
@@ -3948,10 +3855,10 @@ local isAttached = ____memberships.isAttached
 local newResync = ____memberships.newResync
 local nextWaiting = ____memberships.nextWaiting
 local wait = ____memberships.wait
-local ____availability = require("client.availability")
-local presenceToShow = ____availability.presenceToShow
-local showBest = ____availability.showBest
-local ____upstream = require("client.upstream")
+local ____shown = require("occupancy.shown")
+local presenceToShow = ____shown.presenceToShow
+local showBest = ____shown.showBest
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 --- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
 function ____exports.serve(membership, request)
@@ -4049,17 +3956,17 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
-["client.nick"] = function(...)
+["occupancy.nick"] = function(...)
 local ____exports = {}
 local sendRenaming, isOnItsWay, RENAMING_TIMEOUT
 local id = require("util.id")
 local st = require("util.stanza")
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
@@ -4071,12 +3978,12 @@ local beginRenaming = ____memberships.beginRenaming
 local endRenaming = ____memberships.endRenaming
 local isAttached = ____memberships.isAttached
 local noteAnswered = ____memberships.noteAnswered
-local ____availability = require("client.availability")
-local presenceToShow = ____availability.presenceToShow
-local showBest = ____availability.showBest
-local ____serve = require("client.serve")
+local ____shown = require("occupancy.shown")
+local presenceToShow = ____shown.presenceToShow
+local showBest = ____shown.showBest
+local ____serve = require("occupancy.serve")
 local serve = ____serve.serve
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function sendRenaming(membership, nick, presence)
     beginRenaming(
@@ -4220,17 +4127,110 @@ function ____exports.regainNick(membership)
 end
 return ____exports
  end,
-["keep.bookmarks"] = function(...)
+["settings.notify"] = function(...)
+local ____exports = {}
+local decisiveTag, dropTwins, hasFallback, rankOf
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+function decisiveTag(notify)
+    local decisive
+    local rank = -1
+    for ____, tag in ipairs(notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if ____exports.isSetting(tag.name) and rankOfTag > rank then
+            decisive = tag
+            rank = rankOfTag
+        end
+    end
+    return decisive
+end
+function dropTwins(notify, kept)
+    notify:maptags(function(tag)
+        local ____temp_2
+        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
+            ____temp_2 = nil
+        else
+            ____temp_2 = tag
+        end
+        return ____temp_2
+    end)
+end
+function hasFallback(notify)
+    for ____, tag in ipairs(notify.tags) do
+        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
+            return true
+        end
+    end
+    return false
+end
+--- Whether a text is one of the three settings.
+function ____exports.isSetting(name)
+    return name == "always" or name == "on-mention" or name == "never"
+end
+function rankOf(tag)
+    local category = tag.attr["identity-category"]
+    local ____type = tag.attr["identity-type"]
+    if category == nil then
+        return 0
+    end
+    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
+        return -1
+    end
+    return ____type == nil and 1 or 2
+end
+local NOTIFY = "urn:xmpp:notification-settings:1"
+--- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
+-- said of phones goes before what is said of clients, and that before what is said of all.
+function ____exports.readSetting(extensions)
+    local notify = extensions:get_child("notify", NOTIFY)
+    local ____temp_0
+    if notify == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = decisiveTag(notify)
+    end
+    local tag = ____temp_0
+    local ____temp_1
+    if tag == nil or not ____exports.isSetting(tag.name) then
+        ____temp_1 = nil
+    else
+        ____temp_1 = tag.name
+    end
+    return ____temp_1
+end
+--- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
+-- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+function ____exports.withSetting(extensions, setting)
+    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
+    local notify = edited:get_child("notify", NOTIFY)
+    if notify == nil then
+        notify = st.stanza("notify", {xmlns = NOTIFY})
+        edited:add_direct_child(notify)
+    end
+    local decisive = decisiveTag(notify)
+    if decisive ~= nil then
+        decisive.name = setting
+        dropTwins(notify, decisive)
+    end
+    if not hasFallback(notify) then
+        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
+    end
+    return edited
+end
+return ____exports
+ end,
+["settings.bookmarks"] = function(...)
 local ____exports = {}
 local getItems, preppedNick
 local jids = require("util.jid")
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
 local NICK = ____namespaces.NICK
 local options = require("options")
-local ____notify = require("keep.notify")
+local ____notify = require("settings.notify")
 local readSetting = ____notify.readSetting
 function getItems(service, node)
     local found, items = service:get_items(node, true)
@@ -4396,7 +4396,7 @@ function ____exports.defaultNick(username, room)
 end
 return ____exports
  end,
-["keep.bookmark-write"] = function(...)
+["settings.bookmark-write"] = function(...)
 local ____exports = {}
 local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
 local st = require("util.stanza")
@@ -4406,12 +4406,12 @@ local PUBSUB = ____namespaces.PUBSUB
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local mayFollowNick = ____bookmarks.mayFollowNick
-local ____bookmarks = require("keep.bookmarks")
+local ____bookmarks = require("settings.bookmarks")
 local itemsOf = ____bookmarks.itemsOf
 local pepService = ____bookmarks.pepService
 local readItem = ____bookmarks.readItem
 local roomOf = ____bookmarks.roomOf
-local ____notify = require("keep.notify")
+local ____notify = require("settings.notify")
 local withSetting = ____notify.withSetting
 function currentItem(membership)
     local service = pepService(membership.username)
@@ -4646,7 +4646,7 @@ function ____exports.isOurs(username, room)
 end
 return ____exports
  end,
-["keep.store"] = function(...)
+["state.store"] = function(...)
 local ____exports = {}
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
 local jids = require("util.jid")
@@ -4804,52 +4804,52 @@ function ____exports.load()
 end
 return ____exports
  end,
-["occupancy"] = function(...)
+["occupancy.phases"] = function(...)
 local ____exports = {}
 local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local id = require("util.id")
 local st = require("util.stanza")
-local ____availability = require("client.availability")
-local presenceToShow = ____availability.presenceToShow
-local showBest = ____availability.showBest
-local ____nick = require("client.nick")
+local ____shown = require("occupancy.shown")
+local presenceToShow = ____shown.presenceToShow
+local showBest = ____shown.showBest
+local ____nick = require("occupancy.nick")
 local regainNick = ____nick.regainNick
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local resyncComplete = ____serve.resyncComplete
 local serveWaiting = ____serve.serveWaiting
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local patience = ____ask.patience
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
 local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
 local outcomeOf = ____catchup.outcomeOf
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local closePart = ____log.closePart
 local openPart = ____log.openPart
-local ____ping = require("keep.ping")
+local ____ping = require("send.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local save = ____store.save
 local saveSoon = ____store.saveSoon
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local takesText = ____fork.takesText
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local occupantGone = ____replay.occupantGone
 local ownUnavailable = ____replay.ownUnavailable
 local sendSubject = ____replay.sendSubject
@@ -5651,17 +5651,17 @@ local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, me
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local changeNick = ____nick.changeNick
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
 local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
-local ____notify = require("keep.notify")
+local ____notify = require("settings.notify")
 local isSetting = ____notify.isSetting
-local ____occupancy = require("occupancy")
-local leave = ____occupancy.leave
-local lost = ____occupancy.lost
-local rejoin = ____occupancy.rejoin
+local ____phases = require("occupancy.phases")
+local leave = ____phases.leave
+local lost = ____phases.lost
+local rejoin = ____phases.rejoin
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local ____memberships = require("state.memberships")
@@ -6463,7 +6463,7 @@ function ____exports.removeShellCommands()
 end
 return ____exports
  end,
-["client.archive-form"] = function(...)
+["archive.form"] = function(...)
 local ____exports = {}
 local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
 local datetime = require("util.datetime")
@@ -6630,17 +6630,17 @@ function ____exports.readRequest(query)
 end
 return ____exports
  end,
-["client.archive"] = function(...)
+["archive.query"] = function(...)
 local ____exports = {}
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local archiveOf = ____log.archiveOf
 local roomsRead = ____log.roomsRead
-local ____personal = require("keep.personal")
+local ____personal = require("archive.personal")
 local hasPersonalArchive = ____personal.hasPersonalArchive
 local personalArchive = ____personal.personalArchive
 local ____namespaces = require("namespaces")
@@ -6648,12 +6648,12 @@ local DELAY = ____namespaces.DELAY
 local FORWARD = ____namespaces.FORWARD
 local MAM = ____namespaces.MAM
 local options = require("options")
-local ____archive_2Dform = require("client.archive-form")
-local queryForm = ____archive_2Dform.queryForm
-local readRequest = ____archive_2Dform.readRequest
-local readScope = ____archive_2Dform.readScope
-local ____archive_2Dpage = require("client.archive-page")
-local readPage = ____archive_2Dpage.readPage
+local ____form = require("archive.form")
+local queryForm = ____form.queryForm
+local readRequest = ____form.readRequest
+local readScope = ____form.readScope
+local ____page = require("archive.page")
+local readPage = ____page.readPage
 function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
@@ -6836,7 +6836,7 @@ local jids = require("util.jid")
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local PING = ____namespaces.PING
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____counters = require("state.counters")
 local noteDrop = ____counters.noteDrop
@@ -6956,7 +6956,7 @@ local ____namespaces = require("namespaces")
 local CARBONS = ____namespaces.CARBONS
 local FORWARD = ____namespaces.FORWARD
 local HINTS = ____namespaces.HINTS
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
@@ -6965,7 +6965,7 @@ local noteSent = ____memberships.noteSent
 local membershipOf = ____memberships.membershipOf
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function joinedRoom(session, to)
     if to == nil then
@@ -7052,19 +7052,19 @@ function ____exports.onCarbon(event)
 end
 return ____exports
  end,
-["keep.accounts"] = function(...)
+["follow.accounts"] = function(...)
 local ____exports = {}
 local hasSession, withdraw, leaveAll
 local st = require("util.stanza")
-local ____availability = require("client.availability")
-local showDetached = ____availability.showDetached
+local ____shown = require("occupancy.shown")
+local showDetached = ____shown.showDetached
 local options = require("options")
-local ____occupancy = require("occupancy")
-local leave = ____occupancy.leave
-local refuseAll = ____occupancy.refuseAll
-local ____fork = require("room.fork")
+local ____phases = require("occupancy.phases")
+local leave = ____phases.leave
+local refuseAll = ____phases.refuseAll
+local ____fork = require("send.fork")
 local fork = ____fork.fork
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local technicalRemoval = ____replay.technicalRemoval
 local ____bookmarks = require("state.bookmarks")
 local forgetRefusals = ____bookmarks.forgetRefusals
@@ -7076,12 +7076,12 @@ local dropMembership = ____memberships.dropMembership
 local findAccount = ____memberships.findAccount
 local hasAttached = ____memberships.hasAttached
 local membershipsOf = ____memberships.membershipsOf
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local closePart = ____log.closePart
 local deleteOwn = ____log.deleteOwn
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local close = ____store.close
 local save = ____store.save
 function hasSession(username)
@@ -7193,23 +7193,23 @@ local ____exports = {}
 local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____accounts = require("keep.accounts")
+local ____accounts = require("follow.accounts")
 local sessionEnded = ____accounts.sessionEnded
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local ____bookmarks = require("keep.bookmarks")
+local ____bookmarks = require("settings.bookmarks")
 local readBookmark = ____bookmarks.readBookmark
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
-local ____occupancy = require("occupancy")
-local enter = ____occupancy.enter
-local enterAfterLeave = ____occupancy.enterAfterLeave
-local leave = ____occupancy.leave
-local leaveIfUnused = ____occupancy.leaveIfUnused
-local rejoin = ____occupancy.rejoin
-local ____fork = require("room.fork")
+local ____phases = require("occupancy.phases")
+local enter = ____phases.enter
+local enterAfterLeave = ____phases.enterAfterLeave
+local leave = ____phases.leave
+local leaveIfUnused = ____phases.leaveIfUnused
+local rejoin = ____phases.rejoin
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local ownUnavailable = ____replay.ownUnavailable
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
@@ -7235,14 +7235,14 @@ local forgetJoined = ____sessions.forgetJoined
 local hasJoined = ____sessions.hasJoined
 local ____pending = require("state.pending")
 local forgetIqsOf = ____pending.forgetIqsOf
-local ____availability = require("client.availability")
-local showBest = ____availability.showBest
-local updatePresence = ____availability.updatePresence
-local ____nick = require("client.nick")
+local ____shown = require("occupancy.shown")
+local showBest = ____shown.showBest
+local updatePresence = ____shown.updatePresence
+local ____nick = require("occupancy.nick")
 local changeNick = ____nick.changeNick
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local serve = ____serve.serve
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
 function join(session, stanza, room, wanted, membership)
     local attached = membership ~= nil and isAttached(membership, session.full_jid)
@@ -7469,7 +7469,7 @@ function ____exports.onSessionGone(event)
 end
 return ____exports
  end,
-["keep.pace"] = function(...)
+["occupancy.pace"] = function(...)
 local ____exports = {}
 local move, shuffled, STEP
 local options = require("options")
@@ -7519,34 +7519,34 @@ function ____exports.lineUp(line, items)
 end
 return ____exports
  end,
-["keep.watch"] = function(...)
+["occupancy.watch"] = function(...)
 local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local renamingUnanswered = ____nick.renamingUnanswered
 local options = require("options")
-local ____occupancy = require("occupancy")
-local isUnheard = ____occupancy.isUnheard
-local leaveUnheard = ____occupancy.leaveUnheard
-local lost = ____occupancy.lost
-local pause = ____occupancy.pause
-local rejoin = ____occupancy.rejoin
-local resume = ____occupancy.resume
-local retryLeave = ____occupancy.retryLeave
+local ____phases = require("occupancy.phases")
+local isUnheard = ____phases.isUnheard
+local leaveUnheard = ____phases.leaveUnheard
+local lost = ____phases.lost
+local pause = ____phases.pause
+local rejoin = ____phases.rejoin
+local resume = ____phases.resume
+local retryLeave = ____phases.retryLeave
 local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
 local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local patience = ____ask.patience
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local closeGap = ____catchup.closeGap
 local holdBack = ____catchup.holdBack
-local ____pace = require("keep.pace")
+local ____pace = require("occupancy.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
-local ____ping = require("keep.ping")
+local ____ping = require("send.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
@@ -7771,17 +7771,17 @@ end
 line = newLine(comeBack)
 return ____exports
  end,
-["keep.autojoin"] = function(...)
+["follow.autojoin"] = function(...)
 local ____exports = {}
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local askForNick = ____nick.askForNick
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
-local ____occupancy = require("occupancy")
-local isUnheard = ____occupancy.isUnheard
-local leaveIfUnused = ____occupancy.leaveIfUnused
-local takeBack = ____occupancy.takeBack
+local ____phases = require("occupancy.phases")
+local isUnheard = ____phases.isUnheard
+local leaveIfUnused = ____phases.leaveIfUnused
+local takeBack = ____phases.takeBack
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local forgetRefusals = ____bookmarks.forgetRefusals
@@ -7797,27 +7797,27 @@ local createMembership = ____memberships.createMembership
 local findMembership = ____memberships.findMembership
 local membershipsOf = ____memberships.membershipsOf
 local occupantJid = ____memberships.occupantJid
-local ____accounts = require("keep.accounts")
+local ____accounts = require("follow.accounts")
 local isInactive = ____accounts.isInactive
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local isOurs = ____bookmark_2Dwrite.isOurs
 local isWriting = ____bookmark_2Dwrite.isWriting
 local noteMade = ____bookmark_2Dwrite.noteMade
 local noteRemoved = ____bookmark_2Dwrite.noteRemoved
-local ____bookmarks = require("keep.bookmarks")
+local ____bookmarks = require("settings.bookmarks")
 local bookmarksOf = ____bookmarks.bookmarksOf
 local defaultNick = ____bookmarks.defaultNick
 local isBy = ____bookmarks.isBy
 local readItem = ____bookmarks.readItem
 local roomOf = ____bookmarks.roomOf
-local ____pace = require("keep.pace")
+local ____pace = require("occupancy.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local save = ____store.save
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local comeSoon = ____watch.comeSoon
 function onPublished(event)
     local username = event.service.config.pep_username
@@ -8017,22 +8017,22 @@ function ____exports.followAll()
 end
 return ____exports
  end,
-["keep.blocking"] = function(...)
+["follow.blocking"] = function(...)
 local ____exports = {}
 local forgetBlocked, jidsIn
 local jids = require("util.jid")
-local ____occupancy = require("occupancy")
-local leaveUnheard = ____occupancy.leaveUnheard
+local ____phases = require("occupancy.phases")
+local leaveUnheard = ____phases.leaveUnheard
 local ____stanzas = require("stanzas")
 local splitOccupant = ____stanzas.splitOccupant
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
 local forgetOccupant = ____memberships.forgetOccupant
 local membershipsOf = ____memberships.membershipsOf
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
 local silences = ____blocklist.silences
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local save = ____store.save
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
@@ -8099,7 +8099,7 @@ function ____exports.onPrivateMessage(event)
 end
 return ____exports
  end,
-["keep.mention"] = function(...)
+["push.mention"] = function(...)
 local ____exports = {}
 local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
 local jids = require("util.jid")
@@ -8180,12 +8180,12 @@ function ____exports.isMention(membership, stanza)
 end
 return ____exports
  end,
-["keep.privacy"] = function(...)
+["push.privacy"] = function(...)
 local ____exports = {}
 local describesPrivate, hasFeature, DISCO_INFO
 local cache = require("util.cache")
 local st = require("util.stanza")
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local ask = ____ask.ask
 function describesPrivate(answer)
     local query = answer:get_child("query", DISCO_INFO)
@@ -8241,7 +8241,7 @@ function ____exports.forgetPrivacy(room)
 end
 return ____exports
  end,
-["keep.push"] = function(...)
+["push.push"] = function(...)
 local ____exports = {}
 local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
 local jids = require("util.jid")
@@ -8252,10 +8252,10 @@ local findMembership = ____memberships.findMembership
 local occupantJid = ____memberships.occupantJid
 local ____stanzas = require("stanzas")
 local delayBy = ____stanzas.delayBy
-local ____mention = require("keep.mention")
+local ____mention = require("push.mention")
 local isMention = ____mention.isMention
 local isNotable = ____mention.isNotable
-local ____privacy = require("keep.privacy")
+local ____privacy = require("push.privacy")
 local knownPrivate = ____privacy.knownPrivate
 local whetherPrivate = ____privacy.whetherPrivate
 function isOfRoom(stanza)
@@ -8372,7 +8372,7 @@ local ____exports = {}
 local onAnswer, onRequest, askAccount
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local isOwnId = ____ask.isOwnId
 local takeAnswer = ____ask.takeAnswer
 local ____namespaces = require("namespaces")
@@ -8383,7 +8383,7 @@ local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
 local ____pending = require("state.pending")
 local takeIq = ____pending.takeIq
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 function onAnswer(room, stanza)
     if takeAnswer(room, stanza) then
@@ -8480,31 +8480,31 @@ local ____exports = {}
 local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local nickRefused = ____nick.nickRefused
 local regainNick = ____nick.regainNick
 local renamingAnswered = ____nick.renamingAnswered
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local attach = ____serve.attach
 local serve = ____serve.serve
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local unlockRoom = ____upstream.unlockRoom
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local saveOften = ____store.saveOften
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
-local ____occupancy = require("occupancy")
-local forgetOthers = ____occupancy.forgetOthers
-local isUnheard = ____occupancy.isUnheard
-local joinAccepted = ____occupancy.joinAccepted
-local joinRefused = ____occupancy.joinRefused
-local leaveRefused = ____occupancy.leaveRefused
-local lost = ____occupancy.lost
-local over = ____occupancy.over
+local ____phases = require("occupancy.phases")
+local forgetOthers = ____phases.forgetOthers
+local isUnheard = ____phases.isUnheard
+local joinAccepted = ____phases.joinAccepted
+local joinRefused = ____phases.joinRefused
+local leaveRefused = ____phases.leaveRefused
+local lost = ____phases.lost
+local over = ____phases.over
 local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local splitOccupant = ____stanzas.splitOccupant
@@ -8531,11 +8531,11 @@ local keepOccupant = ____memberships.keepOccupant
 local setTimer = ____memberships.setTimer
 local takeAnsweredRequests = ____memberships.takeAnsweredRequests
 local takeNickRequest = ____memberships.takeNickRequest
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local itemOf = ____replay.itemOf
 local nickChange = ____replay.nickChange
 local selfPresence = ____replay.selfPresence
@@ -9029,21 +9029,21 @@ local ____exports = {}
 local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local resyncComplete = ____serve.resyncComplete
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local hold = ____catchup.hold
 local holdBack = ____catchup.holdBack
 local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local takeDown = ____log.takeDown
-local ____push = require("keep.push")
+local ____push = require("push.push")
 local isWorthWaking = ____push.isWorthWaking
 local notify = ____push.notify
-local ____privacy = require("keep.privacy")
+local ____privacy = require("push.privacy")
 local forgetPrivacy = ____privacy.forgetPrivacy
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local check = ____watch.check
 local isInDoubt = ____watch.isInDoubt
 local ____namespaces = require("namespaces")
@@ -9063,8 +9063,8 @@ local isAttached = ____memberships.isAttached
 local occupantJid = ____memberships.occupantJid
 local takeSender = ____memberships.takeSender
 local options = require("options")
-local ____occupancy = require("occupancy")
-local joinComplete = ____occupancy.joinComplete
+local ____phases = require("occupancy.phases")
+local joinComplete = ____phases.joinComplete
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
@@ -9073,7 +9073,7 @@ local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
 local ____text = require("text")
 local textOf = ____text.textOf
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local ____presence = require("room.presence")
@@ -9448,10 +9448,10 @@ local checkNeighbours = ____neighbours.checkNeighbours
 local ____shell = require("admin.shell")
 local addShellCommands = ____shell.addShellCommands
 local removeShellCommands = ____shell.removeShellCommands
-local ____archive = require("client.archive")
-local onAccountInfo = ____archive.onAccountInfo
-local onArchiveFormRequest = ____archive.onFormRequest
-local onArchiveQuery = ____archive.onQuery
+local ____query = require("archive.query")
+local onAccountInfo = ____query.onAccountInfo
+local onArchiveFormRequest = ____query.onFormRequest
+local onArchiveQuery = ____query.onQuery
 local ____iq = require("client.iq")
 local expireIqs = ____iq.expireIqs
 local giveUpIqs = ____iq.giveUpIqs
@@ -9462,32 +9462,32 @@ local onClientMessage = ____message.onMessage
 local ____presence = require("client.presence")
 local onClientPresence = ____presence.onPresence
 local onSessionGone = ____presence.onSessionGone
-local ____accounts = require("keep.accounts")
+local ____accounts = require("follow.accounts")
 local leaveInactive = ____accounts.leaveInactive
 local onAccountDeleted = ____accounts.onAccountDeleted
 local onAccountDisabled = ____accounts.onAccountDisabled
 local showAllDetached = ____accounts.showAllDetached
 local withdrawAll = ____accounts.withdrawAll
-local ____autojoin = require("keep.autojoin")
+local ____autojoin = require("follow.autojoin")
 local followAll = ____autojoin.followAll
 local onLogin = ____autojoin.onLogin
 local onService = ____autojoin.onService
 local onServiceGone = ____autojoin.onServiceGone
-local ____blocking = require("keep.blocking")
+local ____blocking = require("follow.blocking")
 local onBlock = ____blocking.onBlock
 local onPrivateMessage = ____blocking.onPrivateMessage
 local onUnblock = ____blocking.onUnblock
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
-local ____personal = require("keep.personal")
+local ____personal = require("archive.personal")
 local onShouldStore = ____personal.onShouldStore
-local ____push = require("keep.push")
+local ____push = require("push.push")
 local onPush = ____push.onPush
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local load = ____store.load
 local saveLate = ____store.saveLate
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local bringBack = ____watch.bringBack
 local checkQuiet = ____watch.checkQuiet
 local onLinkGone = ____watch.onLinkGone
@@ -9498,7 +9498,7 @@ local ____limits = require("state.limits")
 local forgetAllowances = ____limits.forgetAllowances
 local ____resource = require("client.resource")
 local onResourceBind = ____resource.onResourceBind
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local onUndelivered = ____fork.onUndelivered
 local ____iq = require("room.iq")
 local onRoomIq = ____iq.onIq

@@ -3,7 +3,7 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { PING } from "../namespaces";
-import { sendTo } from "../room/fork";
+import { sendTo } from "../send/fork";
 import { noteDrop } from "../state/counters";
 import { noteOver } from "../state/limits";
 import { isAttached, isReached, type Membership, membershipOf } from "../state/memberships";

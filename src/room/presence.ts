@@ -2,14 +2,14 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { nickRefused, regainNick, renamingAnswered } from "../client/nick";
-import { attach, serve } from "../client/serve";
-import { unlockRoom } from "../client/upstream";
-import { bookmarkRenamed } from "../keep/bookmark-write";
-import { saveOften } from "../keep/store";
-import { check } from "../keep/watch";
+import { nickRefused, regainNick, renamingAnswered } from "../occupancy/nick";
+import { attach, serve } from "../occupancy/serve";
+import { unlockRoom } from "../send/upstream";
+import { bookmarkRenamed } from "../settings/bookmark-write";
+import { saveOften } from "../state/store";
+import { check } from "../occupancy/watch";
 import { MUC_USER, Status } from "../namespaces";
-import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
+import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy/phases";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { type Held, hold, isSamePresence, stanzaOf, toldAgain } from "../state/held";
@@ -31,8 +31,8 @@ import {
     takeAnsweredRequests,
     takeNickRequest,
 } from "../state/memberships";
-import { fork, sendHeld, sendTo } from "./fork";
-import { itemOf, nickChange, selfPresence } from "./replay";
+import { fork, sendHeld, sendTo } from "../send/fork";
+import { itemOf, nickChange, selfPresence } from "../occupancy/replay";
 
 /** Seconds between a presence of the account's nick without 110 and one with it, if the room has any. */
 const SELF_TIMEOUT = 10;

@@ -3,24 +3,24 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { presenceToShow, showBest } from "./client/availability";
-import { regainNick } from "./client/nick";
-import { resyncComplete, serveWaiting } from "./client/serve";
-import { sendUpstream } from "./client/upstream";
-import { bookmarkJoined } from "./keep/bookmark-write";
-import { patience } from "./keep/ask";
-import { isBlocked } from "./keep/blocklist";
-import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "./keep/catchup";
-import { closePart, openPart } from "./keep/log";
-import { saysJoined, saysNothing, selfPing } from "./keep/ping";
-import { save, saveSoon } from "./keep/store";
-import { MUC } from "./namespaces";
-import * as options from "./options";
-import { fork, sendTo, takesText } from "./room/fork";
-import { occupantGone, ownUnavailable, sendSubject, technicalRemoval } from "./room/replay";
-import { presenceContent } from "./state/availability";
-import { forgetRefusals, isWanted, noteRefusal } from "./state/bookmarks";
-import { counters } from "./state/counters";
+import { presenceToShow, showBest } from "./shown";
+import { regainNick } from "./nick";
+import { resyncComplete, serveWaiting } from "./serve";
+import { sendUpstream } from "../send/upstream";
+import { bookmarkJoined } from "../settings/bookmark-write";
+import { patience } from "../send/ask";
+import { isBlocked } from "../settings/blocklist";
+import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "../archive/catchup";
+import { closePart, openPart } from "../archive/log";
+import { saysJoined, saysNothing, selfPing } from "../send/ping";
+import { save, saveSoon } from "../state/store";
+import { MUC } from "../namespaces";
+import * as options from "../options";
+import { fork, sendTo, takesText } from "../send/fork";
+import { occupantGone, ownUnavailable, sendSubject, technicalRemoval } from "./replay";
+import { presenceContent } from "../state/availability";
+import { forgetRefusals, isWanted, noteRefusal } from "../state/bookmarks";
+import { counters } from "../state/counters";
 import {
     attachSession,
     detachAll,
@@ -44,7 +44,7 @@ import {
     stopTimer,
     stopWaiting,
     wait,
-} from "./state/memberships";
+} from "../state/memberships";
 
 /** Seconds between our own presence and the subject; not every service sends one to a new room. */
 const SUBJECT_TIMEOUT = 10;
