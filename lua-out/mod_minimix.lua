@@ -1014,6 +1014,8 @@ function ____exports.createMembership(username, room, nick)
         request = nil,
         waiting = {},
         newcomer = nil,
+        joinId = nil,
+        claimed = nil,
         batched = false,
         timer = nil,
         tries = 0,
@@ -4884,6 +4886,7 @@ local wait = ____memberships.wait
 -- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
 function ____exports.enter(membership, request, unconfirmed)
     membership.phase = "joining"
+    membership.claimed = nil
     membership.request = request
     membership.nick = request.nick
     local presence = presenceContent(request.stanza)
@@ -5154,6 +5157,7 @@ function goBack(membership)
 end
 function joinAgain(membership)
     membership.phase = "joining"
+    membership.claimed = nil
     local resync = newResync(nil)
     resync.isDoubtful = true
     membership.resync = resync
@@ -5189,6 +5193,7 @@ end
 function startOver(membership)
     local resync = newResync(nil)
     membership.phase = "joining"
+    membership.claimed = nil
     membership.resync = resync
     setTimer(
         membership,
@@ -5210,6 +5215,8 @@ end
 function joinPresence(membership)
     local presence = presenceToShow(membership)
     presence.attr.to = ownAddress(membership)
+    membership.joinId = id.medium()
+    presence.attr.id = membership.joinId
     local x = st.stanza("x", {xmlns = MUC})
     local since = historySince(membership)
     x:tag("history", since == nil and ({xmlns = MUC, maxstanzas = "0"}) or ({xmlns = MUC, since = since})):up()
@@ -5441,7 +5448,9 @@ end
 function ____exports.joinRefused(membership, ____error)
     local request = membership.request
     if request == nil then
-        rejoinRefused(membership, ____error)
+        if ____error.attr.id == nil or ____error.attr.id == membership.joinId then
+            rejoinRefused(membership, ____error)
+        end
         return
     end
     if ____error.attr.id ~= nil and request.id ~= nil and ____error.attr.id ~= request.id then
@@ -8477,7 +8486,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
+local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____nick = require("occupancy.nick")
@@ -8528,7 +8537,6 @@ local isCurrent = ____memberships.isCurrent
 local isNickAsked = ____memberships.isNickAsked
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
-local setTimer = ____memberships.setTimer
 local takeAnsweredRequests = ____memberships.takeAnsweredRequests
 local takeNickRequest = ____memberships.takeNickRequest
 local ____fork = require("send.fork")
@@ -8577,13 +8585,7 @@ function onAvailable(membership, nick, stanza)
         membership.resync.shown[nick] = true
     end
     if membership.phase == "joining" and nick == membership.nick then
-        setTimer(
-            membership,
-            SELF_TIMEOUT,
-            function()
-                ____exports.endWithoutSelf(membership)
-            end
-        )
+        claim(membership, held)
     elseif not kept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
         forward(
@@ -8644,15 +8646,28 @@ function isSelf(membership, nick, stanza)
     end
     return nick == membership.nick and membership.phase ~= "joining"
 end
+function claim(membership, held)
+    membership.claimed = held
+    module:add_timer(
+        SELF_TIMEOUT,
+        function()
+            if isCurrent(membership) and membership.claimed == held then
+                ____exports.endWithoutSelf(membership)
+            end
+            return nil
+        end
+    )
+end
 --- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
 function ____exports.endWithoutSelf(membership)
     local ____temp_3
     if membership.phase == "joining" then
-        ____temp_3 = membership.occupants[membership.nick]
+        ____temp_3 = membership.claimed
     else
         ____temp_3 = nil
     end
     local held = ____temp_3
+    membership.claimed = nil
     local ____temp_4
     if held == nil then
         ____temp_4 = nil
@@ -8881,6 +8896,7 @@ end
 function onRemoved(membership, stanza)
     if membership.phase == "joining" or membership.phase == "lost" then
         if hasStatus(stanza, "110") then
+            membership.claimed = nil
             forgetShown(membership)
         end
         return

@@ -73,6 +73,7 @@ const NICK_TRIES = 3;
  */
 export function enter(membership: Membership, request: JoinRequest, unconfirmed?: string): void {
     membership.phase = Phase.Joining;
+    membership.claimed = undefined;
     membership.request = request;
     membership.nick = request.nick;
     const presence = presenceContent(request.stanza);
@@ -212,7 +213,9 @@ export function forgetOthers(membership: Membership, resync: Resync): void {
 export function joinRefused(membership: Membership, error: Stanza): void {
     const request = membership.request;
     if (request === undefined) {
-        rejoinRefused(membership, error);
+        if (error.attr.id === undefined || error.attr.id === membership.joinId) {
+            rejoinRefused(membership, error);
+        }
         return;
     }
     if (error.attr.id !== undefined && request.id !== undefined && error.attr.id !== request.id) {
@@ -379,6 +382,7 @@ function goBack(membership: Membership): void {
 
 function joinAgain(membership: Membership): void {
     membership.phase = Phase.Joining;
+    membership.claimed = undefined;
     const resync = newResync(undefined);
     resync.isDoubtful = true;
     membership.resync = resync;
@@ -409,6 +413,7 @@ function makeSure(membership: Membership, resync: Resync): void {
 function startOver(membership: Membership): void {
     const resync = newResync(undefined);
     membership.phase = Phase.Joining;
+    membership.claimed = undefined;
     membership.resync = resync;
     setTimer(membership, options.answerTimeout, () => {
         lost(membership);
@@ -421,6 +426,8 @@ function startOver(membership: Membership): void {
 function joinPresence(membership: Membership): Stanza {
     const presence = presenceToShow(membership);
     presence.attr.to = ownAddress(membership);
+    membership.joinId = id.medium();
+    presence.attr.id = membership.joinId;
     const x = st.stanza("x", { xmlns: MUC });
     const since = historySince(membership);
     // mod_muc, which gets it as it is where it is of this server, asks for children with their namespace.

@@ -27,7 +27,6 @@ import {
     type Membership,
     Phase,
     type Resync,
-    setTimer,
     takeAnsweredRequests,
     takeNickRequest,
 } from "../state/memberships";
@@ -117,9 +116,7 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         membership.resync.shown.add(nick);
     }
     if (membership.phase === Phase.Joining && nick === membership.nick) {
-        setTimer(membership, SELF_TIMEOUT, () => {
-            endWithoutSelf(membership);
-        });
+        claim(membership, held);
     } else if (!kept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
         forward(membership, stanza, answeredSession(membership) !== undefined);
@@ -182,9 +179,21 @@ function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     return nick === membership.nick && membership.phase !== Phase.Joining;
 }
 
+/** Has a timer of its own: the one that ends the join must go on. */
+function claim(membership: Membership, held: Held): void {
+    membership.claimed = held;
+    module.add_timer(SELF_TIMEOUT, () => {
+        if (isCurrent(membership) && membership.claimed === held) {
+            endWithoutSelf(membership);
+        }
+        return undefined;
+    });
+}
+
 /** Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing. */
 export function endWithoutSelf(membership: Membership): void {
-    const held = membership.phase === Phase.Joining ? membership.occupants.get(membership.nick) : undefined;
+    const held = membership.phase === Phase.Joining ? membership.claimed : undefined;
+    membership.claimed = undefined;
     const stanza = held === undefined ? undefined : stanzaOf(held);
     if (stanza !== undefined) {
         onSelfAvailable(membership, membership.nick, stanza);
@@ -398,6 +407,7 @@ function onRemoved(membership: Membership, stanza: Stanza): void {
     if (membership.phase === Phase.Joining || membership.phase === Phase.Lost) {
         // The account left, or was thrown out, before it asked to be let in; or it is another who had the nick.
         if (hasStatus(stanza, Status.Self)) {
+            membership.claimed = undefined;
             forgetShown(membership);
         }
         return;

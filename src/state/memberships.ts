@@ -151,6 +151,10 @@ export interface Membership {
     waiting: JoinRequest[];
     /** The session that the room's answer lets in, until it has the subject. */
     newcomer: string | undefined;
+    /** Id of the account's own join in flight; errors with another id are not its refusal. */
+    joinId: string | undefined;
+    /** Presence under the account's nick that came without 110 while a join is in flight. */
+    claimed: Held | undefined;
     /** It is shown the occupants in one go. */
     batched: boolean;
     /** What ends the phase if the room does not. */
@@ -296,6 +300,8 @@ export function createMembership(username: string, room: string, nick: string): 
         request: undefined,
         waiting: [],
         newcomer: undefined,
+        joinId: undefined,
+        claimed: undefined,
         batched: false,
         timer: undefined,
         tries: 0,
