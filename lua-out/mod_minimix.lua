@@ -663,6 +663,68 @@ function ____exports.isSamePresence(one, other)
 end
 return ____exports
  end,
+["turn"] = function(...)
+local ____exports = {}
+local drain, send, protect, outbox, running, draining
+function drain()
+    if running or draining then
+        return
+    end
+    draining = true
+    local stanza = table.remove(outbox, 1)
+    while stanza ~= nil do
+        protect(send, stanza)
+        stanza = table.remove(outbox, 1)
+    end
+    draining = false
+end
+function send(stanza)
+    module:send(stanza)
+end
+function protect(task, argument)
+    local ok, result = xpcall(task, debug.traceback, argument)
+    if not ok then
+        module:log("error", "Internal error: %s", result)
+        return false, nil
+    end
+    return true, result
+end
+outbox = {}
+running = false
+draining = false
+--- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+function ____exports.post(stanza)
+    outbox[#outbox + 1] = stanza
+    drain()
+end
+--- Runs the task of a timer as a turn. An error is logged and does not end the timer.
+function ____exports.inTurn(task)
+    local outer = running
+    running = true
+    protect(task, nil)
+    running = outer
+    drain()
+end
+--- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+-- from the session's own address, or answer a room with an error.
+function ____exports.turn(handler)
+    return function(event)
+        local outer = running
+        running = true
+        local ok, result = protect(handler, event)
+        running = outer
+        drain()
+        local ____ok_0
+        if ok then
+            ____ok_0 = result
+        else
+            ____ok_0 = true
+        end
+        return ____ok_0
+    end
+end
+return ____exports
+ end,
 ["state.bookmarks"] = function(...)
 local ____exports = {}
 local options = require("options")
@@ -861,6 +923,8 @@ local membershipList, isEmpty, takeFirst, NOBODY
 local cache = require("util.cache")
 local jids = require("util.jid")
 local options = require("options")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
 local ____sessions = require("state.sessions")
 local noteJoined = ____sessions.noteJoined
 function membershipList(account)
@@ -1067,7 +1131,7 @@ function ____exports.setTimer(membership, seconds, callback)
         seconds,
         function()
             membership.timer = nil
-            callback()
+            inTurn(callback)
             return nil
         end
     )
@@ -1079,7 +1143,7 @@ function ____exports.beginRenaming(membership, nick, seconds, unanswered)
         seconds,
         function()
             membership.renaming = nil
-            unanswered()
+            inTurn(unanswered)
             return nil
         end
     )
@@ -1576,6 +1640,9 @@ return ____exports
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+local post = ____turn.post
 --- Seconds until a question counts as unanswered.
 local PATIENCE = 30
 --- The same of a question that is asked again, the first time.
@@ -1600,12 +1667,14 @@ function ____exports.ask(membership, to, ____type, query, answered, limit)
         limit,
         function()
             questions[key] = nil
-            answered(nil)
+            inTurn(function()
+                answered(nil)
+            end)
             return nil
         end
     )
     questions[key] = {room = membership.room, answered = answered, timer = timer}
-    module:send(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+    post(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
 --- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
 function ____exports.isOwnId(key)
@@ -3650,6 +3719,8 @@ return ____exports
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
+local ____turn = require("turn")
+local post = ____turn.post
 local ____namespaces = require("namespaces")
 local DATAFORM = ____namespaces.DATAFORM
 local MUC_OWNER = ____namespaces.MUC_OWNER
@@ -3660,7 +3731,7 @@ local options = require("options")
 function ____exports.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
-    module:send(copy)
+    post(copy)
 end
 --- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
 function ____exports.mayHaveRooms(domain)
@@ -3676,7 +3747,7 @@ function ____exports.unlockRoom(membership)
         from = membership.occupant,
         to = membership.room
     }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
-    module:send(form)
+    post(form)
 end
 return ____exports
  end,
@@ -3917,16 +3988,14 @@ function resync(membership, request)
         membership,
         repeatedJoin(membership, request)
     )
-    if membership.resync == open then
-        selfPing(
-            membership,
-            function()
-                if membership.resync == open then
-                    resyncUnanswered(membership, open)
-                end
+    selfPing(
+        membership,
+        function()
+            if membership.resync == open then
+                resyncUnanswered(membership, open)
             end
-        )
-    end
+        end
+    )
 end
 function repeatedJoin(membership, request)
     local presence = presenceToShow(membership, request)
@@ -4925,9 +4994,7 @@ function ____exports.enter(membership, request, unconfirmed)
             })
         )
     end
-    if membership.request == request then
-        sendUpstream(membership, request.stanza)
-    end
+    sendUpstream(membership, request.stanza)
 end
 --- The account takes back a leave that the room has not confirmed.
 function ____exports.enterAfterLeave(membership, request)
@@ -5176,9 +5243,7 @@ function joinAgain(membership)
         membership,
         joinPresence(membership)
     )
-    if membership.resync == resync then
-        makeSure(membership, resync)
-    end
+    makeSure(membership, resync)
 end
 function makeSure(membership, resync)
     selfPing(
@@ -5305,9 +5370,6 @@ function ____exports.retryLeave(membership)
             to = ownAddress(membership)
         })
     )
-    if not isCurrent(membership) then
-        return
-    end
     local function answered(condition)
         if membership.phase ~= "leaving" or membership.timer ~= nil or not isCurrent(membership) then
             return
@@ -6843,6 +6905,8 @@ local ____exports = {}
 local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
 local jids = require("util.jid")
 local st = require("util.stanza")
+local ____turn = require("turn")
+local post = ____turn.post
 local ____namespaces = require("namespaces")
 local PING = ____namespaces.PING
 local ____fork = require("send.fork")
@@ -6906,7 +6970,7 @@ function forward(membership, stanza, id)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
     copy.attr.id = id
-    module:send(copy)
+    post(copy)
 end
 function refuseIqs(now)
     for ____, pending in ipairs(takeExpiredIqs(now)) do
@@ -7482,6 +7546,8 @@ return ____exports
 local ____exports = {}
 local move, shuffled, STEP
 local options = require("options")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
 function move(line)
     local due = 0
     module:add_timer(
@@ -7495,7 +7561,9 @@ function move(line)
                     return nil
                 end
                 due = due - 1
-                line.serve(item)
+                inTurn(function()
+                    line.serve(item)
+                end)
             end
             return STEP
         end
@@ -9524,32 +9592,94 @@ local onRoomMessage = ____message.onMessage
 local onUnkept = ____message.onUnkept
 local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
+local ____turn = require("turn")
+local turn = ____turn.turn
 local ____snapshot = require("state.snapshot")
 local restore = ____snapshot.restore
 local snapshot = ____snapshot.snapshot
-module:hook("pre-presence/full", onClientPresence, 0.05)
-module:hook("pre-presence/bare", onClientPresence, 0.05)
-module:hook("pre-message/full", onClientMessage, -2)
-module:hook("pre-message/bare", onClientMessage, -2)
+module:hook(
+    "pre-presence/full",
+    turn(onClientPresence),
+    0.05
+)
+module:hook(
+    "pre-presence/bare",
+    turn(onClientPresence),
+    0.05
+)
+module:hook(
+    "pre-message/full",
+    turn(onClientMessage),
+    -2
+)
+module:hook(
+    "pre-message/bare",
+    turn(onClientMessage),
+    -2
+)
 module:hook("carbons-should-copy", onCarbon, 1)
-module:hook("pre-iq/full", onClientIq, -1)
-module:hook("pre-iq/bare", onClientIq, -1)
-module:hook("resource-unbind", onSessionGone, 1)
-module:hook("resource-bind", onLogin, -1)
+module:hook(
+    "pre-iq/full",
+    turn(onClientIq),
+    -1
+)
+module:hook(
+    "pre-iq/bare",
+    turn(onClientIq),
+    -1
+)
+module:hook(
+    "resource-unbind",
+    turn(onSessionGone),
+    1
+)
+module:hook(
+    "resource-bind",
+    turn(onLogin),
+    -1
+)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
 end
 if options.archive ~= "mam" then
-    module:hook(options.resource == nil and "message/bare" or "message/full", onGroupchatMessage, 0.05)
+    module:hook(
+        options.resource == nil and "message/bare" or "message/full",
+        turn(onGroupchatMessage),
+        0.05
+    )
 end
 if options.resource == nil then
-    module:hook("presence/bare", onRoomPresence, 0.05)
-    module:hook("message/bare", onRoomMessage, -0.25)
-    module:hook("iq/bare", onRoomIq, 0.05)
+    module:hook(
+        "presence/bare",
+        turn(onRoomPresence),
+        0.05
+    )
+    module:hook(
+        "message/bare",
+        turn(onRoomMessage),
+        -0.25
+    )
+    module:hook(
+        "iq/bare",
+        turn(onRoomIq),
+        0.05
+    )
 else
-    module:hook("presence/full", onRoomPresence, 0.05)
-    module:hook("message/full", onRoomMessage, -0.25)
-    module:hook("iq/full", onRoomIq, 0.05)
+    module:hook(
+        "presence/full",
+        turn(onRoomPresence),
+        0.05
+    )
+    module:hook(
+        "message/full",
+        turn(onRoomMessage),
+        -0.25
+    )
+    module:hook(
+        "iq/full",
+        turn(onRoomIq),
+        0.05
+    )
     module:hook("pre-resource-bind", onResourceBind, 1)
 end
 if options.archive ~= false then
@@ -9558,18 +9688,42 @@ if options.archive ~= false then
     module:hook("account-disco-info", onAccountInfo, -1)
 end
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1)
-module:hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1)
+module:hook(
+    "iq-set/self/urn:xmpp:blocking:block",
+    turn(onBlock),
+    1
+)
+module:hook(
+    "iq-set/self/urn:xmpp:blocking:unblock",
+    turn(onUnblock),
+    1
+)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)
 end
 module:hook("delivery/failure", onUndelivered, -1)
-module:hook("s2sin-destroyed", onLinkGone, 1)
-module:hook("s2sout-destroyed", onLinkGone, 1)
-module:hook("s2sin-established", onLinkUp, 1)
-module:hook("s2sout-established", onLinkUp, 1)
+module:hook(
+    "s2sin-destroyed",
+    turn(onLinkGone),
+    1
+)
+module:hook(
+    "s2sout-destroyed",
+    turn(onLinkGone),
+    1
+)
+module:hook(
+    "s2sin-established",
+    turn(onLinkUp),
+    1
+)
+module:hook(
+    "s2sout-established",
+    turn(onLinkUp),
+    1
+)
 module:hook_global("server-stopping", saveChanged)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("user-deleted", onAccountDeleted, 1)

@@ -103,9 +103,7 @@ export function enter(membership: Membership, request: JoinRequest, unconfirmed?
     if (unconfirmed !== undefined) {
         sendUpstream(membership, st.presence({ type: "unavailable", id: id.medium(), to: unconfirmed }));
     }
-    if (membership.request === request) {
-        sendUpstream(membership, request.stanza);
-    }
+    sendUpstream(membership, request.stanza);
 }
 
 /** The account takes back a leave that the room has not confirmed. */
@@ -391,10 +389,7 @@ function joinAgain(membership: Membership): void {
         lost(membership);
     });
     sendUpstream(membership, joinPresence(membership));
-    // There is nothing to wait for where all has come already.
-    if (membership.resync === resync) {
-        makeSure(membership, resync);
-    }
+    makeSure(membership, resync);
 }
 
 /** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
@@ -524,9 +519,6 @@ export function retryLeave(membership: Membership): void {
         openPart(membership);
     }
     sendUpstream(membership, st.presence({ type: "unavailable", to: ownAddress(membership) }));
-    if (!isCurrent(membership)) {
-        return;
-    }
     const answered = (condition: string | undefined) => {
         // With a timer it is another leave, of an account that was in the room once more.
         if (membership.phase !== Phase.Leaving || membership.timer !== undefined || !isCurrent(membership)) {

@@ -74,13 +74,11 @@ function resync(membership: Membership, request: JoinRequest): void {
     }
     sendUpstream(membership, repeatedJoin(membership, request));
     // The ping is answered after all that the room sends on a join.
-    if (membership.resync === open) {
-        selfPing(membership, () => {
-            if (membership.resync === open) {
-                resyncUnanswered(membership, open);
-            }
-        });
-    }
+    selfPing(membership, () => {
+        if (membership.resync === open) {
+            resyncUnanswered(membership, open);
+        }
+    });
 }
 
 /** Others take a repeated join for a presence update; they are to see what the account shows anyway. */

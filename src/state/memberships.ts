@@ -5,6 +5,7 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as options from "../options";
+import { inTurn } from "../turn";
 import type { Bookmark } from "./bookmarks";
 import type { Held } from "./held";
 import { noteJoined } from "./sessions";
@@ -354,7 +355,7 @@ export function setTimer(membership: Membership, seconds: number, callback: (thi
     stopTimer(membership);
     membership.timer = module.add_timer(seconds, () => {
         membership.timer = undefined;
-        callback();
+        inTurn(callback);
         return undefined;
     });
 }
@@ -376,7 +377,7 @@ export function beginRenaming(
     endRenaming(membership);
     const timer = module.add_timer(seconds, () => {
         membership.renaming = undefined;
-        unanswered();
+        inTurn(unanswered);
         return undefined;
     });
     membership.renaming = { nick, timer };
