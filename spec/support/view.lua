@@ -8,11 +8,12 @@ local xmlns_user = "http://jabber.org/protocol/muc#user";
 local view = {};
 view.__index = view;
 
--- Starts to look at a client. room: the JID of its only room of interest, room@rooms.example.org by default
-function view.of(client, room)
+-- Starts to look at a client. It asks for `nick` ("Alice"), by which it knows itself where the room sends no 110.
+function view.of(client, nick)
 	return setmetatable({
 		client = client;
-		room = room or "room@rooms.example.org";
+		room = "room@rooms.example.org";
+		asked = nick or "Alice";
 		nick = nil; -- while the client is in the room
 		others = {}; -- by nick
 		left = 0; -- own presences of type unavailable, without nick changes
@@ -48,10 +49,14 @@ local function on_own_presence(self, stanza, nick)
 	end
 end
 
+local function is_own(self, stanza, nick)
+	return has_code(stanza, "110") or nick:lower() == (self.nick or self.asked):lower();
+end
+
 local function on_presence(self, stanza)
 	local nick = jid.resource(stanza.attr.from);
 	if not nick then return; end
-	if has_code(stanza, "110") then
+	if is_own(self, stanza, nick) then
 		self.others[nick] = nil;
 		on_own_presence(self, stanza, nick);
 	else
@@ -72,7 +77,7 @@ local function on_error(self, stanza)
 	local key = stanza.name.." "..(stanza.attr.id or "-");
 	local _, condition = stanza:get_error();
 	self.errors[key] = self.errors[key] or {};
-	table.insert(self.errors[key], condition);
+	table.insert(self.errors[key], condition or "no condition");
 end
 
 -- Takes what has arrived since. Returns the view itself.
