@@ -851,7 +851,7 @@ local ends = {
 		s:wait(60);
 		s.host.wire = wire;
 	end;
-	["the sender's leave"] = function (s, t)
+	["the sender's leave"] = function (_, t)
 		t.phone:send(leave "Alice");
 	end;
 	["everybody's leave"] = function (s, t)
@@ -862,7 +862,7 @@ local ends = {
 		s:deliver();
 		s.host.wire = wire;
 	end;
-	["the sender's leave and return"] = function (s, t)
+	["the sender's leave and return"] = function (_, t)
 		t.phone:send(leave "Alice");
 		t.phone:send(join("Alice", { id = "j2" }));
 	end;
