@@ -36,6 +36,7 @@ ____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 ____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
 ____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
 ____exports.BOOKMARKS = "urn:xmpp:bookmarks:1"
+____exports.CAPTCHA = "urn:xmpp:captcha"
 ____exports.CARBONS = "urn:xmpp:carbons:2"
 ____exports.CONFERENCE = "jabber:x:conference"
 ____exports.DATAFORM = "jabber:x:data"
@@ -60,30 +61,6 @@ local MINIMIX = ____namespaces.MINIMIX
 --- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
 function ____exports.onAccountInfo(event)
     event.reply:tag("feature", {var = MINIMIX}):up()
-end
-return ____exports
- end,
-["settings.blocklist"] = function(...)
-local ____exports = {}
-local jids = require("util.jid")
-local store = module:open_store("blocklist", "keyval")
---- What an account has blocked; undefined if that is nothing, or nobody asks.
-function ____exports.blocklistOf(username)
-    local host = prosody.hosts[module.host]
-    if host == nil or not (host.modules.blocklist ~= nil) then
-        return nil
-    end
-    return (store:get(username))
-end
---- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
-function ____exports.silences(blocklist, room, nick)
-    return blocklist[(room .. "/") .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
-end
---- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
--- must not be: no client could make it leave.
-function ____exports.isBlocked(username, room, nick)
-    local blocklist = ____exports.blocklistOf(username)
-    return blocklist ~= nil and ____exports.silences(blocklist, room, nick)
 end
 return ____exports
  end,
@@ -313,40 +290,114 @@ refuseUnknown(module.host)
 refuseUnknown("*")
 return ____exports
  end,
-["state.counters"] = function(...)
+["state.logs"] = function(...)
 local ____exports = {}
-____exports.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    drops = {}
-}
---- Counts what is dropped, or refused for a limit.
-function ____exports.noteDrop(reason)
-    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
+____exports.OPEN = 0
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+____exports.RECENT = 50
+--- Bytes of them, as XML.
+local RECENT_SIZE = 262144
+____exports.logs = {}
+--- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+local dropped = 0
+--- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
+local lastNumber = (os.time() + 1) * 1000
+local startNumber = lastNumber
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function ____exports.startOfNumbers()
+    return startNumber
 end
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function ____exports.restoreCounters(saved)
-    local all = ____exports.counters
-    for name, value in pairs(saved) do
-        all[name] = value
+--- After a reload the server's start is still that of before.
+function ____exports.restoreStart(start)
+    startNumber = start
+    dropped = lastNumber
+end
+--- The next number, higher than all before, those of earlier starts of the server too.
+function ____exports.nextNumber()
+    lastNumber = math.max(
+        lastNumber + 1,
+        os.time() * 1000
+    )
+    return lastNumber
+end
+function ____exports.logOf(room)
+    local log = ____exports.logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = math.max(startNumber, dropped),
+            recent = {},
+            size = 0,
+            filled = false,
+            whole = false,
+            source = nil,
+            current = nil,
+            past = nil,
+            readers = {},
+            settling = false
+        }
+        ____exports.logs[room] = log
     end
+    return log
+end
+--- Frees the memory of a log that no account of this host reads any more.
+function ____exports.dropLog(log)
+    ____exports.logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
+end
+function ____exports.addRecent(log, entry)
+    local ____log_recent_0 = log.recent
+    ____log_recent_0[#____log_recent_0 + 1] = entry
+    log.size = log.size + entry.size
+    while #log.recent > ____exports.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
+        local oldest = table.remove(log.recent, 1)
+        log.size = log.size - (oldest == nil and 0 or oldest.size)
+        log.filled = true
+        log.whole = false
+    end
+end
+--- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+function ____exports.fillRecent(log, entries, whole)
+    log.filled = true
+    log.whole = whole
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil then
+            if #log.recent >= ____exports.RECENT or log.size + entry.size > RECENT_SIZE then
+                log.whole = false
+                return
+            end
+            table.insert(log.recent, 1, entry)
+            log.size = log.size + entry.size
+        end
+    end
+end
+--- Takes over a log from the instance of the module before a reload.
+function ____exports.restoreLog(log)
+    ____exports.logs[log.room] = log
+    local newest = log.recent[#log.recent]
+    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
+    log.settling = false
+    log.past = nil
 end
 return ____exports
  end,
 ["stanzas"] = function(...)
 local ____exports = {}
-local isSameAttributes, kept
+local prepared, isSameAttributes, kept
 local datetime = require("util.datetime")
+local ____util_2Eencodings = require("util.encodings")
+local stringprep = ____util_2Eencodings.stringprep
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local DELAY = ____namespaces.DELAY
 local HINTS = ____namespaces.HINTS
+local MUC_USER = ____namespaces.MUC_USER
 local STANZA_ID = ____namespaces.STANZA_ID
+function prepared(nick)
+    return stringprep.nodeprep(nick) or stringprep.resourceprep(nick) or nick
+end
 function isSameAttributes(one, other, ignored)
     for name, value in pairs(one) do
         if other[name] ~= value and name ~= ignored then
@@ -363,6 +414,15 @@ end
 --- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
 function ____exports.isDelayBy(tag, room)
     return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+end
+--- Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order.
+function ____exports.hasStatus(stanza, code)
+    local x = stanza:get_child("x", MUC_USER)
+    return x ~= nil and x:get_child_with_attr("status", nil, "code", code) ~= nil
+end
+--- Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form.
+function ____exports.isSameNick(one, other)
+    return one == other or prepared(one) == prepared(other)
 end
 --- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
 function ____exports.isSameElement(one, other, ignored)
@@ -663,64 +723,536 @@ function ____exports.isSamePresence(one, other)
 end
 return ____exports
  end,
-["turn"] = function(...)
+["state.place"] = function(...)
 local ____exports = {}
-local drain, send, protect, outbox, running, draining
-function drain()
-    if running or draining then
+local phases = {}
+for ____, phase in ipairs({
+    "lost",
+    "joining",
+    "entering",
+    "joined",
+    "leaving"
+}) do
+    phases[phase] = true
+end
+--- Whether this version knows a phase; another one may have handed it over on a reload.
+function ____exports.isKnownPhase(phase)
+    return phases[phase] ~= nil
+end
+--- A place in the line of all accounts: the account is lost, or about to leave, and has its turn to come.
+function ____exports.inLine(phase, tries)
+    if tries == nil then
+        tries = 0
+    end
+    return phase == "lost" and ({phase = phase, tries = tries, next = {kind = "line"}}) or ({phase = phase, tries = tries, operation = nil})
+end
+--- The timers that go on as long as the place is the account's.
+function ____exports.timersOf(place)
+    if place.phase == "lost" then
+        return place.next.kind == "line" and ({}) or ({place.next.timer})
+    end
+    local timers = {}
+    if place.operation ~= nil then
+        timers[#timers + 1] = place.operation.timer
+    end
+    if place.phase == "joining" then
+        for ____, join in ipairs(place.earlier) do
+            timers[#timers + 1] = join.timer
+        end
+        if place.turn ~= nil then
+            timers[#timers + 1] = place.turn
+        end
+    elseif place.phase == "entering" then
+        timers[#timers + 1] = place.timer
+        if place.later ~= nil then
+            timers[#timers + 1] = place.later.timer
+        end
+    end
+    return timers
+end
+--- The requests of sessions whose presence the room has yet to answer, oldest first.
+function ____exports.requestsOf(place)
+    local requests = {}
+    local function add(operation)
+        if operation ~= nil and operation.request ~= nil then
+            requests[#requests + 1] = operation.request
+        end
+    end
+    if place.phase == "joining" then
+        for ____, join in ipairs(place.earlier) do
+            add(join)
+        end
+        add(place.operation)
+    elseif place.phase == "entering" then
+        add(place.later)
+    elseif place.phase == "joined" then
+        add(place.operation)
+    end
+    return requests
+end
+return ____exports
+ end,
+["state.sent"] = function(...)
+local ____exports = {}
+local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
+local cache = require("util.cache")
+local jids = require("util.jid")
+function dropOld(messages, limit)
+    local oldest = os.time() - LIFETIME
+    local first = messages[1]
+    while first ~= nil and (#messages >= limit or first.when < oldest) do
+        table.remove(messages, 1)
+        first = messages[1]
+    end
+end
+function findRefused(sent, from, id)
+    local isPrivate = jids.resource(from) ~= nil
+    local messages = isPrivate and sent.private or sent.groupchat
+    local others = isPrivate and sent.groupchat or sent.private
+    if id ~= nil then
+        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
+        if message ~= nil then
+            return message
+        end
+        for ____, answered in ipairs(sent.answered) do
+            if answered == id then
+                return nil
+            end
+        end
+    end
+    local ____isPrivate_4
+    if isPrivate then
+        ____isPrivate_4 = takeByAddress(messages, from)
+    else
+        ____isPrivate_4 = takeFirst(messages) or takeFirst(others)
+    end
+    return ____isPrivate_4
+end
+function takeFirst(messages)
+    return table.remove(messages, 1)
+end
+function takeById(messages, id, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if message ~= nil and message.id == id and (to == nil or message.to == to) then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+function takeByAddress(messages, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if message ~= nil and message.to == to then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+function noteAnswered(sent, message)
+    if message.id ~= nil then
+        if #sent.answered >= MAX_ANSWERED then
+            table.remove(sent.answered, 1)
+        end
+        local ____sent_answered_5 = sent.answered
+        ____sent_answered_5[#____sent_answered_5 + 1] = message.id
+    end
+end
+--- Messages that are remembered for one account and room.
+local MAX_GROUPCHAT = 512
+local MAX_PRIVATE = 64
+MAX_ANSWERED = 16
+LIFETIME = 300
+--- Of accounts that are not in the room any more, by occupant JID and room.
+local retired = cache.new(256)
+function ____exports.newSent()
+    return {groupchat = {}, private = {}, answered = {}}
+end
+--- Notes which session sent a message.
+function ____exports.noteSent(sent, stanza, session)
+    local to = stanza.attr.to or ""
+    local isGroupchat = stanza.attr.type == "groupchat"
+    local messages = isGroupchat and sent.groupchat or sent.private
+    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
+    messages[#messages + 1] = {
+        id = stanza.attr.id,
+        to = to,
+        session = session,
+        when = os.time()
+    }
+end
+--- The room has reflected a message of the account: no error will come. Some services give it another id.
+function ____exports.noteReflected(sent, id)
+    local messages = sent.groupchat
+    local message = takeById(messages, id) or table.remove(messages, 1)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+end
+--- The message that a room refuses. Undefined if none was sent, or it has been answered.
+function ____exports.takeRefused(sent, from, id)
+    dropOld(sent.groupchat, math.huge)
+    dropOld(sent.private, math.huge)
+    local ____findRefused_3 = findRefused
+    local ____sent_1 = sent
+    local ____from_2 = from
+    local ____temp_0
+    if id == "" then
+        ____temp_0 = nil
+    else
+        ____temp_0 = id
+    end
+    local message = ____findRefused_3(____sent_1, ____from_2, ____temp_0)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+    return message
+end
+--- The session is gone: a new session with its JID has sent none of this.
+function ____exports.disownSent(sent, session)
+    if sent == nil then
         return
     end
-    draining = true
-    local stanza = table.remove(outbox, 1)
-    while stanza ~= nil do
-        protect(send, stanza)
-        stanza = table.remove(outbox, 1)
-    end
-    draining = false
-end
-function send(stanza)
-    module:send(stanza)
-end
-function protect(task, argument)
-    local ok, result = xpcall(task, debug.traceback, argument)
-    if not ok then
-        module:log("error", "Internal error: %s", result)
-        return false, nil
-    end
-    return true, result
-end
-outbox = {}
-running = false
-draining = false
---- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
-function ____exports.post(stanza)
-    outbox[#outbox + 1] = stanza
-    drain()
-end
---- Runs the task of a timer as a turn. An error is logged and does not end the timer.
-function ____exports.inTurn(task)
-    local outer = running
-    running = true
-    protect(task, nil)
-    running = outer
-    drain()
-end
---- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
--- from the session's own address, or answer a room with an error.
-function ____exports.turn(handler)
-    return function(event)
-        local outer = running
-        running = true
-        local ok, result = protect(handler, event)
-        running = outer
-        drain()
-        local ____ok_0
-        if ok then
-            ____ok_0 = result
-        else
-            ____ok_0 = true
+    for ____, messages in ipairs({sent.groupchat, sent.private}) do
+        for ____, message in ipairs(messages) do
+            if message.session == session then
+                message.session = nil
+            end
         end
-        return ____ok_0
+    end
+end
+--- The account is not in the room any more; what it has sent may still be refused.
+function ____exports.retireSent(occupant, room, sent)
+    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
+        retired:set((occupant .. " ") .. room, sent)
+    end
+end
+--- What the account sent the last time it was in the room, if that is remembered.
+function ____exports.reviveSent(occupant, room)
+    local key = (occupant .. " ") .. room
+    local sent = retired:get(key)
+    if sent ~= nil then
+        retired:set(key, nil)
+    end
+    return sent
+end
+--- The same, for an error that comes when the account is out of the room.
+function ____exports.retiredSent(occupant, room)
+    return retired:get((occupant .. " ") .. room)
+end
+--- A session is gone: see disownSent().
+function ____exports.disownRetired(session)
+    for ____, sent in retired:items() do
+        ____exports.disownSent(sent, session)
+    end
+end
+return ____exports
+ end,
+["state.sessions"] = function(...)
+local ____exports = {}
+____exports.joined = {}
+function ____exports.noteJoined(session, room)
+    local rooms = ____exports.joined[session]
+    if rooms == nil then
+        rooms = {}
+        ____exports.joined[session] = rooms
+    end
+    rooms[room] = true
+end
+function ____exports.hasJoined(session, room)
+    local rooms = ____exports.joined[session]
+    return rooms ~= nil and rooms[room] ~= nil
+end
+--- The session is no more.
+function ____exports.forgetJoined(session)
+    ____exports.joined[session] = nil
+end
+--- Takes over what an instance of the module before a reload knew.
+function ____exports.restoreJoined(saved)
+    for session, rooms in pairs(saved) do
+        ____exports.joined[session] = rooms
+    end
+end
+return ____exports
+ end,
+["state.view"] = function(...)
+local ____exports = {}
+local options = require("options")
+function ____exports.forgetOccupant(view, nick)
+    local held = view.occupants[nick]
+    if held ~= nil then
+        view.occupants[nick] = nil
+        view.count = view.count - 1
+        view.size = view.size - string.len(held.text)
+    end
+end
+function ____exports.newView()
+    return {
+        occupants = {},
+        count = 0,
+        size = 0,
+        self = nil,
+        room = nil,
+        subject = nil,
+        stale = nil,
+        nonAnonymous = false,
+        logged = false
+    }
+end
+--- Remembers the presence of an occupant, as far as there is room for it. Returns whether there was.
+function ____exports.keepOccupant(view, nick, held)
+    local size = string.len(held.text)
+    ____exports.forgetOccupant(view, nick)
+    if size > options.maxCachedSize or view.count >= options.maxOccupants or view.size + size > options.maxRoomSize then
+        view.stale = "incomplete"
+        return false
+    end
+    view.occupants[nick] = held
+    view.count = view.count + 1
+    view.size = view.size + size
+    return true
+end
+--- Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason.
+function ____exports.outdate(view)
+    if view.stale == nil then
+        view.stale = "outdated"
+    end
+end
+return ____exports
+ end,
+["state.memberships"] = function(...)
+local ____exports = {}
+local membershipList, includes, isAsked, sessionOf, isEmpty
+local jids = require("util.jid")
+local time = require("util.time")
+local options = require("options")
+local ____place = require("state.place")
+local inLine = ____place.inLine
+local requestsOf = ____place.requestsOf
+local timersOf = ____place.timersOf
+local ____sent = require("state.sent")
+local retireSent = ____sent.retireSent
+local reviveSent = ____sent.reviveSent
+local ____sessions = require("state.sessions")
+local noteJoined = ____sessions.noteJoined
+local ____view = require("state.view")
+local newView = ____view.newView
+--- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
+function ____exports.findMembership(occupant, room)
+    local account = ____exports.accounts[occupant]
+    if account == nil then
+        return nil
+    end
+    return account.memberships[room]
+end
+function membershipList(account)
+    local list = {}
+    for ____, membership in pairs(account.memberships) do
+        list[#list + 1] = membership
+    end
+    return list
+end
+--- Whether this is still the account's membership in that room, and not one dropped meanwhile.
+function ____exports.isCurrent(membership)
+    return ____exports.findMembership(membership.occupant, membership.room) == membership
+end
+function includes(timers, wanted)
+    for ____, timer in ipairs(timers) do
+        if timer == wanted then
+            return true
+        end
+    end
+    return false
+end
+--- Calls off the next self-ping.
+function ____exports.stopPing(membership)
+    local liveness = membership.liveness
+    if liveness.timer ~= nil then
+        liveness.timer:stop()
+        liveness.timer = nil
+    end
+end
+function isAsked(requests)
+    for ____, request in ipairs(requests) do
+        if request.session ~= nil or #request.held > 0 then
+            return true
+        end
+    end
+    return false
+end
+function sessionOf(request)
+    local ____temp_0
+    if request == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = request.session
+    end
+    return ____temp_0
+end
+function isEmpty(map)
+    return (next(map)) == nil
+end
+--- Seconds in the room after which the tries of before do not count.
+local STEADY = 60
+--- By occupant JID, which is what stanzas from rooms are addressed to.
+____exports.accounts = {}
+--- The address the account uses towards rooms. Nothing else in the module knows its shape.
+function ____exports.occupantJid(username)
+    return jids.join(username, module.host, options.resource)
+end
+--- Whether rooms know an account by this JID; sessions may have joined some by their own.
+function ____exports.isOccupantJid(jid)
+    return ____exports.occupantJid(jids.node(jid) or "") == jid
+end
+function ____exports.findAccount(username)
+    return ____exports.accounts[____exports.occupantJid(username)]
+end
+--- The membership of a session's account in a room.
+function ____exports.membershipOf(session, room)
+    return ____exports.findMembership(
+        ____exports.occupantJid(session.username),
+        room
+    )
+end
+--- All memberships of an account, as a list: its user may drop memberships while going through it.
+function ____exports.membershipsOf(username)
+    local account = ____exports.findAccount(username)
+    return account == nil and ({}) or membershipList(account)
+end
+--- All memberships of this host, as a list.
+function ____exports.allMemberships()
+    local list = {}
+    for ____, account in pairs(____exports.accounts) do
+        for ____, membership in pairs(account.memberships) do
+            list[#list + 1] = membership
+        end
+    end
+    return list
+end
+--- A new membership, of an account that is not in the room yet. It is in nobody's line until that is seen to.
+function ____exports.createMembership(username, room, nick)
+    local occupant = ____exports.occupantJid(username)
+    local account = ____exports.accounts[occupant]
+    if account == nil then
+        account = {
+            username = username,
+            memberships = {},
+            seen = os.time(),
+            parts = nil
+        }
+        ____exports.accounts[occupant] = account
+    end
+    local membership = {
+        username = username,
+        occupant = occupant,
+        room = room,
+        place = inLine("lost"),
+        queue = {},
+        attached = {},
+        detachedAt = nil,
+        established = false,
+        since = nil,
+        nick = nick,
+        wantedNick = nick,
+        password = nil,
+        shown = nil,
+        shownPresence = nil,
+        shownDetached = false,
+        bookmark = nil,
+        ownBookmark = false,
+        ending = false,
+        nickFree = 0,
+        view = newView(),
+        liveness = {heard = false, checking = false, unanswered = 0, timer = nil},
+        sent = reviveSent(occupant, room),
+        log = nil,
+        part = nil,
+        catchUp = nil
+    }
+    account.memberships[room] = membership
+    return membership
+end
+--- Forgets a membership, and the account when it was the last. Errors of messages still find their senders.
+function ____exports.dropMembership(membership)
+    for ____, timer in ipairs(timersOf(membership.place)) do
+        timer:stop()
+    end
+    ____exports.stopPing(membership)
+    local account = ____exports.accounts[membership.occupant]
+    if account == nil or not ____exports.isCurrent(membership) then
+        return
+    end
+    retireSent(membership.occupant, membership.room, membership.sent)
+    account.memberships[membership.room] = nil
+    if isEmpty(account.memberships) then
+        ____exports.accounts[membership.occupant] = nil
+    end
+end
+--- Moves the account to another place. Timers of the place before that do not belong to the new one stop.
+function ____exports.setPlace(membership, place)
+    local kept = timersOf(place)
+    for ____, timer in ipairs(timersOf(membership.place)) do
+        if not includes(kept, timer) then
+            timer:stop()
+        end
+    end
+    membership.place = place
+end
+--- Seconds by a clock that nobody sets.
+function ____exports.now()
+    return time.monotonic()
+end
+--- Tries in a row that have failed.
+function ____exports.triesOf(membership)
+    local place = membership.place
+    return place.phase == "joined" and ____exports.now() - place.since >= STEADY and 0 or place.tries
+end
+--- Whether the account is in the room as far as anybody can tell.
+function ____exports.isReached(membership)
+    local phase = membership.place.phase
+    return (phase == "joined" or phase == "entering") and membership.liveness.unanswered == 0
+end
+--- Whether the account is out of the room for now and on its way back, which its sessions do not know.
+function ____exports.isComingBack(membership)
+    local phase = membership.place.phase
+    return phase == "lost" or phase == "joining"
+end
+function ____exports.isAttached(membership, session)
+    return session ~= nil and membership.attached[session] ~= nil
+end
+function ____exports.hasAttached(membership)
+    return not isEmpty(membership.attached)
+end
+--- Whether a session is in the room, or about to be.
+function ____exports.isUsed(membership)
+    return ____exports.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
+end
+--- The session whose join the room is answering, and which gets the answer although it may not be attached.
+function ____exports.askingSession(membership)
+    local place = membership.place
+    if place.phase == "joining" then
+        return sessionOf(place.operation.request)
+    end
+    if place.phase == "joined" and place.operation ~= nil and place.operation.kind == "resync" then
+        return place.operation.request.session
+    end
+    return nil
+end
+function ____exports.attachSession(membership, session, presence, id)
+    noteJoined(session, membership.room)
+    membership.attached[session] = {presence = presence, id = id}
+    membership.detachedAt = nil
+    membership.shownDetached = false
+end
+function ____exports.detachSession(membership, session)
+    membership.attached[session] = nil
+    if not ____exports.hasAttached(membership) and membership.detachedAt == nil then
+        membership.detachedAt = os.time()
+    end
+end
+function ____exports.detachAll(membership)
+    for session in pairs(membership.attached) do
+        ____exports.detachSession(membership, session)
     end
 end
 return ____exports
@@ -798,540 +1330,698 @@ function ____exports.mayFollowNick(membership)
 end
 return ____exports
  end,
-["state.sessions"] = function(...)
+["turn"] = function(...)
 local ____exports = {}
-____exports.joined = {}
-function ____exports.noteJoined(session, room)
-    local rooms = ____exports.joined[session]
-    if rooms == nil then
-        rooms = {}
-        ____exports.joined[session] = rooms
-    end
-    rooms[room] = true
-end
-function ____exports.hasJoined(session, room)
-    local rooms = ____exports.joined[session]
-    return rooms ~= nil and rooms[room] ~= nil
-end
---- The session is no more.
-function ____exports.forgetJoined(session)
-    ____exports.joined[session] = nil
-end
---- Takes over what an instance of the module before a reload knew.
-function ____exports.restoreJoined(saved)
-    for session, rooms in pairs(saved) do
-        ____exports.joined[session] = rooms
-    end
-end
-return ____exports
- end,
-["state.logs"] = function(...)
-local ____exports = {}
-____exports.OPEN = 0
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
-____exports.RECENT = 50
---- Bytes of them, as XML.
-local RECENT_SIZE = 262144
-____exports.logs = {}
---- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
-local dropped = 0
---- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
-local lastNumber = (os.time() + 1) * 1000
-local startNumber = lastNumber
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function ____exports.startOfNumbers()
-    return startNumber
-end
---- After a reload the server's start is still that of before.
-function ____exports.restoreStart(start)
-    startNumber = start
-    dropped = lastNumber
-end
---- The next number, higher than all before, those of earlier starts of the server too.
-function ____exports.nextNumber()
-    lastNumber = math.max(
-        lastNumber + 1,
-        os.time() * 1000
-    )
-    return lastNumber
-end
-function ____exports.logOf(room)
-    local log = ____exports.logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = math.max(startNumber, dropped),
-            recent = {},
-            size = 0,
-            filled = false,
-            whole = false,
-            source = nil,
-            current = nil,
-            past = nil,
-            readers = {},
-            settling = false
-        }
-        ____exports.logs[room] = log
-    end
-    return log
-end
---- Frees the memory of a log that no account of this host reads any more.
-function ____exports.dropLog(log)
-    ____exports.logs[log.room] = nil
-    dropped = math.max(dropped, log.last)
-end
-function ____exports.addRecent(log, entry)
-    local ____log_recent_0 = log.recent
-    ____log_recent_0[#____log_recent_0 + 1] = entry
-    log.size = log.size + entry.size
-    while #log.recent > ____exports.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
-        local oldest = table.remove(log.recent, 1)
-        log.size = log.size - (oldest == nil and 0 or oldest.size)
-        log.filled = true
-        log.whole = false
-    end
-end
---- Puts entries of before this start in front of what has come since; `whole`: there are no others.
-function ____exports.fillRecent(log, entries, whole)
-    log.filled = true
-    log.whole = whole
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil then
-            if #log.recent >= ____exports.RECENT or log.size + entry.size > RECENT_SIZE then
-                log.whole = false
-                return
-            end
-            table.insert(log.recent, 1, entry)
-            log.size = log.size + entry.size
-        end
-    end
-end
---- Takes over a log from the instance of the module before a reload.
-function ____exports.restoreLog(log)
-    ____exports.logs[log.room] = log
-    local newest = log.recent[#log.recent]
-    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
-    log.settling = false
-    log.past = nil
-end
-return ____exports
- end,
-["state.memberships"] = function(...)
-local ____exports = {}
-local membershipList, isEmpty, takeFirst, NOBODY
-local cache = require("util.cache")
-local jids = require("util.jid")
-local options = require("options")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-local ____sessions = require("state.sessions")
-local noteJoined = ____sessions.noteJoined
-function membershipList(account)
-    local list = {}
-    for ____, membership in pairs(account.memberships) do
-        list[#list + 1] = membership
-    end
-    return list
-end
-function ____exports.stopTimer(membership)
-    if membership.timer ~= nil then
-        membership.timer:stop()
-        membership.timer = nil
-    end
-end
-function ____exports.endRenaming(membership)
-    if membership.renaming ~= nil then
-        membership.renaming.timer:stop()
-        membership.renaming = nil
-    end
-end
-function isEmpty(map)
-    return (next(map)) == nil
-end
---- The session whose join the room itself answers while the account is in the room already.
-function ____exports.askingSession(membership)
-    local resync = membership.resync
-    local ____temp_1
-    if resync == nil or resync.request == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = resync.request.session
-    end
-    return ____temp_1
-end
---- Takes a session out of the line, or out of the resync made for it; whether it stood there.
-function ____exports.stopWaiting(membership, session)
-    local others = {}
-    local found = false
-    for ____, request in ipairs(membership.waiting) do
-        if request.session == session then
-            found = true
-        else
-            others[#others + 1] = request
-        end
-    end
-    membership.waiting = others
-    local resync = membership.resync
-    if resync ~= nil and resync.request ~= nil and resync.request.session == session then
-        resync.request.session = nil
-        return true
-    end
-    return found
-end
-function takeFirst(requests, count)
-    local taken = {}
-    while #taken < count do
-        local request = table.remove(requests, 1)
-        if request == nil then
-            break
-        end
-        taken[#taken + 1] = request
-    end
-    return taken
-end
-function ____exports.forgetOccupant(membership, nick)
-    local held = membership.occupants[nick]
-    if held ~= nil then
-        membership.occupants[nick] = nil
-        membership.occupantCount = membership.occupantCount - 1
-        membership.occupantSize = membership.occupantSize - string.len(held.text)
-    end
-end
---- Errors come back at once or never; older messages are forgotten.
-local UNREFLECTED_MESSAGES = 64
---- By occupant JID, which is what stanzas from rooms are addressed to.
-____exports.accounts = {}
---- The address the account uses towards rooms. Nothing else in the module knows its shape.
-function ____exports.occupantJid(username)
-    return jids.join(username, module.host, options.resource)
-end
---- Whether rooms know an account by this JID; sessions may have joined some by their own.
-function ____exports.isOccupantJid(jid)
-    return ____exports.occupantJid(jids.node(jid) or "") == jid
-end
-function ____exports.findAccount(username)
-    return ____exports.accounts[____exports.occupantJid(username)]
-end
---- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
-function ____exports.findMembership(occupant, room)
-    local account = ____exports.accounts[occupant]
-    if account == nil then
-        return nil
-    end
-    return account.memberships[room]
-end
---- The membership of a session's account in a room.
-function ____exports.membershipOf(session, room)
-    return ____exports.findMembership(
-        ____exports.occupantJid(session.username),
-        room
-    )
-end
---- All memberships of an account, as a list: its user may drop memberships while going through it.
-function ____exports.membershipsOf(username)
-    local account = ____exports.findAccount(username)
-    return account == nil and ({}) or membershipList(account)
-end
---- All memberships of this host, as a list.
-function ____exports.allMemberships()
-    local list = {}
-    for ____, account in pairs(____exports.accounts) do
-        for ____, membership in pairs(account.memberships) do
-            list[#list + 1] = membership
-        end
-    end
-    return list
-end
---- A new membership, of an account that is not in the room yet.
-function ____exports.createMembership(username, room, nick)
-    local occupant = ____exports.occupantJid(username)
-    local account = ____exports.accounts[occupant]
-    if account == nil then
-        account = {
-            username = username,
-            memberships = {},
-            seen = os.time(),
-            parts = nil
-        }
-        ____exports.accounts[occupant] = account
-    end
-    local membership = {
-        username = username,
-        occupant = occupant,
-        room = room,
-        phase = "joining",
-        established = false,
-        since = nil,
-        nick = nick,
-        wantedNick = nick,
-        password = nil,
-        bookmark = nil,
-        ownBookmark = false,
-        ending = false,
-        nickFree = 0,
-        attached = {},
-        shown = nil,
-        shownPresence = nil,
-        detachedAt = nil,
-        shownDetached = false,
-        request = nil,
-        waiting = {},
-        newcomer = nil,
-        joinId = nil,
-        claimed = nil,
-        batched = false,
-        timer = nil,
-        tries = 0,
-        heard = false,
-        checking = false,
-        unanswered = 0,
-        resync = nil,
-        nickRequests = {},
-        renaming = nil,
-        unreflected = cache.new(UNREFLECTED_MESSAGES),
-        log = nil,
-        part = nil,
-        catchUp = nil,
-        occupants = {},
-        occupantCount = 0,
-        occupantSize = 0,
-        self = nil,
-        presenceOfRoom = nil,
-        subject = nil,
-        incomplete = false,
-        nonAnonymous = false,
-        logged = false,
-        outdated = false
-    }
-    account.memberships[room] = membership
-    return membership
-end
---- Forgets a membership, and the account when it was the last.
-function ____exports.dropMembership(membership)
-    ____exports.stopTimer(membership)
-    ____exports.endRenaming(membership)
-    local account = ____exports.accounts[membership.occupant]
-    if account == nil then
+local drain, send, protect, outbox, running, draining
+function drain()
+    if running or draining then
         return
     end
-    account.memberships[membership.room] = nil
-    if isEmpty(account.memberships) then
-        ____exports.accounts[membership.occupant] = nil
+    draining = true
+    local stanza = table.remove(outbox, 1)
+    while stanza ~= nil do
+        protect(send, stanza)
+        stanza = table.remove(outbox, 1)
     end
+    draining = false
 end
---- Whether this is still the account's membership in that room, and not one dropped meanwhile.
-function ____exports.isCurrent(membership)
-    return ____exports.findMembership(membership.occupant, membership.room) == membership
+function send(stanza)
+    module:send(stanza)
 end
---- Sets what ends the phase if the room does not, in place of what was set before.
-function ____exports.setTimer(membership, seconds, callback)
-    ____exports.stopTimer(membership)
-    membership.timer = module:add_timer(
+function protect(task, argument)
+    local ok, result = xpcall(task, debug.traceback, argument)
+    if not ok then
+        module:log("error", "Internal error: %s", result)
+        return false, nil
+    end
+    return true, result
+end
+outbox = {}
+running = false
+draining = false
+--- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+function ____exports.post(stanza)
+    outbox[#outbox + 1] = stanza
+    drain()
+end
+--- Runs the task of a timer as a turn. An error is logged and does not end the timer.
+function ____exports.inTurn(task)
+    local outer = running
+    running = true
+    protect(task, nil)
+    running = outer
+    drain()
+end
+--- Runs a task as a turn, once, so many seconds from now.
+function ____exports.after(seconds, task)
+    return module:add_timer(
         seconds,
         function()
-            membership.timer = nil
-            inTurn(callback)
+            ____exports.inTurn(task)
             return nil
         end
     )
 end
---- Nothing is shown to the room for so many seconds, or until the room has answered.
-function ____exports.beginRenaming(membership, nick, seconds, unanswered)
-    ____exports.endRenaming(membership)
-    local timer = module:add_timer(
-        seconds,
-        function()
-            membership.renaming = nil
-            inTurn(unanswered)
-            return nil
+--- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+-- from the session's own address, or answer a room with an error.
+function ____exports.turn(handler)
+    return function(event)
+        local outer = running
+        running = true
+        local ok, result = protect(handler, event)
+        running = outer
+        drain()
+        local ____ok_0
+        if ok then
+            ____ok_0 = result
+        else
+            ____ok_0 = true
         end
-    )
-    membership.renaming = {nick = nick, timer = timer}
-end
---- Whether the account is in the room as far as anybody can tell.
-function ____exports.isReached(membership)
-    local inside = membership.phase == "joined" or membership.phase == "entering"
-    return inside and membership.unanswered == 0
-end
---- Whether the account is out of the room for now and on its way back, which its sessions do not know.
-function ____exports.isComingBack(membership)
-    return membership.phase == "lost" or membership.phase == "joining" and membership.request == nil
-end
-function ____exports.isAttached(membership, session)
-    return session ~= nil and membership.attached[session] ~= nil
-end
-function ____exports.hasAttached(membership)
-    return not isEmpty(membership.attached)
-end
---- Whether a session is in the room, or about to be.
-function ____exports.isUsed(membership)
-    local resync = membership.resync
-    return ____exports.hasAttached(membership) or #membership.waiting > 0 or resync ~= nil and resync.request ~= nil
-end
-function ____exports.attachSession(membership, session, presence, id)
-    noteJoined(session, membership.room)
-    membership.attached[session] = {presence = presence, id = id}
-    membership.detachedAt = nil
-    membership.shownDetached = false
-end
-function ____exports.detachSession(membership, session)
-    membership.attached[session] = nil
-    if not ____exports.hasAttached(membership) and membership.detachedAt == nil then
-        membership.detachedAt = os.time()
+        return ____ok_0
     end
 end
-function ____exports.detachAll(membership)
-    for session in pairs(membership.attached) do
-        ____exports.detachSession(membership, session)
-    end
+return ____exports
+ end,
+["send.upstream"] = function(...)
+local ____exports = {}
+local cache = require("util.cache")
+local id = require("util.id")
+local st = require("util.stanza")
+local ____turn = require("turn")
+local post = ____turn.post
+local ____namespaces = require("namespaces")
+local DATAFORM = ____namespaces.DATAFORM
+local MUC_OWNER = ____namespaces.MUC_OWNER
+local options = require("options")
+--- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
+-- room's answers come back through this host's events and not straight to a client. A room of this server answers
+-- before this returns: write state first.
+function ____exports.sendUpstream(membership, stanza)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    post(copy)
 end
---- Puts a request in line, in place of an earlier one of the same session.
-function ____exports.wait(membership, request)
-    if request.session ~= nil then
-        ____exports.stopWaiting(membership, request.session)
-    end
-    local ____membership_waiting_0 = membership.waiting
-    ____membership_waiting_0[#____membership_waiting_0 + 1] = request
+--- Ids of presences sent a while ago, by account and room. Their errors answer nothing else.
+local sentIds = cache.new(4096)
+--- Whether a presence with this id was sent to the room.
+function ____exports.wasSent(membership, presenceId)
+    return sentIds:get((((membership.occupant .. " ") .. membership.room) .. " ") .. presenceId) == true
 end
---- The first in line, who stands there no longer.
-function ____exports.nextWaiting(membership)
-    return table.remove(membership.waiting, 1)
+--- The id to send a client's presence with: the client's, unless another presence has it.
+function ____exports.presenceIdFor(membership, wanted)
+    return (wanted == nil or wanted == "" or ____exports.wasSent(membership, wanted)) and id.medium() or wanted
 end
-function ____exports.isWaiting(membership, session)
-    for ____, request in ipairs(membership.waiting) do
-        if request.session == session then
-            return true
-        end
-    end
-    return ____exports.askingSession(membership) == session
+--- Sends a presence of the account under an id by which its answer is known.
+function ____exports.sendPresence(membership, presence, nick, presenceId)
+    local copy = st.clone(presence)
+    copy.attr.from = membership.occupant
+    copy.attr.to = (membership.room .. "/") .. nick
+    copy.attr.id = presenceId
+    sentIds:set((((membership.occupant .. " ") .. membership.room) .. " ") .. presenceId, true)
+    post(copy)
 end
---- A full answer is to come, of which nothing has been shown yet.
-function ____exports.newResync(request)
-    return {
-        request = request,
-        shown = {},
-        isDoubtful = false,
-        selfCame = false,
-        selfShown = false
-    }
+--- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
+function ____exports.mayHaveRooms(domain)
+    local host = prosody.hosts[domain]
+    return not (options.excluded[domain] ~= nil) and (host == nil or host.type ~= "local")
 end
---- Whether somebody is about to join, though not attached yet.
-function ____exports.hasWaiting(membership)
-    return #membership.waiting > 0 or ____exports.askingSession(membership) ~= nil
+--- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
+-- opened to the others with the service's defaults (XEP-0045 10.1.2).
+function ____exports.unlockRoom(membership)
+    local form = st.iq({
+        type = "set",
+        id = id.medium(),
+        from = membership.occupant,
+        to = membership.room
+    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
+    post(form)
 end
---- A session has left: the nick it asked for is no wish of its any more.
-function ____exports.forgetNickRequests(membership, session)
-    for ____, request in ipairs(membership.nickRequests) do
-        if request.session == session then
-            request.session = nil
-        end
-    end
-end
---- A session's join is answered, and with it those before it.
-function ____exports.noteAnswered(membership, session)
-    for ____, request in ipairs(membership.nickRequests) do
-        if request.session == session then
-            request.isJoin = false
+return ____exports
+ end,
+["settings.notify"] = function(...)
+local ____exports = {}
+local decisiveTag, dropTwins, hasFallback, rankOf
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+function decisiveTag(notify)
+    local decisive
+    local rank = -1
+    for ____, tag in ipairs(notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if ____exports.isSetting(tag.name) and rankOfTag > rank then
+            decisive = tag
+            rank = rankOfTag
         end
     end
+    return decisive
 end
---- Whether a nick change to this nick is on its way.
-function ____exports.isNickAsked(membership, nick)
-    for ____, request in ipairs(membership.nickRequests) do
-        if request.nick == nick then
+function dropTwins(notify, kept)
+    notify:maptags(function(tag)
+        local ____temp_2
+        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
+            ____temp_2 = nil
+        else
+            ____temp_2 = tag
+        end
+        return ____temp_2
+    end)
+end
+function hasFallback(notify)
+    for ____, tag in ipairs(notify.tags) do
+        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
             return true
         end
     end
     return false
 end
---- The first nick change of that key, or to that nick, which is not on its way any more.
-function ____exports.takeNickRequest(membership, field, value)
-    local requests = membership.nickRequests
-    for i = 1, #requests do
-        local request = requests[i]
-        if request ~= nil and request[field] == value then
-            return table.remove(requests, i)
+--- Whether a text is one of the three settings.
+function ____exports.isSetting(name)
+    return name == "always" or name == "on-mention" or name == "never"
+end
+function rankOf(tag)
+    local category = tag.attr["identity-category"]
+    local ____type = tag.attr["identity-type"]
+    if category == nil then
+        return 0
+    end
+    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
+        return -1
+    end
+    return ____type == nil and 1 or 2
+end
+local NOTIFY = "urn:xmpp:notification-settings:1"
+--- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
+-- said of phones goes before what is said of clients, and that before what is said of all.
+function ____exports.readSetting(extensions)
+    local notify = extensions:get_child("notify", NOTIFY)
+    local ____temp_0
+    if notify == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = decisiveTag(notify)
+    end
+    local tag = ____temp_0
+    local ____temp_1
+    if tag == nil or not ____exports.isSetting(tag.name) then
+        ____temp_1 = nil
+    else
+        ____temp_1 = tag.name
+    end
+    return ____temp_1
+end
+--- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
+-- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+function ____exports.withSetting(extensions, setting)
+    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
+    local notify = edited:get_child("notify", NOTIFY)
+    if notify == nil then
+        notify = st.stanza("notify", {xmlns = NOTIFY})
+        edited:add_direct_child(notify)
+    end
+    local decisive = decisiveTag(notify)
+    if decisive ~= nil then
+        decisive.name = setting
+        dropTwins(notify, decisive)
+    end
+    if not hasFallback(notify) then
+        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
+    end
+    return edited
+end
+return ____exports
+ end,
+["settings.bookmarks"] = function(...)
+local ____exports = {}
+local getItems, preppedNick
+local jids = require("util.jid")
+local ____upstream = require("send.upstream")
+local mayHaveRooms = ____upstream.mayHaveRooms
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local NICK = ____namespaces.NICK
+local options = require("options")
+local ____notify = require("settings.notify")
+local readSetting = ____notify.readSetting
+function getItems(service, node)
+    local found, items = service:get_items(node, true)
+    return found and items or ({})
+end
+--- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+function ____exports.roomOf(id)
+    local room = jids.prep(id)
+    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
+    return isRoom and room or nil
+end
+--- What an item says; undefined if it is no bookmark, or not the account's own.
+function ____exports.readItem(username, room, item)
+    local ____temp_5
+    if item == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_5
+    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
+        return nil
+    end
+    local autojoin = conference.attr.autojoin
+    local extensions = conference:get_child("extensions")
+    local ____temp_7 = autojoin == "true" or autojoin == "1"
+    local ____preppedNick_result_8 = preppedNick(
+        room,
+        conference:get_child_text("nick")
+    )
+    local ____temp_9 = conference:get_child_text("password")
+    local ____conference_attr_name_10 = conference.attr.name
+    local ____temp_6
+    if extensions == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = readSetting(extensions)
+    end
+    return {
+        autojoin = ____temp_7,
+        nick = ____preppedNick_result_8,
+        password = ____temp_9,
+        name = ____conference_attr_name_10,
+        notify = ____temp_6
+    }
+end
+--- Whether something was published by the account itself, or by this server on its behalf.
+function ____exports.isBy(username, publisher)
+    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
+end
+function preppedNick(room, nick)
+    local ____temp_16
+    if nick == nil then
+        ____temp_16 = nil
+    else
+        ____temp_16 = jids.prep((room .. "/") .. nick)
+    end
+    local address = ____temp_16
+    local ____temp_17
+    if address == nil then
+        ____temp_17 = nil
+    else
+        ____temp_17 = jids.resource(address)
+    end
+    return ____temp_17
+end
+--- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
+function ____exports.pepService(username)
+    if options.anonymous then
+        return nil
+    end
+    local host = prosody.hosts[module.host]
+    local ____temp_0
+    if host == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = host.modules.pep
+    end
+    local pep = ____temp_0
+    local ____temp_1
+    if pep == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = pep.get_pep_service(username)
+    end
+    return ____temp_1
+end
+--- The items of a node, none where there is no such node; undefined if they cannot be read.
+function ____exports.itemsOf(service, node)
+    local done, items = pcall(getItems, service, node)
+    if not done then
+        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+        return nil
+    end
+    return items
+end
+--- All bookmarks of an account; undefined if they cannot be read.
+function ____exports.bookmarksOf(username)
+    local service = ____exports.pepService(username)
+    local ____temp_2
+    if service == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_2
+    if items == nil then
+        return nil
+    end
+    local bookmarks = {}
+    for ____, id in ipairs(items) do
+        local room = ____exports.roomOf(id)
+        local ____temp_3
+        if room == nil then
+            ____temp_3 = nil
+        else
+            ____temp_3 = ____exports.readItem(username, room, items[id])
+        end
+        local bookmark = ____temp_3
+        if room ~= nil and bookmark ~= nil then
+            bookmarks[room] = bookmark
+        end
+    end
+    return bookmarks
+end
+--- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
+function ____exports.readBookmark(username, room)
+    local bookmarks = ____exports.bookmarksOf(username)
+    local ____temp_4
+    if bookmarks == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = bookmarks[room]
+    end
+    return ____temp_4
+end
+--- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+function ____exports.defaultNick(username, room)
+    local service = ____exports.pepService(username)
+    local ____temp_11
+    if service == nil then
+        ____temp_11 = nil
+    else
+        ____temp_11 = ____exports.itemsOf(service, NICK)
+    end
+    local items = ____temp_11
+    local ____temp_12
+    if items == nil or items[1] == nil then
+        ____temp_12 = nil
+    else
+        ____temp_12 = items[items[1]]
+    end
+    local last = ____temp_12
+    local ____preppedNick_15 = preppedNick
+    local ____room_14 = room
+    local ____temp_13
+    if last == nil then
+        ____temp_13 = nil
+    else
+        ____temp_13 = last:get_child_text("nick", NICK)
+    end
+    return ____preppedNick_15(____room_14, ____temp_13) or username
+end
+return ____exports
+ end,
+["settings.bookmark-write"] = function(...)
+local ____exports = {}
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+local PUBSUB = ____namespaces.PUBSUB
+local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local mayFollowNick = ____bookmarks.mayFollowNick
+local ____bookmarks = require("settings.bookmarks")
+local itemsOf = ____bookmarks.itemsOf
+local pepService = ____bookmarks.pepService
+local readItem = ____bookmarks.readItem
+local roomOf = ____bookmarks.roomOf
+local ____notify = require("settings.notify")
+local withSetting = ____notify.withSetting
+function currentItem(membership)
+    local service = pepService(membership.username)
+    local ____temp_2
+    if service == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = itemsOf(service, BOOKMARKS)
+    end
+    local items = ____temp_2
+    if items == nil then
+        return nil
+    end
+    for ____, id in ipairs(items) do
+        if roomOf(id) == membership.room then
+            return items[id]
         end
     end
     return nil
 end
---- The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
--- are not on their way any more.
-function ____exports.takeAnsweredRequests(membership, nick, key)
-    local requests = membership.nickRequests
-    for i = 1, #requests do
-        local request = requests[i]
-        if request ~= nil and request.key == key and request.nick == nick then
-            return takeFirst(requests, i)
+function rewrite(membership, item, autojoin, nick)
+    local ____temp_3
+    if item == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_3
+    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
+        return
+    end
+    local edited = st.clone(conference, true)
+    edited.attr.autojoin = autojoin or edited.attr.autojoin
+    if nick ~= nil then
+        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
+    end
+    local nickBefore = conference:get_child("nick")
+    for ____, tag in ipairs(conference.tags) do
+        if nick == nil or tag ~= nickBefore then
+            edited:add_direct_child(st.clone(tag))
         end
     end
-    local request = ____exports.takeNickRequest(membership, "nick", nick) or ____exports.takeNickRequest(membership, "key", key)
-    return request == nil and ({}) or ({request})
+    publish(membership, item.attr.id or membership.room, edited)
 end
---- A session is gone: what it asked for is nobody's now.
-function ____exports.forgetSession(membership, session)
-    ____exports.stopWaiting(membership, session)
-    if membership.request ~= nil and membership.request.session == session then
-        membership.request.session = nil
+function create(membership)
+    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
+    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
+    if membership.password ~= nil then
+        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
     end
-    ____exports.forgetNickRequests(membership, session)
-    for ____, senders in membership.unreflected:items() do
-        for i = 1, #senders do
-            if senders[i] == session then
-                senders[i] = NOBODY
-            end
-        end
-    end
-end
---- Stands for a session that is gone: no session has an empty name.
-NOBODY = ""
---- Notes who sent a message: its error is for that session. Two sessions may well use the same id.
-function ____exports.noteSent(membership, id, session)
-    local senders = membership.unreflected:get(id or "")
-    if senders == nil then
-        membership.unreflected:set(id or "", {session})
-    elseif #senders < UNREFLECTED_MESSAGES then
-        senders[#senders + 1] = session
-    end
-end
---- Who sent the message that a room reflects or refuses, in the order they were sent; it will do so only once.
-function ____exports.takeSender(membership, id)
-    local senders = membership.unreflected:get(id or "")
-    if senders == nil then
-        return nil
-    end
-    local sender = table.remove(senders, 1)
-    if #senders == 0 then
-        membership.unreflected:set(id or "", nil)
-    end
-    return sender
-end
---- Remembers the presence of an occupant, as far as there is room for it; whether there was.
-function ____exports.keepOccupant(membership, nick, held)
-    local size = string.len(held.text)
-    ____exports.forgetOccupant(membership, nick)
-    if size > options.maxCachedSize or membership.occupantCount >= options.maxOccupants or membership.occupantSize + size > options.maxRoomSize then
-        membership.incomplete = true
+    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
         return false
     end
-    membership.occupants[nick] = held
-    membership.occupantCount = membership.occupantCount + 1
-    membership.occupantSize = membership.occupantSize + size
+    setMark(membership.username, membership.room, "us")
     return true
 end
---- Forgets what the room showed: the next join starts from nothing.
-function ____exports.forgetRoom(membership)
-    for nick in pairs(membership.occupants) do
-        ____exports.forgetOccupant(membership, nick)
+function publish(membership, id, conference, config)
+    local service = pepService(membership.username)
+    if service == nil then
+        return false
     end
-    membership.self = nil
-    membership.presenceOfRoom = nil
-    membership.subject = nil
-    membership.incomplete = false
-    membership.nonAnonymous = false
-    membership.logged = false
-    membership.outdated = false
+    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
+    writing = true
+    local done, problem = pcall(
+        publishItem,
+        service,
+        id,
+        item,
+        config
+    )
+    writing = false
+    if not done or problem ~= nil then
+        module:log(
+            "warn",
+            "Could not bookmark %s for %s: %s",
+            membership.room,
+            membership.username,
+            problem
+        )
+        return false
+    end
+    membership.bookmark = readItem(membership.username, membership.room, item)
+    return true
+end
+function publishItem(service, id, item, config)
+    local done, problem = service:publish(
+        BOOKMARKS,
+        true,
+        id,
+        item,
+        config
+    )
+    local ____temp_4
+    if done == true then
+        ____temp_4 = nil
+    else
+        ____temp_4 = tostring(problem)
+    end
+    return ____temp_4
+end
+function markedBy(username, room)
+    local mark = marksOf(username)[room]
+    local ____temp_5
+    if mark == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = mark.by
+    end
+    return ____temp_5
+end
+function marksOf(username)
+    return (marksStore:get(username)) or ({})
+end
+function setMark(username, room, by)
+    local marks = marksOf(username)
+    local ____room_7 = room
+    local ____temp_6
+    if by == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = {
+            by = by,
+            when = os.time()
+        }
+    end
+    marks[____room_7] = ____temp_6
+    forgetOldest(marks)
+    marksStore:set(username, marks)
+end
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
+MAX_MARKS = 256
+marksStore = module:open_store("minimix_bookmarks", "keyval")
+writing = false
+--- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+function ____exports.isWriting()
+    return writing
+end
+--- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
+-- removed is not brought back: it may be another device that goes into the room again.
+function ____exports.bookmarkJoined(membership)
+    if not options.bookmarkWrite then
+        return
+    end
+    local item = currentItem(membership)
+    local by = markedBy(membership.username, membership.room)
+    if item == nil and by ~= "user" then
+        membership.ownBookmark = create(membership)
+    elseif item ~= nil and by == "us" then
+        rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+end
+--- The account leaves at a client's request.
+function ____exports.bookmarkLeft(membership)
+    if options.bookmarkWrite and membership.ownBookmark then
+        rewrite(
+            membership,
+            currentItem(membership),
+            "false"
+        )
+    end
+end
+--- The account has another nick at a client's request.
+function ____exports.bookmarkRenamed(membership)
+    local bookmark = membership.bookmark
+    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
+    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
+        rewrite(
+            membership,
+            currentItem(membership),
+            nil,
+            membership.nick
+        )
+    end
+end
+--- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
+function ____exports.bookmarkNotify(membership, setting)
+    local ____membership_0 = membership
+    local username = ____membership_0.username
+    local room = ____membership_0.room
+    local item = currentItem(membership)
+    local ____temp_1
+    if item == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = item:get_child("conference", BOOKMARKS)
+    end
+    local conference = ____temp_1
+    if item == nil or conference == nil or readItem(username, room, item) == nil then
+        return nil
+    end
+    local before = conference:get_child("extensions")
+    local edited = st.clone(conference, true)
+    for ____, tag in ipairs(conference.tags) do
+        if tag ~= before then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    edited:add_direct_child(withSetting(before, setting))
+    return publish(membership, item.attr.id or room, edited)
+end
+--- The user has made or changed a bookmark.
+function ____exports.noteMade(username, room)
+    if options.bookmarkWrite and markedBy(username, room) ~= nil then
+        setMark(username, room, nil)
+    end
+end
+--- The user has removed a bookmark.
+function ____exports.noteRemoved(username, room)
+    if options.bookmarkWrite then
+        setMark(username, room, "user")
+    end
+end
+--- Whether we made a room's bookmark, and nobody has changed it since.
+function ____exports.isOurs(username, room)
+    return options.bookmarkWrite and markedBy(username, room) == "us"
+end
+return ____exports
+ end,
+["settings.blocklist"] = function(...)
+local ____exports = {}
+local jids = require("util.jid")
+local store = module:open_store("blocklist", "keyval")
+--- What an account has blocked; undefined if that is nothing, or nobody asks.
+function ____exports.blocklistOf(username)
+    local host = prosody.hosts[module.host]
+    if host == nil or not (host.modules.blocklist ~= nil) then
+        return nil
+    end
+    return (store:get(username))
+end
+--- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
+function ____exports.silences(blocklist, room, nick)
+    return blocklist[(room .. "/") .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
+end
+--- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
+-- must not be: no client could make it leave.
+function ____exports.isBlocked(username, room, nick)
+    local blocklist = ____exports.blocklistOf(username)
+    return blocklist ~= nil and ____exports.silences(blocklist, room, nick)
+end
+return ____exports
+ end,
+["state.counters"] = function(...)
+local ____exports = {}
+____exports.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    drops = {}
+}
+--- Counts what is dropped, or refused for a limit.
+function ____exports.noteDrop(reason)
+    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
+end
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function ____exports.restoreCounters(saved)
+    local all = ____exports.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
 end
 return ____exports
  end,
@@ -1515,123 +2205,321 @@ function ____exports.onUndelivered(event)
 end
 return ____exports
  end,
-["state.availability"] = function(...)
+["state.queue"] = function(...)
 local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
---- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
-local ranks = {}
-ranks.chat = 5
-ranks[""] = 4
-ranks.dnd = 3
-ranks.away = 2
-ranks.xa = 1
---- A client's presence bare of its addresses and of the join, as the account may show it.
-function ____exports.presenceContent(stanza)
-    local content = st.clone(stanza)
-    content.attr.from = nil
-    content.attr.to = nil
-    content.attr.id = nil
-    content:maptags(function(tag)
-        local ____temp_0
-        if tag.name == "x" and tag.attr.xmlns == MUC then
-            ____temp_0 = nil
-        else
-            ____temp_0 = tag
+local isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
+local ____place = require("state.place")
+local requestsOf = ____place.requestsOf
+function isAlive(request)
+    return request.session ~= nil or #request.held > 0
+end
+--- The newest join of a session that has not been answered.
+function ____exports.pendingJoin(membership, session)
+    return newestOf(membership.queue, session) or newestOf(
+        requestsOf(membership.place),
+        session
+    )
+end
+function newestOf(requests, session)
+    local found
+    for ____, request in ipairs(requests) do
+        if request.session == session and request.kind == "join" then
+            found = request
         end
-        return ____temp_0
-    end)
-    return content
-end
-local function priority(attachment)
-    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
-end
-local function rank(attachment)
-    return ranks[attachment.presence:get_child_text("show") or ""] or 0
-end
-local function isBetter(one, other)
-    local difference = priority(one) - priority(other)
-    if difference ~= 0 then
-        return difference > 0
     end
-    return rank(one) > rank(other)
+    return found
 end
---- The session to show: highest priority, then most available, then the one already shown.
-function ____exports.bestSession(membership)
-    local best = membership.shown
+--- Whether the session has asked for something else since: the answer to this request does not count.
+function ____exports.isSuperseded(membership, request)
     local ____temp_1
-    if best == nil then
+    if request.session == nil then
         ____temp_1 = nil
     else
-        ____temp_1 = membership.attached[best]
+        ____temp_1 = newestOf(membership.queue, request.session)
     end
-    local bestAttachment = ____temp_1
-    for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
+    local newer = ____temp_1
+    return request.kind == "join" and newer ~= nil and newer ~= request
+end
+function disown(membership, session)
+    for ____, request in ipairs(requestsOf(membership.place)) do
+        if request.session == session then
+            request.session = nil
         end
     end
-    local ____temp_2
-    if bestAttachment == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = best
+end
+function removeFromQueue(membership, session)
+    local others = {}
+    for ____, request in ipairs(membership.queue) do
+        if request.session ~= session then
+            others[#others + 1] = request
+        end
     end
-    return ____temp_2
+    membership.queue = others
+end
+function takeHeld(membership, session)
+    local request = ____exports.pendingJoin(membership, session)
+    local kept = {}
+    for ____, stanza in ipairs(request == nil and ({}) or request.held) do
+        if stanza.attr.type ~= "unavailable" then
+            kept[#kept + 1] = stanza
+        end
+    end
+    if request ~= nil then
+        request.held = {}
+        request.heldSize = 0
+    end
+    return kept
+end
+--- Holds a stanza until the session is in. Returns false if there is no room for it.
+function ____exports.holdStanza(request, stanza)
+    local size = request.heldSize + string.len(tostring(stanza))
+    if #request.held >= MAX_HELD or size > MAX_HELD_SIZE then
+        return false
+    end
+    local ____request_held_2 = request.held
+    ____request_held_2[#____request_held_2 + 1] = stanza
+    request.heldSize = size
+    return true
+end
+MAX_HELD = 100
+MAX_HELD_SIZE = 262144
+--- A request with nothing held yet.
+function ____exports.newRequest(kind, session, id, nick, stanza)
+    return {
+        kind = kind,
+        session = session,
+        id = id,
+        nick = nick,
+        isResync = false,
+        stanza = stanza,
+        held = {},
+        heldSize = 0
+    }
+end
+--- Puts a request at the end of the queue. A join replaces an earlier one of its session, which may be in flight.
+function ____exports.enqueue(membership, request)
+    if request.kind == "join" and request.session ~= nil then
+        for ____, stanza in ipairs(takeHeld(membership, request.session)) do
+            ____exports.holdStanza(request, stanza)
+        end
+        removeFromQueue(membership, request.session)
+    end
+    local ____membership_queue_0 = membership.queue
+    ____membership_queue_0[#____membership_queue_0 + 1] = request
+end
+--- Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one.
+function ____exports.requeue(membership, requests)
+    for i = #requests, 1, -1 do
+        local request = requests[i]
+        if request ~= nil and not ____exports.isSuperseded(membership, request) and isAlive(request) then
+            table.insert(membership.queue, 1, request)
+        end
+    end
+end
+--- The first request in the queue, which is not in it any more.
+function ____exports.takeNext(membership)
+    return table.remove(membership.queue, 1)
+end
+--- All requests in the queue, which is empty then.
+function ____exports.takeAll(membership)
+    local requests = membership.queue
+    membership.queue = {}
+    return requests
+end
+--- Whether a session waits to be let in, other than this one.
+function ____exports.hasPending(membership, except)
+    for ____, requests in ipairs({
+        membership.queue,
+        requestsOf(membership.place)
+    }) do
+        for ____, request in ipairs(requests) do
+            if request.session ~= nil and request.session ~= except and request.kind == "join" then
+                return true
+            end
+        end
+    end
+    return false
+end
+--- Forgets what a session has asked for. Returns what was held for it.
+function ____exports.withdraw(membership, session)
+    local held = takeHeld(membership, session)
+    removeFromQueue(membership, session)
+    disown(membership, session)
+    return held
+end
+--- The session is gone. What it has sent goes out still, if the room lets the account in.
+function ____exports.abandon(membership, session)
+    local others = {}
+    for ____, request in ipairs(membership.queue) do
+        local isOwn = request.session == session
+        if isOwn then
+            request.session = nil
+        end
+        if not isOwn or request.kind == "join" and isAlive(request) then
+            others[#others + 1] = request
+        end
+    end
+    membership.queue = others
+    disown(membership, session)
 end
 return ____exports
  end,
-["state.limits"] = function(...)
+["state.store"] = function(...)
 local ____exports = {}
+local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
+local jids = require("util.jid")
 local options = require("options")
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
---- Accounts whose allowance is not full, by user name.
-local allowances = {}
---- Whether an account may join now. A device that starts joins all its rooms at once.
-function ____exports.mayJoin(username)
-    local now = os.time()
-    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
-    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
-    allowance.at = now
-    allowances[username] = allowance
-    if allowance.left < 1 then
-        return false
+local ____bookmarks = require("state.bookmarks")
+local isWanted = ____bookmarks.isWanted
+local ____memberships = require("state.memberships")
+local createMembership = ____memberships.createMembership
+local findAccount = ____memberships.findAccount
+local ____place = require("state.place")
+local inLine = ____place.inLine
+--- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+-- afterwards survives a killed server.
+function ____exports.save(username)
+    if options.anonymous or closed then
+        return
     end
-    allowance.left = allowance.left - 1
-    return true
+    local saved, problem = store:set(
+        username,
+        recordOf(username)
+    )
+    if saved ~= true then
+        module:log("error", "Could not write the rooms of %s: %s", username, problem)
+    end
 end
---- Forgets the accounts that may join as if they never had.
-function ____exports.forgetAllowances()
-    local now = os.time()
-    for username, allowance in pairs(allowances) do
-        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
-            allowances[username] = nil
+--- Writes what is to be written soon.
+function ____exports.saveLate()
+    for username in pairs(late) do
+        late[username] = nil
+        ____exports.save(username)
+    end
+end
+function recordOf(username)
+    local account = findAccount(username)
+    if account == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account.memberships) do
+        local ____room_2 = room
+        local ____membership_nick_1 = membership.nick
+        local ____temp_0
+        if membership.wantedNick == membership.nick then
+            ____temp_0 = nil
+        else
+            ____temp_0 = membership.wantedNick
+        end
+        rooms[____room_2] = {
+            nick = ____membership_nick_1,
+            wanted = ____temp_0,
+            password = membership.password,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark or nil,
+            ending = membership.ending or nil,
+            since = membership.since,
+            state = stateOf(membership)
+        }
+    end
+    return {seen = account.seen, rooms = rooms}
+end
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.place.phase == "leaving" and "leaving" or "in"
+end
+function usernames()
+    local list = {}
+    for username in store:users() do
+        if type(username) == "string" and username ~= "" then
+            list[#list + 1] = username
         end
     end
+    return list
 end
---- When a limit was last named in the log, by its name.
-local logged = {}
---- Seconds between two lines about one limit.
-local PAUSE = 60
---- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
-function ____exports.noteOver(limit, username, room, reason)
-    if reason == nil then
-        reason = "limit"
+function mayComeBack(membership, saved)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
+end
+function loadAccount(username, record)
+    for room, saved in pairs(record.rooms) do
+        local membership = createMembership(username, room, saved.nick)
+        membership.wantedNick = saved.wanted or saved.nick
+        membership.password = saved.password
+        membership.bookmark = saved.bookmark
+        membership.ownBookmark = saved.ownBookmark == true
+        membership.since = saved.since
+        membership.established = saved.state ~= "joining"
+        membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
+        membership.detachedAt = record.seen
     end
-    noteDrop(reason)
-    local now = os.time()
-    if now - (logged[limit] or -PAUSE) >= PAUSE then
-        logged[limit] = now
-        module:log(
-            "warn",
-            "%s is over the limit %s with %s",
-            username,
-            limit,
-            room
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = record.seen
+    end
+end
+store = module:open_store("minimix", "keyval")
+closed = false
+--- Nothing is written any more: what the account does from now on is not its user's doing.
+function ____exports.close()
+    ____exports.saveLate()
+    closed = true
+end
+late = {}
+--- Seconds until they are.
+local LATE = 5
+--- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+function ____exports.saveSoon(username)
+    if (next(late)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                ____exports.saveLate()
+                return nil
+            end
         )
+    end
+    late[username] = true
+end
+--- Accounts whose records have been written by saveOften() a moment ago.
+local recent = {}
+--- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
+-- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
+-- nicks, but no membership.
+function ____exports.saveOften(username)
+    if recent[username] ~= nil then
+        ____exports.saveSoon(username)
+        return
+    end
+    if (next(recent)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                for other in pairs(recent) do
+                    recent[other] = nil
+                end
+                return nil
+            end
+        )
+    end
+    recent[username] = true
+    ____exports.save(username)
+end
+--- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
+function ____exports.load()
+    if options.anonymous then
+        return
+    end
+    for ____, username in ipairs(usernames()) do
+        local record, problem = store:get(username)
+        if record ~= nil then
+            loadAccount(username, record)
+        elseif problem ~= nil then
+            module:log("error", "Could not read the rooms of %s: %s", username, problem)
+        end
     end
 end
 return ____exports
@@ -1641,8 +2529,10 @@ local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
 local ____turn = require("turn")
-local inTurn = ____turn.inTurn
+local after = ____turn.after
 local post = ____turn.post
+local ____memberships = require("state.memberships")
+local triesOf = ____memberships.triesOf
 --- Seconds until a question counts as unanswered.
 local PATIENCE = 30
 --- The same of a question that is asked again, the first time.
@@ -1651,7 +2541,10 @@ local FIRST_PATIENCE = 5
 -- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
 function ____exports.patience(membership)
     return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
+        FIRST_PATIENCE * 2 ^ math.min(
+            triesOf(membership) + membership.liveness.unanswered,
+            10
+        ),
         PATIENCE
     )
 end
@@ -1663,14 +2556,11 @@ function ____exports.ask(membership, to, ____type, query, answered, limit)
         limit = PATIENCE
     end
     local key = "mm-" .. id.medium()
-    local timer = module:add_timer(
+    local timer = after(
         limit,
         function()
             questions[key] = nil
-            inTurn(function()
-                answered(nil)
-            end)
-            return nil
+            answered(nil)
         end
     )
     questions[key] = {room = membership.room, answered = answered, timer = timer}
@@ -3352,7 +4242,7 @@ function ____exports.closeGap(membership)
                 PAUSE,
                 function()
                     local isOpen = membership.catchUp == catching and catching.queryId == nil
-                    if isOpen and isCurrent(membership) and membership.phase == "joined" then
+                    if isOpen and isCurrent(membership) and membership.place.phase == "joined" then
                         ____exports.closeGap(membership)
                     end
                     return nil
@@ -3586,20 +4476,36 @@ local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
 local ____history = require("archive.history")
 local sendHistory = ____history.sendHistory
+--- The room's own presence, and those of the other occupants.
+function ____exports.sendOccupants(membership, session)
+    local view = membership.view
+    local ____temp_0
+    if view.room == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = stanzaOf(view.room)
+    end
+    local ofRoom = ____temp_0
+    if ofRoom ~= nil then
+        sendTo(session, ofRoom)
+    end
+    sendHeld(session, view.occupants)
+end
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
 function ____exports.sendSubject(membership, session)
     sendTo(
         session,
-        membership.subject or emptySubject(membership)
+        membership.view.subject or emptySubject(membership)
     )
 end
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
 function ____exports.selfPresence(membership, request)
-    if membership.self == nil then
+    local view = membership.view
+    if view.self == nil then
         return nil
     end
-    local ____self = ____exports.ownPresence(membership, membership.self)
+    local ____self = ____exports.ownPresence(membership, view.self)
     ____self.attr.id = request.id
     local x = ____self:get_child("x", MUC_USER)
     if x == nil then
@@ -3615,11 +4521,11 @@ function ____exports.selfPresence(membership, request)
         end
         return ____temp_1
     end)
-    if membership.nonAnonymous then
+    if view.nonAnonymous then
         addStatus(x, "100")
     end
     addStatus(x, "110")
-    if membership.logged then
+    if view.logged then
         addStatus(x, "170")
     end
     if request.nick ~= membership.nick then
@@ -3642,7 +4548,7 @@ function emptySubject(membership)
     return message
 end
 function ownAffiliation(membership)
-    local ____self = membership.self
+    local ____self = membership.view.self
     local ____temp_2
     if ____self == nil then
         ____temp_2 = nil
@@ -3666,17 +4572,7 @@ end
 -- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
 function ____exports.replay(membership, request)
     counters.replays = counters.replays + 1
-    local ____temp_0
-    if membership.presenceOfRoom == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanzaOf(membership.presenceOfRoom)
-    end
-    local ofRoom = ____temp_0
-    if ofRoom ~= nil then
-        sendTo(request.session, ofRoom)
-    end
-    sendHeld(request.session, membership.occupants)
+    ____exports.sendOccupants(membership, request.session)
     local ____self = ____exports.selfPresence(membership, request)
     if ____self ~= nil then
         sendTo(request.session, ____self)
@@ -3685,8 +4581,11 @@ function ____exports.replay(membership, request)
     ____exports.sendSubject(membership, request.session)
 end
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
-function ____exports.ownUnavailable(membership, id)
-    local from = (membership.room .. "/") .. membership.nick
+function ____exports.ownUnavailable(membership, id, nick)
+    if nick == nil then
+        nick = membership.nick
+    end
+    local from = (membership.room .. "/") .. nick
     return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag(
         "item",
         {
@@ -3715,149 +4614,260 @@ function ____exports.nickChange(membership, before)
 end
 return ____exports
  end,
-["send.upstream"] = function(...)
+["state.limits"] = function(...)
 local ____exports = {}
-local id = require("util.id")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local post = ____turn.post
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MUC_OWNER = ____namespaces.MUC_OWNER
 local options = require("options")
---- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
--- room's answers come back through this host's events and not straight to a client. A room of this server answers
--- before this returns: write state first.
-function ____exports.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    post(copy)
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+--- Accounts whose allowance is not full, by user name.
+local allowances = {}
+--- Whether an account may join now. A device that starts joins all its rooms at once.
+function ____exports.mayJoin(username)
+    local now = os.time()
+    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
+    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
+    allowance.at = now
+    allowances[username] = allowance
+    if allowance.left < 1 then
+        return false
+    end
+    allowance.left = allowance.left - 1
+    return true
 end
---- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
-function ____exports.mayHaveRooms(domain)
-    local host = prosody.hosts[domain]
-    return not (options.excluded[domain] ~= nil) and (host == nil or host.type ~= "local")
+--- Forgets the accounts that may join as if they never had.
+function ____exports.forgetAllowances()
+    local now = os.time()
+    for username, allowance in pairs(allowances) do
+        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
+            allowances[username] = nil
+        end
+    end
 end
---- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
--- opened to the others with the service's defaults (XEP-0045 10.1.2).
-function ____exports.unlockRoom(membership)
-    local form = st.iq({
-        type = "set",
-        id = id.medium(),
-        from = membership.occupant,
-        to = membership.room
-    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
-    post(form)
+--- When a limit was last named in the log, by its name.
+local logged = {}
+--- Seconds between two lines about one limit.
+local PAUSE = 60
+--- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
+function ____exports.noteOver(limit, username, room, reason)
+    if reason == nil then
+        reason = "limit"
+    end
+    noteDrop(reason)
+    local now = os.time()
+    if now - (logged[limit] or -PAUSE) >= PAUSE then
+        logged[limit] = now
+        module:log(
+            "warn",
+            "%s is over the limit %s with %s",
+            username,
+            limit,
+            room
+        )
+    end
 end
 return ____exports
  end,
-["occupancy.shown"] = function(...)
+["occupancy.burst"] = function(...)
 local ____exports = {}
-local chooseShown, noteShown, detachedPresence
+local isKnown, withoutCodes, isModerator, nickOf
+local jids = require("util.jid")
 local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
-local options = require("options")
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
 local ____replay = require("occupancy.replay")
-local ownPresence = ____replay.ownPresence
-local ____availability = require("state.availability")
-local bestSession = ____availability.bestSession
-local presenceContent = ____availability.presenceContent
+local itemOf = ____replay.itemOf
+local nickChange = ____replay.nickChange
+local occupantGone = ____replay.occupantGone
+local ____namespaces = require("namespaces")
+local MUC_USER = ____namespaces.MUC_USER
+local ____fork = require("send.fork")
+local fork = ____fork.fork
+local sendTo = ____fork.sendTo
 local ____stanzas = require("stanzas")
+local hasStatus = ____stanzas.hasStatus
 local isSameElement = ____stanzas.isSameElement
+local isSameNick = ____stanzas.isSameNick
+local ____held = require("state.held")
+local hold = ____held.hold
+local isSamePresence = ____held.isSamePresence
+local toldAgain = ____held.toldAgain
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-function chooseShown(membership)
-    local best = bestSession(membership)
-    if best == nil then
-        return nil
+local askingSession = ____memberships.askingSession
+local ____view = require("state.view")
+local forgetOccupant = ____view.forgetOccupant
+local keepOccupant = ____view.keepOccupant
+function isKnown(before, held)
+    local ____temp_2
+    if before == nil or held == nil then
+        ____temp_2 = before == held
+    else
+        ____temp_2 = isSamePresence(before, held)
     end
-    membership.shown = best
-    return membership.attached[best]
+    return ____temp_2
 end
-function noteShown(membership, presence)
-    local shown = membership.shownPresence
-    membership.shownPresence = presence
-    return shown == nil or not isSameElement(shown, presence)
+function withoutCodes(stanza)
+    local copy = st.clone(toldAgain(stanza))
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            local ____temp_3
+            if tag.name == "status" and tag.attr.code ~= "110" then
+                ____temp_3 = nil
+            else
+                ____temp_3 = tag
+            end
+            return ____temp_3
+        end)
+    end
+    return copy
 end
-function detachedPresence(membership)
-    local presence = st.presence()
-    if options.detachedShow ~= "none" then
-        presence:tag("show"):text(options.detachedShow):up()
+function isModerator(presence)
+    return itemOf(presence).role == "moderator"
+end
+--- Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6).
+function ____exports.announceNick(membership, before)
+    fork(
+        membership,
+        nickChange(membership, before)
+    )
+    local renamed = st.clone(before)
+    renamed.attr.from = (membership.room .. "/") .. membership.nick
+    membership.view.self = renamed
+    fork(membership, renamed)
+end
+function nickOf(____self)
+    return jids.resource(____self.attr.from or "")
+end
+--- The nicks that the room has shown since a join was sent; undefined if it answers none.
+local function shownSince(membership)
+    local place = membership.place
+    if place.phase == "joining" or place.phase == "entering" then
+        return place.operation.shown
     end
     local ____temp_0
-    if membership.self == nil then
-        ____temp_0 = nil
+    if place.phase == "joined" then
+        ____temp_0 = place.operation
     else
-        ____temp_0 = membership.self:get_child("x", VCARD_UPDATE)
+        ____temp_0 = nil
     end
-    local update = ____temp_0
-    if update ~= nil then
-        presence:add_direct_child(st.clone(update))
-    end
-    return presence
+    local operation = ____temp_0
+    return operation ~= nil and operation.kind == "resync" and operation.shown or nil
 end
---- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
--- its way, a presence to the nick of before would turn it back.
-function ____exports.showBest(membership)
-    if membership.renaming ~= nil then
-        return false
+--- Whether the room answers a join of which our own presence has not come.
+local function isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" and place.operation ~= nil then
+        return place.operation.kind == "resync" and place.operation.stage ~= "history"
     end
-    local attachment = chooseShown(membership)
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
+    return place.phase == "joining"
+end
+--- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
+function ____exports.onRoomPresence(membership, stanza)
+    local before = membership.view.room
+    local held = stanza.attr.type == nil and hold(stanza) or nil
+    membership.view.room = held
+    if not isAnswering(membership) or not isKnown(before, held) then
+        fork(membership, stanza)
     end
-    local presence = st.clone(attachment.presence)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
-    presence.attr.id = attachment.id
-    sendUpstream(membership, presence)
+end
+--- Another occupant came, or changed.
+function ____exports.onOccupant(membership, nick, stanza)
+    local view = membership.view
+    if view.self ~= nil and nick == nickOf(view.self) and nick ~= membership.nick then
+        ____exports.announceNick(membership, view.self)
+    end
+    local before = view.occupants[nick]
+    local held = hold(stanza)
+    local isKept = keepOccupant(view, nick, held)
+    local shown = shownSince(membership)
+    if shown ~= nil then
+        shown[nick] = true
+    end
+    local isDuring = isAnswering(membership)
+    if not isKept then
+        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
+        local ____isDuring_1
+        if isDuring then
+            ____isDuring_1 = askingSession(membership)
+        else
+            ____isDuring_1 = nil
+        end
+        local asking = ____isDuring_1
+        if asking ~= nil then
+            sendTo(asking, stanza)
+            return
+        end
+    end
+    if not isDuring or not isKnown(before, held) then
+        fork(membership, stanza)
+    end
+end
+--- Another occupant went.
+function ____exports.onOccupantGone(membership, nick, stanza)
+    forgetOccupant(membership.view, nick)
+    fork(membership, stanza)
+end
+--- Occupants that were there before and have not been shown again have left; a restarted room lists none.
+function ____exports.forgetOthers(membership, shown)
+    local view = membership.view
+    forgetOccupant(view, membership.nick)
+    for nick in pairs(view.occupants) do
+        if not (shown[nick] ~= nil) then
+            forgetOccupant(view, nick)
+            fork(
+                membership,
+                occupantGone(membership, nick)
+            )
+        end
+    end
+end
+--- Whether all occupants that are remembered have been shown again.
+function ____exports.areAllShown(membership, shown)
+    for nick in pairs(membership.view.occupants) do
+        if not (shown[nick] ~= nil) then
+            return false
+        end
+    end
     return true
 end
---- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
-function ____exports.presenceToShow(membership, request)
-    local attachment = chooseShown(membership)
-    local presence
-    if attachment ~= nil then
-        presence = attachment.presence
-    elseif request ~= nil then
-        presence = presenceContent(request.stanza)
-    else
-        presence = detachedPresence(membership)
+--- Remembers our own presence. Returns whether it differs from the one before.
+function ____exports.keepSelf(membership, nick, stanza)
+    local view = membership.view
+    local before = view.self
+    local now = withoutCodes(stanza)
+    membership.nick = nick
+    forgetOccupant(view, nick)
+    if hasStatus(stanza, "100") then
+        view.nonAnonymous = true
     end
-    membership.shownPresence = presence
-    return st.clone(presence)
+    if hasStatus(stanza, "170") then
+        view.logged = true
+    end
+    if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
+        if view.stale == nil then
+            view.stale = "outdated"
+        end
+    end
+    view.self = now
+    return before == nil or not isSameElement(before, now, "id")
 end
---- Shows the room that nobody is there to read, if it does not know yet.
-function ____exports.showDetached(membership)
-    if membership.renaming ~= nil then
-        return
-    end
-    local presence = detachedPresence(membership)
-    membership.shown = nil
-    membership.shownDetached = true
-    if noteShown(membership, presence) then
-        local copy = st.clone(presence)
-        copy.attr.to = (membership.room .. "/") .. membership.nick
-        sendUpstream(membership, copy)
+--- The account's nick is another than that of our presence before: the sessions are told.
+function ____exports.announceIfRenamed(membership, nick)
+    local before = membership.view.self
+    if before ~= nil and nickOf(before) ~= nick then
+        membership.nick = nick
+        ____exports.announceNick(membership, before)
     end
 end
---- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
-function ____exports.updatePresence(membership, session, stanza)
-    attachSession(
-        membership,
-        session,
-        presenceContent(stanza),
-        stanza.attr.id
-    )
-    if not ____exports.showBest(membership) and membership.self ~= nil then
-        local ____self = ownPresence(membership, membership.self)
-        ____self.attr.id = stanza.attr.id
-        sendTo(session, ____self)
-    end
+--- Whether our presence was last shown under another nick.
+function ____exports.isRenamed(membership, nick)
+    local before = membership.view.self
+    return before ~= nil and nickOf(before) ~= nick
+end
+--- Whether a nick is the account's, be it prepared otherwise, and not that of another occupant.
+function ____exports.isOwnNick(membership, nick)
+    return nick == membership.nick or not (membership.view.occupants[nick] ~= nil) and isSameNick(nick, membership.nick)
 end
 return ____exports
  end,
@@ -3909,1000 +4919,328 @@ function ____exports.saysNothing(condition)
 end
 return ____exports
  end,
-["occupancy.serve"] = function(...)
+["state.availability"] = function(...)
 local ____exports = {}
-local asksForMore, resync, repeatedJoin, resyncUnanswered
 local st = require("util.stanza")
-local ____ping = require("send.ping")
-local selfPing = ____ping.selfPing
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
-local ____replay = require("occupancy.replay")
-local replay = ____replay.replay
-local sendSubject = ____replay.sendSubject
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local isAttached = ____memberships.isAttached
-local newResync = ____memberships.newResync
-local nextWaiting = ____memberships.nextWaiting
-local wait = ____memberships.wait
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
---- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
-function ____exports.serve(membership, request)
-    if membership.resync ~= nil then
-        wait(membership, request)
-    elseif membership.outdated or membership.incomplete or asksForMore(request.stanza) then
-        resync(membership, request)
-    else
-        replay(membership, request)
-        ____exports.attach(membership, request)
-        showBest(membership)
-    end
-end
---- Serves who is in line, until one needs a full answer of the room: that is for one session at a time.
-function ____exports.serveWaiting(membership)
-    while membership.phase == "joined" and membership.resync == nil do
-        local request = nextWaiting(membership)
-        if request == nil then
-            return
-        end
-        ____exports.serve(membership, request)
-    end
-end
---- The session gets the room's traffic from now on.
-function ____exports.attach(membership, request)
-    if request.session ~= nil then
-        attachSession(
-            membership,
-            request.session,
-            presenceContent(request.stanza),
-            nil
-        )
-    end
-end
-function asksForMore(stanza)
-    local x = stanza:get_child("x", MUC)
-    if x ~= nil then
-        for ____, tag in ipairs(x.tags) do
-            if tag.name ~= "history" and tag.name ~= "password" then
-                return true
-            end
-        end
-    end
-    return false
-end
-function resync(membership, request)
-    local open = newResync(request)
-    membership.resync = open
-    membership.outdated = false
-    if isAttached(membership, request.session) then
-        ____exports.attach(membership, request)
-    end
-    sendUpstream(
-        membership,
-        repeatedJoin(membership, request)
-    )
-    selfPing(
-        membership,
-        function()
-            if membership.resync == open then
-                resyncUnanswered(membership, open)
-            end
-        end
-    )
-end
-function repeatedJoin(membership, request)
-    local presence = presenceToShow(membership, request)
-    local renaming = membership.renaming
-    presence.attr.to = (membership.room .. "/") .. (renaming == nil and membership.nick or renaming.nick)
-    presence.attr.id = request.id
-    local x = request.stanza:get_child("x", MUC)
-    if x ~= nil then
-        presence:add_direct_child(st.clone(x))
-    end
-    return presence
-end
-function resyncUnanswered(membership, open)
-    if open.request ~= nil then
-        if open.selfShown then
-            sendSubject(membership, open.request.session)
+--- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
+local ranks = {}
+ranks.chat = 5
+ranks[""] = 4
+ranks.dnd = 3
+ranks.away = 2
+ranks.xa = 1
+--- A client's presence bare of its addresses and of the join, as the account may show it.
+function ____exports.presenceContent(stanza)
+    local content = st.clone(stanza)
+    content.attr.from = nil
+    content.attr.to = nil
+    content.attr.id = nil
+    content:maptags(function(tag)
+        local ____temp_0
+        if tag.name == "x" and tag.attr.xmlns == MUC then
+            ____temp_0 = nil
         else
-            replay(membership, open.request)
-            ____exports.attach(membership, open.request)
+            ____temp_0 = tag
+        end
+        return ____temp_0
+    end)
+    return content
+end
+local function priority(attachment)
+    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
+end
+local function rank(attachment)
+    return ranks[attachment.presence:get_child_text("show") or ""] or 0
+end
+local function isBetter(one, other)
+    local difference = priority(one) - priority(other)
+    if difference ~= 0 then
+        return difference > 0
+    end
+    return rank(one) > rank(other)
+end
+--- The session to show: highest priority, then most available, then the one already shown.
+function ____exports.bestSession(membership)
+    local best = membership.shown
+    local ____temp_1
+    if best == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = membership.attached[best]
+    end
+    local bestAttachment = ____temp_1
+    for session, attachment in pairs(membership.attached) do
+        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
+            best = session
+            bestAttachment = attachment
         end
     end
-    ____exports.resyncComplete(membership)
-end
---- The subject came, or the room will not send it.
-function ____exports.resyncComplete(membership)
-    membership.resync = nil
-    showBest(membership)
-    ____exports.serveWaiting(membership)
+    local ____temp_2
+    if bestAttachment == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = best
+    end
+    return ____temp_2
 end
 return ____exports
  end,
-["occupancy.nick"] = function(...)
+["occupancy.refuse"] = function(...)
 local ____exports = {}
-local sendRenaming, isOnItsWay, RENAMING_TIMEOUT
-local id = require("util.id")
+local finish
 local st = require("util.stanza")
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
 local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local beginRenaming = ____memberships.beginRenaming
-local endRenaming = ____memberships.endRenaming
-local isAttached = ____memberships.isAttached
-local noteAnswered = ____memberships.noteAnswered
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____serve = require("occupancy.serve")
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-function sendRenaming(membership, nick, presence)
-    beginRenaming(
-        membership,
-        nick,
-        RENAMING_TIMEOUT,
-        function()
-            ____exports.renamingUnanswered(membership)
-        end
-    )
-    presence.attr.to = (membership.room .. "/") .. nick
-    sendUpstream(membership, presence)
-end
---- The answer is lost, or late. Whose nick change came as a join is in under the nick that the account has.
-function ____exports.renamingUnanswered(membership)
-    if membership.phase ~= "joined" then
-        return
+local ____queue = require("state.queue")
+local isSuperseded = ____queue.isSuperseded
+local takeAll = ____queue.takeAll
+local ____replay = require("occupancy.replay")
+local ownUnavailable = ____replay.ownUnavailable
+function finish(membership, request, answer, ____type, condition)
+    local ____request_0 = request
+    local session = ____request_0.session
+    local held = ____request_0.held
+    local isTold = not isSuperseded(membership, request)
+    request.session = nil
+    request.held = {}
+    request.heldSize = 0
+    if isTold then
+        sendTo(session, answer)
     end
-    showBest(membership)
-    local requests = membership.nickRequests
-    for i = #requests, 1, -1 do
-        local request = requests[i]
-        local ____temp_9
-        if request == nil then
-            ____temp_9 = nil
-        else
-            ____temp_9 = request.session
-        end
-        local session = ____temp_9
-        if request ~= nil and session ~= nil and request.isJoin and isAttached(membership, session) then
-            noteAnswered(membership, session)
-            serve(membership, request)
-        end
+    for ____, stanza in ipairs(held) do
+        ____exports.bounce(
+            membership,
+            session,
+            stanza,
+            ____type,
+            condition
+        )
     end
 end
-function isOnItsWay(membership, key)
-    for ____, request in ipairs(membership.nickRequests) do
-        if request.key == key then
-            return true
-        end
-    end
-    return false
-end
---- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
-function ____exports.askForNick(membership, nick)
-    if isBlocked(membership.username, membership.room, nick) then
-        return
-    end
-    sendRenaming(
-        membership,
-        nick,
-        presenceToShow(membership)
-    )
-end
-RENAMING_TIMEOUT = 10
---- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
-function ____exports.changeNick(membership, request)
-    local session = request.session
-    if #membership.nickRequests >= options.maxNickRequests then
-        noteOver("minimix_max_nick_requests", membership.username, membership.room)
+--- Returns one stanza to its sender. A leave is answered as such, and an answer to an IQ needs none.
+function ____exports.bounce(membership, session, stanza, ____type, condition)
+    local kind = stanza.attr.type
+    if stanza.name == "presence" and kind == "unavailable" then
+        sendTo(
+            session,
+            ownUnavailable(membership, stanza.attr.id)
+        )
+    elseif kind ~= "error" and kind ~= "result" then
         sendTo(
             session,
             st.error_reply(
-                request.stanza,
-                "wait",
-                "resource-constraint",
+                stanza,
+                ____type,
+                condition,
                 nil,
                 membership.room
             )
         )
-        return
     end
-    local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
-    local ____membership_nickRequests_8 = membership.nickRequests
-    local ____key_1 = key
-    local ____temp_2 = request.stanza:get_child("x", MUC) ~= nil
-    local ____session_3 = session
-    local ____request_id_4 = request.id
-    local ____request_nick_5 = request.nick
-    local ____request_stanza_6 = request.stanza
-    local ____temp_7 = {session = membership.shown, presence = membership.shownPresence}
-    local ____temp_0
-    if session == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = membership.attached[session]
+end
+--- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
+local NOT_ACCEPTABLE = "not-acceptable"
+local UNANSWERED = "remote-server-timeout"
+--- The room has refused a join. A newer join of the same session counts instead.
+function ____exports.refuse(membership, request, ____error)
+    if request ~= nil then
+        local answer = st.clone(____error)
+        answer.attr.id = request.id
+        finish(
+            membership,
+            request,
+            answer,
+            "modify",
+            NOT_ACCEPTABLE
+        )
     end
-    ____membership_nickRequests_8[#____membership_nickRequests_8 + 1] = {
-        key = ____key_1,
-        isJoin = ____temp_2,
-        session = ____session_3,
-        id = ____request_id_4,
-        nick = ____request_nick_5,
-        stanza = ____request_stanza_6,
-        before = ____temp_7,
-        attachmentBefore = ____temp_0
-    }
-    if session ~= nil then
-        attachSession(
+end
+--- The room has not answered a join, or will not.
+function ____exports.refuseUnanswered(membership, request)
+    if request ~= nil then
+        local ____error = st.error_reply(
+            request.stanza,
+            "wait",
+            UNANSWERED,
+            nil,
+            membership.room
+        )
+        finish(
+            membership,
+            request,
+            ____error,
+            "wait",
+            UNANSWERED
+        )
+    end
+end
+--- What did not reach the room for one session would not for another.
+function ____exports.refuseQueue(membership)
+    for ____, request in ipairs(takeAll(membership)) do
+        ____exports.refuseUnanswered(membership, request)
+    end
+end
+--- The session has left before it was let in: what it has sent comes back.
+function ____exports.bounceAll(membership, session, stanzas)
+    for ____, stanza in ipairs(stanzas) do
+        ____exports.bounce(
             membership,
             session,
-            presenceContent(request.stanza),
-            key
+            stanza,
+            "modify",
+            NOT_ACCEPTABLE
         )
-    end
-    local change = presenceToShow(membership)
-    change.attr.id = key
-    sendRenaming(membership, request.nick, change)
-end
---- The room has answered a nick change: what was not shown meanwhile is, after the last one.
-function ____exports.renamingAnswered(membership)
-    if membership.renaming ~= nil and #membership.nickRequests == 0 then
-        endRenaming(membership)
-        showBest(membership)
-    end
-end
---- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
-function ____exports.nickRefused(membership, request)
-    local session = request.session
-    local ____temp_10
-    if session == nil then
-        ____temp_10 = nil
-    else
-        ____temp_10 = membership.attached[session]
-    end
-    local attachment = ____temp_10
-    local before = request.attachmentBefore
-    if session ~= nil and attachment ~= nil and attachment.id == request.key and before ~= nil then
-        membership.attached[session] = before
-    end
-    membership.shown = request.before.session
-    membership.shownPresence = request.before.presence
-    ____exports.renamingAnswered(membership)
-end
---- The account asks for the nick it would have if that were free, where it is.
-function ____exports.regainNick(membership)
-    local wanted = membership.wantedNick
-    if membership.phase == "joined" and membership.nick ~= wanted and not (membership.occupants[wanted] ~= nil) then
-        ____exports.askForNick(membership, wanted)
     end
 end
 return ____exports
  end,
-["settings.notify"] = function(...)
+["occupancy.shown"] = function(...)
 local ____exports = {}
-local decisiveTag, dropTwins, hasFallback, rankOf
+local show, chooseShown, noteShown, detachedPresence
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-function decisiveTag(notify)
-    local decisive
-    local rank = -1
-    for ____, tag in ipairs(notify.tags) do
-        local rankOfTag = rankOf(tag)
-        if ____exports.isSetting(tag.name) and rankOfTag > rank then
-            decisive = tag
-            rank = rankOfTag
-        end
-    end
-    return decisive
-end
-function dropTwins(notify, kept)
-    notify:maptags(function(tag)
-        local ____temp_2
-        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
-            ____temp_2 = nil
-        else
-            ____temp_2 = tag
-        end
-        return ____temp_2
-    end)
-end
-function hasFallback(notify)
-    for ____, tag in ipairs(notify.tags) do
-        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
-            return true
-        end
-    end
-    return false
-end
---- Whether a text is one of the three settings.
-function ____exports.isSetting(name)
-    return name == "always" or name == "on-mention" or name == "never"
-end
-function rankOf(tag)
-    local category = tag.attr["identity-category"]
-    local ____type = tag.attr["identity-type"]
-    if category == nil then
-        return 0
-    end
-    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
-        return -1
-    end
-    return ____type == nil and 1 or 2
-end
-local NOTIFY = "urn:xmpp:notification-settings:1"
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
-function ____exports.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
-    local ____temp_0
-    if notify == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = decisiveTag(notify)
-    end
-    local tag = ____temp_0
-    local ____temp_1
-    if tag == nil or not ____exports.isSetting(tag.name) then
-        ____temp_1 = nil
-    else
-        ____temp_1 = tag.name
-    end
-    return ____temp_1
-end
---- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
--- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
-function ____exports.withSetting(extensions, setting)
-    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
-    local notify = edited:get_child("notify", NOTIFY)
-    if notify == nil then
-        notify = st.stanza("notify", {xmlns = NOTIFY})
-        edited:add_direct_child(notify)
-    end
-    local decisive = decisiveTag(notify)
-    if decisive ~= nil then
-        decisive.name = setting
-        dropTwins(notify, decisive)
-    end
-    if not hasFallback(notify) then
-        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
-    end
-    return edited
-end
-return ____exports
- end,
-["settings.bookmarks"] = function(...)
-local ____exports = {}
-local getItems, preppedNick
-local jids = require("util.jid")
-local ____upstream = require("send.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local NICK = ____namespaces.NICK
+local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
 local options = require("options")
-local ____notify = require("settings.notify")
-local readSetting = ____notify.readSetting
-function getItems(service, node)
-    local found, items = service:get_items(node, true)
-    return found and items or ({})
-end
---- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
-function ____exports.roomOf(id)
-    local room = jids.prep(id)
-    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
-    return isRoom and room or nil
-end
---- What an item says; undefined if it is no bookmark, or not the account's own.
-function ____exports.readItem(username, room, item)
-    local ____temp_5
-    if item == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_5
-    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
-        return nil
-    end
-    local autojoin = conference.attr.autojoin
-    local extensions = conference:get_child("extensions")
-    local ____temp_7 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_8 = preppedNick(
-        room,
-        conference:get_child_text("nick")
-    )
-    local ____temp_9 = conference:get_child_text("password")
-    local ____conference_attr_name_10 = conference.attr.name
-    local ____temp_6
-    if extensions == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = readSetting(extensions)
-    end
-    return {
-        autojoin = ____temp_7,
-        nick = ____preppedNick_result_8,
-        password = ____temp_9,
-        name = ____conference_attr_name_10,
-        notify = ____temp_6
-    }
-end
---- Whether something was published by the account itself, or by this server on its behalf.
-function ____exports.isBy(username, publisher)
-    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
-end
-function preppedNick(room, nick)
-    local ____temp_16
-    if nick == nil then
-        ____temp_16 = nil
-    else
-        ____temp_16 = jids.prep((room .. "/") .. nick)
-    end
-    local address = ____temp_16
-    local ____temp_17
-    if address == nil then
-        ____temp_17 = nil
-    else
-        ____temp_17 = jids.resource(address)
-    end
-    return ____temp_17
-end
---- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
-function ____exports.pepService(username)
-    if options.anonymous then
-        return nil
-    end
-    local host = prosody.hosts[module.host]
-    local ____temp_0
-    if host == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = host.modules.pep
-    end
-    local pep = ____temp_0
-    local ____temp_1
-    if pep == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = pep.get_pep_service(username)
-    end
-    return ____temp_1
-end
---- The items of a node, none where there is no such node; undefined if they cannot be read.
-function ____exports.itemsOf(service, node)
-    local done, items = pcall(getItems, service, node)
-    if not done then
-        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
-        return nil
-    end
-    return items
-end
---- All bookmarks of an account; undefined if they cannot be read.
-function ____exports.bookmarksOf(username)
-    local service = ____exports.pepService(username)
-    local ____temp_2
-    if service == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_2
-    if items == nil then
-        return nil
-    end
-    local bookmarks = {}
-    for ____, id in ipairs(items) do
-        local room = ____exports.roomOf(id)
-        local ____temp_3
-        if room == nil then
-            ____temp_3 = nil
-        else
-            ____temp_3 = ____exports.readItem(username, room, items[id])
-        end
-        local bookmark = ____temp_3
-        if room ~= nil and bookmark ~= nil then
-            bookmarks[room] = bookmark
-        end
-    end
-    return bookmarks
-end
---- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
-function ____exports.readBookmark(username, room)
-    local bookmarks = ____exports.bookmarksOf(username)
-    local ____temp_4
-    if bookmarks == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = bookmarks[room]
-    end
-    return ____temp_4
-end
---- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
-function ____exports.defaultNick(username, room)
-    local service = ____exports.pepService(username)
-    local ____temp_11
-    if service == nil then
-        ____temp_11 = nil
-    else
-        ____temp_11 = ____exports.itemsOf(service, NICK)
-    end
-    local items = ____temp_11
-    local ____temp_12
-    if items == nil or items[1] == nil then
-        ____temp_12 = nil
-    else
-        ____temp_12 = items[items[1]]
-    end
-    local last = ____temp_12
-    local ____preppedNick_15 = preppedNick
-    local ____room_14 = room
-    local ____temp_13
-    if last == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = last:get_child_text("nick", NICK)
-    end
-    return ____preppedNick_15(____room_14, ____temp_13) or username
-end
-return ____exports
- end,
-["settings.bookmark-write"] = function(...)
-local ____exports = {}
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local PUBSUB = ____namespaces.PUBSUB
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____bookmarks = require("settings.bookmarks")
-local itemsOf = ____bookmarks.itemsOf
-local pepService = ____bookmarks.pepService
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____notify = require("settings.notify")
-local withSetting = ____notify.withSetting
-function currentItem(membership)
-    local service = pepService(membership.username)
-    local ____temp_2
-    if service == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_2
-    if items == nil then
-        return nil
-    end
-    for ____, id in ipairs(items) do
-        if roomOf(id) == membership.room then
-            return items[id]
-        end
-    end
-    return nil
-end
-function rewrite(membership, item, autojoin, nick)
-    local ____temp_3
-    if item == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_3
-    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
-        return
-    end
-    local edited = st.clone(conference, true)
-    edited.attr.autojoin = autojoin or edited.attr.autojoin
-    if nick ~= nil then
-        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
-    end
-    local nickBefore = conference:get_child("nick")
-    for ____, tag in ipairs(conference.tags) do
-        if nick == nil or tag ~= nickBefore then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    publish(membership, item.attr.id or membership.room, edited)
-end
-function create(membership)
-    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
-    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
-    if membership.password ~= nil then
-        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
-    end
-    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
-        return false
-    end
-    setMark(membership.username, membership.room, "us")
-    return true
-end
-function publish(membership, id, conference, config)
-    local service = pepService(membership.username)
-    if service == nil then
-        return false
-    end
-    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
-    writing = true
-    local done, problem = pcall(
-        publishItem,
-        service,
-        id,
-        item,
-        config
-    )
-    writing = false
-    if not done or problem ~= nil then
-        module:log(
-            "warn",
-            "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem
-        )
-        return false
-    end
-    membership.bookmark = readItem(membership.username, membership.room, item)
-    return true
-end
-function publishItem(service, id, item, config)
-    local done, problem = service:publish(
-        BOOKMARKS,
-        true,
-        id,
-        item,
-        config
-    )
-    local ____temp_4
-    if done == true then
-        ____temp_4 = nil
-    else
-        ____temp_4 = tostring(problem)
-    end
-    return ____temp_4
-end
-function markedBy(username, room)
-    local mark = marksOf(username)[room]
-    local ____temp_5
-    if mark == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = mark.by
-    end
-    return ____temp_5
-end
-function marksOf(username)
-    return (marksStore:get(username)) or ({})
-end
-function setMark(username, room, by)
-    local marks = marksOf(username)
-    local ____room_7 = room
-    local ____temp_6
-    if by == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = {
-            by = by,
-            when = os.time()
-        }
-    end
-    marks[____room_7] = ____temp_6
-    forgetOldest(marks)
-    marksStore:set(username, marks)
-end
-function forgetOldest(marks)
-    local count = 0
-    local oldest
-    local since = math.huge
-    for room, mark in pairs(marks) do
-        count = count + 1
-        if mark.when < since then
-            oldest = room
-            since = mark.when
-        end
-    end
-    if oldest ~= nil and count > MAX_MARKS then
-        marks[oldest] = nil
-    end
-end
-PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
-MAX_MARKS = 256
-marksStore = module:open_store("minimix_bookmarks", "keyval")
-writing = false
---- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
-function ____exports.isWriting()
-    return writing
-end
---- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
--- removed is not brought back: it may be another device that goes into the room again.
-function ____exports.bookmarkJoined(membership)
-    if not options.bookmarkWrite then
-        return
-    end
-    local item = currentItem(membership)
-    local by = markedBy(membership.username, membership.room)
-    if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership)
-    elseif item ~= nil and by == "us" then
-        rewrite(membership, item, "true")
-        membership.ownBookmark = true
-    end
-end
---- The account leaves at a client's request.
-function ____exports.bookmarkLeft(membership)
-    if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(
-            membership,
-            currentItem(membership),
-            "false"
-        )
-    end
-end
---- The account has another nick at a client's request.
-function ____exports.bookmarkRenamed(membership)
-    local bookmark = membership.bookmark
-    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
-    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(
-            membership,
-            currentItem(membership),
-            nil,
-            membership.nick
-        )
-    end
-end
---- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
-function ____exports.bookmarkNotify(membership, setting)
-    local ____membership_0 = membership
-    local username = ____membership_0.username
-    local room = ____membership_0.room
-    local item = currentItem(membership)
-    local ____temp_1
-    if item == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_1
-    if item == nil or conference == nil or readItem(username, room, item) == nil then
-        return nil
-    end
-    local before = conference:get_child("extensions")
-    local edited = st.clone(conference, true)
-    for ____, tag in ipairs(conference.tags) do
-        if tag ~= before then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited)
-end
---- The user has made or changed a bookmark.
-function ____exports.noteMade(username, room)
-    if options.bookmarkWrite and markedBy(username, room) ~= nil then
-        setMark(username, room, nil)
-    end
-end
---- The user has removed a bookmark.
-function ____exports.noteRemoved(username, room)
-    if options.bookmarkWrite then
-        setMark(username, room, "user")
-    end
-end
---- Whether we made a room's bookmark, and nobody has changed it since.
-function ____exports.isOurs(username, room)
-    return options.bookmarkWrite and markedBy(username, room) == "us"
-end
-return ____exports
- end,
-["state.store"] = function(...)
-local ____exports = {}
-local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
-local jids = require("util.jid")
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isWanted = ____bookmarks.isWanted
+local ____fork = require("send.fork")
+local sendTo = ____fork.sendTo
+local ____replay = require("occupancy.replay")
+local ownPresence = ____replay.ownPresence
+local ____availability = require("state.availability")
+local bestSession = ____availability.bestSession
+local presenceContent = ____availability.presenceContent
+local ____stanzas = require("stanzas")
+local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
-function ____exports.save(username)
-    if options.anonymous or closed then
-        return
-    end
-    local saved, problem = store:set(
-        username,
-        recordOf(username)
+local attachSession = ____memberships.attachSession
+local ____upstream = require("send.upstream")
+local presenceIdFor = ____upstream.presenceIdFor
+local sendPresence = ____upstream.sendPresence
+function show(membership, presence, id)
+    sendPresence(
+        membership,
+        presence,
+        membership.nick,
+        presenceIdFor(membership, id)
     )
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
 end
---- Writes what is to be written soon.
-function ____exports.saveLate()
-    for username in pairs(late) do
-        late[username] = nil
-        ____exports.save(username)
-    end
-end
-function recordOf(username)
-    local account = findAccount(username)
-    if account == nil then
+function chooseShown(membership)
+    local best = bestSession(membership)
+    if best == nil then
         return nil
     end
-    local rooms = {}
-    for room, membership in pairs(account.memberships) do
-        local ____room_2 = room
-        local ____membership_nick_1 = membership.nick
-        local ____temp_0
-        if membership.wantedNick == membership.nick then
-            ____temp_0 = nil
-        else
-            ____temp_0 = membership.wantedNick
-        end
-        rooms[____room_2] = {
-            nick = ____membership_nick_1,
-            wanted = ____temp_0,
-            password = membership.password,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
-            since = membership.since,
-            state = stateOf(membership)
-        }
+    membership.shown = best
+    return membership.attached[best]
+end
+function noteShown(membership, presence)
+    local shown = membership.shownPresence
+    membership.shownPresence = presence
+    return shown == nil or not isSameElement(shown, presence)
+end
+function detachedPresence(membership)
+    local presence = st.presence()
+    if options.detachedShow ~= "none" then
+        presence:tag("show"):text(options.detachedShow):up()
     end
-    return {seen = account.seen, rooms = rooms}
-end
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
+    local ____self = membership.view.self
+    local ____temp_1
+    if ____self == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = ____self:get_child("x", VCARD_UPDATE)
     end
-    return membership.phase == "leaving" and "leaving" or "in"
-end
-function usernames()
-    local list = {}
-    for username in store:users() do
-        if type(username) == "string" and username ~= "" then
-            list[#list + 1] = username
-        end
+    local update = ____temp_1
+    if update ~= nil then
+        presence:add_direct_child(st.clone(update))
     end
-    return list
+    return presence
 end
-function mayComeBack(membership, saved)
-    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
-    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
+--- Whether the room may be shown another presence. During an operation it may not: to the nick of before it would turn a
+-- nick change back. What was not shown meanwhile is shown when the operation ends.
+local function mayShow(membership)
+    local place = membership.place
+    return place.phase == "joined" and place.operation == nil
 end
-function loadAccount(username, record)
-    for room, saved in pairs(record.rooms) do
-        local membership = createMembership(username, room, saved.nick)
-        membership.wantedNick = saved.wanted or saved.nick
-        membership.password = saved.password
-        membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
-        membership.since = saved.since
-        membership.established = saved.state ~= "joining"
-        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
-        membership.detachedAt = record.seen
+--- Shows the room the best presence among the attached sessions. Returns whether that was news to it.
+function ____exports.showBest(membership)
+    local ____mayShow_result_0
+    if mayShow(membership) then
+        ____mayShow_result_0 = chooseShown(membership)
+    else
+        ____mayShow_result_0 = nil
     end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = record.seen
+    local attachment = ____mayShow_result_0
+    if attachment == nil or not noteShown(membership, attachment.presence) then
+        return false
     end
+    show(membership, attachment.presence, attachment.id)
+    return true
 end
-store = module:open_store("minimix", "keyval")
-closed = false
---- Nothing is written any more: what the account does from now on is not its user's doing.
-function ____exports.close()
-    ____exports.saveLate()
-    closed = true
-end
-late = {}
---- Seconds until they are.
-local LATE = 5
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function ____exports.saveSoon(username)
-    if (next(late)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                ____exports.saveLate()
-                return nil
-            end
-        )
+--- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
+function ____exports.presenceToShow(membership, request)
+    local attachment = chooseShown(membership)
+    local presence
+    if attachment ~= nil then
+        presence = attachment.presence
+    elseif request ~= nil then
+        presence = presenceContent(request.stanza)
+    else
+        presence = detachedPresence(membership)
     end
-    late[username] = true
+    membership.shownPresence = presence
+    return st.clone(presence)
 end
---- Accounts whose records have been written by saveOften() a moment ago.
-local recent = {}
---- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
--- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
--- nicks, but no membership.
-function ____exports.saveOften(username)
-    if recent[username] ~= nil then
-        ____exports.saveSoon(username)
+--- Shows the room that no session is there, unless it knows.
+function ____exports.showDetached(membership)
+    if not mayShow(membership) then
         return
     end
-    if (next(recent)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                for other in pairs(recent) do
-                    recent[other] = nil
-                end
-                return nil
-            end
-        )
+    local presence = detachedPresence(membership)
+    membership.shown = nil
+    membership.shownDetached = true
+    if noteShown(membership, presence) then
+        show(membership, presence, nil)
     end
-    recent[username] = true
-    ____exports.save(username)
 end
---- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function ____exports.load()
-    if options.anonymous then
-        return
-    end
-    for ____, username in ipairs(usernames()) do
-        local record, problem = store:get(username)
-        if record ~= nil then
-            loadAccount(username, record)
-        elseif problem ~= nil then
-            module:log("error", "Could not read the rooms of %s: %s", username, problem)
-        end
+--- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
+function ____exports.updatePresence(membership, session, stanza)
+    attachSession(
+        membership,
+        session,
+        presenceContent(stanza),
+        stanza.attr.id
+    )
+    local known = membership.view.self
+    if not ____exports.showBest(membership) and known ~= nil then
+        local ____self = ownPresence(membership, known)
+        ____self.attr.id = stanza.attr.id
+        sendTo(session, ____self)
     end
 end
 return ____exports
  end,
-["occupancy.phases"] = function(...)
+["occupancy.transitions"] = function(...)
 local ____exports = {}
-local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local newJoin, beginJoin, takeTurn, joinUnanswered, limitJoin, timeLeft, recall, startOver, sendJoin, newLeave, takeJoin, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, EXTENSIONS, LONGEST_PAUSE, TRIES_UNTIL_TOLD, PING_TIMEOUT
 local id = require("util.id")
 local st = require("util.stanza")
 local ____shown = require("occupancy.shown")
 local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____nick = require("occupancy.nick")
-local regainNick = ____nick.regainNick
-local ____serve = require("occupancy.serve")
-local resyncComplete = ____serve.resyncComplete
-local serveWaiting = ____serve.serveWaiting
 local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
+local presenceIdFor = ____upstream.presenceIdFor
+local sendPresence = ____upstream.sendPresence
+local ____turn = require("turn")
+local after = ____turn.after
 local ____ask = require("send.ask")
 local patience = ____ask.patience
 local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
 local ____catchup = require("archive.catchup")
 local catchUp = ____catchup.catchUp
-local closeGap = ____catchup.closeGap
 local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
-local outcomeOf = ____catchup.outcomeOf
 local ____log = require("archive.log")
 local closePart = ____log.closePart
 local openPart = ____log.openPart
@@ -4912,273 +5250,262 @@ local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
 local ____store = require("state.store")
 local save = ____store.save
-local saveSoon = ____store.saveSoon
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local options = require("options")
 local ____fork = require("send.fork")
 local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local takesText = ____fork.takesText
+local ____refuse = require("occupancy.refuse")
+local refuseQueue = ____refuse.refuseQueue
+local refuseUnanswered = ____refuse.refuseUnanswered
 local ____replay = require("occupancy.replay")
-local occupantGone = ____replay.occupantGone
 local ownUnavailable = ____replay.ownUnavailable
-local sendSubject = ____replay.sendSubject
 local technicalRemoval = ____replay.technicalRemoval
 local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
 local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
 local isWanted = ____bookmarks.isWanted
 local noteRefusal = ____bookmarks.noteRefusal
-local ____counters = require("state.counters")
-local counters = ____counters.counters
 local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
 local detachAll = ____memberships.detachAll
-local detachSession = ____memberships.detachSession
 local dropMembership = ____memberships.dropMembership
-local endRenaming = ____memberships.endRenaming
-local forgetOccupant = ____memberships.forgetOccupant
-local forgetRoom = ____memberships.forgetRoom
 local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
 local isCurrent = ____memberships.isCurrent
 local isUsed = ____memberships.isUsed
-local newResync = ____memberships.newResync
-local nextWaiting = ____memberships.nextWaiting
-local setTimer = ____memberships.setTimer
-local stopTimer = ____memberships.stopTimer
-local stopWaiting = ____memberships.stopWaiting
-local wait = ____memberships.wait
---- A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
--- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
-function ____exports.enter(membership, request, unconfirmed)
-    membership.phase = "joining"
-    membership.claimed = nil
-    membership.request = request
-    membership.nick = request.nick
-    local presence = presenceContent(request.stanza)
-    membership.batched = not hasAttached(membership) and takesText(request.session)
-    if hasAttached(membership) then
-        membership.resync = newResync(nil)
-    else
-        membership.resync = nil
-        forgetRoom(membership)
+local now = ____memberships.now
+local setPlace = ____memberships.setPlace
+local triesOf = ____memberships.triesOf
+local ____place = require("state.place")
+local requestsOf = ____place.requestsOf
+local ____queue = require("state.queue")
+local requeue = ____queue.requeue
+local takeNext = ____queue.takeNext
+local ____view = require("state.view")
+local newView = ____view.newView
+--- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
+-- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
+function ____exports.enter(membership, request, earlier, unconfirmed)
+    if earlier == nil then
+        earlier = {}
     end
-    if request.session ~= nil then
-        stopWaiting(membership, request.session)
-        request.isBack = isAttached(membership, request.session)
-        attachSession(membership, request.session, presence, request.id)
+    local isReturn = hasAttached(membership)
+    if not isReturn then
+        membership.view = newView()
     end
-    membership.newcomer = request.session
+    local key = presenceIdFor(membership, request.id)
+    local isFirst = not membership.established and unconfirmed == nil
+    local join = newJoin(
+        membership,
+        key,
+        request.nick,
+        request,
+        isReturn,
+        options.answerTimeout,
+        false,
+        isFirst
+    )
     membership.shown = request.session
-    membership.shownPresence = presence
+    membership.shownPresence = presenceContent(request.stanza)
+    beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
     end
-    setTimer(
-        membership,
-        options.answerTimeout,
-        function()
-            joinUnanswered(membership, request)
-        end
-    )
     if unconfirmed ~= nil then
-        sendUpstream(
+        sendPresence(
             membership,
-            st.presence({
-                type = "unavailable",
-                id = id.medium(),
-                to = unconfirmed
-            })
+            st.presence({type = "unavailable"}),
+            unconfirmed,
+            id.medium()
         )
     end
-    sendUpstream(membership, request.stanza)
+    sendPresence(membership, request.stanza, request.nick, key)
 end
---- The account takes back a leave that the room has not confirmed.
-function ____exports.enterAfterLeave(membership, request)
-    ____exports.enter(
-        membership,
-        request,
-        ownAddress(membership)
+function newJoin(membership, key, nick, request, isReturn, seconds, isDoubtful, isFirst)
+    local join
+    join = {
+        kind = "join",
+        id = key,
+        nick = nick,
+        request = request,
+        isReturn = isReturn,
+        isDoubtful = isDoubtful,
+        timer = after(
+            seconds,
+            function()
+                joinUnanswered(membership, join)
+            end
+        ),
+        shown = {},
+        claimed = nil,
+        since = now(),
+        isHeard = false,
+        isFirst = isFirst,
+        isRemoved = false
+    }
+    return join
+end
+function beginJoin(membership, join, earlier)
+    membership.nick = join.nick
+    local tries = triesOf(membership)
+    setPlace(membership, {
+        phase = "joining",
+        tries = tries,
+        operation = join,
+        earlier = earlier,
+        turn = nil
+    })
+    ____exports.waitForTurn(membership)
+end
+--- A request in the queue has its turn soon, whether the room has answered the join before it or not.
+function ____exports.waitForTurn(membership)
+    local place = membership.place
+    if place.phase == "joining" and place.turn == nil and #membership.queue > 0 then
+        place.turn = after(
+            ____exports.TURN,
+            function()
+                place.turn = nil
+                if membership.place == place then
+                    takeTurn(membership, place)
+                end
+            end
+        )
+    end
+end
+function takeTurn(membership, place)
+    if (next(place.operation.shown)) ~= nil then
+        ____exports.waitForTurn(membership)
+        return
+    end
+    local request = takeNext(membership)
+    if request ~= nil then
+        local ____place_earlier_0 = place.earlier
+        ____place_earlier_0[#____place_earlier_0 + 1] = place.operation
+        ____exports.enter(membership, request, place.earlier)
+    end
+end
+function joinUnanswered(membership, join)
+    local place = membership.place
+    if place.phase ~= "joining" then
+        return
+    end
+    if join ~= place.operation then
+        ____exports.removeJoin(place.earlier, join)
+        refuseUnanswered(membership, join.request)
+    elseif timeLeft(join) > 0 then
+        limitJoin(
+            membership,
+            join,
+            timeLeft(join)
+        )
+    elseif join.request == nil then
+        ____exports.unreached(membership)
+    else
+        refuseUnanswered(membership, join.request)
+        ____exports.joinFailed(membership, place, true)
+    end
+end
+function limitJoin(membership, join, seconds)
+    if seconds == nil then
+        seconds = options.answerTimeout
+    end
+    join.timer = after(
+        seconds,
+        function()
+            joinUnanswered(membership, join)
+        end
     )
 end
-function joinUnanswered(membership, request)
-    detachAsking(membership, request)
-    refuse(membership, request)
+function timeLeft(join)
+    local left = join.since + EXTENSIONS * options.answerTimeout - now()
+    return join.isHeard and left >= 1 and left or 0
+end
+function ____exports.removeJoin(joins, join)
+    for i = #joins, 1, -1 do
+        if joins[i] == join then
+            table.remove(joins, i)
+        end
+    end
+end
+--- A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
+-- sent before may still be answered. Returns whether there is either.
+function ____exports.tryNext(membership, place)
+    local request = takeNext(membership)
+    if request ~= nil then
+        ____exports.enter(membership, request, place.earlier)
+        return true
+    end
+    local join = table.remove(place.earlier)
+    if join ~= nil then
+        beginJoin(membership, join, place.earlier)
+        return true
+    end
+    return false
+end
+--- A session's join has failed. If the room has said nothing it may still have let the account in, so it is left.
+function ____exports.joinFailed(membership, place, isUnanswered)
+    if ____exports.tryNext(membership, place) then
+        return
+    end
     if isWanted(membership) then
         ____exports.lost(membership)
-    else
+    elseif isUnanswered then
         ____exports.leave(
             membership,
             st.presence({type = "unavailable"})
         )
-    end
-end
-function detachAsking(membership, request)
-    if request.session ~= nil and request.isBack ~= true then
-        detachSession(membership, request.session)
-    end
-end
-function awaitSubject(membership)
-    setTimer(
-        membership,
-        SUBJECT_TIMEOUT,
-        function()
-            local resync = membership.resync
-            if resync ~= nil and resync.isDoubtful then
-                makeSure(membership, resync)
-                return
-            end
-            if isAttached(membership, membership.newcomer) then
-                sendSubject(membership, membership.newcomer)
-            end
-            ____exports.joinComplete(membership)
-        end
-    )
-end
---- All that a room sends on a join has come.
-function ____exports.joinComplete(membership)
-    stopTimer(membership)
-    membership.phase = "joined"
-    if membership.tries > 0 then
-        setTimer(
+    else
+        fork(
             membership,
-            STEADY,
-            function()
-                membership.tries = 0
-            end
+            technicalRemoval(membership)
         )
-    end
-    membership.newcomer = nil
-    local resync = membership.resync
-    membership.resync = nil
-    if resync ~= nil then
-        ____exports.forgetOthers(membership, resync)
-    end
-    showBest(membership)
-    if outcomeOf(membership) == "refused" then
-        endCatchUp(membership)
-    elseif membership.catchUp ~= nil then
-        closeGap(membership)
-    end
-    regainNick(membership)
-    serveWaiting(membership)
-end
---- Who was there before and has not been shown again has gone meanwhile.
-function ____exports.forgetOthers(membership, resync)
-    forgetOccupant(membership, membership.nick)
-    for nick in pairs(membership.occupants) do
-        if not (resync.shown[nick] ~= nil) then
-            forgetOccupant(membership, nick)
-            fork(
-                membership,
-                occupantGone(membership, nick)
-            )
-        end
+        ____exports.over(membership)
     end
 end
-function rejoinRefused(membership, ____error)
-    local ____, condition = ____error:get_error()
-    if condition == "conflict" and string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES then
-        forgetOccupant(membership, membership.nick)
-        membership.nick = membership.nick .. "_"
-        joinAgain(membership)
-        return
-    end
-    if condition == "remote-server-not-found" or condition == "remote-server-timeout" then
-        refuseWaiting(membership)
-        ____exports.lost(membership)
-        return
-    end
-    local next = nextWaiting(membership)
-    if next ~= nil then
-        ____exports.enter(membership, next)
-        return
-    end
-    if isTemporary(____error) then
-        ____exports.lost(membership)
-        return
-    end
-    module:log(
-        "info",
-        "%s cannot be brought back to %s: %s",
-        membership.username,
-        membership.room,
-        condition
-    )
-    fork(
-        membership,
-        technicalRemoval(membership)
-    )
-    ____exports.over(membership)
-end
-function refuseWaiting(membership)
-    local waiting = membership.waiting
-    membership.waiting = {}
-    for ____, request in ipairs(waiting) do
-        refuse(membership, request)
-    end
-end
-function refuse(membership, request)
-    sendTo(
-        request.session,
-        st.error_reply(
-            request.stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        )
-    )
-end
---- Nobody will be let in by this instance of the module.
-function ____exports.refuseAll(membership)
-    resyncLost(membership)
-    renamesLost(membership)
-    local request = membership.request
-    if request ~= nil then
-        detachAsking(membership, request)
-        refuse(membership, request)
-        membership.request = nil
-    end
-    refuseWaiting(membership)
-end
-function isTemporary(____error)
-    local ____type, condition, text = ____error:get_error()
-    return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
-end
-function isBounce(text)
-    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
-end
---- The account is out of the room without anybody's will, and will be back. Its sessions learn of it only when that takes
+--- The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
 -- too long; then they may try themselves.
 function ____exports.lost(membership)
+    recall(membership)
+    local tries = triesOf(membership) + 1
+    membership.nick = membership.wantedNick
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = tries,
+            next = {
+                kind = "pause",
+                timer = ____exports.rejoinAfter(
+                    membership,
+                    ____exports.pause(tries)
+                )
+            }
+        }
+    )
+    dropQuestion(membership)
     if ____exports.leaveIfUnused(membership) then
         return
     end
     if ____exports.isUnheard(membership) then
         ____exports.leaveUnheard(membership)
-        return
-    end
-    membership.phase = "lost"
-    membership.request = nil
-    resyncLost(membership)
-    renamesLost(membership)
-    dropQuestion(membership)
-    membership.nick = membership.wantedNick
-    membership.tries = membership.tries + 1
-    if membership.tries == TRIES_UNTIL_TOLD then
+    elseif tries == TRIES_UNTIL_TOLD then
         fork(
             membership,
             technicalRemoval(membership)
         )
         detachAll(membership)
     end
-    setTimer(
-        membership,
-        ____exports.pause(membership.tries),
+end
+--- The room is out of reach: the account is lost, and no session is let in either.
+function ____exports.unreached(membership)
+    ____exports.lost(membership)
+    refuseQueue(membership)
+    if membership.place.phase == "lost" then
+        ____exports.leaveIfUnused(membership)
+    end
+end
+function ____exports.rejoinAfter(membership, seconds)
+    return after(
+        seconds,
         function()
             ____exports.rejoin(membership)
         end
@@ -5191,97 +5518,111 @@ function ____exports.pause(tries)
         LONGEST_PAUSE
     ) * (0.75 + math.random() / 2)
 end
---- The account joins by itself, and finds out what was said and what has changed since it was in the room.
-function ____exports.rejoin(membership)
-    local catching = membership.catchUp
-    local isAsking = catching ~= nil and catching.queryId ~= nil
-    if not isAsking or membership.phase ~= "lost" or membership.timer ~= nil then
-        goBack(membership)
-    end
-end
-function goBack(membership)
-    stopTimer(membership)
-    membership.phase = "lost"
-    membership.request = nil
-    if membership.established then
-        catchUp(
-            membership,
-            function(outcome)
-                if membership.phase ~= "lost" then
-                    return
-                end
-                if outcome == "unreached" and membership.tries < TRIES_FOR_ARCHIVE then
-                    refuseWaiting(membership)
-                    ____exports.lost(membership)
-                    return
-                end
-                joinAgain(membership)
-            end
-        )
-    else
-        joinAgain(membership)
-    end
-end
-function joinAgain(membership)
-    membership.phase = "joining"
-    membership.claimed = nil
-    local resync = newResync(nil)
-    resync.isDoubtful = true
-    membership.resync = resync
-    setTimer(
+function recall(membership)
+    requeue(
         membership,
-        math.min(
-            options.answerTimeout,
-            JOIN_PATIENCE * 2 ^ math.min(membership.tries, 10)
-        ),
+        requestsOf(membership.place)
+    )
+end
+--- The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
+-- room's archive has answered the account is still lost: what the room says of it answers no join.
+function ____exports.rejoin(membership)
+    local before = membership.place
+    if before.phase == "lost" and before.next.kind == "archive" then
+        return
+    end
+    local timer = after(
+        ARCHIVE_TIMEOUT,
         function()
-            refuseWaiting(membership)
             ____exports.lost(membership)
         end
     )
-    sendUpstream(
+    recall(membership)
+    setPlace(
         membership,
-        joinPresence(membership)
+        {
+            phase = "lost",
+            tries = triesOf(membership),
+            next = {kind = "archive", timer = timer}
+        }
     )
-    makeSure(membership, resync)
+    local place = membership.place
+    if not membership.established then
+        ____exports.joinAgain(membership)
+        return
+    end
+    catchUp(
+        membership,
+        function(outcome)
+            if membership.place ~= place then
+                return
+            end
+            if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
+                ____exports.unreached(membership)
+            else
+                ____exports.joinAgain(membership)
+            end
+        end
+    )
 end
-function makeSure(membership, resync)
+--- The account's own join.
+function ____exports.joinAgain(membership)
+    local seconds = math.min(
+        options.answerTimeout,
+        JOIN_PATIENCE * 2 ^ math.min(
+            triesOf(membership),
+            10
+        )
+    )
+    local join = newJoin(
+        membership,
+        id.medium(),
+        membership.nick,
+        nil,
+        true,
+        seconds,
+        true,
+        not membership.established
+    )
+    beginJoin(membership, join, {})
+    sendJoin(membership, join)
+    ____exports.makeSure(membership, join)
+end
+--- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
+function ____exports.makeSure(membership, join)
     selfPing(
         membership,
         function()
-            if membership.resync == resync and membership.phase == "entering" then
+            local place = membership.place
+            if place.phase == "entering" and place.operation == join and isCurrent(membership) then
                 startOver(membership)
             end
         end
     )
 end
 function startOver(membership)
-    local resync = newResync(nil)
-    membership.phase = "joining"
-    membership.claimed = nil
-    membership.resync = resync
-    setTimer(
+    recall(membership)
+    local join = newJoin(
         membership,
+        id.medium(),
+        membership.nick,
+        nil,
+        true,
         options.answerTimeout,
-        function()
-            ____exports.lost(membership)
-        end
+        false,
+        false
     )
-    local unavailable = st.presence({
-        type = "unavailable",
-        to = ownAddress(membership)
-    })
-    sendUpstream(membership, unavailable)
-    sendUpstream(
+    beginJoin(membership, join, {})
+    sendPresence(
         membership,
-        joinPresence(membership)
+        st.presence({type = "unavailable"}),
+        join.nick,
+        id.medium()
     )
+    sendJoin(membership, join)
 end
-function joinPresence(membership)
+function sendJoin(membership, join)
     local presence = presenceToShow(membership)
-    presence.attr.to = ownAddress(membership)
-    membership.joinId = id.medium()
-    presence.attr.id = membership.joinId
     local x = st.stanza("x", {xmlns = MUC})
     local since = historySince(membership)
     x:tag("history", since == nil and ({xmlns = MUC, maxstanzas = "0"}) or ({xmlns = MUC, since = since})):up()
@@ -5289,31 +5630,48 @@ function joinPresence(membership)
         x:tag("password", {xmlns = MUC}):text(membership.password):up()
     end
     presence:add_direct_child(x)
-    return presence
-end
-function ownAddress(membership)
-    return (membership.room .. "/") .. membership.nick
+    sendPresence(membership, presence, join.nick, join.id)
 end
 --- The account goes out of the room; `unavailable` may carry a client's parting words.
 function ____exports.leave(membership, unavailable)
-    membership.phase = "leaving"
+    recall(membership)
     membership.ending = false
-    membership.request = nil
-    membership.resync = nil
-    membership.tries = 0
+    local operation = newLeave(membership, options.answerTimeout, ____exports.leaveUnanswered, unavailable.attr.id)
+    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    ____exports.hastenLeave(membership)
     save(membership.username)
-    setTimer(
-        membership,
-        options.answerTimeout,
+    sendPresence(membership, unavailable, membership.nick, operation.id)
+end
+function newLeave(membership, seconds, ended, answerId)
+    local timer = after(
+        seconds,
         function()
-            leaveUnanswered(membership, unavailable.attr.id)
+            ended(membership)
         end
     )
-    local presence = st.clone(unavailable)
-    presence.attr.to = ownAddress(membership)
-    sendUpstream(membership, presence)
+    return {
+        kind = "leave",
+        id = presenceIdFor(membership, answerId),
+        nick = membership.nick,
+        timer = timer,
+        answerId = answerId
+    }
 end
---- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
+--- A session waits for the end of a leave, which the room may never confirm.
+function ____exports.hastenLeave(membership)
+    local place = membership.place
+    local isFirst = place.phase == "leaving" and place.tries == 0 and #membership.queue > 0
+    if isFirst and place.operation ~= nil then
+        place.operation.timer:stop()
+        place.operation.timer = after(
+            ____exports.TURN,
+            function()
+                ____exports.leaveUnanswered(membership)
+            end
+        )
+    end
+end
+--- Leaves a blocked room: its answer will not arrive, so pending joins fail now.
 function ____exports.leaveUnheard(membership)
     ____exports.refuseAll(membership)
     fork(
@@ -5321,17 +5679,22 @@ function ____exports.leaveUnheard(membership)
         ownUnavailable(membership, nil)
     )
     detachAll(membership)
-    membership.phase = "leaving"
     membership.ending = false
-    membership.tries = 0
+    ____exports.retryLeave(membership, 1)
     save(membership.username)
-    ____exports.retryLeave(membership)
+end
+--- No session will be let in by this instance of the module.
+function ____exports.refuseAll(membership)
+    for ____, request in ipairs(requestsOf(membership.place)) do
+        refuseUnanswered(membership, request)
+    end
+    refuseQueue(membership)
 end
 --- Whether the account has blocked what the room tells it of itself.
 function ____exports.isUnheard(membership)
     return isBlocked(membership.username, membership.room, membership.nick)
 end
---- The account goes if only sessions keep it in the room, and none is there; whether it does.
+--- Leaves the room if only sessions keep the account there, and none is. Returns whether it does.
 function ____exports.leaveIfUnused(membership)
     if not membership.ending or isUsed(membership) then
         return false
@@ -5342,48 +5705,68 @@ function ____exports.leaveIfUnused(membership)
     )
     return true
 end
-function leaveUnanswered(membership, leaveId)
-    fork(
-        membership,
-        ownUnavailable(membership, leaveId)
+--- Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak.
+function ____exports.leaveUnanswered(membership)
+    local place = membership.place
+    local ____temp_1
+    if place.phase == "leaving" then
+        ____temp_1 = place.operation
+    else
+        ____temp_1 = nil
+    end
+    local leaving = ____temp_1
+    local ____fork_6 = fork
+    local ____membership_5 = membership
+    local ____ownUnavailable_4 = ownUnavailable
+    local ____membership_3 = membership
+    local ____temp_2
+    if leaving == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = leaving.answerId
+    end
+    ____fork_6(
+        ____membership_5,
+        ____ownUnavailable_4(____membership_3, ____temp_2)
     )
     detachAll(membership)
-    local next = nextWaiting(membership)
-    if next ~= nil then
-        ____exports.enterAfterLeave(membership, next)
+    local request = takeNext(membership)
+    if request ~= nil then
+        ____exports.enter(membership, request, {}, membership.nick)
     else
         ____exports.retryLeave(membership)
     end
 end
---- Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it.
-function ____exports.retryLeave(membership)
-    stopTimer(membership)
-    membership.phase = "leaving"
-    membership.tries = membership.tries + 1
+--- Leaves again, then self-pings: rooms do not answer the leave of a non-occupant.
+function ____exports.retryLeave(membership, tries)
+    if tries == nil then
+        tries = triesOf(membership) + 1
+    end
+    local operation = newLeave(membership, PING_TIMEOUT, ____exports.retryLeave)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    local place = membership.place
     if membership.established then
         openPart(membership)
     end
-    sendUpstream(
+    sendPresence(
         membership,
-        st.presence({
-            type = "unavailable",
-            to = ownAddress(membership)
-        })
+        st.presence({type = "unavailable"}),
+        membership.nick,
+        operation.id
     )
     local function answered(condition)
-        if membership.phase ~= "leaving" or membership.timer ~= nil or not isCurrent(membership) then
+        if membership.place ~= place or not isCurrent(membership) then
             return
         end
-        local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
+        local isUnknown = condition == nil or saysJoined(condition) or saysNothing(condition)
         local mayBeIn = membership.established and not ____exports.isUnheard(membership)
-        if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
-            setTimer(
+        if isUnknown and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
+            local next = newLeave(
                 membership,
-                ____exports.pause(membership.tries),
-                function()
-                    ____exports.retryLeave(membership)
-                end
+                ____exports.pause(tries),
+                ____exports.retryLeave
             )
+            setPlace(membership, {phase = "leaving", tries = tries, operation = next})
         else
             ____exports.over(membership)
         end
@@ -5394,161 +5777,58 @@ function ____exports.retryLeave(membership)
         patience(membership)
     )
 end
-function resyncLost(membership)
-    local resync = membership.resync
-    local ____temp_2
-    if resync == nil or resync.selfShown then
-        ____temp_2 = nil
-    else
-        ____temp_2 = resync.request
-    end
-    local request = ____temp_2
-    if request ~= nil and request.session ~= nil then
-        table.insert(membership.waiting, 1, request)
-    end
-    membership.resync = nil
-end
-function renamesLost(membership)
-    endRenaming(membership)
-    local request = table.remove(membership.nickRequests, 1)
-    while request ~= nil do
-        if request.session ~= nil and request.isJoin then
-            wait(membership, request)
-        end
-        request = table.remove(membership.nickRequests, 1)
-    end
-end
---- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
+--- The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left.
 function ____exports.over(membership)
-    stopTimer(membership)
-    if membership.phase ~= "leaving" then
+    if membership.place.phase ~= "leaving" then
         noteRefusal(membership)
     end
+    recall(membership)
     membership.ending = false
-    endCatchUp(membership)
-    closePart(membership)
-    forgetRoom(membership)
+    membership.established = false
     membership.since = nil
     detachAll(membership)
-    membership.established = false
-    resyncLost(membership)
-    renamesLost(membership)
-    local next = nextWaiting(membership)
-    if next == nil then
+    endCatchUp(membership)
+    closePart(membership)
+    membership.view = newView()
+    local request = takeJoin(membership)
+    if request == nil then
         dropMembership(membership)
         save(membership.username)
     else
-        ____exports.enter(membership, next)
+        ____exports.enter(membership, request)
     end
 end
-function resumeLeave(membership)
-    if hasAttached(membership) then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                leaveUnanswered(membership, nil)
-            end
-        )
-    else
-        ____exports.retryLeave(membership)
+function takeJoin(membership)
+    local request = takeNext(membership)
+    while request ~= nil and request.kind ~= "join" do
+        request = takeNext(membership)
     end
+    return request
 end
-function resumeJoined(membership)
-    membership.tries = 0
-    if membership.catchUp ~= nil then
-        closeGap(membership)
-    end
-    if membership.resync ~= nil then
-        resyncLost(membership)
-        resyncComplete(membership)
-    end
-end
-SUBJECT_TIMEOUT = 10
+--- Seconds that a join without an answer may delay the next request.
+____exports.TURN = 5
 TRIES_FOR_ARCHIVE = 4
+ARCHIVE_TIMEOUT = 600
 JOIN_PATIENCE = 15
+EXTENSIONS = 5
 LONGEST_PAUSE = 900
-STEADY = 60
 TRIES_UNTIL_TOLD = 8
-NICK_TRIES = 3
---- The room let the account in: our own presence came. History and subject follow.
-function ____exports.joinAccepted(membership)
-    local request = membership.request
-    if request ~= nil then
-        local x = request.stanza:get_child("x", MUC)
-        local ____membership_1 = membership
-        local ____temp_0
-        if x == nil then
-            ____temp_0 = nil
-        else
-            ____temp_0 = x:get_child_text("password")
-        end
-        ____membership_1.password = ____temp_0
-        membership.wantedNick = membership.nick
-    else
-        counters.rejoins = counters.rejoins + 1
+PING_TIMEOUT = 60
+--- Waits anew for the answer to sessions' joins, after a reload.
+function ____exports.resumeJoin(membership, place)
+    place.turn = nil
+    for ____, join in ipairs(place.earlier) do
+        limitJoin(membership, join)
     end
-    local isNews = not membership.established or membership.nick ~= membership.wantedNick
-    membership.request = nil
-    membership.phase = "entering"
-    membership.established = true
-    if membership.since == nil then
-        membership.since = os.time()
-    end
-    openPart(membership)
-    membership.unanswered = 0
-    forgetRefusals(membership.username, membership.room)
-    if request ~= nil then
-        bookmarkJoined(membership)
-        save(membership.username)
-    elseif isNews then
-        saveSoon(membership.username)
-    end
-    awaitSubject(membership)
+    limitJoin(membership, place.operation)
+    ____exports.waitForTurn(membership)
 end
---- The room refused a join.
-function ____exports.joinRefused(membership, ____error)
-    local request = membership.request
-    if request == nil then
-        if ____error.attr.id == nil or ____error.attr.id == membership.joinId then
-            rejoinRefused(membership, ____error)
-        end
-        return
-    end
-    if ____error.attr.id ~= nil and request.id ~= nil and ____error.attr.id ~= request.id then
-        return
-    end
-    local answer = st.clone(____error)
-    answer.attr.id = request.id
-    sendTo(request.session, answer)
-    detachAsking(membership, request)
-    membership.request = nil
-    local next = nextWaiting(membership)
-    if next ~= nil then
-        ____exports.enter(membership, next)
-    elseif isWanted(membership) and isTemporary(____error) then
-        ____exports.lost(membership)
-    else
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
-        ____exports.over(membership)
-    end
+--- Waits anew for the answer to a leave, after a reload.
+function ____exports.awaitLeave(membership, tries)
+    local operation = newLeave(membership, options.answerTimeout, ____exports.leaveUnanswered)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
-refusals = {}
-for ____, condition in ipairs({
-    "forbidden",
-    "gone",
-    "jid-malformed",
-    "not-acceptable",
-    "not-allowed",
-    "not-authorized"
-}) do
-    refusals[condition] = true
-end
-refusals["registration-required"] = true
---- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
+--- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
 function ____exports.takeBack(membership)
     fork(
         membership,
@@ -5557,41 +5837,129 @@ function ____exports.takeBack(membership)
     detachAll(membership)
     ____exports.rejoin(membership)
 end
---- An error came back for a leave: the room was not reached, or has no such occupant.
-function ____exports.leaveRefused(membership, ____error)
-    if not isTemporary(____error) then
-        fork(
-            membership,
-            ownUnavailable(membership, ____error.attr.id)
-        )
-        ____exports.over(membership)
-    elseif membership.tries == 0 then
-        leaveUnanswered(membership, ____error.attr.id)
+return ____exports
+ end,
+["occupancy.depart"] = function(...)
+local ____exports = {}
+local withdrawJoin, detachOrLeave, isLast, detach
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
+local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
+local ____fork = require("send.fork")
+local sendTo = ____fork.sendTo
+local ____bookmarks = require("state.bookmarks")
+local isAutojoin = ____bookmarks.isAutojoin
+local ____memberships = require("state.memberships")
+local detachSession = ____memberships.detachSession
+local isAttached = ____memberships.isAttached
+local isUsed = ____memberships.isUsed
+local ____queue = require("state.queue")
+local abandon = ____queue.abandon
+local hasPending = ____queue.hasPending
+local holdStanza = ____queue.holdStanza
+local pendingJoin = ____queue.pendingJoin
+local withdraw = ____queue.withdraw
+local ____sent = require("state.sent")
+local disownSent = ____sent.disownSent
+local ____refuse = require("occupancy.refuse")
+local bounceAll = ____refuse.bounceAll
+local ____replay = require("occupancy.replay")
+local ownUnavailable = ____replay.ownUnavailable
+local ____shown = require("occupancy.shown")
+local showBest = ____shown.showBest
+local ____transitions = require("occupancy.transitions")
+local leave = ____transitions.leave
+local leaveIfUnused = ____transitions.leaveIfUnused
+function withdrawJoin(membership, session, nick, stanza)
+    local place = membership.place
+    local isAsked = place.phase == "joining" and place.operation.request ~= nil
+    bounceAll(
+        membership,
+        session,
+        withdraw(membership, session)
+    )
+    sendTo(
+        session,
+        ownUnavailable(membership, stanza.attr.id, nick)
+    )
+    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        leaveIfUnused(membership)
     end
 end
---- Goes on with a membership of the module before a reload. The questions that one had asked are nobody's now, and the
--- timers it had set have ended.
-function ____exports.resume(membership)
-    local request = membership.request
-    if membership.phase == "lost" then
-        goBack(membership)
-    elseif membership.phase == "leaving" then
-        resumeLeave(membership)
-    elseif request ~= nil then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                joinUnanswered(membership, request)
-            end
-        )
-    elseif membership.phase == "joining" or membership.phase == "entering" and membership.resync ~= nil then
-        ____exports.lost(membership)
-    elseif membership.phase == "entering" then
-        awaitSubject(membership)
-    else
-        resumeJoined(membership)
+function detachOrLeave(membership, session, stanza)
+    local phase = membership.place.phase
+    if phase == "leaving" then
+        return
     end
+    local leaves = isLast(membership, session) and not isAutojoin(membership)
+    if not leaves or phase == "lost" then
+        detachSession(membership, session)
+        sendTo(
+            session,
+            ownUnavailable(membership, stanza.attr.id)
+        )
+    end
+    if leaves then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        showBest(membership)
+    end
+end
+function isLast(membership, session)
+    for other in pairs(membership.attached) do
+        if other ~= session then
+            return false
+        end
+    end
+    return not hasPending(membership, session)
+end
+function detach(membership, session)
+    if not isAttached(membership, session) then
+        return false
+    end
+    detachSession(membership, session)
+    showBest(membership)
+    leaveIfUnused(membership)
+    return true
+end
+--- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
+function ____exports.sessionLeaves(membership, session, stanza)
+    if isAttached(membership, session) then
+        bounceAll(
+            membership,
+            session,
+            withdraw(membership, session)
+        )
+        detachOrLeave(membership, session, stanza)
+        return true
+    end
+    local request = pendingJoin(membership, session)
+    if request == nil then
+        return false
+    end
+    if #request.held == 0 or not holdStanza(request, stanza) then
+        withdrawJoin(membership, session, request.nick, stanza)
+    end
+    return true
+end
+--- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
+function ____exports.sessionOffline(membership, session)
+    local isPending = pendingJoin(membership, session) ~= nil
+    bounceAll(
+        membership,
+        session,
+        withdraw(membership, session)
+    )
+    return detach(membership, session) or isPending
+end
+--- The session is no more. The account stays in the room, which hears nothing of it.
+function ____exports.sessionGone(membership, session)
+    abandon(membership, session)
+    disownSent(membership.sent, session)
+    detach(membership, session)
 end
 return ____exports
  end,
@@ -5666,6 +6034,1649 @@ function ____exports.restorePendingIqs(saved)
 end
 return ____exports
  end,
+["occupancy.outgoing"] = function(...)
+local ____exports = {}
+local copyToOthers, sentCarbon, forward
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local CARBONS = ____namespaces.CARBONS
+local FORWARD = ____namespaces.FORWARD
+local HINTS = ____namespaces.HINTS
+local ____fork = require("send.fork")
+local sendTo = ____fork.sendTo
+local ____upstream = require("send.upstream")
+local sendUpstream = ____upstream.sendUpstream
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
+local ____memberships = require("state.memberships")
+local isComingBack = ____memberships.isComingBack
+local ____pending = require("state.pending")
+local expectIqAnswer = ____pending.expectIqAnswer
+local ____sent = require("state.sent")
+local newSent = ____sent.newSent
+local noteSent = ____sent.noteSent
+local ____turn = require("turn")
+local post = ____turn.post
+function copyToOthers(membership, sender, stanza)
+    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
+        return
+    end
+    for fullJid in pairs(membership.attached) do
+        local session = prosody.full_sessions[fullJid]
+        if session ~= nil and session.want_carbons ~= nil and fullJid ~= sender then
+            sendTo(
+                fullJid,
+                sentCarbon(
+                    stanza,
+                    jids.bare(fullJid)
+                )
+            )
+        end
+    end
+end
+function sentCarbon(stanza, account)
+    local copy = st.clone(stanza)
+    copy.attr.xmlns = "jabber:client"
+    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+end
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+--- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
+function ____exports.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(
+                stanza,
+                "wait",
+                "remote-server-timeout",
+                nil,
+                membership.room
+            )
+        )
+        return
+    end
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
+--- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
+function ____exports.sendIq(membership, session, stanza)
+    local ____type = stanza.attr.type
+    if ____type ~= "get" and ____type ~= "set" then
+        forward(membership, stanza, stanza.attr.id)
+        return
+    end
+    local id = expectIqAnswer(session, membership.room, stanza)
+    if id == nil then
+        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
+        )
+        return
+    end
+    forward(membership, stanza, id)
+end
+return ____exports
+ end,
+["occupancy.joined"] = function(...)
+local ____exports = {}
+local serveRequest, isServedAtOnce, isRename, isInView, asksForMore, serve, serveFromView, release, resync, newResync, awaitResync, resyncUnanswered, endOperation, occupantsShown, rename, startRename, isAnswerTo, renamed, isNickBlocked, RENAME_TIMEOUT, RESYNC_TIMEOUT
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____ping = require("send.ping")
+local selfPing = ____ping.selfPing
+local saysJoined = ____ping.saysJoined
+local saysNothing = ____ping.saysNothing
+local ____blocklist = require("settings.blocklist")
+local isBlocked = ____blocklist.isBlocked
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
+local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
+local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
+local options = require("options")
+local ____fork = require("send.fork")
+local fork = ____fork.fork
+local sendTo = ____fork.sendTo
+local ____upstream = require("send.upstream")
+local presenceIdFor = ____upstream.presenceIdFor
+local sendPresence = ____upstream.sendPresence
+local ____stanzas = require("stanzas")
+local isSameNick = ____stanzas.isSameNick
+local ____turn = require("turn")
+local after = ____turn.after
+local ____availability = require("state.availability")
+local presenceContent = ____availability.presenceContent
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
+local ____memberships = require("state.memberships")
+local attachSession = ____memberships.attachSession
+local isAttached = ____memberships.isAttached
+local isCurrent = ____memberships.isCurrent
+local ____queue = require("state.queue")
+local enqueue = ____queue.enqueue
+local isSuperseded = ____queue.isSuperseded
+local newRequest = ____queue.newRequest
+local takeNext = ____queue.takeNext
+local ____burst = require("occupancy.burst")
+local areAllShown = ____burst.areAllShown
+local forgetOthers = ____burst.forgetOthers
+local isRenamed = ____burst.isRenamed
+local keepSelf = ____burst.keepSelf
+local ____depart = require("occupancy.depart")
+local sessionLeaves = ____depart.sessionLeaves
+local ____outgoing = require("occupancy.outgoing")
+local sendIq = ____outgoing.sendIq
+local sendMessage = ____outgoing.sendMessage
+local ____refuse = require("occupancy.refuse")
+local bounce = ____refuse.bounce
+local ____replay = require("occupancy.replay")
+local replay = ____replay.replay
+local selfPresence = ____replay.selfPresence
+local sendOccupants = ____replay.sendOccupants
+local sendSubject = ____replay.sendSubject
+local ____shown = require("occupancy.shown")
+local presenceToShow = ____shown.presenceToShow
+local showBest = ____shown.showBest
+local updatePresence = ____shown.updatePresence
+local ____transitions = require("occupancy.transitions")
+local lost = ____transitions.lost
+local TURN = ____transitions.TURN
+--- A session asks to be let in, or for another nick.
+function ____exports.requested(membership, place, request)
+    local operation = place.operation
+    if operation == nil then
+        serveRequest(membership, place, request)
+        return
+    end
+    if operation.kind == "rename" and isServedAtOnce(membership, request) then
+        if operation.request ~= nil and operation.request.session == request.session then
+            operation.request.session = nil
+        end
+        serveRequest(membership, place, request)
+        return
+    end
+    if #membership.queue + 1 >= options.maxNickRequests and isAttached(membership, request.session) then
+        noteOver("minimix_max_nick_requests", membership.username, membership.room)
+        local ____error = st.error_reply(
+            request.stanza,
+            "wait",
+            "resource-constraint",
+            nil,
+            membership.room
+        )
+        sendTo(request.session, ____error)
+        return
+    end
+    request.isResync = request.kind == "join" and request.nick == membership.nick
+    enqueue(membership, request)
+    if operation.kind == "resync" and #membership.queue == 1 then
+        operation.timer:stop()
+        operation.timer = after(
+            TURN,
+            function()
+                resyncUnanswered(membership, place, operation)
+            end
+        )
+    end
+end
+--- Serves the requests in the queue until one needs an answer of the room. Then shows what was not shown meanwhile.
+function ____exports.proceed(membership)
+    local place = membership.place
+    while place.phase == "joined" and place.operation == nil do
+        local request = takeNext(membership)
+        if request == nil then
+            showBest(membership)
+            return
+        end
+        serveRequest(membership, place, request)
+        place = membership.place
+    end
+end
+function serveRequest(membership, place, request)
+    local session = request.session
+    local isJoin = request.kind == "join"
+    if isJoin and session == nil then
+        release(membership, request)
+    elseif request.nick ~= membership.nick and isRename(membership, request) then
+        rename(membership, place, request.nick, request)
+    elseif isJoin then
+        serve(membership, place, request)
+    elseif session ~= nil then
+        updatePresence(membership, session, request.stanza)
+    end
+end
+function isServedAtOnce(membership, request)
+    return request.kind == "join" and isInView(membership, request) and (request.nick == membership.nick or not isRename(membership, request))
+end
+function isRename(membership, request)
+    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
+end
+function isInView(membership, request)
+    return membership.view.stale == nil and not asksForMore(request.stanza)
+end
+function asksForMore(stanza)
+    local x = stanza:get_child("x", MUC)
+    for ____, tag in ipairs(x == nil and ({}) or x.tags) do
+        if tag.name ~= "history" and tag.name ~= "password" then
+            return true
+        end
+    end
+    return false
+end
+function serve(membership, place, request)
+    if isInView(membership, request) then
+        serveFromView(membership, request)
+        showBest(membership)
+    else
+        resync(membership, place, request)
+    end
+end
+function serveFromView(membership, request)
+    replay(membership, request)
+    ____exports.letIn(membership, request)
+end
+--- The session gets the room's traffic from now on, and what it has sent since its join goes out.
+function ____exports.letIn(membership, request)
+    if request.session ~= nil then
+        attachSession(
+            membership,
+            request.session,
+            presenceContent(request.stanza),
+            nil
+        )
+    end
+    release(membership, request)
+end
+function release(membership, request)
+    local held = request.held
+    request.held = {}
+    request.heldSize = 0
+    for ____, stanza in ipairs(held) do
+        local session = request.session
+        if session ~= nil and not isAttached(membership, session) then
+            bounce(
+                membership,
+                session,
+                stanza,
+                "modify",
+                "not-acceptable"
+            )
+        elseif stanza.name == "message" then
+            sendMessage(membership, session, stanza)
+        elseif session ~= nil and stanza.name == "iq" then
+            sendIq(membership, session, stanza)
+        elseif session ~= nil and stanza.attr.type == "unavailable" then
+            sessionLeaves(membership, session, stanza)
+        elseif session ~= nil then
+            ____exports.presenceSent(membership, session, stanza)
+        end
+    end
+end
+--- A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update.
+function ____exports.presenceSent(membership, session, stanza)
+    local nick = jids.resource(stanza.attr.to or "")
+    if nick == nil or nick == membership.nick then
+        updatePresence(membership, session, stanza)
+        return
+    end
+    local request = newRequest(
+        "rename",
+        session,
+        stanza.attr.id,
+        nick,
+        st.clone(stanza)
+    )
+    local place = membership.place
+    if place.phase == "joined" then
+        ____exports.requested(membership, place, request)
+    else
+        enqueue(membership, request)
+    end
+end
+function resync(membership, place, request)
+    local operation = newResync(
+        membership,
+        place,
+        presenceIdFor(membership, request.id),
+        request
+    )
+    if membership.view.stale == "outdated" then
+        membership.view.stale = nil
+    end
+    if isAttached(membership, request.session) then
+        attachSession(
+            membership,
+            request.session or "",
+            presenceContent(request.stanza),
+            nil
+        )
+    end
+    local presence = presenceToShow(membership, request)
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    sendPresence(membership, presence, operation.nick, operation.id)
+    awaitResync(membership, place, operation)
+end
+function newResync(membership, place, key, request)
+    local operation
+    operation = {
+        kind = "resync",
+        id = key,
+        nick = membership.nick,
+        timer = after(
+            RESYNC_TIMEOUT,
+            function()
+                resyncUnanswered(membership, place, operation)
+            end
+        ),
+        request = request,
+        shown = {},
+        stage = "occupants"
+    }
+    place.operation = operation
+    return operation
+end
+function awaitResync(membership, place, operation)
+    selfPing(
+        membership,
+        function(condition)
+            if place.operation ~= operation or membership.place ~= place or not isCurrent(membership) then
+                return
+            end
+            if condition == nil or saysJoined(condition) or saysNothing(condition) then
+                resyncUnanswered(membership, place, operation)
+            else
+                lost(membership)
+            end
+        end
+    )
+end
+function resyncUnanswered(membership, place, operation)
+    endOperation(place)
+    if operation.stage == "history" then
+        sendSubject(membership, operation.request.session)
+    else
+        serveFromView(membership, operation.request)
+    end
+    ____exports.proceed(membership)
+end
+function endOperation(place)
+    if place.operation ~= nil then
+        place.operation.timer:stop()
+        place.operation = nil
+    end
+end
+function occupantsShown(membership, operation)
+    local request = operation.request
+    operation.stage = "history"
+    local ____self = selfPresence(membership, request)
+    sendOccupants(membership, request.session)
+    if ____self ~= nil then
+        sendTo(request.session, ____self)
+    end
+    ____exports.letIn(membership, request)
+end
+function rename(membership, place, nick, request)
+    local ____temp_0
+    if request == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = request.session
+    end
+    local session = ____temp_0
+    local ____presenceIdFor_3 = presenceIdFor
+    local ____membership_2 = membership
+    local ____temp_1
+    if request == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = request.id
+    end
+    local key = ____presenceIdFor_3(____membership_2, ____temp_1)
+    startRename(
+        membership,
+        place,
+        key,
+        nick,
+        request
+    )
+    if session ~= nil and request ~= nil then
+        attachSession(
+            membership,
+            session,
+            presenceContent(request.stanza),
+            key
+        )
+    end
+    sendPresence(
+        membership,
+        presenceToShow(membership),
+        nick,
+        key
+    )
+end
+function startRename(membership, place, key, nick, request)
+    local ____temp_4
+    if request == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = request.session
+    end
+    local session = ____temp_4
+    local operation
+    local ____key_6 = key
+    local ____nick_7 = nick
+    local ____after_result_8 = after(
+        RENAME_TIMEOUT,
+        function()
+            ____exports.renameUnanswered(membership, place, operation)
+        end
+    )
+    local ____request_9 = request
+    local ____temp_10 = {session = membership.shown, presence = membership.shownPresence}
+    local ____temp_5
+    if session == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = membership.attached[session]
+    end
+    operation = {
+        kind = "rename",
+        id = ____key_6,
+        nick = ____nick_7,
+        timer = ____after_result_8,
+        request = ____request_9,
+        before = ____temp_10,
+        attachmentBefore = ____temp_5
+    }
+    place.operation = operation
+end
+--- The answer is lost, or late. A session that asked with a join is let in under the nick that the account has.
+function ____exports.renameUnanswered(membership, place, operation)
+    place.late = operation
+    endOperation(place)
+    local request = operation.request
+    if request ~= nil and request.kind == "join" and not isSuperseded(membership, request) then
+        serve(membership, place, request)
+    end
+    ____exports.proceed(membership)
+end
+function isAnswerTo(operation, nick, stanza)
+    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
+end
+function renamed(membership, place, operation, stanza)
+    local request = operation.request
+    endOperation(place)
+    place.late = nil
+    if request == nil then
+        fork(membership, stanza)
+    else
+        bookmarkRenamed(membership)
+        local ____fork_14 = fork
+        local ____membership_12 = membership
+        local ____stanza_13 = stanza
+        local ____temp_11
+        if request.kind == "join" then
+            ____temp_11 = request.session
+        else
+            ____temp_11 = nil
+        end
+        ____fork_14(____membership_12, ____stanza_13, ____temp_11)
+        if request.kind == "join" then
+            serve(membership, place, request)
+        end
+    end
+    ____exports.proceed(membership)
+end
+function isNickBlocked(membership, nick)
+    return isBlocked(membership.username, membership.room, nick)
+end
+RENAME_TIMEOUT = 10
+RESYNC_TIMEOUT = 60
+--- Our own presence ends the list of occupants. If a known one is missing, the room did not take our presence for a join.
+local function resyncSelf(membership, operation)
+    if areAllShown(membership, operation.shown) then
+        occupantsShown(membership, operation)
+    else
+        operation.stage = "self"
+    end
+end
+--- History or a subject follows: the room has answered as to a join after all.
+function ____exports.answeredAsJoin(membership, operation)
+    forgetOthers(membership, operation.shown)
+    occupantsShown(membership, operation)
+end
+--- The subject came: all that the room sends on a join is there.
+function ____exports.subjectCame(membership, place)
+    local operation = place.operation
+    if operation ~= nil and operation.kind == "resync" and operation.stage == "history" then
+        endOperation(place)
+        ____exports.proceed(membership)
+    end
+end
+--- Whether the room uses a nick that was asked for, and the 303 was lost.
+function ____exports.isLateNick(place, nick)
+    local operation = place.operation
+    return place.late ~= nil and isSameNick(place.late.nick, nick) or operation ~= nil and operation.kind == "rename" and isSameNick(operation.nick, nick)
+end
+--- The 303 was lost, but the room shows the account under the nick that it asked for.
+function ____exports.renamedUnheard(place)
+    place.late = nil
+    if place.operation ~= nil and place.operation.kind == "rename" then
+        endOperation(place)
+    end
+end
+--- Our own presence.
+function ____exports.selfShown(membership, place, nick, stanza)
+    local operation = place.operation
+    local wasRenamed = isRenamed(membership, nick)
+    local isNews = keepSelf(membership, nick, stanza)
+    if operation ~= nil and operation.kind == "rename" and isAnswerTo(operation, nick, stanza) then
+        renamed(membership, place, operation, stanza)
+    elseif operation ~= nil and operation.kind == "resync" and operation.stage ~= "history" and not wasRenamed then
+        if isNews then
+            fork(membership, stanza, operation.request.session)
+        end
+        resyncSelf(membership, operation)
+    else
+        fork(membership, stanza)
+    end
+end
+--- The operation that an error with this id refuses late.
+function ____exports.lateRename(place, key)
+    return place.late ~= nil and key == place.late.id and place.late or nil
+end
+--- The room refused the nick, and the presence that came with it, unless the session has shown another one since.
+function ____exports.renameRefused(membership, place, operation, ____error)
+    local request = operation.request
+    local ____temp_15
+    if request == nil then
+        ____temp_15 = nil
+    else
+        ____temp_15 = request.session
+    end
+    local session = ____temp_15
+    local ____temp_16
+    if session == nil then
+        ____temp_16 = nil
+    else
+        ____temp_16 = membership.attached[session]
+    end
+    local attachment = ____temp_16
+    local before = operation.attachmentBefore
+    if operation == place.late then
+        place.late = nil
+    else
+        endOperation(place)
+        membership.shown = operation.before.session
+        membership.shownPresence = operation.before.presence
+    end
+    if session ~= nil and attachment ~= nil and attachment.id == operation.id and before ~= nil then
+        membership.attached[session] = before
+    end
+    if request ~= nil and request.kind == "join" and before == nil then
+        serve(membership, place, request)
+    elseif request ~= nil then
+        local answer = st.clone(____error)
+        answer.attr.id = request.id
+        sendTo(session, answer)
+    end
+    ____exports.proceed(membership)
+end
+--- A join was sent that the room takes for a nick change or a resync, now that another one has let the account in.
+function ____exports.adopt(membership, place, join)
+    local request = join.request
+    if request == nil then
+        return
+    end
+    if join.nick == membership.nick then
+        awaitResync(
+            membership,
+            place,
+            newResync(membership, place, join.id, request)
+        )
+    else
+        startRename(
+            membership,
+            place,
+            join.id,
+            join.nick,
+            request
+        )
+    end
+end
+--- The account asks for the nick it would have if that were free, where it is.
+function ____exports.regainNick(membership)
+    local wanted = membership.wantedNick
+    local place = membership.place
+    local isFree = membership.nick ~= wanted and not (membership.view.occupants[wanted] ~= nil)
+    if isFree and place.phase == "joined" and place.operation == nil and not isNickBlocked(membership, wanted) then
+        rename(membership, place, wanted)
+    end
+end
+--- The account asks for another nick by itself. No session is told if the room refuses.
+function ____exports.askForNick(membership, nick)
+    if not isNickBlocked(membership, nick) then
+        local place = membership.place
+        local request = newRequest(
+            "rename",
+            nil,
+            nil,
+            nick,
+            st.presence()
+        )
+        if place.phase == "joined" then
+            ____exports.requested(membership, place, request)
+        else
+            enqueue(membership, request)
+        end
+    end
+end
+return ____exports
+ end,
+["occupancy.refusal"] = function(...)
+local ____exports = {}
+local isBounce
+local ____namespaces = require("namespaces")
+local MUC_USER = ____namespaces.MUC_USER
+local ____stanzas = require("stanzas")
+local hasStatus = ____stanzas.hasStatus
+function isBounce(text)
+    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
+end
+--- What rooms say to those they do not want (XEP-0045 7.2, 10.9).
+local refusals = {}
+for ____, condition in ipairs({
+    "forbidden",
+    "gone",
+    "jid-malformed",
+    "not-acceptable",
+    "not-allowed",
+    "not-authorized"
+}) do
+    refusals[condition] = true
+end
+refusals["registration-required"] = true
+--- Whether a refused join may succeed another time; a room may be locked, or full, or its server just starting.
+function ____exports.isTemporary(____error)
+    local ____type, condition, text = ____error:get_error()
+    return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
+end
+--- Whether the room's server was not reached.
+function ____exports.isUnreached(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+--- Technical removal (XEP-0045 15.6.2), as opposed to a kick or ban: the service shuts down or lost us.
+function ____exports.isTechnical(stanza)
+    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
+end
+local expulsions = {"301", "307", "321", "322"}
+--- Whether a room puts an occupant out on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
+function ____exports.isExpulsion(stanza)
+    for ____, code in ipairs(expulsions) do
+        if hasStatus(stanza, code) then
+            return true
+        end
+    end
+    local x = stanza:get_child("x", MUC_USER)
+    return x ~= nil and x:get_child("destroy") ~= nil
+end
+return ____exports
+ end,
+["occupancy.joining"] = function(...)
+local ____exports = {}
+local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local st = require("util.stanza")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
+local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
+local ____catchup = require("archive.catchup")
+local closeGap = ____catchup.closeGap
+local endCatchUp = ____catchup.endCatchUp
+local outcomeOf = ____catchup.outcomeOf
+local ____log = require("archive.log")
+local openPart = ____log.openPart
+local ____ping = require("send.ping")
+local saysJoined = ____ping.saysJoined
+local saysNothing = ____ping.saysNothing
+local selfPing = ____ping.selfPing
+local ____store = require("state.store")
+local save = ____store.save
+local saveSoon = ____store.saveSoon
+local ____namespaces = require("namespaces")
+local DELAY = ____namespaces.DELAY
+local MUC = ____namespaces.MUC
+local ____fork = require("send.fork")
+local fork = ____fork.fork
+local sendTo = ____fork.sendTo
+local ____upstream = require("send.upstream")
+local unlockRoom = ____upstream.unlockRoom
+local wasSent = ____upstream.wasSent
+local ____stanzas = require("stanzas")
+local delayBy = ____stanzas.delayBy
+local hasStatus = ____stanzas.hasStatus
+local isSameNick = ____stanzas.isSameNick
+local ____turn = require("turn")
+local after = ____turn.after
+local ____bookmarks = require("state.bookmarks")
+local forgetRefusals = ____bookmarks.forgetRefusals
+local isWanted = ____bookmarks.isWanted
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local ____held = require("state.held")
+local stanzaOf = ____held.stanzaOf
+local ____memberships = require("state.memberships")
+local hasAttached = ____memberships.hasAttached
+local isAttached = ____memberships.isAttached
+local isCurrent = ____memberships.isCurrent
+local now = ____memberships.now
+local setPlace = ____memberships.setPlace
+local ____queue = require("state.queue")
+local requeue = ____queue.requeue
+local takeNext = ____queue.takeNext
+local ____view = require("state.view")
+local forgetOccupant = ____view.forgetOccupant
+local newView = ____view.newView
+local ____burst = require("occupancy.burst")
+local announceIfRenamed = ____burst.announceIfRenamed
+local forgetOthers = ____burst.forgetOthers
+local keepSelf = ____burst.keepSelf
+local ____joined = require("occupancy.joined")
+local adopt = ____joined.adopt
+local answeredAsJoin = ____joined.answeredAsJoin
+local letIn = ____joined.letIn
+local proceed = ____joined.proceed
+local regainNick = ____joined.regainNick
+local ____refusal = require("occupancy.refusal")
+local isExpulsion = ____refusal.isExpulsion
+local isTemporary = ____refusal.isTemporary
+local isTechnical = ____refusal.isTechnical
+local isUnreached = ____refusal.isUnreached
+local ____refuse = require("occupancy.refuse")
+local refuse = ____refuse.refuse
+local ____replay = require("occupancy.replay")
+local sendOccupants = ____replay.sendOccupants
+local sendSubject = ____replay.sendSubject
+local technicalRemoval = ____replay.technicalRemoval
+local ____transitions = require("occupancy.transitions")
+local enter = ____transitions.enter
+local joinAgain = ____transitions.joinAgain
+local joinFailed = ____transitions.joinFailed
+local lost = ____transitions.lost
+local makeSure = ____transitions.makeSure
+local over = ____transitions.over
+local removeJoin = ____transitions.removeJoin
+local tryNext = ____transitions.tryNext
+local unreached = ____transitions.unreached
+--- The room has gone on: the presence without 110 was our own.
+function ____exports.admitClaimed(membership, place, nick)
+    if nick == nil then
+        nick = place.operation.nick
+    end
+    local held = place.operation.claimed
+    local ____temp_0
+    if held == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = stanzaOf(held)
+    end
+    local stanza = ____temp_0
+    place.operation.claimed = nil
+    if stanza ~= nil then
+        ____exports.admitted(membership, place, nick, stanza)
+    end
+end
+--- The room let the account in: our own presence came. History and subject follow.
+function ____exports.admitted(membership, place, nick, stanza)
+    local join = answeredJoin(place, nick, stanza.attr.id)
+    local request = join.request
+    local ____temp_1
+    if request == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = request.session
+    end
+    local session = ____temp_1
+    local isNews = not membership.established or nick ~= membership.wantedNick
+    enterRoom(membership, place, join)
+    announceIfRenamed(membership, nick)
+    local isChanged = keepSelf(membership, nick, stanza)
+    noteAdmitted(membership, request, nick)
+    if request ~= nil then
+        save(membership.username)
+    elseif isNews then
+        saveSoon(membership.username)
+    end
+    if isChanged then
+        fork(membership, stanza, session)
+    end
+    if request ~= nil then
+        showRoom(membership, request, stanza)
+        letIn(membership, request)
+    elseif hasStatus(stanza, "201") then
+        unlockRoom(membership)
+    end
+end
+function answeredJoin(place, nick, key)
+    local last = place.operation
+    if key == last.id then
+        return last
+    end
+    for ____, join in ipairs(place.earlier) do
+        if join.id == key then
+            return join
+        end
+    end
+    if not isSameNick(last.nick, nick) then
+        for ____, join in ipairs(place.earlier) do
+            if isSameNick(join.nick, nick) then
+                return join
+            end
+        end
+    end
+    return last
+end
+function enterRoom(membership, place, join)
+    local passed = {}
+    for ____, other in ipairs(place.earlier) do
+        if other ~= join and other.request ~= nil then
+            passed[#passed + 1] = other.request
+        end
+    end
+    requeue(membership, passed)
+    local ____temp_2
+    if join == place.operation then
+        ____temp_2 = nil
+    else
+        ____temp_2 = place.operation
+    end
+    local later = ____temp_2
+    setPlace(
+        membership,
+        {
+            phase = "entering",
+            tries = place.tries,
+            operation = join,
+            later = later,
+            timer = subjectTimer(membership, join)
+        }
+    )
+end
+function subjectTimer(membership, join)
+    return after(
+        SUBJECT_TIMEOUT,
+        function()
+            local place = membership.place
+            if place.phase == "entering" and place.operation == join then
+                subjectMissing(membership, place)
+            end
+        end
+    )
+end
+function noteAdmitted(membership, request, nick)
+    membership.established = true
+    if membership.since == nil then
+        membership.since = os.time()
+    end
+    membership.liveness.unanswered = 0
+    openPart(membership)
+    forgetRefusals(membership.username, membership.room)
+    if request == nil then
+        counters.rejoins = counters.rejoins + 1
+        return
+    end
+    local x = request.stanza:get_child("x", MUC)
+    local ____membership_4 = membership
+    local ____temp_3
+    if x == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = x:get_child_text("password")
+    end
+    ____membership_4.password = ____temp_3
+    membership.wantedNick = nick
+    bookmarkJoined(membership)
+end
+function showRoom(membership, request, stanza)
+    sendOccupants(membership, request.session)
+    if stanza.attr.id == request.id then
+        sendTo(request.session, stanza)
+    else
+        local answer = st.clone(stanza)
+        answer.attr.id = request.id
+        sendTo(request.session, answer)
+    end
+end
+function subjectMissing(membership, place)
+    local join = place.operation
+    if join.isDoubtful then
+        place.timer = after(
+            SUBJECT_TIMEOUT * 10,
+            function()
+                ____exports.complete(membership, place)
+            end
+        )
+        makeSure(membership, join)
+        return
+    end
+    local ____temp_5
+    if join.request == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = join.request.session
+    end
+    local session = ____temp_5
+    if isAttached(membership, session) then
+        sendSubject(membership, session)
+    end
+    ____exports.complete(membership, place)
+end
+--- All that a room sends on a join has come.
+function ____exports.complete(membership, place)
+    local join = place.operation
+    local ____place_6 = place
+    local tries = ____place_6.tries
+    local later = ____place_6.later
+    setPlace(
+        membership,
+        {
+            phase = "joined",
+            tries = tries,
+            since = now(),
+            operation = nil,
+            late = nil
+        }
+    )
+    if join.isReturn then
+        forgetOthers(membership, join.shown)
+    end
+    if outcomeOf(membership) == "refused" then
+        endCatchUp(membership)
+    elseif membership.catchUp ~= nil then
+        closeGap(membership)
+    end
+    local joined = membership.place
+    if later ~= nil and joined.phase == "joined" then
+        adopt(membership, joined, later)
+    end
+    regainNick(membership)
+    proceed(membership)
+end
+function refusedJoin(membership, place, nick, key)
+    local last = place.operation
+    if key == last.id then
+        return last
+    end
+    for ____, join in ipairs(place.earlier) do
+        if join.id == key then
+            return join
+        end
+    end
+    local isForeign = key == nil or key == "" or not wasSent(membership, key)
+    return isForeign and (nick == nil or isSameNick(last.nick, nick)) and last or nil
+end
+function joinRefused(membership, place, request, ____error)
+    refuse(membership, request, ____error)
+    if isTemporary(____error) then
+        joinFailed(membership, place, false)
+    elseif not tryNext(membership, place) then
+        fork(
+            membership,
+            technicalRemoval(membership)
+        )
+        over(membership)
+    end
+end
+function rejoinRefused(membership, join, ____error)
+    local ____, condition = ____error:get_error()
+    if condition == "conflict" and string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES then
+        forgetOccupant(membership.view, join.nick)
+        membership.nick = join.nick .. "_"
+        joinAgain(membership)
+        return
+    end
+    if isUnreached(condition) then
+        unreached(membership)
+        return
+    end
+    local next = takeNext(membership)
+    if next ~= nil then
+        enter(membership, next)
+    elseif isTemporary(____error) then
+        lost(membership)
+    else
+        module:log(
+            "info",
+            "%s cannot be brought back to %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        fork(
+            membership,
+            technicalRemoval(membership)
+        )
+        over(membership)
+    end
+end
+function removedAtOnce(membership, place, stanza)
+    local request = place.operation.request
+    refuse(membership, request, stanza)
+    if isTechnical(stanza) and (request == nil or isWanted(membership)) then
+        lost(membership)
+    elseif not tryNext(membership, place) then
+        fork(membership, stanza)
+        over(membership)
+    end
+end
+--- Seconds between a presence with the account's nick without 110 and one with it, if the room has any.
+local SELF_TIMEOUT = 10
+SUBJECT_TIMEOUT = 10
+NICK_TRIES = 3
+--- A presence with the account's nick came without 110. Older services leave out 110; but it may be another's, in what the
+-- room still answers to an earlier join. The account is in if something else follows, or nothing.
+function ____exports.selfClaimed(membership, place, nick, held)
+    local join = place.operation
+    join.claimed = held
+    after(
+        SELF_TIMEOUT,
+        function()
+            if membership.place == place and join.claimed == held and isCurrent(membership) then
+                ____exports.admitClaimed(membership, place, nick)
+            end
+        end
+    )
+end
+--- Waits for the subject anew, after a reload.
+function ____exports.awaitSubject(membership, place)
+    place.timer = subjectTimer(membership, place.operation)
+end
+--- The room refused a join. Returns whether the error answers one.
+function ____exports.refused(membership, place, nick, ____error)
+    local join = refusedJoin(membership, place, nick, ____error.attr.id)
+    if join == nil then
+        return false
+    end
+    if join ~= place.operation then
+        removeJoin(place.earlier, join)
+        join.timer:stop()
+        refuse(membership, join.request, ____error)
+    elseif join.request == nil then
+        rejoinRefused(membership, join, ____error)
+    else
+        joinRefused(membership, place, join.request, ____error)
+    end
+    return true
+end
+--- The room has put the account out before it let it in. If the account was in the room a moment ago, that may be of the
+-- earlier stay, and the answer to the join follows. A ping is answered after that.
+function ____exports.removed(membership, place, stanza)
+    local join = place.operation
+    join.claimed = nil
+    join.shown = {}
+    if not hasAttached(membership) then
+        membership.view = newView()
+    end
+    if isExpulsion(stanza) and join.isFirst then
+        removedAtOnce(membership, place, stanza)
+    elseif not join.isRemoved then
+        join.isRemoved = true
+        selfPing(
+            membership,
+            function(condition)
+                local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
+                if isOut and membership.place == place and isCurrent(membership) then
+                    removedAtOnce(membership, place, stanza)
+                end
+            end
+        )
+    end
+end
+--- Goes on with what was in doubt, as a message follows all occupants.
+function ____exports.audienceOf(membership, stanza, isSubject)
+    local place = membership.place
+    if place.phase == "joined" and place.operation == nil then
+        return "all"
+    end
+    if place.phase == "joining" and place.operation.claimed ~= nil then
+        ____exports.admitClaimed(membership, place)
+        place = membership.place
+    end
+    local isPast = isSubject or stanza:get_child("delay", DELAY) ~= nil
+    if place.phase == "entering" then
+        return isPast and place.operation.isReturn and "return" or "all"
+    end
+    local ____temp_7
+    if place.phase == "joined" then
+        ____temp_7 = place.operation
+    else
+        ____temp_7 = nil
+    end
+    local operation = ____temp_7
+    if operation == nil or operation.kind ~= "resync" then
+        return "all"
+    end
+    if operation.stage == "self" and (isSubject or delayBy(stanza, membership.room) ~= nil) then
+        answeredAsJoin(membership, operation)
+    end
+    return isPast and operation.stage == "history" and "asking" or "all"
+end
+return ____exports
+ end,
+["occupancy.pace"] = function(...)
+local ____exports = {}
+local move, shuffled, STEP
+local options = require("options")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+function move(line)
+    local due = 0
+    module:add_timer(
+        STEP,
+        function()
+            due = due + options.rejoinRate * STEP
+            while due >= 1 do
+                local item = table.remove(line.items)
+                if item == nil then
+                    line.moving = false
+                    return nil
+                end
+                due = due - 1
+                inTurn(function()
+                    line.serve(item)
+                end)
+            end
+            return STEP
+        end
+    )
+end
+function shuffled(list)
+    for i = #list, 2, -1 do
+        local j = math.random(i)
+        local item = list[i]
+        list[i] = list[j]
+        list[j] = item
+    end
+    return list
+end
+STEP = 0.1
+--- A line with nobody in it.
+function ____exports.newLine(serve)
+    return {items = {}, serve = serve, moving = false}
+end
+--- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
+function ____exports.lineUp(line, items)
+    for ____, item in ipairs(shuffled(items)) do
+        local ____line_items_0 = line.items
+        ____line_items_0[#____line_items_0 + 1] = item
+    end
+    if not line.moving and #line.items > 0 then
+        line.moving = true
+        move(line)
+    end
+end
+return ____exports
+ end,
+["occupancy.watch"] = function(...)
+local ____exports = {}
+local ask, asked, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local jids = require("util.jid")
+local options = require("options")
+local ____transitions = require("occupancy.transitions")
+local isUnheard = ____transitions.isUnheard
+local leaveUnheard = ____transitions.leaveUnheard
+local lost = ____transitions.lost
+local pause = ____transitions.pause
+local rejoin = ____transitions.rejoin
+local rejoinAfter = ____transitions.rejoinAfter
+local retryLeave = ____transitions.retryLeave
+local ____turn = require("turn")
+local after = ____turn.after
+local ____memberships = require("state.memberships")
+local allMemberships = ____memberships.allMemberships
+local isCurrent = ____memberships.isCurrent
+local setPlace = ____memberships.setPlace
+local stopPing = ____memberships.stopPing
+local triesOf = ____memberships.triesOf
+local ____ask = require("send.ask")
+local patience = ____ask.patience
+local ____catchup = require("archive.catchup")
+local closeGap = ____catchup.closeGap
+local holdBack = ____catchup.holdBack
+local ____pace = require("occupancy.pace")
+local lineUp = ____pace.lineUp
+local newLine = ____pace.newLine
+local ____ping = require("send.ping")
+local saysJoined = ____ping.saysJoined
+local saysNothing = ____ping.saysNothing
+local selfPing = ____ping.selfPing
+function ask(membership, gap)
+    if membership.liveness.checking or membership.place.phase ~= "joined" then
+        return
+    end
+    membership.liveness.checking = true
+    local function answered(condition)
+        membership.liveness.checking = false
+        if isCurrent(membership) and membership.place.phase == "joined" then
+            asked(membership, condition, gap)
+        end
+    end
+    selfPing(
+        membership,
+        answered,
+        patience(membership)
+    )
+end
+function asked(membership, condition, gap)
+    local liveness = membership.liveness
+    if condition == nil or saysJoined(condition) then
+        local before = liveness.unanswered
+        if membership.place.phase == "joined" then
+            membership.place.tries = 0
+        end
+        liveness.unanswered = 0
+        if gap or before > 0 then
+            closeGap(membership)
+        end
+    elseif saysNothing(condition) and isUnheard(membership) then
+        leaveUnheard(membership)
+    elseif saysNothing(condition) then
+        holdBack(membership)
+        liveness.unanswered = liveness.unanswered + 1
+        ____exports.askAfter(
+            membership,
+            pause(liveness.unanswered),
+            true
+        )
+    else
+        module:log(
+            "info",
+            "%s is out of %s (%s) and goes back",
+            membership.username,
+            membership.room,
+            condition
+        )
+        lost(membership)
+    end
+end
+--- Asks later, in place of what was to be asked before.
+function ____exports.askAfter(membership, seconds, gap)
+    stopPing(membership)
+    membership.liveness.timer = after(
+        seconds,
+        function()
+            membership.liveness.timer = nil
+            ask(membership, gap)
+        end
+    )
+end
+function noteHosts(links, session)
+    local ____temp_0
+    if session.direction == "outgoing" then
+        ____temp_0 = session.to_host
+    else
+        ____temp_0 = session.from_host
+    end
+    local host = ____temp_0
+    if host ~= nil then
+        links[host] = true
+    end
+    if session.hosts ~= nil then
+        for other in pairs(session.hosts) do
+            links[other] = true
+        end
+    end
+    if not looking then
+        looking = true
+        after(
+            SOON,
+            function()
+                looking = false
+                lookAfterLinks()
+            end
+        )
+    end
+end
+function lookAfterLinks()
+    local doubtful = {}
+    for ____, membership in ipairs(allMemberships()) do
+        local host = jids.host(membership.room)
+        local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
+        if isDoubtful and membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
+            holdBack(membership)
+            doubtful[#doubtful + 1] = membership
+        elseif mended[host] ~= nil then
+            hasten(membership)
+        end
+    end
+    broken = {}
+    mended = {}
+    local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
+    for ____, membership in ipairs(doubtful) do
+        ____exports.askAfter(
+            membership,
+            math.random() * spread,
+            true
+        )
+    end
+end
+function hasten(membership)
+    local place = membership.place
+    if place.phase == "joined" and membership.liveness.unanswered > PATIENT then
+        membership.liveness.unanswered = PATIENT
+        ____exports.askAfter(
+            membership,
+            pause(PATIENT),
+            true
+        )
+    elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
+        local timer = rejoinAfter(
+            membership,
+            pause(PATIENT)
+        )
+        setPlace(membership, {phase = "lost", tries = PATIENT, next = {kind = "pause", timer = timer}})
+    elseif place.phase == "leaving" and place.operation ~= nil and place.tries > PATIENT then
+        retryLeave(membership, PATIENT)
+    end
+end
+--- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
+function ____exports.comeSoon(memberships)
+    lineUp(line, memberships)
+end
+function comeBack(membership)
+    local place = membership.place
+    if not isCurrent(membership) then
+        return
+    end
+    if place.phase == "lost" and place.next.kind == "line" then
+        if isUnheard(membership) then
+            leaveUnheard(membership)
+        else
+            rejoin(membership)
+        end
+    elseif place.phase == "leaving" and place.operation == nil then
+        retryLeave(membership)
+    end
+end
+--- Asks the room whether the account is in it, and brings it back if not.
+function ____exports.check(membership)
+    ask(membership, false)
+end
+--- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
+function ____exports.checkQuiet(spread)
+    for ____, membership in ipairs(allMemberships()) do
+        if membership.liveness.heard then
+            membership.liveness.heard = false
+        elseif membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
+            ____exports.askAfter(
+                membership,
+                math.random() * spread,
+                false
+            )
+        end
+    end
+end
+SOON = 1
+SPREAD = 5
+--- Whether a link to the room's server has broken a moment ago, over which it may have said something.
+function ____exports.isInDoubt(membership)
+    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
+end
+PATIENT = 5
+--- Servers whose link has broken, or come up, since the last look.
+broken = {}
+mended = {}
+looking = false
+--- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
+function ____exports.onLinkGone(event)
+    noteHosts(broken, event.session)
+end
+--- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
+-- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
+function ____exports.onLinkUp(event)
+    local session = event.session
+    noteHosts(mended, session)
+    if session.direction == "incoming" then
+        for ____, membership in ipairs(allMemberships()) do
+            if membership.place.phase == "joined" and jids.host(membership.room) == session.from_host then
+                holdBack(membership)
+            end
+        end
+    end
+end
+--- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
+function ____exports.bringBack()
+    local memberships = allMemberships()
+    if #memberships > 0 then
+        module:log("info", "Coming back to %d rooms", #memberships)
+        ____exports.comeSoon(memberships)
+    end
+end
+line = newLine(comeBack)
+return ____exports
+ end,
+["occupancy.phases"] = function(...)
+local ____exports = {}
+local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local st = require("util.stanza")
+local ____blocklist = require("settings.blocklist")
+local isBlocked = ____blocklist.isBlocked
+local ____fork = require("send.fork")
+local fork = ____fork.fork
+local ____upstream = require("send.upstream")
+local wasSent = ____upstream.wasSent
+local ____stanzas = require("stanzas")
+local hasStatus = ____stanzas.hasStatus
+local isSameNick = ____stanzas.isSameNick
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+local ____queue = require("state.queue")
+local enqueue = ____queue.enqueue
+local takeNext = ____queue.takeNext
+local ____store = require("state.store")
+local saveOften = ____store.saveOften
+local ____burst = require("occupancy.burst")
+local keepSelf = ____burst.keepSelf
+local joined = require("occupancy.joined")
+local joining = require("occupancy.joining")
+local ____refusal = require("occupancy.refusal")
+local isTechnical = ____refusal.isTechnical
+local ____transitions = require("occupancy.transitions")
+local enter = ____transitions.enter
+local hastenLeave = ____transitions.hastenLeave
+local leaveUnanswered = ____transitions.leaveUnanswered
+local lost = ____transitions.lost
+local over = ____transitions.over
+local rejoin = ____transitions.rejoin
+local waitForTurn = ____transitions.waitForTurn
+local ____watch = require("occupancy.watch")
+local check = ____watch.check
+function ignore()
+end
+function isNoAnswer()
+    return false
+end
+function stillIn(membership, _, nick, stanza)
+    keepSelf(membership, nick, stanza)
+    fork(membership, stanza)
+end
+function admittedLate(membership, place, nick, stanza)
+    if hasStatus(stanza, "110") then
+        membership.established = true
+    end
+    stillIn(membership, place, nick, stanza)
+end
+function putOut(membership, _, stanza)
+    if isTechnical(stanza) then
+        lost(membership)
+    else
+        fork(membership, stanza)
+        over(membership)
+    end
+end
+function leaveConfirmed(membership, place, stanza)
+    local leave = place.operation
+    local answer = stanza
+    if leave ~= nil and stanza.attr.id == leave.id and leave.answerId ~= leave.id then
+        answer = st.clone(stanza)
+        answer.attr.id = leave.answerId
+    end
+    fork(membership, answer)
+    over(membership)
+end
+function leaveRefused(membership, place)
+    if place.tries == 0 then
+        leaveUnanswered(membership)
+    end
+    return true
+end
+function renameRefused(membership, place, nick, ____error)
+    local key = ____error.attr.id
+    local late = joined.lateRename(place, key)
+    if late ~= nil then
+        joined.renameRefused(membership, place, late, ____error)
+        return true
+    end
+    local operation = place.operation
+    if operation == nil then
+        return false
+    end
+    local isForeign = key == nil or key == "" or not wasSent(membership, key)
+    local isItsNick = nick == nil or isSameNick(nick, operation.nick)
+    local isAnswer = key == operation.id or isForeign and isItsNick
+    if isAnswer and operation.kind == "rename" then
+        joined.renameRefused(membership, place, operation, ____error)
+    end
+    return isAnswer
+end
+function queue(membership, _, request)
+    enqueue(membership, request)
+end
+function queueUntilTurn(membership, _, request)
+    enqueue(membership, request)
+    waitForTurn(membership)
+end
+function rejoinFor(membership, _, request)
+    enqueue(membership, request)
+    local ____membership_established_0
+    if membership.established then
+        ____membership_established_0 = nil
+    else
+        ____membership_established_0 = takeNext(membership)
+    end
+    local first = ____membership_established_0
+    if first ~= nil then
+        enter(membership, first)
+    else
+        rejoin(membership)
+    end
+end
+function enterAfterLeave(membership, place, request)
+    enqueue(membership, request)
+    if place.tries == 0 and place.operation ~= nil then
+        hastenLeave(membership)
+        return
+    end
+    local first = takeNext(membership)
+    if first ~= nil then
+        enter(membership, first, {}, membership.nick)
+    end
+end
+local lostRules = {
+    self = stillIn,
+    removed = ignore,
+    refused = isNoAnswer,
+    subject = ignore,
+    request = rejoinFor
+}
+local joiningRules = {
+    self = joining.admitted,
+    removed = joining.removed,
+    refused = joining.refused,
+    subject = ignore,
+    request = queueUntilTurn
+}
+local enteringRules = {
+    self = stillIn,
+    removed = putOut,
+    refused = isNoAnswer,
+    subject = joining.complete,
+    request = queue
+}
+local joinedRules = {
+    self = joined.selfShown,
+    removed = putOut,
+    refused = renameRefused,
+    subject = joined.subjectCame,
+    request = joined.requested
+}
+local leavingRules = {
+    self = admittedLate,
+    removed = leaveConfirmed,
+    refused = leaveRefused,
+    subject = ignore,
+    request = enterAfterLeave
+}
+local ____table = {
+    lost = lostRules,
+    joining = joiningRules,
+    entering = enteringRules,
+    joined = joinedRules,
+    leaving = leavingRules
+}
+--- What inputs mean where the account stands now.
+local function rulesOf(membership)
+    return ____table[membership.place.phase]
+end
+--- Our own presence came.
+function ____exports.onSelf(membership, nick, stanza)
+    rulesOf(membership).self(membership, membership.place, nick, stanza)
+end
+--- Our own unavailable presence came, which is not that of a nick change.
+function ____exports.onRemoved(membership, stanza)
+    rulesOf(membership).removed(membership, membership.place, stanza)
+end
+--- A presence error came. One that answers nothing may say that the account is out.
+function ____exports.onRefused(membership, nick, ____error)
+    if not rulesOf(membership).refused(membership, membership.place, nick, ____error) then
+        noteDrop("unclaimed")
+        module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
+        check(membership)
+    end
+end
+--- The room's subject came.
+function ____exports.onSubject(membership)
+    rulesOf(membership).subject(membership, membership.place)
+end
+--- A session asks to be let in, or for another nick.
+function ____exports.onRequest(membership, request)
+    rulesOf(membership).request(membership, membership.place, request)
+end
+--- The room calls the account by another nick from now on (XEP-0045 7.6). This counts in each phase.
+function ____exports.onRenamed(membership, nick, stanza)
+    membership.nick = nick
+    membership.wantedNick = nick
+    saveOften(membership.username)
+    fork(membership, stanza)
+    if isBlocked(membership.username, membership.room, nick) then
+        check(membership)
+    end
+end
+return ____exports
+ end,
 ["admin.census"] = function(...)
 local ____exports = {}
 local size
@@ -5702,7 +7713,8 @@ function ____exports.takeCensus()
         members = members + 1
         for ____, membership in pairs(account.memberships) do
             memberships = memberships + 1
-            byPhase[membership.phase] = (byPhase[membership.phase] or 0) + 1
+            local phase = membership.place.phase
+            byPhase[phase] = (byPhase[phase] or 0) + 1
             attached = attached + size(membership.attached)
         end
     end
@@ -5722,17 +7734,17 @@ local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, me
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____nick = require("occupancy.nick")
-local changeNick = ____nick.changeNick
 local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
 local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
 local ____notify = require("settings.notify")
 local isSetting = ____notify.isSetting
 local ____phases = require("occupancy.phases")
-local leave = ____phases.leave
-local lost = ____phases.lost
-local rejoin = ____phases.rejoin
+local onRequest = ____phases.onRequest
+local ____transitions = require("occupancy.transitions")
+local leave = ____transitions.leave
+local lost = ____transitions.lost
+local rejoin = ____transitions.rejoin
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local ____memberships = require("state.memberships")
@@ -5741,6 +7753,8 @@ local findAccount = ____memberships.findAccount
 local hasAttached = ____memberships.hasAttached
 local isCurrent = ____memberships.isCurrent
 local membershipsOf = ____memberships.membershipsOf
+local ____queue = require("state.queue")
+local newRequest = ____queue.newRequest
 local ____census = require("admin.census")
 local phases = ____census.phases
 local takeCensus = ____census.takeCensus
@@ -5749,10 +7763,13 @@ function describe(membership, name)
     return ((((((name .. ": ") .. stateOf(membership)) .. " as ") .. membership.nick) .. since) .. "; ") .. describeSessions(membership)
 end
 function stateOf(membership)
-    if membership.phase == "lost" and membership.tries > 0 then
-        return string.format("lost, %d tries to come back,", membership.tries)
+    local ____membership_place_0 = membership.place
+    local phase = ____membership_place_0.phase
+    local tries = ____membership_place_0.tries
+    if phase == "lost" and tries > 0 then
+        return string.format("lost, %d tries to come back,", tries)
     end
-    return membership.unanswered > 0 and membership.phase .. ", out of reach," or membership.phase
+    return membership.liveness.unanswered > 0 and phase .. ", out of reach," or phase
 end
 function describeSessions(membership)
     if hasAttached(membership) then
@@ -5768,23 +7785,27 @@ function describeSessions(membership)
 end
 function nickOf(room, nick)
     local isBlank = (string.match(nick, "%S")) == nil
-    local ____isBlank_0
+    local ____isBlank_1
     if isBlank then
-        ____isBlank_0 = nil
+        ____isBlank_1 = nil
     else
-        ____isBlank_0 = jids.prep((room .. "/") .. nick)
+        ____isBlank_1 = jids.prep((room .. "/") .. nick)
     end
-    local address = ____isBlank_0
-    local ____temp_1
+    local address = ____isBlank_1
+    local ____temp_2
     if address == nil then
-        ____temp_1 = nil
+        ____temp_2 = nil
     else
-        ____temp_1 = jids.resource(address)
+        ____temp_2 = jids.resource(address)
     end
-    return ____temp_1
+    return ____temp_2
 end
 function isAskedFor(membership, nick)
-    for ____, request in ipairs(membership.nickRequests) do
+    local place = membership.place
+    if place.phase == "joined" and place.operation ~= nil and place.operation.nick == nick then
+        return true
+    end
+    for ____, request in ipairs(membership.queue) do
         if request.nick == nick then
             return true
         end
@@ -5799,13 +7820,13 @@ function refused(text)
 end
 function membershipIn(username, room)
     local account = findAccount(username)
-    local ____temp_2
+    local ____temp_3
     if account == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = account.memberships[room]
+        ____temp_3 = account.memberships[room]
     end
-    return ____temp_2
+    return ____temp_3
 end
 function notIn(username, room)
     return refused((addressOf(username) .. " is not in ") .. room)
@@ -5852,7 +7873,7 @@ function ____exports.leaveRoom(username, room)
     if membership == nil then
         return notIn(username, room)
     end
-    if membership.phase == "leaving" then
+    if membership.place.phase == "leaving" then
         return refused(((addressOf(username) .. " is leaving ") .. room) .. " already")
     end
     module:log("info", "%s is made to leave %s", username, room)
@@ -5870,7 +7891,7 @@ function ____exports.rejoinRoom(username, room)
     if membership == nil then
         return notIn(username, room)
     end
-    local phase = membership.phase
+    local phase = membership.place.phase
     if phase ~= "joined" and phase ~= "lost" then
         return refused(((((addressOf(username) .. " is ") .. phase) .. " ") .. room) .. " now")
     end
@@ -5891,18 +7912,19 @@ function ____exports.renameIn(username, room, nick)
     if wanted == nil then
         return refused(("\"" .. nick) .. "\" cannot be a nick")
     end
-    if membership.phase ~= "joined" then
-        return refused(((((addressOf(username) .. " is ") .. membership.phase) .. " in ") .. room) .. " now")
+    if membership.place.phase ~= "joined" then
+        return refused(((((addressOf(username) .. " is ") .. membership.place.phase) .. " in ") .. room) .. " now")
     end
     if wanted ~= membership.nick then
-        changeNick(
+        onRequest(
             membership,
-            {
-                session = nil,
-                id = nil,
-                nick = wanted,
-                stanza = st.presence()
-            }
+            newRequest(
+                "rename",
+                nil,
+                nil,
+                wanted,
+                st.presence()
+            )
         )
     end
     if wanted == membership.nick then
@@ -6900,33 +8922,67 @@ function ____exports.onQuery(event)
 end
 return ____exports
  end,
+["client.hold"] = function(...)
+local ____exports = {}
+local st = require("util.stanza")
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+local ____queue = require("state.queue")
+local holdStanza = ____queue.holdStanza
+local pendingJoin = ____queue.pendingJoin
+--- Holds a stanza of a session that is about to be let in; undefined if it is not.
+function ____exports.hold(membership, session, stanza)
+    local request = pendingJoin(membership, session.full_jid)
+    if request == nil then
+        return nil
+    end
+    local ____type = stanza.attr.type
+    if not holdStanza(
+        request,
+        st.clone(stanza)
+    ) and ____type ~= "error" and ____type ~= "result" then
+        noteDrop("limit")
+        session.send(st.error_reply(
+            stanza,
+            "wait",
+            "resource-constraint",
+            nil,
+            membership.room
+        ))
+    end
+    return true
+end
+return ____exports
+ end,
 ["client.iq"] = function(...)
 local ____exports = {}
-local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
+local isSelfPing, pong, isArchiveQuery, isChallengeAnswer, refuseIqs
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____turn = require("turn")
-local post = ____turn.post
 local ____namespaces = require("namespaces")
+local CAPTCHA = ____namespaces.CAPTCHA
 local PING = ____namespaces.PING
+local ____outgoing = require("occupancy.outgoing")
+local sendIq = ____outgoing.sendIq
 local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____counters = require("state.counters")
 local noteDrop = ____counters.noteDrop
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
 local isReached = ____memberships.isReached
 local membershipOf = ____memberships.membershipOf
 local ____pending = require("state.pending")
-local expectIqAnswer = ____pending.expectIqAnswer
 local takeExpiredIqs = ____pending.takeExpiredIqs
-function isSelfPing(membership, to, stanza)
-    return stanza.attr.type == "get" and jids.resource(to) == membership.nick and stanza:get_child("ping", PING) ~= nil
+local ____queue = require("state.queue")
+local pendingJoin = ____queue.pendingJoin
+local ____hold = require("client.hold")
+local hold = ____hold.hold
+function isSelfPing(to, nick, stanza)
+    return stanza.attr.type == "get" and jids.resource(to) == nick and stanza:get_child("ping", PING) ~= nil
 end
-function pong(membership, attached, stanza)
-    if not attached then
+function pong(membership, attached, pending, stanza)
+    if not attached and not pending then
         return st.error_reply(
             stanza,
             "cancel",
@@ -6935,7 +8991,7 @@ function pong(membership, attached, stanza)
             membership.room
         )
     end
-    if isReached(membership) then
+    if attached and isReached(membership) then
         return st.reply(stanza)
     end
     return st.error_reply(
@@ -6948,29 +9004,17 @@ function pong(membership, attached, stanza)
 end
 function isArchiveQuery(stanza)
     local query = stanza.tags[1]
-    local ____temp_0
+    local ____temp_1
     if query == nil then
-        ____temp_0 = nil
+        ____temp_1 = nil
     else
-        ____temp_0 = query.attr.xmlns
+        ____temp_1 = query.attr.xmlns
     end
-    local xmlns = ____temp_0
+    local xmlns = ____temp_1
     return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
 end
-function request(membership, session, stanza)
-    local id = expectIqAnswer(session.full_jid, membership.room, stanza)
-    if id == nil then
-        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
-        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
-        return
-    end
-    forward(membership, stanza, id)
-end
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
+function isChallengeAnswer(stanza)
+    return stanza:get_child("captcha", CAPTCHA) ~= nil
 end
 function refuseIqs(now)
     for ____, pending in ipairs(takeExpiredIqs(now)) do
@@ -6984,31 +9028,33 @@ function ____exports.onIq(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
+    local ____temp_0
     if to == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = membershipOf(
+            session,
+            jids.bare(to)
+        )
+    end
+    local membership = ____temp_0
+    if to == nil or membership == nil then
         return nil
     end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
-    if membership == nil then
-        return nil
-    end
+    local pending = pendingJoin(membership, session.full_jid)
     local attached = isAttached(membership, session.full_jid)
-    if isSelfPing(membership, to, stanza) then
-        session.send(pong(membership, attached, stanza))
+    if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
+        session.send(pong(membership, attached, pending ~= nil, stanza))
         return true
     end
-    if not attached or isArchiveQuery(stanza) then
+    if not attached and pending == nil or isArchiveQuery(stanza) then
         return nil
     end
-    local ____type = stanza.attr.type
-    if ____type == "get" or ____type == "set" then
-        request(membership, session, stanza)
-    else
-        forward(membership, stanza, stanza.attr.id)
+    if attached or isChallengeAnswer(stanza) then
+        sendIq(membership, session.full_jid, stanza)
+        return true
     end
-    return true
+    return hold(membership, session, stanza)
 end
 --- Tells the sessions whose IQs the rooms have not answered in time.
 function ____exports.expireIqs()
@@ -7022,106 +9068,74 @@ return ____exports
  end,
 ["client.message"] = function(...)
 local ____exports = {}
-local joinedRoom, isPrivate, copyToOthers, sentCarbon
 local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local CARBONS = ____namespaces.CARBONS
-local FORWARD = ____namespaces.FORWARD
-local HINTS = ____namespaces.HINTS
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
 local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
-local isComingBack = ____memberships.isComingBack
-local noteSent = ____memberships.noteSent
 local membershipOf = ____memberships.membershipOf
+local ____queue = require("state.queue")
+local pendingJoin = ____queue.pendingJoin
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-function joinedRoom(session, to)
-    if to == nil then
-        return nil
-    end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
-    return membership ~= nil and isAttached(membership, session.full_jid) and membership or nil
-end
-function isPrivate(stanza, to)
-    return stanza.attr.type ~= "groupchat" and jids.resource(to) ~= nil
-end
-function copyToOthers(membership, sender, stanza)
-    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
-        return
-    end
-    for fullJid in pairs(membership.attached) do
-        local session = prosody.full_sessions[fullJid]
-        if session ~= nil and session.want_carbons ~= nil and fullJid ~= sender.full_jid then
-            sendTo(
-                fullJid,
-                sentCarbon(sender, stanza)
-            )
-        end
-    end
-end
-function sentCarbon(sender, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(sender.full_jid),
-        type = stanza.attr.type
-    }):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
+local ____outgoing = require("occupancy.outgoing")
+local sendMessage = ____outgoing.sendMessage
+local ____hold = require("client.hold")
+local hold = ____hold.hold
 --- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
 function ____exports.onMessage(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
-    if to ~= nil and stanza.attr.type == "error" then
+    if to == nil then
+        return nil
+    end
+    local room = jids.bare(to)
+    if stanza.attr.type == "error" then
         local ____hasJoined_result_0
-        if hasJoined(
-            session.full_jid,
-            jids.bare(to)
-        ) then
+        if hasJoined(session.full_jid, room) then
             ____hasJoined_result_0 = true
         else
             ____hasJoined_result_0 = nil
         end
         return ____hasJoined_result_0
     end
-    local membership = joinedRoom(session, to)
-    if to == nil or membership == nil then
+    local membership = membershipOf(session, room)
+    if membership == nil then
         return nil
     end
-    if isComingBack(membership) then
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        ))
-        return true
+    if not isAttached(membership, session.full_jid) then
+        return hold(membership, session, stanza)
     end
-    noteSent(membership, stanza.attr.id, session.full_jid)
-    if isPrivate(stanza, to) then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
+    sendMessage(membership, session.full_jid, stanza)
     return true
 end
 --- `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
 -- in the room (XEP-0280 6.1), and comes from here.
 function ____exports.onCarbon(event)
     local session = event.session
-    local stanza = event.stanza
-    if session.full_jid ~= stanza.attr.from or joinedRoom(session, stanza.attr.to) == nil then
+    local ____event_stanza_attr_1 = event.stanza.attr
+    local from = ____event_stanza_attr_1.from
+    local to = ____event_stanza_attr_1.to
+    local ____temp_2
+    if to == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = membershipOf(
+            session,
+            jids.bare(to)
+        )
+    end
+    local membership = ____temp_2
+    if membership == nil or session.full_jid ~= from then
         return nil
     end
-    return false
+    local isIn = isAttached(membership, from) or pendingJoin(membership, from) ~= nil
+    local ____isIn_3
+    if isIn then
+        ____isIn_3 = false
+    else
+        ____isIn_3 = nil
+    end
+    return ____isIn_3
 end
 return ____exports
  end,
@@ -7132,9 +9146,9 @@ local st = require("util.stanza")
 local ____shown = require("occupancy.shown")
 local showDetached = ____shown.showDetached
 local options = require("options")
-local ____phases = require("occupancy.phases")
-local leave = ____phases.leave
-local refuseAll = ____phases.refuseAll
+local ____transitions = require("occupancy.transitions")
+local leave = ____transitions.leave
+local refuseAll = ____transitions.refuseAll
 local ____fork = require("send.fork")
 local fork = ____fork.fork
 local ____replay = require("occupancy.replay")
@@ -7149,6 +9163,9 @@ local dropMembership = ____memberships.dropMembership
 local findAccount = ____memberships.findAccount
 local hasAttached = ____memberships.hasAttached
 local membershipsOf = ____memberships.membershipsOf
+local setPlace = ____memberships.setPlace
+local ____place = require("state.place")
+local inLine = ____place.inLine
 local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 local ____log = require("archive.log")
@@ -7182,7 +9199,7 @@ function ____exports.isInactive(account)
 end
 function leaveAll(account)
     for ____, membership in ipairs(membershipsOf(account.username)) do
-        if membership.phase ~= "leaving" then
+        if membership.place.phase ~= "leaving" then
             module:log("info", "%s is not used any more and leaves %s", account.username, membership.room)
             leave(
                 membership,
@@ -7237,7 +9254,7 @@ function ____exports.showAllDetached()
     for ____, membership in ipairs(allMemberships()) do
         local since = membership.detachedAt
         local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
-        if isDue and membership.phase == "joined" then
+        if isDue and membership.place.phase == "joined" then
             showDetached(membership)
         end
     end
@@ -7255,7 +9272,10 @@ function ____exports.withdrawAll()
             )
             detachAll(membership)
         end
-        membership.phase = "leaving"
+        setPlace(
+            membership,
+            inLine("leaving")
+        )
         withdraw(membership)
     end
 end
@@ -7263,70 +9283,57 @@ return ____exports
  end,
 ["client.presence"] = function(...)
 local ____exports = {}
-local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
+local join, limitReached, mayBeRoom, update, broadcastUnavailable
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____accounts = require("follow.accounts")
 local sessionEnded = ____accounts.sessionEnded
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
 local ____bookmarks = require("settings.bookmarks")
 local readBookmark = ____bookmarks.readBookmark
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
+local ____depart = require("occupancy.depart")
+local sessionGone = ____depart.sessionGone
+local sessionLeaves = ____depart.sessionLeaves
+local sessionOffline = ____depart.sessionOffline
+local ____joined = require("occupancy.joined")
+local presenceSent = ____joined.presenceSent
 local ____phases = require("occupancy.phases")
-local enter = ____phases.enter
-local enterAfterLeave = ____phases.enterAfterLeave
-local leave = ____phases.leave
-local leaveIfUnused = ____phases.leaveIfUnused
-local rejoin = ____phases.rejoin
+local onRequest = ____phases.onRequest
 local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____replay = require("occupancy.replay")
 local ownUnavailable = ____replay.ownUnavailable
 local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isAutojoin = ____bookmarks.isAutojoin
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
 local mayJoin = ____limits.mayJoin
 local ____memberships = require("state.memberships")
 local createMembership = ____memberships.createMembership
-local detachSession = ____memberships.detachSession
 local isAttached = ____memberships.isAttached
 local membershipOf = ____memberships.membershipOf
 local membershipsOf = ____memberships.membershipsOf
-local noteAnswered = ____memberships.noteAnswered
-local stopWaiting = ____memberships.stopWaiting
-local forgetNickRequests = ____memberships.forgetNickRequests
-local forgetSession = ____memberships.forgetSession
-local isWaiting = ____memberships.isWaiting
-local hasWaiting = ____memberships.hasWaiting
-local wait = ____memberships.wait
+local ____queue = require("state.queue")
+local newRequest = ____queue.newRequest
+local ____sent = require("state.sent")
+local disownRetired = ____sent.disownRetired
 local ____sessions = require("state.sessions")
 local forgetJoined = ____sessions.forgetJoined
 local hasJoined = ____sessions.hasJoined
+local noteJoined = ____sessions.noteJoined
 local ____pending = require("state.pending")
 local forgetIqsOf = ____pending.forgetIqsOf
-local ____shown = require("occupancy.shown")
-local showBest = ____shown.showBest
-local updatePresence = ____shown.updatePresence
-local ____nick = require("occupancy.nick")
-local changeNick = ____nick.changeNick
-local ____serve = require("occupancy.serve")
-local serve = ____serve.serve
 local ____upstream = require("send.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
-function join(session, stanza, room, wanted, membership)
-    local attached = membership ~= nil and isAttached(membership, session.full_jid)
-    local nick = wanted or (attached and not isAsking(membership, session.full_jid) and membership.nick or nil)
-    if nick == nil then
+local ____hold = require("client.hold")
+local hold = ____hold.hold
+function join(session, stanza, room, wanted, known)
+    local attached = known ~= nil and isAttached(known, session.full_jid)
+    local nick = wanted or (attached and known.nick or nil)
+    if nick == nil or known == nil and not mayBeRoom(session, room) then
         return nil
     end
-    if membership == nil and not mayBeRoom(session, room) then
-        return nil
-    end
-    local limit = limitReached(session.username, membership)
+    local limit = limitReached(session.username, known)
     if limit ~= nil then
         noteOver(limit, session.username, room)
         session.send(st.error_reply(
@@ -7338,144 +9345,61 @@ function join(session, stanza, room, wanted, membership)
         ))
         return true
     end
-    local request = joinRequest(session.full_jid, stanza, nick)
-    if membership == nil then
-        local created = createMembership(session.username, room, nick)
-        created.bookmark = readBookmark(session.username, room)
-        enter(created, request)
-    elseif membership.phase == "leaving" and membership.tries > 0 then
-        enterAfterLeave(membership, request)
-    elseif membership.phase == "lost" and not membership.established then
-        enter(membership, request)
-    elseif membership.phase ~= "joined" then
-        wait(membership, request)
-        if membership.phase == "lost" then
-            rejoin(membership)
-        end
-    elseif attached and nick ~= membership.nick then
-        changeNick(membership, request)
-    else
-        noteAnswered(membership, session.full_jid)
-        serve(membership, request)
+    local membership = known or createMembership(session.username, room, nick)
+    if known == nil then
+        membership.bookmark = readBookmark(session.username, room)
     end
+    noteJoined(session.full_jid, room)
+    onRequest(
+        membership,
+        newRequest(
+            "join",
+            session.full_jid,
+            stanza.attr.id,
+            nick,
+            st.clone(stanza)
+        )
+    )
     return true
-end
-function isAsking(membership, session)
-    return membership.request ~= nil and membership.request.session == session
 end
 function limitReached(username, membership)
     if membership == nil and #membershipsOf(username) >= options.maxRooms then
         return "minimix_max_rooms"
     end
-    local ____mayJoin_result_2
+    local ____mayJoin_result_3
     if mayJoin(username) then
-        ____mayJoin_result_2 = nil
+        ____mayJoin_result_3 = nil
     else
-        ____mayJoin_result_2 = "minimix_join_rate"
+        ____mayJoin_result_3 = "minimix_join_rate"
     end
-    return ____mayJoin_result_2
-end
-function joinRequest(session, stanza, nick)
-    return {
-        session = session,
-        id = stanza.attr.id,
-        nick = nick,
-        stanza = st.clone(stanza)
-    }
+    return ____mayJoin_result_3
 end
 function mayBeRoom(session, room)
-    local ____temp_3
+    local ____temp_4
     if session.roster == nil then
-        ____temp_3 = nil
+        ____temp_4 = nil
     else
-        ____temp_3 = session.roster[room]
+        ____temp_4 = session.roster[room]
     end
-    local contact = ____temp_3
+    local contact = ____temp_4
     return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
 end
-function update(membership, session, stanza, nick)
-    if not isAttached(membership, session) then
-        local ____isWaiting_result_4
-        if isWaiting(membership, session) then
-            ____isWaiting_result_4 = true
-        else
-            ____isWaiting_result_4 = nil
-        end
-        return ____isWaiting_result_4
+function update(membership, session, stanza)
+    if isAttached(membership, session.full_jid) then
+        presenceSent(membership, session.full_jid, stanza)
+        return true
     end
-    if nick == nil or nick == membership.nick then
-        updatePresence(membership, session, stanza)
-    else
-        changeNick(
-            membership,
-            joinRequest(session, stanza, nick)
-        )
-    end
-    return true
+    return hold(membership, session, stanza)
 end
-function sessionLeaves(membership, session, stanza)
-    local waited = stopWaiting(membership, session)
-    forgetNickRequests(membership, session)
-    if isAttached(membership, session) then
-        detachOrLeave(membership, session, stanza)
-    elseif waited then
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
-        leaveIfUnused(membership)
-    else
-        return nil
-    end
-    return true
-end
-function detachOrLeave(membership, session, stanza)
-    if membership.phase == "leaving" then
-        return
-    end
-    local leaves = isLast(membership, session) and not isAutojoin(membership)
-    if not leaves or membership.phase == "lost" then
-        detachSession(membership, session)
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
-    end
-    if leaves then
-        bookmarkLeft(membership)
-        leave(membership, stanza)
-    else
-        showBest(membership)
-    end
-end
-function isLast(membership, session)
-    for other in pairs(membership.attached) do
-        if other ~= session then
-            return false
-        end
-    end
-    return not hasWaiting(membership)
-end
-function sessionOffline(session)
+function broadcastUnavailable(session)
     for ____, membership in ipairs(membershipsOf(session.username)) do
-        if detach(membership, session.full_jid) and session.destroyed ~= true then
+        if sessionOffline(membership, session.full_jid) and session.destroyed ~= true then
             sendTo(
                 session.full_jid,
                 ownUnavailable(membership, nil)
             )
         end
     end
-end
-function detach(membership, session)
-    local waited = stopWaiting(membership, session)
-    forgetNickRequests(membership, session)
-    if not isAttached(membership, session) then
-        return waited
-    end
-    detachSession(membership, session)
-    showBest(membership)
-    leaveIfUnused(membership)
-    return true
 end
 --- `pre-presence/full` and `pre-presence/bare`.
 function ____exports.onPresence(event)
@@ -7485,7 +9409,7 @@ function ____exports.onPresence(event)
     local ____type = stanza.attr.type
     if to == nil then
         if ____type == "unavailable" then
-            sessionOffline(session)
+            broadcastUnavailable(session)
         end
         return nil
     end
@@ -7513,28 +9437,33 @@ function ____exports.onPresence(event)
         return nil
     end
     if ____type == "unavailable" then
-        return sessionLeaves(membership, session.full_jid, stanza)
-    end
-    local ____temp_1
-    if ____type == nil then
-        ____temp_1 = update(
+        local ____sessionLeaves_result_1
+        if sessionLeaves(
             membership,
             session.full_jid,
-            stanza,
-            jids.resource(to)
-        )
-    else
-        ____temp_1 = nil
+            st.clone(stanza)
+        ) then
+            ____sessionLeaves_result_1 = true
+        else
+            ____sessionLeaves_result_1 = nil
+        end
+        return ____sessionLeaves_result_1
     end
-    return ____temp_1
+    local ____temp_2
+    if ____type == nil then
+        ____temp_2 = update(membership, session, stanza)
+    else
+        ____temp_2 = nil
+    end
+    return ____temp_2
 end
 --- `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it.
 function ____exports.onSessionGone(event)
     local session = event.session
     for ____, membership in ipairs(membershipsOf(session.username)) do
-        forgetSession(membership, session.full_jid)
-        detach(membership, session.full_jid)
+        sessionGone(membership, session.full_jid)
     end
+    disownRetired(session.full_jid)
     forgetIqsOf(session.full_jid)
     forgetJoined(session.full_jid)
     sessionEnded(session.username)
@@ -7542,323 +9471,17 @@ function ____exports.onSessionGone(event)
 end
 return ____exports
  end,
-["occupancy.pace"] = function(...)
-local ____exports = {}
-local move, shuffled, STEP
-local options = require("options")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-function move(line)
-    local due = 0
-    module:add_timer(
-        STEP,
-        function()
-            due = due + options.rejoinRate * STEP
-            while due >= 1 do
-                local item = table.remove(line.items)
-                if item == nil then
-                    line.moving = false
-                    return nil
-                end
-                due = due - 1
-                inTurn(function()
-                    line.serve(item)
-                end)
-            end
-            return STEP
-        end
-    )
-end
-function shuffled(list)
-    for i = #list, 2, -1 do
-        local j = math.random(i)
-        local item = list[i]
-        list[i] = list[j]
-        list[j] = item
-    end
-    return list
-end
-STEP = 0.1
---- A line with nobody in it.
-function ____exports.newLine(serve)
-    return {items = {}, serve = serve, moving = false}
-end
---- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
-function ____exports.lineUp(line, items)
-    for ____, item in ipairs(shuffled(items)) do
-        local ____line_items_0 = line.items
-        ____line_items_0[#____line_items_0 + 1] = item
-    end
-    if not line.moving and #line.items > 0 then
-        line.moving = true
-        move(line)
-    end
-end
-return ____exports
- end,
-["occupancy.watch"] = function(...)
-local ____exports = {}
-local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
-local jids = require("util.jid")
-local ____nick = require("occupancy.nick")
-local renamingUnanswered = ____nick.renamingUnanswered
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local isUnheard = ____phases.isUnheard
-local leaveUnheard = ____phases.leaveUnheard
-local lost = ____phases.lost
-local pause = ____phases.pause
-local rejoin = ____phases.rejoin
-local resume = ____phases.resume
-local retryLeave = ____phases.retryLeave
-local ____memberships = require("state.memberships")
-local allMemberships = ____memberships.allMemberships
-local isCurrent = ____memberships.isCurrent
-local setTimer = ____memberships.setTimer
-local ____ask = require("send.ask")
-local patience = ____ask.patience
-local ____catchup = require("archive.catchup")
-local closeGap = ____catchup.closeGap
-local holdBack = ____catchup.holdBack
-local ____pace = require("occupancy.pace")
-local lineUp = ____pace.lineUp
-local newLine = ____pace.newLine
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
-function ask(membership, gap)
-    if membership.checking or membership.phase ~= "joined" then
-        return
-    end
-    membership.checking = true
-    local function answered(condition)
-        membership.checking = false
-        if isCurrent(membership) and membership.phase == "joined" then
-            asked(membership, condition, gap)
-        end
-    end
-    selfPing(
-        membership,
-        answered,
-        patience(membership)
-    )
-end
-function asked(membership, condition, gap)
-    if condition == nil or saysJoined(condition) then
-        local before = membership.unanswered
-        membership.tries = 0
-        membership.unanswered = 0
-        if gap or before > 0 then
-            closeGap(membership)
-        end
-    elseif saysNothing(condition) and isUnheard(membership) then
-        leaveUnheard(membership)
-    elseif saysNothing(condition) then
-        holdBack(membership)
-        membership.unanswered = membership.unanswered + 1
-        askAfter(
-            membership,
-            pause(membership.unanswered),
-            true
-        )
-    else
-        module:log(
-            "info",
-            "%s is out of %s (%s) and goes back",
-            membership.username,
-            membership.room,
-            condition
-        )
-        lost(membership)
-    end
-end
-function askAfter(membership, seconds, gap)
-    setTimer(
-        membership,
-        seconds,
-        function()
-            ask(membership, gap)
-        end
-    )
-end
-function noteHosts(links, session)
-    local ____temp_0
-    if session.direction == "outgoing" then
-        ____temp_0 = session.to_host
-    else
-        ____temp_0 = session.from_host
-    end
-    local host = ____temp_0
-    if host ~= nil then
-        links[host] = true
-    end
-    if session.hosts ~= nil then
-        for other in pairs(session.hosts) do
-            links[other] = true
-        end
-    end
-    if not looking then
-        looking = true
-        module:add_timer(
-            SOON,
-            function()
-                looking = false
-                lookAfterLinks()
-                return nil
-            end
-        )
-    end
-end
-function lookAfterLinks()
-    local doubtful = {}
-    for ____, membership in ipairs(allMemberships()) do
-        local host = jids.host(membership.room)
-        local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
-        if isDoubtful and membership.phase == "joined" and membership.unanswered == 0 then
-            holdBack(membership)
-            doubtful[#doubtful + 1] = membership
-        elseif mended[host] ~= nil then
-            hasten(membership)
-        end
-    end
-    broken = {}
-    mended = {}
-    local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
-    for ____, membership in ipairs(doubtful) do
-        askAfter(
-            membership,
-            math.random() * spread,
-            true
-        )
-    end
-end
-function hasten(membership)
-    if membership.phase == "joined" and membership.unanswered > PATIENT then
-        membership.unanswered = PATIENT
-        askAfter(
-            membership,
-            pause(PATIENT),
-            true
-        )
-    elseif membership.phase == "lost" or membership.phase == "leaving" and membership.tries > 0 then
-        if membership.timer ~= nil and membership.tries > PATIENT then
-            membership.tries = PATIENT
-            setTimer(
-                membership,
-                pause(PATIENT),
-                function()
-                    comeBack(membership)
-                end
-            )
-        end
-    end
-end
---- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
-function ____exports.comeSoon(memberships)
-    lineUp(line, memberships)
-end
-function comeBack(membership)
-    if not isCurrent(membership) or membership.timer ~= nil then
-        return
-    end
-    if membership.phase == "lost" and isUnheard(membership) then
-        leaveUnheard(membership)
-    elseif membership.phase == "lost" then
-        rejoin(membership)
-    elseif membership.phase == "leaving" then
-        retryLeave(membership)
-    end
-end
---- Asks the room whether the account is in it, and brings it back if not.
-function ____exports.check(membership)
-    ask(membership, false)
-end
---- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
-function ____exports.checkQuiet(spread)
-    for ____, membership in ipairs(allMemberships()) do
-        if membership.heard then
-            membership.heard = false
-        elseif membership.phase == "joined" and membership.unanswered == 0 then
-            askAfter(
-                membership,
-                math.random() * spread,
-                false
-            )
-        end
-    end
-end
-SOON = 1
-SPREAD = 5
---- Whether a link to the room's server has broken a moment ago, over which it may have said something.
-function ____exports.isInDoubt(membership)
-    return looking and membership.phase == "joined" and broken[jids.host(membership.room)] ~= nil
-end
-PATIENT = 5
---- Servers whose link has broken, or come up, since the last look.
-broken = {}
-mended = {}
-looking = false
---- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
-function ____exports.onLinkGone(event)
-    noteHosts(broken, event.session)
-end
---- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
--- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
-function ____exports.onLinkUp(event)
-    local session = event.session
-    noteHosts(mended, session)
-    if session.direction == "incoming" then
-        for ____, membership in ipairs(allMemberships()) do
-            if membership.phase == "joined" and jids.host(membership.room) == session.from_host then
-                holdBack(membership)
-            end
-        end
-    end
-end
---- Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again.
-function ____exports.resumeAll()
-    for ____, membership in ipairs(allMemberships()) do
-        local inDoubt = membership.checking or membership.timer ~= nil or membership.unanswered > 0
-        membership.timer = nil
-        membership.checking = false
-        local wasRenaming = membership.renaming ~= nil
-        membership.renaming = nil
-        resume(membership)
-        if wasRenaming then
-            renamingUnanswered(membership)
-        end
-        if inDoubt and membership.phase == "joined" then
-            askAfter(
-                membership,
-                math.random() * SPREAD,
-                true
-            )
-        end
-    end
-end
---- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
-function ____exports.bringBack()
-    local memberships = allMemberships()
-    if #memberships > 0 then
-        module:log("info", "Coming back to %d rooms", #memberships)
-        ____exports.comeSoon(memberships)
-    end
-end
-line = newLine(comeBack)
-return ____exports
- end,
 ["follow.autojoin"] = function(...)
 local ____exports = {}
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
-local ____nick = require("occupancy.nick")
-local askForNick = ____nick.askForNick
+local ____joined = require("occupancy.joined")
+local askForNick = ____joined.askForNick
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
-local ____phases = require("occupancy.phases")
-local isUnheard = ____phases.isUnheard
-local leaveIfUnused = ____phases.leaveIfUnused
-local takeBack = ____phases.takeBack
+local ____transitions = require("occupancy.transitions")
+local isUnheard = ____transitions.isUnheard
+local leaveIfUnused = ____transitions.leaveIfUnused
+local takeBack = ____transitions.takeBack
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local forgetRefusals = ____bookmarks.forgetRefusals
@@ -7952,7 +9575,7 @@ function bookmarkChanged(username, room, bookmark)
     stay(membership)
 end
 function stay(membership)
-    local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
+    local isTakenBack = membership.place.phase == "leaving" and isToJoin(membership)
     if isTakenBack and not isUnheard(membership) then
         takeBack(membership)
     end
@@ -7971,7 +9594,6 @@ function membershipFor(username, room, bookmark)
         return nil
     end
     local membership = createMembership(username, room, nick)
-    membership.phase = "lost"
     membership.password = bookmark.password
     membership.bookmark = bookmark
     membership.ownBookmark = isOurs(username, room)
@@ -8004,18 +9626,18 @@ function followNick(membership, nick)
     if nick == membership.nick or not mayFollowNick(membership) then
         return
     end
-    if membership.phase == "joined" or membership.phase == "entering" then
+    if membership.place.phase == "joined" or membership.place.phase == "entering" then
         askForNick(membership, nick)
         return
     end
     membership.wantedNick = nick
-    if membership.phase == "lost" then
+    if membership.place.phase == "lost" then
         membership.nick = nick
     end
 end
 function switchedOff(membership)
     membership.ownBookmark = false
-    if membership.phase ~= "leaving" then
+    if membership.place.phase ~= "leaving" then
         membership.ending = true
         leaveIfUnused(membership)
     end
@@ -8098,24 +9720,26 @@ return ____exports
 local ____exports = {}
 local forgetBlocked, jidsIn
 local jids = require("util.jid")
-local ____phases = require("occupancy.phases")
-local leaveUnheard = ____phases.leaveUnheard
+local ____transitions = require("occupancy.transitions")
+local leaveUnheard = ____transitions.leaveUnheard
 local ____stanzas = require("stanzas")
 local splitOccupant = ____stanzas.splitOccupant
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
-local forgetOccupant = ____memberships.forgetOccupant
 local membershipsOf = ____memberships.membershipsOf
 local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
 local silences = ____blocklist.silences
 local ____store = require("state.store")
 local save = ____store.save
+local ____view = require("state.view")
+local forgetOccupant = ____view.forgetOccupant
+local outdate = ____view.outdate
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
         local room, nick = splitOccupant(jid)
         if room == membership.room and nick ~= nil then
-            forgetOccupant(membership, nick)
+            forgetOccupant(membership.view, nick)
             if nick == membership.wantedNick then
                 membership.wantedNick = membership.nick
                 save(membership.username)
@@ -8153,9 +9777,13 @@ function ____exports.onUnblock(event)
     local all = (next(unblocked)) == nil
     for ____, membership in ipairs(membershipsOf(event.origin.username)) do
         for jid in pairs(unblocked) do
-            membership.outdated = membership.outdated or (splitOccupant(jid)) == membership.room
+            if (splitOccupant(jid)) == membership.room then
+                outdate(membership.view)
+            end
         end
-        membership.outdated = membership.outdated or all
+        if all then
+            outdate(membership.view)
+        end
     end
 end
 --- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
@@ -8432,6 +10060,100 @@ function ____exports.onPush(event)
 end
 return ____exports
  end,
+["occupancy.resume"] = function(...)
+local ____exports = {}
+local resume, resumeJoined
+local ____catchup = require("archive.catchup")
+local closeGap = ____catchup.closeGap
+local ____memberships = require("state.memberships")
+local allMemberships = ____memberships.allMemberships
+local hasAttached = ____memberships.hasAttached
+local setPlace = ____memberships.setPlace
+local ____place = require("state.place")
+local inLine = ____place.inLine
+local requestsOf = ____place.requestsOf
+local ____queue = require("state.queue")
+local requeue = ____queue.requeue
+local ____joining = require("occupancy.joining")
+local awaitSubject = ____joining.awaitSubject
+local ____joined = require("occupancy.joined")
+local proceed = ____joined.proceed
+local renameUnanswered = ____joined.renameUnanswered
+local ____transitions = require("occupancy.transitions")
+local awaitLeave = ____transitions.awaitLeave
+local lost = ____transitions.lost
+local rejoin = ____transitions.rejoin
+local resumeJoin = ____transitions.resumeJoin
+local retryLeave = ____transitions.retryLeave
+local ____watch = require("occupancy.watch")
+local askAfter = ____watch.askAfter
+function resume(membership)
+    local place = membership.place
+    if place.phase == "lost" then
+        membership.place = inLine("lost", place.tries)
+        rejoin(membership)
+    elseif place.phase == "leaving" then
+        if hasAttached(membership) then
+            awaitLeave(membership, place.tries)
+        else
+            retryLeave(membership)
+        end
+    elseif place.phase == "joining" and place.operation.request ~= nil then
+        resumeJoin(membership, place)
+    elseif place.phase == "entering" and not place.operation.isReturn then
+        awaitSubject(membership, place)
+    elseif place.phase == "joined" then
+        resumeJoined(membership, place)
+    else
+        lost(membership)
+    end
+end
+function resumeJoined(membership, before)
+    local operation = before.operation
+    local place = {
+        phase = "joined",
+        tries = 0,
+        since = before.since,
+        operation = operation ~= nil and operation.kind == "rename" and operation or nil,
+        late = before.late
+    }
+    setPlace(membership, place)
+    if membership.catchUp ~= nil then
+        closeGap(membership)
+    end
+    if place.operation ~= nil and place.operation.kind == "rename" then
+        renameUnanswered(membership, place, place.operation)
+        return
+    end
+    requeue(
+        membership,
+        requestsOf(before)
+    )
+    if #membership.queue > 0 then
+        proceed(membership)
+    end
+end
+--- Seconds over which the rooms are asked whether the account is still in them.
+local SPREAD = 5
+--- Goes on with all memberships; where the instance before waited for an answer, the room is asked again.
+function ____exports.resumeAll()
+    for ____, membership in ipairs(allMemberships()) do
+        local liveness = membership.liveness
+        local isInDoubt = liveness.checking or liveness.timer ~= nil or liveness.unanswered > 0
+        liveness.timer = nil
+        liveness.checking = false
+        resume(membership)
+        if isInDoubt and membership.place.phase == "joined" then
+            askAfter(
+                membership,
+                math.random() * SPREAD,
+                true
+            )
+        end
+    end
+end
+return ____exports
+ end,
 ["client.resource"] = function(...)
 local ____exports = {}
 local ____options = require("options")
@@ -8552,569 +10274,11 @@ function ____exports.onIq(event)
 end
 return ____exports
  end,
-["room.presence"] = function(...)
-local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____nick = require("occupancy.nick")
-local nickRefused = ____nick.nickRefused
-local regainNick = ____nick.regainNick
-local renamingAnswered = ____nick.renamingAnswered
-local ____serve = require("occupancy.serve")
-local attach = ____serve.attach
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local unlockRoom = ____upstream.unlockRoom
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
-local ____store = require("state.store")
-local saveOften = ____store.saveOften
-local ____watch = require("occupancy.watch")
-local check = ____watch.check
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____phases = require("occupancy.phases")
-local forgetOthers = ____phases.forgetOthers
-local isUnheard = ____phases.isUnheard
-local joinAccepted = ____phases.joinAccepted
-local joinRefused = ____phases.joinRefused
-local leaveRefused = ____phases.leaveRefused
-local lost = ____phases.lost
-local over = ____phases.over
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local splitOccupant = ____stanzas.splitOccupant
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____held = require("state.held")
-local hold = ____held.hold
-local isSamePresence = ____held.isSamePresence
-local stanzaOf = ____held.stanzaOf
-local toldAgain = ____held.toldAgain
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local findMembership = ____memberships.findMembership
-local isAttached = ____memberships.isAttached
-local forgetOccupant = ____memberships.forgetOccupant
-local forgetRoom = ____memberships.forgetRoom
-local isCurrent = ____memberships.isCurrent
-local isNickAsked = ____memberships.isNickAsked
-local isOccupantJid = ____memberships.isOccupantJid
-local keepOccupant = ____memberships.keepOccupant
-local takeAnsweredRequests = ____memberships.takeAnsweredRequests
-local takeNickRequest = ____memberships.takeNickRequest
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendHeld = ____fork.sendHeld
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local itemOf = ____replay.itemOf
-local nickChange = ____replay.nickChange
-local selfPresence = ____replay.selfPresence
-function onStray(stanza, from, to)
-    if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
-        return nil
-    end
-    if stanza.attr.type == nil and hasStatus(stanza, "110") then
-        module:send(st.presence({type = "unavailable", from = to, to = from}))
-    end
-    noteDrop("stray")
-    return true
-end
-function onRoomPresence(membership, stanza)
-    local before = membership.presenceOfRoom
-    local held = stanza.attr.type == nil and hold(stanza) or nil
-    membership.presenceOfRoom = held
-    forward(
-        membership,
-        stanza,
-        isKnown(membership, before, held)
-    )
-end
-function onAvailable(membership, nick, stanza)
-    if isLateRenaming(membership, nick, stanza) then
-        renameLate(membership, nick)
-    end
-    if isSelf(membership, nick, stanza) then
-        onSelfAvailable(membership, nick, stanza)
-        return
-    end
-    if membership.self ~= nil and nick == selfNick(membership.self) and nick ~= membership.nick then
-        announceNick(membership, membership.self)
-    end
-    local before = membership.occupants[nick]
-    local held = hold(stanza)
-    local kept = keepOccupant(membership, nick, held)
-    if membership.resync ~= nil then
-        membership.resync.shown[nick] = true
-    end
-    if membership.phase == "joining" and nick == membership.nick then
-        claim(membership, held)
-    elseif not kept then
-        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
-        forward(
-            membership,
-            stanza,
-            answeredSession(membership) ~= nil
-        )
-    elseif not isHeldBack(membership) then
-        forward(
-            membership,
-            stanza,
-            isKnown(membership, before, held)
-        )
-    end
-end
-function isKnown(membership, before, held)
-    if membership.resync == nil or before == nil or held == nil then
-        return before == held
-    end
-    return isSamePresence(before, held)
-end
-function isHeldBack(membership)
-    local isFirst = membership.self == nil and membership.resync == nil
-    return membership.batched and membership.phase == "joining" and isFirst
-end
-function showOccupants(membership)
-    for session in pairs(membership.attached) do
-        sendHeld(session, membership.occupants)
-    end
-end
-function forward(membership, stanza, known)
-    local resync = membership.resync
-    if resync == nil or resync.selfShown then
-        fork(membership, stanza)
-        return
-    end
-    local asking = answeredSession(membership)
-    if known or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    if not known then
-        fork(membership, stanza)
-    end
-end
-function answeredSession(membership)
-    local request = membership.request
-    local ____temp_2
-    if request == nil then
-        ____temp_2 = askingSession(membership)
-    else
-        ____temp_2 = request.session
-    end
-    return ____temp_2
-end
-function isSelf(membership, nick, stanza)
-    if membership.phase == "joining" and hasStatus(stanza, "110") then
-        return true
-    end
-    return nick == membership.nick and membership.phase ~= "joining"
-end
-function claim(membership, held)
-    membership.claimed = held
-    module:add_timer(
-        SELF_TIMEOUT,
-        function()
-            if isCurrent(membership) and membership.claimed == held then
-                ____exports.endWithoutSelf(membership)
-            end
-            return nil
-        end
-    )
-end
---- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
-function ____exports.endWithoutSelf(membership)
-    local ____temp_3
-    if membership.phase == "joining" then
-        ____temp_3 = membership.claimed
-    else
-        ____temp_3 = nil
-    end
-    local held = ____temp_3
-    membership.claimed = nil
-    local ____temp_4
-    if held == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = stanzaOf(held)
-    end
-    local stanza = ____temp_4
-    if stanza ~= nil then
-        onSelfAvailable(membership, membership.nick, stanza)
-    end
-end
-function onSelfAvailable(membership, nick, stanza)
-    local before = membership.self
-    local copy = keepSelf(stanza)
-    local resync = membership.resync
-    membership.nick = nick
-    forgetOccupant(membership, nick)
-    if hasStatus(stanza, "100") then
-        membership.nonAnonymous = true
-    end
-    if hasStatus(stanza, "170") then
-        membership.logged = true
-    end
-    if membership.phase == "leaving" and hasStatus(stanza, "110") then
-        membership.established = true
-    end
-    if resync == nil or resync.selfShown or isRenamed(membership, before, nick) then
-        if isHeldBack(membership) then
-            showOccupants(membership)
-        end
-        if membership.phase == "joining" and before ~= nil and selfNick(before) ~= nick then
-            announceNick(membership, before)
-        end
-        local renamed = isRenamed(membership, before, nick)
-        membership.self = copy
-        noteRole(membership, before, copy)
-        if membership.phase == "joining" then
-            joinAccepted(membership)
-        end
-        onSelfShown(membership, nick, stanza, renamed)
-    elseif membership.phase == "joining" then
-        onBack(membership, resync, before, stanza)
-    else
-        membership.self = copy
-        onResyncSelf(
-            membership,
-            resync,
-            stanza,
-            isSame(before, copy)
-        )
-    end
-end
-function isRenamed(membership, before, nick)
-    return membership.phase ~= "joining" and before ~= nil and selfNick(before) ~= nick
-end
-function noteRole(membership, before, now)
-    local isChanged = before ~= nil and isModerator(before) ~= isModerator(now)
-    if isChanged and not membership.nonAnonymous then
-        membership.outdated = true
-    end
-end
-function onBack(membership, resync, before, stanza)
-    resync.selfShown = true
-    if before ~= nil and selfNick(before) ~= membership.nick then
-        announceNick(membership, before)
-    end
-    local known = membership.self
-    local request = membership.request
-    membership.self = keepSelf(stanza)
-    joinAccepted(membership)
-    if request ~= nil then
-        sendTo(request.session, stanza)
-    elseif hasStatus(stanza, "201") then
-        unlockRoom(membership)
-    end
-    if not isSame(known, membership.self) then
-        local ____fork_8 = fork
-        local ____membership_6 = membership
-        local ____stanza_7 = stanza
-        local ____temp_5
-        if request == nil then
-            ____temp_5 = nil
-        else
-            ____temp_5 = request.session
-        end
-        ____fork_8(____membership_6, ____stanza_7, ____temp_5)
-    end
-end
-function isLateRenaming(membership, nick, stanza)
-    return membership.phase == "joined" and nick ~= membership.nick and isNickAsked(membership, nick) and hasStatus(stanza, "110")
-end
-function renameLate(membership, nick)
-    local before = membership.self
-    noteNick(membership, nick)
-    if before ~= nil then
-        announceNick(membership, before)
-    end
-end
-function noteNick(membership, nick)
-    membership.nick = nick
-    membership.wantedNick = nick
-    saveOften(membership.username)
-end
-function announceNick(membership, before)
-    fork(
-        membership,
-        nickChange(membership, before)
-    )
-    local renamed = st.clone(before)
-    renamed.attr.from = (membership.room .. "/") .. membership.nick
-    membership.self = renamed
-    fork(membership, renamed)
-end
-function onResyncSelf(membership, resync, stanza, known)
-    local request = resync.request
-    if not known then
-        local ____fork_12 = fork
-        local ____membership_10 = membership
-        local ____stanza_11 = stanza
-        local ____temp_9
-        if request == nil then
-            ____temp_9 = nil
-        else
-            ____temp_9 = request.session
-        end
-        ____fork_12(____membership_10, ____stanza_11, ____temp_9)
-    end
-    for nick in pairs(membership.occupants) do
-        if not (resync.shown[nick] ~= nil) then
-            resync.selfCame = true
-            return
-        end
-    end
-    endOccupants(membership, resync)
-end
-function endOccupants(membership, resync)
-    local request = resync.request
-    resync.selfShown = true
-    local ____temp_13
-    if request == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = selfPresence(membership, request)
-    end
-    local answer = ____temp_13
-    if request ~= nil and answer ~= nil then
-        sendTo(request.session, answer)
-        attach(membership, request)
-    end
-end
-function onUnavailable(membership, nick, stanza)
-    if isLateRenaming(membership, nick, stanza) then
-        renameLate(membership, nick)
-        takeNickRequest(membership, "nick", nick)
-    end
-    if nick ~= membership.nick then
-        forgetOccupant(membership, nick)
-        if not isHeldBack(membership) then
-            local isSeen = membership.resync ~= nil and membership.resync.shown[nick] ~= nil
-            if isSeen then
-                forward(membership, stanza, false)
-            else
-                fork(membership, stanza)
-            end
-        end
-        if nick == membership.wantedNick and membership.phase == "joined" then
-            module:add_timer(
-                0,
-                function()
-                    if isCurrent(membership) then
-                        regainNick(membership)
-                    end
-                    return nil
-                end
-            )
-        end
-        return
-    end
-    local ____hasStatus_result_14
-    if hasStatus(stanza, "303") then
-        ____hasStatus_result_14 = newNickIn(membership, stanza)
-    else
-        ____hasStatus_result_14 = nil
-    end
-    local newNick = ____hasStatus_result_14
-    if newNick ~= nil then
-        onRenamed(membership, newNick, stanza)
-    else
-        onRemoved(membership, stanza)
-    end
-end
-function onRenamed(membership, nick, stanza)
-    noteNick(membership, nick)
-    fork(membership, stanza)
-    if isUnheard(membership) then
-        check(membership)
-    end
-end
-function onSelfShown(membership, nick, stanza, renamed)
-    local requests = takeAnsweredRequests(membership, nick, stanza.attr.id)
-    local request = requests[#requests]
-    if request ~= nil then
-        bookmarkRenamed(membership)
-    end
-    local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
-    local ____fork_18 = fork
-    local ____membership_16 = membership
-    local ____stanza_17 = stanza
-    local ____isJoin_15
-    if isJoin then
-        ____isJoin_15 = request.session
-    else
-        ____isJoin_15 = nil
-    end
-    ____fork_18(____membership_16, ____stanza_17, ____isJoin_15)
-    for ____, answered in ipairs(requests) do
-        local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
-        if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
-            serve(membership, answered)
-        end
-    end
-    if request ~= nil or renamed then
-        renamingAnswered(membership)
-    end
-end
-function onRemoved(membership, stanza)
-    if membership.phase == "joining" or membership.phase == "lost" then
-        if hasStatus(stanza, "110") then
-            membership.claimed = nil
-            forgetShown(membership)
-        end
-        return
-    end
-    if membership.established and membership.phase ~= "leaving" and isTechnical(stanza) then
-        lost(membership)
-        return
-    end
-    fork(membership, stanza)
-    over(membership)
-end
-function forgetShown(membership)
-    if membership.resync ~= nil then
-        membership.resync.shown = {}
-    elseif isHeldBack(membership) then
-        forgetRoom(membership)
-    end
-end
-function isTechnical(stanza)
-    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
-end
-function onError(membership, stanza)
-    if membership.phase == "joining" then
-        joinRefused(membership, stanza)
-        return
-    end
-    if membership.phase == "leaving" then
-        leaveRefused(membership, stanza)
-        return
-    end
-    local id = stanza.attr.id
-    local request = takeNickRequest(membership, "key", id)
-    if request == nil then
-        noteDrop("unclaimed")
-        module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
-        check(membership)
-        return
-    end
-    nickRefused(membership, request)
-    local ____error = st.clone(stanza)
-    ____error.attr.id = request.id
-    sendTo(request.session, ____error)
-end
-function keepSelf(stanza)
-    local copy = st.clone(toldAgain(stanza))
-    copy.attr.to = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            local ____temp_19
-            if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_19 = nil
-            else
-                ____temp_19 = tag
-            end
-            return ____temp_19
-        end)
-    end
-    return copy
-end
-function isSame(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return isSameElement(one, other, "id")
-end
-function selfNick(____self)
-    return jids.resource(____self.attr.from or "")
-end
-function hasStatus(stanza, code)
-    local x = stanza:get_child("x", MUC_USER)
-    return x ~= nil and x:get_child_with_attr("status", nil, "code", code) ~= nil
-end
-function newNickIn(membership, stanza)
-    local nick = itemOf(stanza).nick
-    local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_20
-    if jids.prep(address) == address then
-        ____temp_20 = nick
-    else
-        ____temp_20 = nil
-    end
-    return ____temp_20
-end
-function isModerator(presence)
-    return itemOf(presence).role == "moderator"
-end
-SELF_TIMEOUT = 10
---- Of contacts; a gateway may be one.
-local subscriptions = {}
-subscriptions.subscribe = true
-subscriptions.subscribed = true
-subscriptions.unsubscribe = true
-subscriptions.unsubscribed = true
---- `presence/bare` or `presence/full`, by the shape of the occupant JID.
-function ____exports.onPresence(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
-        return nil
-    end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
-    if membership == nil then
-        local ____temp_0
-        if nick == nil or not isOccupantJid(to) then
-            ____temp_0 = nil
-        else
-            ____temp_0 = onStray(stanza, from, to)
-        end
-        return ____temp_0
-    end
-    membership.heard = true
-    counters.copiesIn = counters.copiesIn + 1
-    if ____type == "error" then
-        onError(membership, stanza)
-    elseif ____type ~= nil and ____type ~= "unavailable" then
-        local ____subscriptions_has_result_1
-        if subscriptions[____type] ~= nil then
-            ____subscriptions_has_result_1 = nil
-        else
-            ____subscriptions_has_result_1 = true
-        end
-        return ____subscriptions_has_result_1
-    elseif nick == nil then
-        onRoomPresence(membership, stanza)
-    elseif ____type == nil then
-        onAvailable(membership, nick, stanza)
-    else
-        onUnavailable(membership, nick, stanza)
-    end
-    return true
-end
---- History or a subject follows: the room has answered as to a join after all. Whom it has not shown is gone; a room that
--- was started anew knows nobody.
-function ____exports.answeredAsJoin(membership, resync)
-    forgetOthers(membership, resync)
-    endOccupants(membership, resync)
-end
-return ____exports
- end,
 ["room.message"] = function(...)
 local ____exports = {}
-local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
+local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____serve = require("occupancy.serve")
-local resyncComplete = ____serve.resyncComplete
 local ____catchup = require("archive.catchup")
 local hold = ____catchup.hold
 local holdBack = ____catchup.holdBack
@@ -9133,7 +10297,6 @@ local isInDoubt = ____watch.isInDoubt
 local ____namespaces = require("namespaces")
 local AFFILIATIONS = ____namespaces.AFFILIATIONS
 local CONFERENCE = ____namespaces.CONFERENCE
-local DELAY = ____namespaces.DELAY
 local MUC_USER = ____namespaces.MUC_USER
 local STANZA_ID = ____namespaces.STANZA_ID
 local ____counters = require("state.counters")
@@ -9145,10 +10308,17 @@ local findMembership = ____memberships.findMembership
 local hasAttached = ____memberships.hasAttached
 local isAttached = ____memberships.isAttached
 local occupantJid = ____memberships.occupantJid
-local takeSender = ____memberships.takeSender
+local ____sent = require("state.sent")
+local noteReflected = ____sent.noteReflected
+local retiredSent = ____sent.retiredSent
+local takeRefused = ____sent.takeRefused
+local ____view = require("state.view")
+local outdate = ____view.outdate
 local options = require("options")
 local ____phases = require("occupancy.phases")
-local joinComplete = ____phases.joinComplete
+local onSubject = ____phases.onSubject
+local ____joining = require("occupancy.joining")
+local audienceOf = ____joining.audienceOf
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
@@ -9160,9 +10330,6 @@ local textOf = ____text.textOf
 local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
-local ____presence = require("room.presence")
-local answeredAsJoin = ____presence.answeredAsJoin
-local endWithoutSelf = ____presence.endWithoutSelf
 function lookAt(stanza)
     if stanza ~= latest then
         latest = stanza
@@ -9185,17 +10352,17 @@ function hasForeignId(stanza)
 end
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_2
+    local ____temp_3
     if x == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = x:get_child("mav", AFFILIATIONS)
+        ____temp_3 = x:get_child("mav", AFFILIATIONS)
     end
-    local version = ____temp_2
+    local version = ____temp_3
     return version ~= nil and version.attr.since == nil
 end
 function noteHeard(membership)
-    membership.heard = true
+    membership.liveness.heard = true
     counters.copiesIn = counters.copiesIn + 1
 end
 function onGroupchat(membership, stanza)
@@ -9203,38 +10370,20 @@ function onGroupchat(membership, stanza)
     local subject = latestIsSubject
     local wakes = latestWakes
     noteHeard(membership)
-    if membership.phase == "joining" then
-        endWithoutSelf(membership)
-    end
+    local audience = audienceOf(membership, stanza, subject)
     if isInDoubt(membership) then
         holdBack(membership)
     end
-    local before
+    local before = membership.view.subject
+    if nick == membership.nick and membership.sent ~= nil then
+        noteReflected(membership.sent, stanza.attr.id)
+    end
     if subject then
-        before = membership.subject
-        keepSubject(membership, stanza)
+        keepSubject(membership, stanza, audience == "all")
     elseif nick == nil then
         noteConfiguration(membership, stanza)
-    elseif nick == membership.nick then
-        takeSender(membership, stanza.attr.id)
     end
-    local resync = membership.resync
-    if resync ~= nil and resync.selfCame and not resync.selfShown then
-        if subject or delayBy(stanza, membership.room) ~= nil then
-            answeredAsJoin(membership, resync)
-        end
-    end
-    if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
-        if resync.request ~= nil then
-            sendTo(resync.request.session, stanza)
-        elseif not subject then
-            takePast(membership, stanza)
-        elseif not isSameSubject(before, stanza) then
-            fork(membership, stanza)
-        elseif isAttached(membership, membership.newcomer) then
-            sendTo(membership.newcomer, stanza)
-        end
-    else
+    if audience == "all" then
         if not subject then
             takeLive(membership, stanza)
         end
@@ -9242,12 +10391,48 @@ function onGroupchat(membership, stanza)
         if wakes and not subject then
             notify(membership, stanza)
         end
+    elseif audience == "asking" then
+        sendTo(
+            askingSession(membership),
+            stanza
+        )
+    elseif not subject then
+        takePast(membership, stanza)
+    elseif not isSameSubject(before, stanza) then
+        fork(membership, stanza)
+    else
+        sendTo(
+            newcomerOf(membership),
+            stanza
+        )
     end
-    if subject and membership.phase == "entering" then
-        joinComplete(membership)
-    elseif subject and resync ~= nil and resync.selfShown then
-        resyncComplete(membership)
+    if subject then
+        onSubject(membership)
     end
+end
+function newcomerOf(membership)
+    local place = membership.place
+    local ____temp_4
+    if place.phase == "entering" then
+        ____temp_4 = place.operation.request
+    else
+        ____temp_4 = nil
+    end
+    local request = ____temp_4
+    local ____temp_5
+    if request == nil then
+        ____temp_5 = nil
+    else
+        ____temp_5 = request.session
+    end
+    local session = ____temp_5
+    local ____isAttached_result_6
+    if isAttached(membership, session) then
+        ____isAttached_result_6 = session
+    else
+        ____isAttached_result_6 = nil
+    end
+    return ____isAttached_result_6
 end
 function takePast(membership, stanza)
     if membership.catchUp == nil then
@@ -9257,7 +10442,7 @@ function takePast(membership, stanza)
     end
 end
 function takeLive(membership, stanza)
-    if membership.phase == "lost" then
+    if membership.place.phase == "lost" then
         holdBack(membership)
     end
     if membership.catchUp == nil then
@@ -9266,24 +10451,23 @@ function takeLive(membership, stanza)
         hold(membership, membership.catchUp, stanza, true)
     end
 end
-function keepSubject(membership, stanza)
+function keepSubject(membership, stanza, isLive)
     if string.len(textOf(stanza)) > options.maxCachedSize then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
-        membership.subject = nil
-        membership.incomplete = true
+        membership.view.subject = nil
+        membership.view.stale = "incomplete"
         return
     end
     local copy = st.clone(stanza)
     copy.attr.to = nil
-    local live = membership.phase == "joined" and membership.resync == nil
-    if live and delayBy(copy, membership.room) == nil then
+    if isLive and membership.place.phase == "joined" and delayBy(copy, membership.room) == nil then
         addDelay(
             copy,
             membership.room,
             os.time()
         )
     end
-    membership.subject = copy
+    membership.view.subject = copy
 end
 function isSameSubject(before, stanza)
     return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
@@ -9298,23 +10482,23 @@ function noteConfiguration(membership, stanza)
     end
     forgetPrivacy(membership.room)
     for ____, tag in ipairs(x.tags) do
-        local ____temp_3
+        local ____temp_7
         if tag.name == "status" then
-            ____temp_3 = tag.attr.code
+            ____temp_7 = tag.attr.code
         else
-            ____temp_3 = nil
+            ____temp_7 = nil
         end
-        local code = ____temp_3
+        local code = ____temp_7
         if code == "170" then
-            membership.logged = true
+            membership.view.logged = true
         elseif code == "171" then
-            membership.logged = false
+            membership.view.logged = false
         elseif code == "172" then
-            membership.nonAnonymous = true
-            membership.outdated = true
+            membership.view.nonAnonymous = true
+            outdate(membership.view)
         elseif code == "173" then
-            membership.nonAnonymous = false
-            membership.outdated = true
+            membership.view.nonAnonymous = false
+            outdate(membership.view)
         end
     end
 end
@@ -9323,12 +10507,37 @@ function onError(membership, stanza)
     if condition == "not-acceptable" then
         check(membership)
     end
-    local sender = takeSender(membership, stanza.attr.id)
-    if sender == nil then
+    if membership.sent == nil or not returnToSender(membership.sent, stanza) then
         noteDrop("unclaimed")
         module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
     end
-    sendTo(sender, stanza)
+end
+function onLateError(stanza, from, to)
+    local sent = retiredSent(
+        to,
+        jids.bare(from)
+    )
+    local ____temp_8
+    if sent ~= nil and returnToSender(sent, stanza) then
+        ____temp_8 = true
+    else
+        ____temp_8 = nil
+    end
+    return ____temp_8
+end
+function returnToSender(sent, stanza)
+    local message = takeRefused(sent, stanza.attr.from or "", stanza.attr.id)
+    if message == nil then
+        return false
+    end
+    if message.id == stanza.attr.id then
+        sendTo(message.session, stanza)
+    else
+        local ____error = st.clone(stanza)
+        ____error.attr.id = message.id
+        sendTo(message.session, ____error)
+    end
+    return true
 end
 function isNotice(stanza)
     return jids.resource(stanza.attr.from or "") == nil and stanza:get_child("body") == nil
@@ -9376,16 +10585,25 @@ function ____exports.onMessage(event)
     end
     local room = splitOccupant(from)
     local membership = findMembership(to, room)
-    if membership == nil then
-        return nil
-    end
     local ____type = stanza.attr.type
+    if membership == nil then
+        local ____temp_1
+        if ____type == "error" then
+            ____temp_1 = onLateError(stanza, from, to)
+        else
+            ____temp_1 = nil
+        end
+        return ____temp_1
+    end
     if ____type == "groupchat" then
         lookAt(stanza)
         onGroupchat(membership, stanza)
         return true
     end
     noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.operation.isHeard = true
+    end
     if ____type == "error" then
         onError(membership, stanza)
         return true
@@ -9398,13 +10616,13 @@ function ____exports.onMessage(event)
     end
     local asking = askingSession(membership)
     if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_1
+        local ____isNotice_result_2
         if isNotice(stanza) then
-            ____isNotice_result_1 = true
+            ____isNotice_result_2 = true
         else
-            ____isNotice_result_1 = nil
+            ____isNotice_result_2 = nil
         end
-        return ____isNotice_result_1
+        return ____isNotice_result_2
     end
     local forAsking = asking ~= nil and isJoinAffiliations(stanza)
     if not forAsking then
@@ -9430,15 +10648,389 @@ function ____exports.onUnkept(event)
 end
 return ____exports
  end,
+["room.presence"] = function(...)
+local ____exports = {}
+local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, onOwnUnavailable, newNickIn
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____burst = require("occupancy.burst")
+local announceIfRenamed = ____burst.announceIfRenamed
+local isOwnNick = ____burst.isOwnNick
+local onOccupant = ____burst.onOccupant
+local onOccupantGone = ____burst.onOccupantGone
+local onRoomPresence = ____burst.onRoomPresence
+local ____joined = require("occupancy.joined")
+local isLateNick = ____joined.isLateNick
+local regainNick = ____joined.regainNick
+local renamedUnheard = ____joined.renamedUnheard
+local ____joining = require("occupancy.joining")
+local selfClaimed = ____joining.selfClaimed
+local ____phases = require("occupancy.phases")
+local onRefused = ____phases.onRefused
+local onRemoved = ____phases.onRemoved
+local onRenamed = ____phases.onRenamed
+local onSelf = ____phases.onSelf
+local ____refusal = require("occupancy.refusal")
+local isExpulsion = ____refusal.isExpulsion
+local ____replay = require("occupancy.replay")
+local itemOf = ____replay.itemOf
+local ____namespaces = require("namespaces")
+local MUC_USER = ____namespaces.MUC_USER
+local ____stanzas = require("stanzas")
+local hasStatus = ____stanzas.hasStatus
+local isSameNick = ____stanzas.isSameNick
+local splitOccupant = ____stanzas.splitOccupant
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local noteDrop = ____counters.noteDrop
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local isCurrent = ____memberships.isCurrent
+local isOccupantJid = ____memberships.isOccupantJid
+local ____held = require("state.held")
+local hold = ____held.hold
+local ____store = require("state.store")
+local saveOften = ____store.saveOften
+local ____turn = require("turn")
+local after = ____turn.after
+local post = ____turn.post
+function onStray(stanza, from, to)
+    if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
+        return nil
+    end
+    if stanza.attr.type == nil and hasStatus(stanza, "110") then
+        post(st.presence({type = "unavailable", from = to, to = from}))
+    end
+    noteDrop("stray")
+    return true
+end
+function onAvailable(membership, nick, stanza)
+    local place = membership.place
+    if place.phase == "joining" then
+        onPresenceWhileJoining(membership, nick, stanza)
+    elseif isOwnNick(membership, nick) then
+        onSelf(membership, nick, stanza)
+    elseif isRenamedUnheard(membership, nick, stanza) then
+        renameLate(membership, nick)
+        onSelf(membership, nick, stanza)
+    else
+        onOccupant(membership, nick, stanza)
+    end
+end
+function onPresenceWhileJoining(membership, nick, stanza)
+    if hasStatus(stanza, "110") then
+        onSelf(membership, nick, stanza)
+        return
+    end
+    local place = membership.place
+    onOccupant(membership, nick, stanza)
+    if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
+        selfClaimed(
+            membership,
+            place,
+            nick,
+            hold(stanza)
+        )
+    end
+end
+function isRenamedUnheard(membership, nick, stanza)
+    local place = membership.place
+    return place.phase == "joined" and isLateNick(place, nick) and hasStatus(stanza, "110")
+end
+function renameLate(membership, nick)
+    membership.wantedNick = nick
+    announceIfRenamed(membership, nick)
+    membership.nick = nick
+    saveOften(membership.username)
+end
+function onUnavailable(membership, nick, stanza)
+    if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
+        renameLate(membership, nick)
+        if membership.place.phase == "joined" then
+            renamedUnheard(membership.place)
+        end
+    end
+    if not isOwnNick(membership, nick) then
+        onOccupantGone(membership, nick, stanza)
+        if nick == membership.wantedNick and membership.place.phase == "joined" then
+            after(
+                0,
+                function()
+                    if isCurrent(membership) then
+                        regainNick(membership)
+                    end
+                end
+            )
+        end
+        return
+    end
+    local ____hasStatus_result_2
+    if hasStatus(stanza, "303") then
+        ____hasStatus_result_2 = newNickIn(membership, stanza)
+    else
+        ____hasStatus_result_2 = nil
+    end
+    local newNick = ____hasStatus_result_2
+    if newNick ~= nil then
+        onRenamed(membership, newNick, stanza)
+    else
+        onOwnUnavailable(membership, stanza)
+    end
+end
+function onOwnUnavailable(membership, stanza)
+    if membership.place.phase ~= "joining" or hasStatus(stanza, "110") or isExpulsion(stanza) then
+        onRemoved(membership, stanza)
+    end
+end
+function newNickIn(membership, stanza)
+    local nick = itemOf(stanza).nick
+    local ____temp_3
+    if nick == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = jids.prep((membership.room .. "/") .. nick)
+    end
+    local address = ____temp_3
+    local ____temp_4
+    if address == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = jids.resource(address)
+    end
+    return ____temp_4
+end
+--- Of contacts; a gateway may be one.
+local subscriptions = {}
+subscriptions.subscribe = true
+subscriptions.subscribed = true
+subscriptions.unsubscribe = true
+subscriptions.unsubscribed = true
+--- `presence/bare` or `presence/full`, by the shape of the occupant JID.
+function ____exports.onPresence(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local ____type = stanza.attr.type
+    if membership == nil then
+        local ____temp_0
+        if nick == nil or not isOccupantJid(to) then
+            ____temp_0 = nil
+        else
+            ____temp_0 = onStray(stanza, from, to)
+        end
+        return ____temp_0
+    end
+    membership.liveness.heard = true
+    counters.copiesIn = counters.copiesIn + 1
+    if ____type == "error" then
+        onRefused(membership, nick, stanza)
+        return true
+    end
+    if ____type ~= nil and ____type ~= "unavailable" then
+        local ____subscriptions_has_result_1
+        if subscriptions[____type] ~= nil then
+            ____subscriptions_has_result_1 = nil
+        else
+            ____subscriptions_has_result_1 = true
+        end
+        return ____subscriptions_has_result_1
+    end
+    if nick == nil then
+        onRoomPresence(membership, stanza)
+    elseif ____type == nil then
+        onAvailable(membership, nick, stanza)
+    else
+        onUnavailable(membership, nick, stanza)
+    end
+    return true
+end
+return ____exports
+ end,
+["state.former"] = function(...)
+local ____exports = {}
+local viewOf, placeOf, joinOf, takeRequests
+local ____memberships = require("state.memberships")
+local isAttached = ____memberships.isAttached
+local now = ____memberships.now
+local ____place = require("state.place")
+local inLine = ____place.inLine
+local ____queue = require("state.queue")
+local newRequest = ____queue.newRequest
+function viewOf(former)
+    local stale = former.outdated == true and "outdated" or nil
+    return {
+        occupants = former.occupants or ({}),
+        count = former.occupantCount or 0,
+        size = former.occupantSize or 0,
+        self = former.self,
+        room = former.presenceOfRoom,
+        subject = former.subject,
+        stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
+        nonAnonymous = former.nonAnonymous == true,
+        logged = former.logged == true
+    }
+end
+function placeOf(membership, former)
+    local tries = former.tries or 0
+    local ____former_0 = former
+    local phase = ____former_0.phase
+    local request = ____former_0.request
+    local resync = ____former_0.resync
+    if phase == "leaving" then
+        return inLine("leaving", tries)
+    end
+    if phase == "joining" and request ~= nil then
+        return {
+            phase = phase,
+            tries = tries,
+            operation = joinOf(membership, request, resync ~= nil),
+            earlier = {},
+            turn = nil
+        }
+    end
+    if phase == "joined" or phase == "entering" and resync == nil then
+        return {
+            phase = "joined",
+            tries = tries,
+            since = now(),
+            operation = nil,
+            late = nil
+        }
+    end
+    return inLine("lost", tries)
+end
+function joinOf(membership, request, isReturn)
+    if isAttached(membership, request.session) and request.isBack ~= true then
+        membership.attached[request.session or ""] = nil
+    end
+    return {
+        kind = "join",
+        id = request.id or "",
+        nick = request.nick,
+        request = newRequest(
+            "join",
+            request.session,
+            request.id,
+            request.nick,
+            request.stanza
+        ),
+        isReturn = isReturn,
+        isDoubtful = false,
+        timer = module:add_timer(
+            0,
+            function() return nil end
+        ),
+        shown = {},
+        claimed = nil,
+        since = now(),
+        isHeard = false,
+        isFirst = false,
+        isRemoved = false
+    }
+end
+function takeRequests(membership, former)
+    local resync = former.resync
+    local requests = {}
+    if resync ~= nil and resync.request ~= nil then
+        requests[#requests + 1] = resync.request
+    end
+    for ____, request in ipairs(former.nickRequests or ({})) do
+        if request.isJoin == true then
+            requests[#requests + 1] = request
+        end
+    end
+    for ____, request in ipairs(former.waiting or ({})) do
+        requests[#requests + 1] = request
+    end
+    for ____, ____value in ipairs(requests) do
+        local session = ____value.session
+        local id = ____value.id
+        local nick = ____value.nick
+        local stanza = ____value.stanza
+        if session ~= nil then
+            local ____membership_queue_1 = membership.queue
+            ____membership_queue_1[#____membership_queue_1 + 1] = newRequest(
+                "join",
+                session,
+                id,
+                nick,
+                stanza
+            )
+        end
+    end
+end
+local replaced = {
+    "phase",
+    "request",
+    "waiting",
+    "resync",
+    "nickRequests",
+    "renaming",
+    "newcomer",
+    "joinId",
+    "claimed",
+    "batched",
+    "timer",
+    "tries",
+    "heard",
+    "checking",
+    "unanswered",
+    "unreflected",
+    "occupants",
+    "occupantCount",
+    "occupantSize",
+    "self",
+    "presenceOfRoom",
+    "subject",
+    "incomplete",
+    "nonAnonymous",
+    "logged",
+    "outdated"
+}
+--- Brings a membership of an earlier version into the form of this one. Returns whether it was of one.
+function ____exports.convert(membership)
+    local former = membership
+    if former.phase == nil then
+        return false
+    end
+    if former.timer ~= nil or former.checking == true then
+        membership.liveness.checking = true
+    end
+    membership.liveness.heard = former.heard == true
+    membership.liveness.unanswered = former.unanswered or 0
+    membership.view = viewOf(former)
+    membership.place = placeOf(membership, former)
+    takeRequests(membership, former)
+    local fields = membership
+    for ____, name in ipairs(replaced) do
+        fields[name] = nil
+    end
+    return true
+end
+return ____exports
+ end,
 ["state.snapshot"] = function(...)
 local ____exports = {}
 local restoreAccount, restoreMembership, complete
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local restoreCounters = ____counters.restoreCounters
+local ____former = require("state.former")
+local convert = ____former.convert
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local createMembership = ____memberships.createMembership
+local ____place = require("state.place")
+local inLine = ____place.inLine
+local isKnownPhase = ____place.isKnownPhase
+local ____view = require("state.view")
+local newView = ____view.newView
+local outdate = ____view.outdate
 local ____logs = require("state.logs")
 local logOf = ____logs.logOf
 local restoreLog = ____logs.restoreLog
@@ -9459,10 +11051,21 @@ function restoreAccount(account)
     return account
 end
 function restoreMembership(membership)
+    local hadView = membership.view ~= nil
     complete(
         membership,
         createMembership(membership.username, membership.room, membership.nick)
     )
+    complete(
+        membership.view,
+        newView()
+    )
+    if not convert(membership) and not hadView then
+        outdate(membership.view)
+    end
+    if not isKnownPhase(membership.place.phase) then
+        membership.place = inLine("lost")
+    end
     if membership.log ~= nil then
         restoreLog(complete(
             membership.log,
@@ -9571,12 +11174,13 @@ local onPush = ____push.onPush
 local ____store = require("state.store")
 local load = ____store.load
 local saveLate = ____store.saveLate
+local ____resume = require("occupancy.resume")
+local resumeAll = ____resume.resumeAll
 local ____watch = require("occupancy.watch")
 local bringBack = ____watch.bringBack
 local checkQuiet = ____watch.checkQuiet
 local onLinkGone = ____watch.onLinkGone
 local onLinkUp = ____watch.onLinkUp
-local resumeAll = ____watch.resumeAll
 local options = require("options")
 local ____limits = require("state.limits")
 local forgetAllowances = ____limits.forgetAllowances

@@ -54,7 +54,7 @@ local faults = {
 	{ "an answer that goes to another session",
 		"(forgetIq%(key, pending%)\n)(    return pending\n)", "%1    pending.session = next(prosody.full_sessions);\n%2" };
 	{ "110 believed on a foreign nick",
-		"if membership.phase == \"joining\" and hasStatus", "if hasStatus" };
+		"isOwnNick%(membership, nick%) then", "(isOwnNick(membership, nick) or hasStatus(stanza, \"110\")) then" };
 };
 
 describe("the search finds within a minute", function ()

@@ -649,7 +649,7 @@ function events:mistake(n, m, o)
 	local bot = bot_in(room, o);
 	self:deliver_all();
 	local membership = self:is_known(room.jid, account);
-	if bot and membership and membership.phase == "joined" and room:occupant(account) then
+	if bot and membership and membership.place.phase == "joined" and room:occupant(account) then
 		self.host:run(function ()
 			room.send(st.presence { from = room.jid.."/"..bot; to = account }
 				:tag("x", { xmlns = xmlns_muc.."#user" })
@@ -833,7 +833,7 @@ end
 
 local function check_membership(self, account, room, membership)
 	local occupant = self:occupant_of(room, account);
-	local phase = membership and membership.phase or "none";
+	local phase = membership and membership.place.phase or "none";
 	if (phase == "joined") ~= (occupant ~= nil) or (phase ~= "joined" and phase ~= "none") then
 		violation(self, account, "is", phase, "in", room.jid, "which", occupant and "lists it" or "does not list it");
 	end

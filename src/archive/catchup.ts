@@ -6,7 +6,8 @@ import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../send/fork";
-import { type CatchUp, isCurrent, type Membership, type Outcome, Phase } from "../state/memberships";
+import { type CatchUp, isCurrent, type Membership, type Outcome } from "../state/memberships";
+import { Phase } from "../state/place";
 import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, silences } from "../settings/blocklist";
@@ -56,7 +57,7 @@ export function closeGap(membership: Membership): void {
         catching.tries = catching.tries + 1;
         module.add_timer(PAUSE, () => {
             const isOpen = membership.catchUp === catching && catching.queryId === undefined;
-            if (isOpen && isCurrent(membership) && membership.phase === Phase.Joined) {
+            if (isOpen && isCurrent(membership) && membership.place.phase === Phase.Joined) {
                 closeGap(membership);
             }
             return undefined;
