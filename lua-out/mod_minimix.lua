@@ -63,7 +63,7 @@ function ____exports.onAccountInfo(event)
 end
 return ____exports
  end,
-["keep.blocklist"] = function(...)
+["settings.blocklist"] = function(...)
 local ____exports = {}
 local jids = require("util.jid")
 local store = module:open_store("blocklist", "keyval")
@@ -663,96 +663,65 @@ function ____exports.isSamePresence(one, other)
 end
 return ____exports
  end,
-["keep.notify"] = function(...)
+["turn"] = function(...)
 local ____exports = {}
-local decisiveTag, dropTwins, hasFallback, rankOf
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-function decisiveTag(notify)
-    local decisive
-    local rank = -1
-    for ____, tag in ipairs(notify.tags) do
-        local rankOfTag = rankOf(tag)
-        if ____exports.isSetting(tag.name) and rankOfTag > rank then
-            decisive = tag
-            rank = rankOfTag
-        end
+local drain, send, protect, outbox, running, draining
+function drain()
+    if running or draining then
+        return
     end
-    return decisive
+    draining = true
+    local stanza = table.remove(outbox, 1)
+    while stanza ~= nil do
+        protect(send, stanza)
+        stanza = table.remove(outbox, 1)
+    end
+    draining = false
 end
-function dropTwins(notify, kept)
-    notify:maptags(function(tag)
-        local ____temp_2
-        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
-            ____temp_2 = nil
+function send(stanza)
+    module:send(stanza)
+end
+function protect(task, argument)
+    local ok, result = xpcall(task, debug.traceback, argument)
+    if not ok then
+        module:log("error", "Internal error: %s", result)
+        return false, nil
+    end
+    return true, result
+end
+outbox = {}
+running = false
+draining = false
+--- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+function ____exports.post(stanza)
+    outbox[#outbox + 1] = stanza
+    drain()
+end
+--- Runs the task of a timer as a turn. An error is logged and does not end the timer.
+function ____exports.inTurn(task)
+    local outer = running
+    running = true
+    protect(task, nil)
+    running = outer
+    drain()
+end
+--- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+-- from the session's own address, or answer a room with an error.
+function ____exports.turn(handler)
+    return function(event)
+        local outer = running
+        running = true
+        local ok, result = protect(handler, event)
+        running = outer
+        drain()
+        local ____ok_0
+        if ok then
+            ____ok_0 = result
         else
-            ____temp_2 = tag
+            ____ok_0 = true
         end
-        return ____temp_2
-    end)
-end
-function hasFallback(notify)
-    for ____, tag in ipairs(notify.tags) do
-        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
-            return true
-        end
+        return ____ok_0
     end
-    return false
-end
---- Whether a text is one of the three settings.
-function ____exports.isSetting(name)
-    return name == "always" or name == "on-mention" or name == "never"
-end
-function rankOf(tag)
-    local category = tag.attr["identity-category"]
-    local ____type = tag.attr["identity-type"]
-    if category == nil then
-        return 0
-    end
-    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
-        return -1
-    end
-    return ____type == nil and 1 or 2
-end
-local NOTIFY = "urn:xmpp:notification-settings:1"
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
-function ____exports.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
-    local ____temp_0
-    if notify == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = decisiveTag(notify)
-    end
-    local tag = ____temp_0
-    local ____temp_1
-    if tag == nil or not ____exports.isSetting(tag.name) then
-        ____temp_1 = nil
-    else
-        ____temp_1 = tag.name
-    end
-    return ____temp_1
-end
---- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
--- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
-function ____exports.withSetting(extensions, setting)
-    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
-    local notify = edited:get_child("notify", NOTIFY)
-    if notify == nil then
-        notify = st.stanza("notify", {xmlns = NOTIFY})
-        edited:add_direct_child(notify)
-    end
-    local decisive = decisiveTag(notify)
-    if decisive ~= nil then
-        decisive.name = setting
-        dropTwins(notify, decisive)
-    end
-    if not hasFallback(notify) then
-        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
-    end
-    return edited
 end
 return ____exports
  end,
@@ -954,6 +923,8 @@ local membershipList, isEmpty, takeFirst, NOBODY
 local cache = require("util.cache")
 local jids = require("util.jid")
 local options = require("options")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
 local ____sessions = require("state.sessions")
 local noteJoined = ____sessions.noteJoined
 function membershipList(account)
@@ -1107,6 +1078,8 @@ function ____exports.createMembership(username, room, nick)
         request = nil,
         waiting = {},
         newcomer = nil,
+        joinId = nil,
+        claimed = nil,
         batched = false,
         timer = nil,
         tries = 0,
@@ -1158,7 +1131,7 @@ function ____exports.setTimer(membership, seconds, callback)
         seconds,
         function()
             membership.timer = nil
-            callback()
+            inTurn(callback)
             return nil
         end
     )
@@ -1170,7 +1143,7 @@ function ____exports.beginRenaming(membership, nick, seconds, unanswered)
         seconds,
         function()
             membership.renaming = nil
-            unanswered()
+            inTurn(unanswered)
             return nil
         end
     )
@@ -1362,7 +1335,7 @@ function ____exports.forgetRoom(membership)
 end
 return ____exports
  end,
-["room.fork"] = function(...)
+["send.fork"] = function(...)
 local ____exports = {}
 local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
 local jids = require("util.jid")
@@ -1663,10 +1636,13 @@ function ____exports.noteOver(limit, username, room, reason)
 end
 return ____exports
  end,
-["keep.ask"] = function(...)
+["send.ask"] = function(...)
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+local post = ____turn.post
 --- Seconds until a question counts as unanswered.
 local PATIENCE = 30
 --- The same of a question that is asked again, the first time.
@@ -1691,12 +1667,14 @@ function ____exports.ask(membership, to, ____type, query, answered, limit)
         limit,
         function()
             questions[key] = nil
-            answered(nil)
+            inTurn(function()
+                answered(nil)
+            end)
             return nil
         end
     )
     questions[key] = {room = membership.room, answered = answered, timer = timer}
-    module:send(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+    post(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
 --- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
 function ____exports.isOwnId(key)
@@ -1722,7 +1700,7 @@ function ____exports.takeAnswer(room, stanza)
 end
 return ____exports
  end,
-["client.archive-page"] = function(...)
+["archive.page"] = function(...)
 local ____exports = {}
 local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
 local cache = require("util.cache")
@@ -2077,14 +2055,14 @@ function ____exports.prune(ranges, least)
 end
 return ____exports
  end,
-["keep.personal"] = function(...)
+["archive.personal"] = function(...)
 local ____exports = {}
 local recentOf, nameOf, store, RECENT, recent
 local cache = require("util.cache")
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____archive_2Dpage = require("client.archive-page")
-local readPage = ____archive_2Dpage.readPage
+local ____page = require("archive.page")
+local readPage = ____page.readPage
 local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
@@ -2201,14 +2179,14 @@ function ____exports.addMissed(membership, delayed, when)
 end
 return ____exports
  end,
-["keep.log"] = function(...)
+["archive.log"] = function(...)
 local ____exports = {}
 local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
-local ____archive_2Dpage = require("client.archive-page")
-local readPage = ____archive_2Dpage.readPage
+local ____page = require("archive.page")
+local readPage = ____page.readPage
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
 local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
@@ -2240,7 +2218,7 @@ local includes = ____ranges.includes
 local insert = ____ranges.insert
 local isOpen = ____ranges.isOpen
 local prune = ____ranges.prune
-local ____personal = require("keep.personal")
+local ____personal = require("archive.personal")
 local addMissed = ____personal.addMissed
 local hasPersonalArchive = ____personal.hasPersonalArchive
 local readRoom = ____personal.readRoom
@@ -3068,7 +3046,7 @@ function ____exports.deleteOwn(username)
 end
 return ____exports
  end,
-["keep.catchup"] = function(...)
+["archive.catchup"] = function(...)
 local ____exports = {}
 local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
 local datetime = require("util.datetime")
@@ -3082,7 +3060,7 @@ local MAM = ____namespaces.MAM
 local RSM = ____namespaces.RSM
 local STANZA_ID = ____namespaces.STANZA_ID
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local ____memberships = require("state.memberships")
 local isCurrent = ____memberships.isCurrent
@@ -3091,13 +3069,13 @@ local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
 local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local ask = ____ask.ask
 local patience = ____ask.patience
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local blocklistOf = ____blocklist.blocklistOf
 local silences = ____blocklist.silences
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local isKept = ____log.isKept
 local newestOf = ____log.newestOf
 local openPart = ____log.openPart
@@ -3488,17 +3466,17 @@ function ____exports.historySince(membership)
 end
 return ____exports
  end,
-["room.history"] = function(...)
+["archive.history"] = function(...)
 local ____exports = {}
 local select, limitsOf
 local datetime = require("util.datetime")
 local st = require("util.stanza")
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local blocklistOf = ____blocklist.blocklistOf
 local silences = ____blocklist.silences
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local readHeld = ____catchup.readHeld
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local readBack = ____log.readBack
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
@@ -3506,7 +3484,7 @@ local options = require("options")
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local splitOccupant = ____stanzas.splitOccupant
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 function select(membership, session, limits)
     local messages = {}
@@ -3593,7 +3571,7 @@ function ____exports.sendHistory(membership, request)
 end
 return ____exports
  end,
-["room.replay"] = function(...)
+["occupancy.replay"] = function(...)
 local ____exports = {}
 local addStatus, emptySubject, ownAffiliation
 local st = require("util.stanza")
@@ -3603,10 +3581,10 @@ local ____counters = require("state.counters")
 local counters = ____counters.counters
 local ____held = require("state.held")
 local stanzaOf = ____held.stanzaOf
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
-local ____history = require("room.history")
+local ____history = require("archive.history")
 local sendHistory = ____history.sendHistory
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
 function ____exports.sendSubject(membership, session)
@@ -3737,10 +3715,12 @@ function ____exports.nickChange(membership, before)
 end
 return ____exports
  end,
-["client.upstream"] = function(...)
+["send.upstream"] = function(...)
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
+local ____turn = require("turn")
+local post = ____turn.post
 local ____namespaces = require("namespaces")
 local DATAFORM = ____namespaces.DATAFORM
 local MUC_OWNER = ____namespaces.MUC_OWNER
@@ -3751,7 +3731,7 @@ local options = require("options")
 function ____exports.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
-    module:send(copy)
+    post(copy)
 end
 --- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
 function ____exports.mayHaveRooms(domain)
@@ -3767,20 +3747,20 @@ function ____exports.unlockRoom(membership)
         from = membership.occupant,
         to = membership.room
     }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
-    module:send(form)
+    post(form)
 end
 return ____exports
  end,
-["client.availability"] = function(...)
+["occupancy.shown"] = function(...)
 local ____exports = {}
 local chooseShown, noteShown, detachedPresence
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local ownPresence = ____replay.ownPresence
 local ____availability = require("state.availability")
 local bestSession = ____availability.bestSession
@@ -3789,7 +3769,7 @@ local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____memberships = require("state.memberships")
 local attachSession = ____memberships.attachSession
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function chooseShown(membership)
     local best = bestSession(membership)
@@ -3881,12 +3861,12 @@ function ____exports.updatePresence(membership, session, stanza)
 end
 return ____exports
  end,
-["keep.ping"] = function(...)
+["send.ping"] = function(...)
 local ____exports = {}
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local PING = ____namespaces.PING
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local ask = ____ask.ask
 --- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
 -- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
@@ -3929,15 +3909,15 @@ function ____exports.saysNothing(condition)
 end
 return ____exports
  end,
-["client.serve"] = function(...)
+["occupancy.serve"] = function(...)
 local ____exports = {}
 local asksForMore, resync, repeatedJoin, resyncUnanswered
 local st = require("util.stanza")
-local ____ping = require("keep.ping")
+local ____ping = require("send.ping")
 local selfPing = ____ping.selfPing
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local replay = ____replay.replay
 local sendSubject = ____replay.sendSubject
 local ____availability = require("state.availability")
@@ -3948,10 +3928,10 @@ local isAttached = ____memberships.isAttached
 local newResync = ____memberships.newResync
 local nextWaiting = ____memberships.nextWaiting
 local wait = ____memberships.wait
-local ____availability = require("client.availability")
-local presenceToShow = ____availability.presenceToShow
-local showBest = ____availability.showBest
-local ____upstream = require("client.upstream")
+local ____shown = require("occupancy.shown")
+local presenceToShow = ____shown.presenceToShow
+local showBest = ____shown.showBest
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 --- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
 function ____exports.serve(membership, request)
@@ -4008,16 +3988,14 @@ function resync(membership, request)
         membership,
         repeatedJoin(membership, request)
     )
-    if membership.resync == open then
-        selfPing(
-            membership,
-            function()
-                if membership.resync == open then
-                    resyncUnanswered(membership, open)
-                end
+    selfPing(
+        membership,
+        function()
+            if membership.resync == open then
+                resyncUnanswered(membership, open)
             end
-        )
-    end
+        end
+    )
 end
 function repeatedJoin(membership, request)
     local presence = presenceToShow(membership, request)
@@ -4049,17 +4027,17 @@ function ____exports.resyncComplete(membership)
 end
 return ____exports
  end,
-["client.nick"] = function(...)
+["occupancy.nick"] = function(...)
 local ____exports = {}
 local sendRenaming, isOnItsWay, RENAMING_TIMEOUT
 local id = require("util.id")
 local st = require("util.stanza")
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____availability = require("state.availability")
 local presenceContent = ____availability.presenceContent
@@ -4071,12 +4049,12 @@ local beginRenaming = ____memberships.beginRenaming
 local endRenaming = ____memberships.endRenaming
 local isAttached = ____memberships.isAttached
 local noteAnswered = ____memberships.noteAnswered
-local ____availability = require("client.availability")
-local presenceToShow = ____availability.presenceToShow
-local showBest = ____availability.showBest
-local ____serve = require("client.serve")
+local ____shown = require("occupancy.shown")
+local presenceToShow = ____shown.presenceToShow
+local showBest = ____shown.showBest
+local ____serve = require("occupancy.serve")
 local serve = ____serve.serve
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function sendRenaming(membership, nick, presence)
     beginRenaming(
@@ -4220,17 +4198,110 @@ function ____exports.regainNick(membership)
 end
 return ____exports
  end,
-["keep.bookmarks"] = function(...)
+["settings.notify"] = function(...)
+local ____exports = {}
+local decisiveTag, dropTwins, hasFallback, rankOf
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local BOOKMARKS = ____namespaces.BOOKMARKS
+function decisiveTag(notify)
+    local decisive
+    local rank = -1
+    for ____, tag in ipairs(notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if ____exports.isSetting(tag.name) and rankOfTag > rank then
+            decisive = tag
+            rank = rankOfTag
+        end
+    end
+    return decisive
+end
+function dropTwins(notify, kept)
+    notify:maptags(function(tag)
+        local ____temp_2
+        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
+            ____temp_2 = nil
+        else
+            ____temp_2 = tag
+        end
+        return ____temp_2
+    end)
+end
+function hasFallback(notify)
+    for ____, tag in ipairs(notify.tags) do
+        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
+            return true
+        end
+    end
+    return false
+end
+--- Whether a text is one of the three settings.
+function ____exports.isSetting(name)
+    return name == "always" or name == "on-mention" or name == "never"
+end
+function rankOf(tag)
+    local category = tag.attr["identity-category"]
+    local ____type = tag.attr["identity-type"]
+    if category == nil then
+        return 0
+    end
+    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
+        return -1
+    end
+    return ____type == nil and 1 or 2
+end
+local NOTIFY = "urn:xmpp:notification-settings:1"
+--- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
+-- said of phones goes before what is said of clients, and that before what is said of all.
+function ____exports.readSetting(extensions)
+    local notify = extensions:get_child("notify", NOTIFY)
+    local ____temp_0
+    if notify == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = decisiveTag(notify)
+    end
+    local tag = ____temp_0
+    local ____temp_1
+    if tag == nil or not ____exports.isSetting(tag.name) then
+        ____temp_1 = nil
+    else
+        ____temp_1 = tag.name
+    end
+    return ____temp_1
+end
+--- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
+-- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+function ____exports.withSetting(extensions, setting)
+    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
+    local notify = edited:get_child("notify", NOTIFY)
+    if notify == nil then
+        notify = st.stanza("notify", {xmlns = NOTIFY})
+        edited:add_direct_child(notify)
+    end
+    local decisive = decisiveTag(notify)
+    if decisive ~= nil then
+        decisive.name = setting
+        dropTwins(notify, decisive)
+    end
+    if not hasFallback(notify) then
+        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
+    end
+    return edited
+end
+return ____exports
+ end,
+["settings.bookmarks"] = function(...)
 local ____exports = {}
 local getItems, preppedNick
 local jids = require("util.jid")
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
 local NICK = ____namespaces.NICK
 local options = require("options")
-local ____notify = require("keep.notify")
+local ____notify = require("settings.notify")
 local readSetting = ____notify.readSetting
 function getItems(service, node)
     local found, items = service:get_items(node, true)
@@ -4396,7 +4467,7 @@ function ____exports.defaultNick(username, room)
 end
 return ____exports
  end,
-["keep.bookmark-write"] = function(...)
+["settings.bookmark-write"] = function(...)
 local ____exports = {}
 local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
 local st = require("util.stanza")
@@ -4406,12 +4477,12 @@ local PUBSUB = ____namespaces.PUBSUB
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local mayFollowNick = ____bookmarks.mayFollowNick
-local ____bookmarks = require("keep.bookmarks")
+local ____bookmarks = require("settings.bookmarks")
 local itemsOf = ____bookmarks.itemsOf
 local pepService = ____bookmarks.pepService
 local readItem = ____bookmarks.readItem
 local roomOf = ____bookmarks.roomOf
-local ____notify = require("keep.notify")
+local ____notify = require("settings.notify")
 local withSetting = ____notify.withSetting
 function currentItem(membership)
     local service = pepService(membership.username)
@@ -4646,7 +4717,7 @@ function ____exports.isOurs(username, room)
 end
 return ____exports
  end,
-["keep.store"] = function(...)
+["state.store"] = function(...)
 local ____exports = {}
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
 local jids = require("util.jid")
@@ -4804,52 +4875,52 @@ function ____exports.load()
 end
 return ____exports
  end,
-["occupancy"] = function(...)
+["occupancy.phases"] = function(...)
 local ____exports = {}
 local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local id = require("util.id")
 local st = require("util.stanza")
-local ____availability = require("client.availability")
-local presenceToShow = ____availability.presenceToShow
-local showBest = ____availability.showBest
-local ____nick = require("client.nick")
+local ____shown = require("occupancy.shown")
+local presenceToShow = ____shown.presenceToShow
+local showBest = ____shown.showBest
+local ____nick = require("occupancy.nick")
 local regainNick = ____nick.regainNick
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local resyncComplete = ____serve.resyncComplete
 local serveWaiting = ____serve.serveWaiting
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local patience = ____ask.patience
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
 local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
 local outcomeOf = ____catchup.outcomeOf
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local closePart = ____log.closePart
 local openPart = ____log.openPart
-local ____ping = require("keep.ping")
+local ____ping = require("send.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local save = ____store.save
 local saveSoon = ____store.saveSoon
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local options = require("options")
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local takesText = ____fork.takesText
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local occupantGone = ____replay.occupantGone
 local ownUnavailable = ____replay.ownUnavailable
 local sendSubject = ____replay.sendSubject
@@ -4884,6 +4955,7 @@ local wait = ____memberships.wait
 -- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
 function ____exports.enter(membership, request, unconfirmed)
     membership.phase = "joining"
+    membership.claimed = nil
     membership.request = request
     membership.nick = request.nick
     local presence = presenceContent(request.stanza)
@@ -4922,9 +4994,7 @@ function ____exports.enter(membership, request, unconfirmed)
             })
         )
     end
-    if membership.request == request then
-        sendUpstream(membership, request.stanza)
-    end
+    sendUpstream(membership, request.stanza)
 end
 --- The account takes back a leave that the room has not confirmed.
 function ____exports.enterAfterLeave(membership, request)
@@ -5154,6 +5224,7 @@ function goBack(membership)
 end
 function joinAgain(membership)
     membership.phase = "joining"
+    membership.claimed = nil
     local resync = newResync(nil)
     resync.isDoubtful = true
     membership.resync = resync
@@ -5172,9 +5243,7 @@ function joinAgain(membership)
         membership,
         joinPresence(membership)
     )
-    if membership.resync == resync then
-        makeSure(membership, resync)
-    end
+    makeSure(membership, resync)
 end
 function makeSure(membership, resync)
     selfPing(
@@ -5189,6 +5258,7 @@ end
 function startOver(membership)
     local resync = newResync(nil)
     membership.phase = "joining"
+    membership.claimed = nil
     membership.resync = resync
     setTimer(
         membership,
@@ -5210,6 +5280,8 @@ end
 function joinPresence(membership)
     local presence = presenceToShow(membership)
     presence.attr.to = ownAddress(membership)
+    membership.joinId = id.medium()
+    presence.attr.id = membership.joinId
     local x = st.stanza("x", {xmlns = MUC})
     local since = historySince(membership)
     x:tag("history", since == nil and ({xmlns = MUC, maxstanzas = "0"}) or ({xmlns = MUC, since = since})):up()
@@ -5298,9 +5370,6 @@ function ____exports.retryLeave(membership)
             to = ownAddress(membership)
         })
     )
-    if not isCurrent(membership) then
-        return
-    end
     local function answered(condition)
         if membership.phase ~= "leaving" or membership.timer ~= nil or not isCurrent(membership) then
             return
@@ -5441,7 +5510,9 @@ end
 function ____exports.joinRefused(membership, ____error)
     local request = membership.request
     if request == nil then
-        rejoinRefused(membership, ____error)
+        if ____error.attr.id == nil or ____error.attr.id == membership.joinId then
+            rejoinRefused(membership, ____error)
+        end
         return
     end
     if ____error.attr.id ~= nil and request.id ~= nil and ____error.attr.id ~= request.id then
@@ -5651,17 +5722,17 @@ local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, me
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local changeNick = ____nick.changeNick
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
 local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
-local ____notify = require("keep.notify")
+local ____notify = require("settings.notify")
 local isSetting = ____notify.isSetting
-local ____occupancy = require("occupancy")
-local leave = ____occupancy.leave
-local lost = ____occupancy.lost
-local rejoin = ____occupancy.rejoin
+local ____phases = require("occupancy.phases")
+local leave = ____phases.leave
+local lost = ____phases.lost
+local rejoin = ____phases.rejoin
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local ____memberships = require("state.memberships")
@@ -6463,7 +6534,7 @@ function ____exports.removeShellCommands()
 end
 return ____exports
  end,
-["client.archive-form"] = function(...)
+["archive.form"] = function(...)
 local ____exports = {}
 local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
 local datetime = require("util.datetime")
@@ -6630,17 +6701,17 @@ function ____exports.readRequest(query)
 end
 return ____exports
  end,
-["client.archive"] = function(...)
+["archive.query"] = function(...)
 local ____exports = {}
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local archiveOf = ____log.archiveOf
 local roomsRead = ____log.roomsRead
-local ____personal = require("keep.personal")
+local ____personal = require("archive.personal")
 local hasPersonalArchive = ____personal.hasPersonalArchive
 local personalArchive = ____personal.personalArchive
 local ____namespaces = require("namespaces")
@@ -6648,12 +6719,12 @@ local DELAY = ____namespaces.DELAY
 local FORWARD = ____namespaces.FORWARD
 local MAM = ____namespaces.MAM
 local options = require("options")
-local ____archive_2Dform = require("client.archive-form")
-local queryForm = ____archive_2Dform.queryForm
-local readRequest = ____archive_2Dform.readRequest
-local readScope = ____archive_2Dform.readScope
-local ____archive_2Dpage = require("client.archive-page")
-local readPage = ____archive_2Dpage.readPage
+local ____form = require("archive.form")
+local queryForm = ____form.queryForm
+local readRequest = ____form.readRequest
+local readScope = ____form.readScope
+local ____page = require("archive.page")
+local readPage = ____page.readPage
 function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
@@ -6834,9 +6905,11 @@ local ____exports = {}
 local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
 local jids = require("util.jid")
 local st = require("util.stanza")
+local ____turn = require("turn")
+local post = ____turn.post
 local ____namespaces = require("namespaces")
 local PING = ____namespaces.PING
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____counters = require("state.counters")
 local noteDrop = ____counters.noteDrop
@@ -6897,7 +6970,7 @@ function forward(membership, stanza, id)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
     copy.attr.id = id
-    module:send(copy)
+    post(copy)
 end
 function refuseIqs(now)
     for ____, pending in ipairs(takeExpiredIqs(now)) do
@@ -6956,7 +7029,7 @@ local ____namespaces = require("namespaces")
 local CARBONS = ____namespaces.CARBONS
 local FORWARD = ____namespaces.FORWARD
 local HINTS = ____namespaces.HINTS
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 local ____memberships = require("state.memberships")
 local isAttached = ____memberships.isAttached
@@ -6965,7 +7038,7 @@ local noteSent = ____memberships.noteSent
 local membershipOf = ____memberships.membershipOf
 local ____sessions = require("state.sessions")
 local hasJoined = ____sessions.hasJoined
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 function joinedRoom(session, to)
     if to == nil then
@@ -7052,19 +7125,19 @@ function ____exports.onCarbon(event)
 end
 return ____exports
  end,
-["keep.accounts"] = function(...)
+["follow.accounts"] = function(...)
 local ____exports = {}
 local hasSession, withdraw, leaveAll
 local st = require("util.stanza")
-local ____availability = require("client.availability")
-local showDetached = ____availability.showDetached
+local ____shown = require("occupancy.shown")
+local showDetached = ____shown.showDetached
 local options = require("options")
-local ____occupancy = require("occupancy")
-local leave = ____occupancy.leave
-local refuseAll = ____occupancy.refuseAll
-local ____fork = require("room.fork")
+local ____phases = require("occupancy.phases")
+local leave = ____phases.leave
+local refuseAll = ____phases.refuseAll
+local ____fork = require("send.fork")
 local fork = ____fork.fork
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local technicalRemoval = ____replay.technicalRemoval
 local ____bookmarks = require("state.bookmarks")
 local forgetRefusals = ____bookmarks.forgetRefusals
@@ -7076,12 +7149,12 @@ local dropMembership = ____memberships.dropMembership
 local findAccount = ____memberships.findAccount
 local hasAttached = ____memberships.hasAttached
 local membershipsOf = ____memberships.membershipsOf
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local closePart = ____log.closePart
 local deleteOwn = ____log.deleteOwn
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local close = ____store.close
 local save = ____store.save
 function hasSession(username)
@@ -7193,23 +7266,23 @@ local ____exports = {}
 local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____accounts = require("keep.accounts")
+local ____accounts = require("follow.accounts")
 local sessionEnded = ____accounts.sessionEnded
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local ____bookmarks = require("keep.bookmarks")
+local ____bookmarks = require("settings.bookmarks")
 local readBookmark = ____bookmarks.readBookmark
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
-local ____occupancy = require("occupancy")
-local enter = ____occupancy.enter
-local enterAfterLeave = ____occupancy.enterAfterLeave
-local leave = ____occupancy.leave
-local leaveIfUnused = ____occupancy.leaveIfUnused
-local rejoin = ____occupancy.rejoin
-local ____fork = require("room.fork")
+local ____phases = require("occupancy.phases")
+local enter = ____phases.enter
+local enterAfterLeave = ____phases.enterAfterLeave
+local leave = ____phases.leave
+local leaveIfUnused = ____phases.leaveIfUnused
+local rejoin = ____phases.rejoin
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local ownUnavailable = ____replay.ownUnavailable
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
@@ -7235,14 +7308,14 @@ local forgetJoined = ____sessions.forgetJoined
 local hasJoined = ____sessions.hasJoined
 local ____pending = require("state.pending")
 local forgetIqsOf = ____pending.forgetIqsOf
-local ____availability = require("client.availability")
-local showBest = ____availability.showBest
-local updatePresence = ____availability.updatePresence
-local ____nick = require("client.nick")
+local ____shown = require("occupancy.shown")
+local showBest = ____shown.showBest
+local updatePresence = ____shown.updatePresence
+local ____nick = require("occupancy.nick")
 local changeNick = ____nick.changeNick
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local serve = ____serve.serve
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
 function join(session, stanza, room, wanted, membership)
     local attached = membership ~= nil and isAttached(membership, session.full_jid)
@@ -7469,10 +7542,12 @@ function ____exports.onSessionGone(event)
 end
 return ____exports
  end,
-["keep.pace"] = function(...)
+["occupancy.pace"] = function(...)
 local ____exports = {}
 local move, shuffled, STEP
 local options = require("options")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
 function move(line)
     local due = 0
     module:add_timer(
@@ -7486,7 +7561,9 @@ function move(line)
                     return nil
                 end
                 due = due - 1
-                line.serve(item)
+                inTurn(function()
+                    line.serve(item)
+                end)
             end
             return STEP
         end
@@ -7519,34 +7596,34 @@ function ____exports.lineUp(line, items)
 end
 return ____exports
  end,
-["keep.watch"] = function(...)
+["occupancy.watch"] = function(...)
 local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local renamingUnanswered = ____nick.renamingUnanswered
 local options = require("options")
-local ____occupancy = require("occupancy")
-local isUnheard = ____occupancy.isUnheard
-local leaveUnheard = ____occupancy.leaveUnheard
-local lost = ____occupancy.lost
-local pause = ____occupancy.pause
-local rejoin = ____occupancy.rejoin
-local resume = ____occupancy.resume
-local retryLeave = ____occupancy.retryLeave
+local ____phases = require("occupancy.phases")
+local isUnheard = ____phases.isUnheard
+local leaveUnheard = ____phases.leaveUnheard
+local lost = ____phases.lost
+local pause = ____phases.pause
+local rejoin = ____phases.rejoin
+local resume = ____phases.resume
+local retryLeave = ____phases.retryLeave
 local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
 local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local patience = ____ask.patience
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local closeGap = ____catchup.closeGap
 local holdBack = ____catchup.holdBack
-local ____pace = require("keep.pace")
+local ____pace = require("occupancy.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
-local ____ping = require("keep.ping")
+local ____ping = require("send.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
 local selfPing = ____ping.selfPing
@@ -7771,17 +7848,17 @@ end
 line = newLine(comeBack)
 return ____exports
  end,
-["keep.autojoin"] = function(...)
+["follow.autojoin"] = function(...)
 local ____exports = {}
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local askForNick = ____nick.askForNick
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
-local ____occupancy = require("occupancy")
-local isUnheard = ____occupancy.isUnheard
-local leaveIfUnused = ____occupancy.leaveIfUnused
-local takeBack = ____occupancy.takeBack
+local ____phases = require("occupancy.phases")
+local isUnheard = ____phases.isUnheard
+local leaveIfUnused = ____phases.leaveIfUnused
+local takeBack = ____phases.takeBack
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local forgetRefusals = ____bookmarks.forgetRefusals
@@ -7797,27 +7874,27 @@ local createMembership = ____memberships.createMembership
 local findMembership = ____memberships.findMembership
 local membershipsOf = ____memberships.membershipsOf
 local occupantJid = ____memberships.occupantJid
-local ____accounts = require("keep.accounts")
+local ____accounts = require("follow.accounts")
 local isInactive = ____accounts.isInactive
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local isOurs = ____bookmark_2Dwrite.isOurs
 local isWriting = ____bookmark_2Dwrite.isWriting
 local noteMade = ____bookmark_2Dwrite.noteMade
 local noteRemoved = ____bookmark_2Dwrite.noteRemoved
-local ____bookmarks = require("keep.bookmarks")
+local ____bookmarks = require("settings.bookmarks")
 local bookmarksOf = ____bookmarks.bookmarksOf
 local defaultNick = ____bookmarks.defaultNick
 local isBy = ____bookmarks.isBy
 local readItem = ____bookmarks.readItem
 local roomOf = ____bookmarks.roomOf
-local ____pace = require("keep.pace")
+local ____pace = require("occupancy.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local save = ____store.save
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local comeSoon = ____watch.comeSoon
 function onPublished(event)
     local username = event.service.config.pep_username
@@ -8017,22 +8094,22 @@ function ____exports.followAll()
 end
 return ____exports
  end,
-["keep.blocking"] = function(...)
+["follow.blocking"] = function(...)
 local ____exports = {}
 local forgetBlocked, jidsIn
 local jids = require("util.jid")
-local ____occupancy = require("occupancy")
-local leaveUnheard = ____occupancy.leaveUnheard
+local ____phases = require("occupancy.phases")
+local leaveUnheard = ____phases.leaveUnheard
 local ____stanzas = require("stanzas")
 local splitOccupant = ____stanzas.splitOccupant
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
 local forgetOccupant = ____memberships.forgetOccupant
 local membershipsOf = ____memberships.membershipsOf
-local ____blocklist = require("keep.blocklist")
+local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
 local silences = ____blocklist.silences
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local save = ____store.save
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
@@ -8099,7 +8176,7 @@ function ____exports.onPrivateMessage(event)
 end
 return ____exports
  end,
-["keep.mention"] = function(...)
+["push.mention"] = function(...)
 local ____exports = {}
 local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
 local jids = require("util.jid")
@@ -8180,12 +8257,12 @@ function ____exports.isMention(membership, stanza)
 end
 return ____exports
  end,
-["keep.privacy"] = function(...)
+["push.privacy"] = function(...)
 local ____exports = {}
 local describesPrivate, hasFeature, DISCO_INFO
 local cache = require("util.cache")
 local st = require("util.stanza")
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local ask = ____ask.ask
 function describesPrivate(answer)
     local query = answer:get_child("query", DISCO_INFO)
@@ -8241,7 +8318,7 @@ function ____exports.forgetPrivacy(room)
 end
 return ____exports
  end,
-["keep.push"] = function(...)
+["push.push"] = function(...)
 local ____exports = {}
 local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
 local jids = require("util.jid")
@@ -8252,10 +8329,10 @@ local findMembership = ____memberships.findMembership
 local occupantJid = ____memberships.occupantJid
 local ____stanzas = require("stanzas")
 local delayBy = ____stanzas.delayBy
-local ____mention = require("keep.mention")
+local ____mention = require("push.mention")
 local isMention = ____mention.isMention
 local isNotable = ____mention.isNotable
-local ____privacy = require("keep.privacy")
+local ____privacy = require("push.privacy")
 local knownPrivate = ____privacy.knownPrivate
 local whetherPrivate = ____privacy.whetherPrivate
 function isOfRoom(stanza)
@@ -8372,7 +8449,7 @@ local ____exports = {}
 local onAnswer, onRequest, askAccount
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____ask = require("keep.ask")
+local ____ask = require("send.ask")
 local isOwnId = ____ask.isOwnId
 local takeAnswer = ____ask.takeAnswer
 local ____namespaces = require("namespaces")
@@ -8383,7 +8460,7 @@ local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
 local ____pending = require("state.pending")
 local takeIq = ____pending.takeIq
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 function onAnswer(room, stanza)
     if takeAnswer(room, stanza) then
@@ -8477,34 +8554,34 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
+local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____nick = require("client.nick")
+local ____nick = require("occupancy.nick")
 local nickRefused = ____nick.nickRefused
 local regainNick = ____nick.regainNick
 local renamingAnswered = ____nick.renamingAnswered
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local attach = ____serve.attach
 local serve = ____serve.serve
-local ____upstream = require("client.upstream")
+local ____upstream = require("send.upstream")
 local unlockRoom = ____upstream.unlockRoom
-local ____bookmark_2Dwrite = require("keep.bookmark-write")
+local ____bookmark_2Dwrite = require("settings.bookmark-write")
 local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local saveOften = ____store.saveOften
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local check = ____watch.check
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
-local ____occupancy = require("occupancy")
-local forgetOthers = ____occupancy.forgetOthers
-local isUnheard = ____occupancy.isUnheard
-local joinAccepted = ____occupancy.joinAccepted
-local joinRefused = ____occupancy.joinRefused
-local leaveRefused = ____occupancy.leaveRefused
-local lost = ____occupancy.lost
-local over = ____occupancy.over
+local ____phases = require("occupancy.phases")
+local forgetOthers = ____phases.forgetOthers
+local isUnheard = ____phases.isUnheard
+local joinAccepted = ____phases.joinAccepted
+local joinRefused = ____phases.joinRefused
+local leaveRefused = ____phases.leaveRefused
+local lost = ____phases.lost
+local over = ____phases.over
 local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local splitOccupant = ____stanzas.splitOccupant
@@ -8528,14 +8605,13 @@ local isCurrent = ____memberships.isCurrent
 local isNickAsked = ____memberships.isNickAsked
 local isOccupantJid = ____memberships.isOccupantJid
 local keepOccupant = ____memberships.keepOccupant
-local setTimer = ____memberships.setTimer
 local takeAnsweredRequests = ____memberships.takeAnsweredRequests
 local takeNickRequest = ____memberships.takeNickRequest
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendHeld = ____fork.sendHeld
 local sendTo = ____fork.sendTo
-local ____replay = require("room.replay")
+local ____replay = require("occupancy.replay")
 local itemOf = ____replay.itemOf
 local nickChange = ____replay.nickChange
 local selfPresence = ____replay.selfPresence
@@ -8577,13 +8653,7 @@ function onAvailable(membership, nick, stanza)
         membership.resync.shown[nick] = true
     end
     if membership.phase == "joining" and nick == membership.nick then
-        setTimer(
-            membership,
-            SELF_TIMEOUT,
-            function()
-                ____exports.endWithoutSelf(membership)
-            end
-        )
+        claim(membership, held)
     elseif not kept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
         forward(
@@ -8644,15 +8714,28 @@ function isSelf(membership, nick, stanza)
     end
     return nick == membership.nick and membership.phase ~= "joining"
 end
+function claim(membership, held)
+    membership.claimed = held
+    module:add_timer(
+        SELF_TIMEOUT,
+        function()
+            if isCurrent(membership) and membership.claimed == held then
+                ____exports.endWithoutSelf(membership)
+            end
+            return nil
+        end
+    )
+end
 --- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
 function ____exports.endWithoutSelf(membership)
     local ____temp_3
     if membership.phase == "joining" then
-        ____temp_3 = membership.occupants[membership.nick]
+        ____temp_3 = membership.claimed
     else
         ____temp_3 = nil
     end
     local held = ____temp_3
+    membership.claimed = nil
     local ____temp_4
     if held == nil then
         ____temp_4 = nil
@@ -8881,6 +8964,7 @@ end
 function onRemoved(membership, stanza)
     if membership.phase == "joining" or membership.phase == "lost" then
         if hasStatus(stanza, "110") then
+            membership.claimed = nil
             forgetShown(membership)
         end
         return
@@ -9029,21 +9113,21 @@ local ____exports = {}
 local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
 local jids = require("util.jid")
 local st = require("util.stanza")
-local ____serve = require("client.serve")
+local ____serve = require("occupancy.serve")
 local resyncComplete = ____serve.resyncComplete
-local ____catchup = require("keep.catchup")
+local ____catchup = require("archive.catchup")
 local hold = ____catchup.hold
 local holdBack = ____catchup.holdBack
 local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local takeDown = ____log.takeDown
-local ____push = require("keep.push")
+local ____push = require("push.push")
 local isWorthWaking = ____push.isWorthWaking
 local notify = ____push.notify
-local ____privacy = require("keep.privacy")
+local ____privacy = require("push.privacy")
 local forgetPrivacy = ____privacy.forgetPrivacy
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local check = ____watch.check
 local isInDoubt = ____watch.isInDoubt
 local ____namespaces = require("namespaces")
@@ -9063,8 +9147,8 @@ local isAttached = ____memberships.isAttached
 local occupantJid = ____memberships.occupantJid
 local takeSender = ____memberships.takeSender
 local options = require("options")
-local ____occupancy = require("occupancy")
-local joinComplete = ____occupancy.joinComplete
+local ____phases = require("occupancy.phases")
+local joinComplete = ____phases.joinComplete
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
@@ -9073,7 +9157,7 @@ local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
 local ____text = require("text")
 local textOf = ____text.textOf
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
 local ____presence = require("room.presence")
@@ -9448,10 +9532,10 @@ local checkNeighbours = ____neighbours.checkNeighbours
 local ____shell = require("admin.shell")
 local addShellCommands = ____shell.addShellCommands
 local removeShellCommands = ____shell.removeShellCommands
-local ____archive = require("client.archive")
-local onAccountInfo = ____archive.onAccountInfo
-local onArchiveFormRequest = ____archive.onFormRequest
-local onArchiveQuery = ____archive.onQuery
+local ____query = require("archive.query")
+local onAccountInfo = ____query.onAccountInfo
+local onArchiveFormRequest = ____query.onFormRequest
+local onArchiveQuery = ____query.onQuery
 local ____iq = require("client.iq")
 local expireIqs = ____iq.expireIqs
 local giveUpIqs = ____iq.giveUpIqs
@@ -9462,32 +9546,32 @@ local onClientMessage = ____message.onMessage
 local ____presence = require("client.presence")
 local onClientPresence = ____presence.onPresence
 local onSessionGone = ____presence.onSessionGone
-local ____accounts = require("keep.accounts")
+local ____accounts = require("follow.accounts")
 local leaveInactive = ____accounts.leaveInactive
 local onAccountDeleted = ____accounts.onAccountDeleted
 local onAccountDisabled = ____accounts.onAccountDisabled
 local showAllDetached = ____accounts.showAllDetached
 local withdrawAll = ____accounts.withdrawAll
-local ____autojoin = require("keep.autojoin")
+local ____autojoin = require("follow.autojoin")
 local followAll = ____autojoin.followAll
 local onLogin = ____autojoin.onLogin
 local onService = ____autojoin.onService
 local onServiceGone = ____autojoin.onServiceGone
-local ____blocking = require("keep.blocking")
+local ____blocking = require("follow.blocking")
 local onBlock = ____blocking.onBlock
 local onPrivateMessage = ____blocking.onPrivateMessage
 local onUnblock = ____blocking.onUnblock
-local ____log = require("keep.log")
+local ____log = require("archive.log")
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
-local ____personal = require("keep.personal")
+local ____personal = require("archive.personal")
 local onShouldStore = ____personal.onShouldStore
-local ____push = require("keep.push")
+local ____push = require("push.push")
 local onPush = ____push.onPush
-local ____store = require("keep.store")
+local ____store = require("state.store")
 local load = ____store.load
 local saveLate = ____store.saveLate
-local ____watch = require("keep.watch")
+local ____watch = require("occupancy.watch")
 local bringBack = ____watch.bringBack
 local checkQuiet = ____watch.checkQuiet
 local onLinkGone = ____watch.onLinkGone
@@ -9498,7 +9582,7 @@ local ____limits = require("state.limits")
 local forgetAllowances = ____limits.forgetAllowances
 local ____resource = require("client.resource")
 local onResourceBind = ____resource.onResourceBind
-local ____fork = require("room.fork")
+local ____fork = require("send.fork")
 local onUndelivered = ____fork.onUndelivered
 local ____iq = require("room.iq")
 local onRoomIq = ____iq.onIq
@@ -9508,32 +9592,94 @@ local onRoomMessage = ____message.onMessage
 local onUnkept = ____message.onUnkept
 local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
+local ____turn = require("turn")
+local turn = ____turn.turn
 local ____snapshot = require("state.snapshot")
 local restore = ____snapshot.restore
 local snapshot = ____snapshot.snapshot
-module:hook("pre-presence/full", onClientPresence, 0.05)
-module:hook("pre-presence/bare", onClientPresence, 0.05)
-module:hook("pre-message/full", onClientMessage, -2)
-module:hook("pre-message/bare", onClientMessage, -2)
+module:hook(
+    "pre-presence/full",
+    turn(onClientPresence),
+    0.05
+)
+module:hook(
+    "pre-presence/bare",
+    turn(onClientPresence),
+    0.05
+)
+module:hook(
+    "pre-message/full",
+    turn(onClientMessage),
+    -2
+)
+module:hook(
+    "pre-message/bare",
+    turn(onClientMessage),
+    -2
+)
 module:hook("carbons-should-copy", onCarbon, 1)
-module:hook("pre-iq/full", onClientIq, -1)
-module:hook("pre-iq/bare", onClientIq, -1)
-module:hook("resource-unbind", onSessionGone, 1)
-module:hook("resource-bind", onLogin, -1)
+module:hook(
+    "pre-iq/full",
+    turn(onClientIq),
+    -1
+)
+module:hook(
+    "pre-iq/bare",
+    turn(onClientIq),
+    -1
+)
+module:hook(
+    "resource-unbind",
+    turn(onSessionGone),
+    1
+)
+module:hook(
+    "resource-bind",
+    turn(onLogin),
+    -1
+)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
 end
 if options.archive ~= "mam" then
-    module:hook(options.resource == nil and "message/bare" or "message/full", onGroupchatMessage, 0.05)
+    module:hook(
+        options.resource == nil and "message/bare" or "message/full",
+        turn(onGroupchatMessage),
+        0.05
+    )
 end
 if options.resource == nil then
-    module:hook("presence/bare", onRoomPresence, 0.05)
-    module:hook("message/bare", onRoomMessage, -0.25)
-    module:hook("iq/bare", onRoomIq, 0.05)
+    module:hook(
+        "presence/bare",
+        turn(onRoomPresence),
+        0.05
+    )
+    module:hook(
+        "message/bare",
+        turn(onRoomMessage),
+        -0.25
+    )
+    module:hook(
+        "iq/bare",
+        turn(onRoomIq),
+        0.05
+    )
 else
-    module:hook("presence/full", onRoomPresence, 0.05)
-    module:hook("message/full", onRoomMessage, -0.25)
-    module:hook("iq/full", onRoomIq, 0.05)
+    module:hook(
+        "presence/full",
+        turn(onRoomPresence),
+        0.05
+    )
+    module:hook(
+        "message/full",
+        turn(onRoomMessage),
+        -0.25
+    )
+    module:hook(
+        "iq/full",
+        turn(onRoomIq),
+        0.05
+    )
     module:hook("pre-resource-bind", onResourceBind, 1)
 end
 if options.archive ~= false then
@@ -9542,18 +9688,42 @@ if options.archive ~= false then
     module:hook("account-disco-info", onAccountInfo, -1)
 end
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1)
-module:hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1)
+module:hook(
+    "iq-set/self/urn:xmpp:blocking:block",
+    turn(onBlock),
+    1
+)
+module:hook(
+    "iq-set/self/urn:xmpp:blocking:unblock",
+    turn(onUnblock),
+    1
+)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)
 end
 module:hook("delivery/failure", onUndelivered, -1)
-module:hook("s2sin-destroyed", onLinkGone, 1)
-module:hook("s2sout-destroyed", onLinkGone, 1)
-module:hook("s2sin-established", onLinkUp, 1)
-module:hook("s2sout-established", onLinkUp, 1)
+module:hook(
+    "s2sin-destroyed",
+    turn(onLinkGone),
+    1
+)
+module:hook(
+    "s2sout-destroyed",
+    turn(onLinkGone),
+    1
+)
+module:hook(
+    "s2sin-established",
+    turn(onLinkUp),
+    1
+)
+module:hook(
+    "s2sout-established",
+    turn(onLinkUp),
+    1
+)
 module:hook_global("server-stopping", saveChanged)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("user-deleted", onAccountDeleted, 1)

@@ -4,10 +4,10 @@
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { changeNick } from "../client/nick";
-import { bookmarkLeft, bookmarkNotify } from "../keep/bookmark-write";
-import { isSetting } from "../keep/notify";
-import { leave, lost, rejoin } from "../occupancy";
+import { changeNick } from "../occupancy/nick";
+import { bookmarkLeft, bookmarkNotify } from "../settings/bookmark-write";
+import { isSetting } from "../settings/notify";
+import { leave, lost, rejoin } from "../occupancy/phases";
 import { counters } from "../state/counters";
 import {
     accounts,

@@ -2,13 +2,13 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { sessionEnded } from "../keep/accounts";
-import { bookmarkLeft } from "../keep/bookmark-write";
-import { readBookmark } from "../keep/bookmarks";
+import { sessionEnded } from "../follow/accounts";
+import { bookmarkLeft } from "../settings/bookmark-write";
+import { readBookmark } from "../settings/bookmarks";
 import { MUC } from "../namespaces";
-import { enter, enterAfterLeave, leave, leaveIfUnused, rejoin } from "../occupancy";
-import { sendTo } from "../room/fork";
-import { ownUnavailable } from "../room/replay";
+import { enter, enterAfterLeave, leave, leaveIfUnused, rejoin } from "../occupancy/phases";
+import { sendTo } from "../send/fork";
+import { ownUnavailable } from "../occupancy/replay";
 import * as options from "../options";
 import { isAutojoin } from "../state/bookmarks";
 import { noteOver, mayJoin } from "../state/limits";
@@ -31,10 +31,10 @@ import {
 } from "../state/memberships";
 import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
-import { showBest, updatePresence } from "./availability";
-import { changeNick } from "./nick";
-import { serve } from "./serve";
-import { mayHaveRooms } from "./upstream";
+import { showBest, updatePresence } from "../occupancy/shown";
+import { changeNick } from "../occupancy/nick";
+import { serve } from "../occupancy/serve";
+import { mayHaveRooms } from "../send/upstream";
 
 /** `pre-presence/full` and `pre-presence/bare`. */
 export function onPresence(event: StanzaEvent<ClientSession>): Handled {

@@ -2,12 +2,12 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { resyncComplete } from "../client/serve";
-import { hold, holdBack, missed, takeResult } from "../keep/catchup";
-import { takeDown } from "../keep/log";
-import { isWorthWaking, notify } from "../keep/push";
-import { forgetPrivacy } from "../keep/privacy";
-import { check, isInDoubt } from "../keep/watch";
+import { resyncComplete } from "../occupancy/serve";
+import { hold, holdBack, missed, takeResult } from "../archive/catchup";
+import { takeDown } from "../archive/log";
+import { isWorthWaking, notify } from "../push/push";
+import { forgetPrivacy } from "../push/privacy";
+import { check, isInDoubt } from "../occupancy/watch";
 import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, STANZA_ID, Status } from "../namespaces";
 import { counters, noteDrop } from "../state/counters";
 import {
@@ -21,11 +21,11 @@ import {
     takeSender,
 } from "../state/memberships";
 import * as options from "../options";
-import { joinComplete } from "../occupancy";
+import { joinComplete } from "../occupancy/phases";
 import { addDelay, delayBy, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
 import { textOf } from "../text";
-import { fork, sendTo } from "./fork";
+import { fork, sendTo } from "../send/fork";
 import { answeredAsJoin, endWithoutSelf } from "./presence";
 
 /**

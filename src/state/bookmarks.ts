@@ -1,8 +1,10 @@
 // What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
 
-import type { Setting } from "../keep/notify";
 import * as options from "../options";
 import type { Membership } from "./memberships";
+
+/** When an account wants a push notification for a message (XEP-0492). */
+export type Setting = "always" | "on-mention" | "never";
 
 /** A bookmark as it stands in the account's PEP node. */
 export interface Bookmark {

@@ -5,6 +5,7 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as options from "../options";
+import { inTurn } from "../turn";
 import type { Bookmark } from "./bookmarks";
 import type { Held } from "./held";
 import { noteJoined } from "./sessions";
@@ -151,6 +152,10 @@ export interface Membership {
     waiting: JoinRequest[];
     /** The session that the room's answer lets in, until it has the subject. */
     newcomer: string | undefined;
+    /** Id of the account's own join in flight; errors with another id are not its refusal. */
+    joinId: string | undefined;
+    /** Presence under the account's nick that came without 110 while a join is in flight. */
+    claimed: Held | undefined;
     /** It is shown the occupants in one go. */
     batched: boolean;
     /** What ends the phase if the room does not. */
@@ -296,6 +301,8 @@ export function createMembership(username: string, room: string, nick: string): 
         request: undefined,
         waiting: [],
         newcomer: undefined,
+        joinId: undefined,
+        claimed: undefined,
         batched: false,
         timer: undefined,
         tries: 0,
@@ -348,7 +355,7 @@ export function setTimer(membership: Membership, seconds: number, callback: (thi
     stopTimer(membership);
     membership.timer = module.add_timer(seconds, () => {
         membership.timer = undefined;
-        callback();
+        inTurn(callback);
         return undefined;
     });
 }
@@ -370,7 +377,7 @@ export function beginRenaming(
     endRenaming(membership);
     const timer = module.add_timer(seconds, () => {
         membership.renaming = undefined;
-        unanswered();
+        inTurn(unanswered);
         return undefined;
     });
     membership.renaming = { nick, timer };

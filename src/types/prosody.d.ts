@@ -2,6 +2,14 @@
 
 type Stanza = import("util.stanza").Stanza;
 
+/** Passes arguments on: Lua 5.2 and newer, LuaJIT. */
+declare function xpcall<E, R>(
+    this: void,
+    task: (this: void, argument: E) => R,
+    handler: (this: void, problem: string) => string,
+    argument: E,
+): LuaMultiReturn<[true, R] | [false, string]>;
+
 /** Any value but nil ends the event, `false` too (util/events.lua): only carbons-should-copy wants that. */
 type Handled = true | undefined;
 type Handler<E> = (this: void, event: E) => Handled | false;

@@ -3,24 +3,24 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { presenceToShow, showBest } from "./client/availability";
-import { regainNick } from "./client/nick";
-import { resyncComplete, serveWaiting } from "./client/serve";
-import { sendUpstream } from "./client/upstream";
-import { bookmarkJoined } from "./keep/bookmark-write";
-import { patience } from "./keep/ask";
-import { isBlocked } from "./keep/blocklist";
-import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "./keep/catchup";
-import { closePart, openPart } from "./keep/log";
-import { saysJoined, saysNothing, selfPing } from "./keep/ping";
-import { save, saveSoon } from "./keep/store";
-import { MUC } from "./namespaces";
-import * as options from "./options";
-import { fork, sendTo, takesText } from "./room/fork";
-import { occupantGone, ownUnavailable, sendSubject, technicalRemoval } from "./room/replay";
-import { presenceContent } from "./state/availability";
-import { forgetRefusals, isWanted, noteRefusal } from "./state/bookmarks";
-import { counters } from "./state/counters";
+import { presenceToShow, showBest } from "./shown";
+import { regainNick } from "./nick";
+import { resyncComplete, serveWaiting } from "./serve";
+import { sendUpstream } from "../send/upstream";
+import { bookmarkJoined } from "../settings/bookmark-write";
+import { patience } from "../send/ask";
+import { isBlocked } from "../settings/blocklist";
+import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "../archive/catchup";
+import { closePart, openPart } from "../archive/log";
+import { saysJoined, saysNothing, selfPing } from "../send/ping";
+import { save, saveSoon } from "../state/store";
+import { MUC } from "../namespaces";
+import * as options from "../options";
+import { fork, sendTo, takesText } from "../send/fork";
+import { occupantGone, ownUnavailable, sendSubject, technicalRemoval } from "./replay";
+import { presenceContent } from "../state/availability";
+import { forgetRefusals, isWanted, noteRefusal } from "../state/bookmarks";
+import { counters } from "../state/counters";
 import {
     attachSession,
     detachAll,
@@ -44,7 +44,7 @@ import {
     stopTimer,
     stopWaiting,
     wait,
-} from "./state/memberships";
+} from "../state/memberships";
 
 /** Seconds between our own presence and the subject; not every service sends one to a new room. */
 const SUBJECT_TIMEOUT = 10;
@@ -73,6 +73,7 @@ const NICK_TRIES = 3;
  */
 export function enter(membership: Membership, request: JoinRequest, unconfirmed?: string): void {
     membership.phase = Phase.Joining;
+    membership.claimed = undefined;
     membership.request = request;
     membership.nick = request.nick;
     const presence = presenceContent(request.stanza);
@@ -102,9 +103,7 @@ export function enter(membership: Membership, request: JoinRequest, unconfirmed?
     if (unconfirmed !== undefined) {
         sendUpstream(membership, st.presence({ type: "unavailable", id: id.medium(), to: unconfirmed }));
     }
-    if (membership.request === request) {
-        sendUpstream(membership, request.stanza);
-    }
+    sendUpstream(membership, request.stanza);
 }
 
 /** The account takes back a leave that the room has not confirmed. */
@@ -212,7 +211,9 @@ export function forgetOthers(membership: Membership, resync: Resync): void {
 export function joinRefused(membership: Membership, error: Stanza): void {
     const request = membership.request;
     if (request === undefined) {
-        rejoinRefused(membership, error);
+        if (error.attr.id === undefined || error.attr.id === membership.joinId) {
+            rejoinRefused(membership, error);
+        }
         return;
     }
     if (error.attr.id !== undefined && request.id !== undefined && error.attr.id !== request.id) {
@@ -379,6 +380,7 @@ function goBack(membership: Membership): void {
 
 function joinAgain(membership: Membership): void {
     membership.phase = Phase.Joining;
+    membership.claimed = undefined;
     const resync = newResync(undefined);
     resync.isDoubtful = true;
     membership.resync = resync;
@@ -387,10 +389,7 @@ function joinAgain(membership: Membership): void {
         lost(membership);
     });
     sendUpstream(membership, joinPresence(membership));
-    // There is nothing to wait for where all has come already.
-    if (membership.resync === resync) {
-        makeSure(membership, resync);
-    }
+    makeSure(membership, resync);
 }
 
 /** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
@@ -409,6 +408,7 @@ function makeSure(membership: Membership, resync: Resync): void {
 function startOver(membership: Membership): void {
     const resync = newResync(undefined);
     membership.phase = Phase.Joining;
+    membership.claimed = undefined;
     membership.resync = resync;
     setTimer(membership, options.answerTimeout, () => {
         lost(membership);
@@ -421,6 +421,8 @@ function startOver(membership: Membership): void {
 function joinPresence(membership: Membership): Stanza {
     const presence = presenceToShow(membership);
     presence.attr.to = ownAddress(membership);
+    membership.joinId = id.medium();
+    presence.attr.id = membership.joinId;
     const x = st.stanza("x", { xmlns: MUC });
     const since = historySince(membership);
     // mod_muc, which gets it as it is where it is of this server, asks for children with their namespace.
@@ -517,9 +519,6 @@ export function retryLeave(membership: Membership): void {
         openPart(membership);
     }
     sendUpstream(membership, st.presence({ type: "unavailable", to: ownAddress(membership) }));
-    if (!isCurrent(membership)) {
-        return;
-    }
     const answered = (condition: string | undefined) => {
         // With a timer it is another leave, of an account that was in the room once more.
         if (membership.phase !== Phase.Leaving || membership.timer !== undefined || !isCurrent(membership)) {

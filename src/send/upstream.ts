@@ -2,6 +2,7 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
+import { post } from "../turn";
 import { DATAFORM, MUC_OWNER } from "../namespaces";
 import * as options from "../options";
 import type { Membership } from "../state/memberships";
@@ -14,7 +15,7 @@ import type { Membership } from "../state/memberships";
 export function sendUpstream(membership: Membership, stanza: Stanza): void {
     const copy = st.clone(stanza);
     copy.attr.from = membership.occupant;
-    module.send(copy);
+    post(copy);
 }
 
 /** Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none. */
@@ -33,5 +34,5 @@ export function unlockRoom(membership: Membership): void {
         .tag("query", { xmlns: MUC_OWNER })
         .tag("x", { xmlns: DATAFORM, type: "submit" })
         .reset();
-    module.send(form);
+    post(form);
 }

@@ -5,11 +5,11 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
 import * as options from "../options";
-import { fork } from "../room/fork";
+import { fork } from "../send/fork";
 import { type CatchUp, isCurrent, type Membership, type Outcome, Phase } from "../state/memberships";
 import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
-import { ask, patience } from "./ask";
-import { blocklistOf, silences } from "./blocklist";
+import { ask, patience } from "../send/ask";
+import { blocklistOf, silences } from "../settings/blocklist";
 import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 
 /** Messages asked for at a time. */

@@ -2,8 +2,7 @@
 
 import * as st from "util.stanza";
 import { BOOKMARKS } from "../namespaces";
-
-export type Setting = "always" | "on-mention" | "never";
+import type { Setting } from "../state/bookmarks";
 
 const NOTIFY = "urn:xmpp:notification-settings:1";
 

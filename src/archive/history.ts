@@ -2,14 +2,14 @@
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
-import { blocklistOf, silences } from "../keep/blocklist";
-import { readHeld } from "../keep/catchup";
-import { readBack, type Said } from "../keep/log";
+import { blocklistOf, silences } from "../settings/blocklist";
+import { readHeld } from "./catchup";
+import { readBack, type Said } from "./log";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { JoinRequest, Membership } from "../state/memberships";
 import { addDelay, splitOccupant } from "../stanzas";
-import { sendTo } from "./fork";
+import { sendTo } from "../send/fork";
 
 /** What a client asks for; every bound that it names holds. */
 interface Limits {

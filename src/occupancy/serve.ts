@@ -1,9 +1,9 @@
 // Sessions that join a room which the account is in already.
 
 import * as st from "util.stanza";
-import { selfPing } from "../keep/ping";
+import { selfPing } from "../send/ping";
 import { MUC } from "../namespaces";
-import { replay, sendSubject } from "../room/replay";
+import { replay, sendSubject } from "./replay";
 import { presenceContent } from "../state/availability";
 import {
     attachSession,
@@ -16,8 +16,8 @@ import {
     type Resync,
     wait,
 } from "../state/memberships";
-import { presenceToShow, showBest } from "./availability";
-import { sendUpstream } from "./upstream";
+import { presenceToShow, showBest } from "./shown";
+import { sendUpstream } from "../send/upstream";
 
 /** Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join. */
 export function serve(membership: Membership, request: JoinRequest): void {
@@ -74,13 +74,11 @@ function resync(membership: Membership, request: JoinRequest): void {
     }
     sendUpstream(membership, repeatedJoin(membership, request));
     // The ping is answered after all that the room sends on a join.
-    if (membership.resync === open) {
-        selfPing(membership, () => {
-            if (membership.resync === open) {
-                resyncUnanswered(membership, open);
-            }
-        });
-    }
+    selfPing(membership, () => {
+        if (membership.resync === open) {
+            resyncUnanswered(membership, open);
+        }
+    });
 }
 
 /** Others take a repeated join for a presence update; they are to see what the account shows anyway. */

@@ -1,9 +1,9 @@
 // Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
 // bookmark changes the membership.
 
-import { askForNick } from "../client/nick";
+import { askForNick } from "../occupancy/nick";
 import { BOOKMARKS } from "../namespaces";
-import { isUnheard, leaveIfUnused, takeBack } from "../occupancy";
+import { isUnheard, leaveIfUnused, takeBack } from "../occupancy/phases";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
 import { noteOver } from "../state/limits";
@@ -17,12 +17,12 @@ import {
     Phase,
 } from "../state/memberships";
 import { isInactive } from "./accounts";
-import { isBlocked } from "./blocklist";
-import { isOurs, isWriting, noteMade, noteRemoved } from "./bookmark-write";
-import { bookmarksOf, defaultNick, isBy, readItem, roomOf } from "./bookmarks";
-import { lineUp, newLine } from "./pace";
-import { save } from "./store";
-import { comeSoon } from "./watch";
+import { isBlocked } from "../settings/blocklist";
+import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-write";
+import { bookmarksOf, defaultNick, isBy, readItem, roomOf } from "../settings/bookmarks";
+import { lineUp, newLine } from "../occupancy/pace";
+import { save } from "../state/store";
+import { comeSoon } from "../occupancy/watch";
 
 /** `item-added/pep-service`: an account's service, made when it is first used. */
 export function onService(event: PepItem): undefined {

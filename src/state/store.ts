@@ -2,8 +2,8 @@
 
 import * as jids from "util.jid";
 import * as options from "../options";
-import { type Bookmark, isWanted } from "../state/bookmarks";
-import { createMembership, findAccount, type Membership, Phase } from "../state/memberships";
+import { type Bookmark, isWanted } from "./bookmarks";
+import { createMembership, findAccount, type Membership, Phase } from "./memberships";
 
 interface RoomRecord {
     readonly nick: string;

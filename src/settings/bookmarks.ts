@@ -2,7 +2,7 @@
 // from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
 
 import * as jids from "util.jid";
-import { mayHaveRooms } from "../client/upstream";
+import { mayHaveRooms } from "../send/upstream";
 import { BOOKMARKS, NICK } from "../namespaces";
 import * as options from "../options";
 import type { Bookmark, Bookmarks } from "../state/bookmarks";

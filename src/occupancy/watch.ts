@@ -1,14 +1,14 @@
 // Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 
 import * as jids from "util.jid";
-import { renamingUnanswered } from "../client/nick";
+import { renamingUnanswered } from "./nick";
 import * as options from "../options";
-import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "../occupancy";
+import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "./phases";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
-import { patience } from "./ask";
-import { closeGap, holdBack } from "./catchup";
+import { patience } from "../send/ask";
+import { closeGap, holdBack } from "../archive/catchup";
 import { lineUp, newLine } from "./pace";
-import { saysJoined, saysNothing, selfPing } from "./ping";
+import { saysJoined, saysNothing, selfPing } from "../send/ping";
 
 /** Asks the room whether the account is in it, and brings it back if not. */
 export function check(membership: Membership): void {

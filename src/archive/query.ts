@@ -5,12 +5,12 @@ import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as rsm from "util.rsm";
 import * as st from "util.stanza";
-import { archiveOf, roomsRead } from "../keep/log";
-import { hasPersonalArchive, personalArchive } from "../keep/personal";
+import { archiveOf, roomsRead } from "./log";
+import { hasPersonalArchive, personalArchive } from "./personal";
 import { DELAY, FORWARD, MAM } from "../namespaces";
 import * as options from "../options";
-import { type ArchiveRequest, queryForm, readRequest, readScope } from "./archive-form";
-import { type Archive, type Item, type Page, readPage } from "./archive-page";
+import { type ArchiveRequest, queryForm, readRequest, readScope } from "./form";
+import { type Archive, type Item, type Page, readPage } from "./page";
 
 /** What a query is about. */
 interface Scope {

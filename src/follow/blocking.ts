@@ -3,11 +3,11 @@
 // The same goes for a room in which the account's own nick is blocked.
 
 import * as jids from "util.jid";
-import { leaveUnheard } from "../occupancy";
+import { leaveUnheard } from "../occupancy/phases";
 import { splitOccupant } from "../stanzas";
 import { findMembership, forgetOccupant, type Membership, membershipsOf } from "../state/memberships";
-import { type Blocklist, isBlocked, silences } from "./blocklist";
-import { save } from "./store";
+import { type Blocklist, isBlocked, silences } from "../settings/blocklist";
+import { save } from "../state/store";
 
 /** `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard. */
 export function onBlock(event: StanzaEvent<ClientSession>): undefined {

@@ -1,11 +1,11 @@
 // Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
 
 import * as st from "util.stanza";
-import { showDetached } from "../client/availability";
+import { showDetached } from "../occupancy/shown";
 import * as options from "../options";
-import { leave, refuseAll } from "../occupancy";
-import { fork } from "../room/fork";
-import { technicalRemoval } from "../room/replay";
+import { leave, refuseAll } from "../occupancy/phases";
+import { fork } from "../send/fork";
+import { technicalRemoval } from "../occupancy/replay";
 import { forgetRefusals } from "../state/bookmarks";
 import {
     type Account,
@@ -19,9 +19,9 @@ import {
     membershipsOf,
     Phase,
 } from "../state/memberships";
-import { sendUpstream } from "../client/upstream";
-import { closePart, deleteOwn } from "./log";
-import { close, save } from "./store";
+import { sendUpstream } from "../send/upstream";
+import { closePart, deleteOwn } from "../archive/log";
+import { close, save } from "../state/store";
 
 /** Whether a client of the account is connected, be it in hibernation. */
 function hasSession(username: string): boolean {

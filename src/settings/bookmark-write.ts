@@ -4,10 +4,10 @@
 import * as st from "util.stanza";
 import { BOOKMARKS, PUBSUB } from "../namespaces";
 import * as options from "../options";
-import { mayFollowNick } from "../state/bookmarks";
+import { mayFollowNick, type Setting } from "../state/bookmarks";
 import type { Membership } from "../state/memberships";
 import { itemsOf, pepService, readItem, roomOf } from "./bookmarks";
-import { type Setting, withSetting } from "./notify";
+import { withSetting } from "./notify";
 
 type PublishOptions = Record<string, unknown>;
 

@@ -4,7 +4,7 @@
 import * as cache from "util.cache";
 import * as st from "util.stanza";
 import type { Membership } from "../state/memberships";
-import { ask } from "./ask";
+import { ask } from "../send/ask";
 
 type Told = (this: void, isPrivate: boolean) => void;
 

@@ -6,8 +6,8 @@ import { MUC_USER, Status } from "../namespaces";
 import { counters } from "../state/counters";
 import { stanzaOf } from "../state/held";
 import type { JoinRequest, Membership } from "../state/memberships";
-import { sendHeld, sendTo } from "./fork";
-import { sendHistory } from "./history";
+import { sendHeld, sendTo } from "../send/fork";
+import { sendHistory } from "../archive/history";
 
 /**
  * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,

@@ -2,10 +2,10 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { isBlocked } from "../keep/blocklist";
+import { isBlocked } from "../settings/blocklist";
 import { MUC } from "../namespaces";
 import * as options from "../options";
-import { sendTo } from "../room/fork";
+import { sendTo } from "../send/fork";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
 import {
@@ -19,9 +19,9 @@ import {
     noteAnswered,
     Phase,
 } from "../state/memberships";
-import { presenceToShow, showBest } from "./availability";
+import { presenceToShow, showBest } from "./shown";
 import { serve } from "./serve";
-import { sendUpstream } from "./upstream";
+import { sendUpstream } from "../send/upstream";
 
 /** Seconds that a room has to answer a nick change; the answer may be lost. */
 const RENAMING_TIMEOUT = 10;

@@ -2,6 +2,7 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
+import { inTurn, post } from "../turn";
 import type { Membership } from "../state/memberships";
 
 /** The answer, result or error; undefined when none came in time. */
@@ -42,11 +43,13 @@ export function ask(
     const key = `mm-${id.medium()}`;
     const timer = module.add_timer(limit, () => {
         questions.delete(key);
-        answered(undefined);
+        inTurn(() => {
+            answered(undefined);
+        });
         return undefined;
     });
     questions.set(key, { room: membership.room, answered, timer });
-    module.send(st.iq({ type, id: key, from: membership.occupant, to }).add_child(query).reset());
+    post(st.iq({ type, id: key, from: membership.occupant, to }).add_child(query).reset());
 }
 
 /** Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late. */

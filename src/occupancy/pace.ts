@@ -1,6 +1,7 @@
 // Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
 
 import * as options from "../options";
+import { inTurn } from "../turn";
 
 /** What waits for its turn, and what is to be done with it then. */
 export interface Line<T> {
@@ -39,7 +40,9 @@ function move<T>(line: Line<T>): void {
                 return undefined;
             }
             due = due - 1;
-            line.serve(item);
+            inTurn(() => {
+                line.serve(item);
+            });
         }
         return STEP;
     });

@@ -5,7 +5,7 @@
 import * as datetime from "util.datetime";
 import * as hashes from "util.hashes";
 import * as st from "util.stanza";
-import { type Archive, readPage } from "../client/archive-page";
+import { type Archive, readPage } from "./page";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { counters } from "../state/counters";

@@ -3,12 +3,12 @@
 import * as st from "util.stanza";
 import { VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
-import { sendTo } from "../room/fork";
-import { ownPresence } from "../room/replay";
+import { sendTo } from "../send/fork";
+import { ownPresence } from "./replay";
 import { bestSession, presenceContent } from "../state/availability";
 import { isSameElement } from "../stanzas";
 import { type Attachment, attachSession, type JoinRequest, type Membership } from "../state/memberships";
-import { sendUpstream } from "./upstream";
+import { sendUpstream } from "../send/upstream";
 
 /**
  * Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
