@@ -825,8 +825,56 @@ function ____exports.restoreJoined(saved)
 end
 return ____exports
  end,
+["state.numbers"] = function(...)
+local ____exports = {}
+local extend, store, LEASE, lastNumber, limit
+function extend()
+    limit = lastNumber + LEASE
+    store:set(nil, {limit = limit})
+end
+store = module:open_store("minimix_numbers", "keyval")
+LEASE = 100000
+local startNumber = 0
+lastNumber = 0
+limit = 0
+--- A start of the server: what is numbered from now on is higher than all before.
+function ____exports.startNumbers()
+    local lease = store:get(nil)
+    startNumber = lease == nil and (os.time() + 1) * 1000 or lease.limit
+    lastNumber = startNumber
+    extend()
+end
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function ____exports.startOfNumbers()
+    return startNumber
+end
+--- The next number, higher than all before, those of earlier starts of the server too.
+function ____exports.nextNumber()
+    lastNumber = lastNumber + 1
+    if lastNumber >= limit then
+        extend()
+    end
+    return lastNumber
+end
+--- The highest number given out.
+function ____exports.newestNumber()
+    return lastNumber
+end
+function ____exports.numbers()
+    return {start = startNumber, last = lastNumber, limit = limit}
+end
+function ____exports.restoreNumbers(saved)
+    startNumber = saved.start
+    lastNumber = saved.last
+    limit = saved.limit
+end
+return ____exports
+ end,
 ["state.logs"] = function(...)
 local ____exports = {}
+local ____numbers = require("state.numbers")
+local newestNumber = ____numbers.newestNumber
+local startOfNumbers = ____numbers.startOfNumbers
 ____exports.OPEN = 0
 --- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
 ____exports.RECENT = 50
@@ -835,32 +883,15 @@ local RECENT_SIZE = 262144
 ____exports.logs = {}
 --- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
 local dropped = 0
---- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
-local lastNumber = (os.time() + 1) * 1000
-local startNumber = lastNumber
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function ____exports.startOfNumbers()
-    return startNumber
-end
---- After a reload the server's start is still that of before.
-function ____exports.restoreStart(start)
-    startNumber = start
-    dropped = lastNumber
-end
---- The next number, higher than all before, those of earlier starts of the server too.
-function ____exports.nextNumber()
-    lastNumber = math.max(
-        lastNumber + 1,
-        os.time() * 1000
-    )
-    return lastNumber
-end
 function ____exports.logOf(room)
     local log = ____exports.logs[room]
     if log == nil then
         log = {
             room = room,
-            last = math.max(startNumber, dropped),
+            last = math.max(
+                startOfNumbers(),
+                dropped
+            ),
             recent = {},
             size = 0,
             filled = false,
@@ -910,8 +941,7 @@ end
 --- Takes over a log from the instance of the module before a reload.
 function ____exports.restoreLog(log)
     ____exports.logs[log.room] = log
-    local newest = log.recent[#log.recent]
-    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
+    dropped = newestNumber()
     log.settling = false
     log.past = nil
 end
@@ -2181,7 +2211,7 @@ return ____exports
  end,
 ["archive.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
@@ -2200,10 +2230,12 @@ local dropLog = ____logs.dropLog
 local fillRecent = ____logs.fillRecent
 local logOf = ____logs.logOf
 local logs = ____logs.logs
-local nextNumber = ____logs.nextNumber
 local OPEN = ____logs.OPEN
 local RECENT = ____logs.RECENT
-local startOfNumbers = ____logs.startOfNumbers
+local ____numbers = require("state.numbers")
+local nextNumber = ____numbers.nextNumber
+local startNumbers = ____numbers.startNumbers
+local startOfNumbers = ____numbers.startOfNumbers
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local findAccount = ____memberships.findAccount
@@ -2227,11 +2259,11 @@ function isAnothers(entry, membership)
 end
 function entryFor(log, membership, part, stanza)
     local past = pastOf(log.room, stanza)
-    local ____temp_1
+    local ____temp_2
     if past == nil then
-        ____temp_1 = newEntry(log, membership, part, stanza)
+        ____temp_2 = newEntry(log, membership, part, stanza)
     else
-        ____temp_1 = pastEntry(
+        ____temp_2 = pastEntry(
             log,
             membership,
             part,
@@ -2239,27 +2271,27 @@ function entryFor(log, membership, part, stanza)
             past
         )
     end
-    return ____temp_1
+    return ____temp_2
 end
 function isLater(membership)
     return membership.catchUp ~= nil and membership.catchUp.isLater
 end
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
-    local ____temp_2
-    if stamp == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = datetime.parse(stamp)
-    end
-    local past = ____temp_2
     local ____temp_3
-    if past == nil then
+    if stamp == nil then
         ____temp_3 = nil
     else
-        ____temp_3 = math.floor(past)
+        ____temp_3 = datetime.parse(stamp)
     end
-    return ____temp_3
+    local past = ____temp_3
+    local ____temp_4
+    if past == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = math.floor(past)
+    end
+    return ____temp_4
 end
 function newEntry(log, membership, part, stanza)
     local owner
@@ -2342,13 +2374,13 @@ end
 function asSaid(stanza)
     local said = st.clone(stanza)
     said:maptags(function(tag)
-        local ____added_has_result_4
+        local ____added_has_result_5
         if added[tag.attr.xmlns or ""] ~= nil then
-            ____added_has_result_4 = nil
+            ____added_has_result_5 = nil
         else
-            ____added_has_result_4 = tag
+            ____added_has_result_5 = tag
         end
-        return ____added_has_result_4
+        return ____added_has_result_5
     end)
     return said
 end
@@ -2370,13 +2402,13 @@ function findPast(log, archiveId, when, isWanted)
         past = readPast(log, when)
         log.past = past
     end
-    local ____temp_5
+    local ____temp_6
     if archiveId == nil then
-        ____temp_5 = nil
+        ____temp_6 = nil
     else
-        ____temp_5 = past.ids[archiveId]
+        ____temp_6 = past.ids[archiveId]
     end
-    local entry = ____temp_5
+    local entry = ____temp_6
     if entry ~= nil and isWanted(entry) then
         return entry
     end
@@ -2404,13 +2436,13 @@ function readPast(log, from)
             before = entry.number
         end
     end
-    local ____temp_6
+    local ____temp_7
     if #past.entries < PAST then
-        ____temp_6 = nil
+        ____temp_7 = nil
     else
-        ____temp_6 = past.entries[#past.entries]
+        ____temp_7 = past.entries[#past.entries]
     end
-    local last = ____temp_6
+    local last = ____temp_7
     if last ~= nil then
         past.to = last.when - SKEW
     end
@@ -2424,18 +2456,18 @@ function readPast(log, from)
     return past
 end
 function addPast(log, past, entry)
-    local ____temp_7
+    local ____temp_8
     if entry.owner == nil then
-        ____temp_7 = stanzaIdBy(entry.stanza, log.room)
+        ____temp_8 = stanzaIdBy(entry.stanza, log.room)
     else
-        ____temp_7 = nil
+        ____temp_8 = nil
     end
-    local archiveId = ____temp_7
-    local ____past_entries_8 = past.entries
-    ____past_entries_8[#____past_entries_8 + 1] = entry
+    local archiveId = ____temp_8
+    local ____past_entries_9 = past.entries
+    ____past_entries_9[#____past_entries_9 + 1] = entry
     if archiveId == nil then
-        local ____past_others_9 = past.others
-        ____past_others_9[#____past_others_9 + 1] = entry
+        local ____past_others_10 = past.others
+        ____past_others_10[#____past_others_10 + 1] = entry
     else
         past.ids[archiveId] = entry
     end
@@ -2444,13 +2476,13 @@ function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_10
+        local ____isDelayBy_result_11
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_10 = nil
+            ____isDelayBy_result_11 = nil
         else
-            ____isDelayBy_result_10 = tag
+            ____isDelayBy_result_11 = tag
         end
-        return ____isDelayBy_result_10
+        return ____isDelayBy_result_11
     end)
     return content
 end
@@ -2533,7 +2565,7 @@ function receive(membership, log, part, entry)
             stop(membership, part)
         end
         start(membership, part, entry)
-        settleSoon(log)
+        saveParts(membership.username)
     end
     part.position = entry.number
     return true
@@ -2575,7 +2607,10 @@ function start(membership, part, entry)
 end
 function stop(membership, part)
     local ranges = rangesOf(membership)
-    if isOpen(ranges) then
+    if isOpen(ranges) and (ranges[#ranges - 2 + 1] or 0) > part.position then
+        table.remove(ranges)
+        table.remove(ranges)
+    elseif isOpen(ranges) then
         ranges[#ranges] = part.position
     end
     part.open = false
@@ -2693,28 +2728,28 @@ function storedEntry(id, stanza, when, label, before)
 end
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_12 = tonumber(digits) or 0
-    local ____temp_11
+    local ____temp_13 = tonumber(digits) or 0
+    local ____temp_12
     if owner == "" then
-        ____temp_11 = nil
+        ____temp_12 = nil
     else
-        ____temp_11 = owner
+        ____temp_12 = owner
     end
-    return ____temp_12, ____temp_11
+    return ____temp_13, ____temp_12
 end
 function mayRead(username, ranges, part, label)
     local number, owner = parseLabel(label)
-    local ____temp_15
+    local ____temp_16
     if owner == nil then
-        ____temp_15 = includes(
+        ____temp_16 = includes(
             ranges,
             endOf(part),
             number
         )
     else
-        ____temp_15 = owner == username
+        ____temp_16 = owner == username
     end
-    return ____temp_15
+    return ____temp_16
 end
 --- Rooms of whose log an account got something, the ones it has left included.
 function ____exports.roomsRead(username)
@@ -2732,17 +2767,17 @@ function storedParts(username, account)
     return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
 end
 function isFor(username, ranges, part, entry)
-    local ____temp_16
+    local ____temp_17
     if entry.owner == nil then
-        ____temp_16 = includes(
+        ____temp_17 = includes(
             ranges,
             endOf(part),
             entry.number
         )
     else
-        ____temp_16 = entry.owner == username
+        ____temp_17 = entry.owner == username
     end
-    return ____temp_16
+    return ____temp_17
 end
 function readBefore(archive, entry, most, since)
     local earlier = {
@@ -2769,19 +2804,22 @@ function visitBack(messages, visit)
         end
     end
 end
-function prunePart(username, before)
+function prunePart(username, oldest)
     local account = findAccount(username)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
-        local ____temp_18
+        local ____temp_19
         if account == nil then
-            ____temp_18 = nil
+            ____temp_19 = nil
         else
-            ____temp_18 = account.memberships[room]
+            ____temp_19 = account.memberships[room]
         end
-        local membership = ____temp_18
-        local kept = prune(ranges, before * 1000)
+        local membership = ____temp_19
+        local kept = prune(
+            ranges,
+            oldest[room] or oldestOf(room, oldest)
+        )
         local isNeeded = #kept > 0 or membership ~= nil and membership.part ~= nil
         if not isNeeded or #kept < #ranges then
             parts[room] = isNeeded and kept or nil
@@ -2789,16 +2827,24 @@ function prunePart(username, before)
         end
     end
     if pruned then
-        local ____partsStore_set_21 = partsStore.set
-        local ____username_20 = username
-        local ____temp_19
+        local ____partsStore_set_22 = partsStore.set
+        local ____username_21 = username
+        local ____temp_20
         if (next(parts)) == nil then
-            ____temp_19 = nil
+            ____temp_20 = nil
         else
-            ____temp_19 = parts
+            ____temp_20 = parts
         end
-        ____partsStore_set_21(partsStore, ____username_20, ____temp_19)
+        ____partsStore_set_22(partsStore, ____username_21, ____temp_20)
     end
+end
+function oldestOf(room, known)
+    local oldest = math.huge
+    for ____, ____, ____, label in find(room, {limit = 1}) do
+        oldest = (parseLabel(label))
+    end
+    known[room] = oldest
+    return oldest
 end
 function deleteUnread()
     local wanted = {}
@@ -2838,7 +2884,7 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
---- The account came into the room: what is said from now on is for it.
+--- The account is in the room, or asks for what it has missed there.
 function ____exports.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
@@ -2856,6 +2902,55 @@ function ____exports.openPart(membership)
         stop(membership, part)
         saveParts(membership.username)
         part.position = log.last
+    end
+end
+--- The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
+-- server knows of it; a message needs no write but its own.
+function ____exports.letIn(membership)
+    ____exports.openPart(membership)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil or part.open then
+        return
+    end
+    local ranges = rangesOf(membership)
+    if (ranges[#ranges] or 0) >= log.last then
+        ranges[#ranges] = OPEN
+    else
+        ranges[#ranges + 1] = log.last + 1
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    part.position = log.last
+    saveParts(membership.username)
+end
+--- At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
+-- that go back to their rooms.
+function ____exports.closeOpen()
+    if options.archive ~= true then
+        return
+    end
+    startNumbers()
+    for ____, username in ipairs(usersOf(partsStore)) do
+        local account = findAccount(username)
+        local parts = storedParts(username, account)
+        local changed = false
+        for room, ranges in pairs(parts) do
+            local ____temp_0
+            if account == nil then
+                ____temp_0 = nil
+            else
+                ____temp_0 = account.memberships[room]
+            end
+            local membership = ____temp_0
+            if isOpen(ranges) and (membership == nil or not membership.established) then
+                ranges[#ranges] = startOfNumbers()
+                changed = true
+            end
+        end
+        if changed then
+            partsStore:set(username, parts)
+        end
     end
 end
 --- The account is out of the room.
@@ -2891,13 +2986,13 @@ function ____exports.takeDown(membership, stanza)
     end
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
-        local ____isWorthKeeping_result_0
+        local ____isWorthKeeping_result_1
         if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+            ____isWorthKeeping_result_1 = entryFor(log, membership, part, stanza)
         else
-            ____isWorthKeeping_result_0 = nil
+            ____isWorthKeeping_result_1 = nil
         end
-        log.current = ____isWorthKeeping_result_0
+        log.current = ____isWorthKeeping_result_1
     end
     local entry = log.current
     return entry ~= nil and receive(membership, log, part, entry)
@@ -2916,20 +3011,20 @@ end
 function ____exports.archiveOf(username, room)
     local account = findAccount(username)
     local ranges = storedParts(username, account)[room]
-    local ____temp_13
-    if account == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = account.memberships[room]
-    end
-    local membership = ____temp_13
     local ____temp_14
-    if membership == nil then
+    if account == nil then
         ____temp_14 = nil
     else
-        ____temp_14 = membership.part
+        ____temp_14 = account.memberships[room]
     end
-    local part = ____temp_14
+    local membership = ____temp_14
+    local ____temp_15
+    if membership == nil then
+        ____temp_15 = nil
+    else
+        ____temp_15 = membership.part
+    end
+    local part = ____temp_15
     if ranges == nil and part == nil then
         return nil
     end
@@ -2996,13 +3091,13 @@ function ____exports.newestOf(membership)
 end
 --- Whether what the account misses in its room can be made up for.
 function ____exports.isKept(membership)
-    local ____temp_17
+    local ____temp_18
     if options.archive == "mam" then
-        ____temp_17 = hasPersonalArchive()
+        ____temp_18 = hasPersonalArchive()
     else
-        ____temp_17 = membership.part ~= nil
+        ____temp_18 = membership.part ~= nil
     end
-    return ____temp_17
+    return ____temp_18
 end
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
 function ____exports.expire()
@@ -3012,8 +3107,9 @@ function ____exports.expire()
         for ____, key in ipairs(usersOf(store)) do
             store:delete(key, {["end"] = before})
         end
+        local oldest = {}
         for ____, username in ipairs(usersOf(partsStore)) do
-            prunePart(username, before)
+            prunePart(username, oldest)
         end
     end
     deleteUnread()
@@ -4905,6 +5001,7 @@ local historySince = ____catchup.historySince
 local outcomeOf = ____catchup.outcomeOf
 local ____log = require("archive.log")
 local closePart = ____log.closePart
+local letIn = ____log.letIn
 local openPart = ____log.openPart
 local ____ping = require("send.ping")
 local saysJoined = ____ping.saysJoined
@@ -5495,7 +5592,7 @@ function ____exports.joinAccepted(membership)
     if membership.since == nil then
         membership.since = os.time()
     end
-    openPart(membership)
+    letIn(membership)
     membership.unanswered = 0
     forgetRefusals(membership.username, membership.room)
     if request ~= nil then
@@ -9442,8 +9539,10 @@ local createMembership = ____memberships.createMembership
 local ____logs = require("state.logs")
 local logOf = ____logs.logOf
 local restoreLog = ____logs.restoreLog
-local restoreStart = ____logs.restoreStart
-local startOfNumbers = ____logs.startOfNumbers
+local ____numbers = require("state.numbers")
+local numbers = ____numbers.numbers
+local restoreNumbers = ____numbers.restoreNumbers
+local startNumbers = ____numbers.startNumbers
 local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
@@ -9488,7 +9587,7 @@ function ____exports.snapshot()
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
-        start = startOfNumbers()
+        numbers = numbers()
     }
 end
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
@@ -9496,8 +9595,10 @@ function ____exports.restore(saved)
     if saved.accounts == nil then
         return false
     end
-    if saved.start ~= nil then
-        restoreStart(saved.start)
+    if saved.numbers == nil then
+        startNumbers()
+    else
+        restoreNumbers(saved.numbers)
     end
     for occupant, account in pairs(saved.accounts) do
         for ____, membership in pairs(account.memberships) do
@@ -9562,6 +9663,7 @@ local onBlock = ____blocking.onBlock
 local onPrivateMessage = ____blocking.onPrivateMessage
 local onUnblock = ____blocking.onUnblock
 local ____log = require("archive.log")
+local closeOpen = ____log.closeOpen
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
 local ____personal = require("archive.personal")
@@ -9777,6 +9879,7 @@ end
 --- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
+    closeOpen()
     onceStarted(function()
         bringBack()
         followAll()
