@@ -360,9 +360,9 @@ function isSameAttributes(one, other, ignored)
     end
     return true
 end
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
+--- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
 function ____exports.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
 --- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
 function ____exports.isSameElement(one, other, ignored)
@@ -1700,6 +1700,206 @@ function ____exports.takeAnswer(room, stanza)
 end
 return ____exports
  end,
+["weight"] = function(...)
+local ____exports = {}
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for ____, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for ____, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function ____exports.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+return ____exports
+ end,
+["archive.gate"] = function(...)
+local ____exports = {}
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local CARBONS = ____namespaces.CARBONS
+local DELAY = ____namespaces.DELAY
+local FORWARD = ____namespaces.FORWARD
+local MAM = ____namespaces.MAM
+local MUC_USER = ____namespaces.MUC_USER
+local STANZA_ID = ____namespaces.STANZA_ID
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local ____stanzas = require("stanzas")
+local isDelayBy = ____stanzas.isDelayBy
+local stanzaIdBy = ____stanzas.stanzaIdBy
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
+function isOwnId(tag)
+    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
+        return false
+    end
+    local by = jids.prep(tag.attr.by or "")
+    return by ~= nil and jids.host(by) == module.host
+end
+function isUnnamedDelay(tag)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+end
+function named(delay, room)
+    delay.attr.from = room
+    return delay
+end
+function takeArchived(membership, tag)
+    local xmlns = tag.attr.xmlns
+    if xmlns == "jabber:client" or xmlns == nil then
+        tag.attr.xmlns = nil
+        local ____temp_2
+        if tag.name == "error" then
+            ____temp_2 = nil
+        else
+            ____temp_2 = tag
+        end
+        return ____temp_2
+    end
+    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+        return nil
+    end
+    if xmlns == MUC_USER then
+        return tag:maptags(function(child) return child.name == "item" and child or nil end)
+    end
+    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
+    local ____temp_3
+    if isForeignId or isDelayBy(tag, membership.room) then
+        ____temp_3 = nil
+    else
+        ____temp_3 = tag
+    end
+    return ____temp_3
+end
+function isOfAccount(membership, forwarded)
+    local account = jids.bare(membership.occupant)
+    for ____, tag in ipairs(forwarded.tags) do
+        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+            return true
+        end
+    end
+    return false
+end
+--- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+local MAX_WEIGHT = 2 * 1024 * 1024
+local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+local weighed
+local isTooBig = false
+--- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+function ____exports.fromRoom(handler)
+    return function(event)
+        local stanza = event.stanza
+        if stanza ~= weighed then
+            weighed = stanza
+            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+        end
+        if not isTooBig then
+            return handler(event)
+        end
+        local room = jids.bare(stanza.attr.from or "")
+        if findMembership(stanza.attr.to or "", room) == nil then
+            return nil
+        end
+        noteDrop("limit")
+        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+        return true
+    end
+end
+--- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
+-- the messages of their archive (XEP-0359 6). Mostly the same table.
+function ____exports.withoutOwnIds(stanza)
+    for ____, tag in ipairs(stanza.tags) do
+        if isOwnId(tag) then
+            return st.clone(stanza):maptags(function(child)
+                local ____isOwnId_result_0
+                if isOwnId(child) then
+                    ____isOwnId_result_0 = nil
+                else
+                    ____isOwnId_result_0 = child
+                end
+                return ____isOwnId_result_0
+            end)
+        end
+    end
+    return stanza
+end
+--- What a message says of itself; only while a room answers a join is it the room's word.
+function ____exports.delayOf(stanza, room)
+    local delayed
+    for ____, tag in ipairs(stanza.tags) do
+        if isDelayBy(tag, room) then
+            return "by room"
+        end
+        if isUnnamedDelay(tag) then
+            delayed = "unnamed"
+        end
+    end
+    return delayed
+end
+--- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+function ____exports.isAnswering(membership)
+    return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
+end
+--- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+function ____exports.keptForm(stanza, room, delayed, isPast)
+    if isPast and delayed == "unnamed" then
+        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
+    end
+    if not isPast and delayed == "by room" then
+        return st.clone(stanza):maptags(function(tag)
+            local ____isDelayBy_result_1
+            if isDelayBy(tag, room) then
+                ____isDelayBy_result_1 = nil
+            else
+                ____isDelayBy_result_1 = tag
+            end
+            return ____isDelayBy_result_1
+        end)
+    end
+    return stanza
+end
+--- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
+-- the room's or one of its occupants.
+function ____exports.fromArchive(membership, message)
+    local from = jids.prep(message.attr.from or "")
+    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
+        noteDrop("forged")
+        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        return nil
+    end
+    local copy = st.clone(message)
+    copy.attr.xmlns = nil
+    copy.attr.from = from
+    copy.attr.to = membership.occupant
+    copy:maptags(function(tag) return takeArchived(membership, tag) end)
+    return copy
+end
+--- The archive's own id of a message, where the message has none by the room.
+function ____exports.addArchiveId(message, room, id)
+    if id ~= nil and stanzaIdBy(message, room) == nil then
+        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
+    end
+end
+return ____exports
+ end,
 ["archive.page"] = function(...)
 local ____exports = {}
 local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
@@ -2061,13 +2261,15 @@ local recentOf, nameOf, store, RECENT, recent
 local cache = require("util.cache")
 local jids = require("util.jid")
 local st = require("util.stanza")
+local ____gate = require("archive.gate")
+local delayOf = ____gate.delayOf
+local isAnswering = ____gate.isAnswering
 local ____page = require("archive.page")
 local readPage = ____page.readPage
 local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
 local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
 local isDelayBy = ____stanzas.isDelayBy
 local isWorthKeeping = ____stanzas.isWorthKeeping
 local stanzaIdBy = ____stanzas.stanzaIdBy
@@ -2132,7 +2334,8 @@ function ____exports.onShouldStore(event)
     if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
-    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
         return false
     end
     recentOf(membership):set(
@@ -3048,7 +3251,7 @@ return ____exports
  end,
 ["archive.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
+local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeHeldId, messageIdOf, PAGE, UNNOTICED
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3058,10 +3261,11 @@ local DELAY = ____namespaces.DELAY
 local FORWARD = ____namespaces.FORWARD
 local MAM = ____namespaces.MAM
 local RSM = ____namespaces.RSM
-local STANZA_ID = ____namespaces.STANZA_ID
 local options = require("options")
 local ____fork = require("send.fork")
 local fork = ____fork.fork
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
 local ____memberships = require("state.memberships")
 local isCurrent = ____memberships.isCurrent
 local ____stanzas = require("stanzas")
@@ -3075,6 +3279,9 @@ local patience = ____ask.patience
 local ____blocklist = require("settings.blocklist")
 local blocklistOf = ____blocklist.blocklistOf
 local silences = ____blocklist.silences
+local ____gate = require("archive.gate")
+local addArchiveId = ____gate.addArchiveId
+local fromArchive = ____gate.fromArchive
 local ____log = require("archive.log")
 local isKept = ____log.isKept
 local newestOf = ____log.newestOf
@@ -3094,6 +3301,7 @@ function ____exports.holdBack(membership)
             heldIds = {},
             tries = 0,
             left = options.maxHistory,
+            onPage = 0,
             isFirst = false,
             isLater = false,
             outcome = nil
@@ -3159,6 +3367,7 @@ function askPage(membership, catching, after, start, done)
     local left = catching.left
     local queryId = id.medium()
     catching.queryId = queryId
+    catching.onPage = PAGE
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
     catching.isLater = after ~= nil or catching.isFirst
@@ -3268,21 +3477,6 @@ function isSilenced(membership, catching, message)
     local ____, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
-function asDelayed(membership, message, delay, archiveId)
-    local delayed = st.clone(message)
-    delayed.attr.xmlns = nil
-    for ____, tag in ipairs(delayed.tags) do
-        if tag.attr.xmlns == "jabber:client" then
-            tag.attr.xmlns = nil
-        end
-    end
-    delayed.attr.to = membership.occupant
-    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
-        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
-    end
-    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-    return delayed
-end
 --- A message of the past: into the archive, and to who was attached all the time, if it is new.
 function ____exports.missed(membership, delayed)
     local isSeen = takeHeldId(membership, delayed)
@@ -3300,13 +3494,13 @@ function takeHeldId(membership, delayed)
     return true
 end
 function messageIdOf(membership, stanza)
-    local ____temp_6
+    local ____temp_8
     if stanza.attr.id == nil then
-        ____temp_6 = nil
+        ____temp_8 = nil
     else
-        ____temp_6 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+        ____temp_8 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
     end
-    local own = ____temp_6
+    local own = ____temp_8
     return stanzaIdBy(stanza, membership.room) or own
 end
 --- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
@@ -3367,16 +3561,26 @@ function ____exports.dropQuestion(membership)
         membership.catchUp.queryId = nil
     end
 end
---- A message with `<result/>` from the room: whether it is one, which no session has asked for.
-function ____exports.takeResult(membership, stanza)
+--- Whether a message is a result of an archive (XEP-0313 4.2).
+function ____exports.isResult(stanza)
+    return stanza:get_child("result", MAM) ~= nil
+end
+--- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+function ____exports.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
     local result = stanza:get_child("result", MAM)
-    if result == nil then
-        return false
+    if nick ~= nil then
+        noteDrop("forged")
+        return
     end
-    if catching == nil or catching.queryId == nil or result.attr.queryid ~= catching.queryId then
-        return true
+    if result == nil or catching == nil or catching.queryId == nil or result.attr.queryid ~= catching.queryId then
+        return
     end
+    if catching.onPage <= 0 then
+        noteDrop("limit")
+        return
+    end
+    catching.onPage = catching.onPage - 1
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
     local ____temp_4
@@ -3393,13 +3597,25 @@ function ____exports.takeResult(membership, stanza)
         ____temp_5 = forwarded:get_child("delay", DELAY)
     end
     local delay = ____temp_5
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
-        ____exports.missed(
-            membership,
-            asDelayed(membership, message, delay, result.attr.id)
-        )
+    local ____temp_6
+    if delay == nil then
+        ____temp_6 = nil
+    else
+        ____temp_6 = datetime.parse(delay.attr.stamp or "")
     end
-    return true
+    local when = ____temp_6
+    local ____temp_7
+    if message == nil or when == nil then
+        ____temp_7 = nil
+    else
+        ____temp_7 = fromArchive(membership, message)
+    end
+    local archived = ____temp_7
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        ____exports.missed(membership, archived)
+    end
 end
 --- What the room says now has its place after what is missing; its archive may have it as well.
 function ____exports.hold(membership, catching, stanza, seen)
@@ -3412,8 +3628,8 @@ function ____exports.hold(membership, catching, stanza, seen)
     if messageId ~= nil and seen then
         catching.heldIds[messageId] = true
     end
-    local ____catching_held_7 = catching.held
-    ____catching_held_7[#____catching_held_7 + 1] = {stanza = copy, when = when, seen = seen}
+    local ____catching_held_9 = catching.held
+    ____catching_held_9[#____catching_held_9 + 1] = {stanza = copy, when = when, seen = seen}
     if #catching.held > options.maxHistory then
         ____exports.endCatchUp(membership)
     end
@@ -3422,13 +3638,13 @@ end
 function ____exports.readHeld(membership, visit)
     local catching = membership.catchUp
     for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local ____temp_8
+        local ____temp_10
         if catching == nil then
-            ____temp_8 = nil
+            ____temp_10 = nil
         else
-            ____temp_8 = catching.held[i]
+            ____temp_10 = catching.held[i]
         end
-        local held = ____temp_8
+        local held = ____temp_10
         if catching == nil or held == nil then
             return
         end
@@ -3441,13 +3657,13 @@ function ____exports.readHeld(membership, visit)
 end
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
 function ____exports.outcomeOf(membership)
-    local ____temp_9
+    local ____temp_11
     if membership.catchUp == nil then
-        ____temp_9 = nil
+        ____temp_11 = nil
     else
-        ____temp_9 = membership.catchUp.outcome
+        ____temp_11 = membership.catchUp.outcome
     end
-    return ____temp_9
+    return ____temp_11
 end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
@@ -3456,13 +3672,13 @@ function ____exports.historySince(membership)
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_10
+    local ____temp_12
     if newest == nil and membership.since == nil then
-        ____temp_10 = nil
+        ____temp_12 = nil
     else
-        ____temp_10 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_12 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_10
+    return ____temp_12
 end
 return ____exports
  end,
@@ -9110,7 +9326,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("occupancy.serve")
@@ -9118,8 +9334,14 @@ local resyncComplete = ____serve.resyncComplete
 local ____catchup = require("archive.catchup")
 local hold = ____catchup.hold
 local holdBack = ____catchup.holdBack
+local isResult = ____catchup.isResult
 local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
+local ____gate = require("archive.gate")
+local delayOf = ____gate.delayOf
+local isAnswering = ____gate.isAnswering
+local keptForm = ____gate.keptForm
+local withoutOwnIds = ____gate.withoutOwnIds
 local ____log = require("archive.log")
 local takeDown = ____log.takeDown
 local ____push = require("push.push")
@@ -9133,9 +9355,7 @@ local isInDoubt = ____watch.isInDoubt
 local ____namespaces = require("namespaces")
 local AFFILIATIONS = ____namespaces.AFFILIATIONS
 local CONFERENCE = ____namespaces.CONFERENCE
-local DELAY = ____namespaces.DELAY
 local MUC_USER = ____namespaces.MUC_USER
-local STANZA_ID = ____namespaces.STANZA_ID
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
@@ -9151,7 +9371,6 @@ local ____phases = require("occupancy.phases")
 local joinComplete = ____phases.joinComplete
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
@@ -9169,29 +9388,21 @@ function lookAt(stanza)
         local room, nick = splitOccupant(stanza.attr.from or "")
         latestRoom = room
         latestNick = nick
-        latestIsForeign = hasForeignId(stanza)
+        latestDelayed = delayOf(stanza, room)
         latestIsSubject = isSubject(stanza)
         latestWakes = isWorthWaking(stanza, room)
+        latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
-end
-function hasForeignId(stanza)
-    local room = splitOccupant(stanza.attr.from or "")
-    for ____, tag in ipairs(stanza.tags) do
-        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
-            return true
-        end
-    end
-    return false
 end
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_2
+    local ____temp_1
     if x == nil then
-        ____temp_2 = nil
+        ____temp_1 = nil
     else
-        ____temp_2 = x:get_child("mav", AFFILIATIONS)
+        ____temp_1 = x:get_child("mav", AFFILIATIONS)
     end
-    local version = ____temp_2
+    local version = ____temp_1
     return version ~= nil and version.attr.since == nil
 end
 function noteHeard(membership)
@@ -9202,6 +9413,8 @@ function onGroupchat(membership, stanza)
     local nick = latestNick
     local subject = latestIsSubject
     local wakes = latestWakes
+    local isPast = latestDelayed ~= nil and isAnswering(membership)
+    local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
     if membership.phase == "joining" then
         endWithoutSelf(membership)
@@ -9220,15 +9433,15 @@ function onGroupchat(membership, stanza)
     end
     local resync = membership.resync
     if resync ~= nil and resync.selfCame and not resync.selfShown then
-        if subject or delayBy(stanza, membership.room) ~= nil then
+        if subject or isPast then
             answeredAsJoin(membership, resync)
         end
     end
-    if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
+    if resync ~= nil and resync.selfShown and (subject or isPast) then
         if resync.request ~= nil then
             sendTo(resync.request.session, stanza)
         elseif not subject then
-            takePast(membership, stanza)
+            takePast(membership, kept)
         elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
         elseif isAttached(membership, membership.newcomer) then
@@ -9236,10 +9449,10 @@ function onGroupchat(membership, stanza)
         end
     else
         if not subject then
-            takeLive(membership, stanza)
+            takeLive(membership, kept)
         end
         fork(membership, stanza)
-        if wakes and not subject then
+        if wakes and not subject and not isPast then
             notify(membership, stanza)
         end
     end
@@ -9276,7 +9489,7 @@ function keepSubject(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.to = nil
     local live = membership.phase == "joined" and membership.resync == nil
-    if live and delayBy(copy, membership.room) == nil then
+    if live and latestDelayed == nil then
         addDelay(
             copy,
             membership.room,
@@ -9298,13 +9511,13 @@ function noteConfiguration(membership, stanza)
     end
     forgetPrivacy(membership.room)
     for ____, tag in ipairs(x.tags) do
-        local ____temp_3
+        local ____temp_2
         if tag.name == "status" then
-            ____temp_3 = tag.attr.code
+            ____temp_2 = tag.attr.code
         else
-            ____temp_3 = nil
+            ____temp_2 = nil
         end
-        local code = ____temp_3
+        local code = ____temp_2
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -9341,7 +9554,7 @@ function isInvitation(stanza)
     return stanza:get_child("x", CONFERENCE) ~= nil
 end
 --- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
--- account's own name (XEP-0359 6). That is left to it where there may be such an id.
+-- account's own name (XEP-0359 6).
 function ____exports.onGroupchatMessage(event)
     local stanza = event.stanza
     local attr = stanza.attr
@@ -9349,21 +9562,15 @@ function ____exports.onGroupchatMessage(event)
         return nil
     end
     lookAt(stanza)
-    local ____latestIsForeign_0
-    if latestIsForeign then
-        ____latestIsForeign_0 = nil
-    else
-        ____latestIsForeign_0 = findMembership(attr.to or "", latestRoom)
-    end
-    local membership = ____latestIsForeign_0
+    local membership = findMembership(attr.to or "", latestRoom)
     if membership == nil then
         return nil
     end
-    onGroupchat(membership, stanza)
+    onGroupchat(membership, latestPassed)
     return true
 end
+latestPassed = st.message()
 latestRoom = ""
-latestIsForeign = false
 latestIsSubject = false
 latestWakes = false
 --- `message/bare` or `message/full`, by the shape of the occupant JID.
@@ -9374,7 +9581,7 @@ function ____exports.onMessage(event)
     if from == nil or to == nil then
         return nil
     end
-    local room = splitOccupant(from)
+    local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
     if membership == nil then
         return nil
@@ -9382,7 +9589,7 @@ function ____exports.onMessage(event)
     local ____type = stanza.attr.type
     if ____type == "groupchat" then
         lookAt(stanza)
-        onGroupchat(membership, stanza)
+        onGroupchat(membership, latestPassed)
         return true
     end
     noteHeard(membership)
@@ -9390,21 +9597,22 @@ function ____exports.onMessage(event)
         onError(membership, stanza)
         return true
     end
-    if takeResult(membership, stanza) then
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
         return true
     end
-    if isInvitation(stanza) then
+    if nick == nil and isInvitation(stanza) then
         return nil
     end
     local asking = askingSession(membership)
     if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_1
+        local ____isNotice_result_0
         if isNotice(stanza) then
-            ____isNotice_result_1 = true
+            ____isNotice_result_0 = true
         else
-            ____isNotice_result_1 = nil
+            ____isNotice_result_0 = nil
         end
-        return ____isNotice_result_1
+        return ____isNotice_result_0
     end
     local forAsking = asking ~= nil and isJoinAffiliations(stanza)
     if not forAsking then
@@ -9564,6 +9772,8 @@ local onUnblock = ____blocking.onUnblock
 local ____log = require("archive.log")
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
+local ____gate = require("archive.gate")
+local fromRoom = ____gate.fromRoom
 local ____personal = require("archive.personal")
 local onShouldStore = ____personal.onShouldStore
 local ____push = require("push.push")
@@ -9644,40 +9854,40 @@ end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(onGroupchatMessage),
+        turn(fromRoom(onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
     module:hook(
         "presence/bare",
-        turn(onRoomPresence),
+        turn(fromRoom(onRoomPresence)),
         0.05
     )
     module:hook(
         "message/bare",
-        turn(onRoomMessage),
+        turn(fromRoom(onRoomMessage)),
         -0.25
     )
     module:hook(
         "iq/bare",
-        turn(onRoomIq),
+        turn(fromRoom(onRoomIq)),
         0.05
     )
 else
     module:hook(
         "presence/full",
-        turn(onRoomPresence),
+        turn(fromRoom(onRoomPresence)),
         0.05
     )
     module:hook(
         "message/full",
-        turn(onRoomMessage),
+        turn(fromRoom(onRoomMessage)),
         -0.25
     )
     module:hook(
         "iq/full",
-        turn(onRoomIq),
+        turn(fromRoom(onRoomIq)),
         0.05
     )
     module:hook("pre-resource-bind", onResourceBind, 1)
@@ -9811,6 +10021,82 @@ module.unload = function()
         giveUpIqs()
         withdrawAll()
     end
+end
+return ____exports
+ end,
+["slices"] = function(...)
+local ____exports = {}
+local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local time = require("util.time")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+function slice()
+    local started = time.monotonic()
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        local ____temp_0
+        if time.monotonic() - started < SLICE then
+            ____temp_0 = table.remove(work, 1)
+        else
+            ____temp_0 = nil
+        end
+        step = ____temp_0
+    end
+    slicing = false
+    if #work > 0 then
+        scheduled = true
+        module:add_timer(
+            BREAK,
+            function()
+                scheduled = false
+                slice()
+                return nil
+            end
+        )
+    end
+end
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+SLICE = 0.01
+BREAK = 0
+work = {}
+scheduled = false
+slicing = false
+--- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
+function ____exports.inSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        slice()
+    end
+end
+--- Does what is left at once: the module is about to be unloaded.
+function ____exports.finishSlices()
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+--- A step for each item of a list.
+function ____exports.forEachInSlices(items, task)
+    local at = 0
+    ____exports.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+        end
+        return at >= #items
+    end)
 end
 return ____exports
  end,

@@ -3,13 +3,15 @@
 import * as datetime from "util.datetime";
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
+import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../send/fork";
+import { noteDrop } from "../state/counters";
 import { type CatchUp, isCurrent, type Membership, type Outcome, Phase } from "../state/memberships";
 import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, silences } from "../settings/blocklist";
+import { addArchiveId, fromArchive } from "./gate";
 import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
 
 /** Messages asked for at a time. */
@@ -38,6 +40,7 @@ export function holdBack(membership: Membership): void {
             heldIds: new LuaSet(),
             tries: 0,
             left: options.maxHistory,
+            onPage: 0,
             isFirst: false,
             isLater: false,
             outcome: undefined,
@@ -118,6 +121,7 @@ function askPage(
     const left = catching.left;
     const queryId = id.medium();
     catching.queryId = queryId;
+    catching.onPage = PAGE;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
     catching.isLater = after !== undefined || catching.isFirst;
@@ -192,54 +196,52 @@ function lastOfPage(fin: Stanza): string | undefined {
     return set === undefined ? undefined : set.get_child_text("last");
 }
 
-/** A message with `<result/>` from the room: whether it is one, which no session has asked for. */
-export function takeResult(membership: Membership, stanza: Stanza): boolean {
+/** Whether a message is a result of an archive (XEP-0313 4.2). */
+export function isResult(stanza: Stanza): boolean {
+    return stanza.get_child("result", MAM) !== undefined;
+}
+
+/** Takes a result that came from the room or, which counts for nothing, from the occupant with this nick. */
+export function takeResult(membership: Membership, nick: string | undefined, stanza: Stanza): void {
     const catching = membership.catchUp;
     const result = stanza.get_child("result", MAM);
-    if (result === undefined) {
-        return false;
+    if (nick !== undefined) {
+        noteDrop("forged");
+        return;
     }
-    if (catching === undefined || catching.queryId === undefined || result.attr.queryid !== catching.queryId) {
-        // Sessions ask under their own addresses, so that it was asked for here, though a while ago.
-        return true;
+    if (
+        result === undefined ||
+        catching === undefined ||
+        catching.queryId === undefined ||
+        result.attr.queryid !== catching.queryId
+    ) {
+        // It was asked for, though a while ago.
+        return;
     }
+    if (catching.onPage <= 0) {
+        noteDrop("limit");
+        return;
+    }
+    catching.onPage = catching.onPage - 1;
     catching.left = catching.left - 1;
     const forwarded = result.get_child("forwarded", FORWARD);
     const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
     const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);
-    if (
-        message !== undefined &&
-        delay !== undefined &&
-        message.attr.type === "groupchat" &&
-        !isSilenced(membership, catching, message)
-    ) {
-        missed(membership, asDelayed(membership, message, delay, result.attr.id));
+    const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
+    const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
+    if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
+        addArchiveId(archived, membership.room, result.attr.id);
+        archived.add_direct_child(
+            st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }),
+        );
+        missed(membership, archived);
     }
-    return true;
 }
 
 /** What the room itself says of somebody blocked does not arrive; its archive says it in its own name. */
 function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
     const [, nick] = splitOccupant(message.attr.from ?? "");
     return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
-}
-
-/** As the room would have sent it in the history of a join. */
-function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archiveId: string | undefined): Stanza {
-    const delayed = st.clone(message);
-    delayed.attr.xmlns = undefined;
-    for (const tag of delayed.tags) {
-        // Within a forwarded message the namespace is another than the stream's, and so is named.
-        if (tag.attr.xmlns === "jabber:client") {
-            tag.attr.xmlns = undefined;
-        }
-    }
-    delayed.attr.to = membership.occupant;
-    if (archiveId !== undefined && stanzaIdBy(delayed, membership.room) === undefined) {
-        delayed.add_direct_child(st.stanza("stanza-id", { xmlns: STANZA_ID, by: membership.room, id: archiveId }));
-    }
-    delayed.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
-    return delayed;
 }
 
 /** A message of the past: into the archive, and to who was attached all the time, if it is new. */

@@ -107,6 +107,8 @@ export interface CatchUp {
     tries: number;
     /** Messages that may still be asked for. */
     left: number;
+    /** Results that the page on its way may still have. */
+    onPage: number;
     /** The account has had nothing since it came into the room. */
     isFirst: boolean;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
