@@ -51,7 +51,11 @@ if (!options.anonymous) {
 // From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5);
 // groupchat before mod_mam, unless that is to keep it.
 if (options.archive !== "mam") {
-    module.hook(options.resource === undefined ? "message/bare" : "message/full", turn(fromRoom(onGroupchatMessage)), 0.05);
+    module.hook(
+        options.resource === undefined ? "message/bare" : "message/full",
+        turn(fromRoom(onGroupchatMessage)),
+        0.05,
+    );
 }
 if (options.resource === undefined) {
     module.hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05);

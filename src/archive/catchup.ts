@@ -136,10 +136,10 @@ function askPage(
             return;
         }
         catching.queryId = undefined;
-        const fin = answer === undefined ? undefined : answer.get_child("fin", MAM);
+        const fin = answer?.get_child("fin", MAM);
         const next = fin === undefined ? undefined : lastOfPage(fin);
         catching.position = next ?? catching.position;
-        if (answer !== undefined && answer.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
+        if (answer?.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room does not keep that message any more.
             askPage(membership, catching, undefined, start, done);
         } else if (fin === undefined) {
@@ -193,7 +193,7 @@ function pageQuery(queryId: string, after: string | undefined, start: number): S
 
 function lastOfPage(fin: Stanza): string | undefined {
     const set = fin.get_child("set", RSM);
-    return set === undefined ? undefined : set.get_child_text("last");
+    return set?.get_child_text("last");
 }
 
 /** Whether a message is a result of an archive (XEP-0313 4.2). */
@@ -209,12 +209,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
         noteDrop("forged");
         return;
     }
-    if (
-        result === undefined ||
-        catching === undefined ||
-        catching.queryId === undefined ||
-        result.attr.queryid !== catching.queryId
-    ) {
+    if (result === undefined || catching?.queryId === undefined || result.attr.queryid !== catching.queryId) {
         // It was asked for, though a while ago.
         return;
     }
@@ -231,9 +226,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
     if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
         addArchiveId(archived, membership.room, result.attr.id);
-        archived.add_direct_child(
-            st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }),
-        );
+        archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
         missed(membership, archived);
     }
 }
@@ -290,7 +283,7 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
 export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
     const catching = membership.catchUp;
     for (const i of $range(catching === undefined ? 0 : catching.held.length, 1, -1)) {
-        const held = catching === undefined ? undefined : catching.held[i - 1];
+        const held = catching?.held[i - 1];
         if (catching === undefined || held === undefined) {
             return;
         }
@@ -324,7 +317,7 @@ export function endCatchUp(membership: Membership): void {
 
 /** How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place. */
 export function outcomeOf(membership: Membership): Outcome | undefined {
-    return membership.catchUp === undefined ? undefined : membership.catchUp.outcome;
+    return membership.catchUp?.outcome;
 }
 
 /**

@@ -85,9 +85,7 @@ function isUnnamedDelay(tag: Stanza): boolean {
 
 /** Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14). */
 export function isAnswering(membership: Membership): boolean {
-    return (
-        membership.phase === Phase.Joining || membership.phase === Phase.Entering || membership.resync !== undefined
-    );
+    return membership.phase === Phase.Joining || membership.phase === Phase.Entering || membership.resync !== undefined;
 }
 
 /** The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise. */
