@@ -305,6 +305,14 @@ ____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
 ____exports.history = count("minimix_history", 20, 0)
 ____exports.maxHistory = count("minimix_max_history", 1000, 0)
+--- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
+____exports.maxGapSize = count("minimix_max_gap_size", 524288, 0)
+--- Bytes of the messages of the past that a joining session is sent, as XML.
+____exports.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
+--- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
+____exports.maxRanges = count("minimix_max_ranges", 1000, 1)
+--- Rooms that one query of an account's archive goes through.
+____exports.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
 ____exports.readyText = valueOf("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
@@ -777,6 +785,10 @@ function ____exports.mayFollowNick(membership)
     membership.nickFree = free + NICK_PAUSE
     return true
 end
+return ____exports
+ end,
+["state.catchup"] = function(...)
+local ____exports = {}
 return ____exports
  end,
 ["state.sessions"] = function(...)
@@ -1614,6 +1626,108 @@ function ____exports.noteOver(limit, username, room, reason)
 end
 return ____exports
  end,
+["slices"] = function(...)
+local ____exports = {}
+local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local time = require("util.time")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+function slice()
+    local started = time.monotonic()
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        local ____temp_0
+        if time.monotonic() - started < SLICE then
+            ____temp_0 = table.remove(work, 1)
+        else
+            ____temp_0 = nil
+        end
+        step = ____temp_0
+    end
+    slicing = false
+    if #work > 0 then
+        scheduled = true
+        module:add_timer(
+            BREAK,
+            function()
+                scheduled = false
+                slice()
+                return nil
+            end
+        )
+    end
+end
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+SLICE = 0.01
+BREAK = 0
+work = {}
+scheduled = false
+slicing = false
+--- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
+function ____exports.inSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        slice()
+    end
+end
+--- Does what is left at once: the module is about to be unloaded.
+function ____exports.finishSlices()
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+--- A step for each item of a list.
+function ____exports.forEachInSlices(items, task)
+    local at = 0
+    ____exports.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+        end
+        return at >= #items
+    end)
+end
+return ____exports
+ end,
+["weight"] = function(...)
+local ____exports = {}
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for ____, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for ____, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function ____exports.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+return ____exports
+ end,
 ["send.ask"] = function(...)
 local ____exports = {}
 local id = require("util.id")
@@ -1675,32 +1789,6 @@ function ____exports.takeAnswer(room, stanza)
     question.timer:stop()
     question.answered(stanza)
     return true
-end
-return ____exports
- end,
-["weight"] = function(...)
-local ____exports = {}
-local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
-function weigh(element, depth)
-    if depth > MAX_DEPTH then
-        return math.huge
-    end
-    local weight = ELEMENT
-    for ____, value in pairs(element.attr) do
-        weight = weight + ATTRIBUTE + string.len(value)
-    end
-    local children = element
-    for ____, child in ipairs(children) do
-        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
-    end
-    return weight
-end
-ELEMENT = 320
-ATTRIBUTE = 64
-MAX_DEPTH = 100
---- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
-function ____exports.weightOf(stanza)
-    return weigh(stanza, 1)
 end
 return ____exports
  end,
@@ -2425,7 +2513,7 @@ function entryFor(log, membership, part, stanza)
 end
 function isLater(membership)
     local ____opt_4 = membership.catchUp
-    return (____opt_4 and ____opt_4.isLater) == true
+    return (____opt_4 and ____opt_4.appendOutOfOrder) == true
 end
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
@@ -3219,7 +3307,7 @@ return ____exports
  end,
 ["archive.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeHeldId, messageIdOf, PAGE, UNNOTICED
+local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3234,6 +3322,8 @@ local ____fork = require("send.fork")
 local fork = ____fork.fork
 local ____counters = require("state.counters")
 local noteDrop = ____counters.noteDrop
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local isCurrent = ____memberships.isCurrent
 local ____stanzas = require("stanzas")
@@ -3241,6 +3331,10 @@ local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
 local stanzaIdBy = ____stanzas.stanzaIdBy
+local ____slices = require("slices")
+local inSlices = ____slices.inSlices
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
 local ____ask = require("send.ask")
 local ask = ____ask.ask
 local patience = ____ask.patience
@@ -3255,31 +3349,37 @@ local isKept = ____log.isKept
 local newestOf = ____log.newestOf
 local openPart = ____log.openPart
 local takeDown = ____log.takeDown
---- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
--- the log goes by time, and where a gap begins is told by the last message before it.
+--- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
+-- goes by time, and where a gap begins is told by the last message before it.
 function ____exports.holdBack(membership)
+    local ____opt_0 = membership.catchUp
+    if (____opt_0 and ____opt_0.progress.step) == "draining" then
+        ____exports.flush(membership)
+    end
     openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
-            queryId = nil,
+            progress = {step = "idle"},
             since = os.time(),
             position = nil,
             blocked = nil,
-            held = {},
-            heldIds = {},
-            tries = 0,
+            buffer = {},
+            drained = 0,
+            weight = 0,
+            bufferedIds = {},
             left = options.maxHistory,
-            onPage = 0,
-            isFirst = false,
-            isLater = false,
-            outcome = nil
+            appendOutOfOrder = false
         }
     end
 end
+function triesOf(catching)
+    local progress = catching and catching.progress
+    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+end
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is held back until endCatchUp().
+-- `done`. What the room says is buffered until endCatchUp().
 function ____exports.catchUp(membership, done)
-    local isHolding = membership.catchUp ~= nil
+    local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
     ____exports.holdBack(membership)
     local newest = newestOf(membership)
     local catching = membership.catchUp
@@ -3288,114 +3388,98 @@ function ____exports.catchUp(membership, done)
         return
     end
     if newest == nil and membership.since == nil then
-        finish(catching, "refused", done)
+        catching.progress = {step = "done", outcome = "refused"}
+        done("refused")
         return
     end
     catching.left = options.maxHistory
-    catching.isFirst = newest == nil
-    catching.outcome = nil
+    local query = {
+        start = knownUntil(membership, newest),
+        isFirst = newest == nil,
+        done = done
+    }
     if catching.position ~= nil then
-        askPage(
-            membership,
-            catching,
-            catching.position,
-            knownUntil(membership, newest),
-            done
-        )
-    elseif isHolding and options.archive == "mam" then
+        askPage(membership, catching, catching.position, query)
+    elseif isBuffering and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(
-            membership,
-            catching,
-            nil,
-            start,
-            done
-        )
+        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
-        local ____temp_0
+        local ____temp_8
         if newest == nil then
-            ____temp_0 = nil
+            ____temp_8 = nil
         else
-            ____temp_0 = stanzaIdBy(newest.stanza, membership.room)
+            ____temp_8 = stanzaIdBy(newest.stanza, membership.room)
         end
-        local after = ____temp_0
-        askPage(
-            membership,
-            catching,
-            after,
-            knownUntil(membership, newest),
-            done
-        )
+        local after = ____temp_8
+        askPage(membership, catching, after, query)
     end
 end
 function knownUntil(membership, newest)
     return newest == nil and (membership.since or os.time()) or newest.when
 end
-function askPage(membership, catching, after, start, done)
+function askPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    catching.queryId = queryId
-    catching.onPage = PAGE
+    local asking = {
+        step = "asking",
+        queryId = queryId,
+        tries = triesOf(catching),
+        results = 0
+    }
+    catching.progress = asking
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
-    catching.isLater = after ~= nil or catching.isFirst
-    local query = pageQuery(queryId, after, start)
+    catching.appendOutOfOrder = after ~= nil or query.isFirst
     local function answered(answer)
         if membership.catchUp == nil and isCurrent(membership) then
-            done("refused")
+            query.done("refused")
             return
         end
-        if membership.catchUp ~= catching or catching.queryId ~= queryId or not isCurrent(membership) then
+        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
             return
         end
-        catching.queryId = nil
         local fin = answer and answer:get_child("fin", MAM)
-        local ____temp_3
+        local ____temp_13
         if fin == nil then
-            ____temp_3 = nil
+            ____temp_13 = nil
         else
-            ____temp_3 = lastOfPage(fin)
+            ____temp_13 = lastOfPage(fin)
         end
-        local next = ____temp_3
+        local next = ____temp_13
         catching.position = next or catching.position
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(
-                membership,
-                catching,
-                nil,
-                start,
-                done
-            )
+            askPage(membership, catching, nil, query)
         elseif fin == nil then
             finish(
                 catching,
                 isUnreached(answer) and "unreached" or "refused",
-                done
+                query
             )
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            finish(catching, "complete", done)
+            finish(catching, "complete", query)
         else
-            askPage(
-                membership,
-                catching,
-                next,
-                start,
-                done
-            )
+            askPage(membership, catching, next, query)
         end
     end
     ask(
         membership,
         membership.room,
         "set",
-        query,
+        pageQuery(queryId, after, query.start),
         answered,
         patience(membership)
     )
 end
-function finish(catching, outcome, done)
-    catching.outcome = outcome
-    done(outcome)
+function finish(catching, outcome, query)
+    if outcome == "unreached" then
+        catching.progress = {
+            step = "waiting",
+            tries = triesOf(catching)
+        }
+    else
+        catching.progress = {step = "done", outcome = outcome}
+    end
+    query.done(outcome)
 end
 function isEnough(catching, before)
     return catching.left <= 0 or catching.left == before
@@ -3426,83 +3510,114 @@ function pageQuery(queryId, after, start)
     return query:reset()
 end
 function lastOfPage(fin)
-    local set = fin:get_child("set", RSM)
-    return set and set:get_child_text("last")
+    local ____opt_16 = fin:get_child("set", RSM)
+    local last = ____opt_16 and ____opt_16:get_child_text("last")
+    local ____temp_18
+    if last == nil or string.len(last) > LONGEST_ID then
+        ____temp_18 = nil
+    else
+        ____temp_18 = last
+    end
+    return ____temp_18
 end
 function isSilenced(membership, catching, message)
     local ____, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
---- A message of the past: into the archive, and to who was attached all the time, if it is new.
+--- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
 function ____exports.missed(membership, delayed)
-    local isSeen = takeHeldId(membership, delayed)
+    local isSeen = takeBufferedId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
-function takeHeldId(membership, delayed)
+function takeBufferedId(membership, delayed)
     local catching = membership.catchUp
     local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or not (catching.heldIds[messageId] ~= nil) then
+    if catching == nil or messageId == nil or not (catching.bufferedIds[messageId] ~= nil) then
         return false
     end
-    catching.heldIds[messageId] = nil
+    catching.bufferedIds[messageId] = nil
     return true
 end
 function messageIdOf(membership, stanza)
-    local ____temp_14
+    local ____temp_27
     if stanza.attr.id == nil then
-        ____temp_14 = nil
+        ____temp_27 = nil
     else
-        ____temp_14 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+        ____temp_27 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
     end
-    local own = ____temp_14
+    local own = ____temp_27
     return stanzaIdBy(stanza, membership.room) or own
 end
---- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
+--- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
 function ____exports.endCatchUp(membership)
     local catching = membership.catchUp
-    if catching == nil then
-        return
+    if catching ~= nil and catching.progress.step ~= "draining" then
+        catching.progress = {step = "draining"}
+        catching.appendOutOfOrder = true
+        catching.buffer = unseenFirst(catching.buffer)
+        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
     end
-    catching.isLater = true
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if not seen then
-            ____exports.missed(membership, stanza)
+end
+--- The same at once: the account is out of the room, and what was said has to be in the log by then.
+function ____exports.flush(membership)
+    ____exports.endCatchUp(membership)
+    local catching = membership.catchUp
+    while catching ~= nil and membership.catchUp == catching do
+        drainOne(membership, catching)
+    end
+end
+function unseenFirst(buffer)
+    local ordered = {}
+    for ____, seen in ipairs({false, true}) do
+        for ____, buffered in ipairs(buffer) do
+            if buffered.seen == seen then
+                ordered[#ordered + 1] = buffered
+            end
         end
     end
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if seen then
-            takeDown(membership, stanza)
-        end
+    return ordered
+end
+function drainOne(membership, catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered == nil then
+        membership.catchUp = nil
+        return true
     end
-    membership.catchUp = nil
+    catching.drained = catching.drained + 1
+    catching.weight = catching.weight - buffered.weight
+    if buffered.seen then
+        takeDown(membership, buffered.stanza)
+    else
+        ____exports.missed(membership, buffered.stanza)
+    end
+    return false
 end
 PAGE = 50
 --- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
---- The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way.
+LONGEST_ID = 1024
+--- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
 function ____exports.closeGap(membership)
     ____exports.catchUp(
         membership,
         function(outcome)
             local catching = membership.catchUp
-            if outcome ~= "unreached" or catching == nil or catching.tries >= TRIES then
+            local tries = triesOf(catching) + 1
+            if outcome ~= "unreached" or catching == nil or tries > TRIES then
                 ____exports.endCatchUp(membership)
                 return
             end
-            catching.tries = catching.tries + 1
+            local waiting = {step = "waiting", tries = tries}
+            catching.progress = waiting
             module:add_timer(
                 PAUSE,
                 function()
-                    local isOpen = membership.catchUp == catching and catching.queryId == nil
-                    if isOpen and isCurrent(membership) and membership.phase == "joined" then
+                    local isDue = membership.catchUp == catching and catching.progress == waiting
+                    if isDue and isCurrent(membership) and membership.phase == "joined" then
                         ____exports.closeGap(membership)
                     end
                     return nil
@@ -3511,10 +3626,15 @@ function ____exports.closeGap(membership)
         end
     )
 end
+--- Whether a page of the room's archive is on its way.
+function ____exports.isAsking(membership)
+    local ____opt_9 = membership.catchUp
+    return (____opt_9 and ____opt_9.progress.step) == "asking"
+end
 --- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
 function ____exports.dropQuestion(membership)
-    if membership.catchUp ~= nil then
-        membership.catchUp.queryId = nil
+    if membership.catchUp ~= nil and ____exports.isAsking(membership) then
+        membership.catchUp.progress = {step = "idle"}
     end
 end
 --- Whether a message is a result of an archive (XEP-0313 4.2).
@@ -3524,56 +3644,57 @@ end
 --- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
 function ____exports.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
+    local progress = catching and catching.progress
     local result = stanza:get_child("result", MAM)
     if nick ~= nil then
         noteDrop("forged")
         return
     end
-    if result == nil or (catching and catching.queryId) == nil or result.attr.queryid ~= catching.queryId then
+    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
         return
     end
-    if catching.onPage <= 0 then
+    progress.results = progress.results + 1
+    if progress.results > PAGE then
         noteDrop("limit")
         return
     end
-    catching.onPage = catching.onPage - 1
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
-    local ____temp_10
+    local ____temp_23
     if forwarded == nil then
-        ____temp_10 = nil
+        ____temp_23 = nil
     else
-        ____temp_10 = forwarded:get_child("message", "jabber:client")
+        ____temp_23 = forwarded:get_child("message", "jabber:client")
     end
-    local message = ____temp_10
-    local ____temp_11
+    local message = ____temp_23
+    local ____temp_24
     if forwarded == nil then
-        ____temp_11 = nil
+        ____temp_24 = nil
     else
-        ____temp_11 = forwarded:get_child("delay", DELAY)
+        ____temp_24 = forwarded:get_child("delay", DELAY)
     end
-    local delay = ____temp_11
-    local ____temp_12
+    local delay = ____temp_24
+    local ____temp_25
     if delay == nil then
-        ____temp_12 = nil
+        ____temp_25 = nil
     else
-        ____temp_12 = datetime.parse(delay.attr.stamp or "")
+        ____temp_25 = datetime.parse(delay.attr.stamp or "")
     end
-    local when = ____temp_12
-    local ____temp_13
+    local when = ____temp_25
+    local ____temp_26
     if message == nil or when == nil then
-        ____temp_13 = nil
+        ____temp_26 = nil
     else
-        ____temp_13 = fromArchive(membership, message)
+        ____temp_26 = fromArchive(membership, message)
     end
-    local archived = ____temp_13
+    local archived = ____temp_26
     if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
         addArchiveId(archived, membership.room, result.attr.id)
         archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
         ____exports.missed(membership, archived)
     end
 end
---- What the room says now has its place after what is missing; its archive may have it as well.
+--- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
 function ____exports.hold(membership, catching, stanza, seen)
     local when = os.time()
     local copy = st.clone(stanza)
@@ -3582,33 +3703,43 @@ function ____exports.hold(membership, catching, stanza, seen)
     end
     local messageId = messageIdOf(membership, copy)
     if messageId ~= nil and seen then
-        catching.heldIds[messageId] = true
+        catching.bufferedIds[messageId] = true
     end
-    local ____catching_held_15 = catching.held
-    ____catching_held_15[#____catching_held_15 + 1] = {stanza = copy, when = when, seen = seen}
-    if #catching.held > options.maxHistory then
+    local weight = weightOf(copy)
+    local ____catching_buffer_28 = catching.buffer
+    ____catching_buffer_28[#____catching_buffer_28 + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    catching.weight = catching.weight + weight
+    if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
+        noteOver("minimix_max_gap_size", membership.username, membership.room)
         ____exports.endCatchUp(membership)
     end
 end
---- Goes through what is held back and not in the log yet, newest first, until `visit` returns true.
+--- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
 function ____exports.readHeld(membership, visit)
     local catching = membership.catchUp
-    for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local held = catching and catching.held[i]
-        if catching == nil or held == nil then
-            return
+    if catching == nil then
+        return
+    end
+    for i = #catching.buffer, catching.drained + 1, -1 do
+        local buffered = catching.buffer[i]
+        local ____temp_29
+        if buffered == nil then
+            ____temp_29 = nil
+        else
+            ____temp_29 = messageIdOf(membership, buffered.stanza)
         end
-        local messageId = messageIdOf(membership, held.stanza)
-        local isPlaced = messageId ~= nil and not (catching.heldIds[messageId] ~= nil)
-        if held.seen and not isPlaced and visit(held) then
+        local messageId = ____temp_29
+        local isPlaced = messageId ~= nil and not (catching.bufferedIds[messageId] ~= nil)
+        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
             return
         end
     end
 end
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
 function ____exports.outcomeOf(membership)
-    local ____opt_18 = membership.catchUp
-    return ____opt_18 and ____opt_18.outcome
+    local ____opt_32 = membership.catchUp
+    local progress = ____opt_32 and ____opt_32.progress
+    return (progress and progress.step) == "done" and progress.outcome or nil
 end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
@@ -3617,13 +3748,13 @@ function ____exports.historySince(membership)
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_20
+    local ____temp_36
     if newest == nil and membership.since == nil then
-        ____temp_20 = nil
+        ____temp_36 = nil
     else
-        ____temp_20 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_36 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_20
+    return ____temp_36
 end
 return ____exports
  end,
@@ -4998,7 +5129,9 @@ local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
 local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
+local flush = ____catchup.flush
 local historySince = ____catchup.historySince
+local isAsking = ____catchup.isAsking
 local outcomeOf = ____catchup.outcomeOf
 local ____log = require("archive.log")
 local closePart = ____log.closePart
@@ -5290,9 +5423,7 @@ function ____exports.pause(tries)
 end
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
 function ____exports.rejoin(membership)
-    local catching = membership.catchUp
-    local isAsking = (catching and catching.queryId) ~= nil
-    if not isAsking or membership.phase ~= "lost" or membership.timer ~= nil then
+    if not isAsking(membership) or membership.phase ~= "lost" or membership.timer ~= nil then
         goBack(membership)
     end
 end
@@ -5493,13 +5624,13 @@ function ____exports.retryLeave(membership)
 end
 function resyncLost(membership)
     local resync = membership.resync
-    local ____temp_6
+    local ____temp_4
     if resync == nil or resync.selfShown then
-        ____temp_6 = nil
+        ____temp_4 = nil
     else
-        ____temp_6 = resync.request
+        ____temp_4 = resync.request
     end
-    local request = ____temp_6
+    local request = ____temp_4
     if (request and request.session) ~= nil then
         table.insert(membership.waiting, 1, request)
     end
@@ -5522,7 +5653,7 @@ function ____exports.over(membership)
         noteRefusal(membership)
     end
     membership.ending = false
-    endCatchUp(membership)
+    flush(membership)
     closePart(membership)
     forgetRoom(membership)
     membership.since = nil
@@ -9835,82 +9966,6 @@ module.unload = function()
         giveUpIqs()
         withdrawAll()
     end
-end
-return ____exports
- end,
-["slices"] = function(...)
-local ____exports = {}
-local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
-local time = require("util.time")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-function slice()
-    local started = time.monotonic()
-    slicing = true
-    local step = table.remove(work, 1)
-    while step ~= nil do
-        takeStep(step)
-        local ____temp_0
-        if time.monotonic() - started < SLICE then
-            ____temp_0 = table.remove(work, 1)
-        else
-            ____temp_0 = nil
-        end
-        step = ____temp_0
-    end
-    slicing = false
-    if #work > 0 then
-        scheduled = true
-        module:add_timer(
-            BREAK,
-            function()
-                scheduled = false
-                slice()
-                return nil
-            end
-        )
-    end
-end
-function takeStep(step)
-    local outcome = {done = true}
-    inTurn(function()
-        outcome.done = step()
-    end)
-    if not outcome.done then
-        work[#work + 1] = step
-    end
-end
-SLICE = 0.01
-BREAK = 0
-work = {}
-scheduled = false
-slicing = false
---- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
-function ____exports.inSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
-        slice()
-    end
-end
---- Does what is left at once: the module is about to be unloaded.
-function ____exports.finishSlices()
-    local step = table.remove(work, 1)
-    while step ~= nil do
-        takeStep(step)
-        step = table.remove(work, 1)
-    end
-end
---- A step for each item of a list.
-function ____exports.forEachInSlices(items, task)
-    local at = 0
-    ____exports.inSlices(function()
-        local item = items[at + 1]
-        at = at + 1
-        if item ~= nil then
-            task(item)
-        end
-        return at >= #items
-    end)
 end
 return ____exports
  end,
