@@ -305,6 +305,14 @@ ____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
 ____exports.history = count("minimix_history", 20, 0)
 ____exports.maxHistory = count("minimix_max_history", 1000, 0)
+--- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
+____exports.maxGapSize = count("minimix_max_gap_size", 524288, 0)
+--- Bytes of the messages of the past that a joining session is sent, as XML.
+____exports.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
+--- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
+____exports.maxRanges = count("minimix_max_ranges", 1000, 1)
+--- Rooms that one query of an account's archive goes through.
+____exports.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
 ____exports.readyText = valueOf("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
@@ -360,9 +368,9 @@ function isSameAttributes(one, other, ignored)
     end
     return true
 end
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
+--- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
 function ____exports.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
 --- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
 function ____exports.isSameElement(one, other, ignored)
@@ -777,6 +785,10 @@ function ____exports.mayFollowNick(membership)
     membership.nickFree = free + NICK_PAUSE
     return true
 end
+return ____exports
+ end,
+["state.catchup"] = function(...)
+local ____exports = {}
 return ____exports
  end,
 ["state.sessions"] = function(...)
@@ -1644,6 +1656,108 @@ function ____exports.noteOver(limit, username, room, reason)
 end
 return ____exports
  end,
+["slices"] = function(...)
+local ____exports = {}
+local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local time = require("util.time")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+function slice()
+    local started = time.monotonic()
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        local ____temp_0
+        if time.monotonic() - started < SLICE then
+            ____temp_0 = table.remove(work, 1)
+        else
+            ____temp_0 = nil
+        end
+        step = ____temp_0
+    end
+    slicing = false
+    if #work > 0 then
+        scheduled = true
+        module:add_timer(
+            BREAK,
+            function()
+                scheduled = false
+                slice()
+                return nil
+            end
+        )
+    end
+end
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+SLICE = 0.01
+BREAK = 0
+work = {}
+scheduled = false
+slicing = false
+--- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
+function ____exports.inSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        slice()
+    end
+end
+--- Does what is left at once: the module is about to be unloaded.
+function ____exports.finishSlices()
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+--- A step for each item of a list.
+function ____exports.forEachInSlices(items, task)
+    local at = 0
+    ____exports.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+        end
+        return at >= #items
+    end)
+end
+return ____exports
+ end,
+["weight"] = function(...)
+local ____exports = {}
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for ____, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for ____, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function ____exports.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+return ____exports
+ end,
 ["send.ask"] = function(...)
 local ____exports = {}
 local id = require("util.id")
@@ -1705,6 +1819,180 @@ function ____exports.takeAnswer(room, stanza)
     question.timer:stop()
     question.answered(stanza)
     return true
+end
+return ____exports
+ end,
+["archive.gate"] = function(...)
+local ____exports = {}
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local jids = require("util.jid")
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local CARBONS = ____namespaces.CARBONS
+local DELAY = ____namespaces.DELAY
+local FORWARD = ____namespaces.FORWARD
+local MAM = ____namespaces.MAM
+local MUC_USER = ____namespaces.MUC_USER
+local STANZA_ID = ____namespaces.STANZA_ID
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local ____stanzas = require("stanzas")
+local isDelayBy = ____stanzas.isDelayBy
+local stanzaIdBy = ____stanzas.stanzaIdBy
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
+function isOwnId(tag)
+    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
+        return false
+    end
+    local by = jids.prep(tag.attr.by or "")
+    return by ~= nil and jids.host(by) == module.host
+end
+function isUnnamedDelay(tag)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+end
+function named(delay, room)
+    delay.attr.from = room
+    return delay
+end
+function takeArchived(membership, tag)
+    local xmlns = tag.attr.xmlns
+    if xmlns == "jabber:client" or xmlns == nil then
+        tag.attr.xmlns = nil
+        local ____temp_2
+        if tag.name == "error" then
+            ____temp_2 = nil
+        else
+            ____temp_2 = tag
+        end
+        return ____temp_2
+    end
+    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+        return nil
+    end
+    if xmlns == MUC_USER then
+        return tag:maptags(function(child) return child.name == "item" and child or nil end)
+    end
+    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
+    local ____temp_3
+    if isForeignId or isDelayBy(tag, membership.room) then
+        ____temp_3 = nil
+    else
+        ____temp_3 = tag
+    end
+    return ____temp_3
+end
+function isOfAccount(membership, forwarded)
+    local account = jids.bare(membership.occupant)
+    for ____, tag in ipairs(forwarded.tags) do
+        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+            return true
+        end
+    end
+    return false
+end
+--- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+local MAX_WEIGHT = 2 * 1024 * 1024
+local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+local weighed
+local isTooBig = false
+--- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+function ____exports.fromRoom(handler)
+    return function(event)
+        local stanza = event.stanza
+        if stanza ~= weighed then
+            weighed = stanza
+            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+        end
+        if not isTooBig then
+            return handler(event)
+        end
+        local room = jids.bare(stanza.attr.from or "")
+        if findMembership(stanza.attr.to or "", room) == nil then
+            return nil
+        end
+        noteDrop("limit")
+        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+        return true
+    end
+end
+--- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
+-- the messages of their archive (XEP-0359 6). Mostly the same table.
+function ____exports.withoutOwnIds(stanza)
+    for ____, tag in ipairs(stanza.tags) do
+        if isOwnId(tag) then
+            return st.clone(stanza):maptags(function(child)
+                local ____isOwnId_result_0
+                if isOwnId(child) then
+                    ____isOwnId_result_0 = nil
+                else
+                    ____isOwnId_result_0 = child
+                end
+                return ____isOwnId_result_0
+            end)
+        end
+    end
+    return stanza
+end
+--- What a message says of itself; only while a room answers a join is it the room's word.
+function ____exports.delayOf(stanza, room)
+    local delayed
+    for ____, tag in ipairs(stanza.tags) do
+        if isDelayBy(tag, room) then
+            return "by room"
+        end
+        if isUnnamedDelay(tag) then
+            delayed = "unnamed"
+        end
+    end
+    return delayed
+end
+--- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+function ____exports.isAnswering(membership)
+    return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
+end
+--- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+function ____exports.keptForm(stanza, room, delayed, isPast)
+    if isPast and delayed == "unnamed" then
+        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
+    end
+    if not isPast and delayed == "by room" then
+        return st.clone(stanza):maptags(function(tag)
+            local ____isDelayBy_result_1
+            if isDelayBy(tag, room) then
+                ____isDelayBy_result_1 = nil
+            else
+                ____isDelayBy_result_1 = tag
+            end
+            return ____isDelayBy_result_1
+        end)
+    end
+    return stanza
+end
+--- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
+-- the room's or one of its occupants.
+function ____exports.fromArchive(membership, message)
+    local from = jids.prep(message.attr.from or "")
+    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
+        noteDrop("forged")
+        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        return nil
+    end
+    local copy = st.clone(message)
+    copy.attr.xmlns = nil
+    copy.attr.from = from
+    copy.attr.to = membership.occupant
+    copy:maptags(function(tag) return takeArchived(membership, tag) end)
+    return copy
+end
+--- The archive's own id of a message, where the message has none by the room.
+function ____exports.addArchiveId(message, room, id)
+    if id ~= nil and stanzaIdBy(message, room) == nil then
+        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
+    end
 end
 return ____exports
  end,
@@ -2070,13 +2358,15 @@ local recentOf, nameOf, store, RECENT, recent
 local cache = require("util.cache")
 local jids = require("util.jid")
 local st = require("util.stanza")
+local ____gate = require("archive.gate")
+local delayOf = ____gate.delayOf
+local isAnswering = ____gate.isAnswering
 local ____page = require("archive.page")
 local readPage = ____page.readPage
 local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
 local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
 local isDelayBy = ____stanzas.isDelayBy
 local isWorthKeeping = ____stanzas.isWorthKeeping
 local stanzaIdBy = ____stanzas.stanzaIdBy
@@ -2141,7 +2431,8 @@ function ____exports.onShouldStore(event)
     if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
-    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
         return false
     end
     recentOf(membership):set(
@@ -2254,7 +2545,7 @@ function entryFor(log, membership, part, stanza)
 end
 function isLater(membership)
     local ____opt_7 = membership.catchUp
-    return (____opt_7 and ____opt_7.isLater) == true
+    return (____opt_7 and ____opt_7.appendOutOfOrder) == true
 end
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
@@ -3112,7 +3403,7 @@ return ____exports
  end,
 ["archive.catchup"] = function(...)
 local ____exports = {}
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
+local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
 local datetime = require("util.datetime")
 local id = require("util.id")
 local st = require("util.stanza")
@@ -3122,10 +3413,13 @@ local DELAY = ____namespaces.DELAY
 local FORWARD = ____namespaces.FORWARD
 local MAM = ____namespaces.MAM
 local RSM = ____namespaces.RSM
-local STANZA_ID = ____namespaces.STANZA_ID
 local options = require("options")
 local ____fork = require("send.fork")
 local fork = ____fork.fork
+local ____counters = require("state.counters")
+local noteDrop = ____counters.noteDrop
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
 local isCurrent = ____memberships.isCurrent
 local ____stanzas = require("stanzas")
@@ -3133,41 +3427,55 @@ local addDelay = ____stanzas.addDelay
 local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
 local stanzaIdBy = ____stanzas.stanzaIdBy
+local ____slices = require("slices")
+local inSlices = ____slices.inSlices
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
 local ____ask = require("send.ask")
 local ask = ____ask.ask
 local patience = ____ask.patience
 local ____blocklist = require("settings.blocklist")
 local blocklistOf = ____blocklist.blocklistOf
 local silences = ____blocklist.silences
+local ____gate = require("archive.gate")
+local addArchiveId = ____gate.addArchiveId
+local fromArchive = ____gate.fromArchive
 local ____log = require("archive.log")
 local isKept = ____log.isKept
 local newestOf = ____log.newestOf
 local openPart = ____log.openPart
 local takeDown = ____log.takeDown
---- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
--- the log goes by time, and where a gap begins is told by the last message before it.
+--- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
+-- goes by time, and where a gap begins is told by the last message before it.
 function ____exports.holdBack(membership)
+    local ____opt_0 = membership.catchUp
+    if (____opt_0 and ____opt_0.progress.step) == "draining" then
+        ____exports.flush(membership)
+    end
     openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
-            queryId = nil,
+            progress = {step = "idle"},
             since = os.time(),
             position = nil,
             blocked = nil,
-            held = {},
-            heldIds = {},
-            tries = 0,
+            buffer = {},
+            drained = 0,
+            weight = 0,
+            bufferedIds = {},
             left = options.maxHistory,
-            isFirst = false,
-            isLater = false,
-            outcome = nil
+            appendOutOfOrder = false
         }
     end
 end
+function triesOf(catching)
+    local progress = catching and catching.progress
+    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+end
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is held back until endCatchUp().
+-- `done`. What the room says is buffered until endCatchUp().
 function ____exports.catchUp(membership, done)
-    local isHolding = membership.catchUp ~= nil
+    local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
     ____exports.holdBack(membership)
     local newest = newestOf(membership)
     local catching = membership.catchUp
@@ -3176,113 +3484,98 @@ function ____exports.catchUp(membership, done)
         return
     end
     if newest == nil and membership.since == nil then
-        finish(catching, "refused", done)
+        catching.progress = {step = "done", outcome = "refused"}
+        done("refused")
         return
     end
     catching.left = options.maxHistory
-    catching.isFirst = newest == nil
-    catching.outcome = nil
+    local query = {
+        start = knownUntil(membership, newest),
+        isFirst = newest == nil,
+        done = done
+    }
     if catching.position ~= nil then
-        askPage(
-            membership,
-            catching,
-            catching.position,
-            knownUntil(membership, newest),
-            done
-        )
-    elseif isHolding and options.archive == "mam" then
+        askPage(membership, catching, catching.position, query)
+    elseif isBuffering and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(
-            membership,
-            catching,
-            nil,
-            start,
-            done
-        )
+        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
-        local ____temp_0
+        local ____temp_8
         if newest == nil then
-            ____temp_0 = nil
+            ____temp_8 = nil
         else
-            ____temp_0 = stanzaIdBy(newest.stanza, membership.room)
+            ____temp_8 = stanzaIdBy(newest.stanza, membership.room)
         end
-        local after = ____temp_0
-        askPage(
-            membership,
-            catching,
-            after,
-            knownUntil(membership, newest),
-            done
-        )
+        local after = ____temp_8
+        askPage(membership, catching, after, query)
     end
 end
 function knownUntil(membership, newest)
     return newest == nil and (membership.since or os.time()) or newest.when
 end
-function askPage(membership, catching, after, start, done)
+function askPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    catching.queryId = queryId
+    local asking = {
+        step = "asking",
+        queryId = queryId,
+        tries = triesOf(catching),
+        results = 0
+    }
+    catching.progress = asking
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
-    catching.isLater = after ~= nil or catching.isFirst
-    local query = pageQuery(queryId, after, start)
+    catching.appendOutOfOrder = after ~= nil or query.isFirst
     local function answered(answer)
         if membership.catchUp == nil and isCurrent(membership) then
-            done("refused")
+            query.done("refused")
             return
         end
-        if membership.catchUp ~= catching or catching.queryId ~= queryId or not isCurrent(membership) then
+        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
             return
         end
-        catching.queryId = nil
         local fin = answer and answer:get_child("fin", MAM)
-        local ____temp_3
+        local ____temp_13
         if fin == nil then
-            ____temp_3 = nil
+            ____temp_13 = nil
         else
-            ____temp_3 = lastOfPage(fin)
+            ____temp_13 = lastOfPage(fin)
         end
-        local next = ____temp_3
+        local next = ____temp_13
         catching.position = next or catching.position
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(
-                membership,
-                catching,
-                nil,
-                start,
-                done
-            )
+            askPage(membership, catching, nil, query)
         elseif fin == nil then
             finish(
                 catching,
                 isUnreached(answer) and "unreached" or "refused",
-                done
+                query
             )
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            finish(catching, "complete", done)
+            finish(catching, "complete", query)
         else
-            askPage(
-                membership,
-                catching,
-                next,
-                start,
-                done
-            )
+            askPage(membership, catching, next, query)
         end
     end
     ask(
         membership,
         membership.room,
         "set",
-        query,
+        pageQuery(queryId, after, query.start),
         answered,
         patience(membership)
     )
 end
-function finish(catching, outcome, done)
-    catching.outcome = outcome
-    done(outcome)
+function finish(catching, outcome, query)
+    if outcome == "unreached" then
+        catching.progress = {
+            step = "waiting",
+            tries = triesOf(catching)
+        }
+    else
+        catching.progress = {step = "done", outcome = outcome}
+    end
+    query.done(outcome)
 end
 function isEnough(catching, before)
     return catching.left <= 0 or catching.left == before
@@ -3313,98 +3606,114 @@ function pageQuery(queryId, after, start)
     return query:reset()
 end
 function lastOfPage(fin)
-    local set = fin:get_child("set", RSM)
-    return set and set:get_child_text("last")
+    local ____opt_16 = fin:get_child("set", RSM)
+    local last = ____opt_16 and ____opt_16:get_child_text("last")
+    local ____temp_18
+    if last == nil or string.len(last) > LONGEST_ID then
+        ____temp_18 = nil
+    else
+        ____temp_18 = last
+    end
+    return ____temp_18
 end
 function isSilenced(membership, catching, message)
     local ____, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
-function asDelayed(membership, message, delay, archiveId)
-    local delayed = st.clone(message)
-    delayed.attr.xmlns = nil
-    for ____, tag in ipairs(delayed.tags) do
-        if tag.attr.xmlns == "jabber:client" then
-            tag.attr.xmlns = nil
-        end
-    end
-    delayed.attr.to = membership.occupant
-    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
-        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
-    end
-    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-    return delayed
-end
---- A message of the past: into the archive, and to who was attached all the time, if it is new.
+--- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
 function ____exports.missed(membership, delayed)
-    local isSeen = takeHeldId(membership, delayed)
+    local isSeen = takeBufferedId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
-function takeHeldId(membership, delayed)
+function takeBufferedId(membership, delayed)
     local catching = membership.catchUp
     local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or not (catching.heldIds[messageId] ~= nil) then
+    if catching == nil or messageId == nil or not (catching.bufferedIds[messageId] ~= nil) then
         return false
     end
-    catching.heldIds[messageId] = nil
+    catching.bufferedIds[messageId] = nil
     return true
 end
 function messageIdOf(membership, stanza)
-    local ____temp_14
+    local ____temp_27
     if stanza.attr.id == nil then
-        ____temp_14 = nil
+        ____temp_27 = nil
     else
-        ____temp_14 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+        ____temp_27 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
     end
-    local own = ____temp_14
+    local own = ____temp_27
     return stanzaIdBy(stanza, membership.room) or own
 end
---- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
+--- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
 function ____exports.endCatchUp(membership)
     local catching = membership.catchUp
-    if catching == nil then
-        return
+    if catching ~= nil and catching.progress.step ~= "draining" then
+        catching.progress = {step = "draining"}
+        catching.appendOutOfOrder = true
+        catching.buffer = unseenFirst(catching.buffer)
+        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
     end
-    catching.isLater = true
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if not seen then
-            ____exports.missed(membership, stanza)
+end
+--- The same at once: the account is out of the room, and what was said has to be in the log by then.
+function ____exports.flush(membership)
+    ____exports.endCatchUp(membership)
+    local catching = membership.catchUp
+    while catching ~= nil and membership.catchUp == catching do
+        drainOne(membership, catching)
+    end
+end
+function unseenFirst(buffer)
+    local ordered = {}
+    for ____, seen in ipairs({false, true}) do
+        for ____, buffered in ipairs(buffer) do
+            if buffered.seen == seen then
+                ordered[#ordered + 1] = buffered
+            end
         end
     end
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if seen then
-            takeDown(membership, stanza)
-        end
+    return ordered
+end
+function drainOne(membership, catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered == nil then
+        membership.catchUp = nil
+        return true
     end
-    membership.catchUp = nil
+    catching.drained = catching.drained + 1
+    catching.weight = catching.weight - buffered.weight
+    if buffered.seen then
+        takeDown(membership, buffered.stanza)
+    else
+        ____exports.missed(membership, buffered.stanza)
+    end
+    return false
 end
 PAGE = 50
 --- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
---- The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way.
+LONGEST_ID = 1024
+--- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
 function ____exports.closeGap(membership)
     ____exports.catchUp(
         membership,
         function(outcome)
             local catching = membership.catchUp
-            if outcome ~= "unreached" or catching == nil or catching.tries >= TRIES then
+            local tries = triesOf(catching) + 1
+            if outcome ~= "unreached" or catching == nil or tries > TRIES then
                 ____exports.endCatchUp(membership)
                 return
             end
-            catching.tries = catching.tries + 1
+            local waiting = {step = "waiting", tries = tries}
+            catching.progress = waiting
             module:add_timer(
                 PAUSE,
                 function()
-                    local isOpen = membership.catchUp == catching and catching.queryId == nil
-                    if isOpen and isCurrent(membership) and membership.phase == "joined" then
+                    local isDue = membership.catchUp == catching and catching.progress == waiting
+                    if isDue and isCurrent(membership) and membership.phase == "joined" then
                         ____exports.closeGap(membership)
                     end
                     return nil
@@ -3413,35 +3722,75 @@ function ____exports.closeGap(membership)
         end
     )
 end
+--- Whether a page of the room's archive is on its way.
+function ____exports.isAsking(membership)
+    local ____opt_9 = membership.catchUp
+    return (____opt_9 and ____opt_9.progress.step) == "asking"
+end
 --- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
 function ____exports.dropQuestion(membership)
-    if membership.catchUp ~= nil then
-        membership.catchUp.queryId = nil
+    if membership.catchUp ~= nil and ____exports.isAsking(membership) then
+        membership.catchUp.progress = {step = "idle"}
     end
 end
---- A message with `<result/>` from the room: whether it is one, which no session has asked for.
-function ____exports.takeResult(membership, stanza)
+--- Whether a message is a result of an archive (XEP-0313 4.2).
+function ____exports.isResult(stanza)
+    return stanza:get_child("result", MAM) ~= nil
+end
+--- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+function ____exports.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
+    local progress = catching and catching.progress
     local result = stanza:get_child("result", MAM)
-    if result == nil then
-        return false
+    if nick ~= nil then
+        noteDrop("forged")
+        return
     end
-    if (catching and catching.queryId) == nil or result.attr.queryid ~= catching.queryId then
-        return true
+    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
+        return
+    end
+    progress.results = progress.results + 1
+    if progress.results > PAGE then
+        noteDrop("limit")
+        return
     end
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
-    local message = forwarded and forwarded:get_child("message", "jabber:client")
-    local delay = forwarded and forwarded:get_child("delay", DELAY)
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
-        ____exports.missed(
-            membership,
-            asDelayed(membership, message, delay, result.attr.id)
-        )
+    local ____temp_23
+    if forwarded == nil then
+        ____temp_23 = nil
+    else
+        ____temp_23 = forwarded:get_child("message", "jabber:client")
     end
-    return true
+    local message = ____temp_23
+    local ____temp_24
+    if forwarded == nil then
+        ____temp_24 = nil
+    else
+        ____temp_24 = forwarded:get_child("delay", DELAY)
+    end
+    local delay = ____temp_24
+    local ____temp_25
+    if delay == nil then
+        ____temp_25 = nil
+    else
+        ____temp_25 = datetime.parse(delay.attr.stamp or "")
+    end
+    local when = ____temp_25
+    local ____temp_26
+    if message == nil or when == nil then
+        ____temp_26 = nil
+    else
+        ____temp_26 = fromArchive(membership, message)
+    end
+    local archived = ____temp_26
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        ____exports.missed(membership, archived)
+    end
 end
---- What the room says now has its place after what is missing; its archive may have it as well.
+--- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
 function ____exports.hold(membership, catching, stanza, seen)
     local when = os.time()
     local copy = st.clone(stanza)
@@ -3450,33 +3799,43 @@ function ____exports.hold(membership, catching, stanza, seen)
     end
     local messageId = messageIdOf(membership, copy)
     if messageId ~= nil and seen then
-        catching.heldIds[messageId] = true
+        catching.bufferedIds[messageId] = true
     end
-    local ____catching_held_15 = catching.held
-    ____catching_held_15[#____catching_held_15 + 1] = {stanza = copy, when = when, seen = seen}
-    if #catching.held > options.maxHistory then
+    local weight = weightOf(copy)
+    local ____catching_buffer_28 = catching.buffer
+    ____catching_buffer_28[#____catching_buffer_28 + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    catching.weight = catching.weight + weight
+    if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
+        noteOver("minimix_max_gap_size", membership.username, membership.room)
         ____exports.endCatchUp(membership)
     end
 end
---- Goes through what is held back and not in the log yet, newest first, until `visit` returns true.
+--- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
 function ____exports.readHeld(membership, visit)
     local catching = membership.catchUp
-    for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local held = catching and catching.held[i]
-        if catching == nil or held == nil then
-            return
+    if catching == nil then
+        return
+    end
+    for i = #catching.buffer, catching.drained + 1, -1 do
+        local buffered = catching.buffer[i]
+        local ____temp_29
+        if buffered == nil then
+            ____temp_29 = nil
+        else
+            ____temp_29 = messageIdOf(membership, buffered.stanza)
         end
-        local messageId = messageIdOf(membership, held.stanza)
-        local isPlaced = messageId ~= nil and not (catching.heldIds[messageId] ~= nil)
-        if held.seen and not isPlaced and visit(held) then
+        local messageId = ____temp_29
+        local isPlaced = messageId ~= nil and not (catching.bufferedIds[messageId] ~= nil)
+        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
             return
         end
     end
 end
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
 function ____exports.outcomeOf(membership)
-    local ____opt_18 = membership.catchUp
-    return ____opt_18 and ____opt_18.outcome
+    local ____opt_32 = membership.catchUp
+    local progress = ____opt_32 and ____opt_32.progress
+    return (progress and progress.step) == "done" and progress.outcome or nil
 end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
@@ -3485,13 +3844,13 @@ function ____exports.historySince(membership)
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_20
+    local ____temp_36
     if newest == nil and membership.since == nil then
-        ____temp_20 = nil
+        ____temp_36 = nil
     else
-        ____temp_20 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_36 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_20
+    return ____temp_36
 end
 return ____exports
  end,
@@ -4866,7 +5225,9 @@ local catchUp = ____catchup.catchUp
 local closeGap = ____catchup.closeGap
 local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
+local flush = ____catchup.flush
 local historySince = ____catchup.historySince
+local isAsking = ____catchup.isAsking
 local outcomeOf = ____catchup.outcomeOf
 local ____log = require("archive.log")
 local closePart = ____log.closePart
@@ -5159,9 +5520,7 @@ function ____exports.pause(tries)
 end
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
 function ____exports.rejoin(membership)
-    local catching = membership.catchUp
-    local isAsking = (catching and catching.queryId) ~= nil
-    if not isAsking or membership.phase ~= "lost" or membership.timer ~= nil then
+    if not isAsking(membership) or membership.phase ~= "lost" or membership.timer ~= nil then
         goBack(membership)
     end
 end
@@ -5362,13 +5721,13 @@ function ____exports.retryLeave(membership)
 end
 function resyncLost(membership)
     local resync = membership.resync
-    local ____temp_6
+    local ____temp_4
     if resync == nil or resync.selfShown then
-        ____temp_6 = nil
+        ____temp_4 = nil
     else
-        ____temp_6 = resync.request
+        ____temp_4 = resync.request
     end
-    local request = ____temp_6
+    local request = ____temp_4
     if (request and request.session) ~= nil then
         table.insert(membership.waiting, 1, request)
     end
@@ -5391,7 +5750,7 @@ function ____exports.over(membership)
         noteRefusal(membership)
     end
     membership.ending = false
-    endCatchUp(membership)
+    flush(membership)
     closePart(membership)
     forgetRoom(membership)
     membership.since = nil
@@ -9015,7 +9374,7 @@ return ____exports
  end,
 ["room.message"] = function(...)
 local ____exports = {}
-local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____serve = require("occupancy.serve")
@@ -9023,8 +9382,14 @@ local resyncComplete = ____serve.resyncComplete
 local ____catchup = require("archive.catchup")
 local hold = ____catchup.hold
 local holdBack = ____catchup.holdBack
+local isResult = ____catchup.isResult
 local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
+local ____gate = require("archive.gate")
+local delayOf = ____gate.delayOf
+local isAnswering = ____gate.isAnswering
+local keptForm = ____gate.keptForm
+local withoutOwnIds = ____gate.withoutOwnIds
 local ____log = require("archive.log")
 local takeDown = ____log.takeDown
 local ____push = require("push.push")
@@ -9038,9 +9403,7 @@ local isInDoubt = ____watch.isInDoubt
 local ____namespaces = require("namespaces")
 local AFFILIATIONS = ____namespaces.AFFILIATIONS
 local CONFERENCE = ____namespaces.CONFERENCE
-local DELAY = ____namespaces.DELAY
 local MUC_USER = ____namespaces.MUC_USER
-local STANZA_ID = ____namespaces.STANZA_ID
 local ____counters = require("state.counters")
 local counters = ____counters.counters
 local noteDrop = ____counters.noteDrop
@@ -9056,7 +9419,6 @@ local ____phases = require("occupancy.phases")
 local joinComplete = ____phases.joinComplete
 local ____stanzas = require("stanzas")
 local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
 local splitOccupant = ____stanzas.splitOccupant
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
@@ -9074,19 +9436,11 @@ function lookAt(stanza)
         local room, nick = splitOccupant(stanza.attr.from or "")
         latestRoom = room
         latestNick = nick
-        latestIsForeign = hasForeignId(stanza)
+        latestDelayed = delayOf(stanza, room)
         latestIsSubject = isSubject(stanza)
         latestWakes = isWorthWaking(stanza, room)
+        latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
-end
-function hasForeignId(stanza)
-    local room = splitOccupant(stanza.attr.from or "")
-    for ____, tag in ipairs(stanza.tags) do
-        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
-            return true
-        end
-    end
-    return false
 end
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
@@ -9101,6 +9455,8 @@ function onGroupchat(membership, stanza)
     local nick = latestNick
     local subject = latestIsSubject
     local wakes = latestWakes
+    local isPast = latestDelayed ~= nil and isAnswering(membership)
+    local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
     if membership.phase == "joining" then
         endWithoutSelf(membership)
@@ -9119,15 +9475,15 @@ function onGroupchat(membership, stanza)
     end
     local resync = membership.resync
     if resync ~= nil and resync.selfCame and not resync.selfShown then
-        if subject or delayBy(stanza, membership.room) ~= nil then
+        if subject or isPast then
             answeredAsJoin(membership, resync)
         end
     end
-    if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
+    if resync ~= nil and resync.selfShown and (subject or isPast) then
         if resync.request ~= nil then
             sendTo(resync.request.session, stanza)
         elseif not subject then
-            takePast(membership, stanza)
+            takePast(membership, kept)
         elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
         elseif isAttached(membership, membership.newcomer) then
@@ -9135,10 +9491,10 @@ function onGroupchat(membership, stanza)
         end
     else
         if not subject then
-            takeLive(membership, stanza)
+            takeLive(membership, kept)
         end
         fork(membership, stanza)
-        if wakes and not subject then
+        if wakes and not subject and not isPast then
             notify(membership, stanza)
         end
     end
@@ -9175,7 +9531,7 @@ function keepSubject(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.to = nil
     local live = membership.phase == "joined" and membership.resync == nil
-    if live and delayBy(copy, membership.room) == nil then
+    if live and latestDelayed == nil then
         addDelay(
             copy,
             membership.room,
@@ -9197,13 +9553,13 @@ function noteConfiguration(membership, stanza)
     end
     forgetPrivacy(membership.room)
     for ____, tag in ipairs(x.tags) do
-        local ____temp_6
+        local ____temp_5
         if tag.name == "status" then
-            ____temp_6 = tag.attr.code
+            ____temp_5 = tag.attr.code
         else
-            ____temp_6 = nil
+            ____temp_5 = nil
         end
-        local code = ____temp_6
+        local code = ____temp_5
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -9240,7 +9596,7 @@ function isInvitation(stanza)
     return stanza:get_child("x", CONFERENCE) ~= nil
 end
 --- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
--- account's own name (XEP-0359 6). That is left to it where there may be such an id.
+-- account's own name (XEP-0359 6).
 function ____exports.onGroupchatMessage(event)
     local stanza = event.stanza
     local attr = stanza.attr
@@ -9248,21 +9604,15 @@ function ____exports.onGroupchatMessage(event)
         return nil
     end
     lookAt(stanza)
-    local ____latestIsForeign_0
-    if latestIsForeign then
-        ____latestIsForeign_0 = nil
-    else
-        ____latestIsForeign_0 = findMembership(attr.to or "", latestRoom)
-    end
-    local membership = ____latestIsForeign_0
+    local membership = findMembership(attr.to or "", latestRoom)
     if membership == nil then
         return nil
     end
-    onGroupchat(membership, stanza)
+    onGroupchat(membership, latestPassed)
     return true
 end
+latestPassed = st.message()
 latestRoom = ""
-latestIsForeign = false
 latestIsSubject = false
 latestWakes = false
 --- `message/bare` or `message/full`, by the shape of the occupant JID.
@@ -9273,7 +9623,7 @@ function ____exports.onMessage(event)
     if from == nil or to == nil then
         return nil
     end
-    local room = splitOccupant(from)
+    local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
     if membership == nil then
         return nil
@@ -9281,7 +9631,7 @@ function ____exports.onMessage(event)
     local ____type = stanza.attr.type
     if ____type == "groupchat" then
         lookAt(stanza)
-        onGroupchat(membership, stanza)
+        onGroupchat(membership, latestPassed)
         return true
     end
     noteHeard(membership)
@@ -9289,21 +9639,22 @@ function ____exports.onMessage(event)
         onError(membership, stanza)
         return true
     end
-    if takeResult(membership, stanza) then
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
         return true
     end
-    if isInvitation(stanza) then
+    if nick == nil and isInvitation(stanza) then
         return nil
     end
     local asking = askingSession(membership)
     if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_1
+        local ____isNotice_result_0
         if isNotice(stanza) then
-            ____isNotice_result_1 = true
+            ____isNotice_result_0 = true
         else
-            ____isNotice_result_1 = nil
+            ____isNotice_result_0 = nil
         end
-        return ____isNotice_result_1
+        return ____isNotice_result_0
     end
     local forAsking = asking ~= nil and isJoinAffiliations(stanza)
     if not forAsking then
@@ -9468,6 +9819,8 @@ local ____log = require("archive.log")
 local closeOpen = ____log.closeOpen
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
+local ____gate = require("archive.gate")
+local fromRoom = ____gate.fromRoom
 local ____personal = require("archive.personal")
 local onShouldStore = ____personal.onShouldStore
 local ____push = require("push.push")
@@ -9548,40 +9901,40 @@ end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(onGroupchatMessage),
+        turn(fromRoom(onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
     module:hook(
         "presence/bare",
-        turn(onRoomPresence),
+        turn(fromRoom(onRoomPresence)),
         0.05
     )
     module:hook(
         "message/bare",
-        turn(onRoomMessage),
+        turn(fromRoom(onRoomMessage)),
         -0.25
     )
     module:hook(
         "iq/bare",
-        turn(onRoomIq),
+        turn(fromRoom(onRoomIq)),
         0.05
     )
 else
     module:hook(
         "presence/full",
-        turn(onRoomPresence),
+        turn(fromRoom(onRoomPresence)),
         0.05
     )
     module:hook(
         "message/full",
-        turn(onRoomMessage),
+        turn(fromRoom(onRoomMessage)),
         -0.25
     )
     module:hook(
         "iq/full",
-        turn(onRoomIq),
+        turn(fromRoom(onRoomIq)),
         0.05
     )
     module:hook("pre-resource-bind", onResourceBind, 1)
