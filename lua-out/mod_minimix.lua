@@ -1867,12 +1867,72 @@ function archive_page.readPage(archives, query)
 end
 end
 
+-- src/state/numbers.ts
+--
+-- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
+-- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
+-- whatever the clock says.
+local state_numbers = {}
+do
+local extend, store, LEASE, lastNumber, limit
+
+function extend()
+    limit = lastNumber + LEASE
+    store:set(nil, {limit = limit})
+end
+
+store = module:open_store("minimix_numbers", "keyval")
+LEASE = 100000
+local startNumber = 0
+lastNumber = 0
+limit = 0
+
+--- A start of the server: what is numbered from now on is higher than all before.
+function state_numbers.startNumbers()
+    local lease = store:get(nil)
+    startNumber = lease == nil and (os.time() + 1) * 1000 or lease.limit
+    lastNumber = startNumber
+    extend()
+end
+
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function state_numbers.startOfNumbers()
+    return startNumber
+end
+
+--- The next number, higher than all before, those of earlier starts of the server too.
+function state_numbers.nextNumber()
+    lastNumber = lastNumber + 1
+    if lastNumber >= limit then
+        extend()
+    end
+    return lastNumber
+end
+
+--- The highest number given out.
+function state_numbers.newestNumber()
+    return lastNumber
+end
+
+function state_numbers.numbers()
+    return {start = startNumber, last = lastNumber, limit = limit}
+end
+
+function state_numbers.restoreNumbers(saved)
+    startNumber = saved.start
+    lastNumber = saved.last
+    limit = saved.limit
+end
+end
+
 -- src/state/logs.ts
 --
 -- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
--- Entries are numbered in the order they came; the numbers grow with time, so that no number has to be read from disk.
+-- Entries are numbered in the order they came.
 local state_logs = {}
 do
+local newestNumber = state_numbers.newestNumber
+local startOfNumbers = state_numbers.startOfNumbers
 state_logs.OPEN = 0
 --- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
 state_logs.RECENT = 50
@@ -1881,33 +1941,13 @@ local RECENT_SIZE = 262144
 state_logs.logs = {}
 --- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
 local dropped = 0
---- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
-local lastNumber = (os.time() + 1) * 1000
-local startNumber = lastNumber
-
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function state_logs.startOfNumbers()
-    return startNumber
-end
-
---- After a reload the server's start is still that of before.
-function state_logs.restoreStart(start)
-    startNumber = start
-    dropped = lastNumber
-end
-
---- The next number, higher than all before, those of earlier starts of the server too.
-function state_logs.nextNumber()
-    lastNumber = math.max(lastNumber + 1, os.time() * 1000)
-    return lastNumber
-end
 
 function state_logs.logOf(room)
     local log = state_logs.logs[room]
     if log == nil then
         log = {
             room = room,
-            last = math.max(startNumber, dropped),
+            last = math.max(startOfNumbers(), dropped),
             recent = {},
             size = 0,
             filled = false,
@@ -1961,8 +2001,7 @@ end
 --- Takes over a log from the instance of the module before a reload.
 function state_logs.restoreLog(log)
     state_logs.logs[log.room] = log
-    local newest = log.recent[#log.recent]
-    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
+    dropped = newestNumber()
     log.settling = false
     log.past = nil
 end
@@ -2139,7 +2178,7 @@ end
 -- course (it comes, goes, or misses something), not for each message.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local readPage = archive_page.readPage
 local MUC_USER = namespaces.MUC_USER
 local OCCUPANT_ID = namespaces.OCCUPANT_ID
@@ -2151,10 +2190,11 @@ local dropLog = state_logs.dropLog
 local fillRecent = state_logs.fillRecent
 local logOf = state_logs.logOf
 local logs = state_logs.logs
-local nextNumber = state_logs.nextNumber
 local OPEN = state_logs.OPEN
 local RECENT = state_logs.RECENT
-local startOfNumbers = state_logs.startOfNumbers
+local nextNumber = state_numbers.nextNumber
+local startNumbers = state_numbers.startNumbers
+local startOfNumbers = state_numbers.startOfNumbers
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
 local delayBy = minimix_stanzas.delayBy
@@ -2387,12 +2427,12 @@ end
 function write(room, stanza, when, label)
     local key = keyOf(room)
     local id, problem = store:append(key, nil, stanza, when, label)
-    local temp_19 = id == nil and problem == "quota-limit"
-    if temp_19 then
+    local temp_22 = id == nil and problem == "quota-limit"
+    if temp_22 then
         local caps = store.caps
-        temp_19 = (caps and caps.quota) ~= nil
+        temp_22 = (caps and caps.quota) ~= nil
     end
-    if temp_19 then
+    if temp_22 then
         store:delete(key, {truncate = math.floor(store.caps.quota * 0.9)})
         id, problem = store:append(key, nil, stanza, when, label)
     end
@@ -2425,7 +2465,7 @@ function receive(membership, log, part, entry)
             stop(membership, part)
         end
         start(membership, part, entry)
-        settleSoon(log)
+        saveParts(membership.username)
     end
     part.position = entry.number
     return true
@@ -2467,7 +2507,10 @@ end
 
 function stop(membership, part)
     local ranges = rangesOf(membership)
-    if isOpen(ranges) then
+    if isOpen(ranges) and (ranges[#ranges - 2 + 1] or 0) > part.position then
+        table.remove(ranges)
+        table.remove(ranges)
+    elseif isOpen(ranges) then
         ranges[#ranges] = part.position
     end
     part.open = false
@@ -2586,12 +2629,12 @@ end
 
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local temp_23 = tonumber(digits) or 0
-    local temp_22
+    local temp_26 = tonumber(digits) or 0
+    local temp_25
     if owner ~= "" then
-        temp_22 = owner
+        temp_25 = owner
     end
-    return temp_23, temp_22
+    return temp_26, temp_25
 end
 
 function mayRead(username, ranges, part, label)
@@ -2652,13 +2695,13 @@ function visitBack(messages, visit)
     end
 end
 
-function prunePart(username, before)
+function prunePart(username, oldest)
     local account = findAccount(username)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
         local membership = account and account.memberships[room]
-        local kept = prune(ranges, before * 1000)
+        local kept = prune(ranges, oldest[room] or oldestOf(room, oldest))
         local isNeeded = #kept > 0 or (membership and membership.part) ~= nil
         if not isNeeded or #kept < #ranges then
             parts[room] = isNeeded and kept or nil
@@ -2667,12 +2710,21 @@ function prunePart(username, before)
     end
     if pruned then
         local set = partsStore.set
-        local temp_35
+        local temp_38
         if (next(parts)) ~= nil then
-            temp_35 = parts
+            temp_38 = parts
         end
-        set(partsStore, username, temp_35)
+        set(partsStore, username, temp_38)
     end
+end
+
+function oldestOf(room, known)
+    local oldest = math.huge
+    for _, _, _, label in find(room, {limit = 1}) do
+        oldest = (parseLabel(label))
+    end
+    known[room] = oldest
+    return oldest
 end
 
 function deleteUnread()
@@ -2717,7 +2769,7 @@ added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
 
---- The account came into the room: what is said from now on is for it.
+--- The account is in the room, or asks for what it has missed there.
 function archive_log.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
@@ -2732,6 +2784,54 @@ function archive_log.openPart(membership)
         stop(membership, part)
         saveParts(membership.username)
         part.position = log.last
+    end
+end
+
+--- The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
+-- server knows of it; a message needs no write but its own.
+function archive_log.letIn(membership)
+    archive_log.openPart(membership)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil or part.open then
+        return
+    end
+    local ranges = rangesOf(membership)
+    if (ranges[#ranges] or 0) >= log.last then
+        ranges[#ranges] = OPEN
+    else
+        ranges[#ranges + 1] = log.last + 1
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    part.position = log.last
+    saveParts(membership.username)
+end
+
+--- At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
+-- that go back to their rooms.
+function archive_log.closeOpen()
+    if options.archive ~= true then
+        return
+    end
+    startNumbers()
+    for _, username in ipairs(usersOf(partsStore)) do
+        local account = findAccount(username)
+        local parts = storedParts(username, account)
+        local changed = false
+        for room, ranges in pairs(parts) do
+            local membership
+            if account ~= nil then
+                membership = account.memberships[room]
+            end
+            if isOpen(ranges) and not (membership and membership.established) then
+                ranges[#ranges] = startOfNumbers()
+                changed = true
+            end
+        end
+        if changed then
+            partsStore:set(username, parts)
+        end
     end
 end
 
@@ -2867,8 +2967,9 @@ function archive_log.expire()
         for _, key in ipairs(usersOf(store)) do
             store:delete(key, {["end"] = before})
         end
+        local oldest = {}
         for _, username in ipairs(usersOf(partsStore)) do
-            prunePart(username, before)
+            prunePart(username, oldest)
         end
     end
     deleteUnread()
@@ -4598,6 +4699,7 @@ local endCatchUp = archive_catchup.endCatchUp
 local historySince = archive_catchup.historySince
 local outcomeOf = archive_catchup.outcomeOf
 local closePart = archive_log.closePart
+local letIn = archive_log.letIn
 local openPart = archive_log.openPart
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
@@ -5108,7 +5210,7 @@ function occupancy_phases.joinAccepted(membership)
     if membership.since == nil then
         membership.since = os.time()
     end
-    openPart(membership)
+    letIn(membership)
     membership.unanswered = 0
     forgetRefusals(membership.username, membership.room)
     if request ~= nil then
@@ -8700,8 +8802,9 @@ local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
 local logOf = state_logs.logOf
 local restoreLog = state_logs.restoreLog
-local restoreStart = state_logs.restoreStart
-local startOfNumbers = state_logs.startOfNumbers
+local numbers = state_numbers.numbers
+local restoreNumbers = state_numbers.restoreNumbers
+local startNumbers = state_numbers.startNumbers
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
 local joined = state_sessions.joined
@@ -8739,7 +8842,7 @@ function state_snapshot.snapshot()
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
-        start = startOfNumbers()
+        numbers = numbers()
     }
 end
 
@@ -8748,8 +8851,10 @@ function state_snapshot.restore(saved)
     if saved.accounts == nil then
         return false
     end
-    if saved.start ~= nil then
-        restoreStart(saved.start)
+    if saved.numbers == nil then
+        startNumbers()
+    else
+        restoreNumbers(saved.numbers)
     end
     for occupant, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
@@ -8803,6 +8908,7 @@ local onServiceGone = follow_autojoin.onServiceGone
 local onBlock = follow_blocking.onBlock
 local onPrivateMessage = follow_blocking.onPrivateMessage
 local onUnblock = follow_blocking.onUnblock
+local closeOpen = archive_log.closeOpen
 local expire = archive_log.expire
 local saveChanged = archive_log.saveChanged
 local onShouldStore = archive_personal.onShouldStore
@@ -8915,6 +9021,7 @@ end
 --- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
+    closeOpen()
     onceStarted(function()
         bringBack()
         followAll()
