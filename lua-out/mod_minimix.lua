@@ -625,6 +625,8 @@ function ____exports.toldAgain(presence)
     end
     return copy
 end
+--- What Lua 5.2 draws from as well.
+local MARKS = 2 ^ 31 - 1
 --- By text. Entries go with the last membership that refers to them.
 local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
@@ -638,12 +640,20 @@ function ____exports.hold(presence)
     local text = textOf(____exports.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        found = {text = text, stanza = nil}
+        found = {
+            text = text,
+            mark = math.random(MARKS),
+            stanza = nil
+        }
         held[text] = found
     end
     source = presence
     latest = found
     return found
+end
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function ____exports.restoreHeld(presence)
+    held[presence.text] = presence
 end
 --- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
 function ____exports.stanzaOf(presence)
@@ -9810,6 +9820,548 @@ module.unload = function()
     if module.reloading ~= true then
         giveUpIqs()
         withdrawAll()
+    end
+end
+return ____exports
+ end,
+["state.occupant-list"] = function(...)
+local ____exports = {}
+local count, without, countOf, markOf, lists
+local options = require("options")
+--- The lists of a room, those with more readers first.
+function ____exports.listsOf(room)
+    local found = lists[room]
+    if found == nil then
+        found = {}
+        lists[room] = found
+    end
+    return found
+end
+--- Adds a list to those of its room.
+function ____exports.register(list)
+    local ____exports_listsOf_result_0 = ____exports.listsOf(list.room)
+    ____exports_listsOf_result_0[#____exports_listsOf_result_0 + 1] = list
+end
+--- A copy of all that a list says at a position.
+function ____exports.copyAt(list, position)
+    local copy = {}
+    for nick, held in pairs(list.occupants) do
+        copy[nick] = held
+    end
+    for i = #list.log, position - list.settled + 1, -1 do
+        local later = list.log[i]
+        if (later and later.before) ~= nil then
+            copy[later.nick] = later.before
+        elseif later ~= nil then
+            copy[later.nick] = nil
+        end
+    end
+    return copy
+end
+function count(list, before, after)
+    list.count = list.count + countOf(after) - countOf(before)
+    list.size = list.size + ____exports.sizeOf(after) - ____exports.sizeOf(before)
+    list.sum = list.sum + markOf(after) - markOf(before)
+end
+function without(list, own, missing)
+    local ____temp_15
+    if own == nil then
+        ____temp_15 = nil
+    else
+        ____temp_15 = list.occupants[own]
+    end
+    local first = ____temp_15
+    local ____temp_16
+    if missing == nil then
+        ____temp_16 = nil
+    else
+        ____temp_16 = list.occupants[missing]
+    end
+    local second = ____temp_16
+    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
+end
+function countOf(held)
+    return held == nil and 0 or 1
+end
+--- Bytes of a presence, as XML.
+function ____exports.sizeOf(held)
+    return held == nil and 0 or string.len(held.text)
+end
+function markOf(held)
+    return held == nil and 0 or held.mark
+end
+lists = {}
+--- A list that no account reads yet.
+function ____exports.newList(room, occupants)
+    local list = {
+        room = room,
+        occupants = occupants,
+        count = 0,
+        size = 0,
+        sum = 0,
+        last = 0,
+        settled = 0,
+        log = {},
+        readers = {},
+        readerCount = 0,
+        behind = 0
+    }
+    for ____, held in pairs(occupants) do
+        count(list, nil, held)
+    end
+    ____exports.register(list)
+    return list
+end
+--- Whether a room's lists are those of this instance of the module.
+function ____exports.isRegistered(list)
+    for ____, other in ipairs(lists[list.room] or ({})) do
+        if other == list then
+            return true
+        end
+    end
+    return false
+end
+--- Forgets a list that no account reads any more.
+function ____exports.remove(list)
+    local all = ____exports.listsOf(list.room)
+    for i = 1, #all do
+        if all[i] == list then
+            table.remove(all, i)
+            break
+        end
+    end
+    if #all == 0 then
+        lists[list.room] = nil
+    end
+end
+--- Keeps lists with more readers before others: those are what new readers most likely are shown.
+function ____exports.sortIn(list)
+    local all = ____exports.listsOf(list.room)
+    for i = 2, #all do
+        local before = all[i - 2 + 1]
+        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
+            all[i - 2 + 1] = list
+            all[i] = before
+            return
+        end
+    end
+end
+--- What a list says of a nick at a position.
+function ____exports.entryAt(list, position, nick)
+    for i = position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        if (later and later.nick) == nick then
+            return later.before
+        end
+    end
+    return list.occupants[nick]
+end
+--- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
+function ____exports.contentAt(list, position)
+    return position == list.last and list.occupants or ____exports.copyAt(list, position)
+end
+--- Number and bytes of the occupants that the account was shown.
+function ____exports.totalsOf(reader)
+    local list = reader.list
+    if list == nil then
+        return 0, 0
+    end
+    local count = list.count
+    local size = list.size
+    for i = reader.position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        count = count + countOf(later and later.before) - countOf(later and later.after)
+        size = size + ____exports.sizeOf(later and later.before) - ____exports.sizeOf(later and later.after)
+    end
+    local ____temp_13
+    if reader.own == nil then
+        ____temp_13 = nil
+    else
+        ____temp_13 = ____exports.entryAt(list, reader.position, reader.own)
+    end
+    local own = ____temp_13
+    return count - countOf(own), size - ____exports.sizeOf(own)
+end
+--- Adds a change at the end of a list.
+function ____exports.append(list, nick, after)
+    local before = list.occupants[nick]
+    if after == nil then
+        list.occupants[nick] = nil
+    else
+        list.occupants[nick] = after
+    end
+    count(list, before, after)
+    list.last = list.last + 1
+    local ____list_log_14 = list.log
+    ____list_log_14[#____list_log_14 + 1] = {nick = nick, before = before, after = after}
+end
+--- Whether a list that several accounts read stays within the limits, and so each of them.
+function ____exports.fits(list, before, after)
+    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + ____exports.sizeOf(after) - ____exports.sizeOf(before) <= options.maxRoomSize
+end
+--- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
+function ____exports.isSame(one, other, own, missing)
+    local count, sum = without(one, own, missing)
+    local otherCount, otherSum = without(other, own, missing)
+    if count ~= otherCount or sum ~= otherSum then
+        return false
+    end
+    for nick, held in pairs(one.occupants) do
+        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
+            return false
+        end
+    end
+    return true
+end
+--- Readers that have not been shown the last change.
+function ____exports.late(list)
+    local found = {}
+    for reader in pairs(list.readers) do
+        if reader.position < list.last then
+            found[#found + 1] = reader
+        end
+    end
+    return found
+end
+--- Any of the readers.
+function ____exports.firstOf(readers)
+    for reader in pairs(readers) do
+        return reader
+    end
+    return nil
+end
+return ____exports
+ end,
+["state.occupants"] = function(...)
+local ____exports = {}
+local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local options = require("options")
+local ____held = require("state.held")
+local restoreHeld = ____held.restoreHeld
+local ____occupant_2Dlist = require("state.occupant-list")
+local append = ____occupant_2Dlist.append
+local contentAt = ____occupant_2Dlist.contentAt
+local copyAt = ____occupant_2Dlist.copyAt
+local entryAt = ____occupant_2Dlist.entryAt
+local firstOf = ____occupant_2Dlist.firstOf
+local fits = ____occupant_2Dlist.fits
+local isSame = ____occupant_2Dlist.isSame
+local isRegistered = ____occupant_2Dlist.isRegistered
+local late = ____occupant_2Dlist.late
+local listsOf = ____occupant_2Dlist.listsOf
+local newList = ____occupant_2Dlist.newList
+local register = ____occupant_2Dlist.register
+local remove = ____occupant_2Dlist.remove
+local sizeOf = ____occupant_2Dlist.sizeOf
+local sortIn = ____occupant_2Dlist.sortIn
+local totalsOf = ____occupant_2Dlist.totalsOf
+function hasSpace(reader, before, held)
+    local count, size = totalsOf(reader)
+    local others = before == nil and count or count - 1
+    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+end
+function passChange(reader, nick, held)
+    skipOwn(reader)
+    local list = reader.list
+    if list == nil or reader.position == list.last then
+        return false
+    end
+    local later = list.log[reader.position - list.settled + 1]
+    if later == nil or later.nick ~= nick or later.after ~= held then
+        return false
+    end
+    moveOn(reader, list)
+    return true
+end
+function skipOwn(reader)
+    local list = reader.list
+    while list ~= nil and reader.position < list.last do
+        local later = list.log[reader.position - list.settled + 1]
+        if later == nil or later.nick ~= reader.own then
+            return
+        end
+        moveOn(reader, list)
+        if reader.list ~= list then
+            return
+        end
+    end
+end
+function moveOn(reader, list)
+    reader.position = reader.position + 1
+    if reader.position == list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+function settleIfDone(list)
+    if list.behind > 0 then
+        return
+    end
+    for i = #list.log, 1, -1 do
+        table.remove(list.log, i)
+    end
+    list.settled = list.last
+    merge(list)
+end
+function change(room, reader, nick, before, after)
+    if before == after then
+        return
+    end
+    local list = reader.list
+    if list == nil then
+        list = newList(room, {})
+        enter(reader, list)
+    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
+        local copy = newList(
+            room,
+            copyAt(list, reader.position)
+        )
+        leave(reader, list)
+        enter(reader, copy)
+        list = copy
+    end
+    append(list, nick, after)
+    reader.position = list.last
+    if list.readerCount == 1 then
+        list.behind = 0
+        settleIfDone(list)
+    else
+        list.behind = list.readerCount - 1
+        if #list.log > MAX_BEHIND then
+            splitOff(list)
+        end
+    end
+end
+function splitOff(list)
+    local copies = {}
+    for ____, reader in ipairs(late(list)) do
+        skipOwn(reader)
+        local position = reader.position
+        if reader.list == list and position < list.last then
+            local copy = copies[position]
+            if copy == nil then
+                copy = newList(
+                    list.room,
+                    copyAt(list, position)
+                )
+                copies[position] = copy
+            end
+            leave(reader, list)
+            enter(reader, copy)
+        end
+    end
+end
+function enter(reader, list)
+    reader.list = list
+    reader.position = list.last
+    list.readers[reader] = true
+    list.readerCount = list.readerCount + 1
+    sortIn(list)
+end
+function leave(reader, list)
+    list.readers[reader] = nil
+    list.readerCount = list.readerCount - 1
+    if list.readerCount == 0 then
+        remove(list)
+        return
+    end
+    if reader.position < list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+function merge(list)
+    local all = listsOf(list.room)
+    if #all < 2 then
+        return
+    end
+    for i = 1, math.min(#all, MAX_COMPARED + 1) do
+        local other = all[i]
+        if other ~= nil and other ~= list and other.behind == 0 then
+            local isLarger = other.readerCount >= list.readerCount
+            local ____isLarger_1
+            if isLarger then
+                ____isLarger_1 = moveReaders(list, other)
+            else
+                ____isLarger_1 = moveReaders(other, list)
+            end
+            if ____isLarger_1 then
+                return
+            end
+        end
+    end
+end
+function moveReaders(from, to)
+    local moved = false
+    for reader in pairs(from.readers) do
+        if not moveReader(reader, from, to) then
+            return moved
+        end
+        moved = true
+    end
+    return moved
+end
+function moveReader(reader, from, to)
+    local ____temp_2
+    if to.readerCount == 1 then
+        ____temp_2 = firstOf(to.readers)
+    else
+        ____temp_2 = nil
+    end
+    local only = ____temp_2
+    local ____temp_7
+    if (only and only.own) == reader.own then
+        ____temp_7 = nil
+    else
+        ____temp_7 = only and only.own
+    end
+    local missing = ____temp_7
+    if not isSame(from, to, reader.own, missing) then
+        return false
+    end
+    local ____temp_8
+    if missing == nil then
+        ____temp_8 = nil
+    else
+        ____temp_8 = from.occupants[missing]
+    end
+    local held = ____temp_8
+    local ____temp_9
+    if missing == nil then
+        ____temp_9 = nil
+    else
+        ____temp_9 = to.occupants[missing]
+    end
+    local old = ____temp_9
+    if not fits(to, old, held) then
+        return false
+    end
+    leave(reader, from)
+    if missing ~= nil and old ~= held then
+        append(to, missing, held)
+        if only ~= nil then
+            only.position = to.last
+        end
+        table.remove(to.log)
+        to.settled = to.last
+    end
+    enter(reader, to)
+    return true
+end
+MAX_BEHIND = 64
+MAX_COMPARED = 4
+--- A reader of nothing.
+function ____exports.newReader()
+    return {list = nil, position = 0, own = nil}
+end
+--- The presence that the account was shown of an occupant.
+function ____exports.findOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or nick == reader.own then
+        return nil
+    end
+    return entryAt(list, reader.position, nick)
+end
+--- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
+function ____exports.eachOccupant(reader)
+    local list = reader.list
+    local own = reader.own
+    local ____temp_0
+    if list == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = contentAt(list, reader.position)
+    end
+    local occupants = ____temp_0
+    local nick
+    local held
+    local function step()
+        if occupants ~= nil then
+            nick, held = next(occupants, nick)
+            if nick ~= nil and nick == own then
+                nick, held = next(occupants, nick)
+            end
+        end
+        return nick, held
+    end
+    return step
+end
+--- How many occupants the account was shown.
+function ____exports.countOccupants(reader)
+    return (totalsOf(reader))
+end
+--- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
+-- is remembered.
+function ____exports.keepOccupant(room, reader, nick, held)
+    if reader.own == nick then
+        reader.own = nil
+    end
+    if passChange(reader, nick, held) then
+        return true
+    end
+    local before = ____exports.findOccupant(reader, nick)
+    if before == held then
+        return true
+    end
+    if not hasSpace(reader, before, held) then
+        change(
+            room,
+            reader,
+            nick,
+            before,
+            nil
+        )
+        return false
+    end
+    change(
+        room,
+        reader,
+        nick,
+        before,
+        held
+    )
+    return true
+end
+--- Forgets an occupant that is gone.
+function ____exports.forgetOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or passChange(reader, nick, nil) then
+        return
+    end
+    change(
+        list.room,
+        reader,
+        nick,
+        ____exports.findOccupant(reader, nick),
+        nil
+    )
+end
+--- Notes the account's own nick, which is that of no other occupant from now on.
+function ____exports.setOwnNick(reader, nick)
+    local before = reader.own
+    reader.own = nick
+    if before ~= nil and before ~= nick then
+        ____exports.forgetOccupant(reader, before)
+    end
+    skipOwn(reader)
+end
+--- Forgets all that the account was shown.
+function ____exports.forgetOccupants(reader)
+    if reader.list ~= nil then
+        leave(reader, reader.list)
+    end
+    reader.list = nil
+    reader.position = 0
+    reader.own = nil
+end
+--- Takes over a reader from the instance of the module before a reload.
+function ____exports.restoreReader(reader)
+    local list = reader.list
+    if list ~= nil and not isRegistered(list) then
+        register(list)
+        for ____, held in pairs(list.occupants) do
+            restoreHeld(held)
+        end
     end
 end
 return ____exports
