@@ -628,6 +628,8 @@ function state_held.toldAgain(presence)
     return copy
 end
 
+--- What Lua 5.2 draws from as well.
+local MARKS = 2 ^ 31 - 1
 --- By text. Entries go with the last membership that refers to them.
 local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
@@ -642,12 +644,17 @@ function state_held.hold(presence)
     local text = textOf(state_held.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        found = {text = text, stanza = nil}
+        found = {text = text, mark = math.random(MARKS), stanza = nil}
         held[text] = found
     end
     source = presence
     latest = found
     return found
+end
+
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function state_held.restoreHeld(presence)
+    held[presence.text] = presence
 end
 
 --- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
