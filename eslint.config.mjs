@@ -62,8 +62,11 @@ export default defineConfig(
             "no-restricted-syntax": ["error", ...unwelcome],
             "@typescript-eslint/consistent-type-imports": "error",
             "@typescript-eslint/no-invalid-void-type": ["error", { allowAsThisParameter: true }],
-            "@typescript-eslint/prefer-optional-chain": "off",
-            "@typescript-eslint/strict-boolean-expressions": ["error", { allowString: false, allowNumber: false }],
+            "@typescript-eslint/prefer-optional-chain": "error",
+            "@typescript-eslint/strict-boolean-expressions": [
+                "error",
+                { allowString: false, allowNumber: false, allowNullableBoolean: true },
+            ],
         },
     },
     ...directions,

@@ -1,95 +1,103 @@
--- mod_minimix: compiled from TypeScript by TypeScriptToLua; edit src/ instead.
-local ____modules = {}
-local ____moduleCache = {}
-local ____originalRequire = require
-local function require(file, ...)
-    if ____moduleCache[file] then
-        return ____moduleCache[file].value
-    end
-    if ____modules[file] then
-        local module = ____modules[file]
-        local value = nil
-        if (select("#", ...) > 0) then value = module(...) else value = module(file) end
-        ____moduleCache[file] = { value = value }
-        return value
-    else
-        if ____originalRequire then
-            return ____originalRequire(file)
-        else
-            error("module '" .. file .. "' not found")
-        end
-    end
-end
-____modules = {
-["admin.place"] = function(...)
+-- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
+-- Each block below is one source file. Its local table holds what other files use.
+
+local adhoc = require("util.adhoc")
+local cache = require("util.cache")
+local dataforms = require("util.dataforms")
+local datetime = require("util.datetime")
+local encodings = require("util.encodings")
+local hashes = require("util.hashes")
+local jids = require("util.jid")
+local rsm = require("util.rsm")
+local st = require("util.stanza")
+local time = require("util.time")
+local xml = require("util.xml")
+
+-- src/admin/place.ts
+--
+-- Imported before everything else: where there are no users, nothing is to be opened, hooked or announced.
+do
 if module:get_host_type() ~= "local" then
     local here = module.host == "*" and "the whole server" or "the component " .. module.host
-    error((("mod_minimix is for hosts that have users, not for " .. here) .. ": take it out there and put \"minimix\" into ") .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
+    error("mod_minimix is for hosts that have users, not for " .. here .. ": take it out there and put \"minimix\" into " .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
 end
- end,
-["namespaces"] = function(...)
-local ____exports = {}
-____exports.MUC = "http://jabber.org/protocol/muc"
+end
+
+-- src/namespaces.ts
+--
+-- XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
+local namespaces = {}
+do
+namespaces.MUC = "http://jabber.org/protocol/muc"
 --- Our own: the feature that accounts show, and the ad-hoc commands.
-____exports.MINIMIX = "https://modules.prosody.im/mod_minimix"
-____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
-____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
-____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
-____exports.BOOKMARKS = "urn:xmpp:bookmarks:1"
-____exports.CAPTCHA = "urn:xmpp:captcha"
-____exports.CARBONS = "urn:xmpp:carbons:2"
-____exports.CONFERENCE = "jabber:x:conference"
-____exports.DATAFORM = "jabber:x:data"
-____exports.DELAY = "urn:xmpp:delay"
-____exports.FORWARD = "urn:xmpp:forward:0"
-____exports.HINTS = "urn:xmpp:hints"
-____exports.NICK = "http://jabber.org/protocol/nick"
-____exports.PING = "urn:xmpp:ping"
-____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
-____exports.MAM = "urn:xmpp:mam:2"
-____exports.RSM = "http://jabber.org/protocol/rsm"
-____exports.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
-____exports.STANZA_ID = "urn:xmpp:sid:0"
-____exports.VCARD = "vcard-temp"
-____exports.VCARD_UPDATE = "vcard-temp:x:update"
-return ____exports
- end,
-["admin.announce"] = function(...)
-local ____exports = {}
-local ____namespaces = require("namespaces")
-local MINIMIX = ____namespaces.MINIMIX
+namespaces.MINIMIX = "https://modules.prosody.im/mod_minimix"
+namespaces.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
+namespaces.MUC_USER = "http://jabber.org/protocol/muc#user"
+namespaces.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
+namespaces.BOOKMARKS = "urn:xmpp:bookmarks:1"
+namespaces.CAPTCHA = "urn:xmpp:captcha"
+namespaces.CARBONS = "urn:xmpp:carbons:2"
+namespaces.CONFERENCE = "jabber:x:conference"
+namespaces.DATAFORM = "jabber:x:data"
+namespaces.DELAY = "urn:xmpp:delay"
+namespaces.FORWARD = "urn:xmpp:forward:0"
+namespaces.HINTS = "urn:xmpp:hints"
+namespaces.NICK = "http://jabber.org/protocol/nick"
+namespaces.PING = "urn:xmpp:ping"
+namespaces.PUBSUB = "http://jabber.org/protocol/pubsub"
+namespaces.MAM = "urn:xmpp:mam:2"
+namespaces.RSM = "http://jabber.org/protocol/rsm"
+namespaces.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
+namespaces.STANZA_ID = "urn:xmpp:sid:0"
+namespaces.VCARD = "vcard-temp"
+namespaces.VCARD_UPDATE = "vcard-temp:x:update"
+end
+
+-- src/admin/announce.ts
+local admin_announce = {}
+do
+local MINIMIX = namespaces.MINIMIX
+
 --- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
-function ____exports.onAccountInfo(event)
+function admin_announce.onAccountInfo(event)
     event.reply:tag("feature", {var = MINIMIX}):up()
 end
-return ____exports
- end,
-["options"] = function(...)
-local ____exports = {}
+end
+
+-- src/options.ts
+--
+-- Every option, its default and its check. A value that makes no sense is named in the log, and the default is used;
+-- so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
+local minimix_options = {}
+do
 local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
 local config = require("core.configmanager")
-local jids = require("util.jid")
+
 function valueOf(name)
     names[name] = true
     return module:get_option(name)
 end
+
 function refuseUnknown(section)
     local options = config.getconfig()[section]
-    for name in pairs(options or ({})) do
-        if string.sub(name, 1, 8) == "minimix_" and not (names[name] ~= nil) then
+    for name in pairs(options or {}) do
+        if string.sub(name, 1, 8) == "minimix_" and names[name] == nil then
             module:log("error", "There is no option %s", name)
         end
     end
 end
+
 function resourceOption()
     local value = text("minimix_resource", nil)
-    local address = (module.host .. "/") .. (value or "resource")
+    local address = module.host .. "/" .. (value or "resource")
     if value == nil or jids.prep(address) == address then
         return value
     end
     refuse("minimix_resource", value, "a resource that a client could bind", nil)
     return nil
 end
+
 function text(name, fallback)
     local value = valueOf(name)
     if value == nil then
@@ -97,22 +105,19 @@ function text(name, fallback)
     end
     return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
 end
+
 function services(name)
-    local ____valueOf_result_0 = valueOf(name)
-    if ____valueOf_result_0 == nil then
-        ____valueOf_result_0 = {}
+    local value = valueOf(name)
+    if value == nil then
+        value = {}
     end
-    local value = ____valueOf_result_0
-    local list = type(value) == "table" and value or ({value})
+    local list = type(value) == "table" and value or {value}
     local domains = {}
-    for ____, domain in ipairs(list) do
-        local ____temp_1
+    for _, domain in ipairs(list) do
+        local address
         if type(domain) == "string" then
-            ____temp_1 = jids.prep(domain)
-        else
-            ____temp_1 = nil
+            address = jids.prep(domain)
         end
-        local address = ____temp_1
         if address == nil or jids.host(address) ~= address then
             return refuse(name, domain, "a list of domains", {})
         end
@@ -120,98 +125,83 @@ function services(name)
     end
     return domains
 end
+
 function flag(name, fallback)
-    local ____valueOf_result_2 = valueOf(name)
-    if ____valueOf_result_2 == nil then
-        ____valueOf_result_2 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_2
-    local ____temp_3
     if type(value) == "boolean" then
-        ____temp_3 = value
+        return value
     else
-        ____temp_3 = refuse(name, value, "true or false", fallback)
+        return refuse(name, value, "true or false", fallback)
     end
-    return ____temp_3
 end
+
 function oneOf(name, fallback, values)
-    local ____valueOf_result_4 = valueOf(name)
-    if ____valueOf_result_4 == nil then
-        ____valueOf_result_4 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_4
-    for ____, allowed in ipairs(values) do
+    for _, allowed in ipairs(values) do
         if value == allowed then
             return allowed
         end
     end
-    return refuse(
-        name,
-        value,
-        "one of " .. table.concat(values, ", "),
-        fallback
-    )
+    return refuse(name, value, "one of " .. table.concat(values, ", "), fallback)
 end
+
 function archiveOption()
-    local ____valueOf_result_5 = valueOf("minimix_archive")
-    if ____valueOf_result_5 == nil then
-        ____valueOf_result_5 = true
+    local value = valueOf("minimix_archive")
+    if value == nil then
+        value = true
     end
-    local value = ____valueOf_result_5
     if value == true or value == false or value == "mam" then
         return value
     end
     return refuse("minimix_archive", value, "true, false or \"mam\"", true)
 end
+
 function count(name, fallback, least)
-    local ____valueOf_result_6 = valueOf(name)
-    if ____valueOf_result_6 == nil then
-        ____valueOf_result_6 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_6
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
-    return refuse(
-        name,
-        value,
-        "a whole number from " .. tostring(least),
-        fallback
-    )
+    return refuse(name, value, "a whole number from " .. tostring(least), fallback)
 end
+
 function period(name, fallback, least, most)
     if most == nil then
         most = math.huge
     end
-    local ____valueOf_result_7 = valueOf(name)
-    if ____valueOf_result_7 == nil then
-        ____valueOf_result_7 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_7
     local seconds = value == "never" and math.huge or parsePeriod(value)
     if seconds ~= nil and seconds >= least and seconds <= most then
         return seconds
     end
-    local range = most == math.huge and "from " .. tostring(least) or (("from " .. tostring(least)) .. " to ") .. tostring(most)
-    return refuse(name, value, ("a number of seconds " .. range) .. ", or a text such as \"5 minutes\"", fallback)
+    local range = most == math.huge and "from " .. tostring(least) or "from " .. tostring(least) .. " to " .. tostring(most)
+    return refuse(name, value, "a number of seconds " .. range .. ", or a text such as \"5 minutes\"", fallback)
 end
+
 function parsePeriod(value)
     if type(value) ~= "string" then
         return type(value) == "number" and value or nil
     end
-    local amount, unit = string.match(
-        string.lower(value),
-        "^(%d+)%s*([smhdwy]?[io]?n?)"
-    )
+    local amount, unit = string.match(string.lower(value), "^(%d+)%s*([smhdwy]?[io]?n?)")
     local factor = units[unit or ""]
-    local ____temp_8
     if factor == nil then
-        ____temp_8 = nil
+        return nil
     else
-        ____temp_8 = (tonumber(amount) or 0) * factor
+        return (tonumber(amount) or 0) * factor
     end
-    return ____temp_8
 end
+
 function refuse(name, value, wanted, fallback)
     local used = (fallback == nil or type(fallback) == "table") and "none" or tostring(fallback)
     module:log(
@@ -224,6 +214,7 @@ function refuse(name, value, wanted, fallback)
     )
     return fallback
 end
+
 local HOUR = 3600
 local DAY = 24 * HOUR
 names = {}
@@ -237,167 +228,807 @@ units.w = 7 * DAY
 units.mon = 31 * DAY
 units.y = 365.2425 * DAY
 --- The fixed resource of the occupant JID, or undefined for the bare JID.
-____exports.resource = resourceOption()
+minimix_options.resource = resourceOption()
 --- Services whose rooms are left to the clients.
-____exports.excluded = services("minimix_exclude")
+minimix_options.excluded = services("minimix_exclude")
 --- Seconds that a room has to answer a join or a leave.
-____exports.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
+minimix_options.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
 --- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
-____exports.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
-____exports.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
+minimix_options.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
+minimix_options.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
 --- Rooms that an account may be in.
-____exports.maxRooms = count("minimix_max_rooms", 100, 1)
+minimix_options.maxRooms = count("minimix_max_rooms", 100, 1)
 --- Joins of an account's sessions in a second, and those it may make at once.
-____exports.joinRate = count("minimix_join_rate", 10, 1)
-____exports.joinBurst = count("minimix_join_burst", 500, 1)
+minimix_options.joinRate = count("minimix_join_rate", 10, 1)
+minimix_options.joinBurst = count("minimix_join_burst", 500, 1)
 --- Nick changes of an account that a room has not answered.
-____exports.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
+minimix_options.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
 --- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
-____exports.maxOccupants = count("minimix_max_occupants", 5000, 0)
-____exports.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
+minimix_options.maxOccupants = count("minimix_max_occupants", 5000, 0)
+minimix_options.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
 --- Bytes of all the presences of a room's occupants that are remembered, as XML.
-____exports.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
+minimix_options.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
 --- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
-____exports.detachedAfter = period("minimix_detached_after", 300, 0)
-____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
+minimix_options.detachedAfter = period("minimix_detached_after", 300, 0)
+minimix_options.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
 --- Seconds after which a quiet room is asked whether the account is still in it.
-____exports.pingAfter = period("minimix_ping_after", 900, 1)
+minimix_options.pingAfter = period("minimix_ping_after", 900, 1)
 --- Rooms that accounts come back to in a second when the server starts.
-____exports.rejoinRate = count("minimix_rejoin_rate", 100, 1)
+minimix_options.rejoinRate = count("minimix_rejoin_rate", 100, 1)
 --- Whether the server joins the rooms that are bookmarked with autojoin; else that is left to clients.
-____exports.autojoin = flag("minimix_autojoin", true)
+minimix_options.autojoin = flag("minimix_autojoin", true)
 --- Whether rooms are bookmarked when a client joins and leaves them.
-____exports.bookmarkWrite = flag("minimix_bookmark_write", false)
+minimix_options.bookmarkWrite = flag("minimix_bookmark_write", false)
 --- Seconds without a session after which an account leaves its rooms.
-____exports.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
+minimix_options.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
 --- Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
-____exports.archive = archiveOption()
+minimix_options.archive = archiveOption()
 --- Seconds that messages are kept.
-____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
+minimix_options.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
 --- Bytes of the biggest message that is kept, as XML.
-____exports.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
+minimix_options.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
 --- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
-____exports.personalArchive = text("archive_store", "archive")
-____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
+minimix_options.personalArchive = text("archive_store", "archive")
+minimix_options.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
-____exports.history = count("minimix_history", 20, 0)
-____exports.maxHistory = count("minimix_max_history", 1000, 0)
+minimix_options.history = count("minimix_history", 20, 0)
+minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
+--- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
+minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
+--- Bytes of the messages of the past that a joining session is sent, as XML.
+minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
+--- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
+minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
+--- Rooms that one query of an account's archive goes through.
+minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
-____exports.readyText = valueOf("minimix_ready_text") ~= false
+minimix_options.readyText = valueOf("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
-____exports.anonymous = module:get_option("authentication") == "anonymous"
+minimix_options.anonymous = module:get_option("authentication") == "anonymous"
 refuseUnknown(module.host)
 refuseUnknown("*")
-return ____exports
- end,
-["state.logs"] = function(...)
-local ____exports = {}
-____exports.OPEN = 0
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
-____exports.RECENT = 50
---- Bytes of them, as XML.
-local RECENT_SIZE = 262144
-____exports.logs = {}
---- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
-local dropped = 0
---- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
-local lastNumber = (os.time() + 1) * 1000
-local startNumber = lastNumber
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function ____exports.startOfNumbers()
-    return startNumber
 end
---- After a reload the server's start is still that of before.
-function ____exports.restoreStart(start)
-    startNumber = start
-    dropped = lastNumber
+
+-- src/state/bookmarks.ts
+--
+-- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+local state_bookmarks = {}
+do
+local options = minimix_options
+
+--- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+function state_bookmarks.isAutojoin(membership)
+    local bookmark = membership.bookmark
+    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
 end
---- The next number, higher than all before, those of earlier starts of the server too.
-function ____exports.nextNumber()
-    lastNumber = math.max(
-        lastNumber + 1,
-        os.time() * 1000
-    )
-    return lastNumber
-end
-function ____exports.logOf(room)
-    local log = ____exports.logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = math.max(startNumber, dropped),
-            recent = {},
-            size = 0,
-            filled = false,
-            whole = false,
-            source = nil,
-            current = nil,
-            past = nil,
-            readers = {},
-            settling = false
-        }
-        ____exports.logs[room] = log
+
+--- Whether the server is to join the room by itself.
+function state_bookmarks.isToJoin(membership)
+    local autojoin = options.autojoin
+    if autojoin then
+        local bookmark = membership.bookmark
+        autojoin = (bookmark and bookmark.autojoin) == true
     end
-    return log
+    return autojoin
 end
---- Frees the memory of a log that no account of this host reads any more.
-function ____exports.dropLog(log)
-    ____exports.logs[log.room] = nil
-    dropped = math.max(dropped, log.last)
+
+--- Whether the account is to be in the room though no session asks for it: brought back when lost.
+function state_bookmarks.isWanted(membership)
+    return membership.established or state_bookmarks.isToJoin(membership)
 end
-function ____exports.addRecent(log, entry)
-    local ____log_recent_0 = log.recent
-    ____log_recent_0[#____log_recent_0 + 1] = entry
-    log.size = log.size + entry.size
-    while #log.recent > ____exports.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
-        local oldest = table.remove(log.recent, 1)
-        log.size = log.size - (oldest == nil and 0 or oldest.size)
-        log.filled = true
-        log.whole = false
+
+--- Whether two bookmarks say the same, or neither is there.
+function state_bookmarks.isSameBookmark(one, other)
+    if one == nil or other == nil then
+        return one == other
+    end
+    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
+end
+
+--- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+local refusals = {}
+
+--- The room does not want the account: it is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership)
+    local bookmark = membership.bookmark
+    if not (bookmark and bookmark.autojoin) then
+        return
+    end
+    local rooms = refusals[membership.username] or {}
+    rooms[membership.room] = bookmark
+    refusals[membership.username] = rooms
+end
+
+--- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+function state_bookmarks.isRefused(username, room, bookmark)
+    local rooms = refusals[username]
+    local refused = rooms and rooms[room]
+    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- Forgets the refusal of a room, or of all.
+function state_bookmarks.forgetRefusals(username, room)
+    local rooms = refusals[username]
+    if rooms ~= nil and room ~= nil then
+        rooms[room] = nil
+    end
+    if room == nil or rooms ~= nil and (next(rooms)) == nil then
+        refusals[username] = nil
     end
 end
---- Puts entries of before this start in front of what has come since; `whole`: there are no others.
-function ____exports.fillRecent(log, entries, whole)
-    log.filled = true
-    log.whole = whole
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil then
-            if #log.recent >= ____exports.RECENT or log.size + entry.size > RECENT_SIZE then
-                log.whole = false
-                return
-            end
-            table.insert(log.recent, 1, entry)
-            log.size = log.size + entry.size
+
+--- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+local NICK_CHANGES = 5
+local NICK_PAUSE = 60
+
+--- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
+-- the account from one to the other without end.
+function state_bookmarks.mayFollowNick(membership)
+    local now = os.time()
+    local free = math.max(membership.nickFree, now)
+    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
+        return false
+    end
+    membership.nickFree = free + NICK_PAUSE
+    return true
+end
+end
+
+-- src/turn.ts
+--
+-- Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
+-- answers inside module:send(); its answer must not arrive in the middle of a change of state.
+local minimix_turn = {}
+do
+local drain, send, protect, outbox, running, draining
+
+function drain()
+    if running or draining then
+        return
+    end
+    draining = true
+    local stanza = table.remove(outbox, 1)
+    while stanza ~= nil do
+        protect(send, stanza)
+        stanza = table.remove(outbox, 1)
+    end
+    draining = false
+end
+
+function send(stanza)
+    module:send(stanza)
+end
+
+function protect(task, argument)
+    local ok, result = xpcall(task, debug.traceback, argument)
+    if not ok then
+        module:log("error", "Internal error: %s", result)
+        return false, nil
+    end
+    return true, result
+end
+
+outbox = {}
+running = false
+draining = false
+
+--- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+function minimix_turn.post(stanza)
+    outbox[#outbox + 1] = stanza
+    drain()
+end
+
+--- Runs the task of a timer as a turn. An error is logged and does not end the timer.
+function minimix_turn.inTurn(task)
+    local outer = running
+    running = true
+    protect(task, nil)
+    running = outer
+    drain()
+end
+
+--- Runs a task as a turn, once, so many seconds from now.
+function minimix_turn.after(seconds, task)
+    return module:add_timer(seconds, function()
+        minimix_turn.inTurn(task)
+        return nil
+    end)
+end
+
+--- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+-- from the session's own address, or answer a room with an error.
+function minimix_turn.turn(handler)
+    return function(event)
+        local outer = running
+        running = true
+        local ok, result = protect(handler, event)
+        running = outer
+        drain()
+        if ok then
+            return result
+        else
+            return true
         end
     end
 end
---- Takes over a log from the instance of the module before a reload.
-function ____exports.restoreLog(log)
-    ____exports.logs[log.room] = log
-    local newest = log.recent[#log.recent]
-    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
-    log.settling = false
-    log.past = nil
 end
-return ____exports
- end,
-["stanzas"] = function(...)
-local ____exports = {}
+
+-- src/send/upstream.ts
+--
+-- From the account to a room.
+local send_upstream = {}
+do
+local id = require("util.id")
+local post = minimix_turn.post
+local DATAFORM = namespaces.DATAFORM
+local MUC_OWNER = namespaces.MUC_OWNER
+local options = minimix_options
+
+--- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
+-- room's answers come back through this host's events and not straight to a client. A room of this server answers
+-- before this returns: write state first.
+function send_upstream.sendUpstream(membership, stanza)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    post(copy)
+end
+
+--- Ids of presences sent a while ago, by account and room. Their errors answer nothing else.
+local sentIds = cache.new(4096)
+
+--- Whether a presence with this id was sent to the room.
+function send_upstream.wasSent(membership, presenceId)
+    return sentIds:get(membership.occupant .. " " .. membership.room .. " " .. presenceId) == true
+end
+
+--- The id to send a client's presence with: the client's, unless another presence has it.
+function send_upstream.presenceIdFor(membership, wanted)
+    return (wanted == nil or wanted == "" or send_upstream.wasSent(membership, wanted)) and id.medium() or wanted
+end
+
+--- Sends a presence of the account under an id by which its answer is known.
+function send_upstream.sendPresence(membership, presence, nick, presenceId)
+    local copy = st.clone(presence)
+    copy.attr.from = membership.occupant
+    copy.attr.to = membership.room .. "/" .. nick
+    copy.attr.id = presenceId
+    sentIds:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, true)
+    post(copy)
+end
+
+--- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
+function send_upstream.mayHaveRooms(domain)
+    local host = prosody.hosts[domain]
+    return options.excluded[domain] == nil and (host and host.type) ~= "local"
+end
+
+--- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
+-- opened to the others with the service's defaults (XEP-0045 10.1.2).
+function send_upstream.unlockRoom(membership)
+    local form = st.iq({type = "set", id = id.medium(), from = membership.occupant, to = membership.room}):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
+    post(form)
+end
+end
+
+-- src/settings/notify.ts
+--
+-- What an account wants to be woken for (XEP-0492).
+local settings_notify = {}
+do
+local decisiveTag, dropTwins, hasFallback, rankOf
+local BOOKMARKS = namespaces.BOOKMARKS
+
+function decisiveTag(notify)
+    local decisive
+    local rank = -1
+    for _, tag in ipairs(notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if settings_notify.isSetting(tag.name) and rankOfTag > rank then
+            decisive = tag
+            rank = rankOfTag
+        end
+    end
+    return decisive
+end
+
+function dropTwins(notify, kept)
+    notify:maptags(function(tag)
+        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
+            return nil
+        else
+            return tag
+        end
+    end)
+end
+
+function hasFallback(notify)
+    for _, tag in ipairs(notify.tags) do
+        if settings_notify.isSetting(tag.name) and rankOf(tag) == 0 then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a text is one of the three settings.
+function settings_notify.isSetting(name)
+    return name == "always" or name == "on-mention" or name == "never"
+end
+
+function rankOf(tag)
+    local category = tag.attr["identity-category"]
+    local type_ = tag.attr["identity-type"]
+    if category == nil then
+        return 0
+    end
+    if category ~= "client" or type_ ~= nil and type_ ~= "phone" then
+        return -1
+    end
+    return type_ == nil and 1 or 2
+end
+
+local NOTIFY = "urn:xmpp:notification-settings:1"
+
+--- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
+-- said of phones goes before what is said of clients, and that before what is said of all.
+function settings_notify.readSetting(extensions)
+    local notify = extensions:get_child("notify", NOTIFY)
+    local tag
+    if notify ~= nil then
+        tag = decisiveTag(notify)
+    end
+    if tag == nil or not settings_notify.isSetting(tag.name) then
+        return nil
+    else
+        return tag.name
+    end
+end
+
+--- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
+-- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+function settings_notify.withSetting(extensions, setting)
+    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
+    local notify = edited:get_child("notify", NOTIFY)
+    if notify == nil then
+        notify = st.stanza("notify", {xmlns = NOTIFY})
+        edited:add_direct_child(notify)
+    end
+    local decisive = decisiveTag(notify)
+    if decisive ~= nil then
+        decisive.name = setting
+        dropTwins(notify, decisive)
+    end
+    if not hasFallback(notify) then
+        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
+    end
+    return edited
+end
+end
+
+-- src/settings/bookmarks.ts
+--
+-- The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
+-- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+local settings_bookmarks = {}
+do
+local getItems, preppedNick
+local mayHaveRooms = send_upstream.mayHaveRooms
+local BOOKMARKS = namespaces.BOOKMARKS
+local NICK = namespaces.NICK
+local options = minimix_options
+local readSetting = settings_notify.readSetting
+
+function getItems(service, node)
+    local found, items = service:get_items(node, true)
+    return found and items or {}
+end
+
+--- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+function settings_bookmarks.roomOf(id)
+    local room = jids.prep(id)
+    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
+    return isRoom and room or nil
+end
+
+--- What an item says; undefined if it is no bookmark, or not the account's own.
+function settings_bookmarks.readItem(username, room, item)
+    local conference = item and item:get_child("conference", BOOKMARKS)
+    if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
+        return nil
+    end
+    local autojoin = conference.attr.autojoin
+    local extensions = conference:get_child("extensions")
+    local nick = preppedNick(room, conference:get_child_text("nick"))
+    local password = conference:get_child_text("password")
+    local name = conference.attr.name
+    local notify
+    if extensions ~= nil then
+        notify = readSetting(extensions)
+    end
+    return {
+        autojoin = autojoin == "true" or autojoin == "1",
+        nick = nick,
+        password = password,
+        name = name,
+        notify = notify
+    }
+end
+
+--- Whether something was published by the account itself, or by this server on its behalf.
+function settings_bookmarks.isBy(username, publisher)
+    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
+end
+
+function preppedNick(room, nick)
+    local address
+    if nick ~= nil then
+        address = jids.prep(room .. "/" .. nick)
+    end
+    if address == nil then
+        return nil
+    else
+        return jids.resource(address)
+    end
+end
+
+--- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
+function settings_bookmarks.pepService(username)
+    if options.anonymous then
+        return nil
+    end
+    local host = prosody.hosts[module.host]
+    local pep = host and host.modules.pep
+    if pep == nil then
+        return nil
+    else
+        return pep.get_pep_service(username)
+    end
+end
+
+--- The items of a node, none where there is no such node; undefined if they cannot be read.
+function settings_bookmarks.itemsOf(service, node)
+    local done, items = pcall(getItems, service, node)
+    if not done then
+        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+        return nil
+    end
+    return items
+end
+
+--- All bookmarks of an account; undefined if they cannot be read.
+function settings_bookmarks.bookmarksOf(username)
+    local service = settings_bookmarks.pepService(username)
+    local items
+    if service ~= nil then
+        items = settings_bookmarks.itemsOf(service, BOOKMARKS)
+    end
+    if items == nil then
+        return nil
+    end
+    local bookmarks = {}
+    for _, id in ipairs(items) do
+        local room = settings_bookmarks.roomOf(id)
+        local bookmark
+        if room ~= nil then
+            bookmark = settings_bookmarks.readItem(username, room, items[id])
+        end
+        if room ~= nil and bookmark ~= nil then
+            bookmarks[room] = bookmark
+        end
+    end
+    return bookmarks
+end
+
+--- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
+function settings_bookmarks.readBookmark(username, room)
+    local bookmarks = settings_bookmarks.bookmarksOf(username)
+    return bookmarks and bookmarks[room]
+end
+
+--- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+function settings_bookmarks.defaultNick(username, room)
+    local service = settings_bookmarks.pepService(username)
+    local items
+    if service ~= nil then
+        items = settings_bookmarks.itemsOf(service, NICK)
+    end
+    local last
+    if (items and items[1]) ~= nil then
+        last = items[items[1]]
+    end
+    return preppedNick(room, last and last:get_child_text("nick", NICK)) or username
+end
+end
+
+-- src/settings/bookmark-write.ts
+--
+-- Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
+-- autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+local settings_bookmark_write = {}
+do
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local BOOKMARKS = namespaces.BOOKMARKS
+local PUBSUB = namespaces.PUBSUB
+local options = minimix_options
+local mayFollowNick = state_bookmarks.mayFollowNick
+local itemsOf = settings_bookmarks.itemsOf
+local pepService = settings_bookmarks.pepService
+local readItem = settings_bookmarks.readItem
+local roomOf = settings_bookmarks.roomOf
+local withSetting = settings_notify.withSetting
+
+function currentItem(membership)
+    local service = pepService(membership.username)
+    local items
+    if service ~= nil then
+        items = itemsOf(service, BOOKMARKS)
+    end
+    if items == nil then
+        return nil
+    end
+    for _, id in ipairs(items) do
+        if roomOf(id) == membership.room then
+            return items[id]
+        end
+    end
+    return nil
+end
+
+function rewrite(membership, item, autojoin, nick)
+    local conference = item and item:get_child("conference", BOOKMARKS)
+    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
+        return
+    end
+    local edited = st.clone(conference, true)
+    edited.attr.autojoin = autojoin or edited.attr.autojoin
+    if nick ~= nil then
+        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
+    end
+    local nickBefore = conference:get_child("nick")
+    for _, tag in ipairs(conference.tags) do
+        if nick == nil or tag ~= nickBefore then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    publish(membership, item.attr.id or membership.room, edited)
+end
+
+function create(membership)
+    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
+    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
+    if membership.password ~= nil then
+        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
+    end
+    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
+        return false
+    end
+    setMark(membership.username, membership.room, "us")
+    return true
+end
+
+function publish(membership, id, conference, config)
+    local service = pepService(membership.username)
+    if service == nil then
+        return false
+    end
+    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
+    writing = true
+    local done, problem = pcall(publishItem, service, id, item, config)
+    writing = false
+    if not done or problem ~= nil then
+        module:log(
+            "warn",
+            "Could not bookmark %s for %s: %s",
+            membership.room,
+            membership.username,
+            problem
+        )
+        return false
+    end
+    membership.bookmark = readItem(membership.username, membership.room, item)
+    return true
+end
+
+function publishItem(service, id, item, config)
+    local done, problem = service:publish(BOOKMARKS, true, id, item, config)
+    if done == true then
+        return nil
+    else
+        return tostring(problem)
+    end
+end
+
+function markedBy(username, room)
+    local mark = marksOf(username)[room]
+    return mark and mark.by
+end
+
+function marksOf(username)
+    return (marksStore:get(username)) or {}
+end
+
+function setMark(username, room, by)
+    local marks = marksOf(username)
+    if by == nil then
+        marks[room] = nil
+    else
+        marks[room] = {by = by, when = os.time()}
+    end
+    forgetOldest(marks)
+    marksStore:set(username, marks)
+end
+
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+
+PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
+MAX_MARKS = 256
+marksStore = module:open_store("minimix_bookmarks", "keyval")
+writing = false
+
+--- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+function settings_bookmark_write.isWriting()
+    return writing
+end
+
+--- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
+-- removed is not brought back: it may be another device that goes into the room again.
+function settings_bookmark_write.bookmarkJoined(membership)
+    if not options.bookmarkWrite then
+        return
+    end
+    local item = currentItem(membership)
+    local by = markedBy(membership.username, membership.room)
+    if item == nil and by ~= "user" then
+        membership.ownBookmark = create(membership)
+    elseif item ~= nil and by == "us" then
+        rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+end
+
+--- The account leaves at a client's request.
+function settings_bookmark_write.bookmarkLeft(membership)
+    if options.bookmarkWrite and membership.ownBookmark then
+        rewrite(membership, currentItem(membership), "false")
+    end
+end
+
+--- The account has another nick at a client's request.
+function settings_bookmark_write.bookmarkRenamed(membership)
+    local bookmark = membership.bookmark
+    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
+    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
+        rewrite(membership, currentItem(membership), nil, membership.nick)
+    end
+end
+
+--- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
+function settings_bookmark_write.bookmarkNotify(membership, setting)
+    local username = membership.username
+    local room = membership.room
+    local item = currentItem(membership)
+    local conference = item and item:get_child("conference", BOOKMARKS)
+    if item == nil or conference == nil or readItem(username, room, item) == nil then
+        return nil
+    end
+    local before = conference:get_child("extensions")
+    local edited = st.clone(conference, true)
+    for _, tag in ipairs(conference.tags) do
+        if tag ~= before then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    edited:add_direct_child(withSetting(before, setting))
+    return publish(membership, item.attr.id or room, edited)
+end
+
+--- The user has made or changed a bookmark.
+function settings_bookmark_write.noteMade(username, room)
+    if options.bookmarkWrite and markedBy(username, room) ~= nil then
+        setMark(username, room, nil)
+    end
+end
+
+--- The user has removed a bookmark.
+function settings_bookmark_write.noteRemoved(username, room)
+    if options.bookmarkWrite then
+        setMark(username, room, "user")
+    end
+end
+
+--- Whether we made a room's bookmark, and nobody has changed it since.
+function settings_bookmark_write.isOurs(username, room)
+    return options.bookmarkWrite and markedBy(username, room) == "us"
+end
+end
+
+-- src/settings/blocklist.ts
+--
+-- What mod_blocklist keeps (XEP-0191).
+local settings_blocklist = {}
+do
+local store = module:open_store("blocklist", "keyval")
+
+--- What an account has blocked; undefined if that is nothing, or nobody asks.
+function settings_blocklist.blocklistOf(username)
+    local host = prosody.hosts[module.host]
+    if not (host and host.modules.blocklist ~= nil) then
+        return nil
+    end
+    return (store:get(username))
+end
+
+--- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
+function settings_blocklist.silences(blocklist, room, nick)
+    return blocklist[room .. "/" .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
+end
+
+--- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
+-- must not be: no client could make it leave.
+function settings_blocklist.isBlocked(username, room, nick)
+    local blocklist = settings_blocklist.blocklistOf(username)
+    return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
+end
+end
+
+-- src/state/counters.ts
+--
+-- What has happened, in plain numbers: some are counted for each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    drops = {}
+}
+
+--- Counts what is dropped, or refused for a limit.
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
+end
+
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
+end
+
+-- src/stanzas.ts
+--
+-- Questions about stanzas that util.stanza has no answer to.
+local minimix_stanzas = {}
+do
 local prepared, isSameAttributes, kept
-local datetime = require("util.datetime")
-local ____util_2Eencodings = require("util.encodings")
-local stringprep = ____util_2Eencodings.stringprep
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local HINTS = ____namespaces.HINTS
-local MUC_USER = ____namespaces.MUC_USER
-local STANZA_ID = ____namespaces.STANZA_ID
+local DELAY = namespaces.DELAY
+local HINTS = namespaces.HINTS
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+
 function prepared(nick)
-    return stringprep.nodeprep(nick) or stringprep.resourceprep(nick) or nick
+    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
 end
+
 function isSameAttributes(one, other, ignored)
     for name, value in pairs(one) do
         if other[name] ~= value and name ~= ignored then
@@ -411,21 +1042,25 @@ function isSameAttributes(one, other, ignored)
     end
     return true
 end
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
-function ____exports.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+
+--- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
+function minimix_stanzas.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
+
 --- Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order.
-function ____exports.hasStatus(stanza, code)
+function minimix_stanzas.hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
-    return x ~= nil and x:get_child_with_attr("status", nil, "code", code) ~= nil
+    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
 end
+
 --- Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form.
-function ____exports.isSameNick(one, other)
+function minimix_stanzas.isSameNick(one, other)
     return one == other or prepared(one) == prepared(other)
 end
+
 --- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function ____exports.isSameElement(one, other, ignored)
+function minimix_stanzas.isSameElement(one, other, ignored)
     if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
         return false
     end
@@ -438,7 +1073,7 @@ function ____exports.isSameElement(one, other, ignored)
         local child = children[i + 1]
         local counterpart = others[i + 1]
         if type(child) == "table" and type(counterpart) == "table" then
-            if not ____exports.isSameElement(child, counterpart) then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
                 return false
             end
         elseif child ~= counterpart then
@@ -447,11 +1082,13 @@ function ____exports.isSameElement(one, other, ignored)
     end
     return true
 end
+
 local splitJid = ""
 local splitRoom = ""
 local splitNick
+
 --- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
-function ____exports.splitOccupant(jid)
+function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
         splitJid = jid
         splitRoom = jids.bare(jid)
@@ -459,43 +1096,34 @@ function ____exports.splitOccupant(jid)
     end
     return splitRoom, splitNick
 end
+
 --- The id that a room gave a message (XEP-0359).
-function ____exports.stanzaIdBy(stanza, room)
+function minimix_stanzas.stanzaIdBy(stanza, room)
     local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    local ____temp_0
-    if element == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = element.attr.id
-    end
-    return ____temp_0
+    return element and element.attr.id
 end
+
 --- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function ____exports.delayBy(stanza, room)
-    for ____, tag in ipairs(stanza.tags) do
-        if ____exports.isDelayBy(tag, room) then
+function minimix_stanzas.delayBy(stanza, room)
+    for _, tag in ipairs(stanza.tags) do
+        if minimix_stanzas.isDelayBy(tag, room) then
             return tag.attr.stamp
         end
     end
     return nil
 end
+
 --- Marks a message as one of the past, in the name of its room.
-function ____exports.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza(
-        "delay",
-        {
-            xmlns = DELAY,
-            from = room,
-            stamp = datetime.datetime(when)
-        }
-    ))
+function minimix_stanzas.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
 end
+
 --- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function ____exports.isWorthKeeping(stanza)
+function minimix_stanzas.isWorthKeeping(stanza)
     if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
         return false
     end
-    for ____, tag in ipairs(stanza.tags) do
+    for _, tag in ipairs(stanza.tags) do
         local keep = kept[tag.attr.xmlns or ""]
         if keep == true or keep == tag.name or tag.name == "body" then
             return true
@@ -503,6 +1131,7 @@ function ____exports.isWorthKeeping(stanza)
     end
     return false
 end
+
 --- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
 kept = {}
 kept[HINTS] = "store"
@@ -511,17 +1140,21 @@ kept["urn:xmpp:receipts"] = true
 kept["urn:xmpp:chat-markers:0"] = true
 kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
-return ____exports
- end,
-["text"] = function(...)
-local ____exports = {}
+end
+
+-- src/text.ts
+--
+-- Stanzas as text, written once for all who get them.
+local minimix_text = {}
+do
 local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
-local st = require("util.stanza")
+
 function write(element, outerNamespace, at)
     pieces[at] = "<"
     pieces[at + 1] = element.name
     return writeRest(element, outerNamespace, at + 2)
 end
+
 function writeRest(element, outerNamespace, start)
     local attr = element.attr
     local children = element
@@ -532,7 +1165,7 @@ function writeRest(element, outerNamespace, start)
     end
     pieces[at] = ">"
     at = at + 1
-    for ____, child in ipairs(children) do
+    for _, child in ipairs(children) do
         if type(child) == "string" then
             pieces[at] = st.xml_escape(child)
             at = at + 1
@@ -545,6 +1178,7 @@ function writeRest(element, outerNamespace, start)
     pieces[at + 2] = ">"
     return at + 3
 end
+
 function writeAttributes(attr, outerNamespace, start)
     local at = start
     local prefixes = 0
@@ -562,6 +1196,7 @@ function writeAttributes(attr, outerNamespace, start)
     end
     return at
 end
+
 function writeAttribute(name, value, at)
     if string.len(name) + string.len(value) <= MEMO_LENGTH then
         pieces[at] = remembered(name, value)
@@ -574,15 +1209,10 @@ function writeAttribute(name, value, at)
     pieces[at + 4] = "'"
     return at + 5
 end
+
 function remembered(name, value)
     local texts = memo[name]
-    local ____temp_0
-    if texts == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = texts[value]
-    end
-    local text = ____temp_0
+    local text = texts and texts[value]
     if text == nil then
         if memoSize >= MEMO_SIZE then
             memo = {}
@@ -593,12 +1223,13 @@ function remembered(name, value)
             texts = {}
             memo[name] = texts
         end
-        text = (((" " .. name) .. "='") .. st.xml_escape(value)) .. "'"
+        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
         texts[value] = text
         memoSize = memoSize + 1
     end
     return text
 end
+
 function sortNames(attr)
     local count = 0
     for key in pairs(attr) do
@@ -613,26 +1244,29 @@ function sortNames(attr)
     end
     return count
 end
+
 function prefixedAttribute(name, value, number)
-    local namespace, ____local = string.match(name, ("^(.-)" .. SEPARATOR) .. "(.*)$")
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
     local prefix = "ns" .. string.format("%d", number)
-    return (((((((((" xmlns:" .. prefix) .. "='") .. st.xml_escape(namespace or "")) .. "' ") .. prefix) .. ":") .. (____local or "")) .. "='") .. st.xml_escape(value)) .. "'"
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
 end
+
 --- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
 -- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
 -- _dostring).
-function ____exports.textOf(stanza)
+function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local ____end = writeRest(stanza, nil, 1)
+        local end_ = writeRest(stanza, nil, 1)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, ____end - 1)
+        sourceText = table.concat(pieces, "", 1, end_ - 1)
     end
     return sourceText
 end
+
 sourceTags = 0
 sourceText = ""
 SEPARATOR = string.char(1)
@@ -643,120 +1277,124 @@ MEMO_LENGTH = 40
 --- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
 pieces = {}
 names = {}
-return ____exports
- end,
-["state.held"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local xml = require("util.xml")
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local ____text = require("text")
-local textOf = ____text.textOf
+end
+
+-- src/state/held.ts
+--
+-- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
+-- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
+-- text, which is most often all that is needed, and takes a third of the memory.
+local state_held = {}
+do
+local MUC_USER = namespaces.MUC_USER
+local isSameElement = minimix_stanzas.isSameElement
+local textOf = minimix_text.textOf
+
 --- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
-function ____exports.toldAgain(presence)
+function state_held.toldAgain(presence)
     local x = presence:get_child("x", MUC_USER)
-    local ____temp_0
-    if x == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = x:get_child("item")
-    end
-    local item = ____temp_0
+    local item = x and x:get_child("item")
     if item == nil or #item.tags == 0 then
         return presence
     end
     local copy = st.clone(presence)
     local copied = copy:get_child("x", MUC_USER)
     if copied ~= nil then
-        for ____, tag in ipairs(copied.tags) do
+        for _, tag in ipairs(copied.tags) do
             tag:maptags(function(child)
-                local ____temp_1
                 if child.name == "actor" or child.name == "reason" then
-                    ____temp_1 = nil
+                    return nil
                 else
-                    ____temp_1 = child
+                    return child
                 end
-                return ____temp_1
             end)
         end
     end
     return copy
 end
+
+--- What Lua 5.2 draws from as well.
+local MARKS = 2 ^ 31 - 1
 --- By text. Entries go with the last membership that refers to them.
 local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
 local source
 local latest
+
 --- What is to be shown of a presence to those who come later.
-function ____exports.hold(presence)
+function state_held.hold(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local text = textOf(____exports.toldAgain(presence))
+    local text = textOf(state_held.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        found = {text = text, stanza = nil}
+        found = {text = text, mark = math.random(MARKS), stanza = nil}
         held[text] = found
     end
     source = presence
     latest = found
     return found
 end
+
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function state_held.restoreHeld(presence)
+    held[presence.text] = presence
+end
+
 --- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
-function ____exports.stanzaOf(presence)
+function state_held.stanzaOf(presence)
     if presence.stanza == nil then
         presence.stanza = xml.parse("<presence" .. presence.text)
     end
     return presence.stanza
 end
+
 --- Whether two presences say the same. Which presence an `id` answered does not matter.
-function ____exports.isSamePresence(one, other)
+function state_held.isSamePresence(one, other)
     if one == other then
         return true
     end
-    local stanza = ____exports.stanzaOf(one)
-    local counterpart = ____exports.stanzaOf(other)
+    local stanza = state_held.stanzaOf(one)
+    local counterpart = state_held.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
 end
-return ____exports
- end,
-["state.place"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/place.ts
+--
+-- Where an account stands in a room, and the one presence of its that the room has yet to answer.
+local state_place = {}
+do
 local phases = {}
-for ____, phase in ipairs({
-    "lost",
-    "joining",
-    "entering",
-    "joined",
-    "leaving"
-}) do
+for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
     phases[phase] = true
 end
+
 --- Whether this version knows a phase; another one may have handed it over on a reload.
-function ____exports.isKnownPhase(phase)
+function state_place.isKnownPhase(phase)
     return phases[phase] ~= nil
 end
+
 --- A place in the line of all accounts: the account is lost, or about to leave, and has its turn to come.
-function ____exports.inLine(phase, tries)
+function state_place.inLine(phase, tries)
     if tries == nil then
         tries = 0
     end
-    return phase == "lost" and ({phase = phase, tries = tries, next = {kind = "line"}}) or ({phase = phase, tries = tries, operation = nil})
+    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "line"}} or {phase = phase, tries = tries, operation = nil}
 end
+
 --- The timers that go on as long as the place is the account's.
-function ____exports.timersOf(place)
+function state_place.timersOf(place)
     if place.phase == "lost" then
-        return place.next.kind == "line" and ({}) or ({place.next.timer})
+        return place.next.kind == "line" and {} or {place.next.timer}
     end
     local timers = {}
     if place.operation ~= nil then
         timers[#timers + 1] = place.operation.timer
     end
     if place.phase == "joining" then
-        for ____, join in ipairs(place.earlier) do
+        for _, join in ipairs(place.earlier) do
             timers[#timers + 1] = join.timer
         end
         if place.turn ~= nil then
@@ -770,16 +1408,17 @@ function ____exports.timersOf(place)
     end
     return timers
 end
+
 --- The requests of sessions whose presence the room has yet to answer, oldest first.
-function ____exports.requestsOf(place)
+function state_place.requestsOf(place)
     local requests = {}
     local function add(operation)
-        if operation ~= nil and operation.request ~= nil then
+        if (operation and operation.request) ~= nil then
             requests[#requests + 1] = operation.request
         end
     end
     if place.phase == "joining" then
-        for ____, join in ipairs(place.earlier) do
+        for _, join in ipairs(place.earlier) do
             add(join)
         end
         add(place.operation)
@@ -790,13 +1429,15 @@ function ____exports.requestsOf(place)
     end
     return requests
 end
-return ____exports
- end,
-["state.sent"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/sent.ts
+--
+-- Which session sent a message that the room has not answered: its error is for that session and no other.
+local state_sent = {}
+do
 local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
-local cache = require("util.cache")
-local jids = require("util.jid")
+
 function dropOld(messages, limit)
     local oldest = os.time() - LIFETIME
     local first = messages[1]
@@ -805,6 +1446,7 @@ function dropOld(messages, limit)
         first = messages[1]
     end
 end
+
 function findRefused(sent, from, id)
     local isPrivate = jids.resource(from) ~= nil
     local messages = isPrivate and sent.private or sent.groupchat
@@ -814,23 +1456,23 @@ function findRefused(sent, from, id)
         if message ~= nil then
             return message
         end
-        for ____, answered in ipairs(sent.answered) do
+        for _, answered in ipairs(sent.answered) do
             if answered == id then
                 return nil
             end
         end
     end
-    local ____isPrivate_4
     if isPrivate then
-        ____isPrivate_4 = takeByAddress(messages, from)
+        return takeByAddress(messages, from)
     else
-        ____isPrivate_4 = takeFirst(messages) or takeFirst(others)
+        return takeFirst(messages) or takeFirst(others)
     end
-    return ____isPrivate_4
 end
+
 function takeFirst(messages)
     return table.remove(messages, 1)
 end
+
 function takeById(messages, id, to)
     for i = 1, #messages do
         local message = messages[i]
@@ -840,24 +1482,27 @@ function takeById(messages, id, to)
     end
     return nil
 end
+
 function takeByAddress(messages, to)
     for i = 1, #messages do
         local message = messages[i]
-        if message ~= nil and message.to == to then
+        if (message and message.to) == to then
             return table.remove(messages, i)
         end
     end
     return nil
 end
+
 function noteAnswered(sent, message)
     if message.id ~= nil then
         if #sent.answered >= MAX_ANSWERED then
             table.remove(sent.answered, 1)
         end
-        local ____sent_answered_5 = sent.answered
-        ____sent_answered_5[#____sent_answered_5 + 1] = message.id
+        local answered = sent.answered
+        answered[#answered + 1] = message.id
     end
 end
+
 --- Messages that are remembered for one account and room.
 local MAX_GROUPCHAT = 512
 local MAX_PRIVATE = 64
@@ -865,120 +1510,130 @@ MAX_ANSWERED = 16
 LIFETIME = 300
 --- Of accounts that are not in the room any more, by occupant JID and room.
 local retired = cache.new(256)
-function ____exports.newSent()
+
+function state_sent.newSent()
     return {groupchat = {}, private = {}, answered = {}}
 end
+
 --- Notes which session sent a message.
-function ____exports.noteSent(sent, stanza, session)
+function state_sent.noteSent(sent, stanza, session)
     local to = stanza.attr.to or ""
     local isGroupchat = stanza.attr.type == "groupchat"
     local messages = isGroupchat and sent.groupchat or sent.private
     dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
-    messages[#messages + 1] = {
-        id = stanza.attr.id,
-        to = to,
-        session = session,
-        when = os.time()
-    }
+    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = os.time()}
 end
+
 --- The room has reflected a message of the account: no error will come. Some services give it another id.
-function ____exports.noteReflected(sent, id)
+function state_sent.noteReflected(sent, id)
     local messages = sent.groupchat
     local message = takeById(messages, id) or table.remove(messages, 1)
     if message ~= nil then
         noteAnswered(sent, message)
     end
 end
+
 --- The message that a room refuses. Undefined if none was sent, or it has been answered.
-function ____exports.takeRefused(sent, from, id)
+function state_sent.takeRefused(sent, from, id)
     dropOld(sent.groupchat, math.huge)
     dropOld(sent.private, math.huge)
-    local ____findRefused_3 = findRefused
-    local ____sent_1 = sent
-    local ____from_2 = from
-    local ____temp_0
-    if id == "" then
-        ____temp_0 = nil
-    else
-        ____temp_0 = id
+    local temp_0
+    if id ~= "" then
+        temp_0 = id
     end
-    local message = ____findRefused_3(____sent_1, ____from_2, ____temp_0)
+    local message = findRefused(sent, from, temp_0)
     if message ~= nil then
         noteAnswered(sent, message)
     end
     return message
 end
+
 --- The session is gone: a new session with its JID has sent none of this.
-function ____exports.disownSent(sent, session)
+function state_sent.disownSent(sent, session)
     if sent == nil then
         return
     end
-    for ____, messages in ipairs({sent.groupchat, sent.private}) do
-        for ____, message in ipairs(messages) do
+    for _, messages in ipairs({sent.groupchat, sent.private}) do
+        for _, message in ipairs(messages) do
             if message.session == session then
                 message.session = nil
             end
         end
     end
 end
+
 --- The account is not in the room any more; what it has sent may still be refused.
-function ____exports.retireSent(occupant, room, sent)
+function state_sent.retireSent(occupant, room, sent)
     if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
-        retired:set((occupant .. " ") .. room, sent)
+        retired:set(occupant .. " " .. room, sent)
     end
 end
+
 --- What the account sent the last time it was in the room, if that is remembered.
-function ____exports.reviveSent(occupant, room)
-    local key = (occupant .. " ") .. room
+function state_sent.reviveSent(occupant, room)
+    local key = occupant .. " " .. room
     local sent = retired:get(key)
     if sent ~= nil then
         retired:set(key, nil)
     end
     return sent
 end
+
 --- The same, for an error that comes when the account is out of the room.
-function ____exports.retiredSent(occupant, room)
-    return retired:get((occupant .. " ") .. room)
+function state_sent.retiredSent(occupant, room)
+    return retired:get(occupant .. " " .. room)
 end
+
 --- A session is gone: see disownSent().
-function ____exports.disownRetired(session)
-    for ____, sent in retired:items() do
-        ____exports.disownSent(sent, session)
+function state_sent.disownRetired(session)
+    for _, sent in retired:items() do
+        state_sent.disownSent(sent, session)
     end
 end
-return ____exports
- end,
-["state.sessions"] = function(...)
-local ____exports = {}
-____exports.joined = {}
-function ____exports.noteJoined(session, room)
-    local rooms = ____exports.joined[session]
+end
+
+-- src/state/sessions.ts
+--
+-- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+local state_sessions = {}
+do
+state_sessions.joined = {}
+
+function state_sessions.noteJoined(session, room)
+    local rooms = state_sessions.joined[session]
     if rooms == nil then
         rooms = {}
-        ____exports.joined[session] = rooms
+        state_sessions.joined[session] = rooms
     end
     rooms[room] = true
 end
-function ____exports.hasJoined(session, room)
-    local rooms = ____exports.joined[session]
-    return rooms ~= nil and rooms[room] ~= nil
+
+function state_sessions.hasJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    return (rooms and rooms[room] ~= nil) == true
 end
+
 --- The session is no more.
-function ____exports.forgetJoined(session)
-    ____exports.joined[session] = nil
+function state_sessions.forgetJoined(session)
+    state_sessions.joined[session] = nil
 end
+
 --- Takes over what an instance of the module before a reload knew.
-function ____exports.restoreJoined(saved)
+function state_sessions.restoreJoined(saved)
     for session, rooms in pairs(saved) do
-        ____exports.joined[session] = rooms
+        state_sessions.joined[session] = rooms
     end
 end
-return ____exports
- end,
-["state.view"] = function(...)
-local ____exports = {}
-local options = require("options")
-function ____exports.forgetOccupant(view, nick)
+end
+
+-- src/state/view.ts
+--
+-- What a room has shown an account, from which sessions are served that join later.
+local state_view = {}
+do
+local options = minimix_options
+
+function state_view.forgetOccupant(view, nick)
     local held = view.occupants[nick]
     if held ~= nil then
         view.occupants[nick] = nil
@@ -986,7 +1641,8 @@ function ____exports.forgetOccupant(view, nick)
         view.size = view.size - string.len(held.text)
     end
 end
-function ____exports.newView()
+
+function state_view.newView()
     return {
         occupants = {},
         count = 0,
@@ -999,10 +1655,11 @@ function ____exports.newView()
         logged = false
     }
 end
+
 --- Remembers the presence of an occupant, as far as there is room for it. Returns whether there was.
-function ____exports.keepOccupant(view, nick, held)
+function state_view.keepOccupant(view, nick, held)
     local size = string.len(held.text)
-    ____exports.forgetOccupant(view, nick)
+    state_view.forgetOccupant(view, nick)
     if size > options.maxCachedSize or view.count >= options.maxOccupants or view.size + size > options.maxRoomSize then
         view.stale = "incomplete"
         return false
@@ -1012,135 +1669,140 @@ function ____exports.keepOccupant(view, nick, held)
     view.size = view.size + size
     return true
 end
+
 --- Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason.
-function ____exports.outdate(view)
+function state_view.outdate(view)
     if view.stale == nil then
         view.stale = "outdated"
     end
 end
-return ____exports
- end,
-["state.memberships"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/memberships.ts
+--
+-- The accounts of this host, their memberships, and which sessions are attached to which room.
+-- Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
+local state_memberships = {}
+do
 local membershipList, includes, isAsked, sessionOf, isEmpty
-local jids = require("util.jid")
-local time = require("util.time")
-local options = require("options")
-local ____place = require("state.place")
-local inLine = ____place.inLine
-local requestsOf = ____place.requestsOf
-local timersOf = ____place.timersOf
-local ____sent = require("state.sent")
-local retireSent = ____sent.retireSent
-local reviveSent = ____sent.reviveSent
-local ____sessions = require("state.sessions")
-local noteJoined = ____sessions.noteJoined
-local ____view = require("state.view")
-local newView = ____view.newView
+local options = minimix_options
+local inLine = state_place.inLine
+local requestsOf = state_place.requestsOf
+local timersOf = state_place.timersOf
+local retireSent = state_sent.retireSent
+local reviveSent = state_sent.reviveSent
+local noteJoined = state_sessions.noteJoined
+local newView = state_view.newView
+
 --- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
-function ____exports.findMembership(occupant, room)
-    local account = ____exports.accounts[occupant]
+function state_memberships.findMembership(occupant, room)
+    local account = state_memberships.accounts[occupant]
     if account == nil then
         return nil
     end
     return account.memberships[room]
 end
+
 function membershipList(account)
     local list = {}
-    for ____, membership in pairs(account.memberships) do
+    for _, membership in pairs(account.memberships) do
         list[#list + 1] = membership
     end
     return list
 end
+
 --- Whether this is still the account's membership in that room, and not one dropped meanwhile.
-function ____exports.isCurrent(membership)
-    return ____exports.findMembership(membership.occupant, membership.room) == membership
+function state_memberships.isCurrent(membership)
+    return state_memberships.findMembership(membership.occupant, membership.room) == membership
 end
+
 function includes(timers, wanted)
-    for ____, timer in ipairs(timers) do
+    for _, timer in ipairs(timers) do
         if timer == wanted then
             return true
         end
     end
     return false
 end
+
 --- Calls off the next self-ping.
-function ____exports.stopPing(membership)
+function state_memberships.stopPing(membership)
     local liveness = membership.liveness
     if liveness.timer ~= nil then
         liveness.timer:stop()
         liveness.timer = nil
     end
 end
+
 function isAsked(requests)
-    for ____, request in ipairs(requests) do
+    for _, request in ipairs(requests) do
         if request.session ~= nil or #request.held > 0 then
             return true
         end
     end
     return false
 end
+
 function sessionOf(request)
-    local ____temp_0
     if request == nil then
-        ____temp_0 = nil
+        return nil
     else
-        ____temp_0 = request.session
+        return request.session
     end
-    return ____temp_0
 end
+
 function isEmpty(map)
     return (next(map)) == nil
 end
+
 --- Seconds in the room after which the tries of before do not count.
 local STEADY = 60
 --- By occupant JID, which is what stanzas from rooms are addressed to.
-____exports.accounts = {}
+state_memberships.accounts = {}
+
 --- The address the account uses towards rooms. Nothing else in the module knows its shape.
-function ____exports.occupantJid(username)
+function state_memberships.occupantJid(username)
     return jids.join(username, module.host, options.resource)
 end
+
 --- Whether rooms know an account by this JID; sessions may have joined some by their own.
-function ____exports.isOccupantJid(jid)
-    return ____exports.occupantJid(jids.node(jid) or "") == jid
+function state_memberships.isOccupantJid(jid)
+    return state_memberships.occupantJid(jids.node(jid) or "") == jid
 end
-function ____exports.findAccount(username)
-    return ____exports.accounts[____exports.occupantJid(username)]
+
+function state_memberships.findAccount(username)
+    return state_memberships.accounts[state_memberships.occupantJid(username)]
 end
+
 --- The membership of a session's account in a room.
-function ____exports.membershipOf(session, room)
-    return ____exports.findMembership(
-        ____exports.occupantJid(session.username),
-        room
-    )
+function state_memberships.membershipOf(session, room)
+    return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
 end
+
 --- All memberships of an account, as a list: its user may drop memberships while going through it.
-function ____exports.membershipsOf(username)
-    local account = ____exports.findAccount(username)
-    return account == nil and ({}) or membershipList(account)
+function state_memberships.membershipsOf(username)
+    local account = state_memberships.findAccount(username)
+    return account == nil and {} or membershipList(account)
 end
+
 --- All memberships of this host, as a list.
-function ____exports.allMemberships()
+function state_memberships.allMemberships()
     local list = {}
-    for ____, account in pairs(____exports.accounts) do
-        for ____, membership in pairs(account.memberships) do
+    for _, account in pairs(state_memberships.accounts) do
+        for _, membership in pairs(account.memberships) do
             list[#list + 1] = membership
         end
     end
     return list
 end
+
 --- A new membership, of an account that is not in the room yet. It is in nobody's line until that is seen to.
-function ____exports.createMembership(username, room, nick)
-    local occupant = ____exports.occupantJid(username)
-    local account = ____exports.accounts[occupant]
+function state_memberships.createMembership(username, room, nick)
+    local occupant = state_memberships.occupantJid(username)
+    local account = state_memberships.accounts[occupant]
     if account == nil then
-        account = {
-            username = username,
-            memberships = {},
-            seen = os.time(),
-            parts = nil
-        }
-        ____exports.accounts[occupant] = account
+        account = {username = username, memberships = {}, seen = os.time(), parts = nil}
+        state_memberships.accounts[occupant] = account
     end
     local membership = {
         username = username,
@@ -1172,927 +1834,169 @@ function ____exports.createMembership(username, room, nick)
     account.memberships[room] = membership
     return membership
 end
+
 --- Forgets a membership, and the account when it was the last. Errors of messages still find their senders.
-function ____exports.dropMembership(membership)
-    for ____, timer in ipairs(timersOf(membership.place)) do
+function state_memberships.dropMembership(membership)
+    for _, timer in ipairs(timersOf(membership.place)) do
         timer:stop()
     end
-    ____exports.stopPing(membership)
-    local account = ____exports.accounts[membership.occupant]
-    if account == nil or not ____exports.isCurrent(membership) then
+    state_memberships.stopPing(membership)
+    local account = state_memberships.accounts[membership.occupant]
+    if account == nil or not state_memberships.isCurrent(membership) then
         return
     end
     retireSent(membership.occupant, membership.room, membership.sent)
     account.memberships[membership.room] = nil
     if isEmpty(account.memberships) then
-        ____exports.accounts[membership.occupant] = nil
+        state_memberships.accounts[membership.occupant] = nil
     end
 end
+
 --- Moves the account to another place. Timers of the place before that do not belong to the new one stop.
-function ____exports.setPlace(membership, place)
+function state_memberships.setPlace(membership, place)
     local kept = timersOf(place)
-    for ____, timer in ipairs(timersOf(membership.place)) do
+    for _, timer in ipairs(timersOf(membership.place)) do
         if not includes(kept, timer) then
             timer:stop()
         end
     end
     membership.place = place
 end
+
 --- Seconds by a clock that nobody sets.
-function ____exports.now()
+function state_memberships.now()
     return time.monotonic()
 end
+
 --- Tries in a row that have failed.
-function ____exports.triesOf(membership)
+function state_memberships.triesOf(membership)
     local place = membership.place
-    return place.phase == "joined" and ____exports.now() - place.since >= STEADY and 0 or place.tries
+    return place.phase == "joined" and state_memberships.now() - place.since >= STEADY and 0 or place.tries
 end
+
 --- Whether the account is in the room as far as anybody can tell.
-function ____exports.isReached(membership)
+function state_memberships.isReached(membership)
     local phase = membership.place.phase
     return (phase == "joined" or phase == "entering") and membership.liveness.unanswered == 0
 end
+
 --- Whether the account is out of the room for now and on its way back, which its sessions do not know.
-function ____exports.isComingBack(membership)
+function state_memberships.isComingBack(membership)
     local phase = membership.place.phase
     return phase == "lost" or phase == "joining"
 end
-function ____exports.isAttached(membership, session)
+
+function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
-function ____exports.hasAttached(membership)
+
+function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
+
 --- Whether a session is in the room, or about to be.
-function ____exports.isUsed(membership)
-    return ____exports.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
+function state_memberships.isUsed(membership)
+    return state_memberships.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
 end
+
 --- The session whose join the room is answering, and which gets the answer although it may not be attached.
-function ____exports.askingSession(membership)
+function state_memberships.askingSession(membership)
     local place = membership.place
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    if place.phase == "joined" and place.operation ~= nil and place.operation.kind == "resync" then
+    local temp_2 = place.phase == "joined"
+    if temp_2 then
+        local operation = place.operation
+        temp_2 = (operation and operation.kind) == "resync"
+    end
+    if temp_2 then
         return place.operation.request.session
     end
     return nil
 end
-function ____exports.attachSession(membership, session, presence, id)
+
+function state_memberships.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
     membership.attached[session] = {presence = presence, id = id}
     membership.detachedAt = nil
     membership.shownDetached = false
 end
-function ____exports.detachSession(membership, session)
+
+function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
-    if not ____exports.hasAttached(membership) and membership.detachedAt == nil then
+    if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
         membership.detachedAt = os.time()
     end
 end
-function ____exports.detachAll(membership)
+
+function state_memberships.detachAll(membership)
     for session in pairs(membership.attached) do
-        ____exports.detachSession(membership, session)
+        state_memberships.detachSession(membership, session)
     end
 end
-return ____exports
- end,
-["state.bookmarks"] = function(...)
-local ____exports = {}
-local options = require("options")
---- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
-function ____exports.isAutojoin(membership)
-    local bookmark = membership.bookmark
-    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
 end
---- Whether the server is to join the room by itself.
-function ____exports.isToJoin(membership)
-    return options.autojoin and membership.bookmark ~= nil and membership.bookmark.autojoin
-end
---- Whether the account is to be in the room though no session asks for it: brought back when lost.
-function ____exports.isWanted(membership)
-    return membership.established or ____exports.isToJoin(membership)
-end
---- Whether two bookmarks say the same, or neither is there.
-function ____exports.isSameBookmark(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
-end
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
-local refusals = {}
---- The room does not want the account: it is not joined again for this bookmark.
-function ____exports.noteRefusal(membership)
-    local bookmark = membership.bookmark
-    if bookmark == nil or not bookmark.autojoin then
-        return
-    end
-    local rooms = refusals[membership.username] or ({})
-    rooms[membership.room] = bookmark
-    refusals[membership.username] = rooms
-end
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
-function ____exports.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local ____temp_0
-    if rooms == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = rooms[room]
-    end
-    local refused = ____temp_0
-    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
-end
---- Forgets the refusal of a room, or of all.
-function ____exports.forgetRefusals(username, room)
-    local rooms = refusals[username]
-    if rooms ~= nil and room ~= nil then
-        rooms[room] = nil
-    end
-    if room == nil or rooms ~= nil and (next(rooms)) == nil then
-        refusals[username] = nil
-    end
-end
---- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
-local NICK_CHANGES = 5
-local NICK_PAUSE = 60
---- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
--- the account from one to the other without end.
-function ____exports.mayFollowNick(membership)
-    local now = os.time()
-    local free = math.max(membership.nickFree, now)
-    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
-        return false
-    end
-    membership.nickFree = free + NICK_PAUSE
-    return true
-end
-return ____exports
- end,
-["turn"] = function(...)
-local ____exports = {}
-local drain, send, protect, outbox, running, draining
-function drain()
-    if running or draining then
-        return
-    end
-    draining = true
-    local stanza = table.remove(outbox, 1)
-    while stanza ~= nil do
-        protect(send, stanza)
-        stanza = table.remove(outbox, 1)
-    end
-    draining = false
-end
-function send(stanza)
-    module:send(stanza)
-end
-function protect(task, argument)
-    local ok, result = xpcall(task, debug.traceback, argument)
-    if not ok then
-        module:log("error", "Internal error: %s", result)
-        return false, nil
-    end
-    return true, result
-end
-outbox = {}
-running = false
-draining = false
---- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
-function ____exports.post(stanza)
-    outbox[#outbox + 1] = stanza
-    drain()
-end
---- Runs the task of a timer as a turn. An error is logged and does not end the timer.
-function ____exports.inTurn(task)
-    local outer = running
-    running = true
-    protect(task, nil)
-    running = outer
-    drain()
-end
---- Runs a task as a turn, once, so many seconds from now.
-function ____exports.after(seconds, task)
-    return module:add_timer(
-        seconds,
-        function()
-            ____exports.inTurn(task)
-            return nil
-        end
-    )
-end
---- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
--- from the session's own address, or answer a room with an error.
-function ____exports.turn(handler)
-    return function(event)
-        local outer = running
-        running = true
-        local ok, result = protect(handler, event)
-        running = outer
-        drain()
-        local ____ok_0
-        if ok then
-            ____ok_0 = result
-        else
-            ____ok_0 = true
-        end
-        return ____ok_0
-    end
-end
-return ____exports
- end,
-["send.upstream"] = function(...)
-local ____exports = {}
-local cache = require("util.cache")
-local id = require("util.id")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local post = ____turn.post
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MUC_OWNER = ____namespaces.MUC_OWNER
-local options = require("options")
---- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
--- room's answers come back through this host's events and not straight to a client. A room of this server answers
--- before this returns: write state first.
-function ____exports.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    post(copy)
-end
---- Ids of presences sent a while ago, by account and room. Their errors answer nothing else.
-local sentIds = cache.new(4096)
---- Whether a presence with this id was sent to the room.
-function ____exports.wasSent(membership, presenceId)
-    return sentIds:get((((membership.occupant .. " ") .. membership.room) .. " ") .. presenceId) == true
-end
---- The id to send a client's presence with: the client's, unless another presence has it.
-function ____exports.presenceIdFor(membership, wanted)
-    return (wanted == nil or wanted == "" or ____exports.wasSent(membership, wanted)) and id.medium() or wanted
-end
---- Sends a presence of the account under an id by which its answer is known.
-function ____exports.sendPresence(membership, presence, nick, presenceId)
-    local copy = st.clone(presence)
-    copy.attr.from = membership.occupant
-    copy.attr.to = (membership.room .. "/") .. nick
-    copy.attr.id = presenceId
-    sentIds:set((((membership.occupant .. " ") .. membership.room) .. " ") .. presenceId, true)
-    post(copy)
-end
---- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
-function ____exports.mayHaveRooms(domain)
-    local host = prosody.hosts[domain]
-    return not (options.excluded[domain] ~= nil) and (host == nil or host.type ~= "local")
-end
---- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
--- opened to the others with the service's defaults (XEP-0045 10.1.2).
-function ____exports.unlockRoom(membership)
-    local form = st.iq({
-        type = "set",
-        id = id.medium(),
-        from = membership.occupant,
-        to = membership.room
-    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
-    post(form)
-end
-return ____exports
- end,
-["settings.notify"] = function(...)
-local ____exports = {}
-local decisiveTag, dropTwins, hasFallback, rankOf
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-function decisiveTag(notify)
-    local decisive
-    local rank = -1
-    for ____, tag in ipairs(notify.tags) do
-        local rankOfTag = rankOf(tag)
-        if ____exports.isSetting(tag.name) and rankOfTag > rank then
-            decisive = tag
-            rank = rankOfTag
-        end
-    end
-    return decisive
-end
-function dropTwins(notify, kept)
-    notify:maptags(function(tag)
-        local ____temp_2
-        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
-            ____temp_2 = nil
-        else
-            ____temp_2 = tag
-        end
-        return ____temp_2
-    end)
-end
-function hasFallback(notify)
-    for ____, tag in ipairs(notify.tags) do
-        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
-            return true
-        end
-    end
-    return false
-end
---- Whether a text is one of the three settings.
-function ____exports.isSetting(name)
-    return name == "always" or name == "on-mention" or name == "never"
-end
-function rankOf(tag)
-    local category = tag.attr["identity-category"]
-    local ____type = tag.attr["identity-type"]
-    if category == nil then
-        return 0
-    end
-    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
-        return -1
-    end
-    return ____type == nil and 1 or 2
-end
-local NOTIFY = "urn:xmpp:notification-settings:1"
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
-function ____exports.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
-    local ____temp_0
-    if notify == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = decisiveTag(notify)
-    end
-    local tag = ____temp_0
-    local ____temp_1
-    if tag == nil or not ____exports.isSetting(tag.name) then
-        ____temp_1 = nil
-    else
-        ____temp_1 = tag.name
-    end
-    return ____temp_1
-end
---- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
--- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
-function ____exports.withSetting(extensions, setting)
-    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
-    local notify = edited:get_child("notify", NOTIFY)
-    if notify == nil then
-        notify = st.stanza("notify", {xmlns = NOTIFY})
-        edited:add_direct_child(notify)
-    end
-    local decisive = decisiveTag(notify)
-    if decisive ~= nil then
-        decisive.name = setting
-        dropTwins(notify, decisive)
-    end
-    if not hasFallback(notify) then
-        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
-    end
-    return edited
-end
-return ____exports
- end,
-["settings.bookmarks"] = function(...)
-local ____exports = {}
-local getItems, preppedNick
-local jids = require("util.jid")
-local ____upstream = require("send.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local NICK = ____namespaces.NICK
-local options = require("options")
-local ____notify = require("settings.notify")
-local readSetting = ____notify.readSetting
-function getItems(service, node)
-    local found, items = service:get_items(node, true)
-    return found and items or ({})
-end
---- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
-function ____exports.roomOf(id)
-    local room = jids.prep(id)
-    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
-    return isRoom and room or nil
-end
---- What an item says; undefined if it is no bookmark, or not the account's own.
-function ____exports.readItem(username, room, item)
-    local ____temp_5
-    if item == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_5
-    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
-        return nil
-    end
-    local autojoin = conference.attr.autojoin
-    local extensions = conference:get_child("extensions")
-    local ____temp_7 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_8 = preppedNick(
-        room,
-        conference:get_child_text("nick")
-    )
-    local ____temp_9 = conference:get_child_text("password")
-    local ____conference_attr_name_10 = conference.attr.name
-    local ____temp_6
-    if extensions == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = readSetting(extensions)
-    end
-    return {
-        autojoin = ____temp_7,
-        nick = ____preppedNick_result_8,
-        password = ____temp_9,
-        name = ____conference_attr_name_10,
-        notify = ____temp_6
-    }
-end
---- Whether something was published by the account itself, or by this server on its behalf.
-function ____exports.isBy(username, publisher)
-    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
-end
-function preppedNick(room, nick)
-    local ____temp_16
-    if nick == nil then
-        ____temp_16 = nil
-    else
-        ____temp_16 = jids.prep((room .. "/") .. nick)
-    end
-    local address = ____temp_16
-    local ____temp_17
-    if address == nil then
-        ____temp_17 = nil
-    else
-        ____temp_17 = jids.resource(address)
-    end
-    return ____temp_17
-end
---- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
-function ____exports.pepService(username)
-    if options.anonymous then
-        return nil
-    end
-    local host = prosody.hosts[module.host]
-    local ____temp_0
-    if host == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = host.modules.pep
-    end
-    local pep = ____temp_0
-    local ____temp_1
-    if pep == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = pep.get_pep_service(username)
-    end
-    return ____temp_1
-end
---- The items of a node, none where there is no such node; undefined if they cannot be read.
-function ____exports.itemsOf(service, node)
-    local done, items = pcall(getItems, service, node)
-    if not done then
-        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
-        return nil
-    end
-    return items
-end
---- All bookmarks of an account; undefined if they cannot be read.
-function ____exports.bookmarksOf(username)
-    local service = ____exports.pepService(username)
-    local ____temp_2
-    if service == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_2
-    if items == nil then
-        return nil
-    end
-    local bookmarks = {}
-    for ____, id in ipairs(items) do
-        local room = ____exports.roomOf(id)
-        local ____temp_3
-        if room == nil then
-            ____temp_3 = nil
-        else
-            ____temp_3 = ____exports.readItem(username, room, items[id])
-        end
-        local bookmark = ____temp_3
-        if room ~= nil and bookmark ~= nil then
-            bookmarks[room] = bookmark
-        end
-    end
-    return bookmarks
-end
---- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
-function ____exports.readBookmark(username, room)
-    local bookmarks = ____exports.bookmarksOf(username)
-    local ____temp_4
-    if bookmarks == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = bookmarks[room]
-    end
-    return ____temp_4
-end
---- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
-function ____exports.defaultNick(username, room)
-    local service = ____exports.pepService(username)
-    local ____temp_11
-    if service == nil then
-        ____temp_11 = nil
-    else
-        ____temp_11 = ____exports.itemsOf(service, NICK)
-    end
-    local items = ____temp_11
-    local ____temp_12
-    if items == nil or items[1] == nil then
-        ____temp_12 = nil
-    else
-        ____temp_12 = items[items[1]]
-    end
-    local last = ____temp_12
-    local ____preppedNick_15 = preppedNick
-    local ____room_14 = room
-    local ____temp_13
-    if last == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = last:get_child_text("nick", NICK)
-    end
-    return ____preppedNick_15(____room_14, ____temp_13) or username
-end
-return ____exports
- end,
-["settings.bookmark-write"] = function(...)
-local ____exports = {}
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local PUBSUB = ____namespaces.PUBSUB
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____bookmarks = require("settings.bookmarks")
-local itemsOf = ____bookmarks.itemsOf
-local pepService = ____bookmarks.pepService
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____notify = require("settings.notify")
-local withSetting = ____notify.withSetting
-function currentItem(membership)
-    local service = pepService(membership.username)
-    local ____temp_2
-    if service == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_2
-    if items == nil then
-        return nil
-    end
-    for ____, id in ipairs(items) do
-        if roomOf(id) == membership.room then
-            return items[id]
-        end
-    end
-    return nil
-end
-function rewrite(membership, item, autojoin, nick)
-    local ____temp_3
-    if item == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_3
-    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
-        return
-    end
-    local edited = st.clone(conference, true)
-    edited.attr.autojoin = autojoin or edited.attr.autojoin
-    if nick ~= nil then
-        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
-    end
-    local nickBefore = conference:get_child("nick")
-    for ____, tag in ipairs(conference.tags) do
-        if nick == nil or tag ~= nickBefore then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    publish(membership, item.attr.id or membership.room, edited)
-end
-function create(membership)
-    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
-    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
-    if membership.password ~= nil then
-        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
-    end
-    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
-        return false
-    end
-    setMark(membership.username, membership.room, "us")
-    return true
-end
-function publish(membership, id, conference, config)
-    local service = pepService(membership.username)
-    if service == nil then
-        return false
-    end
-    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
-    writing = true
-    local done, problem = pcall(
-        publishItem,
-        service,
-        id,
-        item,
-        config
-    )
-    writing = false
-    if not done or problem ~= nil then
-        module:log(
-            "warn",
-            "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem
-        )
-        return false
-    end
-    membership.bookmark = readItem(membership.username, membership.room, item)
-    return true
-end
-function publishItem(service, id, item, config)
-    local done, problem = service:publish(
-        BOOKMARKS,
-        true,
-        id,
-        item,
-        config
-    )
-    local ____temp_4
-    if done == true then
-        ____temp_4 = nil
-    else
-        ____temp_4 = tostring(problem)
-    end
-    return ____temp_4
-end
-function markedBy(username, room)
-    local mark = marksOf(username)[room]
-    local ____temp_5
-    if mark == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = mark.by
-    end
-    return ____temp_5
-end
-function marksOf(username)
-    return (marksStore:get(username)) or ({})
-end
-function setMark(username, room, by)
-    local marks = marksOf(username)
-    local ____room_7 = room
-    local ____temp_6
-    if by == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = {
-            by = by,
-            when = os.time()
-        }
-    end
-    marks[____room_7] = ____temp_6
-    forgetOldest(marks)
-    marksStore:set(username, marks)
-end
-function forgetOldest(marks)
-    local count = 0
-    local oldest
-    local since = math.huge
-    for room, mark in pairs(marks) do
-        count = count + 1
-        if mark.when < since then
-            oldest = room
-            since = mark.when
-        end
-    end
-    if oldest ~= nil and count > MAX_MARKS then
-        marks[oldest] = nil
-    end
-end
-PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
-MAX_MARKS = 256
-marksStore = module:open_store("minimix_bookmarks", "keyval")
-writing = false
---- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
-function ____exports.isWriting()
-    return writing
-end
---- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
--- removed is not brought back: it may be another device that goes into the room again.
-function ____exports.bookmarkJoined(membership)
-    if not options.bookmarkWrite then
-        return
-    end
-    local item = currentItem(membership)
-    local by = markedBy(membership.username, membership.room)
-    if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership)
-    elseif item ~= nil and by == "us" then
-        rewrite(membership, item, "true")
-        membership.ownBookmark = true
-    end
-end
---- The account leaves at a client's request.
-function ____exports.bookmarkLeft(membership)
-    if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(
-            membership,
-            currentItem(membership),
-            "false"
-        )
-    end
-end
---- The account has another nick at a client's request.
-function ____exports.bookmarkRenamed(membership)
-    local bookmark = membership.bookmark
-    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
-    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(
-            membership,
-            currentItem(membership),
-            nil,
-            membership.nick
-        )
-    end
-end
---- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
-function ____exports.bookmarkNotify(membership, setting)
-    local ____membership_0 = membership
-    local username = ____membership_0.username
-    local room = ____membership_0.room
-    local item = currentItem(membership)
-    local ____temp_1
-    if item == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_1
-    if item == nil or conference == nil or readItem(username, room, item) == nil then
-        return nil
-    end
-    local before = conference:get_child("extensions")
-    local edited = st.clone(conference, true)
-    for ____, tag in ipairs(conference.tags) do
-        if tag ~= before then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited)
-end
---- The user has made or changed a bookmark.
-function ____exports.noteMade(username, room)
-    if options.bookmarkWrite and markedBy(username, room) ~= nil then
-        setMark(username, room, nil)
-    end
-end
---- The user has removed a bookmark.
-function ____exports.noteRemoved(username, room)
-    if options.bookmarkWrite then
-        setMark(username, room, "user")
-    end
-end
---- Whether we made a room's bookmark, and nobody has changed it since.
-function ____exports.isOurs(username, room)
-    return options.bookmarkWrite and markedBy(username, room) == "us"
-end
-return ____exports
- end,
-["settings.blocklist"] = function(...)
-local ____exports = {}
-local jids = require("util.jid")
-local store = module:open_store("blocklist", "keyval")
---- What an account has blocked; undefined if that is nothing, or nobody asks.
-function ____exports.blocklistOf(username)
-    local host = prosody.hosts[module.host]
-    if host == nil or not (host.modules.blocklist ~= nil) then
-        return nil
-    end
-    return (store:get(username))
-end
---- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
-function ____exports.silences(blocklist, room, nick)
-    return blocklist[(room .. "/") .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
-end
---- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
--- must not be: no client could make it leave.
-function ____exports.isBlocked(username, room, nick)
-    local blocklist = ____exports.blocklistOf(username)
-    return blocklist ~= nil and ____exports.silences(blocklist, room, nick)
-end
-return ____exports
- end,
-["state.counters"] = function(...)
-local ____exports = {}
-____exports.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    drops = {}
-}
---- Counts what is dropped, or refused for a limit.
-function ____exports.noteDrop(reason)
-    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
-end
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function ____exports.restoreCounters(saved)
-    local all = ____exports.counters
-    for name, value in pairs(saved) do
-        all[name] = value
-    end
-end
-return ____exports
- end,
-["send.fork"] = function(...)
-local ____exports = {}
+
+-- src/send/fork.ts
+--
+-- From one stanza of the room to the sessions that joined it.
+--
+-- A stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant): `to` is swapped and put back, and
+-- whoever wants to keep the stanza clones it. For sessions that are plain streams it is written as text once, and each
+-- session is sent that text with its own `to`.
+local send_fork = {}
+do
 local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
-local jids = require("util.jid")
-local st = require("util.stanza")
-local options = require("options")
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____memberships = require("state.memberships")
-local membershipOf = ____memberships.membershipOf
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____text = require("text")
-local textOf = ____text.textOf
+local options = minimix_options
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local stanzaOf = state_held.stanzaOf
+local membershipOf = state_memberships.membershipOf
+local hasJoined = state_sessions.hasJoined
+local textOf = minimix_text.textOf
+
 --- Sends a stanza to one session, if it is there still.
-function ____exports.sendTo(fullJid, stanza)
+function send_fork.sendTo(fullJid, stanza)
     local session = findSession(fullJid)
-    local ____temp_0
-    if session == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = pass(session, stanza)
+    local stream
+    if session ~= nil then
+        stream = pass(session, stanza)
     end
-    local stream = ____temp_0
     if stream ~= nil then
         local name = stanza.name
         local address = addressOf(stream)
-        stream.log(
-            "debug",
-            "Sending[%s]: <%s%s>",
-            stream.type,
-            name,
-            address
-        )
-        stream.rawsend((("<" .. name) .. address) .. textOf(stanza))
+        stream.log("debug", "Sending[%s]: <%s%s>", stream.type, name, address)
+        stream.rawsend("<" .. name .. address .. textOf(stanza))
     end
 end
+
 function passHeld(session, held)
     local stanza = stanzaOf(held)
     return stanza ~= nil and pass(session, stanza) ~= nil
 end
+
 --- Whether nobody but the stream itself wants to see what a session is sent.
-function ____exports.takesText(fullJid)
+function send_fork.takesText(fullJid)
     local session = findSession(fullJid)
     return session ~= nil and isPlainStream(session) and not isFiltered(session)
 end
+
 function isFiltered(session)
-    local ____temp_1
-    if session.filters == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = session.filters["stanzas/out"]
+    local filters
+    if session.filters ~= nil then
+        filters = session.filters["stanzas/out"]
     end
-    local filters = ____temp_1
     return filters ~= nil and #filters > 0
 end
+
 function findSession(fullJid)
-    local ____temp_2
     if fullJid == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = prosody.full_sessions[fullJid]
+        return prosody.full_sessions[fullJid]
     end
-    return ____temp_2
 end
+
 function pass(session, stanza)
     local attr = stanza.attr
     local to = attr.to
@@ -2107,14 +2011,16 @@ function pass(session, stanza)
     attr.to = to
     return stream
 end
+
 function addressOf(session)
     local address = addresses[session]
     if address == nil then
-        address = (" to='" .. st.xml_escape(session.full_jid)) .. "'"
+        address = " to='" .. st.xml_escape(session.full_jid) .. "'"
         addresses[session] = address
     end
     return address
 end
+
 function isPlainStream(session)
     if not options.readyText or session.rawsend == nil then
         return false
@@ -2127,6 +2033,7 @@ function isPlainStream(session)
     end
     return plain
 end
+
 function passesFilters(session, stanza)
     if not isFiltered(session) then
         return true
@@ -2140,15 +2047,16 @@ function passesFilters(session, stanza)
     end
     return false
 end
+
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
-function ____exports.fork(membership, stanza, except)
+function send_fork.fork(membership, stanza, except)
     if membership.detachedAt ~= nil then
         return
     end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except then
-            ____exports.sendTo(fullJid, stanza)
+            send_fork.sendTo(fullJid, stanza)
         end
     end
     local copies = counters.copiesOut - before
@@ -2156,16 +2064,17 @@ function ____exports.fork(membership, stanza, except)
         counters.copiesSaved = counters.copiesSaved + copies - 1
     end
 end
+
 --- Sends a session presences that are held as text already; a plain stream gets them in one go.
-function ____exports.sendHeld(fullJid, presences)
+function send_fork.sendHeld(fullJid, presences)
     local session = findSession(fullJid)
     if session == nil then
         return
     end
     local start = "<presence" .. addressOf(session)
-    local free = ____exports.takesText(fullJid)
+    local free = send_fork.takesText(fullJid)
     local texts = {}
-    for ____, held in pairs(presences) do
+    for _, held in pairs(presences) do
         if free or passHeld(session, held) then
             texts[#texts + 1] = start
             texts[#texts + 1] = held.text
@@ -2175,21 +2084,17 @@ function ____exports.sendHeld(fullJid, presences)
         counters.copiesOut = counters.copiesOut + #texts / 2
     end
     if session.rawsend ~= nil and #texts > 0 then
-        session.log(
-            "debug",
-            "Sending[%s]: %d times %s>",
-            session.type,
-            #texts / 2,
-            start
-        )
+        session.log("debug", "Sending[%s]: %d times %s>", session.type, #texts / 2, start)
         session.rawsend(table.concat(texts))
     end
 end
+
 addresses = setmetatable({}, {__mode = "k"})
 plainSends = setmetatable({}, {__mode = "k"})
+
 --- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
 -- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
-function ____exports.onUndelivered(event)
+function send_fork.onUndelivered(event)
     local session = event.session
     local from = event.stanza.attr.from
     if from == nil then
@@ -2203,63 +2108,66 @@ function ____exports.onUndelivered(event)
     noteDrop("undelivered")
     return true
 end
-return ____exports
- end,
-["state.queue"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/queue.ts
+--
+-- Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
+local state_queue = {}
+do
 local isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
-local ____place = require("state.place")
-local requestsOf = ____place.requestsOf
+local requestsOf = state_place.requestsOf
+
 function isAlive(request)
     return request.session ~= nil or #request.held > 0
 end
+
 --- The newest join of a session that has not been answered.
-function ____exports.pendingJoin(membership, session)
-    return newestOf(membership.queue, session) or newestOf(
-        requestsOf(membership.place),
-        session
-    )
+function state_queue.pendingJoin(membership, session)
+    return newestOf(membership.queue, session) or newestOf(requestsOf(membership.place), session)
 end
+
 function newestOf(requests, session)
     local found
-    for ____, request in ipairs(requests) do
+    for _, request in ipairs(requests) do
         if request.session == session and request.kind == "join" then
             found = request
         end
     end
     return found
 end
+
 --- Whether the session has asked for something else since: the answer to this request does not count.
-function ____exports.isSuperseded(membership, request)
-    local ____temp_1
-    if request.session == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = newestOf(membership.queue, request.session)
+function state_queue.isSuperseded(membership, request)
+    local newer
+    if request.session ~= nil then
+        newer = newestOf(membership.queue, request.session)
     end
-    local newer = ____temp_1
     return request.kind == "join" and newer ~= nil and newer ~= request
 end
+
 function disown(membership, session)
-    for ____, request in ipairs(requestsOf(membership.place)) do
+    for _, request in ipairs(requestsOf(membership.place)) do
         if request.session == session then
             request.session = nil
         end
     end
 end
+
 function removeFromQueue(membership, session)
     local others = {}
-    for ____, request in ipairs(membership.queue) do
+    for _, request in ipairs(membership.queue) do
         if request.session ~= session then
             others[#others + 1] = request
         end
     end
     membership.queue = others
 end
+
 function takeHeld(membership, session)
-    local request = ____exports.pendingJoin(membership, session)
+    local request = state_queue.pendingJoin(membership, session)
     local kept = {}
-    for ____, stanza in ipairs(request == nil and ({}) or request.held) do
+    for _, stanza in ipairs(request == nil and {} or request.held) do
         if stanza.attr.type ~= "unavailable" then
             kept[#kept + 1] = stanza
         end
@@ -2270,21 +2178,24 @@ function takeHeld(membership, session)
     end
     return kept
 end
+
 --- Holds a stanza until the session is in. Returns false if there is no room for it.
-function ____exports.holdStanza(request, stanza)
+function state_queue.holdStanza(request, stanza)
     local size = request.heldSize + string.len(tostring(stanza))
     if #request.held >= MAX_HELD or size > MAX_HELD_SIZE then
         return false
     end
-    local ____request_held_2 = request.held
-    ____request_held_2[#____request_held_2 + 1] = stanza
+    local held = request.held
+    held[#held + 1] = stanza
     request.heldSize = size
     return true
 end
+
 MAX_HELD = 100
 MAX_HELD_SIZE = 262144
+
 --- A request with nothing held yet.
-function ____exports.newRequest(kind, session, id, nick, stanza)
+function state_queue.newRequest(kind, session, id, nick, stanza)
     return {
         kind = kind,
         session = session,
@@ -2296,43 +2207,54 @@ function ____exports.newRequest(kind, session, id, nick, stanza)
         heldSize = 0
     }
 end
+
 --- Puts a request at the end of the queue. A join replaces an earlier one of its session, which may be in flight.
-function ____exports.enqueue(membership, request)
+function state_queue.enqueue(membership, request)
     if request.kind == "join" and request.session ~= nil then
-        for ____, stanza in ipairs(takeHeld(membership, request.session)) do
-            ____exports.holdStanza(request, stanza)
+        for _, stanza in ipairs(takeHeld(membership, request.session)) do
+            state_queue.holdStanza(request, stanza)
         end
         removeFromQueue(membership, request.session)
     end
-    local ____membership_queue_0 = membership.queue
-    ____membership_queue_0[#____membership_queue_0 + 1] = request
+    local queue = membership.queue
+    queue[#queue + 1] = request
 end
+
 --- Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one.
-function ____exports.requeue(membership, requests)
+function state_queue.requeue(membership, requests)
     for i = #requests, 1, -1 do
         local request = requests[i]
-        if request ~= nil and not ____exports.isSuperseded(membership, request) and isAlive(request) then
+        if request ~= nil and not state_queue.isSuperseded(membership, request) and isAlive(request) then
             table.insert(membership.queue, 1, request)
         end
     end
 end
+
 --- The first request in the queue, which is not in it any more.
-function ____exports.takeNext(membership)
+function state_queue.takeNext(membership)
     return table.remove(membership.queue, 1)
 end
+
+--- The first join in the queue. Nick changes before it were of sessions that are not in the room any more.
+function state_queue.takeJoin(membership)
+    local request = state_queue.takeNext(membership)
+    while request ~= nil and request.kind ~= "join" do
+        request = state_queue.takeNext(membership)
+    end
+    return request
+end
+
 --- All requests in the queue, which is empty then.
-function ____exports.takeAll(membership)
+function state_queue.takeAll(membership)
     local requests = membership.queue
     membership.queue = {}
     return requests
 end
+
 --- Whether a session waits to be let in, other than this one.
-function ____exports.hasPending(membership, except)
-    for ____, requests in ipairs({
-        membership.queue,
-        requestsOf(membership.place)
-    }) do
-        for ____, request in ipairs(requests) do
+function state_queue.hasPending(membership, except)
+    for _, requests in ipairs({membership.queue, requestsOf(membership.place)}) do
+        for _, request in ipairs(requests) do
             if request.session ~= nil and request.session ~= except and request.kind == "join" then
                 return true
             end
@@ -2340,17 +2262,19 @@ function ____exports.hasPending(membership, except)
     end
     return false
 end
+
 --- Forgets what a session has asked for. Returns what was held for it.
-function ____exports.withdraw(membership, session)
+function state_queue.withdraw(membership, session)
     local held = takeHeld(membership, session)
     removeFromQueue(membership, session)
     disown(membership, session)
     return held
 end
+
 --- The session is gone. What it has sent goes out still, if the room lets the account in.
-function ____exports.abandon(membership, session)
+function state_queue.abandon(membership, session)
     local others = {}
-    for ____, request in ipairs(membership.queue) do
+    for _, request in ipairs(membership.queue) do
         local isOwn = request.session == session
         if isOwn then
             request.session = nil
@@ -2362,41 +2286,40 @@ function ____exports.abandon(membership, session)
     membership.queue = others
     disown(membership, session)
 end
-return ____exports
- end,
-["state.store"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/store.ts
+--
+-- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+local state_store = {}
+do
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
-local jids = require("util.jid")
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isWanted = ____bookmarks.isWanted
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
-local ____place = require("state.place")
-local inLine = ____place.inLine
+local options = minimix_options
+local isWanted = state_bookmarks.isWanted
+local createMembership = state_memberships.createMembership
+local findAccount = state_memberships.findAccount
+local inLine = state_place.inLine
+
 --- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
 -- afterwards survives a killed server.
-function ____exports.save(username)
+function state_store.save(username)
     if options.anonymous or closed then
         return
     end
-    local saved, problem = store:set(
-        username,
-        recordOf(username)
-    )
+    local saved, problem = store:set(username, recordOf(username))
     if saved ~= true then
         module:log("error", "Could not write the rooms of %s: %s", username, problem)
     end
 end
+
 --- Writes what is to be written soon.
-function ____exports.saveLate()
+function state_store.saveLate()
     for username in pairs(late) do
         late[username] = nil
-        ____exports.save(username)
+        state_store.save(username)
     end
 end
+
 function recordOf(username)
     local account = findAccount(username)
     if account == nil then
@@ -2404,17 +2327,14 @@ function recordOf(username)
     end
     local rooms = {}
     for room, membership in pairs(account.memberships) do
-        local ____room_2 = room
-        local ____membership_nick_1 = membership.nick
-        local ____temp_0
-        if membership.wantedNick == membership.nick then
-            ____temp_0 = nil
-        else
-            ____temp_0 = membership.wantedNick
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
         end
-        rooms[____room_2] = {
-            nick = ____membership_nick_1,
-            wanted = ____temp_0,
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
             password = membership.password,
             bookmark = membership.bookmark,
             ownBookmark = membership.ownBookmark or nil,
@@ -2425,12 +2345,14 @@ function recordOf(username)
     end
     return {seen = account.seen, rooms = rooms}
 end
+
 function stateOf(membership)
     if not membership.established then
         return "joining"
     end
     return membership.place.phase == "leaving" and "leaving" or "in"
 end
+
 function usernames()
     local list = {}
     for username in store:users() do
@@ -2440,10 +2362,12 @@ function usernames()
     end
     return list
 end
+
 function mayComeBack(membership, saved)
     local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
     return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
 end
+
 function loadAccount(username, record)
     for room, saved in pairs(record.rooms) do
         local membership = createMembership(username, room, saved.nick)
@@ -2461,59 +2385,60 @@ function loadAccount(username, record)
         account.seen = record.seen
     end
 end
+
 store = module:open_store("minimix", "keyval")
 closed = false
+
 --- Nothing is written any more: what the account does from now on is not its user's doing.
-function ____exports.close()
-    ____exports.saveLate()
+function state_store.close()
+    state_store.saveLate()
     closed = true
 end
+
 late = {}
 --- Seconds until they are.
 local LATE = 5
+
 --- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function ____exports.saveSoon(username)
+function state_store.saveSoon(username)
     if (next(late)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                ____exports.saveLate()
-                return nil
-            end
-        )
+        module:add_timer(LATE, function()
+            state_store.saveLate()
+            return nil
+        end)
     end
     late[username] = true
 end
+
 --- Accounts whose records have been written by saveOften() a moment ago.
 local recent = {}
+
 --- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
 -- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
 -- nicks, but no membership.
-function ____exports.saveOften(username)
+function state_store.saveOften(username)
     if recent[username] ~= nil then
-        ____exports.saveSoon(username)
+        state_store.saveSoon(username)
         return
     end
     if (next(recent)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                for other in pairs(recent) do
-                    recent[other] = nil
-                end
-                return nil
+        module:add_timer(LATE, function()
+            for other in pairs(recent) do
+                recent[other] = nil
             end
-        )
+            return nil
+        end)
     end
     recent[username] = true
-    ____exports.save(username)
+    state_store.save(username)
 end
+
 --- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function ____exports.load()
+function state_store.load()
     if options.anonymous then
         return
     end
-    for ____, username in ipairs(usernames()) do
+    for _, username in ipairs(usernames()) do
         local record, problem = store:get(username)
         if record ~= nil then
             loadAccount(username, record)
@@ -2522,65 +2447,224 @@ function ____exports.load()
         end
     end
 end
-return ____exports
- end,
-["send.ask"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/limits.ts
+--
+-- What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
+local state_limits = {}
+do
+local options = minimix_options
+local noteDrop = state_counters.noteDrop
+--- Accounts whose allowance is not full, by user name.
+local allowances = {}
+
+--- Whether an account may join now. A device that starts joins all its rooms at once.
+function state_limits.mayJoin(username)
+    local now = os.time()
+    local allowance = allowances[username] or {left = options.joinBurst, at = now}
+    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
+    allowance.at = now
+    allowances[username] = allowance
+    if allowance.left < 1 then
+        return false
+    end
+    allowance.left = allowance.left - 1
+    return true
+end
+
+--- Forgets the accounts that may join as if they never had.
+function state_limits.forgetAllowances()
+    local now = os.time()
+    for username, allowance in pairs(allowances) do
+        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
+            allowances[username] = nil
+        end
+    end
+end
+
+--- When a limit was last named in the log, by its name.
+local logged = {}
+--- Seconds between two lines about one limit.
+local PAUSE = 60
+
+--- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
+function state_limits.noteOver(limit, username, room, reason)
+    if reason == nil then
+        reason = "limit"
+    end
+    noteDrop(reason)
+    local now = os.time()
+    if now - (logged[limit] or -PAUSE) >= PAUSE then
+        logged[limit] = now
+        module:log("warn", "%s is over the limit %s with %s", username, limit, room)
+    end
+end
+end
+
+-- src/slices.ts
+--
+-- Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
+local slices = {}
+do
+local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local inTurn = minimix_turn.inTurn
+
+function slice()
+    local started = time.monotonic()
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        if time.monotonic() - started < SLICE then
+            step = table.remove(work, 1)
+        else
+            step = nil
+        end
+    end
+    slicing = false
+    if #work > 0 then
+        scheduled = true
+        module:add_timer(BREAK, function()
+            scheduled = false
+            slice()
+            return nil
+        end)
+    end
+end
+
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+
+SLICE = 0.01
+BREAK = 0
+work = {}
+scheduled = false
+slicing = false
+
+--- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
+function slices.inSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        slice()
+    end
+end
+
+--- Does what is left at once: the module is about to be unloaded.
+function slices.finishSlices()
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+
+--- A step for each item of a list.
+function slices.forEachInSlices(items, task)
+    local at = 0
+    slices.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+        end
+        return at >= #items
+    end)
+end
+end
+
+-- src/weight.ts
+--
+-- How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+local minimix_weight = {}
+do
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for _, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for _, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function minimix_weight.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+end
+
+-- src/send/ask.ts
+--
+-- IQs of the account's own to its rooms.
+local send_ask = {}
+do
 local id = require("util.id")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local after = ____turn.after
-local post = ____turn.post
-local ____memberships = require("state.memberships")
-local triesOf = ____memberships.triesOf
+local after = minimix_turn.after
+local post = minimix_turn.post
+local triesOf = state_memberships.triesOf
 --- Seconds until a question counts as unanswered.
 local PATIENCE = 30
 --- The same of a question that is asked again, the first time.
 local FIRST_PATIENCE = 5
+
 --- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
 -- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
-function ____exports.patience(membership)
+function send_ask.patience(membership)
     return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(
-            triesOf(membership) + membership.liveness.unanswered,
-            10
-        ),
+        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + membership.liveness.unanswered, 10),
         PATIENCE
     )
 end
+
 --- By the id they were sent with.
 local questions = {}
+
 --- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
-function ____exports.ask(membership, to, ____type, query, answered, limit)
+function send_ask.ask(membership, to, type_, query, answered, limit)
     if limit == nil then
         limit = PATIENCE
     end
     local key = "mm-" .. id.medium()
-    local timer = after(
-        limit,
-        function()
-            questions[key] = nil
-            answered(nil)
-        end
-    )
+    local timer = after(limit, function()
+        questions[key] = nil
+        answered(nil)
+    end)
     questions[key] = {room = membership.room, answered = answered, timer = timer}
-    post(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
+
 --- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
-function ____exports.isOwnId(key)
+function send_ask.isOwnId(key)
     return key ~= nil and string.sub(key, 1, 3) == "mm-"
 end
+
 --- Takes the answer to a question of the account's own; whether it was one.
-function ____exports.takeAnswer(room, stanza)
+function send_ask.takeAnswer(room, stanza)
     local key = stanza.attr.id
-    local ____temp_0
-    if key == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = questions[key]
+    local question
+    if key ~= nil then
+        question = questions[key]
     end
-    local question = ____temp_0
-    if key == nil or question == nil or question.room ~= room then
+    if key == nil or (question and question.room) ~= room then
         return false
     end
     questions[key] = nil
@@ -2588,53 +2672,233 @@ function ____exports.takeAnswer(room, stanza)
     question.answered(stanza)
     return true
 end
-return ____exports
- end,
-["archive.page"] = function(...)
-local ____exports = {}
-local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
-local cache = require("util.cache")
-function noteEnd(archives, item)
-    local ____temp_2
-    if item == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = archives[item.rank]
+end
+
+-- src/archive/gate.ts
+--
+-- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
+-- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
+-- no more than the stanza. See docs/security.md.
+local archive_gate = {}
+do
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local CARBONS = namespaces.CARBONS
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
+
+function isOwnId(tag)
+    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
+        return false
     end
-    local archive = ____temp_2
-    if item ~= nil and archive ~= nil then
-        ends:set((archive.key .. " ") .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
+    local by = jids.prep(tag.attr.by or "")
+    return by ~= nil and jids.host(by) == module.host
+end
+
+function isUnnamedDelay(tag)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+end
+
+function named(delay, room)
+    delay.attr.from = room
+    return delay
+end
+
+function takeArchived(membership, tag)
+    local xmlns = tag.attr.xmlns
+    if xmlns == "jabber:client" or xmlns == nil then
+        tag.attr.xmlns = nil
+        if tag.name == "error" then
+            return nil
+        else
+            return tag
+        end
+    end
+    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+        return nil
+    end
+    if xmlns == MUC_USER then
+        return tag:maptags(function(child) return child.name == "item" and child or nil end)
+    end
+    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
+    if isForeignId or isDelayBy(tag, membership.room) then
+        return nil
+    else
+        return tag
     end
 end
+
+function isOfAccount(membership, forwarded)
+    local account = jids.bare(membership.occupant)
+    for _, tag in ipairs(forwarded.tags) do
+        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+            return true
+        end
+    end
+    return false
+end
+
+--- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+local MAX_WEIGHT = 2 * 1024 * 1024
+local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+local weighed
+local isTooBig = false
+
+--- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+function archive_gate.fromRoom(handler)
+    return function(event)
+        local stanza = event.stanza
+        if stanza ~= weighed then
+            weighed = stanza
+            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+        end
+        if not isTooBig then
+            return handler(event)
+        end
+        local room = jids.bare(stanza.attr.from or "")
+        if findMembership(stanza.attr.to or "", room) == nil then
+            return nil
+        end
+        noteDrop("limit")
+        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+        return true
+    end
+end
+
+--- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
+-- the messages of their archive (XEP-0359 6). Mostly the same table.
+function archive_gate.withoutOwnIds(stanza)
+    for _, tag in ipairs(stanza.tags) do
+        if isOwnId(tag) then
+            return st.clone(stanza):maptags(function(child)
+                if isOwnId(child) then
+                    return nil
+                else
+                    return child
+                end
+            end)
+        end
+    end
+    return stanza
+end
+
+--- What a message says of itself; only while a room answers a join is it the room's word.
+function archive_gate.delayOf(stanza, room)
+    local delayed
+    for _, tag in ipairs(stanza.tags) do
+        if isDelayBy(tag, room) then
+            return "by room"
+        end
+        if isUnnamedDelay(tag) then
+            delayed = "unnamed"
+        end
+    end
+    return delayed
+end
+
+--- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+function archive_gate.isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" then
+        local operation = place.operation
+        return (operation and operation.kind) == "resync"
+    end
+    return place.phase == "joining" or place.phase == "entering"
+end
+
+--- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+function archive_gate.keptForm(stanza, room, delayed, isPast)
+    if isPast and delayed == "unnamed" then
+        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
+    end
+    if not isPast and delayed == "by room" then
+        return st.clone(stanza):maptags(function(tag)
+            if isDelayBy(tag, room) then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return stanza
+end
+
+--- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
+-- the room's or one of its occupants.
+function archive_gate.fromArchive(membership, message)
+    local from = jids.prep(message.attr.from or "")
+    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
+        noteDrop("forged")
+        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        return nil
+    end
+    local copy = st.clone(message)
+    copy.attr.xmlns = nil
+    copy.attr.from = from
+    copy.attr.to = membership.occupant
+    copy:maptags(function(tag) return takeArchived(membership, tag) end)
+    return copy
+end
+
+--- The archive's own id of a message, where the message has none by the room.
+function archive_gate.addArchiveId(message, room, id)
+    if id ~= nil and stanzaIdBy(message, room) == nil then
+        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
+    end
+end
+end
+
+-- src/archive/page.ts
+--
+-- Pages of an archive, or of several taken together in the order of time (XEP-0313 4.2, 4.3). Storage drivers differ in
+-- what they make of a query with several conditions, so that all they are asked for is a rough range, chunk by chunk.
+local archive_page = {}
+do
+local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
+
+function noteEnd(archives, item)
+    local archive
+    if item ~= nil then
+        archive = archives[item.rank]
+    end
+    if item ~= nil and archive ~= nil then
+        ends:set(archive.key .. " " .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
+    end
+end
+
 function findPlace(archives, id)
     local rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
-        local ____end = ends:get((archive.key .. " ") .. id)
-        if ____end ~= nil and ____end.rank == rank and archive.holds(____end.label) then
-            return ____end
+        local end_ = ends:get(archive.key .. " " .. id)
+        if (end_ and end_.rank) == rank and archive.holds(end_.label) then
+            return end_
         end
     end
     rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
         local stanza, when, label = archive.store:get(archive.key, id)
         if stanza ~= nil and archive.holds(label or "") then
-            return {
-                id = id,
-                when = tonumber(when) or 0,
-                rank = rank,
-                label = label or ""
-            }
+            return {id = id, when = tonumber(when) or 0, rank = rank, label = label or ""}
         end
     end
     return nil
 end
+
 function openCursors(archives, max)
     local cursors = {}
     local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, LARGEST_CHUNK)
     local rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
         cursors[#cursors + 1] = {
             archive = archive,
@@ -2649,19 +2913,21 @@ function openCursors(archives, max)
     end
     return cursors
 end
+
 function readIds(archives, walk, ids)
     local missing = {}
-    for ____, id in ipairs(ids) do
+    for _, id in ipairs(ids) do
         missing[id] = true
     end
     local cursors = openCursors(archives, #ids)
-    for ____, cursor in ipairs(cursors) do
-        for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
+    for _, cursor in ipairs(cursors) do
+        for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
             if cursor.archive.holds(item.label) then
                 missing[item.id] = nil
                 consider(cursor, walk, item)
             end
-            if walk.from ~= nil and walk.from.id == item.id then
+            local from = walk.from
+            if (from and from.id) == item.id then
                 cursor.items = {}
             end
         end
@@ -2669,6 +2935,7 @@ function readIds(archives, walk, ids)
     end
     return (next(missing)) == nil and cursors or nil
 end
+
 function takePage(cursors, walk)
     local max = walk.query.max
     local reverse = walk.query.reverse
@@ -2686,25 +2953,26 @@ function takePage(cursors, walk)
     local isAll = complete and walk.from == nil and walk.to == nil
     return {items = items, complete = complete, count = isAll and #items or nil}
 end
+
 function countItems(cursors, walk)
     local count = 0
     while count <= COUNTED and nextItem(cursors, walk) ~= nil do
         count = count + 1
     end
-    local ____temp_4 = {}
-    local ____temp_5 = count == 0
-    local ____temp_3
+    local complete = count == 0
+    local temp_7
     if count > COUNTED then
-        ____temp_3 = nil
+        temp_7 = nil
     else
-        ____temp_3 = count
+        temp_7 = count
     end
-    return {items = ____temp_4, complete = ____temp_5, count = ____temp_3}
+    return {items = {}, complete = complete, count = temp_7}
 end
+
 function nextItem(cursors, walk)
     local best
     local cursorOfBest
-    for ____, cursor in ipairs(cursors) do
+    for _, cursor in ipairs(cursors) do
         local item = peek(cursor, walk)
         if item ~= nil and (best == nil or isAhead(best, item, walk.query.reverse)) then
             best = item
@@ -2716,18 +2984,17 @@ function nextItem(cursors, walk)
     end
     return best
 end
+
 function peek(cursor, walk)
     while cursor.passed == #cursor.items and not cursor.ended do
         readOn(cursor, walk)
     end
     return cursor.items[cursor.passed + 1]
 end
+
 function readOn(cursor, walk)
-    local items = read(
-        cursor,
-        rangeQuery(cursor, walk)
-    )
-    for ____, item in ipairs(items) do
+    local items = read(cursor, rangeQuery(cursor, walk))
+    for _, item in ipairs(items) do
         consider(cursor, walk, item)
         cursor.last = item
     end
@@ -2736,6 +3003,7 @@ function readOn(cursor, walk)
     end
     cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
 end
+
 function read(cursor, query)
     local archive = cursor.archive
     local items = {}
@@ -2757,62 +3025,56 @@ function read(cursor, query)
     cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
     return items
 end
+
 function rangeQuery(cursor, walk)
     local start = walk.query.start
-    local ____end = walk.query["end"]
+    local end_ = walk.query["end"]
     local reverse = walk.query.reverse
     local label = cursor.archive.label
     local from = cursor.last or walk.from
-    local id = from ~= nil and from.rank == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_12 = cursor.chunk
-    local ____reverse_13 = reverse
-    local ____roughly_7 = roughly
-    local ____temp_6
+    local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
+    local limit = cursor.chunk
+    local temp_12
     if reverse or from == nil then
-        ____temp_6 = start
+        temp_12 = start
     else
-        ____temp_6 = math.max(start or 0, from.when)
+        temp_12 = math.max(start or 0, from.when)
     end
-    local ____roughly_7_result_14 = ____roughly_7(____temp_6, -1)
-    local ____roughly_9 = roughly
-    local ____temp_8
+    local roughly_13_result_20 = roughly(temp_12, -1)
+    local temp_14
     if not reverse or from == nil then
-        ____temp_8 = ____end
+        temp_14 = end_
     else
-        ____temp_8 = math.min(____end or math.huge, from.when)
+        temp_14 = math.min(end_ or math.huge, from.when)
     end
-    local ____roughly_9_result_15 = ____roughly_9(____temp_8, 1)
-    local ____reverse_10
-    if reverse then
-        ____reverse_10 = nil
-    else
-        ____reverse_10 = id
+    local roughly_15_result_21 = roughly(temp_14, 1)
+    local after
+    if not reverse then
+        after = id
     end
-    local ____reverse_11
+    local before
     if reverse then
-        ____reverse_11 = id
-    else
-        ____reverse_11 = nil
+        before = id
     end
     return {
         with = label,
-        limit = ____cursor_chunk_12,
-        reverse = ____reverse_13,
-        start = ____roughly_7_result_14,
-        ["end"] = ____roughly_9_result_15,
-        after = ____reverse_10,
-        before = ____reverse_11
+        limit = limit,
+        reverse = reverse,
+        start = roughly_13_result_20,
+        ["end"] = roughly_15_result_21,
+        after = after,
+        before = before
     }
 end
+
 function roughly(seconds, more)
-    local ____temp_16
     if seconds == nil or math.abs(seconds) == math.huge then
-        ____temp_16 = nil
+        return nil
     else
-        ____temp_16 = math.floor(seconds) + more
+        return math.floor(seconds) + more
     end
-    return ____temp_16
 end
+
 function consider(cursor, walk, item)
     local query = walk.query
     local from = walk.from
@@ -2826,68 +3088,63 @@ function consider(cursor, walk, item)
     end
     local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
     if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_17 = cursor.items
-        ____cursor_items_17[#____cursor_items_17 + 1] = item
+        local items = cursor.items
+        items[#items + 1] = item
     end
 end
+
 function isPast(place, item, reverse)
-    local ____temp_18
     if place.rank == item.rank then
-        ____temp_18 = place.id ~= item.id
+        return place.id ~= item.id
     else
-        ____temp_18 = isAhead(item, place, reverse)
+        return isAhead(item, place, reverse)
     end
-    return ____temp_18
 end
+
 function isAtOrPast(place, item, reverse)
     if place.rank ~= item.rank then
         return isAhead(item, place, reverse)
     end
-    local ____temp_20 = place.id == item.id
-    if not ____temp_20 then
-        local ____reverse_19
+    local id = place.id == item.id
+    if not id then
         if reverse then
-            ____reverse_19 = item.when < place.when
+            id = item.when < place.when
         else
-            ____reverse_19 = item.when > place.when
+            id = item.when > place.when
         end
-        ____temp_20 = ____reverse_19
     end
-    return ____temp_20
+    return id
 end
+
 function isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
     return isLater ~= reverse
 end
+
 LARGEST_CHUNK = 1000
 ends = cache.new(256)
 COUNTED = 10000
+
 --- A page of these archives; undefined if an id that the query names is not in them.
-function ____exports.readPage(archives, query)
-    local ____temp_0
-    if query.after == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = findPlace(archives, query.after)
+function archive_page.readPage(archives, query)
+    local after
+    if query.after ~= nil then
+        after = findPlace(archives, query.after)
     end
-    local after = ____temp_0
-    local ____temp_1
-    if query.before == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = findPlace(archives, query.before)
+    local before
+    if query.before ~= nil then
+        before = findPlace(archives, query.before)
     end
-    local before = ____temp_1
     if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
         return nil
     end
-    local walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before})
+    local walk = query.reverse and {query = query, from = before, to = after} or {query = query, from = after, to = before}
     local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
     if cursors == nil then
         return nil
     end
     local page = query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
-    for ____, cursor in ipairs(cursors) do
+    for _, cursor in ipairs(cursors) do
         if cursor.lost then
             return nil
         end
@@ -2896,29 +3153,174 @@ function ____exports.readPage(archives, query)
     noteEnd(archives, page.items[#page.items])
     return page
 end
-return ____exports
- end,
-["state.ranges"] = function(...)
-local ____exports = {}
-local ____logs = require("state.logs")
-local OPEN = ____logs.OPEN
+end
+
+-- src/state/numbers.ts
+--
+-- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
+-- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
+-- whatever the clock says.
+local state_numbers = {}
+do
+local extend, store, LEASE, lastNumber, limit
+
+function extend()
+    limit = lastNumber + LEASE
+    store:set(nil, {limit = limit})
+end
+
+store = module:open_store("minimix_numbers", "keyval")
+LEASE = 100000
+local startNumber = 0
+lastNumber = 0
+limit = 0
+
+--- A start of the server: what is numbered from now on is higher than all before.
+function state_numbers.startNumbers()
+    local lease = store:get(nil)
+    startNumber = lease == nil and (os.time() + 1) * 1000 or lease.limit
+    lastNumber = startNumber
+    extend()
+end
+
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function state_numbers.startOfNumbers()
+    return startNumber
+end
+
+--- The next number, higher than all before, those of earlier starts of the server too.
+function state_numbers.nextNumber()
+    lastNumber = lastNumber + 1
+    if lastNumber >= limit then
+        extend()
+    end
+    return lastNumber
+end
+
+--- The highest number given out.
+function state_numbers.newestNumber()
+    return lastNumber
+end
+
+function state_numbers.numbers()
+    return {start = startNumber, last = lastNumber, limit = limit}
+end
+
+function state_numbers.restoreNumbers(saved)
+    startNumber = saved.start
+    lastNumber = saved.last
+    limit = saved.limit
+end
+end
+
+-- src/state/logs.ts
+--
+-- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
+-- Entries are numbered in the order they came.
+local state_logs = {}
+do
+local newestNumber = state_numbers.newestNumber
+local startOfNumbers = state_numbers.startOfNumbers
+state_logs.OPEN = 0
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+state_logs.RECENT = 50
+--- Bytes of them, as XML.
+local RECENT_SIZE = 262144
+state_logs.logs = {}
+--- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+local dropped = 0
+
+function state_logs.logOf(room)
+    local log = state_logs.logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = math.max(startOfNumbers(), dropped),
+            recent = {},
+            size = 0,
+            filled = false,
+            whole = false,
+            source = nil,
+            current = nil,
+            past = nil,
+            readers = {},
+            settling = false
+        }
+        state_logs.logs[room] = log
+    end
+    return log
+end
+
+--- Frees the memory of a log that no account of this host reads any more.
+function state_logs.dropLog(log)
+    state_logs.logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
+end
+
+function state_logs.addRecent(log, entry)
+    local recent = log.recent
+    recent[#recent + 1] = entry
+    log.size = log.size + entry.size
+    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
+        local oldest = table.remove(log.recent, 1)
+        log.size = log.size - (oldest == nil and 0 or oldest.size)
+        log.filled = true
+        log.whole = false
+    end
+end
+
+--- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+function state_logs.fillRecent(log, entries, whole)
+    log.filled = true
+    log.whole = whole
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil then
+            if #log.recent >= state_logs.RECENT or log.size + entry.size > RECENT_SIZE then
+                log.whole = false
+                return
+            end
+            table.insert(log.recent, 1, entry)
+            log.size = log.size + entry.size
+        end
+    end
+end
+
+--- Takes over a log from the instance of the module before a reload.
+function state_logs.restoreLog(log)
+    state_logs.logs[log.room] = log
+    dropped = newestNumber()
+    log.settling = false
+    log.past = nil
+end
+end
+
+-- src/state/ranges.ts
+--
+-- Which entries of a log an account got, as ranges of their numbers.
+local state_ranges = {}
+do
+local OPEN = state_logs.OPEN
+
 --- Whether the account gets what comes.
-function ____exports.isOpen(ranges)
+function state_ranges.isOpen(ranges)
     return #ranges > 0 and ranges[#ranges] == OPEN
 end
+
 --- Whether a number is in the ranges, of which an open one goes up to `end`.
-function ____exports.includes(ranges, ____end, number)
+function state_ranges.includes(ranges, end_, number)
     for i = 1, #ranges, 2 do
         local first = ranges[i] or 0
         local last = ranges[i + 1] or 0
-        if number >= first and number <= (last == OPEN and ____end or last) then
+        if number >= first and number <= (last == OPEN and end_ or last) then
             return true
         end
     end
     return false
 end
+
 --- Adds a number that is not the last one: to the range that ends with the one `before` it, or as a range of its own.
-function ____exports.insert(ranges, number, before)
+function state_ranges.insert(ranges, number, before)
     local at = #ranges
     while at > 0 and (ranges[at - 2 + 1] or 0) > number do
         at = at - 2
@@ -2930,8 +3332,9 @@ function ____exports.insert(ranges, number, before)
         table.insert(ranges, at + 2, number)
     end
 end
+
 --- The ranges without those that end before a number.
-function ____exports.prune(ranges, least)
+function state_ranges.prune(ranges, least)
     local kept = {}
     for i = 1, #ranges, 2 do
         local first = ranges[i] or 0
@@ -2943,37 +3346,33 @@ function ____exports.prune(ranges, least)
     end
     return kept
 end
-return ____exports
- end,
-["archive.personal"] = function(...)
-local ____exports = {}
-local recentOf, nameOf, store, RECENT, recent
-local cache = require("util.cache")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____page = require("archive.page")
-local readPage = ____page.readPage
-local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local isDelayBy = ____stanzas.isDelayBy
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
---- What an account and one other, or all others, said to each other.
-function ____exports.personalArchive(username, other)
-    return {
-        store = store,
-        key = username,
-        label = other,
-        holds = function() return true end
-    }
 end
+
+-- src/archive/personal.ts
+--
+-- mod_mam's archive of an account. With `minimix_archive = "mam"` it has what was said in rooms too, a copy for each
+-- account: mod_mam writes down what comes, and what was missed is written from here.
+local archive_personal = {}
+do
+local recentOf, nameOf, store, RECENT, recent
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
+local readPage = archive_page.readPage
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local isWorthKeeping = minimix_stanzas.isWorthKeeping
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+
+--- What an account and one other, or all others, said to each other.
+function archive_personal.personalArchive(username, other)
+    return {store = store, key = username, label = other, holds = function() return true end}
+end
+
 --- What was said in a room last, oldest first.
-function ____exports.readRoom(membership, most, since)
+function archive_personal.readRoom(membership, most, since)
     local page = readPage(
-        {____exports.personalArchive(membership.username, membership.room)},
+        {archive_personal.personalArchive(membership.username, membership.room)},
         {
             wants = function(stanza) return stanza.attr.type == "groupchat" end,
             start = since,
@@ -2981,58 +3380,59 @@ function ____exports.readRoom(membership, most, since)
             max = most
         }
     )
-    return page == nil and ({}) or page.items
+    return page == nil and {} or page.items
 end
+
 function recentOf(membership)
     local known = recent[membership]
     if known == nil then
         known = cache.new(RECENT + options.maxHistory)
-        for ____, item in ipairs(____exports.readRoom(membership, RECENT, 0)) do
-            known:set(
-                nameOf(membership, item.stanza),
-                true
-            )
+        for _, item in ipairs(archive_personal.readRoom(membership, RECENT, 0)) do
+            known:set(nameOf(membership, item.stanza), true)
         end
         recent[membership] = known
     end
     return known
 end
+
 function nameOf(membership, stanza)
     local id = stanzaIdBy(stanza, membership.room)
     if id ~= nil then
         return id
     end
     local from = stanza.attr.from or ""
-    return (((from .. " ") .. (stanza.attr.id or "")) .. " ") .. (stanza:get_child_text("body") or "")
+    return from .. " " .. (stanza.attr.id or "") .. " " .. (stanza:get_child_text("body") or "")
 end
+
 store = module:open_store(options.personalArchive, "archive")
 RECENT = 50
 recent = setmetatable({}, {__mode = "k"})
+
 --- Whether there is such an archive.
-function ____exports.hasPersonalArchive()
+function archive_personal.hasPersonalArchive()
     local host = prosody.hosts[module.host]
-    return host ~= nil and host.modules.mam ~= nil
+    return (host and host.modules.mam) ~= nil
 end
+
 --- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
 -- it, and what a room tells of its past on a join is there already, or is missed.
-function ____exports.onShouldStore(event)
+function archive_personal.onShouldStore(event)
     local stanza = event.stanza
     local room = jids.bare(stanza.attr.from or "")
     local membership = findMembership(stanza.attr.to or "", room)
     if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
-    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
         return false
     end
-    recentOf(membership):set(
-        nameOf(membership, stanza),
-        true
-    )
+    recentOf(membership):set(nameOf(membership, stanza), true)
     return true
 end
+
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
-function ____exports.addMissed(membership, delayed, when)
+function archive_personal.addMissed(membership, delayed, when)
     local known = recentOf(membership)
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or known:get(name) ~= nil then
@@ -3041,21 +3441,13 @@ function ____exports.addMissed(membership, delayed, when)
     known:set(name, true)
     local content = st.clone(delayed)
     content:maptags(function(tag)
-        local ____isDelayBy_result_0
         if isDelayBy(tag, membership.room) then
-            ____isDelayBy_result_0 = nil
+            return nil
         else
-            ____isDelayBy_result_0 = tag
+            return tag
         end
-        return ____isDelayBy_result_0
     end)
-    local id, problem = store:append(
-        membership.username,
-        nil,
-        content,
-        when,
-        membership.room
-    )
+    local id, problem = store:append(membership.username, nil, content, when, membership.room)
     if id == nil then
         module:log(
             "error",
@@ -3067,90 +3459,78 @@ function ____exports.addMissed(membership, delayed, when)
     end
     return id ~= nil
 end
-return ____exports
- end,
-["archive.log"] = function(...)
-local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
-local datetime = require("util.datetime")
-local hashes = require("util.hashes")
-local st = require("util.stanza")
-local ____page = require("archive.page")
-local readPage = ____page.readPage
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
-local STANZA_ID = ____namespaces.STANZA_ID
-local options = require("options")
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____logs = require("state.logs")
-local addRecent = ____logs.addRecent
-local dropLog = ____logs.dropLog
-local fillRecent = ____logs.fillRecent
-local logOf = ____logs.logOf
-local logs = ____logs.logs
-local nextNumber = ____logs.nextNumber
-local OPEN = ____logs.OPEN
-local RECENT = ____logs.RECENT
-local startOfNumbers = ____logs.startOfNumbers
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local isDelayBy = ____stanzas.isDelayBy
-local isSameElement = ____stanzas.isSameElement
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ranges = require("state.ranges")
-local includes = ____ranges.includes
-local insert = ____ranges.insert
-local isOpen = ____ranges.isOpen
-local prune = ____ranges.prune
-local ____personal = require("archive.personal")
-local addMissed = ____personal.addMissed
-local hasPersonalArchive = ____personal.hasPersonalArchive
-local readRoom = ____personal.readRoom
-function isAnothers(entry, membership)
-    return entry ~= nil and entry.owner ~= nil and entry.owner ~= membership.username
 end
+
+-- src/archive/log.ts
+--
+-- The archive: each message of a room once for this host, and for each account which of them it got. Messages are
+-- written as they come, in a Prosody archive store under the room's JID; what an account got is written when it changes
+-- course (it comes, goes, or misses something), not for each message.
+local archive_log = {}
+do
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local readPage = archive_page.readPage
+local MUC_USER = namespaces.MUC_USER
+local OCCUPANT_ID = namespaces.OCCUPANT_ID
+local STANZA_ID = namespaces.STANZA_ID
+local options = minimix_options
+local counters = state_counters.counters
+local addRecent = state_logs.addRecent
+local dropLog = state_logs.dropLog
+local fillRecent = state_logs.fillRecent
+local logOf = state_logs.logOf
+local logs = state_logs.logs
+local OPEN = state_logs.OPEN
+local RECENT = state_logs.RECENT
+local nextNumber = state_numbers.nextNumber
+local startNumbers = state_numbers.startNumbers
+local startOfNumbers = state_numbers.startOfNumbers
+local accounts = state_memberships.accounts
+local findAccount = state_memberships.findAccount
+local delayBy = minimix_stanzas.delayBy
+local isDelayBy = minimix_stanzas.isDelayBy
+local isSameElement = minimix_stanzas.isSameElement
+local isWorthKeeping = minimix_stanzas.isWorthKeeping
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local includes = state_ranges.includes
+local insert = state_ranges.insert
+local isOpen = state_ranges.isOpen
+local prune = state_ranges.prune
+local addMissed = archive_personal.addMissed
+local hasPersonalArchive = archive_personal.hasPersonalArchive
+local readRoom = archive_personal.readRoom
+
+function isAnothers(entry, membership)
+    return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
+end
+
 function entryFor(log, membership, part, stanza)
     local past = pastOf(log.room, stanza)
-    local ____temp_1
     if past == nil then
-        ____temp_1 = newEntry(log, membership, part, stanza)
+        return newEntry(log, membership, part, stanza)
     else
-        ____temp_1 = pastEntry(
-            log,
-            membership,
-            part,
-            stanza,
-            past
-        )
+        return pastEntry(log, membership, part, stanza, past)
     end
-    return ____temp_1
 end
+
 function isLater(membership)
-    return membership.catchUp ~= nil and membership.catchUp.isLater
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.appendOutOfOrder) == true
 end
+
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
-    local ____temp_2
-    if stamp == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = datetime.parse(stamp)
+    local past
+    if stamp ~= nil then
+        past = datetime.parse(stamp)
     end
-    local past = ____temp_2
-    local ____temp_3
     if past == nil then
-        ____temp_3 = nil
+        return nil
     else
-        ____temp_3 = math.floor(past)
+        return math.floor(past)
     end
-    return ____temp_3
 end
+
 function newEntry(log, membership, part, stanza)
     local owner
     local same
@@ -3172,29 +3552,20 @@ function newEntry(log, membership, part, stanza)
     end
     local content = st.clone(stanza)
     content.attr.to = nil
-    return append(
-        log,
-        content,
-        os.time(),
-        owner
-    )
+    return append(log, content, os.time(), owner)
 end
+
 function isSameMessage(log, one, other)
     local id = stanzaIdBy(one, log.room) or one.attr.id
     return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
 end
+
 function pastEntry(log, membership, part, stanza, when)
     fill(log)
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
     local function isWanted(entry)
-        return isSamePast(
-            log,
-            membership,
-            part,
-            entry,
-            content
-        )
+        return isSamePast(log, membership, part, entry, content)
     end
     local entry = findEntry(log.recent, isWanted) or findPast(log, archiveId, when, isWanted)
     if entry ~= nil then
@@ -3205,51 +3576,37 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not isLater(membership) then
         return nil
     end
-    return append(
-        log,
-        content,
-        math.min(
-            math.max(when, earliest),
-            os.time()
-        ),
-        nil
-    )
+    return append(log, content, math.min(math.max(when, earliest), os.time()), nil)
 end
+
 function isSamePast(log, membership, part, entry, content)
     if isAnothers(entry, membership) then
         return false
     end
-    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(
-        membership.username,
-        rangesOf(membership),
-        part,
-        entry
-    ) or isSameElement(
-        asSaid(entry.stanza),
-        asSaid(content)
-    ))
+    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(membership.username, rangesOf(membership), part, entry) or isSameElement(asSaid(entry.stanza), asSaid(content)))
 end
+
 function asSaid(stanza)
     local said = st.clone(stanza)
     said:maptags(function(tag)
-        local ____added_has_result_4
         if added[tag.attr.xmlns or ""] ~= nil then
-            ____added_has_result_4 = nil
+            return nil
         else
-            ____added_has_result_4 = tag
+            return tag
         end
-        return ____added_has_result_4
     end)
     return said
 end
+
 function findEntry(entries, isWanted)
-    for ____, entry in ipairs(entries) do
+    for _, entry in ipairs(entries) do
         if isWanted(entry) then
             return entry
         end
     end
     return nil
 end
+
 function findPast(log, archiveId, when, isWanted)
     local oldest = log.recent[1]
     if oldest == nil or when > oldest.when + SKEW then
@@ -3260,90 +3617,70 @@ function findPast(log, archiveId, when, isWanted)
         past = readPast(log, when)
         log.past = past
     end
-    local ____temp_5
-    if archiveId == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = past.ids[archiveId]
+    local entry
+    if archiveId ~= nil then
+        entry = past.ids[archiveId]
     end
-    local entry = ____temp_5
     if entry ~= nil and isWanted(entry) then
         return entry
     end
     return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
+
 function readPast(log, from)
-    local past = {
-        from = from,
-        to = math.huge,
-        entries = {},
-        others = {},
-        ids = {}
-    }
+    local past = {from = from, to = math.huge, entries = {}, others = {}, ids = {}}
     local before
     for id, stanza, when, label in find(log.room, {start = from - SKEW, limit = PAST}) do
-        local entry = storedEntry(
-            id,
-            stanza,
-            when,
-            label,
-            before
-        )
+        local entry = storedEntry(id, stanza, when, label, before)
         addPast(log, past, entry)
         if entry.owner == nil then
             before = entry.number
         end
     end
-    local ____temp_6
+    local last
     if #past.entries < PAST then
-        ____temp_6 = nil
+        last = nil
     else
-        ____temp_6 = past.entries[#past.entries]
+        last = past.entries[#past.entries]
     end
-    local last = ____temp_6
     if last ~= nil then
         past.to = last.when - SKEW
     end
-    module:add_timer(
-        PAST_KEPT,
-        function()
-            log.past = nil
-            return nil
-        end
-    )
+    module:add_timer(PAST_KEPT, function()
+        log.past = nil
+        return nil
+    end)
     return past
 end
+
 function addPast(log, past, entry)
-    local ____temp_7
+    local archiveId
     if entry.owner == nil then
-        ____temp_7 = stanzaIdBy(entry.stanza, log.room)
-    else
-        ____temp_7 = nil
+        archiveId = stanzaIdBy(entry.stanza, log.room)
     end
-    local archiveId = ____temp_7
-    local ____past_entries_8 = past.entries
-    ____past_entries_8[#____past_entries_8 + 1] = entry
+    local entries = past.entries
+    entries[#entries + 1] = entry
     if archiveId == nil then
-        local ____past_others_9 = past.others
-        ____past_others_9[#____past_others_9 + 1] = entry
+        local others = past.others
+        others[#others + 1] = entry
     else
         past.ids[archiveId] = entry
     end
 end
+
 function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_10
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_10 = nil
+            return nil
         else
-            ____isDelayBy_result_10 = tag
+            return tag
         end
-        return ____isDelayBy_result_10
     end)
     return content
 end
+
 function append(log, stanza, when, owner)
     local size = string.len(tostring(stanza))
     if size > options.maxKeptSize then
@@ -3352,7 +3689,7 @@ function append(log, stanza, when, owner)
     end
     local number = nextNumber()
     local label = string.format("%d", number)
-    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
+    local id = write(log.room, stanza, when, owner == nil and label or label .. " " .. owner)
     if id == nil then
         return nil
     end
@@ -3366,7 +3703,8 @@ function append(log, stanza, when, owner)
         size = size
     }
     addRecent(log, entry)
-    if log.past ~= nil and log.past.to == math.huge then
+    local past = log.past
+    if (past and past.to) == math.huge then
         addPast(log, log.past, entry)
     end
     if owner == nil then
@@ -3375,27 +3713,18 @@ function append(log, stanza, when, owner)
     end
     return entry
 end
+
 function write(room, stanza, when, label)
     local key = keyOf(room)
-    local id, problem = store:append(
-        key,
-        nil,
-        stanza,
-        when,
-        label
-    )
-    if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
-        store:delete(
-            key,
-            {truncate = math.floor(store.caps.quota * 0.9)}
-        )
-        id, problem = store:append(
-            key,
-            nil,
-            stanza,
-            when,
-            label
-        )
+    local id, problem = store:append(key, nil, stanza, when, label)
+    local temp_22 = id == nil and problem == "quota-limit"
+    if temp_22 then
+        local caps = store.caps
+        temp_22 = (caps and caps.quota) ~= nil
+    end
+    if temp_22 then
+        store:delete(key, {truncate = math.floor(store.caps.quota * 0.9)})
+        id, problem = store:append(key, nil, stanza, when, label)
     end
     if id == nil then
         module:log("error", "Could not store a message of %s: %s", room, problem)
@@ -3404,12 +3733,15 @@ function write(room, stanza, when, label)
     end
     return id
 end
+
 function keyOf(room)
     return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
+
 function endOf(part)
     return part == nil and startOfNumbers() or part.position
 end
+
 function receive(membership, log, part, entry)
     if entry.owner ~= nil then
         noteOwn(membership, log, entry)
@@ -3423,11 +3755,12 @@ function receive(membership, log, part, entry)
             stop(membership, part)
         end
         start(membership, part, entry)
-        settleSoon(log)
+        saveParts(membership.username)
     end
     part.position = entry.number
     return true
 end
+
 function noteOwn(membership, log, entry)
     local ranges = rangesOf(membership)
     if #ranges == 0 then
@@ -3437,13 +3770,10 @@ function noteOwn(membership, log, entry)
         settleSoon(log)
     end
 end
+
 function receivePast(membership, log, part, entry)
     local ranges = rangesOf(membership)
-    if includes(
-        ranges,
-        endOf(part),
-        entry.number
-    ) then
+    if includes(ranges, endOf(part), entry.number) then
         return false
     end
     insert(ranges, entry.number, entry.before)
@@ -3451,6 +3781,7 @@ function receivePast(membership, log, part, entry)
     settleSoon(log)
     return true
 end
+
 function start(membership, part, entry)
     local ranges = rangesOf(membership)
     local last = #ranges - 1
@@ -3463,61 +3794,70 @@ function start(membership, part, entry)
     part.open = true
     markChanged(membership)
 end
+
 function stop(membership, part)
     local ranges = rangesOf(membership)
-    if isOpen(ranges) then
+    if isOpen(ranges) and (ranges[#ranges - 2 + 1] or 0) > part.position then
+        table.remove(ranges)
+        table.remove(ranges)
+    elseif isOpen(ranges) then
         ranges[#ranges] = part.position
     end
     part.open = false
     markChanged(membership)
 end
+
 function settleSoon(log)
     if log.settling then
         return
     end
     log.settling = true
-    module:add_timer(
-        SETTLE,
-        function()
-            log.settling = false
-            settle(log)
-            return nil
-        end
-    )
+    module:add_timer(SETTLE, function()
+        log.settling = false
+        settle(log)
+        return nil
+    end)
 end
+
 function settle(log)
     endMissed(log)
     writeChanged()
 end
+
 function endMissed(log)
-    for ____, membership in pairs(log.readers) do
+    for _, membership in pairs(log.readers) do
         local part = membership.part
         if part ~= nil and part.open and part.position ~= log.last then
             stop(membership, part)
         end
     end
 end
+
 function markChanged(membership)
     changed[membership.username] = true
 end
+
 function writeChanged()
     for username in pairs(changed) do
         saveParts(username)
     end
 end
+
 function saveParts(username)
     changed[username] = nil
     local account = findAccount(username)
-    if account ~= nil and account.parts ~= nil and not options.anonymous then
+    if (account and account.parts) ~= nil and not options.anonymous then
         partsStore:set(username, account.parts)
     end
 end
+
 function partsOf(account)
     if account.parts == nil then
-        account.parts = (partsStore:get(account.username)) or ({})
+        account.parts = (partsStore:get(account.username)) or {}
     end
     return account.parts
 end
+
 function rangesOf(membership)
     local account = accounts[membership.occupant]
     if account == nil then
@@ -3531,6 +3871,7 @@ function rangesOf(membership)
     end
     return ranges
 end
+
 function fill(log)
     if log.filled then
         return
@@ -3540,24 +3881,16 @@ function fill(log)
     local count = 0
     for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
         count = count + 1
-        local entry = storedEntry(
-            id,
-            stanza,
-            when,
-            label,
-            nil
-        )
+        local entry = storedEntry(id, stanza, when, label, nil)
         if first == nil or entry.number < first.number then
             table.insert(entries, 1, entry)
         end
     end
     fillRecent(log, entries, count < RECENT)
 end
+
 function find(room, query)
-    local results, problem = store:find(
-        keyOf(room),
-        query
-    )
+    local results, problem = store:find(keyOf(room), query)
     if results ~= nil then
         return results
     end
@@ -3566,9 +3899,11 @@ function find(room, query)
     end
     return nothing
 end
+
 function nothing()
     return nil
 end
+
 function storedEntry(id, stanza, when, label, before)
     local number, owner = parseLabel(label)
     return {
@@ -3581,59 +3916,48 @@ function storedEntry(id, stanza, when, label, before)
         size = string.len(tostring(stanza))
     }
 end
+
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_12 = tonumber(digits) or 0
-    local ____temp_11
-    if owner == "" then
-        ____temp_11 = nil
-    else
-        ____temp_11 = owner
+    local temp_26 = tonumber(digits) or 0
+    local temp_25
+    if owner ~= "" then
+        temp_25 = owner
     end
-    return ____temp_12, ____temp_11
+    return temp_26, temp_25
 end
+
 function mayRead(username, ranges, part, label)
     local number, owner = parseLabel(label)
-    local ____temp_15
     if owner == nil then
-        ____temp_15 = includes(
-            ranges,
-            endOf(part),
-            number
-        )
+        return includes(ranges, endOf(part), number)
     else
-        ____temp_15 = owner == username
+        return owner == username
     end
-    return ____temp_15
 end
+
 --- Rooms of whose log an account got something, the ones it has left included.
-function ____exports.roomsRead(username)
+function archive_log.roomsRead(username)
     local rooms = {}
-    for room in pairs(storedParts(
-        username,
-        findAccount(username)
-    )) do
+    for room in pairs(storedParts(username, findAccount(username))) do
         rooms[#rooms + 1] = room
     end
     table.sort(rooms)
     return rooms
 end
+
 function storedParts(username, account)
-    return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
+    return account == nil and ((partsStore:get(username)) or {}) or partsOf(account)
 end
+
 function isFor(username, ranges, part, entry)
-    local ____temp_16
     if entry.owner == nil then
-        ____temp_16 = includes(
-            ranges,
-            endOf(part),
-            entry.number
-        )
+        return includes(ranges, endOf(part), entry.number)
     else
-        ____temp_16 = entry.owner == username
+        return entry.owner == username
     end
-    return ____temp_16
 end
+
 function readBefore(archive, entry, most, since)
     local earlier = {
         store = store,
@@ -3649,8 +3973,9 @@ function readBefore(archive, entry, most, since)
         max = most
     }
     local page = readPage({earlier}, query)
-    return page == nil and ({}) or page.items
+    return page == nil and {} or page.items
 end
+
 function visitBack(messages, visit)
     for i = #messages, 1, -1 do
         local message = messages[i]
@@ -3659,56 +3984,60 @@ function visitBack(messages, visit)
         end
     end
 end
-function prunePart(username, before)
+
+function prunePart(username, oldest)
     local account = findAccount(username)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
-        local ____temp_18
-        if account == nil then
-            ____temp_18 = nil
-        else
-            ____temp_18 = account.memberships[room]
-        end
-        local membership = ____temp_18
-        local kept = prune(ranges, before * 1000)
-        local isNeeded = #kept > 0 or membership ~= nil and membership.part ~= nil
+        local membership = account and account.memberships[room]
+        local kept = prune(ranges, oldest[room] or oldestOf(room, oldest))
+        local isNeeded = #kept > 0 or (membership and membership.part) ~= nil
         if not isNeeded or #kept < #ranges then
             parts[room] = isNeeded and kept or nil
             pruned = true
         end
     end
     if pruned then
-        local ____partsStore_set_21 = partsStore.set
-        local ____username_20 = username
-        local ____temp_19
-        if (next(parts)) == nil then
-            ____temp_19 = nil
-        else
-            ____temp_19 = parts
+        local set = partsStore.set
+        local temp_38
+        if (next(parts)) ~= nil then
+            temp_38 = parts
         end
-        ____partsStore_set_21(partsStore, ____username_20, ____temp_19)
+        set(partsStore, username, temp_38)
     end
 end
+
+function oldestOf(room, known)
+    local oldest = math.huge
+    for _, _, _, label in find(room, {limit = 1}) do
+        oldest = (parseLabel(label))
+    end
+    known[room] = oldest
+    return oldest
+end
+
 function deleteUnread()
     local wanted = {}
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         addKeys(wanted, account.username)
     end
-    for ____, username in ipairs(usersOf(partsStore)) do
+    for _, username in ipairs(usersOf(partsStore)) do
         addKeys(wanted, username)
     end
-    for ____, key in ipairs(usersOf(store)) do
-        if not (wanted[key] ~= nil) then
+    for _, key in ipairs(usersOf(store)) do
+        if wanted[key] == nil then
             store:delete(key)
         end
     end
 end
+
 function addKeys(wanted, username)
-    for ____, room in ipairs(____exports.roomsRead(username)) do
+    for _, room in ipairs(archive_log.roomsRead(username)) do
         wanted[keyOf(room)] = true
     end
 end
+
 function usersOf(of)
     local list = {}
     for value in of:users() do
@@ -3718,6 +4047,7 @@ function usersOf(of)
     end
     return list
 end
+
 store = module:open_store("minimix_archive", "archive")
 partsStore = module:open_store("minimix_parts", "keyval")
 SETTLE = 1
@@ -3728,16 +4058,14 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
---- The account came into the room: what is said from now on is for it.
-function ____exports.openPart(membership)
+
+--- The account is in the room, or asks for what it has missed there.
+function archive_log.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
     end
     local log = logOf(membership.room)
-    local part = {
-        open = isOpen(rangesOf(membership)),
-        position = log.last
-    }
+    local part = {open = isOpen(rangesOf(membership)), position = log.last}
     membership.part = part
     membership.log = log
     log.readers[membership.username] = membership
@@ -3748,8 +4076,57 @@ function ____exports.openPart(membership)
         part.position = log.last
     end
 end
+
+--- The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
+-- server knows of it; a message needs no write but its own.
+function archive_log.letIn(membership)
+    archive_log.openPart(membership)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil or part.open then
+        return
+    end
+    local ranges = rangesOf(membership)
+    if (ranges[#ranges] or 0) >= log.last then
+        ranges[#ranges] = OPEN
+    else
+        ranges[#ranges + 1] = log.last + 1
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    part.position = log.last
+    saveParts(membership.username)
+end
+
+--- At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
+-- that go back to their rooms.
+function archive_log.closeOpen()
+    if options.archive ~= true then
+        return
+    end
+    startNumbers()
+    for _, username in ipairs(usersOf(partsStore)) do
+        local account = findAccount(username)
+        local parts = storedParts(username, account)
+        local changed = false
+        for room, ranges in pairs(parts) do
+            local membership
+            if account ~= nil then
+                membership = account.memberships[room]
+            end
+            if isOpen(ranges) and not (membership and membership.established) then
+                ranges[#ranges] = startOfNumbers()
+                changed = true
+            end
+        end
+        if changed then
+            partsStore:set(username, parts)
+        end
+    end
+end
+
 --- The account is out of the room.
-function ____exports.closePart(membership)
+function archive_log.closePart(membership)
     local log = membership.log
     local part = membership.part
     membership.log = nil
@@ -3766,10 +4143,11 @@ function ____exports.closePart(membership)
         saveParts(membership.username)
     end
 end
+
 --- Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room
 -- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
 -- what was taken down last.
-function ____exports.takeDown(membership, stanza)
+function archive_log.takeDown(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
@@ -3781,45 +4159,34 @@ function ____exports.takeDown(membership, stanza)
     end
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
-        local ____isWorthKeeping_result_0
         if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+            log.current = entryFor(log, membership, part, stanza)
         else
-            ____isWorthKeeping_result_0 = nil
+            log.current = nil
         end
-        log.current = ____isWorthKeeping_result_0
     end
     local entry = log.current
     return entry ~= nil and receive(membership, log, part, entry)
 end
+
 changed = {}
+
 --- Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was.
-function ____exports.saveChanged()
-    for ____, log in pairs(logs) do
+function archive_log.saveChanged()
+    for _, log in pairs(logs) do
         if log.settling then
             endMissed(log)
         end
     end
     writeChanged()
 end
+
 --- What an account got of a room's log, left rooms included; undefined if it never was in the room.
-function ____exports.archiveOf(username, room)
+function archive_log.archiveOf(username, room)
     local account = findAccount(username)
     local ranges = storedParts(username, account)[room]
-    local ____temp_13
-    if account == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = account.memberships[room]
-    end
-    local membership = ____temp_13
-    local ____temp_14
-    if membership == nil then
-        ____temp_14 = nil
-    else
-        ____temp_14 = membership.part
-    end
-    local part = ____temp_14
+    local membership = account and account.memberships[room]
+    local part = membership and membership.part
     if ranges == nil and part == nil then
         return nil
     end
@@ -3827,31 +4194,26 @@ function ____exports.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
-        holds = function(label) return mayRead(username, ranges or ({}), part, label) end
+        holds = function(label) return mayRead(username, ranges or {}, part, label) end
     }
 end
+
 --- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
 -- returns true to end it. Reads from disk only what is not in memory.
-function ____exports.readBack(membership, most, since, visit)
+function archive_log.readBack(membership, most, since, visit)
     if options.archive == "mam" then
-        visitBack(
-            readRoom(membership, most, since),
-            visit
-        )
+        visitBack(readRoom(membership, most, since), visit)
         return
     end
     local log = membership.log
     local part = membership.part
-    local archive = ____exports.archiveOf(membership.username, membership.room)
+    local archive = archive_log.archiveOf(membership.username, membership.room)
     if log == nil or part == nil or archive == nil then
         return
     end
     fill(log)
     local ranges = rangesOf(membership)
-    local earliest = math.max(
-        since,
-        os.time() - options.archiveExpiresAfter
-    )
+    local earliest = math.max(since, os.time() - options.archiveExpiresAfter)
     local left = most
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
@@ -3864,137 +4226,131 @@ function ____exports.readBack(membership, most, since, visit)
     end
     local oldest = log.recent[1]
     if oldest ~= nil and not log.whole and left > 0 then
-        visitBack(
-            readBefore(archive, oldest, left, earliest),
-            visit
-        )
+        visitBack(readBefore(archive, oldest, left, earliest), visit)
     end
 end
+
 --- What an account was told last in its room, since it came there.
-function ____exports.newestOf(membership)
+function archive_log.newestOf(membership)
     local newest
-    ____exports.readBack(
-        membership,
-        1,
-        membership.since or 0,
-        function(said)
-            newest = said
-            return true
-        end
-    )
+    archive_log.readBack(membership, 1, membership.since or 0, function(said)
+        newest = said
+        return true
+    end)
     return newest
 end
+
 --- Whether what the account misses in its room can be made up for.
-function ____exports.isKept(membership)
-    local ____temp_17
+function archive_log.isKept(membership)
     if options.archive == "mam" then
-        ____temp_17 = hasPersonalArchive()
+        return hasPersonalArchive()
     else
-        ____temp_17 = membership.part ~= nil
+        return membership.part ~= nil
     end
-    return ____temp_17
 end
+
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
-function ____exports.expire()
-    ____exports.saveChanged()
+function archive_log.expire()
+    archive_log.saveChanged()
     if options.archiveExpiresAfter ~= math.huge then
         local before = os.time() - options.archiveExpiresAfter
-        for ____, key in ipairs(usersOf(store)) do
+        for _, key in ipairs(usersOf(store)) do
             store:delete(key, {["end"] = before})
         end
-        for ____, username in ipairs(usersOf(partsStore)) do
-            prunePart(username, before)
+        local oldest = {}
+        for _, username in ipairs(usersOf(partsStore)) do
+            prunePart(username, oldest)
         end
     end
     deleteUnread()
 end
+
 --- Deletes what was for one account alone. Its parts go with the rest of its data (core/usermanager.lua, delete_user).
-function ____exports.deleteOwn(username)
-    for ____, room in ipairs(____exports.roomsRead(username)) do
+function archive_log.deleteOwn(username)
+    for _, room in ipairs(archive_log.roomsRead(username)) do
         local key = keyOf(room)
         local own = {
             store = store,
             key = key,
             label = nil,
-            holds = function(label) return select(
-                2,
-                parseLabel(label)
-            ) == username end
+            holds = function(label) return select(2, parseLabel(label)) == username end
         }
-        local page = readPage(
-            {own},
-            {
-                wants = function() return true end,
-                reverse = false,
-                max = math.huge
-            }
-        )
-        for ____, item in ipairs(page == nil and ({}) or page.items) do
+        local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
+        for _, item in ipairs(page == nil and {} or page.items) do
             store:delete(key, {key = item.id})
         end
     end
 end
-return ____exports
- end,
-["archive.catchup"] = function(...)
-local ____exports = {}
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
-local datetime = require("util.datetime")
+end
+
+-- src/archive/catchup.ts
+--
+-- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+local archive_catchup = {}
+do
+local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
 local id = require("util.id")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
-local STANZA_ID = ____namespaces.STANZA_ID
-local options = require("options")
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____memberships = require("state.memberships")
-local isCurrent = ____memberships.isCurrent
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
-local splitOccupant = ____stanzas.splitOccupant
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ask = require("send.ask")
-local ask = ____ask.ask
-local patience = ____ask.patience
-local ____blocklist = require("settings.blocklist")
-local blocklistOf = ____blocklist.blocklistOf
-local silences = ____blocklist.silences
-local ____log = require("archive.log")
-local isKept = ____log.isKept
-local newestOf = ____log.newestOf
-local openPart = ____log.openPart
-local takeDown = ____log.takeDown
---- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
--- the log goes by time, and where a gap begins is told by the last message before it.
-function ____exports.holdBack(membership)
+local DATAFORM = namespaces.DATAFORM
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+local options = minimix_options
+local fork = send_fork.fork
+local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
+local isCurrent = state_memberships.isCurrent
+local addDelay = minimix_stanzas.addDelay
+local delayBy = minimix_stanzas.delayBy
+local splitOccupant = minimix_stanzas.splitOccupant
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
+local ask = send_ask.ask
+local patience = send_ask.patience
+local blocklistOf = settings_blocklist.blocklistOf
+local silences = settings_blocklist.silences
+local addArchiveId = archive_gate.addArchiveId
+local fromArchive = archive_gate.fromArchive
+local isKept = archive_log.isKept
+local newestOf = archive_log.newestOf
+local openPart = archive_log.openPart
+local takeDown = archive_log.takeDown
+
+--- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
+-- goes by time, and where a gap begins is told by the last message before it.
+function archive_catchup.holdBack(membership)
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress.step) == "draining" then
+        archive_catchup.flush(membership)
+    end
     openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
-            queryId = nil,
+            progress = {step = "idle"},
             since = os.time(),
             position = nil,
             blocked = nil,
-            held = {},
-            heldIds = {},
-            tries = 0,
+            buffer = {},
+            drained = 0,
+            weight = 0,
+            bufferedIds = {},
             left = options.maxHistory,
-            isFirst = false,
-            isLater = false,
-            outcome = nil
+            appendOutOfOrder = false
         }
     end
 end
+
+function triesOf(catching)
+    local progress = catching and catching.progress
+    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+end
+
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is held back until endCatchUp().
-function ____exports.catchUp(membership, done)
-    local isHolding = membership.catchUp ~= nil
-    ____exports.holdBack(membership)
+-- `done`. What the room says is buffered until endCatchUp().
+function archive_catchup.catchUp(membership, done)
+    local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
+    archive_catchup.holdBack(membership)
     local newest = newestOf(membership)
     local catching = membership.catchUp
     if catching == nil then
@@ -4002,134 +4358,98 @@ function ____exports.catchUp(membership, done)
         return
     end
     if newest == nil and membership.since == nil then
-        finish(catching, "refused", done)
+        catching.progress = {step = "done", outcome = "refused"}
+        done("refused")
         return
     end
     catching.left = options.maxHistory
-    catching.isFirst = newest == nil
-    catching.outcome = nil
+    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
     if catching.position ~= nil then
-        askPage(
-            membership,
-            catching,
-            catching.position,
-            knownUntil(membership, newest),
-            done
-        )
-    elseif isHolding and options.archive == "mam" then
+        askPage(membership, catching, catching.position, query)
+    elseif isBuffering and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(
-            membership,
-            catching,
-            nil,
-            start,
-            done
-        )
+        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
-        local ____temp_0
-        if newest == nil then
-            ____temp_0 = nil
-        else
-            ____temp_0 = stanzaIdBy(newest.stanza, membership.room)
+        local after
+        if newest ~= nil then
+            after = stanzaIdBy(newest.stanza, membership.room)
         end
-        local after = ____temp_0
-        askPage(
-            membership,
-            catching,
-            after,
-            knownUntil(membership, newest),
-            done
-        )
+        askPage(membership, catching, after, query)
     end
 end
+
 function knownUntil(membership, newest)
     return newest == nil and (membership.since or os.time()) or newest.when
 end
-function askPage(membership, catching, after, start, done)
+
+function askPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    catching.queryId = queryId
+    local asking = {step = "asking", queryId = queryId, tries = triesOf(catching), results = 0}
+    catching.progress = asking
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
-    catching.isLater = after ~= nil or catching.isFirst
-    local query = pageQuery(queryId, after, start)
+    catching.appendOutOfOrder = after ~= nil or query.isFirst
     local function answered(answer)
         if membership.catchUp == nil and isCurrent(membership) then
-            done("refused")
+            query.done("refused")
             return
         end
-        if membership.catchUp ~= catching or catching.queryId ~= queryId or not isCurrent(membership) then
+        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
             return
         end
-        catching.queryId = nil
-        local ____temp_1
-        if answer == nil then
-            ____temp_1 = nil
-        else
-            ____temp_1 = answer:get_child("fin", MAM)
+        local fin = answer and answer:get_child("fin", MAM)
+        local next
+        if fin ~= nil then
+            next = lastOfPage(fin)
         end
-        local fin = ____temp_1
-        local ____temp_2
-        if fin == nil then
-            ____temp_2 = nil
-        else
-            ____temp_2 = lastOfPage(fin)
-        end
-        local next = ____temp_2
         catching.position = next or catching.position
-        if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(
-                membership,
-                catching,
-                nil,
-                start,
-                done
-            )
+        if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
+            askPage(membership, catching, nil, query)
         elseif fin == nil then
-            finish(
-                catching,
-                isUnreached(answer) and "unreached" or "refused",
-                done
-            )
+            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            finish(catching, "complete", done)
+            finish(catching, "complete", query)
         else
-            askPage(
-                membership,
-                catching,
-                next,
-                start,
-                done
-            )
+            askPage(membership, catching, next, query)
         end
     end
     ask(
         membership,
         membership.room,
         "set",
-        query,
+        pageQuery(queryId, after, query.start),
         answered,
         patience(membership)
     )
 end
-function finish(catching, outcome, done)
-    catching.outcome = outcome
-    done(outcome)
+
+function finish(catching, outcome, query)
+    if outcome == "unreached" then
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+    else
+        catching.progress = {step = "done", outcome = outcome}
+    end
+    query.done(outcome)
 end
+
 function isEnough(catching, before)
     return catching.left <= 0 or catching.left == before
 end
+
 function isUnreached(answer)
     if answer == nil then
         return true
     end
-    local ____, condition = answer:get_error()
+    local _, condition = answer:get_error()
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
+
 function isUnknownId(answer)
-    local ____, condition = answer:get_error()
+    local _, condition = answer:get_error()
     return condition == "item-not-found"
 end
+
 function pageQuery(queryId, after, start)
     local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
     query:tag("x", {xmlns = DATAFORM, type = "submit"})
@@ -4144,155 +4464,188 @@ function pageQuery(queryId, after, start)
     end
     return query:reset()
 end
+
 function lastOfPage(fin)
-    local set = fin:get_child("set", RSM)
-    local ____temp_3
-    if set == nil then
-        ____temp_3 = nil
+    local opt_16 = fin:get_child("set", RSM)
+    local last = opt_16 and opt_16:get_child_text("last")
+    if last == nil or string.len(last) > LONGEST_ID then
+        return nil
     else
-        ____temp_3 = set:get_child_text("last")
+        return last
     end
-    return ____temp_3
 end
+
 function isSilenced(membership, catching, message)
-    local ____, nick = splitOccupant(message.attr.from or "")
+    local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
-function asDelayed(membership, message, delay, archiveId)
-    local delayed = st.clone(message)
-    delayed.attr.xmlns = nil
-    for ____, tag in ipairs(delayed.tags) do
-        if tag.attr.xmlns == "jabber:client" then
-            tag.attr.xmlns = nil
-        end
-    end
-    delayed.attr.to = membership.occupant
-    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
-        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
-    end
-    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-    return delayed
-end
---- A message of the past: into the archive, and to who was attached all the time, if it is new.
-function ____exports.missed(membership, delayed)
-    local isSeen = takeHeldId(membership, delayed)
+
+--- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
+function archive_catchup.missed(membership, delayed)
+    local isSeen = takeBufferedId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
-function takeHeldId(membership, delayed)
+
+function takeBufferedId(membership, delayed)
     local catching = membership.catchUp
     local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or not (catching.heldIds[messageId] ~= nil) then
+    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
         return false
     end
-    catching.heldIds[messageId] = nil
+    catching.bufferedIds[messageId] = nil
     return true
 end
+
 function messageIdOf(membership, stanza)
-    local ____temp_6
-    if stanza.attr.id == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+    local own
+    if stanza.attr.id ~= nil then
+        own = (stanza.attr.from or "") .. " " .. stanza.attr.id
     end
-    local own = ____temp_6
     return stanzaIdBy(stanza, membership.room) or own
 end
---- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
-function ____exports.endCatchUp(membership)
+
+--- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
+function archive_catchup.endCatchUp(membership)
     local catching = membership.catchUp
-    if catching == nil then
-        return
+    if catching ~= nil and catching.progress.step ~= "draining" then
+        catching.progress = {step = "draining"}
+        catching.appendOutOfOrder = true
+        catching.buffer = unseenFirst(catching.buffer)
+        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
     end
-    catching.isLater = true
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if not seen then
-            ____exports.missed(membership, stanza)
-        end
-    end
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if seen then
-            takeDown(membership, stanza)
-        end
-    end
-    membership.catchUp = nil
 end
+
+--- The same at once: the account is out of the room, and what was said has to be in the log by then.
+function archive_catchup.flush(membership)
+    archive_catchup.endCatchUp(membership)
+    local catching = membership.catchUp
+    while catching ~= nil and membership.catchUp == catching do
+        drainOne(membership, catching)
+    end
+end
+
+function unseenFirst(buffer)
+    local ordered = {}
+    for _, seen in ipairs({false, true}) do
+        for _, buffered in ipairs(buffer) do
+            if buffered.seen == seen then
+                ordered[#ordered + 1] = buffered
+            end
+        end
+    end
+    return ordered
+end
+
+function drainOne(membership, catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered == nil then
+        membership.catchUp = nil
+        return true
+    end
+    catching.drained = catching.drained + 1
+    catching.weight = catching.weight - buffered.weight
+    if buffered.seen then
+        takeDown(membership, buffered.stanza)
+    else
+        archive_catchup.missed(membership, buffered.stanza)
+    end
+    return false
+end
+
 PAGE = 50
 --- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
---- The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way.
-function ____exports.closeGap(membership)
-    ____exports.catchUp(
-        membership,
-        function(outcome)
-            local catching = membership.catchUp
-            if outcome ~= "unreached" or catching == nil or catching.tries >= TRIES then
-                ____exports.endCatchUp(membership)
-                return
-            end
-            catching.tries = catching.tries + 1
-            module:add_timer(
-                PAUSE,
-                function()
-                    local isOpen = membership.catchUp == catching and catching.queryId == nil
-                    if isOpen and isCurrent(membership) and membership.place.phase == "joined" then
-                        ____exports.closeGap(membership)
-                    end
-                    return nil
-                end
-            )
+LONGEST_ID = 1024
+
+--- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
+function archive_catchup.closeGap(membership)
+    archive_catchup.catchUp(membership, function(outcome)
+        local catching = membership.catchUp
+        local tries = triesOf(catching) + 1
+        if outcome ~= "unreached" or catching == nil or tries > TRIES then
+            archive_catchup.endCatchUp(membership)
+            return
         end
-    )
+        local waiting = {step = "waiting", tries = tries}
+        catching.progress = waiting
+        module:add_timer(PAUSE, function()
+            local isDue = membership.catchUp == catching and catching.progress == waiting
+            if isDue and isCurrent(membership) and membership.place.phase == "joined" then
+                archive_catchup.closeGap(membership)
+            end
+            return nil
+        end)
+    end)
 end
+
+--- Whether a page of the room's archive is on its way.
+function archive_catchup.isAsking(membership)
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.progress.step) == "asking"
+end
+
 --- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
-function ____exports.dropQuestion(membership)
-    if membership.catchUp ~= nil then
-        membership.catchUp.queryId = nil
+function archive_catchup.dropQuestion(membership)
+    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
+        membership.catchUp.progress = {step = "idle"}
     end
 end
---- A message with `<result/>` from the room: whether it is one, which no session has asked for.
-function ____exports.takeResult(membership, stanza)
+
+--- Whether a message is a result of an archive (XEP-0313 4.2).
+function archive_catchup.isResult(stanza)
+    return stanza:get_child("result", MAM) ~= nil
+end
+
+--- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
+    local progress = catching and catching.progress
     local result = stanza:get_child("result", MAM)
-    if result == nil then
-        return false
+    if nick ~= nil then
+        noteDrop("forged")
+        return
     end
-    if catching == nil or catching.queryId == nil or result.attr.queryid ~= catching.queryId then
-        return true
+    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
+        return
+    end
+    progress.results = progress.results + 1
+    if progress.results > PAGE then
+        noteDrop("limit")
+        return
     end
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
-    local ____temp_4
-    if forwarded == nil then
-        ____temp_4 = nil
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
+    end
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
     else
-        ____temp_4 = forwarded:get_child("message", "jabber:client")
+        archived = fromArchive(membership, message)
     end
-    local message = ____temp_4
-    local ____temp_5
-    if forwarded == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = forwarded:get_child("delay", DELAY)
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        archive_catchup.missed(membership, archived)
     end
-    local delay = ____temp_5
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
-        ____exports.missed(
-            membership,
-            asDelayed(membership, message, delay, result.attr.id)
-        )
-    end
-    return true
 end
---- What the room says now has its place after what is missing; its archive may have it as well.
-function ____exports.hold(membership, catching, stanza, seen)
+
+--- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
+function archive_catchup.hold(membership, catching, stanza, seen)
     local when = os.time()
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
@@ -4300,82 +4653,75 @@ function ____exports.hold(membership, catching, stanza, seen)
     end
     local messageId = messageIdOf(membership, copy)
     if messageId ~= nil and seen then
-        catching.heldIds[messageId] = true
+        catching.bufferedIds[messageId] = true
     end
-    local ____catching_held_7 = catching.held
-    ____catching_held_7[#____catching_held_7 + 1] = {stanza = copy, when = when, seen = seen}
-    if #catching.held > options.maxHistory then
-        ____exports.endCatchUp(membership)
+    local weight = weightOf(copy)
+    local buffer = catching.buffer
+    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    catching.weight = catching.weight + weight
+    if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
+        noteOver("minimix_max_gap_size", membership.username, membership.room)
+        archive_catchup.endCatchUp(membership)
     end
 end
---- Goes through what is held back and not in the log yet, newest first, until `visit` returns true.
-function ____exports.readHeld(membership, visit)
+
+--- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
+function archive_catchup.readHeld(membership, visit)
     local catching = membership.catchUp
-    for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local ____temp_8
-        if catching == nil then
-            ____temp_8 = nil
-        else
-            ____temp_8 = catching.held[i]
+    if catching == nil then
+        return
+    end
+    for i = #catching.buffer, catching.drained + 1, -1 do
+        local buffered = catching.buffer[i]
+        local messageId
+        if buffered ~= nil then
+            messageId = messageIdOf(membership, buffered.stanza)
         end
-        local held = ____temp_8
-        if catching == nil or held == nil then
-            return
-        end
-        local messageId = messageIdOf(membership, held.stanza)
-        local isPlaced = messageId ~= nil and not (catching.heldIds[messageId] ~= nil)
-        if held.seen and not isPlaced and visit(held) then
+        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
+        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
             return
         end
     end
 end
+
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
-function ____exports.outcomeOf(membership)
-    local ____temp_9
-    if membership.catchUp == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = membership.catchUp.outcome
-    end
-    return ____temp_9
+function archive_catchup.outcomeOf(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "done" and progress.outcome or nil
 end
+
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
-function ____exports.historySince(membership)
-    if not isKept(membership) or ____exports.outcomeOf(membership) == "complete" then
+function archive_catchup.historySince(membership)
+    if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_10
     if newest == nil and membership.since == nil then
-        ____temp_10 = nil
+        return nil
     else
-        ____temp_10 = datetime.datetime(knownUntil(membership, newest))
+        return datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_10
 end
-return ____exports
- end,
-["archive.history"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/history.ts
+--
+-- What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+local archive_history = {}
+do
 local select, limitsOf
-local datetime = require("util.datetime")
-local st = require("util.stanza")
-local ____blocklist = require("settings.blocklist")
-local blocklistOf = ____blocklist.blocklistOf
-local silences = ____blocklist.silences
-local ____catchup = require("archive.catchup")
-local readHeld = ____catchup.readHeld
-local ____log = require("archive.log")
-local readBack = ____log.readBack
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local splitOccupant = ____stanzas.splitOccupant
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
+local blocklistOf = settings_blocklist.blocklistOf
+local silences = settings_blocklist.silences
+local readHeld = archive_catchup.readHeld
+local readBack = archive_log.readBack
+local MUC = namespaces.MUC
+local options = minimix_options
+local addDelay = minimix_stanzas.addDelay
+local splitOccupant = minimix_stanzas.splitOccupant
+local sendTo = send_fork.sendTo
+
 function select(membership, session, limits)
     local messages = {}
     local blocklist = blocklistOf(membership.username)
@@ -4384,11 +4730,11 @@ function select(membership, session, limits)
         if #messages >= limits.stanzas or said.when < limits.since then
             return true
         end
-        local ____, nick = splitOccupant(said.stanza.attr.from or "")
+        local _, nick = splitOccupant(said.stanza.attr.from or "")
         if blocklist ~= nil and nick ~= nil and silences(blocklist, membership.room, nick) then
             return false
         end
-        local message = ____exports.delayed(membership.room, said)
+        local message = archive_history.delayed(membership.room, said)
         if limits.chars ~= math.huge then
             message.attr.to = session
             chars = chars + string.len(tostring(message))
@@ -4405,48 +4751,35 @@ function select(membership, session, limits)
     end
     return messages
 end
+
 --- A message of the past as a room sends it.
-function ____exports.delayed(room, said)
+function archive_history.delayed(room, said)
     local message = st.clone(said.stanza)
-    addDelay(
-        message,
-        room,
-        math.floor(said.when)
-    )
+    addDelay(message, room, math.floor(said.when))
     return message
 end
+
 function limitsOf(join)
     local x = join:get_child("x", MUC)
-    local ____temp_0
-    if x == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = x:get_child("history")
-    end
-    local wish = ____temp_0
-    local attr = wish == nil and ({}) or wish.attr
+    local wish = x and x:get_child("history")
+    local attr = wish == nil and {} or wish.attr
     local stanzas = tonumber(attr.maxstanzas)
     local chars = tonumber(attr.maxchars)
     local seconds = tonumber(attr.seconds)
-    local ____temp_1
-    if attr.since == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = datetime.parse(attr.since)
+    local stamp
+    if attr.since ~= nil then
+        stamp = datetime.parse(attr.since)
     end
-    local stamp = ____temp_1
     local bounded = chars ~= nil or seconds ~= nil or stamp ~= nil
     return {
         stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
         chars = chars or math.huge,
-        since = math.max(
-            stamp or 0,
-            seconds == nil and 0 or os.time() - seconds
-        )
+        since = math.max(stamp or 0, seconds == nil and 0 or os.time() - seconds)
     }
 end
+
 --- Sends a session the account's history of the room, oldest first.
-function ____exports.sendHistory(membership, request)
+function archive_history.sendHistory(membership, request)
     local limits = limitsOf(request.stanza)
     if limits.stanzas <= 0 or limits.chars <= 0 then
         return
@@ -4459,67 +4792,59 @@ function ____exports.sendHistory(membership, request)
         end
     end
 end
-return ____exports
- end,
-["occupancy.replay"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/replay.ts
+--
+-- What a session is sent when it attaches to a room that the account is in already.
+local occupancy_replay = {}
+do
 local addStatus, emptySubject, ownAffiliation
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____fork = require("send.fork")
-local sendHeld = ____fork.sendHeld
-local sendTo = ____fork.sendTo
-local ____history = require("archive.history")
-local sendHistory = ____history.sendHistory
+local MUC_USER = namespaces.MUC_USER
+local counters = state_counters.counters
+local stanzaOf = state_held.stanzaOf
+local sendHeld = send_fork.sendHeld
+local sendTo = send_fork.sendTo
+local sendHistory = archive_history.sendHistory
+
 --- The room's own presence, and those of the other occupants.
-function ____exports.sendOccupants(membership, session)
+function occupancy_replay.sendOccupants(membership, session)
     local view = membership.view
-    local ____temp_0
-    if view.room == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanzaOf(view.room)
+    local ofRoom
+    if view.room ~= nil then
+        ofRoom = stanzaOf(view.room)
     end
-    local ofRoom = ____temp_0
     if ofRoom ~= nil then
         sendTo(session, ofRoom)
     end
     sendHeld(session, view.occupants)
 end
+
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
-function ____exports.sendSubject(membership, session)
-    sendTo(
-        session,
-        membership.view.subject or emptySubject(membership)
-    )
+function occupancy_replay.sendSubject(membership, session)
+    sendTo(session, membership.view.subject or emptySubject(membership))
 end
+
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function ____exports.selfPresence(membership, request)
+function occupancy_replay.selfPresence(membership, request)
     local view = membership.view
     if view.self == nil then
         return nil
     end
-    local ____self = ____exports.ownPresence(membership, view.self)
-    ____self.attr.id = request.id
-    local x = ____self:get_child("x", MUC_USER)
+    local self_ = occupancy_replay.ownPresence(membership, view.self)
+    self_.attr.id = request.id
+    local x = self_:get_child("x", MUC_USER)
     if x == nil then
         x = st.stanza("x", {xmlns = MUC_USER})
-        ____self:add_direct_child(x)
+        self_:add_direct_child(x)
     end
     x:maptags(function(tag)
-        local ____temp_1
         if tag.name == "status" then
-            ____temp_1 = nil
+            return nil
         else
-            ____temp_1 = tag
+            return tag
         end
-        return ____temp_1
     end)
     if view.nonAnonymous then
         addStatus(x, "100")
@@ -4531,229 +4856,163 @@ function ____exports.selfPresence(membership, request)
     if request.nick ~= membership.nick then
         addStatus(x, "210")
     end
-    return ____self
+    return self_
 end
+
 --- Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet.
-function ____exports.ownPresence(membership, ____self)
-    local presence = st.clone(____self)
-    presence.attr.from = (membership.room .. "/") .. membership.nick
+function occupancy_replay.ownPresence(membership, self_)
+    local presence = st.clone(self_)
+    presence.attr.from = membership.room .. "/" .. membership.nick
     return presence
 end
+
 function addStatus(x, code)
     x:add_direct_child(st.stanza("status", {code = code}))
 end
+
 function emptySubject(membership)
     local message = st.message({type = "groupchat", from = membership.room})
     message:add_direct_child(st.stanza("subject"))
     return message
 end
+
 function ownAffiliation(membership)
-    local ____self = membership.view.self
-    local ____temp_2
-    if ____self == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = ____exports.itemOf(____self).affiliation
+    local self_ = membership.view.self
+    local affiliation
+    if self_ ~= nil then
+        affiliation = occupancy_replay.itemOf(self_).affiliation
     end
-    return ____temp_2 or "none"
+    return affiliation or "none"
 end
-function ____exports.itemOf(presence)
+
+function occupancy_replay.itemOf(presence)
     local x = presence:get_child("x", MUC_USER)
-    local ____temp_3
-    if x == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = x:get_child("item")
-    end
-    local item = ____temp_3
-    return item == nil and ({}) or item.attr
+    local item = x and x:get_child("item")
+    return item == nil and {} or item.attr
 end
+
 --- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
 -- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function ____exports.replay(membership, request)
+function occupancy_replay.replay(membership, request)
     counters.replays = counters.replays + 1
-    ____exports.sendOccupants(membership, request.session)
-    local ____self = ____exports.selfPresence(membership, request)
-    if ____self ~= nil then
-        sendTo(request.session, ____self)
+    occupancy_replay.sendOccupants(membership, request.session)
+    local self_ = occupancy_replay.selfPresence(membership, request)
+    if self_ ~= nil then
+        sendTo(request.session, self_)
     end
     sendHistory(membership, request)
-    ____exports.sendSubject(membership, request.session)
+    occupancy_replay.sendSubject(membership, request.session)
 end
+
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
-function ____exports.ownUnavailable(membership, id, nick)
+function occupancy_replay.ownUnavailable(membership, id, nick)
     if nick == nil then
         nick = membership.nick
     end
-    local from = (membership.room .. "/") .. nick
-    return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag(
-        "item",
-        {
-            affiliation = ownAffiliation(membership),
-            role = "none"
-        }
-    ):up():tag("status", {code = "110"}):reset()
+    local from = membership.room .. "/" .. nick
+    return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
 end
+
 --- What a session is told when the account cannot be brought back: removed for technical reasons (XEP-0045 15.6.2).
-function ____exports.technicalRemoval(membership)
-    local unavailable = ____exports.ownUnavailable(membership, nil)
+function occupancy_replay.technicalRemoval(membership)
+    local unavailable = occupancy_replay.ownUnavailable(membership, nil)
     local x = unavailable:get_child("x", MUC_USER)
     if x ~= nil then
         addStatus(x, "333")
     end
     return unavailable
 end
+
 --- Somebody who went while the account was not there to see it.
-function ____exports.occupantGone(membership, nick)
-    return st.presence({type = "unavailable", from = (membership.room .. "/") .. nick}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = "none", role = "none"}):reset()
+function occupancy_replay.occupantGone(membership, nick)
+    return st.presence({type = "unavailable", from = membership.room .. "/" .. nick}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = "none", role = "none"}):reset()
 end
+
 --- The first half of a nick change (XEP-0045 7.6) from the nick of `before` to the account's nick now.
-function ____exports.nickChange(membership, before)
-    local item = ____exports.itemOf(before)
+function occupancy_replay.nickChange(membership, before)
+    local item = occupancy_replay.itemOf(before)
     return st.presence({type = "unavailable", from = before.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = item.affiliation, role = item.role, nick = membership.nick}):up():tag("status", {code = "303"}):up():tag("status", {code = "110"}):reset()
 end
-return ____exports
- end,
-["state.limits"] = function(...)
-local ____exports = {}
-local options = require("options")
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
---- Accounts whose allowance is not full, by user name.
-local allowances = {}
---- Whether an account may join now. A device that starts joins all its rooms at once.
-function ____exports.mayJoin(username)
-    local now = os.time()
-    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
-    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
-    allowance.at = now
-    allowances[username] = allowance
-    if allowance.left < 1 then
-        return false
-    end
-    allowance.left = allowance.left - 1
-    return true
 end
---- Forgets the accounts that may join as if they never had.
-function ____exports.forgetAllowances()
-    local now = os.time()
-    for username, allowance in pairs(allowances) do
-        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
-            allowances[username] = nil
-        end
-    end
-end
---- When a limit was last named in the log, by its name.
-local logged = {}
---- Seconds between two lines about one limit.
-local PAUSE = 60
---- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
-function ____exports.noteOver(limit, username, room, reason)
-    if reason == nil then
-        reason = "limit"
-    end
-    noteDrop(reason)
-    local now = os.time()
-    if now - (logged[limit] or -PAUSE) >= PAUSE then
-        logged[limit] = now
-        module:log(
-            "warn",
-            "%s is over the limit %s with %s",
-            username,
-            limit,
-            room
-        )
-    end
-end
-return ____exports
- end,
-["occupancy.burst"] = function(...)
-local ____exports = {}
+
+-- src/occupancy/burst.ts
+--
+-- Presence of other occupants, and of the room itself. While the room answers a join, the session that asked is shown
+-- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
+local occupancy_burst = {}
+do
 local isKnown, withoutCodes, isModerator, nickOf
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____replay = require("occupancy.replay")
-local itemOf = ____replay.itemOf
-local nickChange = ____replay.nickChange
-local occupantGone = ____replay.occupantGone
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local ____stanzas = require("stanzas")
-local hasStatus = ____stanzas.hasStatus
-local isSameElement = ____stanzas.isSameElement
-local isSameNick = ____stanzas.isSameNick
-local ____held = require("state.held")
-local hold = ____held.hold
-local isSamePresence = ____held.isSamePresence
-local toldAgain = ____held.toldAgain
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local ____view = require("state.view")
-local forgetOccupant = ____view.forgetOccupant
-local keepOccupant = ____view.keepOccupant
+local itemOf = occupancy_replay.itemOf
+local nickChange = occupancy_replay.nickChange
+local occupantGone = occupancy_replay.occupantGone
+local MUC_USER = namespaces.MUC_USER
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local hasStatus = minimix_stanzas.hasStatus
+local isSameElement = minimix_stanzas.isSameElement
+local isSameNick = minimix_stanzas.isSameNick
+local hold = state_held.hold
+local isSamePresence = state_held.isSamePresence
+local toldAgain = state_held.toldAgain
+local noteOver = state_limits.noteOver
+local askingSession = state_memberships.askingSession
+local forgetOccupant = state_view.forgetOccupant
+local keepOccupant = state_view.keepOccupant
+
 function isKnown(before, held)
-    local ____temp_2
     if before == nil or held == nil then
-        ____temp_2 = before == held
+        return before == held
     else
-        ____temp_2 = isSamePresence(before, held)
+        return isSamePresence(before, held)
     end
-    return ____temp_2
 end
+
 function withoutCodes(stanza)
     local copy = st.clone(toldAgain(stanza))
     copy.attr.to = nil
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_3
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_3 = nil
+                return nil
             else
-                ____temp_3 = tag
+                return tag
             end
-            return ____temp_3
         end)
     end
     return copy
 end
+
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
 end
+
 --- Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6).
-function ____exports.announceNick(membership, before)
-    fork(
-        membership,
-        nickChange(membership, before)
-    )
+function occupancy_burst.announceNick(membership, before)
+    fork(membership, nickChange(membership, before))
     local renamed = st.clone(before)
-    renamed.attr.from = (membership.room .. "/") .. membership.nick
+    renamed.attr.from = membership.room .. "/" .. membership.nick
     membership.view.self = renamed
     fork(membership, renamed)
 end
-function nickOf(____self)
-    return jids.resource(____self.attr.from or "")
+
+function nickOf(self_)
+    return jids.resource(self_.attr.from or "")
 end
+
 --- The nicks that the room has shown since a join was sent; undefined if it answers none.
 local function shownSince(membership)
     local place = membership.place
     if place.phase == "joining" or place.phase == "entering" then
         return place.operation.shown
     end
-    local ____temp_0
+    local operation
     if place.phase == "joined" then
-        ____temp_0 = place.operation
-    else
-        ____temp_0 = nil
+        operation = place.operation
     end
-    local operation = ____temp_0
-    return operation ~= nil and operation.kind == "resync" and operation.shown or nil
+    return (operation and operation.kind) == "resync" and operation.shown or nil
 end
+
 --- Whether the room answers a join of which our own presence has not come.
 local function isAnswering(membership)
     local place = membership.place
@@ -4762,8 +5021,9 @@ local function isAnswering(membership)
     end
     return place.phase == "joining"
 end
+
 --- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
-function ____exports.onRoomPresence(membership, stanza)
+function occupancy_burst.onRoomPresence(membership, stanza)
     local before = membership.view.room
     local held = stanza.attr.type == nil and hold(stanza) or nil
     membership.view.room = held
@@ -4771,11 +5031,12 @@ function ____exports.onRoomPresence(membership, stanza)
         fork(membership, stanza)
     end
 end
+
 --- Another occupant came, or changed.
-function ____exports.onOccupant(membership, nick, stanza)
+function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
     if view.self ~= nil and nick == nickOf(view.self) and nick ~= membership.nick then
-        ____exports.announceNick(membership, view.self)
+        occupancy_burst.announceNick(membership, view.self)
     end
     local before = view.occupants[nick]
     local held = hold(stanza)
@@ -4787,13 +5048,10 @@ function ____exports.onOccupant(membership, nick, stanza)
     local isDuring = isAnswering(membership)
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
-        local ____isDuring_1
+        local asking
         if isDuring then
-            ____isDuring_1 = askingSession(membership)
-        else
-            ____isDuring_1 = nil
+            asking = askingSession(membership)
         end
-        local asking = ____isDuring_1
         if asking ~= nil then
             sendTo(asking, stanza)
             return
@@ -4803,36 +5061,37 @@ function ____exports.onOccupant(membership, nick, stanza)
         fork(membership, stanza)
     end
 end
+
 --- Another occupant went.
-function ____exports.onOccupantGone(membership, nick, stanza)
+function occupancy_burst.onOccupantGone(membership, nick, stanza)
     forgetOccupant(membership.view, nick)
     fork(membership, stanza)
 end
+
 --- Occupants that were there before and have not been shown again have left; a restarted room lists none.
-function ____exports.forgetOthers(membership, shown)
+function occupancy_burst.forgetOthers(membership, shown)
     local view = membership.view
     forgetOccupant(view, membership.nick)
     for nick in pairs(view.occupants) do
-        if not (shown[nick] ~= nil) then
+        if shown[nick] == nil then
             forgetOccupant(view, nick)
-            fork(
-                membership,
-                occupantGone(membership, nick)
-            )
+            fork(membership, occupantGone(membership, nick))
         end
     end
 end
+
 --- Whether all occupants that are remembered have been shown again.
-function ____exports.areAllShown(membership, shown)
+function occupancy_burst.areAllShown(membership, shown)
     for nick in pairs(membership.view.occupants) do
-        if not (shown[nick] ~= nil) then
+        if shown[nick] == nil then
             return false
         end
     end
     return true
 end
+
 --- Remembers our own presence. Returns whether it differs from the one before.
-function ____exports.keepSelf(membership, nick, stanza)
+function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local before = view.self
     local now = withoutCodes(stanza)
@@ -4852,40 +5111,44 @@ function ____exports.keepSelf(membership, nick, stanza)
     view.self = now
     return before == nil or not isSameElement(before, now, "id")
 end
+
 --- The account's nick is another than that of our presence before: the sessions are told.
-function ____exports.announceIfRenamed(membership, nick)
+function occupancy_burst.announceIfRenamed(membership, nick)
     local before = membership.view.self
     if before ~= nil and nickOf(before) ~= nick then
         membership.nick = nick
-        ____exports.announceNick(membership, before)
+        occupancy_burst.announceNick(membership, before)
     end
 end
+
 --- Whether our presence was last shown under another nick.
-function ____exports.isRenamed(membership, nick)
+function occupancy_burst.isRenamed(membership, nick)
     local before = membership.view.self
     return before ~= nil and nickOf(before) ~= nick
 end
+
 --- Whether a nick is the account's, be it prepared otherwise, and not that of another occupant.
-function ____exports.isOwnNick(membership, nick)
-    return nick == membership.nick or not (membership.view.occupants[nick] ~= nil) and isSameNick(nick, membership.nick)
+function occupancy_burst.isOwnNick(membership, nick)
+    return nick == membership.nick or membership.view.occupants[nick] == nil and isSameNick(nick, membership.nick)
 end
-return ____exports
- end,
-["send.ping"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____ask = require("send.ask")
-local ask = ____ask.ask
+end
+
+-- src/send/ping.ts
+--
+-- Self-pings (XEP-0410) from the occupant JID: is the account still in the room?
+local send_ping = {}
+do
+local PING = namespaces.PING
+local ask = send_ask.ask
+
 --- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
 -- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function ____exports.selfPing(membership, answered, limit)
+function send_ping.selfPing(membership, answered, limit)
     local ping = st.stanza("ping", {xmlns = PING})
     local nick = membership.nick
     ask(
         membership,
-        (membership.room .. "/") .. nick,
+        membership.room .. "/" .. nick,
         "get",
         ping,
         function(answer)
@@ -4894,36 +5157,36 @@ function ____exports.selfPing(membership, answered, limit)
             elseif answer.attr.type == "result" then
                 answered(nil)
             else
-                local ____, condition = answer:get_error()
+                local _, condition = answer:get_error()
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
-                local ____answered_1 = answered
-                local ____crossed_0
-                if crossed then
-                    ____crossed_0 = nil
-                else
-                    ____crossed_0 = condition or "undefined-condition"
+                local crossed_0
+                if not crossed then
+                    crossed_0 = condition or "undefined-condition"
                 end
-                ____answered_1(____crossed_0)
+                answered(crossed_0)
             end
         end,
         limit
     )
 end
+
 --- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
-function ____exports.saysJoined(condition)
+function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
+
 --- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
-function ____exports.saysNothing(condition)
+function send_ping.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
-return ____exports
- end,
-["state.availability"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
+end
+
+-- src/state/availability.ts
+--
+-- Which of the attached sessions' presences the account shows to the room.
+local state_availability = {}
+do
+local MUC = namespaces.MUC
 --- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
 local ranks = {}
 ranks.chat = 5
@@ -4931,29 +5194,31 @@ ranks[""] = 4
 ranks.dnd = 3
 ranks.away = 2
 ranks.xa = 1
+
 --- A client's presence bare of its addresses and of the join, as the account may show it.
-function ____exports.presenceContent(stanza)
+function state_availability.presenceContent(stanza)
     local content = st.clone(stanza)
     content.attr.from = nil
     content.attr.to = nil
     content.attr.id = nil
     content:maptags(function(tag)
-        local ____temp_0
         if tag.name == "x" and tag.attr.xmlns == MUC then
-            ____temp_0 = nil
+            return nil
         else
-            ____temp_0 = tag
+            return tag
         end
-        return ____temp_0
     end)
     return content
 end
+
 local function priority(attachment)
     return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
 end
+
 local function rank(attachment)
     return ranks[attachment.presence:get_child_text("show") or ""] or 0
 end
+
 local function isBetter(one, other)
     local difference = priority(one) - priority(other)
     if difference ~= 0 then
@@ -4961,47 +5226,43 @@ local function isBetter(one, other)
     end
     return rank(one) > rank(other)
 end
+
 --- The session to show: highest priority, then most available, then the one already shown.
-function ____exports.bestSession(membership)
+function state_availability.bestSession(membership)
     local best = membership.shown
-    local ____temp_1
-    if best == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.attached[best]
+    local bestAttachment
+    if best ~= nil then
+        bestAttachment = membership.attached[best]
     end
-    local bestAttachment = ____temp_1
     for session, attachment in pairs(membership.attached) do
         if bestAttachment == nil or isBetter(attachment, bestAttachment) then
             best = session
             bestAttachment = attachment
         end
     end
-    local ____temp_2
     if bestAttachment == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = best
+        return best
     end
-    return ____temp_2
 end
-return ____exports
- end,
-["occupancy.refuse"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/refuse.ts
+--
+-- What sessions are told whose joins have failed.
+local occupancy_refuse = {}
+do
 local finish
-local st = require("util.stanza")
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____queue = require("state.queue")
-local isSuperseded = ____queue.isSuperseded
-local takeAll = ____queue.takeAll
-local ____replay = require("occupancy.replay")
-local ownUnavailable = ____replay.ownUnavailable
-function finish(membership, request, answer, ____type, condition)
-    local ____request_0 = request
-    local session = ____request_0.session
-    local held = ____request_0.held
+local sendTo = send_fork.sendTo
+local requestsOf = state_place.requestsOf
+local isSuperseded = state_queue.isSuperseded
+local takeAll = state_queue.takeAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+
+function finish(membership, request, answer, type_, condition)
+    local session = request.session
+    local held = request.held
     local isTold = not isSuperseded(membership, request)
     request.session = nil
     request.held = {}
@@ -5009,122 +5270,86 @@ function finish(membership, request, answer, ____type, condition)
     if isTold then
         sendTo(session, answer)
     end
-    for ____, stanza in ipairs(held) do
-        ____exports.bounce(
-            membership,
-            session,
-            stanza,
-            ____type,
-            condition
-        )
+    for _, stanza in ipairs(held) do
+        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
     end
 end
+
 --- Returns one stanza to its sender. A leave is answered as such, and an answer to an IQ needs none.
-function ____exports.bounce(membership, session, stanza, ____type, condition)
+function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
     local kind = stanza.attr.type
     if stanza.name == "presence" and kind == "unavailable" then
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
     elseif kind ~= "error" and kind ~= "result" then
-        sendTo(
-            session,
-            st.error_reply(
-                stanza,
-                ____type,
-                condition,
-                nil,
-                membership.room
-            )
-        )
+        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
     end
 end
+
 --- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
 local NOT_ACCEPTABLE = "not-acceptable"
 local UNANSWERED = "remote-server-timeout"
+
 --- The room has refused a join. A newer join of the same session counts instead.
-function ____exports.refuse(membership, request, ____error)
+function occupancy_refuse.refuse(membership, request, error_)
     if request ~= nil then
-        local answer = st.clone(____error)
+        local answer = st.clone(error_)
         answer.attr.id = request.id
-        finish(
-            membership,
-            request,
-            answer,
-            "modify",
-            NOT_ACCEPTABLE
-        )
+        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
     end
 end
+
 --- The room has not answered a join, or will not.
-function ____exports.refuseUnanswered(membership, request)
+function occupancy_refuse.refuseUnanswered(membership, request)
     if request ~= nil then
-        local ____error = st.error_reply(
-            request.stanza,
-            "wait",
-            UNANSWERED,
-            nil,
-            membership.room
-        )
-        finish(
-            membership,
-            request,
-            ____error,
-            "wait",
-            UNANSWERED
-        )
+        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
+        finish(membership, request, error_, "wait", UNANSWERED)
     end
 end
+
 --- What did not reach the room for one session would not for another.
-function ____exports.refuseQueue(membership)
-    for ____, request in ipairs(takeAll(membership)) do
-        ____exports.refuseUnanswered(membership, request)
+function occupancy_refuse.refuseQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
     end
 end
+
+--- No session will be let in by this instance of the module.
+function occupancy_refuse.refuseAll(membership)
+    for _, request in ipairs(requestsOf(membership.place)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+    occupancy_refuse.refuseQueue(membership)
+end
+
 --- The session has left before it was let in: what it has sent comes back.
-function ____exports.bounceAll(membership, session, stanzas)
-    for ____, stanza in ipairs(stanzas) do
-        ____exports.bounce(
-            membership,
-            session,
-            stanza,
-            "modify",
-            NOT_ACCEPTABLE
-        )
+function occupancy_refuse.bounceAll(membership, session, stanzas)
+    for _, stanza in ipairs(stanzas) do
+        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
     end
 end
-return ____exports
- end,
-["occupancy.shown"] = function(...)
-local ____exports = {}
-local show, chooseShown, noteShown, detachedPresence
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
-local options = require("options")
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local ownPresence = ____replay.ownPresence
-local ____availability = require("state.availability")
-local bestSession = ____availability.bestSession
-local presenceContent = ____availability.presenceContent
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local ____upstream = require("send.upstream")
-local presenceIdFor = ____upstream.presenceIdFor
-local sendPresence = ____upstream.sendPresence
-function show(membership, presence, id)
-    sendPresence(
-        membership,
-        presence,
-        membership.nick,
-        presenceIdFor(membership, id)
-    )
 end
+
+-- src/occupancy/shown.ts
+--
+-- What the account shows of itself in a room.
+local occupancy_shown = {}
+do
+local show, chooseShown, noteShown, detachedPresence
+local VCARD_UPDATE = namespaces.VCARD_UPDATE
+local options = minimix_options
+local sendTo = send_fork.sendTo
+local ownPresence = occupancy_replay.ownPresence
+local bestSession = state_availability.bestSession
+local presenceContent = state_availability.presenceContent
+local isSameElement = minimix_stanzas.isSameElement
+local attachSession = state_memberships.attachSession
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+
+function show(membership, presence, id)
+    sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
+end
+
 function chooseShown(membership)
     local best = bestSession(membership)
     if best == nil then
@@ -5133,52 +5358,51 @@ function chooseShown(membership)
     membership.shown = best
     return membership.attached[best]
 end
+
 function noteShown(membership, presence)
     local shown = membership.shownPresence
     membership.shownPresence = presence
     return shown == nil or not isSameElement(shown, presence)
 end
+
 function detachedPresence(membership)
     local presence = st.presence()
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local ____self = membership.view.self
-    local ____temp_1
-    if ____self == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = ____self:get_child("x", VCARD_UPDATE)
+    local self_ = membership.view.self
+    local update
+    if self_ ~= nil then
+        update = self_:get_child("x", VCARD_UPDATE)
     end
-    local update = ____temp_1
     if update ~= nil then
         presence:add_direct_child(st.clone(update))
     end
     return presence
 end
+
 --- Whether the room may be shown another presence. During an operation it may not: to the nick of before it would turn a
 -- nick change back. What was not shown meanwhile is shown when the operation ends.
 local function mayShow(membership)
     local place = membership.place
     return place.phase == "joined" and place.operation == nil
 end
+
 --- Shows the room the best presence among the attached sessions. Returns whether that was news to it.
-function ____exports.showBest(membership)
-    local ____mayShow_result_0
+function occupancy_shown.showBest(membership)
+    local attachment
     if mayShow(membership) then
-        ____mayShow_result_0 = chooseShown(membership)
-    else
-        ____mayShow_result_0 = nil
+        attachment = chooseShown(membership)
     end
-    local attachment = ____mayShow_result_0
     if attachment == nil or not noteShown(membership, attachment.presence) then
         return false
     end
     show(membership, attachment.presence, attachment.id)
     return true
 end
+
 --- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
-function ____exports.presenceToShow(membership, request)
+function occupancy_shown.presenceToShow(membership, request)
     local attachment = chooseShown(membership)
     local presence
     if attachment ~= nil then
@@ -5191,8 +5415,9 @@ function ____exports.presenceToShow(membership, request)
     membership.shownPresence = presence
     return st.clone(presence)
 end
+
 --- Shows the room that no session is there, unless it knows.
-function ____exports.showDetached(membership)
+function occupancy_shown.showDetached(membership)
     if not mayShow(membership) then
         return
     end
@@ -5203,88 +5428,239 @@ function ____exports.showDetached(membership)
         show(membership, presence, nil)
     end
 end
+
 --- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
-function ____exports.updatePresence(membership, session, stanza)
-    attachSession(
-        membership,
-        session,
-        presenceContent(stanza),
-        stanza.attr.id
-    )
+function occupancy_shown.updatePresence(membership, session, stanza)
+    attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
     local known = membership.view.self
-    if not ____exports.showBest(membership) and known ~= nil then
-        local ____self = ownPresence(membership, known)
-        ____self.attr.id = stanza.attr.id
-        sendTo(session, ____self)
+    if not occupancy_shown.showBest(membership) and known ~= nil then
+        local self_ = ownPresence(membership, known)
+        self_.attr.id = stanza.attr.id
+        sendTo(session, self_)
     end
 end
-return ____exports
- end,
-["occupancy.transitions"] = function(...)
-local ____exports = {}
-local newJoin, beginJoin, takeTurn, joinUnanswered, limitJoin, timeLeft, recall, startOver, sendJoin, newLeave, takeJoin, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, EXTENSIONS, LONGEST_PAUSE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+end
+
+-- src/occupancy/operations.ts
+--
+-- The presences of the account that a room has to answer: their records, and what is common to them.
+local occupancy_operations = {}
+do
 local id = require("util.id")
-local st = require("util.stanza")
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local ____upstream = require("send.upstream")
-local presenceIdFor = ____upstream.presenceIdFor
-local sendPresence = ____upstream.sendPresence
-local ____turn = require("turn")
-local after = ____turn.after
-local ____ask = require("send.ask")
-local patience = ____ask.patience
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____catchup = require("archive.catchup")
-local catchUp = ____catchup.catchUp
-local dropQuestion = ____catchup.dropQuestion
-local endCatchUp = ____catchup.endCatchUp
-local historySince = ____catchup.historySince
-local ____log = require("archive.log")
-local closePart = ____log.closePart
-local openPart = ____log.openPart
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
-local ____store = require("state.store")
-local save = ____store.save
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____refuse = require("occupancy.refuse")
-local refuseQueue = ____refuse.refuseQueue
-local refuseUnanswered = ____refuse.refuseUnanswered
-local ____replay = require("occupancy.replay")
-local ownUnavailable = ____replay.ownUnavailable
-local technicalRemoval = ____replay.technicalRemoval
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____bookmarks = require("state.bookmarks")
-local isWanted = ____bookmarks.isWanted
-local noteRefusal = ____bookmarks.noteRefusal
-local ____memberships = require("state.memberships")
-local detachAll = ____memberships.detachAll
-local dropMembership = ____memberships.dropMembership
-local hasAttached = ____memberships.hasAttached
-local isCurrent = ____memberships.isCurrent
-local isUsed = ____memberships.isUsed
-local now = ____memberships.now
-local setPlace = ____memberships.setPlace
-local triesOf = ____memberships.triesOf
-local ____place = require("state.place")
-local requestsOf = ____place.requestsOf
-local ____queue = require("state.queue")
-local requeue = ____queue.requeue
-local takeNext = ____queue.takeNext
-local ____view = require("state.view")
-local newView = ____view.newView
+local historySince = archive_catchup.historySince
+local MUC = namespaces.MUC
+local options = minimix_options
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local isBlocked = settings_blocklist.isBlocked
+local now = state_memberships.now
+local after = minimix_turn.after
+local presenceToShow = occupancy_shown.presenceToShow
+--- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
+local EXTENSIONS = 5
+--- The longest pause between two tries, in seconds.
+local LONGEST_PAUSE = 900
+--- Seconds that a room has to answer a nick change; the answer may be lost.
+local RENAME_TIMEOUT = 10
+--- Seconds that a room has to answer a resync. A self-ping tells earlier that it does not.
+local RESYNC_TIMEOUT = 60
+
+--- A join. `ended` is called at its time limit.
+function occupancy_operations.newJoin(membership, parts, seconds, ended)
+    local join
+    join = {
+        kind = "join",
+        id = parts.id,
+        nick = parts.nick,
+        request = parts.request,
+        isReturn = parts.isReturn,
+        isDoubtful = parts.isDoubtful,
+        isFirst = parts.isFirst,
+        timer = after(seconds, function()
+            ended(membership, join)
+        end),
+        shown = {},
+        claimed = nil,
+        since = now(),
+        isHeard = false,
+        isRemoved = false
+    }
+    return join
+end
+
+--- What a join of the account itself is made of.
+function occupancy_operations.ownJoin(membership, isDoubtful)
+    local isFirst = isDoubtful and not membership.established
+    return {
+        id = id.medium(),
+        nick = membership.nick,
+        request = nil,
+        isReturn = true,
+        isDoubtful = isDoubtful,
+        isFirst = isFirst
+    }
+end
+
+--- Sends a join of the account itself.
+function occupancy_operations.sendOwnJoin(membership, join)
+    local presence = presenceToShow(membership)
+    local x = st.stanza("x", {xmlns = MUC})
+    local since = historySince(membership)
+    x:tag("history", since == nil and {xmlns = MUC, maxstanzas = "0"} or {xmlns = MUC, since = since}):up()
+    if membership.password ~= nil then
+        x:tag("password", {xmlns = MUC}):text(membership.password):up()
+    end
+    presence:add_direct_child(x)
+    sendPresence(membership, presence, join.nick, join.id)
+end
+
+--- Seconds that a room still has which has sent a challenge, say, that a user has to answer.
+function occupancy_operations.timeLeft(join)
+    local left = join.since + EXTENSIONS * options.answerTimeout - now()
+    return join.isHeard and left >= 1 and left or 0
+end
+
+--- Takes a join out of a list.
+function occupancy_operations.removeJoin(joins, join)
+    for i = #joins, 1, -1 do
+        if joins[i] == join then
+            table.remove(joins, i)
+        end
+    end
+end
+
+--- A leave. `ended` is called at its time limit.
+function occupancy_operations.newLeave(membership, seconds, ended, answerId)
+    local timer = after(seconds, function()
+        ended(membership)
+    end)
+    return {
+        kind = "leave",
+        id = presenceIdFor(membership, answerId),
+        nick = membership.nick,
+        timer = timer,
+        answerId = answerId
+    }
+end
+
+--- Makes a resync the operation of an account in the room.
+function occupancy_operations.startResync(membership, place, key, request, ended)
+    local operation
+    operation = {
+        kind = "resync",
+        id = key,
+        nick = membership.nick,
+        timer = after(RESYNC_TIMEOUT, function()
+            ended(membership, place, operation)
+        end),
+        request = request,
+        shown = {},
+        stage = "occupants"
+    }
+    place.operation = operation
+    return operation
+end
+
+--- Makes a nick change the operation of an account in the room.
+function occupancy_operations.startRename(membership, place, parts, ended)
+    local request = parts.request
+    local session = request and request.session
+    local operation
+    local parts_id_3 = parts.id
+    local nick = parts.nick
+    local timer = after(RENAME_TIMEOUT, function()
+        ended(membership, place, operation)
+    end)
+    local attachmentBefore
+    if session ~= nil then
+        attachmentBefore = membership.attached[session]
+    end
+    operation = {
+        kind = "rename",
+        id = parts_id_3,
+        nick = nick,
+        timer = timer,
+        request = parts.request,
+        before = {session = membership.shown, presence = membership.shownPresence},
+        attachmentBefore = attachmentBefore
+    }
+    place.operation = operation
+end
+
+--- The operation has ended: the next one may begin.
+function occupancy_operations.endOperation(place)
+    if place.operation ~= nil then
+        place.operation.timer:stop()
+        place.operation = nil
+    end
+end
+
+--- Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once.
+function occupancy_operations.pause(tries)
+    return math.min(2 ^ math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
+end
+
+--- Whether the account has blocked what the room tells it of itself.
+function occupancy_operations.isUnheard(membership)
+    return isBlocked(membership.username, membership.room, membership.nick)
+end
+end
+
+-- src/occupancy/transitions.ts
+--
+-- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
+-- or by the room. Each change of place sets what ends it before anything is sent.
+local occupancy_transitions = {}
+do
+local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local id = require("util.id")
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local after = minimix_turn.after
+local patience = send_ask.patience
+local catchUp = archive_catchup.catchUp
+local dropQuestion = archive_catchup.dropQuestion
+local flush = archive_catchup.flush
+local closePart = archive_log.closePart
+local openPart = archive_log.openPart
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+local save = state_store.save
+local options = minimix_options
+local fork = send_fork.fork
+local isUnheard = occupancy_operations.isUnheard
+local newJoin = occupancy_operations.newJoin
+local newLeave = occupancy_operations.newLeave
+local ownJoin = occupancy_operations.ownJoin
+local pause = occupancy_operations.pause
+local removeJoin = occupancy_operations.removeJoin
+local sendOwnJoin = occupancy_operations.sendOwnJoin
+local timeLeft = occupancy_operations.timeLeft
+local refuseAll = occupancy_refuse.refuseAll
+local refuseQueue = occupancy_refuse.refuseQueue
+local refuseUnanswered = occupancy_refuse.refuseUnanswered
+local ownUnavailable = occupancy_replay.ownUnavailable
+local technicalRemoval = occupancy_replay.technicalRemoval
+local presenceContent = state_availability.presenceContent
+local isWanted = state_bookmarks.isWanted
+local noteRefusal = state_bookmarks.noteRefusal
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
+local isUsed = state_memberships.isUsed
+local setPlace = state_memberships.setPlace
+local triesOf = state_memberships.triesOf
+local requestsOf = state_place.requestsOf
+local requeue = state_queue.requeue
+local takeJoin = state_queue.takeJoin
+local takeNext = state_queue.takeNext
+local newView = state_view.newView
+
 --- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
 -- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
-function ____exports.enter(membership, request, earlier, unconfirmed)
+function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
     if earlier == nil then
         earlier = {}
     end
@@ -5294,16 +5670,15 @@ function ____exports.enter(membership, request, earlier, unconfirmed)
     end
     local key = presenceIdFor(membership, request.id)
     local isFirst = not membership.established and unconfirmed == nil
-    local join = newJoin(
-        membership,
-        key,
-        request.nick,
-        request,
-        isReturn,
-        options.answerTimeout,
-        false,
-        isFirst
-    )
+    local parts = {
+        id = key,
+        nick = request.nick,
+        request = request,
+        isReturn = isReturn,
+        isDoubtful = membership.established,
+        isFirst = isFirst
+    }
+    local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
     membership.shown = request.session
     membership.shownPresence = presenceContent(request.stanza)
     beginJoin(membership, join, earlier)
@@ -5311,127 +5686,77 @@ function ____exports.enter(membership, request, earlier, unconfirmed)
         save(membership.username)
     end
     if unconfirmed ~= nil then
-        sendPresence(
-            membership,
-            st.presence({type = "unavailable"}),
-            unconfirmed,
-            id.medium()
-        )
+        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, request.stanza, request.nick, key)
 end
-function newJoin(membership, key, nick, request, isReturn, seconds, isDoubtful, isFirst)
-    local join
-    join = {
-        kind = "join",
-        id = key,
-        nick = nick,
-        request = request,
-        isReturn = isReturn,
-        isDoubtful = isDoubtful,
-        timer = after(
-            seconds,
-            function()
-                joinUnanswered(membership, join)
-            end
-        ),
-        shown = {},
-        claimed = nil,
-        since = now(),
-        isHeard = false,
-        isFirst = isFirst,
-        isRemoved = false
-    }
-    return join
-end
+
 function beginJoin(membership, join, earlier)
     membership.nick = join.nick
     local tries = triesOf(membership)
-    setPlace(membership, {
-        phase = "joining",
-        tries = tries,
-        operation = join,
-        earlier = earlier,
-        turn = nil
-    })
-    ____exports.waitForTurn(membership)
+    setPlace(membership, {phase = "joining", tries = tries, operation = join, earlier = earlier, turn = nil})
+    occupancy_transitions.waitForTurn(membership)
 end
+
 --- A request in the queue has its turn soon, whether the room has answered the join before it or not.
-function ____exports.waitForTurn(membership)
+function occupancy_transitions.waitForTurn(membership)
     local place = membership.place
     if place.phase == "joining" and place.turn == nil and #membership.queue > 0 then
-        place.turn = after(
-            ____exports.TURN,
-            function()
-                place.turn = nil
-                if membership.place == place then
-                    takeTurn(membership, place)
-                end
+        place.turn = after(occupancy_transitions.TURN, function()
+            place.turn = nil
+            if membership.place == place then
+                takeTurn(membership, place)
             end
-        )
+        end)
     end
 end
+
 function takeTurn(membership, place)
     if (next(place.operation.shown)) ~= nil then
-        ____exports.waitForTurn(membership)
+        occupancy_transitions.waitForTurn(membership)
         return
     end
     local request = takeNext(membership)
     if request ~= nil then
-        local ____place_earlier_0 = place.earlier
-        ____place_earlier_0[#____place_earlier_0 + 1] = place.operation
-        ____exports.enter(membership, request, place.earlier)
+        local earlier = place.earlier
+        earlier[#earlier + 1] = place.operation
+        occupancy_transitions.enter(membership, request, place.earlier)
     end
 end
+
 function joinUnanswered(membership, join)
     local place = membership.place
     if place.phase ~= "joining" then
         return
     end
     if join ~= place.operation then
-        ____exports.removeJoin(place.earlier, join)
+        removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
     elseif timeLeft(join) > 0 then
-        limitJoin(
-            membership,
-            join,
-            timeLeft(join)
-        )
+        limitJoin(membership, join, timeLeft(join))
     elseif join.request == nil then
-        ____exports.unreached(membership)
+        occupancy_transitions.unreached(membership)
     else
         refuseUnanswered(membership, join.request)
-        ____exports.joinFailed(membership, place, true)
+        occupancy_transitions.joinFailed(membership, place, true)
     end
 end
+
 function limitJoin(membership, join, seconds)
     if seconds == nil then
         seconds = options.answerTimeout
     end
-    join.timer = after(
-        seconds,
-        function()
-            joinUnanswered(membership, join)
-        end
-    )
+    join.timer = after(seconds, function()
+        joinUnanswered(membership, join)
+    end)
 end
-function timeLeft(join)
-    local left = join.since + EXTENSIONS * options.answerTimeout - now()
-    return join.isHeard and left >= 1 and left or 0
-end
-function ____exports.removeJoin(joins, join)
-    for i = #joins, 1, -1 do
-        if joins[i] == join then
-            table.remove(joins, i)
-        end
-    end
-end
+
 --- A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
 -- sent before may still be answered. Returns whether there is either.
-function ____exports.tryNext(membership, place)
+function occupancy_transitions.tryNext(membership, place)
     local request = takeNext(membership)
     if request ~= nil then
-        ____exports.enter(membership, request, place.earlier)
+        occupancy_transitions.enter(membership, request, place.earlier)
         return true
     end
     local join = table.remove(place.earlier)
@@ -5441,29 +5766,25 @@ function ____exports.tryNext(membership, place)
     end
     return false
 end
+
 --- A session's join has failed. If the room has said nothing it may still have let the account in, so it is left.
-function ____exports.joinFailed(membership, place, isUnanswered)
-    if ____exports.tryNext(membership, place) then
+function occupancy_transitions.joinFailed(membership, place, isUnanswered)
+    if occupancy_transitions.tryNext(membership, place) then
         return
     end
     if isWanted(membership) then
-        ____exports.lost(membership)
+        occupancy_transitions.lost(membership)
     elseif isUnanswered then
-        ____exports.leave(
-            membership,
-            st.presence({type = "unavailable"})
-        )
+        occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
     else
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
-        ____exports.over(membership)
+        fork(membership, technicalRemoval(membership))
+        occupancy_transitions.over(membership)
     end
 end
+
 --- The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
 -- too long; then they may try themselves.
-function ____exports.lost(membership)
+function occupancy_transitions.lost(membership)
     recall(membership)
     local tries = triesOf(membership) + 1
     membership.nick = membership.wantedNick
@@ -5474,69 +5795,51 @@ function ____exports.lost(membership)
             tries = tries,
             next = {
                 kind = "pause",
-                timer = ____exports.rejoinAfter(
-                    membership,
-                    ____exports.pause(tries)
-                )
+                timer = occupancy_transitions.rejoinAfter(membership, pause(tries))
             }
         }
     )
     dropQuestion(membership)
-    if ____exports.leaveIfUnused(membership) then
+    if occupancy_transitions.leaveIfUnused(membership) then
         return
     end
-    if ____exports.isUnheard(membership) then
-        ____exports.leaveUnheard(membership)
+    if isUnheard(membership) then
+        occupancy_transitions.leaveUnheard(membership)
     elseif tries == TRIES_UNTIL_TOLD then
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
+        fork(membership, technicalRemoval(membership))
         detachAll(membership)
     end
 end
+
 --- The room is out of reach: the account is lost, and no session is let in either.
-function ____exports.unreached(membership)
-    ____exports.lost(membership)
+function occupancy_transitions.unreached(membership)
+    occupancy_transitions.lost(membership)
     refuseQueue(membership)
     if membership.place.phase == "lost" then
-        ____exports.leaveIfUnused(membership)
+        occupancy_transitions.leaveIfUnused(membership)
     end
 end
-function ____exports.rejoinAfter(membership, seconds)
-    return after(
-        seconds,
-        function()
-            ____exports.rejoin(membership)
-        end
-    )
+
+function occupancy_transitions.rejoinAfter(membership, seconds)
+    return after(seconds, function()
+        occupancy_transitions.rejoin(membership)
+    end)
 end
---- Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once.
-function ____exports.pause(tries)
-    return math.min(
-        2 ^ math.min(tries - 1, 10),
-        LONGEST_PAUSE
-    ) * (0.75 + math.random() / 2)
-end
+
 function recall(membership)
-    requeue(
-        membership,
-        requestsOf(membership.place)
-    )
+    requeue(membership, requestsOf(membership.place))
 end
+
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
 -- room's archive has answered the account is still lost: what the room says of it answers no join.
-function ____exports.rejoin(membership)
+function occupancy_transitions.rejoin(membership)
     local before = membership.place
     if before.phase == "lost" and before.next.kind == "archive" then
         return
     end
-    local timer = after(
-        ARCHIVE_TIMEOUT,
-        function()
-            ____exports.lost(membership)
-        end
-    )
+    local timer = after(ARCHIVE_TIMEOUT, function()
+        occupancy_transitions.lost(membership)
+    end)
     recall(membership)
     setPlace(
         membership,
@@ -5548,237 +5851,141 @@ function ____exports.rejoin(membership)
     )
     local place = membership.place
     if not membership.established then
-        ____exports.joinAgain(membership)
+        occupancy_transitions.joinAgain(membership)
         return
     end
-    catchUp(
-        membership,
-        function(outcome)
-            if membership.place ~= place then
-                return
-            end
-            if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
-                ____exports.unreached(membership)
-            else
-                ____exports.joinAgain(membership)
-            end
+    catchUp(membership, function(outcome)
+        if membership.place ~= place then
+            return
         end
-    )
+        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
+            occupancy_transitions.unreached(membership)
+        else
+            occupancy_transitions.joinAgain(membership)
+        end
+    end)
 end
+
 --- The account's own join.
-function ____exports.joinAgain(membership)
-    local seconds = math.min(
-        options.answerTimeout,
-        JOIN_PATIENCE * 2 ^ math.min(
-            triesOf(membership),
-            10
-        )
-    )
-    local join = newJoin(
-        membership,
-        id.medium(),
-        membership.nick,
-        nil,
-        true,
-        seconds,
-        true,
-        not membership.established
-    )
+function occupancy_transitions.joinAgain(membership)
+    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
+    local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
     beginJoin(membership, join, {})
-    sendJoin(membership, join)
-    ____exports.makeSure(membership, join)
+    sendOwnJoin(membership, join)
+    occupancy_transitions.makeSure(membership, join)
 end
+
 --- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
-function ____exports.makeSure(membership, join)
-    selfPing(
-        membership,
-        function()
-            local place = membership.place
-            if place.phase == "entering" and place.operation == join and isCurrent(membership) then
-                startOver(membership)
-            end
+function occupancy_transitions.makeSure(membership, join)
+    selfPing(membership, function()
+        local place = membership.place
+        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
+            startOver(membership)
         end
-    )
+    end)
 end
+
 function startOver(membership)
     recall(membership)
-    local join = newJoin(
-        membership,
-        id.medium(),
-        membership.nick,
-        nil,
-        true,
-        options.answerTimeout,
-        false,
-        false
-    )
+    local join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered)
     beginJoin(membership, join, {})
-    sendPresence(
-        membership,
-        st.presence({type = "unavailable"}),
-        join.nick,
-        id.medium()
-    )
-    sendJoin(membership, join)
+    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
+    sendOwnJoin(membership, join)
 end
-function sendJoin(membership, join)
-    local presence = presenceToShow(membership)
-    local x = st.stanza("x", {xmlns = MUC})
-    local since = historySince(membership)
-    x:tag("history", since == nil and ({xmlns = MUC, maxstanzas = "0"}) or ({xmlns = MUC, since = since})):up()
-    if membership.password ~= nil then
-        x:tag("password", {xmlns = MUC}):text(membership.password):up()
-    end
-    presence:add_direct_child(x)
-    sendPresence(membership, presence, join.nick, join.id)
-end
+
 --- The account goes out of the room; `unavailable` may carry a client's parting words.
-function ____exports.leave(membership, unavailable)
+function occupancy_transitions.leave(membership, unavailable)
     recall(membership)
     membership.ending = false
-    local operation = newLeave(membership, options.answerTimeout, ____exports.leaveUnanswered, unavailable.attr.id)
+    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
     setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
-    ____exports.hastenLeave(membership)
+    occupancy_transitions.hastenLeave(membership)
     save(membership.username)
     sendPresence(membership, unavailable, membership.nick, operation.id)
 end
-function newLeave(membership, seconds, ended, answerId)
-    local timer = after(
-        seconds,
-        function()
-            ended(membership)
-        end
-    )
-    return {
-        kind = "leave",
-        id = presenceIdFor(membership, answerId),
-        nick = membership.nick,
-        timer = timer,
-        answerId = answerId
-    }
-end
+
 --- A session waits for the end of a leave, which the room may never confirm.
-function ____exports.hastenLeave(membership)
+function occupancy_transitions.hastenLeave(membership)
     local place = membership.place
     local isFirst = place.phase == "leaving" and place.tries == 0 and #membership.queue > 0
     if isFirst and place.operation ~= nil then
         place.operation.timer:stop()
-        place.operation.timer = after(
-            ____exports.TURN,
-            function()
-                ____exports.leaveUnanswered(membership)
-            end
-        )
+        place.operation.timer = after(occupancy_transitions.TURN, function()
+            occupancy_transitions.leaveUnanswered(membership)
+        end)
     end
 end
+
 --- Leaves a blocked room: its answer will not arrive, so pending joins fail now.
-function ____exports.leaveUnheard(membership)
-    ____exports.refuseAll(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
+function occupancy_transitions.leaveUnheard(membership)
+    refuseAll(membership)
+    fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
     membership.ending = false
-    ____exports.retryLeave(membership, 1)
+    occupancy_transitions.retryLeave(membership, 1)
     save(membership.username)
 end
---- No session will be let in by this instance of the module.
-function ____exports.refuseAll(membership)
-    for ____, request in ipairs(requestsOf(membership.place)) do
-        refuseUnanswered(membership, request)
-    end
-    refuseQueue(membership)
-end
---- Whether the account has blocked what the room tells it of itself.
-function ____exports.isUnheard(membership)
-    return isBlocked(membership.username, membership.room, membership.nick)
-end
+
 --- Leaves the room if only sessions keep the account there, and none is. Returns whether it does.
-function ____exports.leaveIfUnused(membership)
+function occupancy_transitions.leaveIfUnused(membership)
     if not membership.ending or isUsed(membership) then
         return false
     end
-    ____exports.leave(
-        membership,
-        st.presence({type = "unavailable"})
-    )
+    occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
     return true
 end
+
 --- Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak.
-function ____exports.leaveUnanswered(membership)
+function occupancy_transitions.leaveUnanswered(membership)
     local place = membership.place
-    local ____temp_1
+    local leaving
     if place.phase == "leaving" then
-        ____temp_1 = place.operation
-    else
-        ____temp_1 = nil
+        leaving = place.operation
     end
-    local leaving = ____temp_1
-    local ____fork_6 = fork
-    local ____membership_5 = membership
-    local ____ownUnavailable_4 = ownUnavailable
-    local ____membership_3 = membership
-    local ____temp_2
-    if leaving == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = leaving.answerId
+    local answerId
+    if leaving ~= nil then
+        answerId = leaving.answerId
     end
-    ____fork_6(
-        ____membership_5,
-        ____ownUnavailable_4(____membership_3, ____temp_2)
-    )
+    fork(membership, ownUnavailable(membership, answerId))
     detachAll(membership)
     local request = takeNext(membership)
     if request ~= nil then
-        ____exports.enter(membership, request, {}, membership.nick)
+        occupancy_transitions.enter(membership, request, {}, membership.nick)
     else
-        ____exports.retryLeave(membership)
+        occupancy_transitions.retryLeave(membership)
     end
 end
+
 --- Leaves again, then self-pings: rooms do not answer the leave of a non-occupant.
-function ____exports.retryLeave(membership, tries)
+function occupancy_transitions.retryLeave(membership, tries)
     if tries == nil then
         tries = triesOf(membership) + 1
     end
-    local operation = newLeave(membership, PING_TIMEOUT, ____exports.retryLeave)
+    local operation = newLeave(membership, PING_TIMEOUT, occupancy_transitions.retryLeave)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
     local place = membership.place
     if membership.established then
         openPart(membership)
     end
-    sendPresence(
-        membership,
-        st.presence({type = "unavailable"}),
-        membership.nick,
-        operation.id
-    )
+    sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, operation.id)
     local function answered(condition)
         if membership.place ~= place or not isCurrent(membership) then
             return
         end
         local isUnknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        local mayBeIn = membership.established and not ____exports.isUnheard(membership)
+        local mayBeIn = membership.established and not isUnheard(membership)
         if isUnknown and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
-            local next = newLeave(
-                membership,
-                ____exports.pause(tries),
-                ____exports.retryLeave
-            )
+            local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
             setPlace(membership, {phase = "leaving", tries = tries, operation = next})
         else
-            ____exports.over(membership)
+            occupancy_transitions.over(membership)
         end
     end
-    selfPing(
-        membership,
-        answered,
-        patience(membership)
-    )
+    selfPing(membership, answered, patience(membership))
 end
+
 --- The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left.
-function ____exports.over(membership)
+function occupancy_transitions.over(membership)
     if membership.place.phase ~= "leaving" then
         noteRefusal(membership)
     end
@@ -5787,7 +5994,7 @@ function ____exports.over(membership)
     membership.established = false
     membership.since = nil
     detachAll(membership)
-    endCatchUp(membership)
+    flush(membership)
     closePart(membership)
     membership.view = newView()
     local request = takeJoin(membership)
@@ -5795,92 +6002,71 @@ function ____exports.over(membership)
         dropMembership(membership)
         save(membership.username)
     else
-        ____exports.enter(membership, request)
+        occupancy_transitions.enter(membership, request)
     end
 end
-function takeJoin(membership)
-    local request = takeNext(membership)
-    while request ~= nil and request.kind ~= "join" do
-        request = takeNext(membership)
-    end
-    return request
-end
+
 --- Seconds that a join without an answer may delay the next request.
-____exports.TURN = 5
+occupancy_transitions.TURN = 5
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
 JOIN_PATIENCE = 15
-EXTENSIONS = 5
-LONGEST_PAUSE = 900
 TRIES_UNTIL_TOLD = 8
 PING_TIMEOUT = 60
+
 --- Waits anew for the answer to sessions' joins, after a reload.
-function ____exports.resumeJoin(membership, place)
+function occupancy_transitions.resumeJoin(membership, place)
     place.turn = nil
-    for ____, join in ipairs(place.earlier) do
+    for _, join in ipairs(place.earlier) do
         limitJoin(membership, join)
     end
     limitJoin(membership, place.operation)
-    ____exports.waitForTurn(membership)
+    occupancy_transitions.waitForTurn(membership)
 end
+
 --- Waits anew for the answer to a leave, after a reload.
-function ____exports.awaitLeave(membership, tries)
-    local operation = newLeave(membership, options.answerTimeout, ____exports.leaveUnanswered)
+function occupancy_transitions.awaitLeave(membership, tries)
+    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
+
 --- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
-function ____exports.takeBack(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
+function occupancy_transitions.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
-    ____exports.rejoin(membership)
+    occupancy_transitions.rejoin(membership)
 end
-return ____exports
- end,
-["occupancy.depart"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/depart.ts
+--
+-- Sessions that leave a room, or are gone.
+local occupancy_depart = {}
+do
 local withdrawJoin, detachOrLeave, isLast, detach
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____bookmarks = require("state.bookmarks")
-local isAutojoin = ____bookmarks.isAutojoin
-local ____memberships = require("state.memberships")
-local detachSession = ____memberships.detachSession
-local isAttached = ____memberships.isAttached
-local isUsed = ____memberships.isUsed
-local ____queue = require("state.queue")
-local abandon = ____queue.abandon
-local hasPending = ____queue.hasPending
-local holdStanza = ____queue.holdStanza
-local pendingJoin = ____queue.pendingJoin
-local withdraw = ____queue.withdraw
-local ____sent = require("state.sent")
-local disownSent = ____sent.disownSent
-local ____refuse = require("occupancy.refuse")
-local bounceAll = ____refuse.bounceAll
-local ____replay = require("occupancy.replay")
-local ownUnavailable = ____replay.ownUnavailable
-local ____shown = require("occupancy.shown")
-local showBest = ____shown.showBest
-local ____transitions = require("occupancy.transitions")
-local leave = ____transitions.leave
-local leaveIfUnused = ____transitions.leaveIfUnused
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local sendTo = send_fork.sendTo
+local isAutojoin = state_bookmarks.isAutojoin
+local detachSession = state_memberships.detachSession
+local isAttached = state_memberships.isAttached
+local isUsed = state_memberships.isUsed
+local abandon = state_queue.abandon
+local hasPending = state_queue.hasPending
+local holdStanza = state_queue.holdStanza
+local pendingJoin = state_queue.pendingJoin
+local withdraw = state_queue.withdraw
+local disownSent = state_sent.disownSent
+local bounceAll = occupancy_refuse.bounceAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+local showBest = occupancy_shown.showBest
+local leave = occupancy_transitions.leave
+local leaveIfUnused = occupancy_transitions.leaveIfUnused
+
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
     local isAsked = place.phase == "joining" and place.operation.request ~= nil
-    bounceAll(
-        membership,
-        session,
-        withdraw(membership, session)
-    )
-    sendTo(
-        session,
-        ownUnavailable(membership, stanza.attr.id, nick)
-    )
+    bounceAll(membership, session, withdraw(membership, session))
+    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
     if isAsked and not isUsed(membership) and not isAutojoin(membership) then
         bookmarkLeft(membership)
         leave(membership, stanza)
@@ -5888,6 +6074,7 @@ function withdrawJoin(membership, session, nick, stanza)
         leaveIfUnused(membership)
     end
 end
+
 function detachOrLeave(membership, session, stanza)
     local phase = membership.place.phase
     if phase == "leaving" then
@@ -5896,10 +6083,7 @@ function detachOrLeave(membership, session, stanza)
     local leaves = isLast(membership, session) and not isAutojoin(membership)
     if not leaves or phase == "lost" then
         detachSession(membership, session)
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
     end
     if leaves then
         bookmarkLeft(membership)
@@ -5908,6 +6092,7 @@ function detachOrLeave(membership, session, stanza)
         showBest(membership)
     end
 end
+
 function isLast(membership, session)
     for other in pairs(membership.attached) do
         if other ~= session then
@@ -5916,6 +6101,7 @@ function isLast(membership, session)
     end
     return not hasPending(membership, session)
 end
+
 function detach(membership, session)
     if not isAttached(membership, session) then
         return false
@@ -5925,14 +6111,11 @@ function detach(membership, session)
     leaveIfUnused(membership)
     return true
 end
+
 --- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
-function ____exports.sessionLeaves(membership, session, stanza)
+function occupancy_depart.sessionLeaves(membership, session, stanza)
     if isAttached(membership, session) then
-        bounceAll(
-            membership,
-            session,
-            withdraw(membership, session)
-        )
+        bounceAll(membership, session, withdraw(membership, session))
         detachOrLeave(membership, session, stanza)
         return true
     end
@@ -5945,32 +6128,33 @@ function ____exports.sessionLeaves(membership, session, stanza)
     end
     return true
 end
+
 --- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
-function ____exports.sessionOffline(membership, session)
+function occupancy_depart.sessionOffline(membership, session)
     local isPending = pendingJoin(membership, session) ~= nil
-    bounceAll(
-        membership,
-        session,
-        withdraw(membership, session)
-    )
+    bounceAll(membership, session, withdraw(membership, session))
     return detach(membership, session) or isPending
 end
+
 --- The session is no more. The account stays in the room, which hears nothing of it.
-function ____exports.sessionGone(membership, session)
+function occupancy_depart.sessionGone(membership, session)
     abandon(membership, session)
     disownSent(membership.sent, session)
     detach(membership, session)
 end
-return ____exports
- end,
-["state.pending"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/pending.ts
+--
+-- The IQs that rooms still have to answer, and the sessions they were sent for.
+local state_pending = {}
+do
 local forgetIq, iqsOfSession
 local id = require("util.id")
-local st = require("util.stanza")
-local options = require("options")
+local options = minimix_options
+
 function forgetIq(key, pending)
-    ____exports.pendingIqs[key] = nil
+    state_pending.pendingIqs[key] = nil
     local open = (iqsOfSession[pending.session] or 1) - 1
     if open > 0 then
         iqsOfSession[pending.session] = open
@@ -5978,18 +6162,20 @@ function forgetIq(key, pending)
         iqsOfSession[pending.session] = nil
     end
 end
+
 --- By the id they were sent with.
-____exports.pendingIqs = {}
+state_pending.pendingIqs = {}
 iqsOfSession = {}
+
 --- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
-function ____exports.expectIqAnswer(session, room, request)
+function state_pending.expectIqAnswer(session, room, request)
     local open = iqsOfSession[session] or 0
     if open >= options.maxPendingIqs then
         return nil
     end
     iqsOfSession[session] = open + 1
     local key = "mm-" .. id.medium()
-    ____exports.pendingIqs[key] = {
+    state_pending.pendingIqs[key] = {
         session = session,
         room = room,
         expires = os.time() + options.iqTimeout,
@@ -5997,19 +6183,21 @@ function ____exports.expectIqAnswer(session, room, request)
     }
     return key
 end
+
 --- The IQ that an answer from a room belongs to; it is not pending any more.
-function ____exports.takeIq(key, room)
-    local pending = ____exports.pendingIqs[key]
-    if pending == nil or pending.room ~= room then
+function state_pending.takeIq(key, room)
+    local pending = state_pending.pendingIqs[key]
+    if (pending and pending.room) ~= room then
         return nil
     end
     forgetIq(key, pending)
     return pending
 end
+
 --- Forgets the IQs whose time is over by then and returns them.
-function ____exports.takeExpiredIqs(now)
+function state_pending.takeExpiredIqs(now)
     local expired = {}
-    for key, pending in pairs(____exports.pendingIqs) do
+    for key, pending in pairs(state_pending.pendingIqs) do
         if pending.expires <= now then
             expired[#expired + 1] = pending
             forgetIq(key, pending)
@@ -6017,87 +6205,74 @@ function ____exports.takeExpiredIqs(now)
     end
     return expired
 end
+
 --- Forgets the IQs of a session that is gone; late answers are dropped.
-function ____exports.forgetIqsOf(session)
-    for key, pending in pairs(____exports.pendingIqs) do
+function state_pending.forgetIqsOf(session)
+    for key, pending in pairs(state_pending.pendingIqs) do
         if pending.session == session then
             forgetIq(key, pending)
         end
     end
 end
+
 --- Takes over the IQs that an instance of the module before a reload has sent.
-function ____exports.restorePendingIqs(saved)
+function state_pending.restorePendingIqs(saved)
     for key, pending in pairs(saved) do
-        ____exports.pendingIqs[key] = pending
+        state_pending.pendingIqs[key] = pending
         iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
     end
 end
-return ____exports
- end,
-["occupancy.outgoing"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/outgoing.ts
+--
+-- Messages and IQs that a session in the room sends to it or to its occupants.
+local occupancy_outgoing = {}
+do
 local copyToOthers, sentCarbon, forward
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local CARBONS = ____namespaces.CARBONS
-local FORWARD = ____namespaces.FORWARD
-local HINTS = ____namespaces.HINTS
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local isComingBack = ____memberships.isComingBack
-local ____pending = require("state.pending")
-local expectIqAnswer = ____pending.expectIqAnswer
-local ____sent = require("state.sent")
-local newSent = ____sent.newSent
-local noteSent = ____sent.noteSent
-local ____turn = require("turn")
-local post = ____turn.post
+local CARBONS = namespaces.CARBONS
+local FORWARD = namespaces.FORWARD
+local HINTS = namespaces.HINTS
+local sendTo = send_fork.sendTo
+local sendUpstream = send_upstream.sendUpstream
+local noteOver = state_limits.noteOver
+local isComingBack = state_memberships.isComingBack
+local expectIqAnswer = state_pending.expectIqAnswer
+local newSent = state_sent.newSent
+local noteSent = state_sent.noteSent
+local post = minimix_turn.post
+
 function copyToOthers(membership, sender, stanza)
     if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
         return
     end
     for fullJid in pairs(membership.attached) do
         local session = prosody.full_sessions[fullJid]
-        if session ~= nil and session.want_carbons ~= nil and fullJid ~= sender then
-            sendTo(
-                fullJid,
-                sentCarbon(
-                    stanza,
-                    jids.bare(fullJid)
-                )
-            )
+        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
+            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
         end
     end
 end
+
 function sentCarbon(stanza, account)
     local copy = st.clone(stanza)
     copy.attr.xmlns = "jabber:client"
     return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
 end
+
 function forward(membership, stanza, id)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
     copy.attr.id = id
     post(copy)
 end
+
 --- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
-function ____exports.sendMessage(membership, session, stanza)
+function occupancy_outgoing.sendMessage(membership, session, stanza)
     if isComingBack(membership) then
         sendTo(
             session,
-            st.error_reply(
-                stanza,
-                "wait",
-                "remote-server-timeout",
-                nil,
-                membership.room
-            )
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
         )
         return
     end
@@ -6110,10 +6285,11 @@ function ____exports.sendMessage(membership, session, stanza)
     end
     sendUpstream(membership, stanza)
 end
+
 --- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
-function ____exports.sendIq(membership, session, stanza)
-    local ____type = stanza.attr.type
-    if ____type ~= "get" and ____type ~= "set" then
+function occupancy_outgoing.sendIq(membership, session, stanza)
+    local type_ = stanza.attr.type
+    if type_ ~= "get" and type_ ~= "set" then
         forward(membership, stanza, stanza.attr.id)
         return
     end
@@ -6128,73 +6304,125 @@ function ____exports.sendIq(membership, session, stanza)
     end
     forward(membership, stanza, id)
 end
-return ____exports
- end,
-["occupancy.joined"] = function(...)
-local ____exports = {}
-local serveRequest, isServedAtOnce, isRename, isInView, asksForMore, serve, serveFromView, release, resync, newResync, awaitResync, resyncUnanswered, endOperation, occupantsShown, rename, startRename, isAnswerTo, renamed, isNickBlocked, RENAME_TIMEOUT, RESYNC_TIMEOUT
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____ping = require("send.ping")
-local selfPing = ____ping.selfPing
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local ____upstream = require("send.upstream")
-local presenceIdFor = ____upstream.presenceIdFor
-local sendPresence = ____upstream.sendPresence
-local ____stanzas = require("stanzas")
-local isSameNick = ____stanzas.isSameNick
-local ____turn = require("turn")
-local after = ____turn.after
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local isAttached = ____memberships.isAttached
-local isCurrent = ____memberships.isCurrent
-local ____queue = require("state.queue")
-local enqueue = ____queue.enqueue
-local isSuperseded = ____queue.isSuperseded
-local newRequest = ____queue.newRequest
-local takeNext = ____queue.takeNext
-local ____burst = require("occupancy.burst")
-local areAllShown = ____burst.areAllShown
-local forgetOthers = ____burst.forgetOthers
-local isRenamed = ____burst.isRenamed
-local keepSelf = ____burst.keepSelf
-local ____depart = require("occupancy.depart")
-local sessionLeaves = ____depart.sessionLeaves
-local ____outgoing = require("occupancy.outgoing")
-local sendIq = ____outgoing.sendIq
-local sendMessage = ____outgoing.sendMessage
-local ____refuse = require("occupancy.refuse")
-local bounce = ____refuse.bounce
-local ____replay = require("occupancy.replay")
-local replay = ____replay.replay
-local selfPresence = ____replay.selfPresence
-local sendOccupants = ____replay.sendOccupants
-local sendSubject = ____replay.sendSubject
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local updatePresence = ____shown.updatePresence
-local ____transitions = require("occupancy.transitions")
-local lost = ____transitions.lost
-local TURN = ____transitions.TURN
+end
+
+-- src/occupancy/requests.ts
+--
+-- What a request of a session asks for, and which answers are its own, while the account is in the room.
+local occupancy_requests = {}
+do
+local asksForMore
+local MUC = namespaces.MUC
+local isSameNick = minimix_stanzas.isSameNick
+local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
+
+--- Whether a request for another nick is a nick change, and not served under the account's nick.
+function occupancy_requests.isRename(membership, request)
+    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
+end
+
+--- Whether a session can be let in from what is known of the room.
+function occupancy_requests.isInView(membership, request)
+    return membership.view.stale == nil and not asksForMore(request.stanza)
+end
+
+function asksForMore(stanza)
+    local x = stanza:get_child("x", MUC)
+    for _, tag in ipairs(x == nil and {} or x.tags) do
+        if tag.name ~= "history" and tag.name ~= "password" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a join needs no answer of the room.
+function occupancy_requests.isServedAtOnce(membership, request)
+    return request.kind == "join" and occupancy_requests.isInView(membership, request) and (request.nick == membership.nick or not occupancy_requests.isRename(membership, request))
+end
+
+--- Whether the room uses a nick that was asked for, and the 303 was lost.
+function occupancy_requests.isLateNick(place, nick)
+    local operation = place.operation
+    return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
+end
+
+--- The 303 was lost, but the room shows the account under the nick that it asked for.
+function occupancy_requests.renamedUnheard(place)
+    place.late = nil
+    local operation = place.operation
+    if (operation and operation.kind) == "rename" then
+        endOperation(place)
+    end
+end
+
+--- Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another.
+function occupancy_requests.isAnswerTo(operation, nick, stanza)
+    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
+end
+
+--- The operation that an error with this id refuses late.
+function occupancy_requests.lateRename(place, key)
+    return place.late ~= nil and key == place.late.id and place.late or nil
+end
+end
+
+-- src/occupancy/joined.ts
+--
+-- The account is in the room: sessions are let in under its nick, and ask for other nicks. One presence at a time is in
+-- flight; requests that need another one wait in the queue.
+local occupancy_joined = {}
+do
+local serveRequest, serve, serveFromView, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local selfPing = send_ping.selfPing
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local isBlocked = settings_blocklist.isBlocked
+local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
+local MUC = namespaces.MUC
+local options = minimix_options
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local after = minimix_turn.after
+local presenceContent = state_availability.presenceContent
+local noteOver = state_limits.noteOver
+local attachSession = state_memberships.attachSession
+local isAttached = state_memberships.isAttached
+local isCurrent = state_memberships.isCurrent
+local enqueue = state_queue.enqueue
+local isSuperseded = state_queue.isSuperseded
+local newRequest = state_queue.newRequest
+local takeNext = state_queue.takeNext
+local areAllShown = occupancy_burst.areAllShown
+local forgetOthers = occupancy_burst.forgetOthers
+local isRenamed = occupancy_burst.isRenamed
+local keepSelf = occupancy_burst.keepSelf
+local sessionLeaves = occupancy_depart.sessionLeaves
+local endOperation = occupancy_operations.endOperation
+local startRename = occupancy_operations.startRename
+local startResync = occupancy_operations.startResync
+local sendIq = occupancy_outgoing.sendIq
+local sendMessage = occupancy_outgoing.sendMessage
+local bounce = occupancy_refuse.bounce
+local replay = occupancy_replay.replay
+local selfPresence = occupancy_replay.selfPresence
+local sendOccupants = occupancy_replay.sendOccupants
+local sendSubject = occupancy_replay.sendSubject
+local isAnswerTo = occupancy_requests.isAnswerTo
+local isInView = occupancy_requests.isInView
+local isRename = occupancy_requests.isRename
+local isServedAtOnce = occupancy_requests.isServedAtOnce
+local presenceToShow = occupancy_shown.presenceToShow
+local showBest = occupancy_shown.showBest
+local updatePresence = occupancy_shown.updatePresence
+local lost = occupancy_transitions.lost
+local TURN = occupancy_transitions.TURN
+
 --- A session asks to be let in, or for another nick.
-function ____exports.requested(membership, place, request)
+function occupancy_joined.requested(membership, place, request)
     local operation = place.operation
     if operation == nil then
         serveRequest(membership, place, request)
@@ -6209,30 +6437,22 @@ function ____exports.requested(membership, place, request)
     end
     if #membership.queue + 1 >= options.maxNickRequests and isAttached(membership, request.session) then
         noteOver("minimix_max_nick_requests", membership.username, membership.room)
-        local ____error = st.error_reply(
-            request.stanza,
-            "wait",
-            "resource-constraint",
-            nil,
-            membership.room
-        )
-        sendTo(request.session, ____error)
+        local error_ = st.error_reply(request.stanza, "wait", "resource-constraint", nil, membership.room)
+        sendTo(request.session, error_)
         return
     end
     request.isResync = request.kind == "join" and request.nick == membership.nick
     enqueue(membership, request)
     if operation.kind == "resync" and #membership.queue == 1 then
         operation.timer:stop()
-        operation.timer = after(
-            TURN,
-            function()
-                resyncUnanswered(membership, place, operation)
-            end
-        )
+        operation.timer = after(TURN, function()
+            resyncUnanswered(membership, place, operation)
+        end)
     end
 end
+
 --- Serves the requests in the queue until one needs an answer of the room. Then shows what was not shown meanwhile.
-function ____exports.proceed(membership)
+function occupancy_joined.proceed(membership)
     local place = membership.place
     while place.phase == "joined" and place.operation == nil do
         local request = takeNext(membership)
@@ -6244,6 +6464,7 @@ function ____exports.proceed(membership)
         place = membership.place
     end
 end
+
 function serveRequest(membership, place, request)
     local session = request.session
     local isJoin = request.kind == "join"
@@ -6257,24 +6478,7 @@ function serveRequest(membership, place, request)
         updatePresence(membership, session, request.stanza)
     end
 end
-function isServedAtOnce(membership, request)
-    return request.kind == "join" and isInView(membership, request) and (request.nick == membership.nick or not isRename(membership, request))
-end
-function isRename(membership, request)
-    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
-end
-function isInView(membership, request)
-    return membership.view.stale == nil and not asksForMore(request.stanza)
-end
-function asksForMore(stanza)
-    local x = stanza:get_child("x", MUC)
-    for ____, tag in ipairs(x == nil and ({}) or x.tags) do
-        if tag.name ~= "history" and tag.name ~= "password" then
-            return true
-        end
-    end
-    return false
-end
+
 function serve(membership, place, request)
     if isInView(membership, request) then
         serveFromView(membership, request)
@@ -6283,36 +6487,28 @@ function serve(membership, place, request)
         resync(membership, place, request)
     end
 end
+
 function serveFromView(membership, request)
     replay(membership, request)
-    ____exports.letIn(membership, request)
+    occupancy_joined.letIn(membership, request)
 end
+
 --- The session gets the room's traffic from now on, and what it has sent since its join goes out.
-function ____exports.letIn(membership, request)
+function occupancy_joined.letIn(membership, request)
     if request.session ~= nil then
-        attachSession(
-            membership,
-            request.session,
-            presenceContent(request.stanza),
-            nil
-        )
+        attachSession(membership, request.session, presenceContent(request.stanza), nil)
     end
     release(membership, request)
 end
+
 function release(membership, request)
     local held = request.held
     request.held = {}
     request.heldSize = 0
-    for ____, stanza in ipairs(held) do
+    for _, stanza in ipairs(held) do
         local session = request.session
         if session ~= nil and not isAttached(membership, session) then
-            bounce(
-                membership,
-                session,
-                stanza,
-                "modify",
-                "not-acceptable"
-            )
+            bounce(membership, session, stanza, "modify", "not-acceptable")
         elseif stanza.name == "message" then
             sendMessage(membership, session, stanza)
         elseif session ~= nil and stanza.name == "iq" then
@@ -6320,48 +6516,34 @@ function release(membership, request)
         elseif session ~= nil and stanza.attr.type == "unavailable" then
             sessionLeaves(membership, session, stanza)
         elseif session ~= nil then
-            ____exports.presenceSent(membership, session, stanza)
+            occupancy_joined.presenceSent(membership, session, stanza)
         end
     end
 end
+
 --- A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update.
-function ____exports.presenceSent(membership, session, stanza)
+function occupancy_joined.presenceSent(membership, session, stanza)
     local nick = jids.resource(stanza.attr.to or "")
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
         return
     end
-    local request = newRequest(
-        "rename",
-        session,
-        stanza.attr.id,
-        nick,
-        st.clone(stanza)
-    )
+    local request = newRequest("rename", session, stanza.attr.id, nick, st.clone(stanza))
     local place = membership.place
     if place.phase == "joined" then
-        ____exports.requested(membership, place, request)
+        occupancy_joined.requested(membership, place, request)
     else
         enqueue(membership, request)
     end
 end
+
 function resync(membership, place, request)
-    local operation = newResync(
-        membership,
-        place,
-        presenceIdFor(membership, request.id),
-        request
-    )
+    local operation = startResync(membership, place, presenceIdFor(membership, request.id), request, resyncUnanswered)
     if membership.view.stale == "outdated" then
         membership.view.stale = nil
     end
     if isAttached(membership, request.session) then
-        attachSession(
-            membership,
-            request.session or "",
-            presenceContent(request.stanza),
-            nil
-        )
+        attachSession(membership, request.session or "", presenceContent(request.stanza), nil)
     end
     local presence = presenceToShow(membership, request)
     local x = request.stanza:get_child("x", MUC)
@@ -6371,40 +6553,20 @@ function resync(membership, place, request)
     sendPresence(membership, presence, operation.nick, operation.id)
     awaitResync(membership, place, operation)
 end
-function newResync(membership, place, key, request)
-    local operation
-    operation = {
-        kind = "resync",
-        id = key,
-        nick = membership.nick,
-        timer = after(
-            RESYNC_TIMEOUT,
-            function()
-                resyncUnanswered(membership, place, operation)
-            end
-        ),
-        request = request,
-        shown = {},
-        stage = "occupants"
-    }
-    place.operation = operation
-    return operation
-end
+
 function awaitResync(membership, place, operation)
-    selfPing(
-        membership,
-        function(condition)
-            if place.operation ~= operation or membership.place ~= place or not isCurrent(membership) then
-                return
-            end
-            if condition == nil or saysJoined(condition) or saysNothing(condition) then
-                resyncUnanswered(membership, place, operation)
-            else
-                lost(membership)
-            end
+    selfPing(membership, function(condition)
+        if place.operation ~= operation or membership.place ~= place or not isCurrent(membership) then
+            return
         end
-    )
+        if condition == nil or saysJoined(condition) or saysNothing(condition) then
+            resyncUnanswered(membership, place, operation)
+        else
+            lost(membership)
+        end
+    end)
 end
+
 function resyncUnanswered(membership, place, operation)
     endOperation(place)
     if operation.stage == "history" then
@@ -6412,112 +6574,48 @@ function resyncUnanswered(membership, place, operation)
     else
         serveFromView(membership, operation.request)
     end
-    ____exports.proceed(membership)
+    occupancy_joined.proceed(membership)
 end
-function endOperation(place)
-    if place.operation ~= nil then
-        place.operation.timer:stop()
-        place.operation = nil
-    end
-end
+
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local ____self = selfPresence(membership, request)
+    local self_ = selfPresence(membership, request)
     sendOccupants(membership, request.session)
-    if ____self ~= nil then
-        sendTo(request.session, ____self)
+    if self_ ~= nil then
+        sendTo(request.session, self_)
     end
-    ____exports.letIn(membership, request)
+    occupancy_joined.letIn(membership, request)
 end
+
 function rename(membership, place, nick, request)
-    local ____temp_0
-    if request == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = request.session
+    local session
+    if request ~= nil then
+        session = request.session
     end
-    local session = ____temp_0
-    local ____presenceIdFor_3 = presenceIdFor
-    local ____membership_2 = membership
-    local ____temp_1
-    if request == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = request.id
+    local id
+    if request ~= nil then
+        id = request.id
     end
-    local key = ____presenceIdFor_3(____membership_2, ____temp_1)
-    startRename(
-        membership,
-        place,
-        key,
-        nick,
-        request
-    )
+    local key = presenceIdFor(membership, id)
+    startRename(membership, place, {id = key, nick = nick, request = request}, occupancy_joined.renameUnanswered)
     if session ~= nil and request ~= nil then
-        attachSession(
-            membership,
-            session,
-            presenceContent(request.stanza),
-            key
-        )
+        attachSession(membership, session, presenceContent(request.stanza), key)
     end
-    sendPresence(
-        membership,
-        presenceToShow(membership),
-        nick,
-        key
-    )
+    sendPresence(membership, presenceToShow(membership), nick, key)
 end
-function startRename(membership, place, key, nick, request)
-    local ____temp_4
-    if request == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = request.session
-    end
-    local session = ____temp_4
-    local operation
-    local ____key_6 = key
-    local ____nick_7 = nick
-    local ____after_result_8 = after(
-        RENAME_TIMEOUT,
-        function()
-            ____exports.renameUnanswered(membership, place, operation)
-        end
-    )
-    local ____request_9 = request
-    local ____temp_10 = {session = membership.shown, presence = membership.shownPresence}
-    local ____temp_5
-    if session == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = membership.attached[session]
-    end
-    operation = {
-        kind = "rename",
-        id = ____key_6,
-        nick = ____nick_7,
-        timer = ____after_result_8,
-        request = ____request_9,
-        before = ____temp_10,
-        attachmentBefore = ____temp_5
-    }
-    place.operation = operation
-end
+
 --- The answer is lost, or late. A session that asked with a join is let in under the nick that the account has.
-function ____exports.renameUnanswered(membership, place, operation)
+function occupancy_joined.renameUnanswered(membership, place, operation)
     place.late = operation
     endOperation(place)
     local request = operation.request
-    if request ~= nil and request.kind == "join" and not isSuperseded(membership, request) then
+    if (request and request.kind) == "join" and not isSuperseded(membership, request) then
         serve(membership, place, request)
     end
-    ____exports.proceed(membership)
+    occupancy_joined.proceed(membership)
 end
-function isAnswerTo(operation, nick, stanza)
-    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
-end
+
 function renamed(membership, place, operation, stanza)
     local request = operation.request
     endOperation(place)
@@ -6526,27 +6624,22 @@ function renamed(membership, place, operation, stanza)
         fork(membership, stanza)
     else
         bookmarkRenamed(membership)
-        local ____fork_14 = fork
-        local ____membership_12 = membership
-        local ____stanza_13 = stanza
-        local ____temp_11
+        local session
         if request.kind == "join" then
-            ____temp_11 = request.session
-        else
-            ____temp_11 = nil
+            session = request.session
         end
-        ____fork_14(____membership_12, ____stanza_13, ____temp_11)
+        fork(membership, stanza, session)
         if request.kind == "join" then
             serve(membership, place, request)
         end
     end
-    ____exports.proceed(membership)
+    occupancy_joined.proceed(membership)
 end
+
 function isNickBlocked(membership, nick)
     return isBlocked(membership.username, membership.room, nick)
 end
-RENAME_TIMEOUT = 10
-RESYNC_TIMEOUT = 60
+
 --- Our own presence ends the list of occupants. If a known one is missing, the room did not take our presence for a join.
 local function resyncSelf(membership, operation)
     if areAllShown(membership, operation.shown) then
@@ -6555,39 +6648,30 @@ local function resyncSelf(membership, operation)
         operation.stage = "self"
     end
 end
+
 --- History or a subject follows: the room has answered as to a join after all.
-function ____exports.answeredAsJoin(membership, operation)
+function occupancy_joined.answeredAsJoin(membership, operation)
     forgetOthers(membership, operation.shown)
     occupantsShown(membership, operation)
 end
+
 --- The subject came: all that the room sends on a join is there.
-function ____exports.subjectCame(membership, place)
+function occupancy_joined.subjectCame(membership, place)
     local operation = place.operation
-    if operation ~= nil and operation.kind == "resync" and operation.stage == "history" then
+    if (operation and operation.kind) == "resync" and operation.stage == "history" then
         endOperation(place)
-        ____exports.proceed(membership)
+        occupancy_joined.proceed(membership)
     end
 end
---- Whether the room uses a nick that was asked for, and the 303 was lost.
-function ____exports.isLateNick(place, nick)
-    local operation = place.operation
-    return place.late ~= nil and isSameNick(place.late.nick, nick) or operation ~= nil and operation.kind == "rename" and isSameNick(operation.nick, nick)
-end
---- The 303 was lost, but the room shows the account under the nick that it asked for.
-function ____exports.renamedUnheard(place)
-    place.late = nil
-    if place.operation ~= nil and place.operation.kind == "rename" then
-        endOperation(place)
-    end
-end
+
 --- Our own presence.
-function ____exports.selfShown(membership, place, nick, stanza)
+function occupancy_joined.selfShown(membership, place, nick, stanza)
     local operation = place.operation
     local wasRenamed = isRenamed(membership, nick)
     local isNews = keepSelf(membership, nick, stanza)
-    if operation ~= nil and operation.kind == "rename" and isAnswerTo(operation, nick, stanza) then
+    if (operation and operation.kind) == "rename" and isAnswerTo(operation, nick, stanza) then
         renamed(membership, place, operation, stanza)
-    elseif operation ~= nil and operation.kind == "resync" and operation.stage ~= "history" and not wasRenamed then
+    elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
         if isNews then
             fork(membership, stanza, operation.request.session)
         end
@@ -6596,27 +6680,18 @@ function ____exports.selfShown(membership, place, nick, stanza)
         fork(membership, stanza)
     end
 end
---- The operation that an error with this id refuses late.
-function ____exports.lateRename(place, key)
-    return place.late ~= nil and key == place.late.id and place.late or nil
-end
+
 --- The room refused the nick, and the presence that came with it, unless the session has shown another one since.
-function ____exports.renameRefused(membership, place, operation, ____error)
+function occupancy_joined.renameRefused(membership, place, operation, error_)
     local request = operation.request
-    local ____temp_15
-    if request == nil then
-        ____temp_15 = nil
-    else
-        ____temp_15 = request.session
+    local session
+    if request ~= nil then
+        session = request.session
     end
-    local session = ____temp_15
-    local ____temp_16
-    if session == nil then
-        ____temp_16 = nil
-    else
-        ____temp_16 = membership.attached[session]
+    local attachment
+    if session ~= nil then
+        attachment = membership.attached[session]
     end
-    local attachment = ____temp_16
     local before = operation.attachmentBefore
     if operation == place.late then
         place.late = nil
@@ -6625,231 +6700,194 @@ function ____exports.renameRefused(membership, place, operation, ____error)
         membership.shown = operation.before.session
         membership.shownPresence = operation.before.presence
     end
-    if session ~= nil and attachment ~= nil and attachment.id == operation.id and before ~= nil then
+    if session ~= nil and before ~= nil and (attachment and attachment.id) == operation.id then
         membership.attached[session] = before
     end
-    if request ~= nil and request.kind == "join" and before == nil then
+    if (request and request.kind) == "join" and before == nil then
         serve(membership, place, request)
     elseif request ~= nil then
-        local answer = st.clone(____error)
+        local answer = st.clone(error_)
         answer.attr.id = request.id
         sendTo(session, answer)
     end
-    ____exports.proceed(membership)
+    occupancy_joined.proceed(membership)
 end
+
 --- A join was sent that the room takes for a nick change or a resync, now that another one has let the account in.
-function ____exports.adopt(membership, place, join)
+function occupancy_joined.adopt(membership, place, join)
     local request = join.request
     if request == nil then
         return
     end
     if join.nick == membership.nick then
-        awaitResync(
-            membership,
-            place,
-            newResync(membership, place, join.id, request)
-        )
+        local operation = startResync(membership, place, join.id, request, resyncUnanswered)
+        awaitResync(membership, place, operation)
     else
-        startRename(
-            membership,
-            place,
-            join.id,
-            join.nick,
-            request
-        )
+        startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
     end
 end
+
 --- The account asks for the nick it would have if that were free, where it is.
-function ____exports.regainNick(membership)
+function occupancy_joined.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
-    local isFree = membership.nick ~= wanted and not (membership.view.occupants[wanted] ~= nil)
+    local isFree = membership.nick ~= wanted and membership.view.occupants[wanted] == nil
     if isFree and place.phase == "joined" and place.operation == nil and not isNickBlocked(membership, wanted) then
         rename(membership, place, wanted)
     end
 end
+
 --- The account asks for another nick by itself. No session is told if the room refuses.
-function ____exports.askForNick(membership, nick)
+function occupancy_joined.askForNick(membership, nick)
     if not isNickBlocked(membership, nick) then
         local place = membership.place
-        local request = newRequest(
-            "rename",
-            nil,
-            nil,
-            nick,
-            st.presence()
-        )
+        local request = newRequest("rename", nil, nil, nick, st.presence())
         if place.phase == "joined" then
-            ____exports.requested(membership, place, request)
+            occupancy_joined.requested(membership, place, request)
         else
             enqueue(membership, request)
         end
     end
 end
-return ____exports
- end,
-["occupancy.refusal"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/refusal.ts
+--
+-- What the errors and removals of rooms mean.
+local occupancy_refusal = {}
+do
 local isBounce
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____stanzas = require("stanzas")
-local hasStatus = ____stanzas.hasStatus
+local MUC_USER = namespaces.MUC_USER
+local hasStatus = minimix_stanzas.hasStatus
+
 function isBounce(text)
     return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
 end
+
 --- What rooms say to those they do not want (XEP-0045 7.2, 10.9).
 local refusals = {}
-for ____, condition in ipairs({
-    "forbidden",
-    "gone",
-    "jid-malformed",
-    "not-acceptable",
-    "not-allowed",
-    "not-authorized"
-}) do
+for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
     refusals[condition] = true
 end
 refusals["registration-required"] = true
+
 --- Whether a refused join may succeed another time; a room may be locked, or full, or its server just starting.
-function ____exports.isTemporary(____error)
-    local ____type, condition, text = ____error:get_error()
-    return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
+function occupancy_refusal.isTemporary(error_)
+    local type_, condition, text = error_:get_error()
+    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
 end
+
 --- Whether the room's server was not reached.
-function ____exports.isUnreached(condition)
+function occupancy_refusal.isUnreached(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
+
 --- Technical removal (XEP-0045 15.6.2), as opposed to a kick or ban: the service shuts down or lost us.
-function ____exports.isTechnical(stanza)
+function occupancy_refusal.isTechnical(stanza)
     return hasStatus(stanza, "332") or hasStatus(stanza, "333")
 end
+
 local expulsions = {"301", "307", "321", "322"}
+
 --- Whether a room puts an occupant out on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
-function ____exports.isExpulsion(stanza)
-    for ____, code in ipairs(expulsions) do
+function occupancy_refusal.isExpulsion(stanza)
+    for _, code in ipairs(expulsions) do
         if hasStatus(stanza, code) then
             return true
         end
     end
     local x = stanza:get_child("x", MUC_USER)
-    return x ~= nil and x:get_child("destroy") ~= nil
+    return (x and x:get_child("destroy")) ~= nil
 end
-return ____exports
- end,
-["occupancy.joining"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/joining.ts
+--
+-- The room answers a join (XEP-0045 7.2): it lets the account in, refuses it, or puts it out at once.
+local occupancy_joining = {}
+do
 local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
-local st = require("util.stanza")
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
-local ____catchup = require("archive.catchup")
-local closeGap = ____catchup.closeGap
-local endCatchUp = ____catchup.endCatchUp
-local outcomeOf = ____catchup.outcomeOf
-local ____log = require("archive.log")
-local openPart = ____log.openPart
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
-local ____store = require("state.store")
-local save = ____store.save
-local saveSoon = ____store.saveSoon
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local MUC = ____namespaces.MUC
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local ____upstream = require("send.upstream")
-local unlockRoom = ____upstream.unlockRoom
-local wasSent = ____upstream.wasSent
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local hasStatus = ____stanzas.hasStatus
-local isSameNick = ____stanzas.isSameNick
-local ____turn = require("turn")
-local after = ____turn.after
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local isWanted = ____bookmarks.isWanted
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____memberships = require("state.memberships")
-local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
-local isCurrent = ____memberships.isCurrent
-local now = ____memberships.now
-local setPlace = ____memberships.setPlace
-local ____queue = require("state.queue")
-local requeue = ____queue.requeue
-local takeNext = ____queue.takeNext
-local ____view = require("state.view")
-local forgetOccupant = ____view.forgetOccupant
-local newView = ____view.newView
-local ____burst = require("occupancy.burst")
-local announceIfRenamed = ____burst.announceIfRenamed
-local forgetOthers = ____burst.forgetOthers
-local keepSelf = ____burst.keepSelf
-local ____joined = require("occupancy.joined")
-local adopt = ____joined.adopt
-local answeredAsJoin = ____joined.answeredAsJoin
-local letIn = ____joined.letIn
-local proceed = ____joined.proceed
-local regainNick = ____joined.regainNick
-local ____refusal = require("occupancy.refusal")
-local isExpulsion = ____refusal.isExpulsion
-local isTemporary = ____refusal.isTemporary
-local isTechnical = ____refusal.isTechnical
-local isUnreached = ____refusal.isUnreached
-local ____refuse = require("occupancy.refuse")
-local refuse = ____refuse.refuse
-local ____replay = require("occupancy.replay")
-local sendOccupants = ____replay.sendOccupants
-local sendSubject = ____replay.sendSubject
-local technicalRemoval = ____replay.technicalRemoval
-local ____transitions = require("occupancy.transitions")
-local enter = ____transitions.enter
-local joinAgain = ____transitions.joinAgain
-local joinFailed = ____transitions.joinFailed
-local lost = ____transitions.lost
-local makeSure = ____transitions.makeSure
-local over = ____transitions.over
-local removeJoin = ____transitions.removeJoin
-local tryNext = ____transitions.tryNext
-local unreached = ____transitions.unreached
+local bookmarkJoined = settings_bookmark_write.bookmarkJoined
+local closeGap = archive_catchup.closeGap
+local endCatchUp = archive_catchup.endCatchUp
+local outcomeOf = archive_catchup.outcomeOf
+local beginRange = archive_log.letIn
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+local save = state_store.save
+local saveSoon = state_store.saveSoon
+local MUC = namespaces.MUC
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local unlockRoom = send_upstream.unlockRoom
+local wasSent = send_upstream.wasSent
+local hasStatus = minimix_stanzas.hasStatus
+local isSameNick = minimix_stanzas.isSameNick
+local after = minimix_turn.after
+local forgetRefusals = state_bookmarks.forgetRefusals
+local isWanted = state_bookmarks.isWanted
+local counters = state_counters.counters
+local stanzaOf = state_held.stanzaOf
+local hasAttached = state_memberships.hasAttached
+local isAttached = state_memberships.isAttached
+local isCurrent = state_memberships.isCurrent
+local now = state_memberships.now
+local setPlace = state_memberships.setPlace
+local requeue = state_queue.requeue
+local takeNext = state_queue.takeNext
+local forgetOccupant = state_view.forgetOccupant
+local newView = state_view.newView
+local announceIfRenamed = occupancy_burst.announceIfRenamed
+local forgetOthers = occupancy_burst.forgetOthers
+local keepSelf = occupancy_burst.keepSelf
+local adopt = occupancy_joined.adopt
+local answeredAsJoin = occupancy_joined.answeredAsJoin
+local letIn = occupancy_joined.letIn
+local proceed = occupancy_joined.proceed
+local regainNick = occupancy_joined.regainNick
+local isExpulsion = occupancy_refusal.isExpulsion
+local isTemporary = occupancy_refusal.isTemporary
+local isTechnical = occupancy_refusal.isTechnical
+local isUnreached = occupancy_refusal.isUnreached
+local removeJoin = occupancy_operations.removeJoin
+local refuse = occupancy_refuse.refuse
+local sendOccupants = occupancy_replay.sendOccupants
+local sendSubject = occupancy_replay.sendSubject
+local technicalRemoval = occupancy_replay.technicalRemoval
+local enter = occupancy_transitions.enter
+local joinAgain = occupancy_transitions.joinAgain
+local joinFailed = occupancy_transitions.joinFailed
+local lost = occupancy_transitions.lost
+local makeSure = occupancy_transitions.makeSure
+local over = occupancy_transitions.over
+local tryNext = occupancy_transitions.tryNext
+local unreached = occupancy_transitions.unreached
+
 --- The room has gone on: the presence without 110 was our own.
-function ____exports.admitClaimed(membership, place, nick)
+function occupancy_joining.admitClaimed(membership, place, nick)
     if nick == nil then
         nick = place.operation.nick
     end
     local held = place.operation.claimed
-    local ____temp_0
-    if held == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanzaOf(held)
+    local stanza
+    if held ~= nil then
+        stanza = stanzaOf(held)
     end
-    local stanza = ____temp_0
     place.operation.claimed = nil
     if stanza ~= nil then
-        ____exports.admitted(membership, place, nick, stanza)
+        occupancy_joining.admitted(membership, place, nick, stanza)
     end
 end
+
 --- The room let the account in: our own presence came. History and subject follow.
-function ____exports.admitted(membership, place, nick, stanza)
+function occupancy_joining.admitted(membership, place, nick, stanza)
     local join = answeredJoin(place, nick, stanza.attr.id)
     local request = join.request
-    local ____temp_1
-    if request == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = request.session
+    local session
+    if request ~= nil then
+        session = request.session
     end
-    local session = ____temp_1
     local isNews = not membership.established or nick ~= membership.wantedNick
     enterRoom(membership, place, join)
     announceIfRenamed(membership, nick)
@@ -6870,18 +6908,19 @@ function ____exports.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
 end
+
 function answeredJoin(place, nick, key)
     local last = place.operation
     if key == last.id then
         return last
     end
-    for ____, join in ipairs(place.earlier) do
+    for _, join in ipairs(place.earlier) do
         if join.id == key then
             return join
         end
     end
     if not isSameNick(last.nick, nick) then
-        for ____, join in ipairs(place.earlier) do
+        for _, join in ipairs(place.earlier) do
             if isSameNick(join.nick, nick) then
                 return join
             end
@@ -6889,21 +6928,19 @@ function answeredJoin(place, nick, key)
     end
     return last
 end
+
 function enterRoom(membership, place, join)
     local passed = {}
-    for ____, other in ipairs(place.earlier) do
+    for _, other in ipairs(place.earlier) do
         if other ~= join and other.request ~= nil then
             passed[#passed + 1] = other.request
         end
     end
     requeue(membership, passed)
-    local ____temp_2
-    if join == place.operation then
-        ____temp_2 = nil
-    else
-        ____temp_2 = place.operation
+    local later
+    if join ~= place.operation then
+        later = place.operation
     end
-    local later = ____temp_2
     setPlace(
         membership,
         {
@@ -6915,41 +6952,38 @@ function enterRoom(membership, place, join)
         }
     )
 end
+
 function subjectTimer(membership, join)
-    return after(
-        SUBJECT_TIMEOUT,
-        function()
-            local place = membership.place
-            if place.phase == "entering" and place.operation == join then
-                subjectMissing(membership, place)
-            end
+    return after(SUBJECT_TIMEOUT, function()
+        local place = membership.place
+        if place.phase == "entering" and place.operation == join then
+            subjectMissing(membership, place)
         end
-    )
+    end)
 end
+
 function noteAdmitted(membership, request, nick)
     membership.established = true
     if membership.since == nil then
         membership.since = os.time()
     end
     membership.liveness.unanswered = 0
-    openPart(membership)
+    beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
         counters.rejoins = counters.rejoins + 1
         return
     end
     local x = request.stanza:get_child("x", MUC)
-    local ____membership_4 = membership
-    local ____temp_3
     if x == nil then
-        ____temp_3 = nil
+        membership.password = nil
     else
-        ____temp_3 = x:get_child_text("password")
+        membership.password = x:get_child_text("password")
     end
-    ____membership_4.password = ____temp_3
     membership.wantedNick = nick
     bookmarkJoined(membership)
 end
+
 function showRoom(membership, request, stanza)
     sendOccupants(membership, request.session)
     if stanza.attr.id == request.id then
@@ -6960,45 +6994,35 @@ function showRoom(membership, request, stanza)
         sendTo(request.session, answer)
     end
 end
+
 function subjectMissing(membership, place)
     local join = place.operation
     if join.isDoubtful then
-        place.timer = after(
-            SUBJECT_TIMEOUT * 10,
-            function()
-                ____exports.complete(membership, place)
-            end
-        )
+        place.timer = after(SUBJECT_TIMEOUT * 10, function()
+            occupancy_joining.complete(membership, place)
+        end)
         makeSure(membership, join)
         return
     end
-    local ____temp_5
-    if join.request == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = join.request.session
+    local session
+    if join.request ~= nil then
+        session = join.request.session
     end
-    local session = ____temp_5
     if isAttached(membership, session) then
         sendSubject(membership, session)
     end
-    ____exports.complete(membership, place)
+    occupancy_joining.complete(membership, place)
 end
+
 --- All that a room sends on a join has come.
-function ____exports.complete(membership, place)
+function occupancy_joining.complete(membership, place)
     local join = place.operation
-    local ____place_6 = place
-    local tries = ____place_6.tries
-    local later = ____place_6.later
+    local place_6 = place
+    local tries = place_6.tries
+    local later = place_6.later
     setPlace(
         membership,
-        {
-            phase = "joined",
-            tries = tries,
-            since = now(),
-            operation = nil,
-            late = nil
-        }
+        {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
     )
     if join.isReturn then
         forgetOthers(membership, join.shown)
@@ -7015,12 +7039,13 @@ function ____exports.complete(membership, place)
     regainNick(membership)
     proceed(membership)
 end
+
 function refusedJoin(membership, place, nick, key)
     local last = place.operation
     if key == last.id then
         return last
     end
-    for ____, join in ipairs(place.earlier) do
+    for _, join in ipairs(place.earlier) do
         if join.id == key then
             return join
         end
@@ -7028,20 +7053,19 @@ function refusedJoin(membership, place, nick, key)
     local isForeign = key == nil or key == "" or not wasSent(membership, key)
     return isForeign and (nick == nil or isSameNick(last.nick, nick)) and last or nil
 end
-function joinRefused(membership, place, request, ____error)
-    refuse(membership, request, ____error)
-    if isTemporary(____error) then
+
+function joinRefused(membership, place, request, error_)
+    refuse(membership, request, error_)
+    if isTemporary(error_) then
         joinFailed(membership, place, false)
     elseif not tryNext(membership, place) then
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
+        fork(membership, technicalRemoval(membership))
         over(membership)
     end
 end
-function rejoinRefused(membership, join, ____error)
-    local ____, condition = ____error:get_error()
+
+function rejoinRefused(membership, join, error_)
+    local _, condition = error_:get_error()
     if condition == "conflict" and string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES then
         forgetOccupant(membership.view, join.nick)
         membership.nick = join.nick .. "_"
@@ -7055,7 +7079,7 @@ function rejoinRefused(membership, join, ____error)
     local next = takeNext(membership)
     if next ~= nil then
         enter(membership, next)
-    elseif isTemporary(____error) then
+    elseif isTemporary(error_) then
         lost(membership)
     else
         module:log(
@@ -7065,13 +7089,11 @@ function rejoinRefused(membership, join, ____error)
             membership.room,
             condition
         )
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
+        fork(membership, technicalRemoval(membership))
         over(membership)
     end
 end
+
 function removedAtOnce(membership, place, stanza)
     local request = place.operation.request
     refuse(membership, request, stanza)
@@ -7082,48 +7104,50 @@ function removedAtOnce(membership, place, stanza)
         over(membership)
     end
 end
+
 --- Seconds between a presence with the account's nick without 110 and one with it, if the room has any.
 local SELF_TIMEOUT = 10
 SUBJECT_TIMEOUT = 10
 NICK_TRIES = 3
+
 --- A presence with the account's nick came without 110. Older services leave out 110; but it may be another's, in what the
 -- room still answers to an earlier join. The account is in if something else follows, or nothing.
-function ____exports.selfClaimed(membership, place, nick, held)
+function occupancy_joining.selfClaimed(membership, place, nick, held)
     local join = place.operation
     join.claimed = held
-    after(
-        SELF_TIMEOUT,
-        function()
-            if membership.place == place and join.claimed == held and isCurrent(membership) then
-                ____exports.admitClaimed(membership, place, nick)
-            end
+    after(SELF_TIMEOUT, function()
+        if membership.place == place and join.claimed == held and isCurrent(membership) then
+            occupancy_joining.admitClaimed(membership, place, nick)
         end
-    )
+    end)
 end
+
 --- Waits for the subject anew, after a reload.
-function ____exports.awaitSubject(membership, place)
+function occupancy_joining.awaitSubject(membership, place)
     place.timer = subjectTimer(membership, place.operation)
 end
+
 --- The room refused a join. Returns whether the error answers one.
-function ____exports.refused(membership, place, nick, ____error)
-    local join = refusedJoin(membership, place, nick, ____error.attr.id)
+function occupancy_joining.refused(membership, place, nick, error_)
+    local join = refusedJoin(membership, place, nick, error_.attr.id)
     if join == nil then
         return false
     end
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         join.timer:stop()
-        refuse(membership, join.request, ____error)
+        refuse(membership, join.request, error_)
     elseif join.request == nil then
-        rejoinRefused(membership, join, ____error)
+        rejoinRefused(membership, join, error_)
     else
-        joinRefused(membership, place, join.request, ____error)
+        joinRefused(membership, place, join.request, error_)
     end
     return true
 end
+
 --- The room has put the account out before it let it in. If the account was in the room a moment ago, that may be of the
 -- earlier stay, and the answer to the join follows. A ping is answered after that.
-function ____exports.removed(membership, place, stanza)
+function occupancy_joining.removed(membership, place, stanza)
     local join = place.operation
     join.claimed = nil
     join.shown = {}
@@ -7134,75 +7158,71 @@ function ____exports.removed(membership, place, stanza)
         removedAtOnce(membership, place, stanza)
     elseif not join.isRemoved then
         join.isRemoved = true
-        selfPing(
-            membership,
-            function(condition)
-                local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
-                if isOut and membership.place == place and isCurrent(membership) then
-                    removedAtOnce(membership, place, stanza)
-                end
+        selfPing(membership, function(condition)
+            local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
+            if isOut and membership.place == place and isCurrent(membership) then
+                removedAtOnce(membership, place, stanza)
             end
-        )
+        end)
     end
 end
+
 --- Goes on with what was in doubt, as a message follows all occupants.
-function ____exports.audienceOf(membership, stanza, isSubject)
+function occupancy_joining.audienceOf(membership, isSubject, isPast)
     local place = membership.place
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
     if place.phase == "joining" and place.operation.claimed ~= nil then
-        ____exports.admitClaimed(membership, place)
+        occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
-    local isPast = isSubject or stanza:get_child("delay", DELAY) ~= nil
+    local isAnswer = isSubject or isPast
     if place.phase == "entering" then
-        return isPast and place.operation.isReturn and "return" or "all"
+        return isAnswer and place.operation.isReturn and "return" or "all"
     end
-    local ____temp_7
+    local operation
     if place.phase == "joined" then
-        ____temp_7 = place.operation
-    else
-        ____temp_7 = nil
+        operation = place.operation
     end
-    local operation = ____temp_7
-    if operation == nil or operation.kind ~= "resync" then
+    if (operation and operation.kind) ~= "resync" then
         return "all"
     end
-    if operation.stage == "self" and (isSubject or delayBy(stanza, membership.room) ~= nil) then
+    if operation.stage == "self" and isAnswer then
         answeredAsJoin(membership, operation)
     end
-    return isPast and operation.stage == "history" and "asking" or "all"
+    return isAnswer and operation.stage == "history" and "asking" or "all"
 end
-return ____exports
- end,
-["occupancy.pace"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/pace.ts
+--
+-- Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+local occupancy_pace = {}
+do
 local move, shuffled, STEP
-local options = require("options")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
+local options = minimix_options
+local inTurn = minimix_turn.inTurn
+
 function move(line)
     local due = 0
-    module:add_timer(
-        STEP,
-        function()
-            due = due + options.rejoinRate * STEP
-            while due >= 1 do
-                local item = table.remove(line.items)
-                if item == nil then
-                    line.moving = false
-                    return nil
-                end
-                due = due - 1
-                inTurn(function()
-                    line.serve(item)
-                end)
+    module:add_timer(STEP, function()
+        due = due + options.rejoinRate * STEP
+        while due >= 1 do
+            local item = table.remove(line.items)
+            if item == nil then
+                line.moving = false
+                return nil
             end
-            return STEP
+            due = due - 1
+            inTurn(function()
+                line.serve(item)
+            end)
         end
-    )
+        return STEP
+    end)
 end
+
 function shuffled(list)
     for i = #list, 2, -1 do
         local j = math.random(i)
@@ -7212,57 +7232,56 @@ function shuffled(list)
     end
     return list
 end
+
 STEP = 0.1
+
 --- A line with nobody in it.
-function ____exports.newLine(serve)
+function occupancy_pace.newLine(serve)
     return {items = {}, serve = serve, moving = false}
 end
+
 --- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
-function ____exports.lineUp(line, items)
-    for ____, item in ipairs(shuffled(items)) do
-        local ____line_items_0 = line.items
-        ____line_items_0[#____line_items_0 + 1] = item
+function occupancy_pace.lineUp(line, items)
+    for _, item in ipairs(shuffled(items)) do
+        local line_items_0 = line.items
+        line_items_0[#line_items_0 + 1] = item
     end
     if not line.moving and #line.items > 0 then
         line.moving = true
         move(line)
     end
 end
-return ____exports
- end,
-["occupancy.watch"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/watch.ts
+--
+-- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
+local occupancy_watch = {}
+do
 local ask, asked, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
-local jids = require("util.jid")
-local options = require("options")
-local ____transitions = require("occupancy.transitions")
-local isUnheard = ____transitions.isUnheard
-local leaveUnheard = ____transitions.leaveUnheard
-local lost = ____transitions.lost
-local pause = ____transitions.pause
-local rejoin = ____transitions.rejoin
-local rejoinAfter = ____transitions.rejoinAfter
-local retryLeave = ____transitions.retryLeave
-local ____turn = require("turn")
-local after = ____turn.after
-local ____memberships = require("state.memberships")
-local allMemberships = ____memberships.allMemberships
-local isCurrent = ____memberships.isCurrent
-local setPlace = ____memberships.setPlace
-local stopPing = ____memberships.stopPing
-local triesOf = ____memberships.triesOf
-local ____ask = require("send.ask")
-local patience = ____ask.patience
-local ____catchup = require("archive.catchup")
-local closeGap = ____catchup.closeGap
-local holdBack = ____catchup.holdBack
-local ____pace = require("occupancy.pace")
-local lineUp = ____pace.lineUp
-local newLine = ____pace.newLine
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
+local options = minimix_options
+local isUnheard = occupancy_operations.isUnheard
+local pause = occupancy_operations.pause
+local leaveUnheard = occupancy_transitions.leaveUnheard
+local lost = occupancy_transitions.lost
+local rejoin = occupancy_transitions.rejoin
+local rejoinAfter = occupancy_transitions.rejoinAfter
+local retryLeave = occupancy_transitions.retryLeave
+local after = minimix_turn.after
+local allMemberships = state_memberships.allMemberships
+local isCurrent = state_memberships.isCurrent
+local setPlace = state_memberships.setPlace
+local stopPing = state_memberships.stopPing
+local triesOf = state_memberships.triesOf
+local patience = send_ask.patience
+local closeGap = archive_catchup.closeGap
+local holdBack = archive_catchup.holdBack
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+
 function ask(membership, gap)
     if membership.liveness.checking or membership.place.phase ~= "joined" then
         return
@@ -7274,12 +7293,9 @@ function ask(membership, gap)
             asked(membership, condition, gap)
         end
     end
-    selfPing(
-        membership,
-        answered,
-        patience(membership)
-    )
+    selfPing(membership, answered, patience(membership))
 end
+
 function asked(membership, condition, gap)
     local liveness = membership.liveness
     if condition == nil or saysJoined(condition) then
@@ -7296,11 +7312,7 @@ function asked(membership, condition, gap)
     elseif saysNothing(condition) then
         holdBack(membership)
         liveness.unanswered = liveness.unanswered + 1
-        ____exports.askAfter(
-            membership,
-            pause(liveness.unanswered),
-            true
-        )
+        occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
     else
         module:log(
             "info",
@@ -7312,25 +7324,23 @@ function asked(membership, condition, gap)
         lost(membership)
     end
 end
+
 --- Asks later, in place of what was to be asked before.
-function ____exports.askAfter(membership, seconds, gap)
+function occupancy_watch.askAfter(membership, seconds, gap)
     stopPing(membership)
-    membership.liveness.timer = after(
-        seconds,
-        function()
-            membership.liveness.timer = nil
-            ask(membership, gap)
-        end
-    )
+    membership.liveness.timer = after(seconds, function()
+        membership.liveness.timer = nil
+        ask(membership, gap)
+    end)
 end
+
 function noteHosts(links, session)
-    local ____temp_0
+    local host
     if session.direction == "outgoing" then
-        ____temp_0 = session.to_host
+        host = session.to_host
     else
-        ____temp_0 = session.from_host
+        host = session.from_host
     end
-    local host = ____temp_0
     if host ~= nil then
         links[host] = true
     end
@@ -7341,18 +7351,16 @@ function noteHosts(links, session)
     end
     if not looking then
         looking = true
-        after(
-            SOON,
-            function()
-                looking = false
-                lookAfterLinks()
-            end
-        )
+        after(SOON, function()
+            looking = false
+            lookAfterLinks()
+        end)
     end
 end
+
 function lookAfterLinks()
     local doubtful = {}
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
         local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
         if isDoubtful and membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
@@ -7365,37 +7373,29 @@ function lookAfterLinks()
     broken = {}
     mended = {}
     local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
-    for ____, membership in ipairs(doubtful) do
-        ____exports.askAfter(
-            membership,
-            math.random() * spread,
-            true
-        )
+    for _, membership in ipairs(doubtful) do
+        occupancy_watch.askAfter(membership, math.random() * spread, true)
     end
 end
+
 function hasten(membership)
     local place = membership.place
     if place.phase == "joined" and membership.liveness.unanswered > PATIENT then
         membership.liveness.unanswered = PATIENT
-        ____exports.askAfter(
-            membership,
-            pause(PATIENT),
-            true
-        )
+        occupancy_watch.askAfter(membership, pause(PATIENT), true)
     elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
-        local timer = rejoinAfter(
-            membership,
-            pause(PATIENT)
-        )
+        local timer = rejoinAfter(membership, pause(PATIENT))
         setPlace(membership, {phase = "lost", tries = PATIENT, next = {kind = "pause", timer = timer}})
     elseif place.phase == "leaving" and place.operation ~= nil and place.tries > PATIENT then
         retryLeave(membership, PATIENT)
     end
 end
+
 --- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
-function ____exports.comeSoon(memberships)
+function occupancy_watch.comeSoon(memberships)
     lineUp(line, memberships)
 end
+
 function comeBack(membership)
     local place = membership.place
     if not isCurrent(membership) then
@@ -7411,114 +7411,123 @@ function comeBack(membership)
         retryLeave(membership)
     end
 end
+
 --- Asks the room whether the account is in it, and brings it back if not.
-function ____exports.check(membership)
+function occupancy_watch.check(membership)
     ask(membership, false)
 end
+
 --- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
-function ____exports.checkQuiet(spread)
-    for ____, membership in ipairs(allMemberships()) do
+function occupancy_watch.checkQuiet(spread)
+    for _, membership in ipairs(allMemberships()) do
         if membership.liveness.heard then
             membership.liveness.heard = false
         elseif membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
-            ____exports.askAfter(
-                membership,
-                math.random() * spread,
-                false
-            )
+            occupancy_watch.askAfter(membership, math.random() * spread, false)
         end
     end
 end
+
 SOON = 1
 SPREAD = 5
+
 --- Whether a link to the room's server has broken a moment ago, over which it may have said something.
-function ____exports.isInDoubt(membership)
+function occupancy_watch.isInDoubt(membership)
     return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
 end
+
 PATIENT = 5
 --- Servers whose link has broken, or come up, since the last look.
 broken = {}
 mended = {}
 looking = false
+
 --- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
-function ____exports.onLinkGone(event)
+function occupancy_watch.onLinkGone(event)
     noteHosts(broken, event.session)
 end
+
 --- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
 -- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
-function ____exports.onLinkUp(event)
+function occupancy_watch.onLinkUp(event)
     local session = event.session
     noteHosts(mended, session)
     if session.direction == "incoming" then
-        for ____, membership in ipairs(allMemberships()) do
+        for _, membership in ipairs(allMemberships()) do
             if membership.place.phase == "joined" and jids.host(membership.room) == session.from_host then
                 holdBack(membership)
             end
         end
     end
 end
+
 --- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
-function ____exports.bringBack()
+function occupancy_watch.bringBack()
     local memberships = allMemberships()
     if #memberships > 0 then
         module:log("info", "Coming back to %d rooms", #memberships)
-        ____exports.comeSoon(memberships)
+        occupancy_watch.comeSoon(memberships)
     end
 end
+
 line = newLine(comeBack)
-return ____exports
- end,
-["occupancy.phases"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/phases.ts
+--
+-- The state machine of a membership: what an input means in each phase.
+--
+--     request → Joining → Entering → Joined → Leaving → none
+--                  ↑ ↓                 ↓
+--                  Lost ←──────────────┘
+--
+-- `Place` (state/place.ts) says where an account stands, with at most one presence that the room has yet to answer. It is
+-- replaced as a whole. Timers and answers to self-pings are inputs too; the functions that set them handle them.
+local occupancy_phases = {}
+do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
-local st = require("util.stanza")
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____upstream = require("send.upstream")
-local wasSent = ____upstream.wasSent
-local ____stanzas = require("stanzas")
-local hasStatus = ____stanzas.hasStatus
-local isSameNick = ____stanzas.isSameNick
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
-local ____queue = require("state.queue")
-local enqueue = ____queue.enqueue
-local takeNext = ____queue.takeNext
-local ____store = require("state.store")
-local saveOften = ____store.saveOften
-local ____burst = require("occupancy.burst")
-local keepSelf = ____burst.keepSelf
-local joined = require("occupancy.joined")
-local joining = require("occupancy.joining")
-local ____refusal = require("occupancy.refusal")
-local isTechnical = ____refusal.isTechnical
-local ____transitions = require("occupancy.transitions")
-local enter = ____transitions.enter
-local hastenLeave = ____transitions.hastenLeave
-local leaveUnanswered = ____transitions.leaveUnanswered
-local lost = ____transitions.lost
-local over = ____transitions.over
-local rejoin = ____transitions.rejoin
-local waitForTurn = ____transitions.waitForTurn
-local ____watch = require("occupancy.watch")
-local check = ____watch.check
+local isBlocked = settings_blocklist.isBlocked
+local fork = send_fork.fork
+local wasSent = send_upstream.wasSent
+local hasStatus = minimix_stanzas.hasStatus
+local isSameNick = minimix_stanzas.isSameNick
+local noteDrop = state_counters.noteDrop
+local enqueue = state_queue.enqueue
+local takeNext = state_queue.takeNext
+local saveOften = state_store.saveOften
+local keepSelf = occupancy_burst.keepSelf
+local joined = occupancy_joined
+local joining = occupancy_joining
+local isTechnical = occupancy_refusal.isTechnical
+local lateRename = occupancy_requests.lateRename
+local enter = occupancy_transitions.enter
+local hastenLeave = occupancy_transitions.hastenLeave
+local leaveUnanswered = occupancy_transitions.leaveUnanswered
+local lost = occupancy_transitions.lost
+local over = occupancy_transitions.over
+local rejoin = occupancy_transitions.rejoin
+local waitForTurn = occupancy_transitions.waitForTurn
+local check = occupancy_watch.check
+
 function ignore()
 end
+
 function isNoAnswer()
     return false
 end
+
 function stillIn(membership, _, nick, stanza)
     keepSelf(membership, nick, stanza)
     fork(membership, stanza)
 end
+
 function admittedLate(membership, place, nick, stanza)
     if hasStatus(stanza, "110") then
         membership.established = true
     end
     stillIn(membership, place, nick, stanza)
 end
+
 function putOut(membership, _, stanza)
     if isTechnical(stanza) then
         lost(membership)
@@ -7527,6 +7536,7 @@ function putOut(membership, _, stanza)
         over(membership)
     end
 end
+
 function leaveConfirmed(membership, place, stanza)
     local leave = place.operation
     local answer = stanza
@@ -7537,17 +7547,19 @@ function leaveConfirmed(membership, place, stanza)
     fork(membership, answer)
     over(membership)
 end
+
 function leaveRefused(membership, place)
     if place.tries == 0 then
         leaveUnanswered(membership)
     end
     return true
 end
-function renameRefused(membership, place, nick, ____error)
-    local key = ____error.attr.id
-    local late = joined.lateRename(place, key)
+
+function renameRefused(membership, place, nick, error_)
+    local key = error_.attr.id
+    local late = lateRename(place, key)
     if late ~= nil then
-        joined.renameRefused(membership, place, late, ____error)
+        joined.renameRefused(membership, place, late, error_)
         return true
     end
     local operation = place.operation
@@ -7558,32 +7570,33 @@ function renameRefused(membership, place, nick, ____error)
     local isItsNick = nick == nil or isSameNick(nick, operation.nick)
     local isAnswer = key == operation.id or isForeign and isItsNick
     if isAnswer and operation.kind == "rename" then
-        joined.renameRefused(membership, place, operation, ____error)
+        joined.renameRefused(membership, place, operation, error_)
     end
     return isAnswer
 end
+
 function queue(membership, _, request)
     enqueue(membership, request)
 end
+
 function queueUntilTurn(membership, _, request)
     enqueue(membership, request)
     waitForTurn(membership)
 end
+
 function rejoinFor(membership, _, request)
     enqueue(membership, request)
-    local ____membership_established_0
-    if membership.established then
-        ____membership_established_0 = nil
-    else
-        ____membership_established_0 = takeNext(membership)
+    local first
+    if not membership.established then
+        first = takeNext(membership)
     end
-    local first = ____membership_established_0
     if first ~= nil then
         enter(membership, first)
     else
         rejoin(membership)
     end
 end
+
 function enterAfterLeave(membership, place, request)
     enqueue(membership, request)
     if place.tries == 0 and place.operation ~= nil then
@@ -7595,6 +7608,7 @@ function enterAfterLeave(membership, place, request)
         enter(membership, first, {}, membership.nick)
     end
 end
+
 local lostRules = {
     self = stillIn,
     removed = ignore,
@@ -7630,43 +7644,49 @@ local leavingRules = {
     subject = ignore,
     request = enterAfterLeave
 }
-local ____table = {
-    lost = lostRules,
-    joining = joiningRules,
-    entering = enteringRules,
-    joined = joinedRules,
-    leaving = leavingRules
-}
+
 --- What inputs mean where the account stands now.
 local function rulesOf(membership)
-    return ____table[membership.place.phase]
+    return ({
+        lost = lostRules,
+        joining = joiningRules,
+        entering = enteringRules,
+        joined = joinedRules,
+        leaving = leavingRules
+    })[membership.place.phase]
 end
+
 --- Our own presence came.
-function ____exports.onSelf(membership, nick, stanza)
+function occupancy_phases.onSelf(membership, nick, stanza)
     rulesOf(membership).self(membership, membership.place, nick, stanza)
 end
+
 --- Our own unavailable presence came, which is not that of a nick change.
-function ____exports.onRemoved(membership, stanza)
+function occupancy_phases.onRemoved(membership, stanza)
     rulesOf(membership).removed(membership, membership.place, stanza)
 end
+
 --- A presence error came. One that answers nothing may say that the account is out.
-function ____exports.onRefused(membership, nick, ____error)
-    if not rulesOf(membership).refused(membership, membership.place, nick, ____error) then
+function occupancy_phases.onRefused(membership, nick, error_)
+    if not rulesOf(membership).refused(membership, membership.place, nick, error_) then
         noteDrop("unclaimed")
         module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
         check(membership)
     end
 end
+
 --- The room's subject came.
-function ____exports.onSubject(membership)
+function occupancy_phases.onSubject(membership)
     rulesOf(membership).subject(membership, membership.place)
 end
+
 --- A session asks to be let in, or for another nick.
-function ____exports.onRequest(membership, request)
+function occupancy_phases.onRequest(membership, request)
     rulesOf(membership).request(membership, membership.place, request)
 end
+
 --- The room calls the account by another nick from now on (XEP-0045 7.6). This counts in each phase.
-function ____exports.onRenamed(membership, nick, stanza)
+function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
     saveOften(membership.username)
@@ -7675,15 +7695,17 @@ function ____exports.onRenamed(membership, nick, stanza)
         check(membership)
     end
 end
-return ____exports
- end,
-["admin.census"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/census.ts
+--
+-- How many there are now.
+local admin_census = {}
+do
 local size
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local ____pending = require("state.pending")
-local pendingIqs = ____pending.pendingIqs
+local accounts = state_memberships.accounts
+local pendingIqs = state_pending.pendingIqs
+
 function size(map)
     local count = 0
     local key = next(map)
@@ -7693,25 +7715,21 @@ function size(map)
     end
     return count
 end
+
 --- In the order in which a membership goes through them.
-____exports.phases = {
-    "joining",
-    "entering",
-    "joined",
-    "lost",
-    "leaving"
-}
-function ____exports.takeCensus()
+admin_census.phases = {"joining", "entering", "joined", "lost", "leaving"}
+
+function admin_census.takeCensus()
     local byPhase = {}
-    for ____, phase in ipairs(____exports.phases) do
+    for _, phase in ipairs(admin_census.phases) do
         byPhase[phase] = 0
     end
     local members = 0
     local memberships = 0
     local attached = 0
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         members = members + 1
-        for ____, membership in pairs(account.memberships) do
+        for _, membership in pairs(account.memberships) do
             memberships = memberships + 1
             local phase = membership.place.phase
             byPhase[phase] = (byPhase[phase] or 0) + 1
@@ -7726,51 +7744,47 @@ function ____exports.takeCensus()
         pendingIqs = size(pendingIqs)
     }
 end
-return ____exports
- end,
-["admin.directory"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/directory.ts
+--
+-- Who is in which room, and what an admin, or the user, may have an account do there. All of it is in words: the shell
+-- and the ad-hoc commands say the same.
+local admin_directory = {}
+do
 local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
-local ____notify = require("settings.notify")
-local isSetting = ____notify.isSetting
-local ____phases = require("occupancy.phases")
-local onRequest = ____phases.onRequest
-local ____transitions = require("occupancy.transitions")
-local leave = ____transitions.leave
-local lost = ____transitions.lost
-local rejoin = ____transitions.rejoin
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
-local hasAttached = ____memberships.hasAttached
-local isCurrent = ____memberships.isCurrent
-local membershipsOf = ____memberships.membershipsOf
-local ____queue = require("state.queue")
-local newRequest = ____queue.newRequest
-local ____census = require("admin.census")
-local phases = ____census.phases
-local takeCensus = ____census.takeCensus
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local bookmarkNotify = settings_bookmark_write.bookmarkNotify
+local isSetting = settings_notify.isSetting
+local onRequest = occupancy_phases.onRequest
+local leave = occupancy_transitions.leave
+local lost = occupancy_transitions.lost
+local rejoin = occupancy_transitions.rejoin
+local counters = state_counters.counters
+local accounts = state_memberships.accounts
+local findAccount = state_memberships.findAccount
+local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
+local membershipsOf = state_memberships.membershipsOf
+local newRequest = state_queue.newRequest
+local phases = admin_census.phases
+local takeCensus = admin_census.takeCensus
+
 function describe(membership, name)
     local since = membership.since == nil and "" or " since " .. datetime.datetime(membership.since)
-    return ((((((name .. ": ") .. stateOf(membership)) .. " as ") .. membership.nick) .. since) .. "; ") .. describeSessions(membership)
+    return name .. ": " .. stateOf(membership) .. " as " .. membership.nick .. since .. "; " .. describeSessions(membership)
 end
+
 function stateOf(membership)
-    local ____membership_place_0 = membership.place
-    local phase = ____membership_place_0.phase
-    local tries = ____membership_place_0.tries
+    local place = membership.place
+    local phase = place.phase
+    local tries = place.tries
     if phase == "lost" and tries > 0 then
         return string.format("lost, %d tries to come back,", tries)
     end
     return membership.liveness.unanswered > 0 and phase .. ", out of reach," or phase
 end
+
 function describeSessions(membership)
     if hasAttached(membership) then
         local resources = {}
@@ -7783,178 +7797,173 @@ function describeSessions(membership)
     local since = membership.detachedAt
     return since == nil and "no session" or "no session since " .. datetime.datetime(since)
 end
+
 function nickOf(room, nick)
     local isBlank = (string.match(nick, "%S")) == nil
-    local ____isBlank_1
-    if isBlank then
-        ____isBlank_1 = nil
-    else
-        ____isBlank_1 = jids.prep((room .. "/") .. nick)
+    local address
+    if not isBlank then
+        address = jids.prep(room .. "/" .. nick)
     end
-    local address = ____isBlank_1
-    local ____temp_2
     if address == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = jids.resource(address)
+        return jids.resource(address)
     end
-    return ____temp_2
 end
+
 function isAskedFor(membership, nick)
     local place = membership.place
-    if place.phase == "joined" and place.operation ~= nil and place.operation.nick == nick then
+    local temp_5 = place.phase == "joined"
+    if temp_5 then
+        local operation = place.operation
+        temp_5 = (operation and operation.nick) == nick
+    end
+    if temp_5 then
         return true
     end
-    for ____, request in ipairs(membership.queue) do
+    for _, request in ipairs(membership.queue) do
         if request.nick == nick then
             return true
         end
     end
     return false
 end
+
 function done(text)
     return {done = true, text = text}
 end
+
 function refused(text)
     return {done = false, text = text}
 end
+
 function membershipIn(username, room)
     local account = findAccount(username)
-    local ____temp_3
-    if account == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = account.memberships[room]
-    end
-    return ____temp_3
+    return account and account.memberships[room]
 end
+
 function notIn(username, room)
-    return refused((addressOf(username) .. " is not in ") .. room)
+    return refused(addressOf(username) .. " is not in " .. room)
 end
+
 function addressOf(username)
-    return (username .. "@") .. module.host
+    return username .. "@" .. module.host
 end
+
 function figure(name, value)
     return string.format("%s: %d", name, value)
 end
+
 --- The account's rooms, a line for each, by name.
-function ____exports.roomsOf(username)
+function admin_directory.roomsOf(username)
     local lines = {}
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
     end
     table.sort(lines)
     return lines
 end
+
 --- The names alone.
-function ____exports.roomNamesOf(username)
+function admin_directory.roomNamesOf(username)
     local names = {}
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         names[#names + 1] = membership.room
     end
     table.sort(names)
     return names
 end
+
 --- This host's accounts in a room, a line for each, by name.
-function ____exports.accountsIn(room)
+function admin_directory.accountsIn(room)
     local lines = {}
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         local membership = account.memberships[room]
         if membership ~= nil then
-            lines[#lines + 1] = describe(membership, (account.username .. "@") .. module.host)
+            lines[#lines + 1] = describe(membership, account.username .. "@" .. module.host)
         end
     end
     table.sort(lines)
     return lines
 end
+
 --- Takes the account out of a room, as its last client would.
-function ____exports.leaveRoom(username, room)
+function admin_directory.leaveRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if membership.place.phase == "leaving" then
-        return refused(((addressOf(username) .. " is leaving ") .. room) .. " already")
+        return refused(addressOf(username) .. " is leaving " .. room .. " already")
     end
     module:log("info", "%s is made to leave %s", username, room)
     bookmarkLeft(membership)
-    leave(
-        membership,
-        st.presence({type = "unavailable"})
-    )
+    leave(membership, st.presence({type = "unavailable"}))
     local verb = isCurrent(membership) and "is leaving" or "has left"
-    return done((((addressOf(username) .. " ") .. verb) .. " ") .. room)
+    return done(addressOf(username) .. " " .. verb .. " " .. room)
 end
+
 --- Has the account join a room anew: at once where it is lost, and to see who is there where it is in.
-function ____exports.rejoinRoom(username, room)
+function admin_directory.rejoinRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     local phase = membership.place.phase
     if phase ~= "joined" and phase ~= "lost" then
-        return refused(((((addressOf(username) .. " is ") .. phase) .. " ") .. room) .. " now")
+        return refused(addressOf(username) .. " is " .. phase .. " " .. room .. " now")
     end
     module:log("info", "%s is made to join %s anew", username, room)
     if phase == "joined" then
         lost(membership)
     end
     rejoin(membership)
-    return done(((addressOf(username) .. " joins ") .. room) .. " anew")
+    return done(addressOf(username) .. " joins " .. room .. " anew")
 end
+
 --- Asks the room for another nick.
-function ____exports.renameIn(username, room, nick)
+function admin_directory.renameIn(username, room, nick)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     local wanted = nickOf(room, nick)
     if wanted == nil then
-        return refused(("\"" .. nick) .. "\" cannot be a nick")
+        return refused("\"" .. nick .. "\" cannot be a nick")
     end
     if membership.place.phase ~= "joined" then
-        return refused(((((addressOf(username) .. " is ") .. membership.place.phase) .. " in ") .. room) .. " now")
+        return refused(addressOf(username) .. " is " .. membership.place.phase .. " in " .. room .. " now")
     end
     if wanted ~= membership.nick then
-        onRequest(
-            membership,
-            newRequest(
-                "rename",
-                nil,
-                nil,
-                wanted,
-                st.presence()
-            )
-        )
+        onRequest(membership, newRequest("rename", nil, nil, wanted, st.presence()))
     end
     if wanted == membership.nick then
-        return done((("The nick in " .. room) .. " is ") .. wanted)
+        return done("The nick in " .. room .. " is " .. wanted)
     end
-    return isAskedFor(membership, wanted) and done((room .. " has been asked for the nick ") .. wanted) or refused((room .. " has refused the nick ") .. wanted)
+    return isAskedFor(membership, wanted) and done(room .. " has been asked for the nick " .. wanted) or refused(room .. " has refused the nick " .. wanted)
 end
+
 --- Has the account woken for what is said in a room always, on-mention or never, from now on.
-function ____exports.notifyOf(username, room, setting)
+function admin_directory.notifyOf(username, room, setting)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if not isSetting(setting) then
-        return refused(("\"" .. setting) .. "\" is none of always, on-mention and never")
+        return refused("\"" .. setting .. "\" is none of always, on-mention and never")
     end
     local written = bookmarkNotify(membership, setting)
     if written == nil then
         return refused(room .. " is not bookmarked, and that is where it would be noted: bookmark it first")
     end
-    return written and done((room .. " notifies you: ") .. setting) or refused(("The bookmark of " .. room) .. " could not be written")
+    return written and done(room .. " notifies you: " .. setting) or refused("The bookmark of " .. room .. " could not be written")
 end
+
 --- The figures of the metrics, a line for each.
-function ____exports.totals()
+function admin_directory.totals()
     local census = takeCensus()
-    local lines = {
-        figure("accounts", census.accounts),
-        figure("memberships", census.memberships)
-    }
-    for ____, phase in ipairs(phases) do
+    local lines = {figure("accounts", census.accounts), figure("memberships", census.memberships)}
+    for _, phase in ipairs(phases) do
         lines[#lines + 1] = figure("- " .. phase, census.byPhase[phase] or 0)
     end
     lines[#lines + 1] = figure("attached sessions", census.attached)
@@ -7970,44 +7979,44 @@ function ____exports.totals()
     end
     return lines
 end
-return ____exports
- end,
-["admin.commands"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/commands.ts
+--
+-- Ad-hoc commands (XEP-0050) on the host's JID: for admins over all accounts, for users over their own.
+local admin_commands = {}
+do
 local refusal, usernameOf
-local adhoc = require("util.adhoc")
-local dataforms = require("util.dataforms")
-local jids = require("util.jid")
-local ____namespaces = require("namespaces")
-local MINIMIX = ____namespaces.MINIMIX
-local ____directory = require("admin.directory")
-local accountsIn = ____directory.accountsIn
-local leaveRoom = ____directory.leaveRoom
-local notifyOf = ____directory.notifyOf
-local rejoinRoom = ____directory.rejoinRoom
-local renameIn = ____directory.renameIn
-local roomNamesOf = ____directory.roomNamesOf
-local roomsOf = ____directory.roomsOf
-local totals = ____directory.totals
+local MINIMIX = namespaces.MINIMIX
+local accountsIn = admin_directory.accountsIn
+local leaveRoom = admin_directory.leaveRoom
+local notifyOf = admin_directory.notifyOf
+local rejoinRoom = admin_directory.rejoinRoom
+local renameIn = admin_directory.renameIn
+local roomNamesOf = admin_directory.roomNamesOf
+local roomsOf = admin_directory.roomsOf
+local totals = admin_directory.totals
+
 function refusal(message)
     return {status = "completed", error = {message = message}}
 end
+
 function usernameOf(data)
     return jids.node(data.from) or ""
 end
+
 local function form(title, instructions, fields)
     local layout = fields
     layout.title = title
-    local ____temp_0
     if instructions == "" then
-        ____temp_0 = nil
+        layout.instructions = nil
     else
-        ____temp_0 = instructions
+        layout.instructions = instructions
     end
-    layout.instructions = ____temp_0
     table.insert(layout, 1, {name = "FORM_TYPE", type = "hidden", value = MINIMIX .. "#command"})
     return dataforms.new(layout)
 end
+
 local anyAccount = {name = "account", type = "jid-single", label = "Account", required = true}
 local anyRoom = {name = "room", type = "jid-single", label = "Group chat", required = true}
 local ownRoom = {name = "room", type = "list-single", label = "Group chat", required = true}
@@ -8020,6 +8029,7 @@ local setting = {
     options = {{label = "of every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
 }
 local NO_ROOMS = "You are in no group chats"
+
 --- A list in a form of its own, as every client shows one; a note is enough where there is nothing to list.
 local function answerList(title, lines, none)
     if #lines == 0 then
@@ -8028,56 +8038,43 @@ local function answerList(title, lines, none)
     local layout = form(title, "", {{name = "lines", type = "text-multi", label = title}})
     return {
         status = "completed",
-        result = {
-            layout = layout,
-            values = {lines = table.concat(lines, "\n")}
-        }
+        result = {layout = layout, values = {lines = table.concat(lines, "\n")}}
     }
 end
-local function answerOutcome(____bindingPattern0)
+
+local function answerOutcome(bindingPattern0_)
     local text
     local done
-    done = ____bindingPattern0.done
-    text = ____bindingPattern0.text
-    return done and ({status = "completed", info = text}) or refusal(text)
+    done = bindingPattern0_.done
+    text = bindingPattern0_.text
+    return done and {status = "completed", info = text} or refusal(text)
 end
+
 --- What is wrong with a form, a line for each field.
 local function problemsOf(layout, problems)
     local lines = {}
-    for ____, field in ipairs(layout) do
+    for _, field in ipairs(layout) do
         local problem = problems[field.name]
         if problem ~= nil then
-            lines[#lines + 1] = ((field.label or field.name) .. ": ") .. problem
+            lines[#lines + 1] = (field.label or field.name) .. ": " .. problem
         end
     end
     return table.concat(lines, "\n")
 end
+
 --- A command of one form; `initial` are the values it starts with.
 local function ask(layout, initial, answer)
-    return adhoc.new_initial_data_form(
-        layout,
-        initial,
-        function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end
-    )
+    return adhoc.new_initial_data_form(layout, initial, function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end)
 end
+
 --- A command of an admin's on any of the host's accounts.
 local function askAny(layout, answer)
-    return ask(
-        layout,
-        function() return {} end,
-        answer
-    )
+    return ask(layout, function() return {} end, answer)
 end
+
 --- A command of a user's on one of their own rooms; who is in none has nothing to choose from.
 local function askOwn(layout, answer)
-    local handler = ask(
-        layout,
-        function(data) return {room = roomNamesOf(usernameOf(data))} end,
-        function(fields, data) return answer(
-            usernameOf(data),
-            fields
-        ) end
-    )
+    local handler = ask(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
     return function(self, data, state)
         if data.form == nil and #roomNamesOf(usernameOf(data)) == 0 then
             return {status = "completed", info = NO_ROOMS}, nil
@@ -8085,21 +8082,25 @@ local function askOwn(layout, answer)
         return handler(nil, data, state)
     end
 end
+
 --- A command that has nothing to ask.
 local function tell(answer)
     return function(self, data)
         return answer(data), nil
     end
 end
+
 local function roomOf(fields)
     return jids.bare(fields.room or "")
 end
+
 --- An admin of this host acts on the accounts of this host.
 local function onAccount(fields, action)
     local jid = fields.account or ""
     local username = jids.node(jid)
-    return (username == nil or jids.host(jid) ~= module.host) and refusal((jid .. " is not an account of ") .. module.host) or action(username)
+    return (username == nil or jids.host(jid) ~= module.host) and refusal(jid .. " is not an account of " .. module.host) or action(username)
 end
+
 local LIST_OWN = "List my group chats"
 local LIST_ROOMS = "List the group chats of an account"
 local LIST_ACCOUNTS = "List the accounts in a group chat"
@@ -8114,36 +8115,19 @@ local commands = {
         name = "my-rooms",
         title = LIST_OWN,
         permission = "local_user",
-        handler = tell(function(data) return answerList(
-            LIST_OWN,
-            roomsOf(usernameOf(data)),
-            NO_ROOMS
-        ) end)
+        handler = tell(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
     },
     {
         name = "leave-my-room",
         title = LEAVE_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}),
-            function(username, fields) return answerOutcome(leaveRoom(
-                username,
-                roomOf(fields)
-            )) end
-        )
+        handler = askOwn(form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
     },
     {
         name = "my-nick",
         title = RENAME_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(RENAME_OWN, "On all devices.", {ownRoom, newNick}),
-            function(username, fields) return answerOutcome(renameIn(
-                username,
-                roomOf(fields),
-                fields.nick or ""
-            )) end
-        )
+        handler = askOwn(form(RENAME_OWN, "On all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
     },
     {
         name = "my-notify",
@@ -8151,137 +8135,84 @@ local commands = {
         permission = "local_user",
         handler = askOwn(
             form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", {ownRoom, setting}),
-            function(username, fields) return answerOutcome(notifyOf(
-                username,
-                roomOf(fields),
-                fields.setting or ""
-            )) end
+            function(username, fields) return answerOutcome(notifyOf(username, roomOf(fields), fields.setting or "")) end
         )
     },
     {
         name = "rooms",
         title = LIST_ROOMS,
         permission = "admin",
-        handler = askAny(
-            form(LIST_ROOMS, "", {anyAccount}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerList(
-                    LIST_ROOMS,
-                    roomsOf(username),
-                    ((username .. "@") .. module.host) .. " is in no group chats"
-                ) end
-            ) end
-        )
+        handler = askAny(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
+            LIST_ROOMS,
+            roomsOf(username),
+            username .. "@" .. module.host .. " is in no group chats"
+        ) end) end)
     },
     {
         name = "accounts",
         title = LIST_ACCOUNTS,
         permission = "admin",
-        handler = askAny(
-            form(LIST_ACCOUNTS, "", {anyRoom}),
-            function(fields)
-                local room = roomOf(fields)
-                return answerList(
-                    LIST_ACCOUNTS,
-                    accountsIn(room),
-                    (("No account of " .. module.host) .. " is in ") .. room
-                )
-            end
-        )
+        handler = askAny(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
+            local room = roomOf(fields)
+            return answerList(
+                LIST_ACCOUNTS,
+                accountsIn(room),
+                "No account of " .. module.host .. " is in " .. room
+            )
+        end)
     },
     {
         name = "leave",
         title = LEAVE,
         permission = "admin",
-        handler = askAny(
-            form(LEAVE, "", {anyAccount, anyRoom}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerOutcome(leaveRoom(
-                    username,
-                    roomOf(fields)
-                )) end
-            ) end
-        )
+        handler = askAny(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "rejoin",
         title = REJOIN,
         permission = "admin",
-        handler = askAny(
-            form(REJOIN, "", {anyAccount, anyRoom}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerOutcome(rejoinRoom(
-                    username,
-                    roomOf(fields)
-                )) end
-            ) end
-        )
+        handler = askAny(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "totals",
         title = TOTALS,
         permission = "admin",
-        handler = tell(function() return answerList(
-            TOTALS,
-            totals(),
-            ""
-        ) end)
+        handler = tell(function() return answerList(TOTALS, totals(), "") end)
     }
 }
+
 --- Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none.
-function ____exports.offerCommands()
+function admin_commands.offerCommands()
     local wanted = pcall(function() return module:depends("adhoc") end)
     if not wanted then
         return
     end
     local library = module:require("adhoc")
-    for ____, ____value in ipairs(commands) do
-        local name = ____value.name
-        local title = ____value.title
-        local permission = ____value.permission
-        local handler = ____value.handler
-        module:provides(
-            "adhoc",
-            library.new(title, (MINIMIX .. "#") .. name, handler, permission)
-        )
+    for _, value_ in ipairs(commands) do
+        local name = value_.name
+        local title = value_.title
+        local permission = value_.permission
+        local handler = value_.handler
+        module:provides("adhoc", library.new(title, MINIMIX .. "#" .. name, handler, permission))
     end
 end
-return ____exports
- end,
-["admin.metrics"] = function(...)
-local ____exports = {}
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____census = require("admin.census")
-local phases = ____census.phases
-local takeCensus = ____census.takeCensus
+end
+
+-- src/admin/metrics.ts
+--
+-- What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
+-- for, and never if statistics are off.
+local admin_metrics = {}
+do
+local counters = state_counters.counters
+local phases = admin_census.phases
+local takeCensus = admin_census.takeCensus
 --- 0.12 wants the names of labels even where there are none.
 local NO_LABELS = {}
 local gauges = {
-    accounts = module:metric(
-        "gauge",
-        "accounts",
-        "",
-        "Accounts that are in a room",
-        NO_LABELS
-    ),
-    memberships = module:metric(
-        "gauge",
-        "memberships",
-        "",
-        "Accounts in rooms, by how far they are",
-        {"state"}
-    ),
-    attached = module:metric(
-        "gauge",
-        "attached_sessions",
-        "",
-        "Sessions in rooms",
-        NO_LABELS
-    ),
+    accounts = module:metric("gauge", "accounts", "", "Accounts that are in a room", NO_LABELS),
+    memberships = module:metric("gauge", "memberships", "", "Accounts in rooms, by how far they are", {"state"}),
+    attached = module:metric("gauge", "attached_sessions", "", "Sessions in rooms", NO_LABELS),
     pendingIqs = module:metric(
         "gauge",
         "pending_iqs",
@@ -8291,20 +8222,8 @@ local gauges = {
     )
 }
 local totals = {
-    copiesIn = module:metric(
-        "counter",
-        "copies_in",
-        "",
-        "Messages and presences from rooms",
-        NO_LABELS
-    ),
-    copiesOut = module:metric(
-        "counter",
-        "copies_out",
-        "",
-        "Stanzas of rooms handed to sessions",
-        NO_LABELS
-    ),
+    copiesIn = module:metric("counter", "copies_in", "", "Messages and presences from rooms", NO_LABELS),
+    copiesOut = module:metric("counter", "copies_out", "", "Stanzas of rooms handed to sessions", NO_LABELS),
     copiesSaved = module:metric(
         "counter",
         "copies_saved",
@@ -8333,19 +8252,14 @@ local totals = {
         "Messages of rooms written to the archive",
         NO_LABELS
     ),
-    drops = module:metric(
-        "counter",
-        "drops",
-        "",
-        "Stanzas that were not passed on",
-        {"reason"}
-    )
+    drops = module:metric("counter", "drops", "", "Stanzas that were not passed on", {"reason"})
 }
+
 --- `stats-update`.
-function ____exports.updateMetrics()
+function admin_metrics.updateMetrics()
     local census = takeCensus()
     gauges.accounts:with_labels():set(census.accounts)
-    for ____, phase in ipairs(phases) do
+    for _, phase in ipairs(phases) do
         gauges.memberships:with_labels(phase):set(census.byPhase[phase] or 0)
     end
     gauges.attached:with_labels():set(census.attached)
@@ -8360,17 +8274,21 @@ function ____exports.updateMetrics()
         totals.drops:with_labels(reason):set(count)
     end
 end
-return ____exports
- end,
-["admin.neighbours"] = function(...)
-local ____exports = {}
-local options = require("options")
+end
+
+-- src/admin/neighbours.ts
+--
+-- What else is loaded, or is not, and makes less sense so.
+local admin_neighbours = {}
+do
+local options = minimix_options
 --- Modules that look after rooms which clients join by themselves.
 local overlaps = {}
 overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+
 --- Names in the log what does not go together, once all modules are loaded.
-function ____exports.checkNeighbours()
+function admin_neighbours.checkNeighbours()
     local host = prosody.hosts[module.host]
     if host == nil then
         return
@@ -8380,31 +8298,39 @@ function ____exports.checkNeighbours()
             module:log("warn", "%s", advice)
         end
     end
-    if options.archive == "mam" and not (host.modules.mam ~= nil) then
+    if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
     end
-    if host.users ~= nil and host.users.name == "null" then
+    local users = host.users
+    if (users and users.name) == "null" then
         module:log("warn", "There are no users on this host and nothing to do: take mod_minimix out, or set authentication")
     end
 end
-return ____exports
- end,
-["admin.shell"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/shell.ts
+--
+-- Commands of the admin shell (`prosodyctl shell`): minimix:rooms(), minimix:leave() and so on.
+--
+-- They go straight into the shell's environment, which 0.12 and 13.0 share with modules alike. 13.0's "shell-command"
+-- items, added by a module of a host, are found by a JID of that host only: minimix:accounts() takes a room's, and
+-- minimix:stats() none. So there is one table of commands for the server, and each host answers for its own accounts.
+local admin_shell = {}
+do
 local list, act, parseAccount, parseRoom, notRoom, quote, hosts
-local jids = require("util.jid")
-local ____directory = require("admin.directory")
-local accountsIn = ____directory.accountsIn
-local leaveRoom = ____directory.leaveRoom
-local rejoinRoom = ____directory.rejoinRoom
-local roomsOf = ____directory.roomsOf
-local totals = ____directory.totals
+local accountsIn = admin_directory.accountsIn
+local leaveRoom = admin_directory.leaveRoom
+local rejoinRoom = admin_directory.rejoinRoom
+local roomsOf = admin_directory.roomsOf
+local totals = admin_directory.totals
+
 function list(section, lines, what)
-    for ____, line in ipairs(lines) do
+    for _, line in ipairs(lines) do
         section.session.print(line)
     end
     return true, string.format("%d %s", #lines, what)
 end
+
 function act(jid, room, action)
     local username, host, problem = parseAccount(jid)
     if host == nil then
@@ -8414,29 +8340,24 @@ function act(jid, room, action)
     if address == nil then
         return nil, notRoom(room)
     end
-    local ____action_result_0 = action(host, username, address)
-    local done = ____action_result_0.done
-    local text = ____action_result_0.text
+    local action_result_0 = action(host, username, address)
+    local done = action_result_0.done
+    local text = action_result_0.text
     if not done then
         return nil, text
     end
     return true, text
 end
+
 function parseAccount(jid)
-    local ____temp_1
+    local address
     if type(jid) == "string" then
-        ____temp_1 = jids.prep(jid)
-    else
-        ____temp_1 = nil
+        address = jids.prep(jid)
     end
-    local address = ____temp_1
-    local ____temp_2
-    if address == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = jids.node(address)
+    local username
+    if address ~= nil then
+        username = jids.node(address)
     end
-    local username = ____temp_2
     if address == nil or username == nil then
         return nil, nil, quote(jid) .. " is not the JID of an account, such as \"user@example.org\""
     end
@@ -8447,28 +8368,27 @@ function parseAccount(jid)
     end
     return username, host, nil
 end
+
 function parseRoom(room)
-    local ____temp_3
+    local address
     if type(room) == "string" then
-        ____temp_3 = jids.prep(room)
-    else
-        ____temp_3 = nil
+        address = jids.prep(room)
     end
-    local address = ____temp_3
-    local ____temp_4
     if address == nil or jids.node(address) == nil then
-        ____temp_4 = nil
+        return nil
     else
-        ____temp_4 = jids.bare(address)
+        return jids.bare(address)
     end
-    return ____temp_4
 end
+
 function notRoom(room)
     return quote(room) .. " is not the JID of a room, such as \"room@rooms.example.org\""
 end
+
 function quote(value)
-    return type(value) == "string" and ("\"" .. value) .. "\"" or tostring(value)
+    return type(value) == "string" and "\"" .. value .. "\"" or tostring(value)
 end
+
 hosts = module:shared("/*/minimix/hosts")
 local environment = module:shared("/*/admin_shell/env")
 local SECTION = "Commands to see which accounts are in which rooms, and to act on it (mod_minimix)"
@@ -8480,57 +8400,51 @@ local help = {
     rejoin = {desc = "Have an account join a room anew", args = {{name = "jid"}, {name = "room"}}},
     stats = {desc = "Show totals of each host", args = {}}
 }
+
 local function rooms(self, jid)
     local username, host, problem = parseAccount(jid)
     if host == nil then
         return nil, problem
     end
-    return list(
-        self,
-        host.roomsOf(username),
-        "rooms"
-    )
+    return list(self, host.roomsOf(username), "rooms")
 end
+
 local function accounts(self, room)
     local address = parseRoom(room)
     if address == nil then
         return nil, notRoom(room)
     end
     local lines = {}
-    for ____, host in pairs(hosts) do
-        for ____, line in ipairs(host.accountsIn(address)) do
+    for _, host in pairs(hosts) do
+        for _, line in ipairs(host.accountsIn(address)) do
             lines[#lines + 1] = line
         end
     end
     return list(self, lines, "accounts")
 end
+
 local function leave(self, jid, room)
-    return act(
-        jid,
-        room,
-        function(host, username, address) return host.leaveRoom(username, address) end
-    )
+    return act(jid, room, function(host, username, address) return host.leaveRoom(username, address) end)
 end
+
 local function rejoin(self, jid, room)
-    return act(
-        jid,
-        room,
-        function(host, username, address) return host.rejoinRoom(username, address) end
-    )
+    return act(jid, room, function(host, username, address) return host.rejoinRoom(username, address) end)
 end
+
 local function stats(self)
     local count = 0
     for name, host in pairs(hosts) do
         count = count + 1
         self.session.print(name)
-        for ____, line in ipairs(host.totals()) do
+        for _, line in ipairs(host.totals()) do
             self.session.print("  " .. line)
         end
     end
     return true, string.format("%d hosts", count)
 end
+
 --- Adds the commands, and this host to those that answer.
-function ____exports.addShellCommands()
+function admin_shell.addShellCommands()
     hosts[module.host] = {
         roomsOf = roomsOf,
         accountsIn = accountsIn,
@@ -8538,42 +8452,37 @@ function ____exports.addShellCommands()
         rejoinRoom = rejoinRoom,
         totals = totals
     }
-    local commands = {
-        rooms = rooms,
-        accounts = accounts,
-        leave = leave,
-        rejoin = rejoin,
-        stats = stats
-    }
+    local commands = {rooms = rooms, accounts = accounts, leave = leave, rejoin = rejoin, stats = stats}
     environment.minimix = setmetatable(commands, {help = {desc = SECTION, commands = help}})
 end
+
 --- Takes this host away, and with the last one the commands.
-function ____exports.removeShellCommands()
+function admin_shell.removeShellCommands()
     hosts[module.host] = nil
     if (next(hosts)) == nil then
         environment.minimix = nil
     end
 end
-return ____exports
- end,
-["archive.form"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/form.ts
+--
+-- What a client asks of its archive: the form and the page of XEP-0313 4.
+local archive_form = {}
+do
 local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
+local DATAFORM = namespaces.DATAFORM
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+
 function checkForm(form)
-    for ____, field in ipairs(form.tags) do
+    for _, field in ipairs(form.tags) do
         local name = field.attr.var
         if field.name == "field" and name ~= "FORM_TYPE" and not isKnown(name) then
             return "feature-not-implemented"
         end
     end
-    for ____, name in ipairs({"start", "end"}) do
+    for _, name in ipairs({"start", "end"}) do
         if valueOf(form, name) ~= nil and parseTime(form, name) == nil then
             return "bad-request"
         end
@@ -8581,75 +8490,71 @@ function checkForm(form)
     local ids = valuesOf(form, "ids")
     return ids ~= nil and #ids > MAX_IDS and "policy-violation" or nil
 end
+
 function isKnown(name)
-    for ____, field in ipairs(fields) do
+    for _, field in ipairs(fields) do
         if field.name == name then
             return true
         end
     end
     return false
 end
+
 function parseTime(form, name)
     local value = valueOf(form, name)
-    local ____temp_2
     if value == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = datetime.parse(value)
+        return datetime.parse(value)
     end
-    return ____temp_2
 end
+
 function parseBoolean(value)
     if value == nil then
         return nil
     end
     return value == "true" or value == "1"
 end
+
 function valueOf(form, name)
     local values = valuesOf(form, name)
-    local ____temp_3
     if values == nil then
-        ____temp_3 = nil
+        return nil
     else
-        ____temp_3 = values[1]
+        return values[1]
     end
-    return ____temp_3
 end
+
 function valuesOf(form, name)
     local field = form:get_child_with_attr("field", nil, "var", name)
     if field == nil then
         return nil
     end
     local values = {}
-    for ____, tag in ipairs(field.tags) do
-        local ____temp_4
+    for _, tag in ipairs(field.tags) do
+        local value
         if tag.name == "value" then
-            ____temp_4 = text(tag:get_text())
-        else
-            ____temp_4 = nil
+            value = text(tag:get_text())
         end
-        local value = ____temp_4
         if value ~= nil then
             values[#values + 1] = value
         end
     end
-    local ____temp_5
     if #values == 0 then
-        ____temp_5 = nil
+        return nil
     else
-        ____temp_5 = values
+        return values
     end
-    return ____temp_5
 end
+
 function text(value)
-    local ____temp_6
     if value == "" then
-        ____temp_6 = nil
+        return nil
     else
-        ____temp_6 = value
+        return value
     end
-    return ____temp_6
 end
+
 fields = {
     {name = "with", type = "jid-single"},
     {name = "start", type = "text-single"},
@@ -8660,11 +8565,12 @@ fields = {
     {name = "include-groupchat", type = "boolean"}
 }
 MAX_IDS = 500
+
 --- The form that tells clients what they may ask.
-function ____exports.queryForm()
+function archive_form.queryForm()
     local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
     form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
-    for ____, field in ipairs(fields) do
+    for _, field in ipairs(fields) do
         form:tag("field", {var = field.name, type = field.type})
         if field.name == "ids" then
             form:tag("validate", {xmlns = "http://jabber.org/protocol/xdata-validate", datatype = "xs:string"})
@@ -8674,26 +8580,23 @@ function ____exports.queryForm()
     end
     return form
 end
+
 --- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
-function ____exports.readScope(query)
+function archive_form.readScope(query)
     local form = query:get_child("x", DATAFORM)
-    local ____temp_0
-    if form == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = jids.prep(valueOf(form, "with") or "")
+    local jid
+    if form ~= nil then
+        jid = jids.prep(valueOf(form, "with") or "")
     end
-    local jid = ____temp_0
-    local ____temp_1
-    if form == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
+    local temp_1
+    if form ~= nil then
+        temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
     end
-    return jid, ____temp_1
+    return jid, temp_1
 end
+
 --- What a query asks for, or why it cannot be answered.
-function ____exports.readRequest(query)
+function archive_form.readRequest(query)
     local form = query:get_child("x", DATAFORM) or st.stanza("x")
     local refusal = checkForm(form)
     if refusal ~= nil then
@@ -8707,7 +8610,7 @@ function ____exports.readRequest(query)
     if set:get_child("index") ~= nil then
         return nil, "feature-not-implemented"
     end
-    local jid, includeGroupchat = ____exports.readScope(query)
+    local jid, includeGroupchat = archive_form.readScope(query)
     return {
         with = jid,
         includeGroupchat = includeGroupchat,
@@ -8721,32 +8624,28 @@ function ____exports.readRequest(query)
         max = max
     }
 end
-return ____exports
- end,
-["archive.query"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/query.ts
+--
+-- Queries of the account's archive (XEP-0313) that go for what was said in rooms. mod_mam answers all others, as it did
+-- before: clients take messages of rooms for forged where they do not expect them.
+local archive_query = {}
+do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local rsm = require("util.rsm")
-local st = require("util.stanza")
-local ____log = require("archive.log")
-local archiveOf = ____log.archiveOf
-local roomsRead = ____log.roomsRead
-local ____personal = require("archive.personal")
-local hasPersonalArchive = ____personal.hasPersonalArchive
-local personalArchive = ____personal.personalArchive
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local options = require("options")
-local ____form = require("archive.form")
-local queryForm = ____form.queryForm
-local readRequest = ____form.readRequest
-local readScope = ____form.readScope
-local ____page = require("archive.page")
-local readPage = ____page.readPage
+local archiveOf = archive_log.archiveOf
+local roomsRead = archive_log.roomsRead
+local hasPersonalArchive = archive_personal.hasPersonalArchive
+local personalArchive = archive_personal.personalArchive
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local options = minimix_options
+local queryForm = archive_form.queryForm
+local readRequest = archive_form.readRequest
+local readScope = archive_form.readScope
+local readPage = archive_page.readPage
+
 function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
@@ -8758,31 +8657,25 @@ function scopeOf(session, query)
     end
     local room = jids.bare(jid)
     local log = archiveOf(username, room)
-    local ____includeGroupchat_1 = includeGroupchat
-    if ____includeGroupchat_1 == nil then
-        ____includeGroupchat_1 = jid == room
+    local groupchat = includeGroupchat
+    if groupchat == nil then
+        groupchat = jid == room
     end
-    local groupchat = ____includeGroupchat_1
     if log == nil or not groupchat then
         return nil
     end
-    local archives = hasPersonalArchive() and ({
-        personalArchive(username, room),
-        log
-    }) or ({log})
-    local ____archives_3 = archives
-    local ____temp_2
-    if jid == room then
-        ____temp_2 = nil
-    else
-        ____temp_2 = jid
+    local archives = hasPersonalArchive() and {personalArchive(username, room), log} or {log}
+    local address
+    if jid ~= room then
+        address = jid
     end
-    return {archives = ____archives_3, address = ____temp_2, groupchat = groupchat}
+    return {archives = archives, address = address, groupchat = groupchat}
 end
+
 function scopeOfAll(session)
     session.mam_requested = true
     local archives = {personalArchive(session.username, nil)}
-    for ____, room in ipairs(roomsRead(session.username)) do
+    for _, room in ipairs(roomsRead(session.username)) do
         local log = archiveOf(session.username, room)
         if log ~= nil then
             archives[#archives + 1] = log
@@ -8790,35 +8683,32 @@ function scopeOfAll(session)
     end
     return {archives = archives, address = nil, groupchat = true}
 end
+
 function scopeWithoutRooms(username, jid, includeGroupchat)
-    local ____includeGroupchat_4 = includeGroupchat
-    if ____includeGroupchat_4 == nil then
-        ____includeGroupchat_4 = jid ~= nil
+    local groupchat = includeGroupchat
+    if groupchat == nil then
+        groupchat = jid ~= nil
     end
-    local groupchat = ____includeGroupchat_4
     if groupchat or not hasPersonalArchive() then
         return nil
     end
-    local ____temp_5
-    if jid == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = jids.bare(jid)
+    local room
+    if jid ~= nil then
+        room = jids.bare(jid)
     end
-    local room = ____temp_5
-    local ____temp_7 = {personalArchive(username, room)}
-    local ____temp_6
-    if jid == room then
-        ____temp_6 = nil
-    else
-        ____temp_6 = jid
+    local archives = {personalArchive(username, room)}
+    local address
+    if jid ~= room then
+        address = jid
     end
-    return {archives = ____temp_7, address = ____temp_6, groupchat = groupchat}
+    return {archives = archives, address = address, groupchat = groupchat}
 end
+
 function isWanted(scope, message)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
+
 function sendPage(session, stanza, queryId, request, page)
     local items = page.items
     local count = #items
@@ -8831,61 +8721,40 @@ function sendPage(session, stanza, queryId, request, page)
     local first = items[1]
     local last = items[count]
     local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local ____rsm_generate_10 = rsm.generate
-    local ____temp_8
-    if first == nil then
-        ____temp_8 = nil
-    else
-        ____temp_8 = first.id
-    end
-    local ____temp_9
-    if last == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = last.id
-    end
-    local set = ____rsm_generate_10({first = ____temp_8, last = ____temp_9, count = page.count})
+    local set = rsm.generate({first = first and first.id, last = last and last.id, count = page.count})
     session.send(st.reply(stanza):add_child(fin:add_child(set)))
 end
+
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
     message.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(session.full_jid),
-        to = session.full_jid
-    }):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag(
-        "delay",
-        {
-            xmlns = DELAY,
-            stamp = datetime.datetime(item.when)
-        }
-    ):up():add_child(message):reset()
+    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
 end
+
 --- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
-function ____exports.onAccountInfo(event)
+function archive_query.onAccountInfo(event)
     if hasPersonalArchive() then
         event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
         event.reply:tag("feature", {var = MAM .. "#groupchat-available"}):up()
     end
 end
+
 --- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
-function ____exports.onFormRequest(event)
+function archive_query.onFormRequest(event)
     local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
     event.origin.send(st.reply(event.stanza):add_child(query))
     return true
 end
+
 --- `iq-set/self/urn:xmpp:mam:2:query`.
-function ____exports.onQuery(event)
+function archive_query.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
     local query = stanza:get_child("query", MAM)
-    local ____temp_0
-    if query == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = scopeOf(session, query)
+    local scope
+    if query ~= nil then
+        scope = scopeOf(session, query)
     end
-    local scope = ____temp_0
     if query == nil or scope == nil then
         return nil
     end
@@ -8910,134 +8779,95 @@ function ____exports.onQuery(event)
     if page == nil then
         session.send(st.error_reply(stanza, "cancel", "item-not-found"))
     else
-        sendPage(
-            session,
-            stanza,
-            query.attr.queryid,
-            request,
-            page
-        )
+        sendPage(session, stanza, query.attr.queryid, request, page)
     end
     return true
 end
-return ____exports
- end,
-["client.hold"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
-local ____queue = require("state.queue")
-local holdStanza = ____queue.holdStanza
-local pendingJoin = ____queue.pendingJoin
+end
+
+-- src/client/hold.ts
+--
+-- What a session sends to a room while its join is pending.
+local client_hold = {}
+do
+local noteDrop = state_counters.noteDrop
+local holdStanza = state_queue.holdStanza
+local pendingJoin = state_queue.pendingJoin
+
 --- Holds a stanza of a session that is about to be let in; undefined if it is not.
-function ____exports.hold(membership, session, stanza)
+function client_hold.hold(membership, session, stanza)
     local request = pendingJoin(membership, session.full_jid)
     if request == nil then
         return nil
     end
-    local ____type = stanza.attr.type
-    if not holdStanza(
-        request,
-        st.clone(stanza)
-    ) and ____type ~= "error" and ____type ~= "result" then
+    local type_ = stanza.attr.type
+    if not holdStanza(request, st.clone(stanza)) and type_ ~= "error" and type_ ~= "result" then
         noteDrop("limit")
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "resource-constraint",
-            nil,
-            membership.room
-        ))
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, membership.room))
     end
     return true
 end
-return ____exports
- end,
-["client.iq"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/iq.ts
+--
+-- IQs from a session to a room or to one of its occupants.
+local client_iq = {}
+do
 local isSelfPing, pong, isArchiveQuery, isChallengeAnswer, refuseIqs
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local CAPTCHA = ____namespaces.CAPTCHA
-local PING = ____namespaces.PING
-local ____outgoing = require("occupancy.outgoing")
-local sendIq = ____outgoing.sendIq
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local isReached = ____memberships.isReached
-local membershipOf = ____memberships.membershipOf
-local ____pending = require("state.pending")
-local takeExpiredIqs = ____pending.takeExpiredIqs
-local ____queue = require("state.queue")
-local pendingJoin = ____queue.pendingJoin
-local ____hold = require("client.hold")
-local hold = ____hold.hold
+local CAPTCHA = namespaces.CAPTCHA
+local PING = namespaces.PING
+local sendIq = occupancy_outgoing.sendIq
+local sendTo = send_fork.sendTo
+local noteDrop = state_counters.noteDrop
+local isAttached = state_memberships.isAttached
+local isReached = state_memberships.isReached
+local membershipOf = state_memberships.membershipOf
+local takeExpiredIqs = state_pending.takeExpiredIqs
+local pendingJoin = state_queue.pendingJoin
+local hold = client_hold.hold
+
 function isSelfPing(to, nick, stanza)
     return stanza.attr.type == "get" and jids.resource(to) == nick and stanza:get_child("ping", PING) ~= nil
 end
+
 function pong(membership, attached, pending, stanza)
     if not attached and not pending then
-        return st.error_reply(
-            stanza,
-            "cancel",
-            "not-acceptable",
-            nil,
-            membership.room
-        )
+        return st.error_reply(stanza, "cancel", "not-acceptable", nil, membership.room)
     end
     if attached and isReached(membership) then
         return st.reply(stanza)
     end
-    return st.error_reply(
-        stanza,
-        "wait",
-        "remote-server-timeout",
-        nil,
-        membership.room
-    )
+    return st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
 end
+
 function isArchiveQuery(stanza)
     local query = stanza.tags[1]
-    local ____temp_1
-    if query == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = query.attr.xmlns
-    end
-    local xmlns = ____temp_1
+    local xmlns = query and query.attr.xmlns
     return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
 end
+
 function isChallengeAnswer(stanza)
     return stanza:get_child("captcha", CAPTCHA) ~= nil
 end
+
 function refuseIqs(now)
-    for ____, pending in ipairs(takeExpiredIqs(now)) do
+    for _, pending in ipairs(takeExpiredIqs(now)) do
         noteDrop("iq_timeout")
-        local ____error = st.error_reply(pending.request, "wait", "remote-server-timeout")
-        sendTo(pending.session, ____error)
+        local error_ = st.error_reply(pending.request, "wait", "remote-server-timeout")
+        sendTo(pending.session, error_)
     end
 end
+
 --- `pre-iq/bare` and `pre-iq/full`.
-function ____exports.onIq(event)
+function client_iq.onIq(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
-    local ____temp_0
-    if to == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = membershipOf(
-            session,
-            jids.bare(to)
-        )
+    local membership
+    if to ~= nil then
+        membership = membershipOf(session, jids.bare(to))
     end
-    local membership = ____temp_0
     if to == nil or membership == nil then
         return nil
     end
@@ -9056,32 +8886,32 @@ function ____exports.onIq(event)
     end
     return hold(membership, session, stanza)
 end
+
 --- Tells the sessions whose IQs the rooms have not answered in time.
-function ____exports.expireIqs()
+function client_iq.expireIqs()
     refuseIqs(os.time())
 end
+
 --- The answers will not find the way any more.
-function ____exports.giveUpIqs()
+function client_iq.giveUpIqs()
     refuseIqs(math.huge)
 end
-return ____exports
- end,
-["client.message"] = function(...)
-local ____exports = {}
-local jids = require("util.jid")
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local membershipOf = ____memberships.membershipOf
-local ____queue = require("state.queue")
-local pendingJoin = ____queue.pendingJoin
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____outgoing = require("occupancy.outgoing")
-local sendMessage = ____outgoing.sendMessage
-local ____hold = require("client.hold")
-local hold = ____hold.hold
+end
+
+-- src/client/message.ts
+--
+-- Messages from a session to a room or to one of its occupants.
+local client_message = {}
+do
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+local pendingJoin = state_queue.pendingJoin
+local hasJoined = state_sessions.hasJoined
+local sendMessage = occupancy_outgoing.sendMessage
+local hold = client_hold.hold
+
 --- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
-function ____exports.onMessage(event)
+function client_message.onMessage(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
@@ -9090,13 +8920,11 @@ function ____exports.onMessage(event)
     end
     local room = jids.bare(to)
     if stanza.attr.type == "error" then
-        local ____hasJoined_result_0
         if hasJoined(session.full_jid, room) then
-            ____hasJoined_result_0 = true
+            return true
         else
-            ____hasJoined_result_0 = nil
+            return nil
         end
-        return ____hasJoined_result_0
     end
     local membership = membershipOf(session, room)
     if membership == nil then
@@ -9108,139 +8936,131 @@ function ____exports.onMessage(event)
     sendMessage(membership, session.full_jid, stanza)
     return true
 end
+
 --- `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
 -- in the room (XEP-0280 6.1), and comes from here.
-function ____exports.onCarbon(event)
+function client_message.onCarbon(event)
     local session = event.session
-    local ____event_stanza_attr_1 = event.stanza.attr
-    local from = ____event_stanza_attr_1.from
-    local to = ____event_stanza_attr_1.to
-    local ____temp_2
-    if to == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = membershipOf(
-            session,
-            jids.bare(to)
-        )
+    local attr = event.stanza.attr
+    local from = attr.from
+    local to = attr.to
+    local membership
+    if to ~= nil then
+        membership = membershipOf(session, jids.bare(to))
     end
-    local membership = ____temp_2
     if membership == nil or session.full_jid ~= from then
         return nil
     end
     local isIn = isAttached(membership, from) or pendingJoin(membership, from) ~= nil
-    local ____isIn_3
     if isIn then
-        ____isIn_3 = false
+        return false
     else
-        ____isIn_3 = nil
+        return nil
     end
-    return ____isIn_3
 end
-return ____exports
- end,
-["follow.accounts"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/accounts.ts
+--
+-- Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
+local follow_accounts = {}
+do
 local hasSession, withdraw, leaveAll
-local st = require("util.stanza")
-local ____shown = require("occupancy.shown")
-local showDetached = ____shown.showDetached
-local options = require("options")
-local ____transitions = require("occupancy.transitions")
-local leave = ____transitions.leave
-local refuseAll = ____transitions.refuseAll
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____replay = require("occupancy.replay")
-local technicalRemoval = ____replay.technicalRemoval
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local allMemberships = ____memberships.allMemberships
-local detachAll = ____memberships.detachAll
-local dropMembership = ____memberships.dropMembership
-local findAccount = ____memberships.findAccount
-local hasAttached = ____memberships.hasAttached
-local membershipsOf = ____memberships.membershipsOf
-local setPlace = ____memberships.setPlace
-local ____place = require("state.place")
-local inLine = ____place.inLine
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-local ____log = require("archive.log")
-local closePart = ____log.closePart
-local deleteOwn = ____log.deleteOwn
-local ____store = require("state.store")
-local close = ____store.close
-local save = ____store.save
+local showDetached = occupancy_shown.showDetached
+local options = minimix_options
+local refuseAll = occupancy_refuse.refuseAll
+local leave = occupancy_transitions.leave
+local fork = send_fork.fork
+local technicalRemoval = occupancy_replay.technicalRemoval
+local forgetRefusals = state_bookmarks.forgetRefusals
+local accounts = state_memberships.accounts
+local allMemberships = state_memberships.allMemberships
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local hasAttached = state_memberships.hasAttached
+local membershipsOf = state_memberships.membershipsOf
+local setPlace = state_memberships.setPlace
+local inLine = state_place.inLine
+local sendUpstream = send_upstream.sendUpstream
+local closePart = archive_log.closePart
+local deleteOwn = archive_log.deleteOwn
+local close = state_store.close
+local save = state_store.save
+
 function hasSession(username)
     local host = prosody.hosts[module.host]
-    return host ~= nil and host.sessions ~= nil and host.sessions[username] ~= nil
+    local sessions = host and host.sessions
+    return (sessions and sessions[username]) ~= nil
 end
+
 --- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
-function ____exports.forgetAccount(username)
-    for ____, membership in ipairs(membershipsOf(username)) do
+function follow_accounts.forgetAccount(username)
+    for _, membership in ipairs(membershipsOf(username)) do
         withdraw(membership)
         closePart(membership)
         dropMembership(membership)
     end
     save(username)
 end
+
 function withdraw(membership)
     sendUpstream(
         membership,
-        st.presence({type = "unavailable", to = (membership.room .. "/") .. membership.nick})
+        st.presence({type = "unavailable", to = membership.room .. "/" .. membership.nick})
     )
 end
+
 --- Whether nobody has used an account for so long that it is to leave its rooms.
-function ____exports.isInactive(account)
+function follow_accounts.isInactive(account)
     return os.time() - account.seen > options.inactiveAfter and not hasSession(account.username)
 end
+
 function leaveAll(account)
-    for ____, membership in ipairs(membershipsOf(account.username)) do
+    for _, membership in ipairs(membershipsOf(account.username)) do
         if membership.place.phase ~= "leaving" then
             module:log("info", "%s is not used any more and leaves %s", account.username, membership.room)
-            leave(
-                membership,
-                st.presence({type = "unavailable"})
-            )
+            leave(membership, st.presence({type = "unavailable"}))
         end
     end
 end
+
 --- A session ended. From the last one on the account's time without any runs; on an anonymous host it is over.
-function ____exports.sessionEnded(username)
+function follow_accounts.sessionEnded(username)
     local account = findAccount(username)
     if account == nil or hasSession(username) then
         return
     end
     if options.anonymous then
-        ____exports.forgetAccount(username)
+        follow_accounts.forgetAccount(username)
     else
         account.seen = os.time()
         save(username)
     end
 end
+
 --- `user-disabled`.
-function ____exports.onAccountDisabled(event)
+function follow_accounts.onAccountDisabled(event)
     if event.host == module.host then
-        ____exports.forgetAccount(event.username)
+        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
     end
 end
+
 --- `user-deleted`.
-function ____exports.onAccountDeleted(event)
+function follow_accounts.onAccountDeleted(event)
     if event.host == module.host then
-        ____exports.forgetAccount(event.username)
+        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
         deleteOwn(event.username)
     end
 end
+
 --- Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever.
-function ____exports.leaveInactive()
+function follow_accounts.leaveInactive()
     local now = os.time()
-    for ____, account in pairs(accounts) do
-        if ____exports.isInactive(account) then
+    for _, account in pairs(accounts) do
+        if follow_accounts.isInactive(account) then
             leaveAll(account)
         elseif hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
             account.seen = now
@@ -9248,10 +9068,11 @@ function ____exports.leaveInactive()
         end
     end
 end
+
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
-function ____exports.showAllDetached()
+function follow_accounts.showAllDetached()
     local now = os.time()
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         local since = membership.detachedAt
         local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
@@ -9259,74 +9080,55 @@ function ____exports.showAllDetached()
         end
     end
 end
+
 --- The module is unloaded for good: the rooms are left, as nobody would answer them any more, and the sessions are told,
 -- so that their clients join by themselves. What is stored stays for when the module is loaded again.
-function ____exports.withdrawAll()
+function follow_accounts.withdrawAll()
     close()
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         refuseAll(membership)
         if hasAttached(membership) then
-            fork(
-                membership,
-                technicalRemoval(membership)
-            )
+            fork(membership, technicalRemoval(membership))
             detachAll(membership)
         end
-        setPlace(
-            membership,
-            inLine("leaving")
-        )
+        setPlace(membership, inLine("leaving"))
         withdraw(membership)
     end
 end
-return ____exports
- end,
-["client.presence"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/presence.ts
+--
+-- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
+local client_presence = {}
+do
 local join, limitReached, mayBeRoom, update, broadcastUnavailable
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____accounts = require("follow.accounts")
-local sessionEnded = ____accounts.sessionEnded
-local ____bookmarks = require("settings.bookmarks")
-local readBookmark = ____bookmarks.readBookmark
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local ____depart = require("occupancy.depart")
-local sessionGone = ____depart.sessionGone
-local sessionLeaves = ____depart.sessionLeaves
-local sessionOffline = ____depart.sessionOffline
-local ____joined = require("occupancy.joined")
-local presenceSent = ____joined.presenceSent
-local ____phases = require("occupancy.phases")
-local onRequest = ____phases.onRequest
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local ownUnavailable = ____replay.ownUnavailable
-local options = require("options")
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local mayJoin = ____limits.mayJoin
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local isAttached = ____memberships.isAttached
-local membershipOf = ____memberships.membershipOf
-local membershipsOf = ____memberships.membershipsOf
-local ____queue = require("state.queue")
-local newRequest = ____queue.newRequest
-local ____sent = require("state.sent")
-local disownRetired = ____sent.disownRetired
-local ____sessions = require("state.sessions")
-local forgetJoined = ____sessions.forgetJoined
-local hasJoined = ____sessions.hasJoined
-local noteJoined = ____sessions.noteJoined
-local ____pending = require("state.pending")
-local forgetIqsOf = ____pending.forgetIqsOf
-local ____upstream = require("send.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
-local ____hold = require("client.hold")
-local hold = ____hold.hold
+local sessionEnded = follow_accounts.sessionEnded
+local readBookmark = settings_bookmarks.readBookmark
+local MUC = namespaces.MUC
+local sessionGone = occupancy_depart.sessionGone
+local sessionLeaves = occupancy_depart.sessionLeaves
+local sessionOffline = occupancy_depart.sessionOffline
+local presenceSent = occupancy_joined.presenceSent
+local onRequest = occupancy_phases.onRequest
+local sendTo = send_fork.sendTo
+local ownUnavailable = occupancy_replay.ownUnavailable
+local options = minimix_options
+local noteOver = state_limits.noteOver
+local mayJoin = state_limits.mayJoin
+local createMembership = state_memberships.createMembership
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+local membershipsOf = state_memberships.membershipsOf
+local newRequest = state_queue.newRequest
+local disownRetired = state_sent.disownRetired
+local forgetJoined = state_sessions.forgetJoined
+local hasJoined = state_sessions.hasJoined
+local noteJoined = state_sessions.noteJoined
+local forgetIqsOf = state_pending.forgetIqsOf
+local mayHaveRooms = send_upstream.mayHaveRooms
+local hold = client_hold.hold
+
 function join(session, stanza, room, wanted, known)
     local attached = known ~= nil and isAttached(known, session.full_jid)
     local nick = wanted or (attached and known.nick or nil)
@@ -9336,13 +9138,7 @@ function join(session, stanza, room, wanted, known)
     local limit = limitReached(session.username, known)
     if limit ~= nil then
         noteOver(limit, session.username, room)
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "resource-constraint",
-            nil,
-            room
-        ))
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, room))
         return true
     end
     local membership = known or createMembership(session.username, room, nick)
@@ -9352,38 +9148,30 @@ function join(session, stanza, room, wanted, known)
     noteJoined(session.full_jid, room)
     onRequest(
         membership,
-        newRequest(
-            "join",
-            session.full_jid,
-            stanza.attr.id,
-            nick,
-            st.clone(stanza)
-        )
+        newRequest("join", session.full_jid, stanza.attr.id, nick, st.clone(stanza))
     )
     return true
 end
+
 function limitReached(username, membership)
     if membership == nil and #membershipsOf(username) >= options.maxRooms then
         return "minimix_max_rooms"
     end
-    local ____mayJoin_result_3
     if mayJoin(username) then
-        ____mayJoin_result_3 = nil
+        return nil
     else
-        ____mayJoin_result_3 = "minimix_join_rate"
+        return "minimix_join_rate"
     end
-    return ____mayJoin_result_3
 end
+
 function mayBeRoom(session, room)
-    local ____temp_4
-    if session.roster == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = session.roster[room]
+    local contact
+    if session.roster ~= nil then
+        contact = session.roster[room]
     end
-    local contact = ____temp_4
     return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
 end
+
 function update(membership, session, stanza)
     if isAttached(membership, session.full_jid) then
         presenceSent(membership, session.full_jid, stanza)
@@ -9391,76 +9179,60 @@ function update(membership, session, stanza)
     end
     return hold(membership, session, stanza)
 end
+
 function broadcastUnavailable(session)
-    for ____, membership in ipairs(membershipsOf(session.username)) do
+    for _, membership in ipairs(membershipsOf(session.username)) do
         if sessionOffline(membership, session.full_jid) and session.destroyed ~= true then
-            sendTo(
-                session.full_jid,
-                ownUnavailable(membership, nil)
-            )
+            sendTo(session.full_jid, ownUnavailable(membership, nil))
         end
     end
 end
+
 --- `pre-presence/full` and `pre-presence/bare`.
-function ____exports.onPresence(event)
+function client_presence.onPresence(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
-    local ____type = stanza.attr.type
+    local type_ = stanza.attr.type
     if to == nil then
-        if ____type == "unavailable" then
+        if type_ == "unavailable" then
             broadcastUnavailable(session)
         end
         return nil
     end
     local room = jids.bare(to)
-    if ____type == "error" then
-        local ____hasJoined_result_0
+    if type_ == "error" then
         if hasJoined(session.full_jid, room) then
-            ____hasJoined_result_0 = true
+            return true
         else
-            ____hasJoined_result_0 = nil
+            return nil
         end
-        return ____hasJoined_result_0
     end
     local membership = membershipOf(session, room)
-    if ____type == nil and stanza:get_child("x", MUC) ~= nil then
-        return join(
-            session,
-            stanza,
-            room,
-            jids.resource(to),
-            membership
-        )
+    if type_ == nil and stanza:get_child("x", MUC) ~= nil then
+        return join(session, stanza, room, jids.resource(to), membership)
     end
     if membership == nil then
         return nil
     end
-    if ____type == "unavailable" then
-        local ____sessionLeaves_result_1
-        if sessionLeaves(
-            membership,
-            session.full_jid,
-            st.clone(stanza)
-        ) then
-            ____sessionLeaves_result_1 = true
+    if type_ == "unavailable" then
+        if sessionLeaves(membership, session.full_jid, st.clone(stanza)) then
+            return true
         else
-            ____sessionLeaves_result_1 = nil
+            return nil
         end
-        return ____sessionLeaves_result_1
     end
-    local ____temp_2
-    if ____type == nil then
-        ____temp_2 = update(membership, session, stanza)
+    if type_ == nil then
+        return update(membership, session, stanza)
     else
-        ____temp_2 = nil
+        return nil
     end
-    return ____temp_2
 end
+
 --- `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it.
-function ____exports.onSessionGone(event)
+function client_presence.onSessionGone(event)
     local session = event.session
-    for ____, membership in ipairs(membershipsOf(session.username)) do
+    for _, membership in ipairs(membershipsOf(session.username)) do
         sessionGone(membership, session.full_jid)
     end
     disownRetired(session.full_jid)
@@ -9469,68 +9241,57 @@ function ____exports.onSessionGone(event)
     sessionEnded(session.username)
     return nil
 end
-return ____exports
- end,
-["follow.autojoin"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/autojoin.ts
+--
+-- Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
+-- bookmark changes the membership.
+local follow_autojoin = {}
+do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
-local ____joined = require("occupancy.joined")
-local askForNick = ____joined.askForNick
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local ____transitions = require("occupancy.transitions")
-local isUnheard = ____transitions.isUnheard
-local leaveIfUnused = ____transitions.leaveIfUnused
-local takeBack = ____transitions.takeBack
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local isRefused = ____bookmarks.isRefused
-local isSameBookmark = ____bookmarks.isSameBookmark
-local isToJoin = ____bookmarks.isToJoin
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local createMembership = ____memberships.createMembership
-local findMembership = ____memberships.findMembership
-local membershipsOf = ____memberships.membershipsOf
-local occupantJid = ____memberships.occupantJid
-local ____accounts = require("follow.accounts")
-local isInactive = ____accounts.isInactive
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local isOurs = ____bookmark_2Dwrite.isOurs
-local isWriting = ____bookmark_2Dwrite.isWriting
-local noteMade = ____bookmark_2Dwrite.noteMade
-local noteRemoved = ____bookmark_2Dwrite.noteRemoved
-local ____bookmarks = require("settings.bookmarks")
-local bookmarksOf = ____bookmarks.bookmarksOf
-local defaultNick = ____bookmarks.defaultNick
-local isBy = ____bookmarks.isBy
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____pace = require("occupancy.pace")
-local lineUp = ____pace.lineUp
-local newLine = ____pace.newLine
-local ____store = require("state.store")
-local save = ____store.save
-local ____watch = require("occupancy.watch")
-local comeSoon = ____watch.comeSoon
+local askForNick = occupancy_joined.askForNick
+local BOOKMARKS = namespaces.BOOKMARKS
+local isUnheard = occupancy_operations.isUnheard
+local leaveIfUnused = occupancy_transitions.leaveIfUnused
+local takeBack = occupancy_transitions.takeBack
+local options = minimix_options
+local forgetRefusals = state_bookmarks.forgetRefusals
+local isRefused = state_bookmarks.isRefused
+local isSameBookmark = state_bookmarks.isSameBookmark
+local isToJoin = state_bookmarks.isToJoin
+local mayFollowNick = state_bookmarks.mayFollowNick
+local noteOver = state_limits.noteOver
+local accounts = state_memberships.accounts
+local createMembership = state_memberships.createMembership
+local findMembership = state_memberships.findMembership
+local membershipsOf = state_memberships.membershipsOf
+local occupantJid = state_memberships.occupantJid
+local isInactive = follow_accounts.isInactive
+local isBlocked = settings_blocklist.isBlocked
+local isOurs = settings_bookmark_write.isOurs
+local isWriting = settings_bookmark_write.isWriting
+local noteMade = settings_bookmark_write.noteMade
+local noteRemoved = settings_bookmark_write.noteRemoved
+local bookmarksOf = settings_bookmarks.bookmarksOf
+local defaultNick = settings_bookmarks.defaultNick
+local isBy = settings_bookmarks.isBy
+local readItem = settings_bookmarks.readItem
+local roomOf = settings_bookmarks.roomOf
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local save = state_store.save
+local comeSoon = occupancy_watch.comeSoon
+
 function onPublished(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
         noteMade(username, room)
-        bookmarkChanged(
-            username,
-            room,
-            readItem(username, room, event.item)
-        )
+        bookmarkChanged(username, room, readItem(username, room, event.item))
     end
 end
+
 function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
@@ -9539,11 +9300,12 @@ function onRetracted(event)
         bookmarkChanged(username, room, nil)
     end
 end
+
 function onEmptied(event)
     local username = event.service.config.pep_username
     if isUsersDoing(event) then
         forgetRefusals(username)
-        for ____, membership in ipairs(membershipsOf(username)) do
+        for _, membership in ipairs(membershipsOf(username)) do
             if membership.bookmark ~= nil then
                 noteRemoved(username, membership.room)
                 bookmarkChanged(username, membership.room, nil)
@@ -9551,14 +9313,13 @@ function onEmptied(event)
         end
     end
 end
+
 function isUsersDoing(event)
     return event.node == BOOKMARKS and not isWriting() and isBy(event.service.config.pep_username, event.actor)
 end
+
 function bookmarkChanged(username, room, bookmark)
-    local membership = findMembership(
-        occupantJid(username),
-        room
-    )
+    local membership = findMembership(occupantJid(username), room)
     if membership == nil then
         local fresh = membershipFor(username, room, bookmark)
         if fresh ~= nil then
@@ -9574,14 +9335,16 @@ function bookmarkChanged(username, room, bookmark)
     end
     stay(membership)
 end
+
 function stay(membership)
     local isTakenBack = membership.place.phase == "leaving" and isToJoin(membership)
     if isTakenBack and not isUnheard(membership) then
         takeBack(membership)
     end
 end
+
 function membershipFor(username, room, bookmark)
-    if bookmark == nil or not bookmark.autojoin then
+    if not (bookmark and bookmark.autojoin) then
         forgetRefusals(username, room)
         return nil
     end
@@ -9600,19 +9363,21 @@ function membershipFor(username, room, bookmark)
     membership.detachedAt = os.time()
     return membership
 end
+
 function update(membership, bookmark)
     local before = membership.bookmark
     if isSameBookmark(before, bookmark) then
         return false
     end
     membership.bookmark = bookmark
-    if bookmark ~= nil and bookmark.autojoin then
+    if bookmark and bookmark.autojoin then
         switchedOn(membership, before, bookmark)
-    elseif bookmark == nil or before ~= nil and before.autojoin then
+    elseif bookmark == nil or before and before.autojoin then
         switchedOff(membership)
     end
     return true
 end
+
 function switchedOn(membership, before, bookmark)
     membership.ending = false
     if before ~= nil and bookmark.password ~= nil and bookmark.password ~= before.password then
@@ -9622,6 +9387,7 @@ function switchedOn(membership, before, bookmark)
         followNick(membership, bookmark.nick)
     end
 end
+
 function followNick(membership, nick)
     if nick == membership.nick or not mayFollowNick(membership) then
         return
@@ -9635,6 +9401,7 @@ function followNick(membership, nick)
         membership.nick = nick
     end
 end
+
 function switchedOff(membership)
     membership.ownBookmark = false
     if membership.place.phase ~= "leaving" then
@@ -9642,22 +9409,20 @@ function switchedOff(membership)
         leaveIfUnused(membership)
     end
 end
+
 function follow(username)
     local bookmarks = bookmarksOf(username)
     if bookmarks == nil then
         return {}
     end
     local changed = false
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         changed = update(membership, bookmarks[membership.room]) or changed
         stay(membership)
     end
     local fresh = {}
     for room, bookmark in pairs(bookmarks) do
-        if findMembership(
-            occupantJid(username),
-            room
-        ) == nil then
+        if findMembership(occupantJid(username), room) == nil then
             local membership = membershipFor(username, room, bookmark)
             if membership ~= nil then
                 fresh[#fresh + 1] = membership
@@ -9669,72 +9434,74 @@ function follow(username)
     end
     return fresh
 end
+
 --- `item-added/pep-service`: an account's service, made when it is first used.
-function ____exports.onService(event)
+function follow_autojoin.onService(event)
     local events = event.item.service.events
     module:hook_object_event(events, "item-published/" .. BOOKMARKS, onPublished, -1)
     module:hook_object_event(events, "item-retracted", onRetracted, -1)
     module:hook_object_event(events, "node-purged", onEmptied, -1)
     module:hook_object_event(events, "node-deleted", onEmptied, -1)
 end
+
 --- `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again.
-function ____exports.onServiceGone(event)
+function follow_autojoin.onServiceGone(event)
     local events = event.item.service.events
     module:unhook_object_event(events, "item-published/" .. BOOKMARKS, onPublished)
     module:unhook_object_event(events, "item-retracted", onRetracted)
     module:unhook_object_event(events, "node-purged", onEmptied)
     module:unhook_object_event(events, "node-deleted", onEmptied)
 end
+
 --- Seconds that clients have to join first: it is their own join that has a room send them its history.
 local GRACE = 5
+
 --- `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old.
-function ____exports.onLogin(event)
+function follow_autojoin.onLogin(event)
     local fresh = follow(event.session.username)
     if #fresh > 0 then
-        module:add_timer(
-            GRACE,
-            function()
-                comeSoon(fresh)
-                return nil
-            end
-        )
+        module:add_timer(GRACE, function()
+            comeSoon(fresh)
+            return nil
+        end)
     end
 end
+
 local line = newLine(function(username)
     comeSoon(follow(username))
 end)
+
 --- Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
 -- have not been used for years. Their turn comes when they log in.
-function ____exports.followAll()
+function follow_autojoin.followAll()
     local usernames = {}
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         if not isInactive(account) then
             usernames[#usernames + 1] = account.username
         end
     end
     lineUp(line, usernames)
 end
-return ____exports
- end,
-["follow.blocking"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/blocking.ts
+--
+-- What the account does not want to hear of (XEP-0191). mod_blocklist drops all that comes from a blocked room before this
+-- module sees it, so that the account must not be in one: nobody would see it there, and no client could make it leave.
+-- The same goes for a room in which the account's own nick is blocked.
+local follow_blocking = {}
+do
 local forgetBlocked, jidsIn
-local jids = require("util.jid")
-local ____transitions = require("occupancy.transitions")
-local leaveUnheard = ____transitions.leaveUnheard
-local ____stanzas = require("stanzas")
-local splitOccupant = ____stanzas.splitOccupant
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local membershipsOf = ____memberships.membershipsOf
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local silences = ____blocklist.silences
-local ____store = require("state.store")
-local save = ____store.save
-local ____view = require("state.view")
-local forgetOccupant = ____view.forgetOccupant
-local outdate = ____view.outdate
+local leaveUnheard = occupancy_transitions.leaveUnheard
+local splitOccupant = minimix_stanzas.splitOccupant
+local findMembership = state_memberships.findMembership
+local membershipsOf = state_memberships.membershipsOf
+local isBlocked = settings_blocklist.isBlocked
+local silences = settings_blocklist.silences
+local save = state_store.save
+local forgetOccupant = state_view.forgetOccupant
+local outdate = state_view.outdate
+
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
         local room, nick = splitOccupant(jid)
@@ -9747,10 +9514,11 @@ function forgetBlocked(membership, blocked)
         end
     end
 end
+
 function jidsIn(iq)
     local found = {}
     local list = iq.tags[1]
-    for ____, item in ipairs(list == nil and ({}) or list.tags) do
+    for _, item in ipairs(list == nil and {} or list.tags) do
         local jid = jids.prep(item.attr.jid or "")
         if jid == nil then
             return {}
@@ -9759,10 +9527,11 @@ function jidsIn(iq)
     end
     return found
 end
+
 --- `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard.
-function ____exports.onBlock(event)
+function follow_blocking.onBlock(event)
     local blocked = jidsIn(event.stanza)
-    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+    for _, membership in ipairs(membershipsOf(event.origin.username)) do
         if silences(blocked, membership.room, membership.nick) then
             module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
             leaveUnheard(membership)
@@ -9771,11 +9540,12 @@ function ____exports.onBlock(event)
         end
     end
 end
+
 --- `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows.
-function ____exports.onUnblock(event)
+function follow_blocking.onUnblock(event)
     local unblocked = jidsIn(event.stanza)
     local all = (next(unblocked)) == nil
-    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+    for _, membership in ipairs(membershipsOf(event.origin.username)) do
         for jid in pairs(unblocked) do
             if (splitOccupant(jid)) == membership.room then
                 outdate(membership.view)
@@ -9786,9 +9556,10 @@ function ____exports.onUnblock(event)
         end
     end
 end
+
 --- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
 -- throw out occupants for one (XEP-0045 18.1.2).
-function ____exports.onPrivateMessage(event)
+function follow_blocking.onPrivateMessage(event)
     local attr = event.stanza.attr
     local from = attr.from
     local to = attr.to
@@ -9802,103 +9573,104 @@ function ____exports.onPrivateMessage(event)
     end
     return true
 end
-return ____exports
- end,
-["push.mention"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/mention.ts
+--
+-- Whether a message is meant for somebody in particular.
+local push_mention = {}
+do
 local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
-local jids = require("util.jid")
+
 function isEncrypted(stanza)
     return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
 end
+
 function isReply(membership, stanza)
     local reply = stanza:get_child("reply", REPLY)
     return reply ~= nil and isSelf(membership, reply.attr.to or "")
 end
+
 function isReferred(membership, stanza)
-    for ____, tag in ipairs(stanza.tags) do
-        local ____temp_0
+    for _, tag in ipairs(stanza.tags) do
+        local uri
         if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
-            ____temp_0 = tag.attr.uri
-        else
-            ____temp_0 = nil
+            uri = tag.attr.uri
         end
-        local uri = ____temp_0
-        if uri ~= nil and tag.attr.type == "mention" and isSelf(
-            membership,
-            jidOf(uri)
-        ) then
+        if uri ~= nil and tag.attr.type == "mention" and isSelf(membership, jidOf(uri)) then
             return true
         end
     end
     return false
 end
+
 function isSelf(membership, jid)
-    return jid == (membership.room .. "/") .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
+    return jid == membership.room .. "/" .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
 end
+
 function jidOf(uri)
     local path = string.match(uri, "^xmpp:([^?#]*)")
-    local jid = string.gsub(
-        path or "",
-        "%%(%x%x)",
-        function(hex) return string.char(tonumber(hex, 16) or 0) end
-    )
+    local jid = string.gsub(path or "", "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16) or 0) end)
     return jid
 end
+
 function hasWord(body, nick)
     local text = string.lower(body)
     local word = string.lower(nick)
     local at = find(text, word, 1)
     while at ~= nil do
-        if not isLetter(text, at - 1) and not isLetter(
-            text,
-            at + string.len(word)
-        ) then
+        if not isLetter(text, at - 1) and not isLetter(text, at + string.len(word)) then
             return true
         end
         at = find(text, word, at + 1)
     end
     return false
 end
+
 function find(text, word, from)
     local at = string.find(text, word, from, true)
     return at
 end
+
 function isLetter(text, at)
     local letter = string.sub(text, at, at)
     return at > 0 and letter ~= "" and (string.byte(letter) >= 128 or (string.match(letter, "%w")) ~= nil)
 end
+
 EME = "urn:xmpp:eme:0"
 OMEMO = "eu.siacs.conversations.axolotl"
 REFERENCE = "urn:xmpp:reference:0"
 REPLY = "urn:xmpp:reply:0"
+
 --- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
-function ____exports.isNotable(stanza)
+function push_mention.isNotable(stanza)
     return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
 end
+
 --- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
-function ____exports.isMention(membership, stanza)
-    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(
-        stanza:get_child_text("body") or "",
-        membership.nick
-    )
+function push_mention.isMention(membership, stanza)
+    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(stanza:get_child_text("body") or "", membership.nick)
 end
-return ____exports
- end,
-["push.privacy"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/privacy.ts
+--
+-- Which rooms are among friends: members only, and not listed (XEP-0045 15.3). Asked of a room when it matters, once for
+-- all accounts of this host.
+local push_privacy = {}
+do
 local describesPrivate, hasFeature, DISCO_INFO
-local cache = require("util.cache")
-local st = require("util.stanza")
-local ____ask = require("send.ask")
-local ask = ____ask.ask
+local ask = send_ask.ask
+
 function describesPrivate(answer)
     local query = answer:get_child("query", DISCO_INFO)
     return query ~= nil and hasFeature(query, "muc_membersonly") and hasFeature(query, "muc_hidden")
 end
+
 function hasFeature(query, name)
     return query:get_child_with_attr("feature", nil, "var", name) ~= nil
 end
+
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 --- Rooms remembered.
 local ROOMS = 10000
@@ -9907,12 +9679,14 @@ local WAITING = 1000
 local known = cache.new(ROOMS)
 --- Rooms that have been asked, and who waits for the answer.
 local asked = {}
+
 --- Undefined as long as the room has not been asked.
-function ____exports.knownPrivate(room)
+function push_privacy.knownPrivate(room)
     return known:get(room)
 end
+
 --- Calls back once it is known whether the account's room is private; a room that does not answer is not.
-function ____exports.whetherPrivate(membership, told)
+function push_privacy.whetherPrivate(membership, told)
     local room = membership.room
     local waiting = asked[room]
     if waiting ~= nil and #waiting >= WAITING then
@@ -9924,104 +9698,96 @@ function ____exports.whetherPrivate(membership, told)
         return
     end
     asked[room] = {told}
-    ask(
-        membership,
-        room,
-        "get",
-        st.stanza("query", {xmlns = DISCO_INFO}),
-        function(answer)
-            local isPrivate = answer ~= nil and describesPrivate(answer)
-            known:set(room, isPrivate)
-            local all = asked[room] or ({})
-            asked[room] = nil
-            for ____, tell in ipairs(all) do
-                tell(isPrivate)
-            end
+    ask(membership, room, "get", st.stanza("query", {xmlns = DISCO_INFO}), function(answer)
+        local isPrivate = answer ~= nil and describesPrivate(answer)
+        known:set(room, isPrivate)
+        local all = asked[room] or {}
+        asked[room] = nil
+        for _, tell in ipairs(all) do
+            tell(isPrivate)
         end
-    )
+    end)
 end
+
 --- The room's configuration has changed.
-function ____exports.forgetPrivacy(room)
+function push_privacy.forgetPrivacy(room)
     known:set(room, nil)
 end
-return ____exports
- end,
-["push.push"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/push.ts
+--
+-- Push for messages of rooms. mod_cloud_notify (XEP-0357) wakes devices by events that an archive and mod_message fire;
+-- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
+local push_push = {}
+do
 local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
-local jids = require("util.jid")
-local st = require("util.stanza")
-local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local ____mention = require("push.mention")
-local isMention = ____mention.isMention
-local isNotable = ____mention.isNotable
-local ____privacy = require("push.privacy")
-local knownPrivate = ____privacy.knownPrivate
-local whetherPrivate = ____privacy.whetherPrivate
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
+local delayBy = minimix_stanzas.delayBy
+local isMention = push_mention.isMention
+local isNotable = push_mention.isNotable
+local knownPrivate = push_privacy.knownPrivate
+local whetherPrivate = push_privacy.whetherPrivate
+
 function isOfRoom(stanza)
     return stanza.name == "presence" or stanza.name == "message" and stanza.attr.type == "groupchat"
 end
+
 function isOwn(membership, stanza)
     return jids.resource(stanza.attr.from or "") == membership.nick
 end
+
 function isAskedFor(membership, stanza)
-    local ____temp_1
-    if membership.bookmark == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.bookmark.notify
-    end
-    local setting = ____temp_1
+    local bookmark = membership.bookmark
+    local setting = bookmark and bookmark.notify
     if setting == "always" or setting == "never" then
         return setting == "always"
     end
     if isMention(membership, stanza) then
         return true
     end
-    local ____temp_2
     if setting == "on-mention" then
-        ____temp_2 = false
+        return false
     else
-        ____temp_2 = knownPrivate(membership.room)
+        return knownPrivate(membership.room)
     end
-    return ____temp_2
 end
+
 function wakeIfPrivate(membership, stanza)
     local username = membership.username
     local copy = st.clone(stanza)
-    whetherPrivate(
-        membership,
-        function(isPrivate)
-            if isPrivate then
-                wake(username, copy)
-            end
+    whetherPrivate(membership, function(isPrivate)
+        if isPrivate then
+            wake(username, copy)
         end
-    )
+    end)
 end
+
 function wake(username, stanza)
     local origin = prosody.hosts[module.host]
-    local isOnline = origin ~= nil and origin.sessions ~= nil and origin.sessions[username] ~= nil
+    local sessions = origin and origin.sessions
+    local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
         module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
         module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
     end
 end
+
 function hasModule(name)
     local host = prosody.hosts[module.host]
-    return host ~= nil and host.modules[name] ~= nil
+    return (host and host.modules[name]) ~= nil
 end
+
 --- Whether it is said in a room now, and something that a device may be woken for.
-function ____exports.isWorthWaking(stanza, room)
+function push_push.isWorthWaking(stanza, room)
     return hasModule("cloud_notify") and delayBy(stanza, room) == nil and isNotable(stanza)
 end
+
 --- Wakes the account's devices that are not there for what is worth it, if that is asked for.
-function ____exports.notify(membership, stanza)
+function push_push.notify(membership, stanza)
     if isOwn(membership, stanza) then
         return
     end
@@ -10032,23 +9798,15 @@ function ____exports.notify(membership, stanza)
         wakeIfPrivate(membership, stanza)
     end
 end
+
 --- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
-function ____exports.onPush(event)
+function push_push.onPush(event)
     local stanza = event.original_stanza
-    local ____temp_0
-    if stanza == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanza.attr.from
-    end
-    local from = ____temp_0
+    local from = stanza and stanza.attr.from
     if stanza == nil or from == nil or not isOfRoom(stanza) then
         return nil
     end
-    local membership = findMembership(
-        occupantJid(event.username),
-        jids.bare(from)
-    )
+    local membership = findMembership(occupantJid(event.username), jids.bare(from))
     if membership == nil then
         return nil
     end
@@ -10058,35 +9816,31 @@ function ____exports.onPush(event)
     event.reason = "not asked for in this room"
     return true
 end
-return ____exports
- end,
-["occupancy.resume"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/resume.ts
+--
+-- After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
+local occupancy_resume = {}
+do
 local resume, resumeJoined
-local ____catchup = require("archive.catchup")
-local closeGap = ____catchup.closeGap
-local ____memberships = require("state.memberships")
-local allMemberships = ____memberships.allMemberships
-local hasAttached = ____memberships.hasAttached
-local setPlace = ____memberships.setPlace
-local ____place = require("state.place")
-local inLine = ____place.inLine
-local requestsOf = ____place.requestsOf
-local ____queue = require("state.queue")
-local requeue = ____queue.requeue
-local ____joining = require("occupancy.joining")
-local awaitSubject = ____joining.awaitSubject
-local ____joined = require("occupancy.joined")
-local proceed = ____joined.proceed
-local renameUnanswered = ____joined.renameUnanswered
-local ____transitions = require("occupancy.transitions")
-local awaitLeave = ____transitions.awaitLeave
-local lost = ____transitions.lost
-local rejoin = ____transitions.rejoin
-local resumeJoin = ____transitions.resumeJoin
-local retryLeave = ____transitions.retryLeave
-local ____watch = require("occupancy.watch")
-local askAfter = ____watch.askAfter
+local closeGap = archive_catchup.closeGap
+local allMemberships = state_memberships.allMemberships
+local hasAttached = state_memberships.hasAttached
+local setPlace = state_memberships.setPlace
+local inLine = state_place.inLine
+local requestsOf = state_place.requestsOf
+local requeue = state_queue.requeue
+local awaitSubject = occupancy_joining.awaitSubject
+local proceed = occupancy_joined.proceed
+local renameUnanswered = occupancy_joined.renameUnanswered
+local awaitLeave = occupancy_transitions.awaitLeave
+local lost = occupancy_transitions.lost
+local rejoin = occupancy_transitions.rejoin
+local resumeJoin = occupancy_transitions.resumeJoin
+local retryLeave = occupancy_transitions.retryLeave
+local askAfter = occupancy_watch.askAfter
+
 function resume(membership)
     local place = membership.place
     if place.phase == "lost" then
@@ -10108,107 +9862,98 @@ function resume(membership)
         lost(membership)
     end
 end
+
 function resumeJoined(membership, before)
     local operation = before.operation
     local place = {
         phase = "joined",
         tries = 0,
         since = before.since,
-        operation = operation ~= nil and operation.kind == "rename" and operation or nil,
+        operation = (operation and operation.kind) == "rename" and operation or nil,
         late = before.late
     }
     setPlace(membership, place)
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    if place.operation ~= nil and place.operation.kind == "rename" then
+    local opt_2 = place.operation
+    if (opt_2 and opt_2.kind) == "rename" then
         renameUnanswered(membership, place, place.operation)
         return
     end
-    requeue(
-        membership,
-        requestsOf(before)
-    )
+    requeue(membership, requestsOf(before))
     if #membership.queue > 0 then
         proceed(membership)
     end
 end
+
 --- Seconds over which the rooms are asked whether the account is still in them.
 local SPREAD = 5
+
 --- Goes on with all memberships; where the instance before waited for an answer, the room is asked again.
-function ____exports.resumeAll()
-    for ____, membership in ipairs(allMemberships()) do
+function occupancy_resume.resumeAll()
+    for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
         local isInDoubt = liveness.checking or liveness.timer ~= nil or liveness.unanswered > 0
         liveness.timer = nil
         liveness.checking = false
         resume(membership)
         if isInDoubt and membership.place.phase == "joined" then
-            askAfter(
-                membership,
-                math.random() * SPREAD,
-                true
-            )
+            askAfter(membership, math.random() * SPREAD, true)
         end
     end
 end
-return ____exports
- end,
-["client.resource"] = function(...)
-local ____exports = {}
-local ____options = require("options")
-local resource = ____options.resource
+end
+
+-- src/client/resource.ts
+local client_resource = {}
+do
+local resource = minimix_options.resource
+
 --- `pre-resource-bind`: no client may take the resource that is the account's in its rooms; it is given a random one.
-function ____exports.onResourceBind(event)
+function client_resource.onResourceBind(event)
     if event.resource == resource then
         event.resource = nil
     end
 end
-return ____exports
- end,
-["room.iq"] = function(...)
-local ____exports = {}
+end
+
+-- src/room/iq.ts
+--
+-- IQs from a room or its occupants to the account.
+local room_iq = {}
+do
 local onAnswer, onRequest, askAccount
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____ask = require("send.ask")
-local isOwnId = ____ask.isOwnId
-local takeAnswer = ____ask.takeAnswer
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local PUBSUB = ____namespaces.PUBSUB
-local VCARD = ____namespaces.VCARD
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local ____pending = require("state.pending")
-local takeIq = ____pending.takeIq
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
+local isOwnId = send_ask.isOwnId
+local takeAnswer = send_ask.takeAnswer
+local PING = namespaces.PING
+local PUBSUB = namespaces.PUBSUB
+local VCARD = namespaces.VCARD
+local findMembership = state_memberships.findMembership
+local takeIq = state_pending.takeIq
+local sendTo = send_fork.sendTo
+
 function onAnswer(room, stanza)
     if takeAnswer(room, stanza) then
         return true
     end
-    local ____temp_2
-    if stanza.attr.id == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = takeIq(stanza.attr.id, room)
+    local pending
+    if stanza.attr.id ~= nil then
+        pending = takeIq(stanza.attr.id, room)
     end
-    local pending = ____temp_2
     if pending == nil then
-        local ____isOwnId_result_3
         if isOwnId(stanza.attr.id) then
-            ____isOwnId_result_3 = true
+            return true
         else
-            ____isOwnId_result_3 = nil
+            return nil
         end
-        return ____isOwnId_result_3
     end
     local answer = st.clone(stanza)
     answer.attr.id = pending.request.attr.id
     sendTo(pending.session, answer)
     return true
 end
+
 function onRequest(membership, event)
     local stanza = event.stanza
     local query = stanza.tags[1]
@@ -10230,6 +9975,7 @@ function onRequest(membership, event)
     sendTo(session, stanza)
     return true
 end
+
 function askAccount(membership, stanza)
     local account = jids.bare(membership.occupant)
     if stanza.attr.to == account then
@@ -10240,8 +9986,9 @@ function askAccount(membership, stanza)
     module:send(copy)
     return true
 end
+
 --- `iq/bare` or `iq/full`, by the shape of the occupant JID.
-function ____exports.onIq(event)
+function room_iq.onIq(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
@@ -10250,127 +9997,103 @@ function ____exports.onIq(event)
     end
     local room = jids.bare(from)
     local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
-    if ____type == "result" or ____type == "error" then
-        local ____temp_0
+    local type_ = stanza.attr.type
+    if type_ == "result" or type_ == "error" then
         if stanza.attr.id == nil then
-            ____temp_0 = true
+            return true
         else
-            ____temp_0 = onAnswer(room, stanza)
+            return onAnswer(room, stanza)
         end
-        return ____temp_0
     end
     if membership == nil then
         return nil
     end
-    local isRequest = (____type == "get" or ____type == "set") and stanza.attr.id ~= nil
-    local ____isRequest_1
+    local isRequest = (type_ == "get" or type_ == "set") and stanza.attr.id ~= nil
     if isRequest then
-        ____isRequest_1 = onRequest(membership, event)
+        return onRequest(membership, event)
     else
-        ____isRequest_1 = true
+        return true
     end
-    return ____isRequest_1
 end
-return ____exports
- end,
-["room.message"] = function(...)
-local ____exports = {}
-local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____catchup = require("archive.catchup")
-local hold = ____catchup.hold
-local holdBack = ____catchup.holdBack
-local missed = ____catchup.missed
-local takeResult = ____catchup.takeResult
-local ____log = require("archive.log")
-local takeDown = ____log.takeDown
-local ____push = require("push.push")
-local isWorthWaking = ____push.isWorthWaking
-local notify = ____push.notify
-local ____privacy = require("push.privacy")
-local forgetPrivacy = ____privacy.forgetPrivacy
-local ____watch = require("occupancy.watch")
-local check = ____watch.check
-local isInDoubt = ____watch.isInDoubt
-local ____namespaces = require("namespaces")
-local AFFILIATIONS = ____namespaces.AFFILIATIONS
-local CONFERENCE = ____namespaces.CONFERENCE
-local MUC_USER = ____namespaces.MUC_USER
-local STANZA_ID = ____namespaces.STANZA_ID
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local findMembership = ____memberships.findMembership
-local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
-local occupantJid = ____memberships.occupantJid
-local ____sent = require("state.sent")
-local noteReflected = ____sent.noteReflected
-local retiredSent = ____sent.retiredSent
-local takeRefused = ____sent.takeRefused
-local ____view = require("state.view")
-local outdate = ____view.outdate
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local onSubject = ____phases.onSubject
-local ____joining = require("occupancy.joining")
-local audienceOf = ____joining.audienceOf
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
-local splitOccupant = ____stanzas.splitOccupant
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____text = require("text")
-local textOf = ____text.textOf
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
+end
+
+-- src/room/message.ts
+--
+-- Messages from a room to the account.
+local room_message = {}
+do
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local hold = archive_catchup.hold
+local holdBack = archive_catchup.holdBack
+local isResult = archive_catchup.isResult
+local missed = archive_catchup.missed
+local takeResult = archive_catchup.takeResult
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
+local keptForm = archive_gate.keptForm
+local withoutOwnIds = archive_gate.withoutOwnIds
+local takeDown = archive_log.takeDown
+local isWorthWaking = push_push.isWorthWaking
+local notify = push_push.notify
+local forgetPrivacy = push_privacy.forgetPrivacy
+local check = occupancy_watch.check
+local isInDoubt = occupancy_watch.isInDoubt
+local AFFILIATIONS = namespaces.AFFILIATIONS
+local CONFERENCE = namespaces.CONFERENCE
+local MUC_USER = namespaces.MUC_USER
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local askingSession = state_memberships.askingSession
+local findMembership = state_memberships.findMembership
+local hasAttached = state_memberships.hasAttached
+local isAttached = state_memberships.isAttached
+local occupantJid = state_memberships.occupantJid
+local noteReflected = state_sent.noteReflected
+local retiredSent = state_sent.retiredSent
+local takeRefused = state_sent.takeRefused
+local outdate = state_view.outdate
+local options = minimix_options
+local audienceOf = occupancy_joining.audienceOf
+local onSubject = occupancy_phases.onSubject
+local addDelay = minimix_stanzas.addDelay
+local splitOccupant = minimix_stanzas.splitOccupant
+local noteOver = state_limits.noteOver
+local textOf = minimix_text.textOf
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+
 function lookAt(stanza)
     if stanza ~= latest then
         latest = stanza
         local room, nick = splitOccupant(stanza.attr.from or "")
         latestRoom = room
         latestNick = nick
-        latestIsForeign = hasForeignId(stanza)
+        latestDelayed = delayOf(stanza, room)
         latestIsSubject = isSubject(stanza)
         latestWakes = isWorthWaking(stanza, room)
+        latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
 end
-function hasForeignId(stanza)
-    local room = splitOccupant(stanza.attr.from or "")
-    for ____, tag in ipairs(stanza.tags) do
-        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
-            return true
-        end
-    end
-    return false
-end
+
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_3
-    if x == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = x:get_child("mav", AFFILIATIONS)
-    end
-    local version = ____temp_3
+    local version = x and x:get_child("mav", AFFILIATIONS)
     return version ~= nil and version.attr.since == nil
 end
+
 function noteHeard(membership)
     membership.liveness.heard = true
     counters.copiesIn = counters.copiesIn + 1
 end
+
 function onGroupchat(membership, stanza)
     local nick = latestNick
     local subject = latestIsSubject
     local wakes = latestWakes
+    local isPast = latestDelayed ~= nil and isAnswering(membership)
+    local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
-    local audience = audienceOf(membership, stanza, subject)
+    local audience = audienceOf(membership, subject, isPast)
     if isInDoubt(membership) then
         holdBack(membership)
     end
@@ -10385,55 +10108,40 @@ function onGroupchat(membership, stanza)
     end
     if audience == "all" then
         if not subject then
-            takeLive(membership, stanza)
+            takeLive(membership, kept)
         end
         fork(membership, stanza)
-        if wakes and not subject then
+        if wakes and not subject and not isPast then
             notify(membership, stanza)
         end
     elseif audience == "asking" then
-        sendTo(
-            askingSession(membership),
-            stanza
-        )
+        sendTo(askingSession(membership), stanza)
     elseif not subject then
-        takePast(membership, stanza)
+        takePast(membership, kept)
     elseif not isSameSubject(before, stanza) then
         fork(membership, stanza)
     else
-        sendTo(
-            newcomerOf(membership),
-            stanza
-        )
+        sendTo(newcomerOf(membership), stanza)
     end
     if subject then
         onSubject(membership)
     end
 end
+
 function newcomerOf(membership)
     local place = membership.place
-    local ____temp_4
+    local session
     if place.phase == "entering" then
-        ____temp_4 = place.operation.request
-    else
-        ____temp_4 = nil
+        local request = place.operation.request
+        session = request and request.session
     end
-    local request = ____temp_4
-    local ____temp_5
-    if request == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = request.session
-    end
-    local session = ____temp_5
-    local ____isAttached_result_6
     if isAttached(membership, session) then
-        ____isAttached_result_6 = session
+        return session
     else
-        ____isAttached_result_6 = nil
+        return nil
     end
-    return ____isAttached_result_6
 end
+
 function takePast(membership, stanza)
     if membership.catchUp == nil then
         missed(membership, stanza)
@@ -10441,6 +10149,7 @@ function takePast(membership, stanza)
         hold(membership, membership.catchUp, stanza, false)
     end
 end
+
 function takeLive(membership, stanza)
     if membership.place.phase == "lost" then
         holdBack(membership)
@@ -10451,6 +10160,7 @@ function takeLive(membership, stanza)
         hold(membership, membership.catchUp, stanza, true)
     end
 end
+
 function keepSubject(membership, stanza, isLive)
     if string.len(textOf(stanza)) > options.maxCachedSize then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
@@ -10460,35 +10170,31 @@ function keepSubject(membership, stanza, isLive)
     end
     local copy = st.clone(stanza)
     copy.attr.to = nil
-    if isLive and membership.place.phase == "joined" and delayBy(copy, membership.room) == nil then
-        addDelay(
-            copy,
-            membership.room,
-            os.time()
-        )
+    if isLive and membership.place.phase == "joined" and latestDelayed == nil then
+        addDelay(copy, membership.room, os.time())
     end
     membership.view.subject = copy
 end
+
 function isSameSubject(before, stanza)
     return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
 end
+
 function isSubject(stanza)
     return stanza:get_child("body") == nil and stanza:get_child("subject") ~= nil and stanza:get_child("thread") == nil
 end
+
 function noteConfiguration(membership, stanza)
     local x = stanza:get_child("x", MUC_USER)
     if x == nil then
         return
     end
     forgetPrivacy(membership.room)
-    for ____, tag in ipairs(x.tags) do
-        local ____temp_7
+    for _, tag in ipairs(x.tags) do
+        local code
         if tag.name == "status" then
-            ____temp_7 = tag.attr.code
-        else
-            ____temp_7 = nil
+            code = tag.attr.code
         end
-        local code = ____temp_7
         if code == "170" then
             membership.view.logged = true
         elseif code == "171" then
@@ -10502,8 +10208,9 @@ function noteConfiguration(membership, stanza)
         end
     end
 end
+
 function onError(membership, stanza)
-    local ____, condition = stanza:get_error()
+    local _, condition = stanza:get_error()
     if condition == "not-acceptable" then
         check(membership)
     end
@@ -10512,19 +10219,16 @@ function onError(membership, stanza)
         module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
     end
 end
+
 function onLateError(stanza, from, to)
-    local sent = retiredSent(
-        to,
-        jids.bare(from)
-    )
-    local ____temp_8
+    local sent = retiredSent(to, jids.bare(from))
     if sent ~= nil and returnToSender(sent, stanza) then
-        ____temp_8 = true
+        return true
     else
-        ____temp_8 = nil
+        return nil
     end
-    return ____temp_8
 end
+
 function returnToSender(sent, stanza)
     local message = takeRefused(sent, stanza.attr.from or "", stanza.attr.id)
     if message == nil then
@@ -10533,15 +10237,17 @@ function returnToSender(sent, stanza)
     if message.id == stanza.attr.id then
         sendTo(message.session, stanza)
     else
-        local ____error = st.clone(stanza)
-        ____error.attr.id = message.id
-        sendTo(message.session, ____error)
+        local error_ = st.clone(stanza)
+        error_.attr.id = message.id
+        sendTo(message.session, error_)
     end
     return true
 end
+
 function isNotice(stanza)
     return jids.resource(stanza.attr.from or "") == nil and stanza:get_child("body") == nil
 end
+
 function isInvitation(stanza)
     local x = stanza:get_child("x", MUC_USER)
     if x ~= nil and (x:get_child("invite") ~= nil or x:get_child("decline") ~= nil) then
@@ -10549,80 +10255,74 @@ function isInvitation(stanza)
     end
     return stanza:get_child("x", CONFERENCE) ~= nil
 end
+
 --- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
--- account's own name (XEP-0359 6). That is left to it where there may be such an id.
-function ____exports.onGroupchatMessage(event)
+-- account's own name (XEP-0359 6).
+function room_message.onGroupchatMessage(event)
     local stanza = event.stanza
     local attr = stanza.attr
     if attr.type ~= "groupchat" then
         return nil
     end
     lookAt(stanza)
-    local ____latestIsForeign_0
-    if latestIsForeign then
-        ____latestIsForeign_0 = nil
-    else
-        ____latestIsForeign_0 = findMembership(attr.to or "", latestRoom)
-    end
-    local membership = ____latestIsForeign_0
+    local membership = findMembership(attr.to or "", latestRoom)
     if membership == nil then
         return nil
     end
-    onGroupchat(membership, stanza)
+    onGroupchat(membership, latestPassed)
     return true
 end
+
+latestPassed = st.message()
 latestRoom = ""
-latestIsForeign = false
 latestIsSubject = false
 latestWakes = false
+
 --- `message/bare` or `message/full`, by the shape of the occupant JID.
-function ____exports.onMessage(event)
+function room_message.onMessage(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
     if from == nil or to == nil then
         return nil
     end
-    local room = splitOccupant(from)
+    local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
+    local type_ = stanza.attr.type
     if membership == nil then
-        local ____temp_1
-        if ____type == "error" then
-            ____temp_1 = onLateError(stanza, from, to)
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
         else
-            ____temp_1 = nil
+            return nil
         end
-        return ____temp_1
     end
-    if ____type == "groupchat" then
+    if type_ == "groupchat" then
         lookAt(stanza)
-        onGroupchat(membership, stanza)
+        onGroupchat(membership, latestPassed)
         return true
     end
     noteHeard(membership)
     if membership.place.phase == "joining" then
         membership.place.operation.isHeard = true
     end
-    if ____type == "error" then
+    if type_ == "error" then
         onError(membership, stanza)
         return true
     end
-    if takeResult(membership, stanza) then
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
         return true
     end
-    if isInvitation(stanza) then
+    if nick == nil and isInvitation(stanza) then
         return nil
     end
     local asking = askingSession(membership)
     if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_2
         if isNotice(stanza) then
-            ____isNotice_result_2 = true
+            return true
         else
-            ____isNotice_result_2 = nil
+            return nil
         end
-        return ____isNotice_result_2
     end
     local forAsking = asking ~= nil and isJoinAffiliations(stanza)
     if not forAsking then
@@ -10633,67 +10333,54 @@ function ____exports.onMessage(event)
     end
     return true
 end
+
 --- `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
 -- mod_message would make an error of it, for which services throw out the occupant it comes from (XEP-0045 18.1.2).
-function ____exports.onUnkept(event)
+function room_message.onUnkept(event)
     local from = event.stanza.attr.from
-    if from == nil or findMembership(
-        occupantJid(event.username),
-        jids.bare(from)
-    ) == nil then
+    if from == nil or findMembership(occupantJid(event.username), jids.bare(from)) == nil then
         return nil
     end
     noteDrop("undelivered")
     return true
 end
-return ____exports
- end,
-["room.presence"] = function(...)
-local ____exports = {}
+end
+
+-- src/room/presence.ts
+--
+-- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or put out.
+local room_presence = {}
+do
 local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, onOwnUnavailable, newNickIn
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____burst = require("occupancy.burst")
-local announceIfRenamed = ____burst.announceIfRenamed
-local isOwnNick = ____burst.isOwnNick
-local onOccupant = ____burst.onOccupant
-local onOccupantGone = ____burst.onOccupantGone
-local onRoomPresence = ____burst.onRoomPresence
-local ____joined = require("occupancy.joined")
-local isLateNick = ____joined.isLateNick
-local regainNick = ____joined.regainNick
-local renamedUnheard = ____joined.renamedUnheard
-local ____joining = require("occupancy.joining")
-local selfClaimed = ____joining.selfClaimed
-local ____phases = require("occupancy.phases")
-local onRefused = ____phases.onRefused
-local onRemoved = ____phases.onRemoved
-local onRenamed = ____phases.onRenamed
-local onSelf = ____phases.onSelf
-local ____refusal = require("occupancy.refusal")
-local isExpulsion = ____refusal.isExpulsion
-local ____replay = require("occupancy.replay")
-local itemOf = ____replay.itemOf
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____stanzas = require("stanzas")
-local hasStatus = ____stanzas.hasStatus
-local isSameNick = ____stanzas.isSameNick
-local splitOccupant = ____stanzas.splitOccupant
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local isCurrent = ____memberships.isCurrent
-local isOccupantJid = ____memberships.isOccupantJid
-local ____held = require("state.held")
-local hold = ____held.hold
-local ____store = require("state.store")
-local saveOften = ____store.saveOften
-local ____turn = require("turn")
-local after = ____turn.after
-local post = ____turn.post
+local announceIfRenamed = occupancy_burst.announceIfRenamed
+local isOwnNick = occupancy_burst.isOwnNick
+local onOccupant = occupancy_burst.onOccupant
+local onOccupantGone = occupancy_burst.onOccupantGone
+local onRoomPresence = occupancy_burst.onRoomPresence
+local regainNick = occupancy_joined.regainNick
+local selfClaimed = occupancy_joining.selfClaimed
+local onRefused = occupancy_phases.onRefused
+local onRemoved = occupancy_phases.onRemoved
+local onRenamed = occupancy_phases.onRenamed
+local onSelf = occupancy_phases.onSelf
+local isExpulsion = occupancy_refusal.isExpulsion
+local itemOf = occupancy_replay.itemOf
+local isLateNick = occupancy_requests.isLateNick
+local renamedUnheard = occupancy_requests.renamedUnheard
+local MUC_USER = namespaces.MUC_USER
+local hasStatus = minimix_stanzas.hasStatus
+local isSameNick = minimix_stanzas.isSameNick
+local splitOccupant = minimix_stanzas.splitOccupant
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isCurrent = state_memberships.isCurrent
+local isOccupantJid = state_memberships.isOccupantJid
+local hold = state_held.hold
+local saveOften = state_store.saveOften
+local after = minimix_turn.after
+local post = minimix_turn.post
+
 function onStray(stanza, from, to)
     if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
         return nil
@@ -10704,6 +10391,7 @@ function onStray(stanza, from, to)
     noteDrop("stray")
     return true
 end
+
 function onAvailable(membership, nick, stanza)
     local place = membership.place
     if place.phase == "joining" then
@@ -10717,6 +10405,7 @@ function onAvailable(membership, nick, stanza)
         onOccupant(membership, nick, stanza)
     end
 end
+
 function onPresenceWhileJoining(membership, nick, stanza)
     if hasStatus(stanza, "110") then
         onSelf(membership, nick, stanza)
@@ -10725,24 +10414,22 @@ function onPresenceWhileJoining(membership, nick, stanza)
     local place = membership.place
     onOccupant(membership, nick, stanza)
     if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
-        selfClaimed(
-            membership,
-            place,
-            nick,
-            hold(stanza)
-        )
+        selfClaimed(membership, place, nick, hold(stanza))
     end
 end
+
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
     return place.phase == "joined" and isLateNick(place, nick) and hasStatus(stanza, "110")
 end
+
 function renameLate(membership, nick)
     membership.wantedNick = nick
     announceIfRenamed(membership, nick)
     membership.nick = nick
     saveOften(membership.username)
 end
+
 function onUnavailable(membership, nick, stanza)
     if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
         renameLate(membership, nick)
@@ -10753,60 +10440,53 @@ function onUnavailable(membership, nick, stanza)
     if not isOwnNick(membership, nick) then
         onOccupantGone(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
-            after(
-                0,
-                function()
-                    if isCurrent(membership) then
-                        regainNick(membership)
-                    end
+            after(0, function()
+                if isCurrent(membership) then
+                    regainNick(membership)
                 end
-            )
+            end)
         end
         return
     end
-    local ____hasStatus_result_2
+    local newNick
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_2 = newNickIn(membership, stanza)
-    else
-        ____hasStatus_result_2 = nil
+        newNick = newNickIn(membership, stanza)
     end
-    local newNick = ____hasStatus_result_2
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
         onOwnUnavailable(membership, stanza)
     end
 end
+
 function onOwnUnavailable(membership, stanza)
     if membership.place.phase ~= "joining" or hasStatus(stanza, "110") or isExpulsion(stanza) then
         onRemoved(membership, stanza)
     end
 end
+
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
-    local ____temp_3
-    if nick == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = jids.prep((membership.room .. "/") .. nick)
+    local address
+    if nick ~= nil then
+        address = jids.prep(membership.room .. "/" .. nick)
     end
-    local address = ____temp_3
-    local ____temp_4
     if address == nil then
-        ____temp_4 = nil
+        return nil
     else
-        ____temp_4 = jids.resource(address)
+        return jids.resource(address)
     end
-    return ____temp_4
 end
+
 --- Of contacts; a gateway may be one.
 local subscriptions = {}
 subscriptions.subscribe = true
 subscriptions.subscribed = true
 subscriptions.unsubscribe = true
 subscriptions.unsubscribed = true
+
 --- `presence/bare` or `presence/full`, by the shape of the occupant JID.
-function ____exports.onPresence(event)
+function room_presence.onPresence(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
@@ -10815,56 +10495,53 @@ function ____exports.onPresence(event)
     end
     local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
+    local type_ = stanza.attr.type
     if membership == nil then
-        local ____temp_0
         if nick == nil or not isOccupantJid(to) then
-            ____temp_0 = nil
+            return nil
         else
-            ____temp_0 = onStray(stanza, from, to)
+            return onStray(stanza, from, to)
         end
-        return ____temp_0
     end
     membership.liveness.heard = true
     counters.copiesIn = counters.copiesIn + 1
-    if ____type == "error" then
+    if type_ == "error" then
         onRefused(membership, nick, stanza)
         return true
     end
-    if ____type ~= nil and ____type ~= "unavailable" then
-        local ____subscriptions_has_result_1
-        if subscriptions[____type] ~= nil then
-            ____subscriptions_has_result_1 = nil
+    if type_ ~= nil and type_ ~= "unavailable" then
+        if subscriptions[type_] ~= nil then
+            return nil
         else
-            ____subscriptions_has_result_1 = true
+            return true
         end
-        return ____subscriptions_has_result_1
     end
     if nick == nil then
         onRoomPresence(membership, stanza)
-    elseif ____type == nil then
+    elseif type_ == nil then
         onAvailable(membership, nick, stanza)
     else
         onUnavailable(membership, nick, stanza)
     end
     return true
 end
-return ____exports
- end,
-["state.former"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/former.ts
+--
+-- Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
+local state_former = {}
+do
 local viewOf, placeOf, joinOf, takeRequests
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local now = ____memberships.now
-local ____place = require("state.place")
-local inLine = ____place.inLine
-local ____queue = require("state.queue")
-local newRequest = ____queue.newRequest
+local isAttached = state_memberships.isAttached
+local now = state_memberships.now
+local inLine = state_place.inLine
+local newRequest = state_queue.newRequest
+
 function viewOf(former)
     local stale = former.outdated == true and "outdated" or nil
     return {
-        occupants = former.occupants or ({}),
+        occupants = former.occupants or {},
         count = former.occupantCount or 0,
         size = former.occupantSize or 0,
         self = former.self,
@@ -10875,12 +10552,12 @@ function viewOf(former)
         logged = former.logged == true
     }
 end
+
 function placeOf(membership, former)
     local tries = former.tries or 0
-    local ____former_0 = former
-    local phase = ____former_0.phase
-    local request = ____former_0.request
-    local resync = ____former_0.resync
+    local phase = former.phase
+    local request = former.request
+    local resync = former.resync
     if phase == "leaving" then
         return inLine("leaving", tries)
     end
@@ -10894,16 +10571,11 @@ function placeOf(membership, former)
         }
     end
     if phase == "joined" or phase == "entering" and resync == nil then
-        return {
-            phase = "joined",
-            tries = tries,
-            since = now(),
-            operation = nil,
-            late = nil
-        }
+        return {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
     end
     return inLine("lost", tries)
 end
+
 function joinOf(membership, request, isReturn)
     if isAttached(membership, request.session) and request.isBack ~= true then
         membership.attached[request.session or ""] = nil
@@ -10912,19 +10584,10 @@ function joinOf(membership, request, isReturn)
         kind = "join",
         id = request.id or "",
         nick = request.nick,
-        request = newRequest(
-            "join",
-            request.session,
-            request.id,
-            request.nick,
-            request.stanza
-        ),
+        request = newRequest("join", request.session, request.id, request.nick, request.stanza),
         isReturn = isReturn,
         isDoubtful = false,
-        timer = module:add_timer(
-            0,
-            function() return nil end
-        ),
+        timer = module:add_timer(0, function() return nil end),
         shown = {},
         claimed = nil,
         since = now(),
@@ -10933,37 +10596,33 @@ function joinOf(membership, request, isReturn)
         isRemoved = false
     }
 end
+
 function takeRequests(membership, former)
     local resync = former.resync
     local requests = {}
-    if resync ~= nil and resync.request ~= nil then
+    if (resync and resync.request) ~= nil then
         requests[#requests + 1] = resync.request
     end
-    for ____, request in ipairs(former.nickRequests or ({})) do
+    for _, request in ipairs(former.nickRequests or {}) do
         if request.isJoin == true then
             requests[#requests + 1] = request
         end
     end
-    for ____, request in ipairs(former.waiting or ({})) do
+    for _, request in ipairs(former.waiting or {}) do
         requests[#requests + 1] = request
     end
-    for ____, ____value in ipairs(requests) do
-        local session = ____value.session
-        local id = ____value.id
-        local nick = ____value.nick
-        local stanza = ____value.stanza
+    for _, value_ in ipairs(requests) do
+        local session = value_.session
+        local id = value_.id
+        local nick = value_.nick
+        local stanza = value_.stanza
         if session ~= nil then
-            local ____membership_queue_1 = membership.queue
-            ____membership_queue_1[#____membership_queue_1 + 1] = newRequest(
-                "join",
-                session,
-                id,
-                nick,
-                stanza
-            )
+            local queue = membership.queue
+            queue[#queue + 1] = newRequest("join", session, id, nick, stanza)
         end
     end
 end
+
 local replaced = {
     "phase",
     "request",
@@ -10992,11 +10651,16 @@ local replaced = {
     "logged",
     "outdated"
 }
+
 --- Brings a membership of an earlier version into the form of this one. Returns whether it was of one.
-function ____exports.convert(membership)
+function state_former.convert(membership)
     local former = membership
     if former.phase == nil then
         return false
+    end
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress) == nil then
+        membership.catchUp = nil
     end
     if former.timer ~= nil or former.checking == true then
         membership.liveness.checking = true
@@ -11007,59 +10671,48 @@ function ____exports.convert(membership)
     membership.place = placeOf(membership, former)
     takeRequests(membership, former)
     local fields = membership
-    for ____, name in ipairs(replaced) do
+    for _, name in ipairs(replaced) do
         fields[name] = nil
     end
     return true
 end
-return ____exports
- end,
-["state.snapshot"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/snapshot.ts
+--
+-- The state as one instance of the module hands it to the next on a reload, which may be of another version.
+local state_snapshot = {}
+do
 local restoreAccount, restoreMembership, complete
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local restoreCounters = ____counters.restoreCounters
-local ____former = require("state.former")
-local convert = ____former.convert
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local createMembership = ____memberships.createMembership
-local ____place = require("state.place")
-local inLine = ____place.inLine
-local isKnownPhase = ____place.isKnownPhase
-local ____view = require("state.view")
-local newView = ____view.newView
-local outdate = ____view.outdate
-local ____logs = require("state.logs")
-local logOf = ____logs.logOf
-local restoreLog = ____logs.restoreLog
-local restoreStart = ____logs.restoreStart
-local startOfNumbers = ____logs.startOfNumbers
-local ____pending = require("state.pending")
-local pendingIqs = ____pending.pendingIqs
-local restorePendingIqs = ____pending.restorePendingIqs
-local ____sessions = require("state.sessions")
-local joined = ____sessions.joined
-local noteJoined = ____sessions.noteJoined
-local restoreJoined = ____sessions.restoreJoined
+local counters = state_counters.counters
+local restoreCounters = state_counters.restoreCounters
+local convert = state_former.convert
+local accounts = state_memberships.accounts
+local createMembership = state_memberships.createMembership
+local inLine = state_place.inLine
+local isKnownPhase = state_place.isKnownPhase
+local newView = state_view.newView
+local outdate = state_view.outdate
+local logOf = state_logs.logOf
+local restoreLog = state_logs.restoreLog
+local numbers = state_numbers.numbers
+local restoreNumbers = state_numbers.restoreNumbers
+local startNumbers = state_numbers.startNumbers
+local pendingIqs = state_pending.pendingIqs
+local restorePendingIqs = state_pending.restorePendingIqs
+local joined = state_sessions.joined
+local noteJoined = state_sessions.noteJoined
+local restoreJoined = state_sessions.restoreJoined
+
 function restoreAccount(account)
-    account.seen = complete(
-        account,
-        {seen = os.time()}
-    ).seen
+    account.seen = complete(account, {seen = os.time()}).seen
     return account
 end
+
 function restoreMembership(membership)
     local hadView = membership.view ~= nil
-    complete(
-        membership,
-        createMembership(membership.username, membership.room, membership.nick)
-    )
-    complete(
-        membership.view,
-        newView()
-    )
+    complete(membership, createMembership(membership.username, membership.room, membership.nick))
+    complete(membership.view, newView())
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
@@ -11067,15 +10720,13 @@ function restoreMembership(membership)
         membership.place = inLine("lost")
     end
     if membership.log ~= nil then
-        restoreLog(complete(
-            membership.log,
-            logOf(membership.room)
-        ))
+        restoreLog(complete(membership.log, logOf(membership.room)))
     end
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
 end
+
 function complete(old, fresh)
     local target = old
     for key, value in pairs(fresh) do
@@ -11085,25 +10736,29 @@ function complete(old, fresh)
     end
     return old
 end
-function ____exports.snapshot()
+
+function state_snapshot.snapshot()
     return {
         accounts = accounts,
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
-        start = startOfNumbers()
+        numbers = numbers()
     }
 end
+
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
-function ____exports.restore(saved)
+function state_snapshot.restore(saved)
     if saved.accounts == nil then
         return false
     end
-    if saved.start ~= nil then
-        restoreStart(saved.start)
+    if saved.numbers == nil then
+        startNumbers()
+    else
+        restoreNumbers(saved.numbers)
     end
     for occupant, account in pairs(saved.accounts) do
-        for ____, membership in pairs(account.memberships) do
+        for _, membership in pairs(account.memberships) do
             restoreMembership(membership)
         end
         accounts[occupant] = restoreAccount(account)
@@ -11119,171 +10774,93 @@ function ____exports.restore(saved)
     end
     return true
 end
-return ____exports
- end,
-["main"] = function(...)
-local ____exports = {}
-require("admin.place")
-local ____announce = require("admin.announce")
-local onAnnounce = ____announce.onAccountInfo
-local ____commands = require("admin.commands")
-local offerCommands = ____commands.offerCommands
-local ____metrics = require("admin.metrics")
-local updateMetrics = ____metrics.updateMetrics
-local ____neighbours = require("admin.neighbours")
-local checkNeighbours = ____neighbours.checkNeighbours
-local ____shell = require("admin.shell")
-local addShellCommands = ____shell.addShellCommands
-local removeShellCommands = ____shell.removeShellCommands
-local ____query = require("archive.query")
-local onAccountInfo = ____query.onAccountInfo
-local onArchiveFormRequest = ____query.onFormRequest
-local onArchiveQuery = ____query.onQuery
-local ____iq = require("client.iq")
-local expireIqs = ____iq.expireIqs
-local giveUpIqs = ____iq.giveUpIqs
-local onClientIq = ____iq.onIq
-local ____message = require("client.message")
-local onCarbon = ____message.onCarbon
-local onClientMessage = ____message.onMessage
-local ____presence = require("client.presence")
-local onClientPresence = ____presence.onPresence
-local onSessionGone = ____presence.onSessionGone
-local ____accounts = require("follow.accounts")
-local leaveInactive = ____accounts.leaveInactive
-local onAccountDeleted = ____accounts.onAccountDeleted
-local onAccountDisabled = ____accounts.onAccountDisabled
-local showAllDetached = ____accounts.showAllDetached
-local withdrawAll = ____accounts.withdrawAll
-local ____autojoin = require("follow.autojoin")
-local followAll = ____autojoin.followAll
-local onLogin = ____autojoin.onLogin
-local onService = ____autojoin.onService
-local onServiceGone = ____autojoin.onServiceGone
-local ____blocking = require("follow.blocking")
-local onBlock = ____blocking.onBlock
-local onPrivateMessage = ____blocking.onPrivateMessage
-local onUnblock = ____blocking.onUnblock
-local ____log = require("archive.log")
-local expire = ____log.expire
-local saveChanged = ____log.saveChanged
-local ____personal = require("archive.personal")
-local onShouldStore = ____personal.onShouldStore
-local ____push = require("push.push")
-local onPush = ____push.onPush
-local ____store = require("state.store")
-local load = ____store.load
-local saveLate = ____store.saveLate
-local ____resume = require("occupancy.resume")
-local resumeAll = ____resume.resumeAll
-local ____watch = require("occupancy.watch")
-local bringBack = ____watch.bringBack
-local checkQuiet = ____watch.checkQuiet
-local onLinkGone = ____watch.onLinkGone
-local onLinkUp = ____watch.onLinkUp
-local options = require("options")
-local ____limits = require("state.limits")
-local forgetAllowances = ____limits.forgetAllowances
-local ____resource = require("client.resource")
-local onResourceBind = ____resource.onResourceBind
-local ____fork = require("send.fork")
-local onUndelivered = ____fork.onUndelivered
-local ____iq = require("room.iq")
-local onRoomIq = ____iq.onIq
-local ____message = require("room.message")
-local onGroupchatMessage = ____message.onGroupchatMessage
-local onRoomMessage = ____message.onMessage
-local onUnkept = ____message.onUnkept
-local ____presence = require("room.presence")
-local onRoomPresence = ____presence.onPresence
-local ____turn = require("turn")
-local turn = ____turn.turn
-local ____snapshot = require("state.snapshot")
-local restore = ____snapshot.restore
-local snapshot = ____snapshot.snapshot
-module:hook(
-    "pre-presence/full",
-    turn(onClientPresence),
-    0.05
-)
-module:hook(
-    "pre-presence/bare",
-    turn(onClientPresence),
-    0.05
-)
-module:hook(
-    "pre-message/full",
-    turn(onClientMessage),
-    -2
-)
-module:hook(
-    "pre-message/bare",
-    turn(onClientMessage),
-    -2
-)
+end
+
+-- src/main.ts
+--
+-- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
+-- (util/events.lua), so none here is at a priority that a module of Prosody's uses.
+do
+local onAnnounce = admin_announce.onAccountInfo
+local offerCommands = admin_commands.offerCommands
+local updateMetrics = admin_metrics.updateMetrics
+local checkNeighbours = admin_neighbours.checkNeighbours
+local addShellCommands = admin_shell.addShellCommands
+local removeShellCommands = admin_shell.removeShellCommands
+local onAccountInfo = archive_query.onAccountInfo
+local onArchiveFormRequest = archive_query.onFormRequest
+local onArchiveQuery = archive_query.onQuery
+local expireIqs = client_iq.expireIqs
+local giveUpIqs = client_iq.giveUpIqs
+local onClientIq = client_iq.onIq
+local onCarbon = client_message.onCarbon
+local onClientMessage = client_message.onMessage
+local onClientPresence = client_presence.onPresence
+local onSessionGone = client_presence.onSessionGone
+local leaveInactive = follow_accounts.leaveInactive
+local onAccountDeleted = follow_accounts.onAccountDeleted
+local onAccountDisabled = follow_accounts.onAccountDisabled
+local showAllDetached = follow_accounts.showAllDetached
+local withdrawAll = follow_accounts.withdrawAll
+local followAll = follow_autojoin.followAll
+local onLogin = follow_autojoin.onLogin
+local onService = follow_autojoin.onService
+local onServiceGone = follow_autojoin.onServiceGone
+local onBlock = follow_blocking.onBlock
+local onPrivateMessage = follow_blocking.onPrivateMessage
+local onUnblock = follow_blocking.onUnblock
+local closeOpen = archive_log.closeOpen
+local expire = archive_log.expire
+local saveChanged = archive_log.saveChanged
+local fromRoom = archive_gate.fromRoom
+local onShouldStore = archive_personal.onShouldStore
+local onPush = push_push.onPush
+local load = state_store.load
+local saveLate = state_store.saveLate
+local resumeAll = occupancy_resume.resumeAll
+local bringBack = occupancy_watch.bringBack
+local checkQuiet = occupancy_watch.checkQuiet
+local onLinkGone = occupancy_watch.onLinkGone
+local onLinkUp = occupancy_watch.onLinkUp
+local options = minimix_options
+local forgetAllowances = state_limits.forgetAllowances
+local onResourceBind = client_resource.onResourceBind
+local onUndelivered = send_fork.onUndelivered
+local onRoomIq = room_iq.onIq
+local onGroupchatMessage = room_message.onGroupchatMessage
+local onRoomMessage = room_message.onMessage
+local onUnkept = room_message.onUnkept
+local onRoomPresence = room_presence.onPresence
+local turn = minimix_turn.turn
+local restore = state_snapshot.restore
+local snapshot = state_snapshot.snapshot
+module:hook("pre-presence/full", turn(onClientPresence), 0.05)
+module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
+module:hook("pre-message/full", turn(onClientMessage), -2)
+module:hook("pre-message/bare", turn(onClientMessage), -2)
 module:hook("carbons-should-copy", onCarbon, 1)
-module:hook(
-    "pre-iq/full",
-    turn(onClientIq),
-    -1
-)
-module:hook(
-    "pre-iq/bare",
-    turn(onClientIq),
-    -1
-)
-module:hook(
-    "resource-unbind",
-    turn(onSessionGone),
-    1
-)
-module:hook(
-    "resource-bind",
-    turn(onLogin),
-    -1
-)
+module:hook("pre-iq/full", turn(onClientIq), -1)
+module:hook("pre-iq/bare", turn(onClientIq), -1)
+module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
 end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(onGroupchatMessage),
+        turn(fromRoom(onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
-    module:hook(
-        "presence/bare",
-        turn(onRoomPresence),
-        0.05
-    )
-    module:hook(
-        "message/bare",
-        turn(onRoomMessage),
-        -0.25
-    )
-    module:hook(
-        "iq/bare",
-        turn(onRoomIq),
-        0.05
-    )
+    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
 else
-    module:hook(
-        "presence/full",
-        turn(onRoomPresence),
-        0.05
-    )
-    module:hook(
-        "message/full",
-        turn(onRoomMessage),
-        -0.25
-    )
-    module:hook(
-        "iq/full",
-        turn(onRoomIq),
-        0.05
-    )
+    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
     module:hook("pre-resource-bind", onResourceBind, 1)
 end
 if options.archive ~= false then
@@ -11292,42 +10869,18 @@ if options.archive ~= false then
     module:hook("account-disco-info", onAccountInfo, -1)
 end
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook(
-    "iq-set/self/urn:xmpp:blocking:block",
-    turn(onBlock),
-    1
-)
-module:hook(
-    "iq-set/self/urn:xmpp:blocking:unblock",
-    turn(onUnblock),
-    1
-)
+module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)
 end
 module:hook("delivery/failure", onUndelivered, -1)
-module:hook(
-    "s2sin-destroyed",
-    turn(onLinkGone),
-    1
-)
-module:hook(
-    "s2sout-destroyed",
-    turn(onLinkGone),
-    1
-)
-module:hook(
-    "s2sin-established",
-    turn(onLinkUp),
-    1
-)
-module:hook(
-    "s2sout-established",
-    turn(onLinkUp),
-    1
-)
+module:hook("s2sin-destroyed", turn(onLinkGone), 1)
+module:hook("s2sout-destroyed", turn(onLinkGone), 1)
+module:hook("s2sin-established", turn(onLinkUp), 1)
+module:hook("s2sout-established", turn(onLinkUp), 1)
 module:hook_global("server-stopping", saveChanged)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("user-deleted", onAccountDeleted, 1)
@@ -11336,56 +10889,47 @@ module:hook("account-disco-info", onAnnounce, -2)
 module:hook_global("stats-update", updateMetrics)
 --- Those that go on until the module is unloaded; until they end they hold all of this instance.
 local timers = {}
+
 --- Calls `task` every so many seconds, or never.
 local function every(seconds, task)
     if seconds ~= math.huge then
-        local timer = module:add_timer(
-            seconds,
-            function()
-                task(seconds)
-                return seconds
-            end
-        )
+        local timer = module:add_timer(seconds, function()
+            task(seconds)
+            return seconds
+        end)
         timers[#timers + 1] = timer
     end
 end
+
 every(30, expireIqs)
 every(600, forgetAllowances)
-every(
-    math.min(
-        30,
-        math.max(1, options.detachedAfter)
-    ),
-    showAllDetached
-)
+every(math.min(30, math.max(1, options.detachedAfter)), showAllDetached)
 every(options.pingAfter, checkQuiet)
 every(6 * 3600, expire)
-every(
-    math.min(3600, options.inactiveAfter),
-    leaveInactive
-)
+every(math.min(3600, options.inactiveAfter), leaveInactive)
+
 --- Calls `task` once there are all hosts and modules.
 local function onceStarted(task)
     if prosody.start_time == nil then
-        module:hook_global(
-            "server-started",
-            function()
-                task()
-                return nil
-            end
-        )
+        module:hook_global("server-started", function()
+            task()
+            return nil
+        end)
     else
         task()
     end
 end
+
 --- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
+    closeOpen()
     onceStarted(function()
         bringBack()
         followAll()
     end)
 end
+
 module.load = function()
     addShellCommands()
     offerCommands()
@@ -11394,11 +10938,13 @@ module.load = function()
         start()
     end
 end
+
 module.save = function()
     saveChanged()
     saveLate()
     return snapshot()
 end
+
 module.restore = function(saved)
     if restore(saved) then
         resumeAll()
@@ -11406,8 +10952,9 @@ module.restore = function(saved)
         start()
     end
 end
+
 module.unload = function()
-    for ____, timer in ipairs(timers) do
+    for _, timer in ipairs(timers) do
         timer:stop()
     end
     removeShellCommands()
@@ -11416,8 +10963,4 @@ module.unload = function()
         withdrawAll()
     end
 end
-return ____exports
- end,
-}
-local ____entry = require("main", ...)
-return ____entry
+end

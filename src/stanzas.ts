@@ -1,7 +1,7 @@
 // Questions about stanzas that util.stanza has no answer to.
 
 import * as datetime from "util.datetime";
-import { stringprep } from "util.encodings";
+import * as encodings from "util.encodings";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { DELAY, HINTS, MUC_USER, STANZA_ID, type Status } from "./namespaces";
@@ -9,7 +9,7 @@ import { DELAY, HINTS, MUC_USER, STANZA_ID, type Status } from "./namespaces";
 /** Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order. */
 export function hasStatus(stanza: Stanza, code: Status): boolean {
     const x = stanza.get_child("x", MUC_USER);
-    return x !== undefined && x.get_child_with_attr("status", undefined, "code", code) !== undefined;
+    return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
 }
 
 /** Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form. */
@@ -18,7 +18,7 @@ export function isSameNick(one: string, other: string): boolean {
 }
 
 function prepared(nick: string): string {
-    return stringprep.nodeprep(nick) ?? stringprep.resourceprep(nick) ?? nick;
+    return encodings.stringprep.nodeprep(nick) ?? encodings.stringprep.resourceprep(nick) ?? nick;
 }
 
 /** Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs. */
@@ -76,7 +76,7 @@ export function splitOccupant(jid: string): LuaMultiReturn<[room: string, nick: 
 /** The id that a room gave a message (XEP-0359). */
 export function stanzaIdBy(stanza: Stanza, room: string): string | undefined {
     const element = stanza.get_child_with_attr("stanza-id", STANZA_ID, "by", room);
-    return element === undefined ? undefined : element.attr.id;
+    return element?.attr.id;
 }
 
 /** The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now. */
@@ -94,9 +94,9 @@ export function addDelay(stanza: Stanza, room: string, when: number): void {
     stanza.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: room, stamp: datetime.datetime(when) }));
 }
 
-/** Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another. */
+/** Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past. */
 export function isDelayBy(tag: Stanza, room: string): boolean {
-    return tag.name === "delay" && tag.attr.xmlns === DELAY && (tag.attr.from === undefined || tag.attr.from === room);
+    return tag.name === "delay" && tag.attr.xmlns === DELAY && tag.attr.from === room;
 }
 
 /** Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types. */

@@ -11,10 +11,16 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as tools from "../../tools/versions.mjs";
 
-export type Version = "0.12" | "13.0";
+/** "newest" is what Debian's testing suite has. */
+export type Version = "0.12" | "13.0" | "newest";
 
 /** The versions installed here. `make test` says when one is missing. */
 export const versions = tools.versions.filter(({ installed }) => installed).map(({ version }) => version as Version);
+
+/** The number of the release that stands for a version. */
+export function releaseOf(version: Version): string {
+    return tools.versions.find((one) => one.version === version)?.release ?? "none";
+}
 
 const defaultModules = [
     "admin_shell",
@@ -38,6 +44,8 @@ export interface ServerOptions {
     /** Loads mod_minimix on the host. */
     minimix?: boolean;
     domain?: string;
+    /** The domain of the MUC component; by default "rooms." in front of that of the host. */
+    rooms?: string;
     /** Accounts, whose password is their name. */
     users?: string[];
     /** In place of the modules that a usual server has. */
@@ -112,7 +120,7 @@ export class Server {
         this.#options = options;
         this.version = options.version;
         this.domain = options.domain ?? "a.lab";
-        this.rooms = `rooms.${this.domain}`;
+        this.rooms = options.rooms ?? `rooms.${this.domain}`;
         this.port = port;
         this.httpPort = options.httpPort;
         this.#allowedErrors = [...(options.allowedErrors ?? [])];

@@ -162,7 +162,7 @@ function nickOf(room: string, nick: string): string | undefined {
 
 function isAskedFor(membership: Membership, nick: string): boolean {
     const place = membership.place;
-    if (place.phase === Phase.Joined && place.operation !== undefined && place.operation.nick === nick) {
+    if (place.phase === Phase.Joined && place.operation?.nick === nick) {
         return true;
     }
     for (const request of membership.queue) {
@@ -183,7 +183,7 @@ function refused(text: string): Outcome {
 
 function membershipIn(username: string, room: string): Membership | undefined {
     const account = findAccount(username);
-    return account === undefined ? undefined : account.memberships.get(room);
+    return account?.memberships.get(room);
 }
 
 function notIn(username: string, room: string): Outcome {

@@ -16,15 +16,14 @@ import {
     fillRecent,
     logOf,
     logs,
-    nextNumber,
     OPEN,
     type Part,
     type Past,
     type Ranges,
     type RoomLog,
     RECENT,
-    startOfNumbers,
 } from "../state/logs";
+import { nextNumber, startNumbers, startOfNumbers } from "../state/numbers";
 import { type Account, accounts, findAccount, type Membership, type Parts } from "../state/memberships";
 import { delayBy, isDelayBy, isSameElement, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { includes, insert, isOpen, prune } from "../state/ranges";
@@ -52,7 +51,7 @@ added.add(STANZA_ID);
 /** Seconds that a room's clock may differ from ours. */
 const SKEW = 10;
 
-/** The account came into the room: what is said from now on is for it. */
+/** The account is in the room, or asks for what it has missed there. */
 export function openPart(membership: Membership): void {
     if (options.archive !== true || membership.part !== undefined) {
         return;
@@ -68,6 +67,55 @@ export function openPart(membership: Membership): void {
         stop(membership, part);
         saveParts(membership.username);
         part.position = log.last;
+    }
+}
+
+/**
+ * The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
+ * server knows of it; a message needs no write but its own.
+ */
+export function letIn(membership: Membership): void {
+    openPart(membership);
+    const log = membership.log;
+    const part = membership.part;
+    if (log === undefined || part === undefined || part.open) {
+        return;
+    }
+    const ranges = rangesOf(membership);
+    if ((ranges[ranges.length - 1] ?? 0) >= log.last) {
+        ranges[ranges.length - 1] = OPEN;
+    } else {
+        ranges.push(log.last + 1);
+        ranges.push(OPEN);
+    }
+    part.open = true;
+    part.position = log.last;
+    saveParts(membership.username);
+}
+
+/**
+ * At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
+ * that go back to their rooms.
+ */
+export function closeOpen(): void {
+    if (options.archive !== true) {
+        return;
+    }
+    startNumbers();
+    for (const username of usersOf(partsStore)) {
+        const account = findAccount(username);
+        const parts = storedParts(username, account);
+        let changed = false;
+        for (const [room, ranges] of pairs(parts)) {
+            const membership = account === undefined ? undefined : account.memberships.get(room);
+            if (isOpen(ranges) && !membership?.established) {
+                ranges[ranges.length - 1] = startOfNumbers();
+                changed = true;
+            }
+        }
+        if (changed) {
+            partsStore.set(username, parts);
+        }
     }
 }
 
@@ -115,7 +163,7 @@ export function takeDown(membership: Membership, stanza: Stanza): boolean {
 }
 
 function isAnothers(entry: Entry | undefined, membership: Membership): boolean {
-    return entry !== undefined && entry.owner !== undefined && entry.owner !== membership.username;
+    return entry?.owner !== undefined && entry.owner !== membership.username;
 }
 
 function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
@@ -127,7 +175,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
 
 /** Whether what comes of the past is later than all that the account has had. */
 function isLater(membership: Membership): boolean {
-    return membership.catchUp !== undefined && membership.catchUp.isLater;
+    return membership.catchUp?.appendOutOfOrder === true;
 }
 
 /** When a message of the past was said, in seconds. */
@@ -300,7 +348,7 @@ function append(log: RoomLog, stanza: Stanza, when: number, owner: string | unde
     }
     const entry: Entry = { number, before: owner === undefined ? log.last : undefined, owner, id, when, stanza, size };
     addRecent(log, entry);
-    if (log.past !== undefined && log.past.to === math.huge) {
+    if (log.past?.to === math.huge) {
         addPast(log, log.past, entry);
     }
     if (owner === undefined) {
@@ -313,7 +361,7 @@ function append(log: RoomLog, stanza: Stanza, when: number, owner: string | unde
 function write(room: string, stanza: Stanza, when: number, label: string): string | undefined {
     const key = keyOf(room);
     let [id, problem] = store.append(key, undefined, stanza, when, label);
-    if (id === undefined && problem === "quota-limit" && store.caps !== undefined && store.caps.quota !== undefined) {
+    if (id === undefined && problem === "quota-limit" && store.caps?.quota !== undefined) {
         // As mod_mam does: the oldest make room. More of them at a time, as all others are written anew.
         store.delete(key, { truncate: math.floor(store.caps.quota * 0.9) });
         [id, problem] = store.append(key, undefined, stanza, when, label);
@@ -350,7 +398,7 @@ function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry)
             stop(membership, part);
         }
         start(membership, part, entry);
-        settleSoon(log);
+        saveParts(membership.username);
     }
     part.position = entry.number;
     return true;
@@ -394,7 +442,11 @@ function start(membership: Membership, part: Part, entry: Entry): void {
 
 function stop(membership: Membership, part: Part): void {
     const ranges = rangesOf(membership);
-    if (isOpen(ranges)) {
+    if (isOpen(ranges) && (ranges[ranges.length - 2] ?? 0) > part.position) {
+        // Nothing was said while it was open.
+        ranges.pop();
+        ranges.pop();
+    } else if (isOpen(ranges)) {
         ranges[ranges.length - 1] = part.position;
     }
     part.open = false;
@@ -457,7 +509,7 @@ function writeChanged(): void {
 function saveParts(username: string): void {
     changed.delete(username);
     const account = findAccount(username);
-    if (account !== undefined && account.parts !== undefined && !options.anonymous) {
+    if (account?.parts !== undefined && !options.anonymous) {
         partsStore.set(username, account.parts);
     }
 }
@@ -531,8 +583,8 @@ function parseLabel(label: string): LuaMultiReturn<[number, string | undefined]>
 export function archiveOf(username: string, room: string): Archive | undefined {
     const account = findAccount(username);
     const ranges = storedParts(username, account)[room];
-    const membership = account === undefined ? undefined : account.memberships.get(room);
-    const part = membership === undefined ? undefined : membership.part;
+    const membership = account?.memberships.get(room);
+    const part = membership?.part;
     if (ranges === undefined && part === undefined) {
         return undefined;
     }
@@ -659,22 +711,23 @@ export function expire(): void {
         for (const key of usersOf(store)) {
             store.delete(key, { end: before });
         }
+        const oldest = new LuaMap<string, number>();
         for (const username of usersOf(partsStore)) {
-            prunePart(username, before);
+            prunePart(username, oldest);
         }
     }
     deleteUnread();
 }
 
-/** Forgets what an account got of messages that are deleted. Entries have been numbered after they were said. */
-function prunePart(username: string, before: number): void {
+/** Forgets what an account got of messages that are deleted; `oldest` holds the number of each room's first entry. */
+function prunePart(username: string, oldest: LuaMap<string, number>): void {
     const account = findAccount(username);
     const parts = storedParts(username, account);
     let pruned = false;
     for (const [room, ranges] of pairs(parts)) {
-        const membership = account === undefined ? undefined : account.memberships.get(room);
-        const kept = prune(ranges, before * 1000);
-        const isNeeded = kept.length > 0 || (membership !== undefined && membership.part !== undefined);
+        const membership = account?.memberships.get(room);
+        const kept = prune(ranges, oldest.get(room) ?? oldestOf(room, oldest));
+        const isNeeded = kept.length > 0 || membership?.part !== undefined;
         if (!isNeeded || kept.length < ranges.length) {
             parts[room] = isNeeded ? kept : undefined;
             pruned = true;
@@ -683,6 +736,15 @@ function prunePart(username: string, before: number): void {
     if (pruned) {
         partsStore.set(username, next(parts)[0] === undefined ? undefined : parts);
     }
+}
+
+function oldestOf(room: string, known: LuaMap<string, number>): number {
+    let oldest = math.huge;
+    for (const [, , , label] of find(room, { limit: 1 })) {
+        oldest = parseLabel(label)[0];
+    }
+    known.set(room, oldest);
+    return oldest;
 }
 
 function deleteUnread(): void {

@@ -3,7 +3,8 @@
 
 import { askForNick } from "../occupancy/joined";
 import { BOOKMARKS } from "../namespaces";
-import { isUnheard, leaveIfUnused, takeBack } from "../occupancy/transitions";
+import { isUnheard } from "../occupancy/operations";
+import { leaveIfUnused, takeBack } from "../occupancy/transitions";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
 import { noteOver } from "../state/limits";
@@ -108,7 +109,7 @@ function stay(membership: Membership): void {
 
 /** A membership that waits to be joined; undefined if the bookmark does not ask for it, or it would be in vain. */
 function membershipFor(username: string, room: string, bookmark: Bookmark | undefined): Membership | undefined {
-    if (bookmark === undefined || !bookmark.autojoin) {
+    if (!bookmark?.autojoin) {
         forgetRefusals(username, room);
         return undefined;
     }
@@ -135,9 +136,9 @@ function update(membership: Membership, bookmark: Bookmark | undefined): boolean
         return false;
     }
     membership.bookmark = bookmark;
-    if (bookmark !== undefined && bookmark.autojoin) {
+    if (bookmark?.autojoin) {
         switchedOn(membership, before, bookmark);
-    } else if (bookmark === undefined || (before !== undefined && before.autojoin)) {
+    } else if (bookmark === undefined || before?.autojoin) {
         switchedOff(membership);
     }
     return true;

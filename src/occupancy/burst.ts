@@ -20,7 +20,7 @@ function shownSince(membership: Membership): LuaSet<string> | undefined {
         return place.operation.shown;
     }
     const operation = place.phase === Phase.Joined ? place.operation : undefined;
-    return operation !== undefined && operation.kind === "resync" ? operation.shown : undefined;
+    return operation?.kind === "resync" ? operation.shown : undefined;
 }
 
 /** Whether the room answers a join of which our own presence has not come. */

@@ -10,7 +10,6 @@ import { MUC } from "../namespaces";
 import * as options from "../options";
 import { fork, sendTo } from "../send/fork";
 import { presenceIdFor, sendPresence } from "../send/upstream";
-import { isSameNick } from "../stanzas";
 import { after } from "../turn";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
@@ -19,17 +18,13 @@ import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRe
 import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { sessionLeaves } from "./depart";
+import { endOperation, startRename, startResync } from "./operations";
 import { sendIq, sendMessage } from "./outgoing";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
+import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
 import { presenceToShow, showBest, updatePresence } from "./shown";
 import { lost, TURN } from "./transitions";
-
-/** Seconds that a room has to answer a nick change; the answer may be lost. */
-const RENAME_TIMEOUT = 10;
-
-/** Seconds that a room has to answer a resync. A self-ping tells earlier that it does not. */
-const RESYNC_TIMEOUT = 60;
 
 /** A session asks to be let in, or for another nick. */
 export function requested(membership: Membership, place: Joined, request: SessionRequest): void {
@@ -89,36 +84,6 @@ function serveRequest(membership: Membership, place: Joined, request: SessionReq
     } else if (session !== undefined) {
         updatePresence(membership, session, request.stanza);
     }
-}
-
-/** Whether a join needs no answer of the room. */
-function isServedAtOnce(membership: Membership, request: SessionRequest): boolean {
-    return (
-        request.kind === "join" &&
-        isInView(membership, request) &&
-        (request.nick === membership.nick || !isRename(membership, request))
-    );
-}
-
-/** Whether a request for another nick is a nick change, and not served under the account's nick. */
-function isRename(membership: Membership, request: SessionRequest): boolean {
-    return request.kind === "rename" || (!request.isResync && isAttached(membership, request.session));
-}
-
-/** Whether a session can be let in from what is known of the room. */
-function isInView(membership: Membership, request: SessionRequest): boolean {
-    return membership.view.stale === undefined && !asksForMore(request.stanza);
-}
-
-/** Extensions of the join, such as XEP-0463's `<mav/>`, change what the room answers; only the room can answer them. */
-function asksForMore(stanza: Stanza): boolean {
-    const x = stanza.get_child("x", MUC);
-    for (const tag of x === undefined ? [] : x.tags) {
-        if (tag.name !== "history" && tag.name !== "password") {
-            return true;
-        }
-    }
-    return false;
 }
 
 /** Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join. */
@@ -183,7 +148,7 @@ export function presenceSent(membership: Membership, session: string, stanza: St
 
 /** A join of an account that is in the room: a full answer of the room (XEP-0045 7.2.1), for one session alone. */
 function resync(membership: Membership, place: Joined, request: SessionRequest): void {
-    const operation = newResync(membership, place, presenceIdFor(membership, request.id), request);
+    const operation = startResync(membership, place, presenceIdFor(membership, request.id), request, resyncUnanswered);
     if (membership.view.stale === "outdated") {
         membership.view.stale = undefined;
     }
@@ -199,22 +164,6 @@ function resync(membership: Membership, place: Joined, request: SessionRequest):
     }
     sendPresence(membership, presence, operation.nick, operation.id);
     awaitResync(membership, place, operation);
-}
-
-function newResync(membership: Membership, place: Joined, key: string, request: SessionRequest): Resync {
-    const operation: Resync = {
-        kind: "resync",
-        id: key,
-        nick: membership.nick,
-        timer: after(RESYNC_TIMEOUT, () => {
-            resyncUnanswered(membership, place, operation);
-        }),
-        request,
-        shown: new LuaSet(),
-        stage: "occupants",
-    };
-    place.operation = operation;
-    return operation;
 }
 
 /** The ping is answered after all that the room sends on a join. */
@@ -240,13 +189,6 @@ function resyncUnanswered(membership: Membership, place: Joined, operation: Resy
         serveFromView(membership, operation.request);
     }
     proceed(membership);
-}
-
-function endOperation(place: Joined): void {
-    if (place.operation !== undefined) {
-        place.operation.timer.stop();
-        place.operation = undefined;
-    }
 }
 
 /** Our own presence ends the list of occupants. If a known one is missing, the room did not take our presence for a join. */
@@ -278,7 +220,7 @@ function occupantsShown(membership: Membership, operation: Resync): void {
 /** The subject came: all that the room sends on a join is there. */
 export function subjectCame(membership: Membership, place: Joined): void {
     const operation = place.operation;
-    if (operation !== undefined && operation.kind === "resync" && operation.stage === "history") {
+    if (operation?.kind === "resync" && operation.stage === "history") {
         endOperation(place);
         proceed(membership);
     }
@@ -288,33 +230,11 @@ export function subjectCame(membership: Membership, place: Joined): void {
 function rename(membership: Membership, place: Joined, nick: string, request?: SessionRequest): void {
     const session = request === undefined ? undefined : request.session;
     const key = presenceIdFor(membership, request === undefined ? undefined : request.id);
-    startRename(membership, place, key, nick, request);
+    startRename(membership, place, { id: key, nick, request }, renameUnanswered);
     if (session !== undefined && request !== undefined) {
         attachSession(membership, session, presenceContent(request.stanza), key);
     }
     sendPresence(membership, presenceToShow(membership), nick, key);
-}
-
-function startRename(
-    membership: Membership,
-    place: Joined,
-    key: string,
-    nick: string,
-    request: SessionRequest | undefined,
-): void {
-    const session = request === undefined ? undefined : request.session;
-    const operation: Rename = {
-        kind: "rename",
-        id: key,
-        nick,
-        timer: after(RENAME_TIMEOUT, () => {
-            renameUnanswered(membership, place, operation);
-        }),
-        request,
-        before: { session: membership.shown, presence: membership.shownPresence },
-        attachmentBefore: session === undefined ? undefined : membership.attached.get(session),
-    };
-    place.operation = operation;
 }
 
 /** The answer is lost, or late. A session that asked with a join is let in under the nick that the account has. */
@@ -322,27 +242,10 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
     place.late = operation;
     endOperation(place);
     const request = operation.request;
-    if (request !== undefined && request.kind === "join" && !isSuperseded(membership, request)) {
+    if (request?.kind === "join" && !isSuperseded(membership, request)) {
         serve(membership, place, request);
     }
     proceed(membership);
-}
-
-/** Whether the room uses a nick that was asked for, and the 303 was lost. */
-export function isLateNick(place: Joined, nick: string): boolean {
-    const operation = place.operation;
-    return (
-        (place.late !== undefined && isSameNick(place.late.nick, nick)) ||
-        (operation !== undefined && operation.kind === "rename" && isSameNick(operation.nick, nick))
-    );
-}
-
-/** The 303 was lost, but the room shows the account under the nick that it asked for. */
-export function renamedUnheard(place: Joined): void {
-    place.late = undefined;
-    if (place.operation !== undefined && place.operation.kind === "rename") {
-        endOperation(place);
-    }
 }
 
 /** Our own presence. */
@@ -350,9 +253,9 @@ export function selfShown(membership: Membership, place: Joined, nick: string, s
     const operation = place.operation;
     const wasRenamed = isRenamed(membership, nick);
     const isNews = keepSelf(membership, nick, stanza);
-    if (operation !== undefined && operation.kind === "rename" && isAnswerTo(operation, nick, stanza)) {
+    if (operation?.kind === "rename" && isAnswerTo(operation, nick, stanza)) {
         renamed(membership, place, operation, stanza);
-    } else if (operation !== undefined && operation.kind === "resync" && operation.stage !== "history" && !wasRenamed) {
+    } else if (operation?.kind === "resync" && operation.stage !== "history" && !wasRenamed) {
         if (isNews) {
             fork(membership, stanza, operation.request.session);
         }
@@ -360,10 +263,6 @@ export function selfShown(membership: Membership, place: Joined, nick: string, s
     } else {
         fork(membership, stanza);
     }
-}
-
-function isAnswerTo(operation: Rename, nick: string, stanza: Stanza): boolean {
-    return isSameNick(operation.nick, nick) || stanza.attr.id === operation.id;
 }
 
 /** A nick change that came as a join is answered as one: the own presence is in the replay. */
@@ -383,11 +282,6 @@ function renamed(membership: Membership, place: Joined, operation: Rename, stanz
     proceed(membership);
 }
 
-/** The operation that an error with this id refuses late. */
-export function lateRename(place: Joined, key: string | undefined): Rename | undefined {
-    return place.late !== undefined && key === place.late.id ? place.late : undefined;
-}
-
 /** The room refused the nick, and the presence that came with it, unless the session has shown another one since. */
 export function renameRefused(membership: Membership, place: Joined, operation: Rename, error: Stanza): void {
     const request = operation.request;
@@ -401,10 +295,10 @@ export function renameRefused(membership: Membership, place: Joined, operation: 
         membership.shown = operation.before.session;
         membership.shownPresence = operation.before.presence;
     }
-    if (session !== undefined && attachment !== undefined && attachment.id === operation.id && before !== undefined) {
+    if (session !== undefined && before !== undefined && attachment?.id === operation.id) {
         membership.attached.set(session, before);
     }
-    if (request !== undefined && request.kind === "join" && before === undefined) {
+    if (request?.kind === "join" && before === undefined) {
         serve(membership, place, request);
     } else if (request !== undefined) {
         const answer = st.clone(error);
@@ -421,9 +315,10 @@ export function adopt(membership: Membership, place: Joined, join: Join): void {
         return;
     }
     if (join.nick === membership.nick) {
-        awaitResync(membership, place, newResync(membership, place, join.id, request));
+        const operation = startResync(membership, place, join.id, request, resyncUnanswered);
+        awaitResync(membership, place, operation);
     } else {
-        startRename(membership, place, join.id, join.nick, request);
+        startRename(membership, place, { id: join.id, nick: join.nick, request }, renameUnanswered);
     }
 }
 

@@ -3,13 +3,13 @@
 import * as st from "util.stanza";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { closeGap, endCatchUp, outcomeOf } from "../archive/catchup";
-import { openPart } from "../archive/log";
+import { letIn as beginRange } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
-import { DELAY, MUC, Status } from "../namespaces";
+import { MUC, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { unlockRoom, wasSent } from "../send/upstream";
-import { delayBy, hasStatus, isSameNick } from "../stanzas";
+import { hasStatus, isSameNick } from "../stanzas";
 import { after } from "../turn";
 import { forgetRefusals, isWanted } from "../state/bookmarks";
 import { counters } from "../state/counters";
@@ -21,9 +21,10 @@ import { forgetOccupant, newView } from "../state/view";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
 import { adopt, answeredAsJoin, letIn, proceed, regainNick } from "./joined";
 import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
+import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
-import { enter, joinAgain, joinFailed, lost, makeSure, over, removeJoin, tryNext, unreached } from "./transitions";
+import { enter, joinAgain, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
 
 /** Seconds between a presence with the account's nick without 110 and one with it, if the room has any. */
 const SELF_TIMEOUT = 10;
@@ -142,7 +143,7 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
     membership.established = true;
     membership.since ??= os.time();
     membership.liveness.unanswered = 0;
-    openPart(membership);
+    beginRange(membership);
     forgetRefusals(membership.username, membership.room);
     if (request === undefined) {
         counters.rejoins = counters.rejoins + 1;
@@ -319,7 +320,7 @@ function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): 
 export type Audience = "all" | "asking" | "return";
 
 /** Goes on with what was in doubt, as a message follows all occupants. */
-export function audienceOf(membership: Membership, stanza: Stanza, isSubject: boolean): Audience {
+export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
     let place = membership.place;
     if (place.phase === Phase.Joined && place.operation === undefined) {
         return "all";
@@ -328,16 +329,16 @@ export function audienceOf(membership: Membership, stanza: Stanza, isSubject: bo
         admitClaimed(membership, place);
         place = membership.place;
     }
-    const isPast = isSubject || stanza.get_child("delay", DELAY) !== undefined;
+    const isAnswer = isSubject || isPast;
     if (place.phase === Phase.Entering) {
-        return isPast && place.operation.isReturn ? "return" : "all";
+        return isAnswer && place.operation.isReturn ? "return" : "all";
     }
     const operation = place.phase === Phase.Joined ? place.operation : undefined;
-    if (operation === undefined || operation.kind !== "resync") {
+    if (operation?.kind !== "resync") {
         return "all";
     }
-    if (operation.stage === "self" && (isSubject || delayBy(stanza, membership.room) !== undefined)) {
+    if (operation.stage === "self" && isAnswer) {
         answeredAsJoin(membership, operation);
     }
-    return isPast && operation.stage === "history" ? "asking" : "all";
+    return isAnswer && operation.stage === "history" ? "asking" : "all";
 }

@@ -32,7 +32,7 @@ function copyToOthers(membership: Membership, sender: string | undefined, stanza
     }
     for (const [fullJid] of membership.attached) {
         const session = prosody.full_sessions.get(fullJid);
-        if (session !== undefined && session.want_carbons !== undefined && fullJid !== sender) {
+        if (session?.want_carbons !== undefined && fullJid !== sender) {
             sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)));
         }
     }

@@ -23,6 +23,7 @@ import { keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
 import { isTechnical } from "./refusal";
+import { lateRename } from "./requests";
 import { enter, hastenLeave, leaveUnanswered, lost, over, rejoin, waitForTurn } from "./transitions";
 import { check } from "./watch";
 
@@ -197,7 +198,7 @@ function renameRefused(
     error: Stanza,
 ): boolean {
     const key = error.attr.id;
-    const late = joined.lateRename(place, key);
+    const late = lateRename(place, key);
     if (late !== undefined) {
         joined.renameRefused(membership, place, late, error);
         return true;

@@ -41,5 +41,5 @@ export function isExpulsion(stanza: Stanza): boolean {
         }
     }
     const x = stanza.get_child("x", MUC_USER);
-    return x !== undefined && x.get_child("destroy") !== undefined;
+    return x?.get_child("destroy") !== undefined;
 }

@@ -3,7 +3,7 @@
 import * as st from "util.stanza";
 import { sendTo } from "../send/fork";
 import type { Membership } from "../state/memberships";
-import type { SessionRequest } from "../state/place";
+import { requestsOf, type SessionRequest } from "../state/place";
 import { isSuperseded, takeAll } from "../state/queue";
 import { ownUnavailable } from "./replay";
 
@@ -54,6 +54,14 @@ export function refuseQueue(membership: Membership): void {
     for (const request of takeAll(membership)) {
         refuseUnanswered(membership, request);
     }
+}
+
+/** No session will be let in by this instance of the module. */
+export function refuseAll(membership: Membership): void {
+    for (const request of requestsOf(membership.place)) {
+        refuseUnanswered(membership, request);
+    }
+    refuseQueue(membership);
 }
 
 /** The session has left before it was let in: what it has sent comes back. */

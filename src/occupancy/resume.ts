@@ -55,14 +55,14 @@ function resumeJoined(membership: Membership, before: Joined): void {
         phase: Phase.Joined,
         tries: 0,
         since: before.since,
-        operation: operation !== undefined && operation.kind === "rename" ? operation : undefined,
+        operation: operation?.kind === "rename" ? operation : undefined,
         late: before.late,
     };
     setPlace(membership, place);
     if (membership.catchUp !== undefined) {
         closeGap(membership);
     }
-    if (place.operation !== undefined && place.operation.kind === "rename") {
+    if (place.operation?.kind === "rename") {
         renameUnanswered(membership, place, place.operation);
         return;
     }

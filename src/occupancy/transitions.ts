@@ -3,19 +3,17 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { presenceToShow } from "./shown";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { patience } from "../send/ask";
-import { isBlocked } from "../settings/blocklist";
-import { catchUp, dropQuestion, endCatchUp, historySince } from "../archive/catchup";
+import { catchUp, dropQuestion, flush } from "../archive/catchup";
 import { closePart, openPart } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save } from "../state/store";
-import { MUC } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../send/fork";
-import { refuseQueue, refuseUnanswered } from "./refuse";
+import { isUnheard, newJoin, newLeave, ownJoin, pause, removeJoin, sendOwnJoin, timeLeft } from "./operations";
+import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
 import { ownUnavailable, technicalRemoval } from "./replay";
 import { presenceContent } from "../state/availability";
 import { isWanted, noteRefusal } from "../state/bookmarks";
@@ -26,12 +24,11 @@ import {
     isCurrent,
     isUsed,
     type Membership,
-    now,
     setPlace,
     triesOf,
 } from "../state/memberships";
-import { type Join, type Joining, type Leave, Phase, requestsOf, type SessionRequest } from "../state/place";
-import { requeue, takeNext } from "../state/queue";
+import { type Join, type Joining, Phase, requestsOf, type SessionRequest } from "../state/place";
+import { requeue, takeJoin, takeNext } from "../state/queue";
 import { newView } from "../state/view";
 
 /** Seconds that a join without an answer may delay the next request. */
@@ -45,12 +42,6 @@ const ARCHIVE_TIMEOUT = 600;
 
 /** Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time. */
 const JOIN_PATIENCE = 15;
-
-/** The time limit of a join to which a user has to contribute, as a multiple of the ordinary one. */
-const EXTENSIONS = 5;
-
-/** The longest pause between two tries, in seconds. */
-const LONGEST_PAUSE = 900;
 
 /** Tries after which sessions are told that the account is out: some four minutes. */
 const TRIES_UNTIL_TOLD = 8;
@@ -74,7 +65,8 @@ export function enter(
     }
     const key = presenceIdFor(membership, request.id);
     const isFirst = !membership.established && unconfirmed === undefined;
-    const join = newJoin(membership, key, request.nick, request, isReturn, options.answerTimeout, false, isFirst);
+    const parts = { id: key, nick: request.nick, request, isReturn, isDoubtful: membership.established, isFirst };
+    const join = newJoin(membership, parts, options.answerTimeout, joinUnanswered);
     membership.shown = request.session;
     membership.shownPresence = presenceContent(request.stanza);
     beginJoin(membership, join, earlier);
@@ -85,36 +77,6 @@ export function enter(
         sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
     }
     sendPresence(membership, request.stanza, request.nick, key);
-}
-
-function newJoin(
-    membership: Membership,
-    key: string,
-    nick: string,
-    request: SessionRequest | undefined,
-    isReturn: boolean,
-    seconds: number,
-    isDoubtful: boolean,
-    isFirst: boolean,
-): Join {
-    const join: Join = {
-        kind: "join",
-        id: key,
-        nick,
-        request,
-        isReturn,
-        isDoubtful,
-        timer: after(seconds, () => {
-            joinUnanswered(membership, join);
-        }),
-        shown: new LuaSet(),
-        claimed: undefined,
-        since: now(),
-        isHeard: false,
-        isFirst,
-        isRemoved: false,
-    };
-    return join;
 }
 
 function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
@@ -182,20 +144,6 @@ function limitJoin(membership: Membership, join: Join, seconds = options.answerT
     join.timer = after(seconds, () => {
         joinUnanswered(membership, join);
     });
-}
-
-/** Seconds that a room still has which has sent a challenge, say, that a user has to answer. */
-function timeLeft(join: Join): number {
-    const left = join.since + EXTENSIONS * options.answerTimeout - now();
-    return join.isHeard && left >= 1 ? left : 0;
-}
-
-export function removeJoin(joins: Join[], join: Join): void {
-    for (const i of $range(joins.length, 1, -1)) {
-        if (joins[i - 1] === join) {
-            table.remove(joins, i);
-        }
-    }
 }
 
 /**
@@ -271,11 +219,6 @@ export function rejoinAfter(membership: Membership, seconds: number): Timer {
     });
 }
 
-/** Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once. */
-export function pause(tries: number): number {
-    return Math.min(2 ** Math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2);
-}
-
 /** The answers will not come: what they were for goes back to the front of the queue. */
 function recall(membership: Membership): void {
     requeue(membership, requestsOf(membership.place));
@@ -315,18 +258,9 @@ export function rejoin(membership: Membership): void {
 /** The account's own join. */
 export function joinAgain(membership: Membership): void {
     const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
-    const join = newJoin(
-        membership,
-        id.medium(),
-        membership.nick,
-        undefined,
-        true,
-        seconds,
-        true,
-        !membership.established,
-    );
+    const join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered);
     beginJoin(membership, join, []);
-    sendJoin(membership, join);
+    sendOwnJoin(membership, join);
     makeSure(membership, join);
 }
 
@@ -346,32 +280,10 @@ export function makeSure(membership: Membership, join: Join): void {
  */
 function startOver(membership: Membership): void {
     recall(membership);
-    const join = newJoin(
-        membership,
-        id.medium(),
-        membership.nick,
-        undefined,
-        true,
-        options.answerTimeout,
-        false,
-        false,
-    );
+    const join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered);
     beginJoin(membership, join, []);
     sendPresence(membership, st.presence({ type: "unavailable" }), join.nick, id.medium());
-    sendJoin(membership, join);
-}
-
-function sendJoin(membership: Membership, join: Join): void {
-    const presence = presenceToShow(membership);
-    const x = st.stanza("x", { xmlns: MUC });
-    const since = historySince(membership);
-    // mod_muc, which gets it as it is where it is of this server, asks for children with their namespace.
-    x.tag("history", since === undefined ? { xmlns: MUC, maxstanzas: "0" } : { xmlns: MUC, since }).up();
-    if (membership.password !== undefined) {
-        x.tag("password", { xmlns: MUC }).text(membership.password).up();
-    }
-    presence.add_direct_child(x);
-    sendPresence(membership, presence, join.nick, join.id);
+    sendOwnJoin(membership, join);
 }
 
 /** The account goes out of the room; `unavailable` may carry a client's parting words. */
@@ -383,18 +295,6 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     hastenLeave(membership);
     save(membership.username);
     sendPresence(membership, unavailable, membership.nick, operation.id);
-}
-
-function newLeave(
-    membership: Membership,
-    seconds: number,
-    ended: (this: void, membership: Membership) => void,
-    answerId?: string,
-): Leave {
-    const timer = after(seconds, () => {
-        ended(membership);
-    });
-    return { kind: "leave", id: presenceIdFor(membership, answerId), nick: membership.nick, timer, answerId };
 }
 
 /** Waits anew for the answer to a leave, after a reload. */
@@ -423,19 +323,6 @@ export function leaveUnheard(membership: Membership): void {
     membership.ending = false;
     retryLeave(membership, 1);
     save(membership.username);
-}
-
-/** No session will be let in by this instance of the module. */
-export function refuseAll(membership: Membership): void {
-    for (const request of requestsOf(membership.place)) {
-        refuseUnanswered(membership, request);
-    }
-    refuseQueue(membership);
-}
-
-/** Whether the account has blocked what the room tells it of itself. */
-export function isUnheard(membership: Membership): boolean {
-    return isBlocked(membership.username, membership.room, membership.nick);
 }
 
 /** Leaves the room if only sessions keep the account there, and none is. Returns whether it does. */
@@ -504,7 +391,7 @@ export function over(membership: Membership): void {
     membership.established = false;
     membership.since = undefined;
     detachAll(membership);
-    endCatchUp(membership);
+    flush(membership);
     closePart(membership);
     membership.view = newView();
     const request = takeJoin(membership);
@@ -514,13 +401,4 @@ export function over(membership: Membership): void {
     } else {
         enter(membership, request);
     }
-}
-
-/** The first join in the queue. Nick changes before it were of sessions that are not in the room any more. */
-function takeJoin(membership: Membership): SessionRequest | undefined {
-    let request = takeNext(membership);
-    while (request !== undefined && request.kind !== "join") {
-        request = takeNext(membership);
-    }
-    return request;
 }

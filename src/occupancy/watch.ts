@@ -2,7 +2,8 @@
 
 import * as jids from "util.jid";
 import * as options from "../options";
-import { isUnheard, leaveUnheard, lost, pause, rejoin, rejoinAfter, retryLeave } from "./transitions";
+import { isUnheard, pause } from "./operations";
+import { leaveUnheard, lost, rejoin, rejoinAfter, retryLeave } from "./transitions";
 import { after } from "../turn";
 import { allMemberships, isCurrent, type Membership, setPlace, stopPing, triesOf } from "../state/memberships";
 import { Phase } from "../state/place";

@@ -2,12 +2,13 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { hold, holdBack, missed, takeResult } from "../archive/catchup";
+import { hold, holdBack, isResult, missed, takeResult } from "../archive/catchup";
+import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
 import { takeDown } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
 import { forgetPrivacy } from "../push/privacy";
 import { check, isInDoubt } from "../occupancy/watch";
-import { AFFILIATIONS, CONFERENCE, MUC_USER, STANZA_ID, Status } from "../namespaces";
+import { AFFILIATIONS, CONFERENCE, MUC_USER, Status } from "../namespaces";
 import { counters, noteDrop } from "../state/counters";
 import {
     askingSession,
@@ -17,20 +18,20 @@ import {
     type Membership,
     occupantJid,
 } from "../state/memberships";
-import { noteReflected, retiredSent, type SentMessages, takeRefused } from "../state/sent";
 import { Phase } from "../state/place";
+import { noteReflected, retiredSent, type SentMessages, takeRefused } from "../state/sent";
 import { outdate } from "../state/view";
 import * as options from "../options";
-import { onSubject } from "../occupancy/phases";
 import { audienceOf } from "../occupancy/joining";
-import { addDelay, delayBy, splitOccupant } from "../stanzas";
+import { onSubject } from "../occupancy/phases";
+import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "../send/fork";
 
 /**
  * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
- * account's own name (XEP-0359 6). That is left to it where there may be such an id.
+ * account's own name (XEP-0359 6).
  */
 export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
@@ -39,19 +40,20 @@ export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
         return undefined;
     }
     lookAt(stanza);
-    const membership = latestIsForeign ? undefined : findMembership(attr.to ?? "", latestRoom);
+    const membership = findMembership(attr.to ?? "", latestRoom);
     if (membership === undefined) {
         return undefined;
     }
-    onGroupchat(membership, stanza);
+    onGroupchat(membership, latestPassed);
     return true;
 }
 
 /** What was said last: a room of this server hands one table to every account (muc.lib.lua, broadcast). */
 let latest: Stanza | undefined;
+let latestPassed = st.message();
 let latestRoom = "";
 let latestNick: string | undefined;
-let latestIsForeign = false;
+let latestDelayed: Delayed;
 let latestIsSubject = false;
 let latestWakes = false;
 
@@ -61,21 +63,12 @@ function lookAt(stanza: Stanza): void {
         const [room, nick] = splitOccupant(stanza.attr.from ?? "");
         latestRoom = room;
         latestNick = nick;
-        latestIsForeign = hasForeignId(stanza);
+        latestDelayed = delayOf(stanza, room);
         latestIsSubject = isSubject(stanza);
         latestWakes = isWorthWaking(stanza, room);
+        // With minimix_archive = "mam" the ids are mod_mam's own.
+        latestPassed = options.archive === "mam" ? stanza : withoutOwnIds(stanza);
     }
-}
-
-/** Whether somebody else than the room gave the message an id. */
-function hasForeignId(stanza: Stanza): boolean {
-    const [room] = splitOccupant(stanza.attr.from ?? "");
-    for (const tag of stanza.tags) {
-        if (tag.name === "stanza-id" && tag.attr.xmlns === STANZA_ID && tag.attr.by !== room) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
@@ -86,7 +79,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (from === undefined || to === undefined) {
         return undefined;
     }
-    const [room] = splitOccupant(from);
+    const [room, nick] = splitOccupant(from);
     const membership = findMembership(to, room);
     const type = stanza.attr.type;
     if (membership === undefined) {
@@ -94,7 +87,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     }
     if (type === "groupchat") {
         lookAt(stanza);
-        onGroupchat(membership, stanza);
+        onGroupchat(membership, latestPassed);
         return true;
     }
     noteHeard(membership);
@@ -106,10 +99,12 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
         onError(membership, stanza);
         return true;
     }
-    if (takeResult(membership, stanza)) {
+    if (isResult(stanza)) {
+        // Sessions ask an archive under their own addresses: what answers nothing asked here answers nothing at all.
+        takeResult(membership, nick, stanza);
         return true;
     }
-    if (isInvitation(stanza)) {
+    if (nick === undefined && isInvitation(stanza)) {
         return undefined;
     }
     const asking = askingSession(membership);
@@ -142,7 +137,7 @@ export function onUnkept(event: { readonly username: string; readonly stanza: St
 /** XEP-0463 5.2.1: the affiliations that answer a join. A change of one, which is for all, also says since when. */
 function isJoinAffiliations(stanza: Stanza): boolean {
     const x = stanza.get_child("x", MUC_USER);
-    const version = x === undefined ? undefined : x.get_child("mav", AFFILIATIONS);
+    const version = x?.get_child("mav", AFFILIATIONS);
     return version !== undefined && version.attr.since === undefined;
 }
 
@@ -156,8 +151,10 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     const nick = latestNick;
     const subject = latestIsSubject;
     const wakes = latestWakes;
+    const isPast = latestDelayed !== undefined && isAnswering(membership);
+    const kept = keptForm(stanza, membership.room, latestDelayed, isPast);
     noteHeard(membership);
-    const audience = audienceOf(membership, stanza, subject);
+    const audience = audienceOf(membership, subject, isPast);
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
@@ -173,16 +170,16 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     }
     if (audience === "all") {
         if (!subject) {
-            takeLive(membership, stanza);
+            takeLive(membership, kept);
         }
         fork(membership, stanza);
-        if (wakes && !subject) {
+        if (wakes && !subject && !isPast) {
             notify(membership, stanza);
         }
     } else if (audience === "asking") {
         sendTo(askingSession(membership), stanza);
     } else if (!subject) {
-        takePast(membership, stanza);
+        takePast(membership, kept);
     } else if (!isSameSubject(before, stanza)) {
         fork(membership, stanza);
     } else {
@@ -196,8 +193,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
 /** The session that the room has let in just now. */
 function newcomerOf(membership: Membership): string | undefined {
     const place = membership.place;
-    const request = place.phase === Phase.Entering ? place.operation.request : undefined;
-    const session = request === undefined ? undefined : request.session;
+    const session = place.phase === Phase.Entering ? place.operation.request?.session : undefined;
     return isAttached(membership, session) ? session : undefined;
 }
 
@@ -232,7 +228,7 @@ function keepSubject(membership: Membership, stanza: Stanza, isLive: boolean): v
     }
     const copy = st.clone(stanza);
     copy.attr.to = undefined;
-    if (isLive && membership.place.phase === Phase.Joined && delayBy(copy, membership.room) === undefined) {
+    if (isLive && membership.place.phase === Phase.Joined && latestDelayed === undefined) {
         addDelay(copy, membership.room, os.time());
     }
     membership.view.subject = copy;

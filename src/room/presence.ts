@@ -3,11 +3,12 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresence } from "../occupancy/burst";
-import { isLateNick, regainNick, renamedUnheard } from "../occupancy/joined";
+import { regainNick } from "../occupancy/joined";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { isExpulsion } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
+import { isLateNick, renamedUnheard } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
 import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";

@@ -1,5 +1,6 @@
 // Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
 
+import type { CatchUp } from "./catchup";
 import type { Held } from "./held";
 import { isAttached, type Membership, now } from "./memberships";
 import { inLine, type Join, Phase, type Place } from "./place";
@@ -80,6 +81,9 @@ export function convert(membership: Membership): boolean {
     if (former.phase === undefined) {
         return false;
     }
+    if ((membership.catchUp as Partial<CatchUp> | undefined)?.progress === undefined) {
+        membership.catchUp = undefined;
+    }
     if (former.timer !== undefined || former.checking === true) {
         // The room is asked whether the account is still in it.
         membership.liveness.checking = true;
@@ -157,7 +161,7 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
 function takeRequests(membership: Membership, former: Partial<Former>): void {
     const resync = former.resync;
     const requests: FormerRequest[] = [];
-    if (resync !== undefined && resync.request !== undefined) {
+    if (resync?.request !== undefined) {
         requests.push(resync.request);
     }
     for (const request of former.nickRequests ?? []) {

@@ -196,7 +196,7 @@ export function timersOf(place: Place): Timer[] {
 export function requestsOf(place: Place): SessionRequest[] {
     const requests: SessionRequest[] = [];
     const add = (operation: Join | Resync | Rename | undefined) => {
-        if (operation !== undefined && operation.request !== undefined) {
+        if (operation?.request !== undefined) {
             requests.push(operation.request);
         }
     };

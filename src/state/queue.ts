@@ -49,6 +49,15 @@ export function takeNext(membership: Membership): SessionRequest | undefined {
     return table.remove<SessionRequest>(membership.queue, 1);
 }
 
+/** The first join in the queue. Nick changes before it were of sessions that are not in the room any more. */
+export function takeJoin(membership: Membership): SessionRequest | undefined {
+    let request = takeNext(membership);
+    while (request !== undefined && request.kind !== "join") {
+        request = takeNext(membership);
+    }
+    return request;
+}
+
 /** All requests in the queue, which is empty then. */
 export function takeAll(membership: Membership): SessionRequest[] {
     const requests = membership.queue;

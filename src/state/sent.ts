@@ -112,7 +112,7 @@ function takeById(messages: SentMessage[], id: string | undefined, to?: string):
 function takeByAddress(messages: SentMessage[], to: string): SentMessage | undefined {
     for (const i of $range(1, messages.length)) {
         const message = messages[i - 1];
-        if (message !== undefined && message.to === to) {
+        if (message?.to === to) {
             return table.remove<SentMessage>(messages, i);
         }
     }

@@ -5,7 +5,8 @@ import { convert } from "./former";
 import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
 import { inLine, isKnownPhase, Phase } from "./place";
 import { newView, outdate } from "./view";
-import { logOf, restoreLog, restoreStart, startOfNumbers } from "./logs";
+import { logOf, restoreLog } from "./logs";
+import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
@@ -14,11 +15,11 @@ export interface Saved {
     readonly pendingIqs: PendingIqs;
     readonly joined: Joined;
     readonly counters: Counters;
-    readonly start: number;
+    readonly numbers: Numbers;
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs, joined, counters, start: startOfNumbers() };
+    return { accounts, pendingIqs, joined, counters, numbers: numbers() };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
@@ -26,8 +27,10 @@ export function restore(saved: Partial<Saved>): boolean {
     if (saved.accounts === undefined) {
         return false;
     }
-    if (saved.start !== undefined) {
-        restoreStart(saved.start);
+    if (saved.numbers === undefined) {
+        startNumbers();
+    } else {
+        restoreNumbers(saved.numbers);
     }
     for (const [occupant, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {

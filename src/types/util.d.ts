@@ -83,7 +83,7 @@ declare module "util.encodings" {
 }
 
 declare module "util.time" {
-    /** Seconds; what sets the wall clock does not change it. */
+    /** Seconds since some time or other, which no clock that is set changes. */
     function monotonic(): number;
 }
 
