@@ -6941,6 +6941,7 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
+    join.shown = place.operation.shown
     setPlace(
         membership,
         {
