@@ -3,8 +3,10 @@
 
 local st = require "util.stanza";
 local jid = require "util.jid";
+local clock = require "support.clock";
 local spec_host = require "support.host";
 local spec_room = require "support.room";
+require "fuzz.remember";
 local inspect = require "fuzz.inspect";
 local liar = require "fuzz.liar";
 local model = require "fuzz.model";
@@ -19,6 +21,9 @@ local lives = 3; -- devices of an account
 -- Seconds after which everything has had its time: the longest pause between two tries is less than 20 minutes, and it
 -- takes two looks at a quiet room to see that the account is out of it.
 local until_settled = 5400;
+
+-- Seconds without a session after which an account leaves its rooms.
+local inactive_after = 2 * 3600;
 
 -- Seconds for which a link may hold back what is sent over it: then it breaks.
 local longest_delay = 125;
@@ -42,7 +47,7 @@ function world.new(setting, module_file)
 		host = spec_host.new {
 			options = {
 				minimix_resource = setting.resource and "minimix" or nil;
-				minimix_inactive_after = 4 * 3600;
+				minimix_inactive_after = inactive_after;
 			};
 			modules = setting.carbons and { "carbons" } or nil;
 			accounts = accounts;
@@ -148,8 +153,7 @@ function world:check_error(room, stanza)
 end
 
 function world:is_known(address, from)
-	local account = inspect.tables(self.host).accounts[from];
-	return account and account.memberships[address];
+	return inspect.membership(self.host, from, address);
 end
 
 local function is_live(stanza)
@@ -649,7 +653,7 @@ function events:mistake(n, m, o)
 	local bot = bot_in(room, o);
 	self:deliver_all();
 	local membership = self:is_known(room.jid, account);
-	if bot and membership and membership.phase == "joined" and room:occupant(account) then
+	if bot and inspect.phase(membership) == "joined" and room:occupant(account) then
 		self.host:run(function ()
 			room.send(st.presence { from = room.jid.."/"..bot; to = account }
 				:tag("x", { xmlns = xmlns_muc.."#user" })
@@ -786,13 +790,15 @@ end
 
 -- What holds when all has had its time.
 
+-- In steps of 20 seconds, or of more where nothing happens.
 function world:wait(seconds)
 	self:deliver_all();
-	local step = 20;
-	for _ = 1, seconds // step do
+	local left = seconds;
+	while left > 0 and not self.violation do
+		local step = math.min(math.max(20, clock.until_next() or left), left);
+		left = left - step;
 		self:tick(step);
 		self:deliver_all();
-		if self.violation then return; end
 	end
 end
 
@@ -804,7 +810,7 @@ end
 
 local function check_place(self, session, room, membership, occupant)
 	local name, place = session.client.jid, model.place(session, room);
-	local attached = membership and membership.attached[name] ~= nil or false;
+	local attached = inspect.is_attached(membership, name);
 	if attached ~= (place.state == "in") then
 		return violation(self, name, "is", place.state, room.jid, "and", attached and "attached" or "not attached");
 	end
@@ -833,7 +839,7 @@ end
 
 local function check_membership(self, account, room, membership)
 	local occupant = self:occupant_of(room, account);
-	local phase = membership and membership.phase or "none";
+	local phase = inspect.phase(membership);
 	if (phase == "joined") ~= (occupant ~= nil) or (phase ~= "joined" and phase ~= "none") then
 		violation(self, account, "is", phase, "in", room.jid, "which", occupant and "lists it" or "does not list it");
 	end
@@ -847,11 +853,9 @@ function events:settle()
 		room.silent, room.limit = nil, nil;
 	end
 	self:wait(until_settled);
-	local known = inspect.tables(self.host).accounts;
 	for _, account in ipairs(accounts) do
-		local entry = known[self:occupant_jid(account)];
 		for _, room in ipairs(self.honest) do
-			check_membership(self, account, room, entry and entry.memberships[room.jid]);
+			check_membership(self, account, room, self:is_known(room.jid, self:occupant_jid(account)));
 		end
 	end
 	for _, session in pairs(self.sessions) do
@@ -862,8 +866,6 @@ end
 
 -- What is left when everybody has gone for good.
 
-local kept_tables = { "accounts", "pendingIqs", "iqsOfSession", "joined", "questions", "logs", "changed" };
-
 function world:finish()
 	for slot, session in pairs(self.sessions) do
 		session.client:close();
@@ -871,9 +873,9 @@ function world:finish()
 	end
 	for _, room in ipairs(self.liars) do room.dead = true; end
 	for _, room in ipairs(self.honest) do room.silent, room.limit = nil, nil; end
-	self:wait(6 * 3600);
+	self:wait(inactive_after + 2 * 3600);
 	local tables = inspect.tables(self.host);
-	for _, name in ipairs(kept_tables) do
+	for _, name in ipairs(inspect.growing) do
 		local key = tables[name] and next(tables[name]);
 		if key then
 			violation(self, "when all are gone,", name, "still holds", tostring(key));
