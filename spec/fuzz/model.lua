@@ -4,6 +4,7 @@
 -- room says, or not; otherwise there is no doubt.
 
 local jid = require "util.jid";
+local ledger = require "fuzz.ledger";
 
 -- Of what in a presence tells that its 110 is not to be believed.
 local xmlns_mistake = "urn:example:mistake";
@@ -224,6 +225,7 @@ local function on_message(session, room, stanza)
 		if not is_asked(session, "message", room, stanza.attr.id) then
 			return "an error for a message it never sent";
 		end
+		ledger.got_error(session, room, stanza.attr.id);
 	elseif stanza.attr.type == "groupchat" then
 		if place.state == "out" and not (room.lies and place.known) then
 			return "a message of a room it is not in";

@@ -8,6 +8,7 @@ local spec_host = require "support.host";
 local spec_room = require "support.room";
 require "fuzz.remember";
 local inspect = require "fuzz.inspect";
+local ledger = require "fuzz.ledger";
 local liar = require "fuzz.liar";
 local model = require "fuzz.model";
 
@@ -61,6 +62,7 @@ function world.new(setting, module_file)
 		liars = {};
 		service = {}; -- rooms by JID
 		on_way = {}; -- from rooms elsewhere to the accounts
+		ledger = ledger.new();
 		said = 0;
 	}, world);
 	self:add_honest("red@rooms.example.org");
@@ -111,13 +113,31 @@ function world:add_liar(domain, remote)
 	self.service[room.jid] = room;
 end
 
-local function receive(room, stanza)
+function world:receive(room, stanza)
+	local entry = not room.lies and self.ledger:entry(stanza);
+	if entry then
+		entry.arrived = true;
+		entry.excused = entry.excused or room.silent;
+	end
+	self.handled = entry;
 	-- Prosody tells everyone to whom a session has directed presence that it has gone: nobody answers that.
 	local is_farewell = stanza.name == "presence" and stanza.attr.type == "unavailable";
 	if room.lies or not is_farewell or room:occupant(stanza.attr.from) then
 		room:receive(stanza);
 	end
+	self.handled = nil;
 	room.received = {};
+end
+
+-- What a room sends goes to the account at once, or is on its way.
+function world:send(room, stanza)
+	local entry = self.handled;
+	if entry and stanza.name == "message" and stanza.attr.type == "error" then entry.refused = true; end
+	if room.remote then
+		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); entry = entry });
+	else
+		self:arrive(room, stanza);
+	end
 end
 
 function world:connect_rooms()
@@ -125,14 +145,10 @@ function world:connect_rooms()
 	for _, room in ipairs(self.rooms) do
 		options.remote = room.remote;
 		self.host:on_stanza_to(room.domain or room.jid, function (stanza)
-			receive(room, stanza);
+			self:receive(room, stanza);
 		end, options);
 		room.send = function (stanza)
-			if room.remote then
-				table.insert(self.on_way, { room = room, stanza = st.clone(stanza) });
-			else
-				self:arrive(room, stanza);
-			end
+			self:send(room, stanza);
 		end;
 	end
 end
@@ -212,7 +228,7 @@ function world:deliver(count)
 			local stanza = table.remove(host.wire, 1);
 			local room = self.service[jid.bare(stanza.attr.to)] or self.service["lies@"..jid.host(stanza.attr.to)];
 			if room then
-				host:run(function () receive(room, stanza); end);
+				host:run(function () self:receive(room, stanza); end);
 			end
 			host.wire = table.move(host.wire, 1, #host.wire, #rest + 1, rest);
 		end
@@ -490,20 +506,25 @@ function events:rename(n, m, o)
 	session.client:send(st.presence { id = id; to = room.jid.."/"..chosen(nicks, o) });
 end
 
+function world:send_message(session, room, message)
+	local id, body = message.attr.id, self:text();
+	model.asks(session, "message", room, id);
+	if not room.lies then self.ledger:sent(session, room, id, body); end
+	session.client:send(message:text_tag("body", body));
+end
+
 function events:say(n, m, o)
 	local session = self:speaker(n);
 	if not session then return; end
 	local room, id = self:room(m), o % 9 ~= 0 and self:new_id(o) or nil;
-	model.asks(session, "message", room, id);
-	session.client:send(st.message { type = "groupchat"; id = id; to = room.jid }:text_tag("body", self:text()));
+	self:send_message(session, room, st.message { type = "groupchat"; id = id; to = room.jid });
 end
 
 function events:whisper(n, m, o)
 	local session = self:speaker(n);
 	if not session then return; end
 	local room, id = self:room(m), self:new_id(o);
-	model.asks(session, "message", room, id);
-	session.client:send(st.message { type = "chat"; id = id; to = room.jid.."/"..chosen(bots, o) }:text_tag("body", self:text()));
+	self:send_message(session, room, st.message { type = "chat"; id = id; to = room.jid.."/"..chosen(bots, o) });
 end
 
 local queries = { "jabber:iq:version", "vcard-temp", "urn:xmpp:ping", "http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/muc#admin" };
@@ -696,14 +717,25 @@ function events:deliver(n)
 end
 
 local function lose_on_way(self)
-	for _, arriving in ipairs(self.on_way) do arriving.room.unheard = true; end
+	for _, arriving in ipairs(self.on_way) do
+		arriving.room.unheard = true;
+		if arriving.entry then arriving.entry.excused = true; end
+	end
 	self.on_way = {};
+end
+
+local function lose_on_wire(self)
+	for _, stanza in ipairs(self.host.wire) do
+		local entry = self.ledger:entry(stanza);
+		if entry then entry.excused = true; end
+	end
+	self.host:drop();
 end
 
 -- Presence that gets lost is lost for good; what sessions have seen is not what there is any more.
 function events:drop(n)
 	if n % 2 == 0 then
-		self.host:drop();
+		lose_on_wire(self);
 	else
 		for _, arriving in ipairs(self.on_way) do arriving.room.lossy = true; end
 		lose_on_way(self);
@@ -736,11 +768,13 @@ end
 -- Events: the server
 
 function events:reload()
+	self.ledger:excuse_all();
 	self.host:reload();
 end
 
 local function restarts(options)
 	return function (self)
+		self.ledger:excuse_all();
 		self.host:restart(options);
 		for slot in pairs(self.sessions) do self:end_session(slot); end
 		lose_on_way(self);
@@ -752,6 +786,7 @@ events.restart = restarts();
 events.kill = restarts { killed = true };
 
 function events:unload()
+	self.ledger:excuse_all();
 	self.host:unload();
 	self:read_all();
 	-- What comes of sessions that were in rooms is not for the module to know any more; their full JIDs are not in any.
@@ -859,7 +894,7 @@ function events:settle()
 		end
 	end
 	for _, session in pairs(self.sessions) do
-		local problem = model.unsettled(session, self.rooms);
+		local problem = model.unsettled(session, self.rooms) or ledger.missing(session);
 		if problem then violation(self, session.client.jid, problem); end
 	end
 end
