@@ -191,15 +191,18 @@ local function on_available(place, nick, stanza, codes)
 	end
 end
 
-local function on_unavailable(place, nick, codes, item)
+local function on_unavailable(session, place, room, nick, stanza)
+	local codes, item = codes_of(stanza);
 	place.view[nick] = nil;
 	if not codes["110"] then return; end
 	if codes["303"] then
 		place.nick = item and item.attr.nick;
-	else
-		place.thrown_out = not place.awaits_leave;
-		goes_out(place);
+		return;
 	end
+	local was_in = place.state == "in";
+	place.thrown_out = not place.awaits_leave;
+	goes_out(place);
+	return was_in and room.explain and room.explain(session.account, stanza) or nil;
 end
 
 local function on_presence(session, room, nick, stanza)
@@ -211,11 +214,11 @@ local function on_presence(session, room, nick, stanza)
 		return "a presence of a room it is not in";
 	end
 	if room.lies then return; end
-	local codes, item = codes_of(stanza);
 	if nick and not kind then
-		on_available(place, nick, stanza, codes);
+		on_available(place, nick, stanza, codes_of(stanza));
+		if place.state == "in" and room.note_in then room.note_in(session.account); end
 	elseif nick and kind == "unavailable" then
-		on_unavailable(place, nick, codes, item);
+		return on_unavailable(session, place, room, nick, stanza);
 	end
 end
 

@@ -7,6 +7,7 @@ local clock = require "support.clock";
 local spec_host = require "support.host";
 local spec_room = require "support.room";
 require "fuzz.remember";
+local causes = require "fuzz.causes";
 local inspect = require "fuzz.inspect";
 local ledger = require "fuzz.ledger";
 local liar = require "fuzz.liar";
@@ -63,6 +64,8 @@ function world.new(setting, module_file)
 		service = {}; -- rooms by JID
 		on_way = {}; -- from rooms elsewhere to the accounts
 		ledger = ledger.new();
+		causes = causes.new(function () return clock.now; end);
+		last_seen = {}; -- when an account had a session
 		said = 0;
 	}, world);
 	self:add_honest("red@rooms.example.org");
@@ -93,6 +96,12 @@ function world:add_honest(address, fields)
 		on_iq = function (room, stanza) return self:iq_to_bot(room, stanza); end;
 	};
 	room.questions = {};
+	function room.explain(account, stanza)
+		return self.causes:explain(room, account, stanza);
+	end
+	function room.note_in(account)
+		if self:occupant_of(room, account) then self.causes:is_in(room, account); end
+	end
 	table.insert(self.honest, room);
 	table.insert(self.rooms, room);
 	self.service[address] = room;
@@ -119,22 +128,38 @@ function world:receive(room, stanza)
 		entry.arrived = true;
 		entry.excused = entry.excused or room.silent;
 	end
-	self.handled = entry;
+	local before = self.handled;
+	self.handled = not room.lies and stanza or nil;
 	-- Prosody tells everyone to whom a session has directed presence that it has gone: nobody answers that.
 	local is_farewell = stanza.name == "presence" and stanza.attr.type == "unavailable";
 	if room.lies or not is_farewell or room:occupant(stanza.attr.from) then
 		room:receive(stanza);
 	end
-	self.handled = nil;
+	self.handled = before;
 	room.received = {};
+end
+
+-- What a room says at once to a stanza is its answer.
+function world:note_answer(room, stanza, answer)
+	if answer.attr.type ~= "error" then return; end
+	local entry = self.ledger:entry(stanza);
+	local account = jid.node(stanza.attr.from);
+	local _, condition = answer:get_error();
+	if entry and answer.name == "message" then
+		entry.refused = true;
+	elseif answer.name == "presence" and stanza.attr.from == self:occupant_jid(account) and stanza:get_child("x", xmlns_muc)
+		and condition ~= "service-unavailable" and condition ~= "conflict" then
+		self.causes:room_refuses(room, account);
+	end
 end
 
 -- What a room sends goes to the account at once, or is on its way.
 function world:send(room, stanza)
-	local entry = self.handled;
-	if entry and stanza.name == "message" and stanza.attr.type == "error" then entry.refused = true; end
+	local handled = self.handled;
+	if handled then self:note_answer(room, handled, stanza); end
+	if not room.lies then self.causes:room_sends(room, stanza); end
 	if room.remote then
-		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); entry = entry });
+		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); entry = handled and self.ledger:entry(handled) });
 	else
 		self:arrive(room, stanza);
 	end
@@ -485,6 +510,7 @@ function events:leave(n, m, o)
 	local nick, id = o % 5 ~= 0 and own_nick(session, room) or nil, self:new_id(o);
 	model.asks(session, "presence", room, id);
 	model.leaves(session, room);
+	self.causes:may_go(room, session.account);
 	session.client:send(st.presence { type = "unavailable"; id = id; to = room.jid..(nick and "/"..nick or "") });
 end
 
@@ -658,6 +684,7 @@ events.kick = of_account(function (_, room, occupant, o)
 end);
 events.ban = of_account(function (_, room, occupant) room:ban(occupant.nick); end);
 events.forget = of_account(function (self, room, occupant, o)
+	self.causes:trouble(room);
 	-- Nobody is told of one that is forgotten. A room that starts anew takes longer than anything is on its way.
 	room.lossy = room.lossy or o % 2 == 0;
 	if o % 2 ~= 0 then self:deliver_all(); end
@@ -702,6 +729,7 @@ end
 
 function events:silent(n)
 	local room = self:honest_room(n);
+	self.causes:trouble(room);
 	room.silent = not room.silent;
 end
 
@@ -718,6 +746,7 @@ end
 
 local function lose_on_way(self)
 	for _, arriving in ipairs(self.on_way) do
+		self.causes:trouble(arriving.room);
 		arriving.room.unheard = true;
 		if arriving.entry then arriving.entry.excused = true; end
 	end
@@ -726,6 +755,7 @@ end
 
 local function lose_on_wire(self)
 	for _, stanza in ipairs(self.host.wire) do
+		self.causes:trouble(self.service[jid.bare(stanza.attr.to)] or {});
 		local entry = self.ledger:entry(stanza);
 		if entry then entry.excused = true; end
 	end
@@ -775,6 +805,7 @@ end
 local function restarts(options)
 	return function (self)
 		self.ledger:excuse_all();
+		if options then self:forget_last_hour(); end
 		self.host:restart(options);
 		for slot in pairs(self.sessions) do self:end_session(slot); end
 		lose_on_way(self);
@@ -787,6 +818,10 @@ events.kill = restarts { killed = true };
 
 function events:unload()
 	self.ledger:excuse_all();
+	for _, room in ipairs(self.honest) do
+		self.causes:trouble(room);
+		for _, account in ipairs(accounts) do self.causes:may_go(room, account); end
+	end
 	self.host:unload();
 	self:read_all();
 	-- What comes of sessions that were in rooms is not for the module to know any more; their full JIDs are not in any.
@@ -839,8 +874,39 @@ end
 
 function world:tick(seconds)
 	for _, room in ipairs(self.liars) do room.left = 10; end
+	for _, room in ipairs(self.honest) do
+		-- What is held back for so long has as good as not come.
+		if room.remote and seconds > 10 and (self.host.wire[1] or self.on_way[1]) then self.causes:trouble(room); end
+	end
 	self.host:tick(seconds);
 	self:read_all();
+	self:note_accounts();
+end
+
+function world:has_session(account)
+	for _, session in pairs(self.sessions) do
+		if session.account == account then return true; end
+	end
+	return false;
+end
+
+-- When an account was last used is written once an hour.
+function world:forget_last_hour()
+	for account, time in pairs(self.last_seen) do
+		self.last_seen[account] = math.min(time, clock.now - 4000);
+	end
+end
+
+-- Which accounts rooms list, and which nobody has used for long: those leave.
+function world:note_accounts()
+	for _, account in ipairs(accounts) do
+		if self:has_session(account) then self.last_seen[account] = clock.now; end
+		local is_unused = clock.now - (self.last_seen[account] or 0) > inactive_after - 600;
+		for _, room in ipairs(self.honest) do
+			self.causes:note(room, account, self:occupant_of(room, account) ~= nil);
+			if is_unused then self.causes:may_go(room, account); end
+		end
+	end
 end
 
 local function check_place(self, session, room, membership, occupant)
@@ -877,6 +943,8 @@ local function check_membership(self, account, room, membership)
 	local phase = inspect.phase(membership);
 	if (phase == "joined") ~= (occupant ~= nil) or (phase ~= "joined" and phase ~= "none") then
 		violation(self, account, "is", phase, "in", room.jid, "which", occupant and "lists it" or "does not list it");
+	elseif not occupant and self.causes:should_be_in(room, account) then
+		violation(self, account, "is out of", room.jid, "without a cause");
 	end
 	for _, session in pairs(self.sessions) do
 		if session.account == account then check_place(self, session, room, membership, occupant); end
@@ -936,6 +1004,7 @@ local function step(self, event)
 	for _, room in ipairs(self.liars) do room.left = 10; end
 	events[event[1]](self, table.unpack(event, 2));
 	self:read_all();
+	self:note_accounts();
 	self:check_rooms();
 	check_log(self);
 end
