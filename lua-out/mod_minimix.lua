@@ -806,8 +806,56 @@ function ____exports.restoreJoined(saved)
 end
 return ____exports
  end,
+["state.numbers"] = function(...)
+local ____exports = {}
+local extend, store, LEASE, lastNumber, limit
+function extend()
+    limit = lastNumber + LEASE
+    store:set(nil, {limit = limit})
+end
+store = module:open_store("minimix_numbers", "keyval")
+LEASE = 100000
+local startNumber = 0
+lastNumber = 0
+limit = 0
+--- A start of the server: what is numbered from now on is higher than all before.
+function ____exports.startNumbers()
+    local lease = store:get(nil)
+    startNumber = lease == nil and (os.time() + 1) * 1000 or lease.limit
+    lastNumber = startNumber
+    extend()
+end
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function ____exports.startOfNumbers()
+    return startNumber
+end
+--- The next number, higher than all before, those of earlier starts of the server too.
+function ____exports.nextNumber()
+    lastNumber = lastNumber + 1
+    if lastNumber >= limit then
+        extend()
+    end
+    return lastNumber
+end
+--- The highest number given out.
+function ____exports.newestNumber()
+    return lastNumber
+end
+function ____exports.numbers()
+    return {start = startNumber, last = lastNumber, limit = limit}
+end
+function ____exports.restoreNumbers(saved)
+    startNumber = saved.start
+    lastNumber = saved.last
+    limit = saved.limit
+end
+return ____exports
+ end,
 ["state.logs"] = function(...)
 local ____exports = {}
+local ____numbers = require("state.numbers")
+local newestNumber = ____numbers.newestNumber
+local startOfNumbers = ____numbers.startOfNumbers
 ____exports.OPEN = 0
 --- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
 ____exports.RECENT = 50
@@ -816,32 +864,15 @@ local RECENT_SIZE = 262144
 ____exports.logs = {}
 --- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
 local dropped = 0
---- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
-local lastNumber = (os.time() + 1) * 1000
-local startNumber = lastNumber
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function ____exports.startOfNumbers()
-    return startNumber
-end
---- After a reload the server's start is still that of before.
-function ____exports.restoreStart(start)
-    startNumber = start
-    dropped = lastNumber
-end
---- The next number, higher than all before, those of earlier starts of the server too.
-function ____exports.nextNumber()
-    lastNumber = math.max(
-        lastNumber + 1,
-        os.time() * 1000
-    )
-    return lastNumber
-end
 function ____exports.logOf(room)
     local log = ____exports.logs[room]
     if log == nil then
         log = {
             room = room,
-            last = math.max(startNumber, dropped),
+            last = math.max(
+                startOfNumbers(),
+                dropped
+            ),
             recent = {},
             size = 0,
             filled = false,
@@ -891,8 +922,7 @@ end
 --- Takes over a log from the instance of the module before a reload.
 function ____exports.restoreLog(log)
     ____exports.logs[log.room] = log
-    local newest = log.recent[#log.recent]
-    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
+    dropped = newestNumber()
     log.settling = false
     log.past = nil
 end
@@ -2160,7 +2190,7 @@ return ____exports
  end,
 ["archive.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
@@ -2179,10 +2209,12 @@ local dropLog = ____logs.dropLog
 local fillRecent = ____logs.fillRecent
 local logOf = ____logs.logOf
 local logs = ____logs.logs
-local nextNumber = ____logs.nextNumber
 local OPEN = ____logs.OPEN
 local RECENT = ____logs.RECENT
-local startOfNumbers = ____logs.startOfNumbers
+local ____numbers = require("state.numbers")
+local nextNumber = ____numbers.nextNumber
+local startNumbers = ____numbers.startNumbers
+local startOfNumbers = ____numbers.startOfNumbers
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local findAccount = ____memberships.findAccount
@@ -2206,11 +2238,11 @@ function isAnothers(entry, membership)
 end
 function entryFor(log, membership, part, stanza)
     local past = pastOf(log.room, stanza)
-    local ____temp_3
+    local ____temp_6
     if past == nil then
-        ____temp_3 = newEntry(log, membership, part, stanza)
+        ____temp_6 = newEntry(log, membership, part, stanza)
     else
-        ____temp_3 = pastEntry(
+        ____temp_6 = pastEntry(
             log,
             membership,
             part,
@@ -2218,28 +2250,28 @@ function entryFor(log, membership, part, stanza)
             past
         )
     end
-    return ____temp_3
+    return ____temp_6
 end
 function isLater(membership)
-    local ____opt_4 = membership.catchUp
-    return (____opt_4 and ____opt_4.isLater) == true
+    local ____opt_7 = membership.catchUp
+    return (____opt_7 and ____opt_7.isLater) == true
 end
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
-    local ____temp_6
+    local ____temp_9
     if stamp == nil then
-        ____temp_6 = nil
+        ____temp_9 = nil
     else
-        ____temp_6 = datetime.parse(stamp)
+        ____temp_9 = datetime.parse(stamp)
     end
-    local past = ____temp_6
-    local ____temp_7
+    local past = ____temp_9
+    local ____temp_10
     if past == nil then
-        ____temp_7 = nil
+        ____temp_10 = nil
     else
-        ____temp_7 = math.floor(past)
+        ____temp_10 = math.floor(past)
     end
-    return ____temp_7
+    return ____temp_10
 end
 function newEntry(log, membership, part, stanza)
     local owner
@@ -2322,13 +2354,13 @@ end
 function asSaid(stanza)
     local said = st.clone(stanza)
     said:maptags(function(tag)
-        local ____added_has_result_8
+        local ____added_has_result_11
         if added[tag.attr.xmlns or ""] ~= nil then
-            ____added_has_result_8 = nil
+            ____added_has_result_11 = nil
         else
-            ____added_has_result_8 = tag
+            ____added_has_result_11 = tag
         end
-        return ____added_has_result_8
+        return ____added_has_result_11
     end)
     return said
 end
@@ -2350,13 +2382,13 @@ function findPast(log, archiveId, when, isWanted)
         past = readPast(log, when)
         log.past = past
     end
-    local ____temp_9
+    local ____temp_12
     if archiveId == nil then
-        ____temp_9 = nil
+        ____temp_12 = nil
     else
-        ____temp_9 = past.ids[archiveId]
+        ____temp_12 = past.ids[archiveId]
     end
-    local entry = ____temp_9
+    local entry = ____temp_12
     if entry ~= nil and isWanted(entry) then
         return entry
     end
@@ -2384,13 +2416,13 @@ function readPast(log, from)
             before = entry.number
         end
     end
-    local ____temp_10
+    local ____temp_13
     if #past.entries < PAST then
-        ____temp_10 = nil
+        ____temp_13 = nil
     else
-        ____temp_10 = past.entries[#past.entries]
+        ____temp_13 = past.entries[#past.entries]
     end
-    local last = ____temp_10
+    local last = ____temp_13
     if last ~= nil then
         past.to = last.when - SKEW
     end
@@ -2404,18 +2436,18 @@ function readPast(log, from)
     return past
 end
 function addPast(log, past, entry)
-    local ____temp_11
+    local ____temp_14
     if entry.owner == nil then
-        ____temp_11 = stanzaIdBy(entry.stanza, log.room)
+        ____temp_14 = stanzaIdBy(entry.stanza, log.room)
     else
-        ____temp_11 = nil
+        ____temp_14 = nil
     end
-    local archiveId = ____temp_11
-    local ____past_entries_12 = past.entries
-    ____past_entries_12[#____past_entries_12 + 1] = entry
+    local archiveId = ____temp_14
+    local ____past_entries_15 = past.entries
+    ____past_entries_15[#____past_entries_15 + 1] = entry
     if archiveId == nil then
-        local ____past_others_13 = past.others
-        ____past_others_13[#____past_others_13 + 1] = entry
+        local ____past_others_16 = past.others
+        ____past_others_16[#____past_others_16 + 1] = entry
     else
         past.ids[archiveId] = entry
     end
@@ -2424,13 +2456,13 @@ function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_14
+        local ____isDelayBy_result_17
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_14 = nil
+            ____isDelayBy_result_17 = nil
         else
-            ____isDelayBy_result_14 = tag
+            ____isDelayBy_result_17 = tag
         end
-        return ____isDelayBy_result_14
+        return ____isDelayBy_result_17
     end)
     return content
 end
@@ -2456,8 +2488,8 @@ function append(log, stanza, when, owner)
         size = size
     }
     addRecent(log, entry)
-    local ____opt_15 = log.past
-    if (____opt_15 and ____opt_15.to) == math.huge then
+    local ____opt_18 = log.past
+    if (____opt_18 and ____opt_18.to) == math.huge then
         addPast(log, log.past, entry)
     end
     if owner == nil then
@@ -2475,12 +2507,12 @@ function write(room, stanza, when, label)
         when,
         label
     )
-    local ____temp_19 = id == nil and problem == "quota-limit"
-    if ____temp_19 then
-        local ____opt_17 = store.caps
-        ____temp_19 = (____opt_17 and ____opt_17.quota) ~= nil
+    local ____temp_22 = id == nil and problem == "quota-limit"
+    if ____temp_22 then
+        local ____opt_20 = store.caps
+        ____temp_22 = (____opt_20 and ____opt_20.quota) ~= nil
     end
-    if ____temp_19 then
+    if ____temp_22 then
         store:delete(
             key,
             {truncate = math.floor(store.caps.quota * 0.9)}
@@ -2519,7 +2551,7 @@ function receive(membership, log, part, entry)
             stop(membership, part)
         end
         start(membership, part, entry)
-        settleSoon(log)
+        saveParts(membership.username)
     end
     part.position = entry.number
     return true
@@ -2561,7 +2593,10 @@ function start(membership, part, entry)
 end
 function stop(membership, part)
     local ranges = rangesOf(membership)
-    if isOpen(ranges) then
+    if isOpen(ranges) and (ranges[#ranges - 2 + 1] or 0) > part.position then
+        table.remove(ranges)
+        table.remove(ranges)
+    elseif isOpen(ranges) then
         ranges[#ranges] = part.position
     end
     part.open = false
@@ -2679,28 +2714,28 @@ function storedEntry(id, stanza, when, label, before)
 end
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_23 = tonumber(digits) or 0
-    local ____temp_22
+    local ____temp_26 = tonumber(digits) or 0
+    local ____temp_25
     if owner == "" then
-        ____temp_22 = nil
+        ____temp_25 = nil
     else
-        ____temp_22 = owner
+        ____temp_25 = owner
     end
-    return ____temp_23, ____temp_22
+    return ____temp_26, ____temp_25
 end
 function mayRead(username, ranges, part, label)
     local number, owner = parseLabel(label)
-    local ____temp_28
+    local ____temp_31
     if owner == nil then
-        ____temp_28 = includes(
+        ____temp_31 = includes(
             ranges,
             endOf(part),
             number
         )
     else
-        ____temp_28 = owner == username
+        ____temp_31 = owner == username
     end
-    return ____temp_28
+    return ____temp_31
 end
 --- Rooms of whose log an account got something, the ones it has left included.
 function ____exports.roomsRead(username)
@@ -2718,17 +2753,17 @@ function storedParts(username, account)
     return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
 end
 function isFor(username, ranges, part, entry)
-    local ____temp_29
+    local ____temp_32
     if entry.owner == nil then
-        ____temp_29 = includes(
+        ____temp_32 = includes(
             ranges,
             endOf(part),
             entry.number
         )
     else
-        ____temp_29 = entry.owner == username
+        ____temp_32 = entry.owner == username
     end
-    return ____temp_29
+    return ____temp_32
 end
 function readBefore(archive, entry, most, since)
     local earlier = {
@@ -2755,13 +2790,16 @@ function visitBack(messages, visit)
         end
     end
 end
-function prunePart(username, before)
+function prunePart(username, oldest)
     local account = findAccount(username)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
         local membership = account and account.memberships[room]
-        local kept = prune(ranges, before * 1000)
+        local kept = prune(
+            ranges,
+            oldest[room] or oldestOf(room, oldest)
+        )
         local isNeeded = #kept > 0 or (membership and membership.part) ~= nil
         if not isNeeded or #kept < #ranges then
             parts[room] = isNeeded and kept or nil
@@ -2769,16 +2807,24 @@ function prunePart(username, before)
         end
     end
     if pruned then
-        local ____partsStore_set_37 = partsStore.set
-        local ____username_36 = username
-        local ____temp_35
+        local ____partsStore_set_40 = partsStore.set
+        local ____username_39 = username
+        local ____temp_38
         if (next(parts)) == nil then
-            ____temp_35 = nil
+            ____temp_38 = nil
         else
-            ____temp_35 = parts
+            ____temp_38 = parts
         end
-        ____partsStore_set_37(partsStore, ____username_36, ____temp_35)
+        ____partsStore_set_40(partsStore, ____username_39, ____temp_38)
     end
+end
+function oldestOf(room, known)
+    local oldest = math.huge
+    for ____, ____, ____, label in find(room, {limit = 1}) do
+        oldest = (parseLabel(label))
+    end
+    known[room] = oldest
+    return oldest
 end
 function deleteUnread()
     local wanted = {}
@@ -2818,7 +2864,7 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
---- The account came into the room: what is said from now on is for it.
+--- The account is in the room, or asks for what it has missed there.
 function ____exports.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
@@ -2836,6 +2882,55 @@ function ____exports.openPart(membership)
         stop(membership, part)
         saveParts(membership.username)
         part.position = log.last
+    end
+end
+--- The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
+-- server knows of it; a message needs no write but its own.
+function ____exports.letIn(membership)
+    ____exports.openPart(membership)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil or part.open then
+        return
+    end
+    local ranges = rangesOf(membership)
+    if (ranges[#ranges] or 0) >= log.last then
+        ranges[#ranges] = OPEN
+    else
+        ranges[#ranges + 1] = log.last + 1
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    part.position = log.last
+    saveParts(membership.username)
+end
+--- At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
+-- that go back to their rooms.
+function ____exports.closeOpen()
+    if options.archive ~= true then
+        return
+    end
+    startNumbers()
+    for ____, username in ipairs(usersOf(partsStore)) do
+        local account = findAccount(username)
+        local parts = storedParts(username, account)
+        local changed = false
+        for room, ranges in pairs(parts) do
+            local ____temp_0
+            if account == nil then
+                ____temp_0 = nil
+            else
+                ____temp_0 = account.memberships[room]
+            end
+            local membership = ____temp_0
+            if isOpen(ranges) and not (membership and membership.established) then
+                ranges[#ranges] = startOfNumbers()
+                changed = true
+            end
+        end
+        if changed then
+            partsStore:set(username, parts)
+        end
     end
 end
 --- The account is out of the room.
@@ -2871,13 +2966,13 @@ function ____exports.takeDown(membership, stanza)
     end
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
-        local ____isWorthKeeping_result_0
+        local ____isWorthKeeping_result_3
         if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+            ____isWorthKeeping_result_3 = entryFor(log, membership, part, stanza)
         else
-            ____isWorthKeeping_result_0 = nil
+            ____isWorthKeeping_result_3 = nil
         end
-        log.current = ____isWorthKeeping_result_0
+        log.current = ____isWorthKeeping_result_3
     end
     local entry = log.current
     return entry ~= nil and receive(membership, log, part, entry)
@@ -2964,13 +3059,13 @@ function ____exports.newestOf(membership)
 end
 --- Whether what the account misses in its room can be made up for.
 function ____exports.isKept(membership)
-    local ____temp_30
+    local ____temp_33
     if options.archive == "mam" then
-        ____temp_30 = hasPersonalArchive()
+        ____temp_33 = hasPersonalArchive()
     else
-        ____temp_30 = membership.part ~= nil
+        ____temp_33 = membership.part ~= nil
     end
-    return ____temp_30
+    return ____temp_33
 end
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
 function ____exports.expire()
@@ -2980,8 +3075,9 @@ function ____exports.expire()
         for ____, key in ipairs(usersOf(store)) do
             store:delete(key, {["end"] = before})
         end
+        local oldest = {}
         for ____, username in ipairs(usersOf(partsStore)) do
-            prunePart(username, before)
+            prunePart(username, oldest)
         end
     end
     deleteUnread()
@@ -4774,6 +4870,7 @@ local historySince = ____catchup.historySince
 local outcomeOf = ____catchup.outcomeOf
 local ____log = require("archive.log")
 local closePart = ____log.closePart
+local letIn = ____log.letIn
 local openPart = ____log.openPart
 local ____ping = require("send.ping")
 local saysJoined = ____ping.saysJoined
@@ -5357,7 +5454,7 @@ function ____exports.joinAccepted(membership)
     if membership.since == nil then
         membership.since = os.time()
     end
-    openPart(membership)
+    letIn(membership)
     membership.unanswered = 0
     forgetRefusals(membership.username, membership.room)
     if request ~= nil then
@@ -9244,8 +9341,10 @@ local createMembership = ____memberships.createMembership
 local ____logs = require("state.logs")
 local logOf = ____logs.logOf
 local restoreLog = ____logs.restoreLog
-local restoreStart = ____logs.restoreStart
-local startOfNumbers = ____logs.startOfNumbers
+local ____numbers = require("state.numbers")
+local numbers = ____numbers.numbers
+local restoreNumbers = ____numbers.restoreNumbers
+local startNumbers = ____numbers.startNumbers
 local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
@@ -9290,7 +9389,7 @@ function ____exports.snapshot()
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
-        start = startOfNumbers()
+        numbers = numbers()
     }
 end
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
@@ -9298,8 +9397,10 @@ function ____exports.restore(saved)
     if saved.accounts == nil then
         return false
     end
-    if saved.start ~= nil then
-        restoreStart(saved.start)
+    if saved.numbers == nil then
+        startNumbers()
+    else
+        restoreNumbers(saved.numbers)
     end
     for occupant, account in pairs(saved.accounts) do
         for ____, membership in pairs(account.memberships) do
@@ -9364,6 +9465,7 @@ local onBlock = ____blocking.onBlock
 local onPrivateMessage = ____blocking.onPrivateMessage
 local onUnblock = ____blocking.onUnblock
 local ____log = require("archive.log")
+local closeOpen = ____log.closeOpen
 local expire = ____log.expire
 local saveChanged = ____log.saveChanged
 local ____personal = require("archive.personal")
@@ -9579,6 +9681,7 @@ end
 --- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
+    closeOpen()
     onceStarted(function()
         bringBack()
         followAll()

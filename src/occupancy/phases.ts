@@ -11,7 +11,7 @@ import { bookmarkJoined } from "../settings/bookmark-write";
 import { patience } from "../send/ask";
 import { isBlocked } from "../settings/blocklist";
 import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "../archive/catchup";
-import { closePart, openPart } from "../archive/log";
+import { closePart, letIn, openPart } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC } from "../namespaces";
@@ -143,7 +143,7 @@ export function joinAccepted(membership: Membership): void {
     membership.phase = Phase.Entering;
     membership.established = true;
     membership.since ??= os.time();
-    openPart(membership);
+    letIn(membership);
     membership.unanswered = 0;
     forgetRefusals(membership.username, membership.room);
     if (request !== undefined) {
