@@ -45,8 +45,8 @@ local function walk_all(host, api, on_upvalue, on_field)
 		if walk(api[name], seen, on_upvalue, on_field) then return; end
 	end
 	for _, events in ipairs { prosody.hosts[host.name].events, prosody.events } do
-		for _, handlers in pairs(events._handlers or {}) do
-			for _, handler in ipairs(handlers or {}) do
+		for _, handlers in pairs(events._event_map) do
+			for handler in pairs(handlers) do
 				if walk(handler, seen, on_upvalue, on_field) then return; end
 			end
 		end
@@ -79,26 +79,25 @@ function inspect.accounts(host)
 	return known[api] or {};
 end
 
--- Puts something in the place of a function of the module, wherever that is used: wrap(original) -> function.
--- Returns whether there is a function of this name.
+-- Puts something in the place of the functions of the module that have a name, wherever they are used:
+-- wrap(original) -> function. Returns whether there are any.
 function inspect.replace(host, name, wrap)
-	local original, new;
-	local function is_meant(key, value)
-		if key ~= name or type(value) ~= "function" or value == new or not is_of_module(value) then return false; end
-		if not original then
-			original, new = value, wrap(value);
+	local new, is_new = {}, {};
+	local function replacement(key, value)
+		if key ~= name or type(value) ~= "function" or is_new[value] or not is_of_module(value) then return; end
+		if not new[value] then
+			new[value] = wrap(value);
+			is_new[new[value]] = true;
 		end
-		return value == original;
+		return new[value];
 	end
-	-- It is called by what it calls as well, so that one walk may not meet all uses before it knows the function.
-	for _ = 1, 2 do
-		walk_all(host, host:module(), function (f, i, key, value)
-			if is_meant(key, value) then debug.setupvalue(f, i, new); end
-		end, function (t, key, value)
-			if is_meant(key, value) then t[key] = new; end
-		end);
-	end
-	return original ~= nil;
+	walk_all(host, host:module(), function (f, i, key, value)
+		local other = replacement(key, value);
+		if other then debug.setupvalue(f, i, other); end
+	end, function (t, key, value)
+		t[key] = replacement(key, value) or value;
+	end);
+	return next(new) ~= nil;
 end
 
 -- Memberships

@@ -43,8 +43,8 @@ local function violation(self, ...)
 	end
 end
 
--- setting: see fuzz.generate; module_file: the module to test
-function world.new(setting, module_file)
+-- setting: see fuzz.generate; plant(host): changes each instance of the module
+function world.new(setting, plant)
 	local self = setmetatable({
 		host = spec_host.new {
 			options = {
@@ -53,9 +53,9 @@ function world.new(setting, module_file)
 			};
 			modules = setting.carbons and { "carbons" } or nil;
 			accounts = accounts;
-			module_file = module_file;
 		};
 		setting = setting;
+		plant = plant;
 		sessions = {}; -- by slot
 		former = {}; -- who had a slot before
 		rooms = {};
@@ -74,6 +74,7 @@ function world.new(setting, module_file)
 	self:add_liar("liar.example.org");
 	self:add_liar("liar.example.net", true);
 	self:connect_rooms();
+	self:plant_again();
 	for _, name in ipairs { "on_service", "on_remote" } do
 		self.host[name] = function (host, stanza)
 			self:check_error(self.service[jid.bare(stanza.attr.to)], stanza);
@@ -85,6 +86,14 @@ end
 
 function world:occupant_jid(account)
 	return jid.join(account, self.host.name, self.setting.resource and "minimix" or nil);
+end
+
+function world:plant_again()
+	local api = self.plant and self.host:module();
+	if api and api ~= self.planted then
+		self.planted = api;
+		self.plant(self.host);
+	end
 end
 
 -- Rooms
@@ -409,6 +418,10 @@ end
 -- Occupants whom a spec put into the room keep what they get; their answers come when the events say so.
 function world:iq_to_bot(room, stanza)
 	local nick = jid.resource(stanza.attr.to);
+	if room.stalled and not nick and stanza:get_child("query", "urn:xmpp:mam:2") then
+		table.insert(room.stalled, st.clone(stanza));
+		return true;
+	end
 	local receiver = nick and room:occupant(nick);
 	if receiver and receiver.inbox and room:occupant(stanza.attr.from) and (stanza.attr.type == "get" or stanza.attr.type == "set") then
 		table.insert(room.questions, st.clone(stanza));
@@ -613,6 +626,16 @@ function events:nonsense(n, m, o)
 	session.client:send(stanza);
 end
 
+local hasty = { "say", "whisper", "ask", "show", "rename", "leave", "join", "say", "nonsense", "say" };
+
+-- A session that does not wait until it is in.
+function events:burst(n, m, o, p)
+	events.join(self, n, m, o, p);
+	for i = 1, p % 5 + 1 do
+		events[chosen(hasty, o + i * (p % 7 + 1))](self, n, m, o + i, p + i);
+	end
+end
+
 -- Events: what happens in honest rooms
 
 local function of_bot(act)
@@ -736,6 +759,26 @@ end
 function events:limit(n)
 	local room = self:honest_room(n);
 	room.limit = not room.limit and #room.occupants or nil;
+end
+
+-- A room's archive that takes its time, longer than anything is on its way.
+function events:stall(n)
+	local room = self:honest_room(n);
+	if room.stalled then
+		self:release(room);
+	else
+		room.stalled = {};
+	end
+end
+
+function world:release(room)
+	local stalled = room.stalled or {};
+	room.stalled = nil;
+	self.host:run(function ()
+		for _, question in ipairs(stalled) do
+			room.send(st.error_reply(question, "cancel", "service-unavailable"));
+		end
+	end);
 end
 
 -- Events: what lies between
@@ -954,6 +997,7 @@ end
 function events:settle()
 	for _, room in ipairs(self.honest) do
 		room.silent, room.limit = nil, nil;
+		self:release(room);
 	end
 	self:wait(until_settled);
 	for _, account in ipairs(accounts) do
@@ -975,7 +1019,10 @@ function world:finish()
 		self:end_session(slot);
 	end
 	for _, room in ipairs(self.liars) do room.dead = true; end
-	for _, room in ipairs(self.honest) do room.silent, room.limit = nil, nil; end
+	for _, room in ipairs(self.honest) do
+		room.silent, room.limit = nil, nil;
+		self:release(room);
+	end
 	self:wait(inactive_after + 2 * 3600);
 	local tables = inspect.tables(self.host);
 	for _, name in ipairs(inspect.growing) do
@@ -1003,6 +1050,7 @@ end
 local function step(self, event)
 	for _, room in ipairs(self.liars) do room.left = 10; end
 	events[event[1]](self, table.unpack(event, 2));
+	self:plant_again();
 	self:read_all();
 	self:note_accounts();
 	self:check_rooms();
@@ -1024,9 +1072,9 @@ local function play(self, list)
 end
 
 -- Returns what is wrong and with which event it showed, or nothing.
-function world.play(list, module_file)
+function world.play(list, plant)
 	math.randomseed(list.seed);
-	local self = world.new(list.setting, module_file);
+	local self = world.new(list.setting, plant);
 	local problem, position = play(self, list);
 	self.host:forget();
 	return problem, position;
