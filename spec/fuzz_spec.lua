@@ -10,7 +10,7 @@ local run = require "fuzz.run";
 local world = require "fuzz.world";
 
 local count = tonumber(os.getenv "MINIMIX_EVENTS" or "") or 2400;
-local seed = new_seed "random events";
+local seed = new_seed("random events", "MINIMIX_EVENTS");
 
 -- A world is small and soon gone: most of the time that goes into clearing up after it can be saved.
 collectgarbage("setpause", 400);

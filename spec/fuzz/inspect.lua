@@ -117,4 +117,78 @@ function inspect.is_attached(membership, session)
 	return membership ~= nil and membership.attached[session] ~= nil;
 end
 
+-- All memberships: f(membership) for each.
+function inspect.each_membership(host, f)
+	for _, account in pairs(inspect.accounts(host)) do
+		for _, membership in pairs(account.memberships) do f(membership); end
+	end
+end
+
+local function count(t)
+	local n = 0;
+	for _ in pairs(t) do n = n + 1; end
+	return n;
+end
+
+-- Each phase ends by an operation with a time limit, a timer, or a turn in a line.
+local ends = {
+	lost = function (place)
+		local next_step = place.next;
+		return next_step and (next_step.kind == "line" or next_step.timer);
+	end;
+	joining = function (place) return place.operation and place.operation.timer; end;
+	entering = function (place) return place.operation and place.timer; end;
+	joined = function (place) return not place.operation or place.operation.timer; end;
+	leaving = function (place) return not place.operation or place.operation.timer; end;
+};
+
+local function has_request(membership, session)
+	for _, request in ipairs(membership.queue) do
+		if request.session == session and request.kind == "join" then return true; end
+	end
+	return false;
+end
+
+-- What can be written down of a membership and means nothing.
+local nonsense = {
+	["a phase without an end"] = function (_, place) return not ends[place.phase](place); end;
+	["a queue that nothing serves"] = function (m, place)
+		return place.phase == "joined" and m.queue[1] and not place.operation;
+	end;
+	["detached with sessions attached, or the other way round"] = function (m)
+		return (m.detachedAt == nil) ~= (next(m.attached) ~= nil);
+	end;
+	["in the room without having been let in"] = function (m, place)
+		return (place.phase == "joined" or place.phase == "entering") and not m.established;
+	end;
+	["since without having been let in"] = function (m) return m.since and not m.established; end;
+	["in the room without an own presence"] = function (m, place) return place.phase == "joined" and not m.view.self; end;
+	["a part without a log, or the other way round"] = function (m) return (m.part == nil) ~= (m.log == nil); end;
+	["a wrong count of occupants"] = function (m) return m.view.count ~= count(m.view.occupants); end;
+	["itself among the others"] = function (m, place) return place.phase == "joined" and m.view.occupants[m.nick]; end;
+	["a question to the archive while leaving"] = function (m, place)
+		return place.phase == "leaving" and m.catchUp and m.catchUp.queryId;
+	end;
+	["a session that has nothing to ask for, as it is in"] = function (m, place)
+		if place.phase ~= "joined" or place.operation then return false; end
+		for session in pairs(m.attached) do
+			if has_request(m, session) then return true; end
+		end
+	end;
+};
+
+-- Returns what is wrong with the data of some membership, or nothing.
+function inspect.problem(host)
+	local problem;
+	inspect.each_membership(host, function (membership)
+		local place = membership.place;
+		for name, is_so in pairs(place and nonsense or {}) do
+			if is_so(membership, place) then
+				problem = ("%s in %s is %s: %s"):format(membership.username, membership.room, place.phase, name);
+			end
+		end
+	end);
+	return problem;
+end
+
 return inspect;

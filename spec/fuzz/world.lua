@@ -1054,6 +1054,8 @@ local function step(self, event)
 	self:read_all();
 	self:note_accounts();
 	self:check_rooms();
+	local problem = inspect.problem(self.host);
+	if problem then violation(self, problem); end
 	check_log(self);
 end
 

@@ -1,4 +1,5 @@
--- Where random events start: MINIMIX_SEED, or else a number that nobody has tried before. It is printed, to be tried again.
+-- Where random events start: MINIMIX_SEED, or else, in a long run, a number that nobody has tried before. It is printed, to be
+-- tried again. A short run is the same every time.
 
 local function fresh()
 	local file = assert(io.open("/dev/urandom", "rb"));
@@ -7,9 +8,9 @@ local function fresh()
 	return seed % 1000000000;
 end
 
--- name: of what starts from it
-return function (name)
-	local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or fresh();
+-- name: of what starts from it; length: the variable that makes a run long
+return function (name, length)
+	local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or os.getenv(length) and fresh() or 1;
 	print(("%s: MINIMIX_SEED=%d"):format(name, seed));
 	return seed;
 end;
