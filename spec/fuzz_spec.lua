@@ -44,7 +44,6 @@ local function sometimes(n)
 end
 
 local faults = {
-<<<<<<< HEAD
 	["a session that is passed over by a fork"] = instead("sendTo", function (send)
 		return function (session, stanza)
 			if stanza.name ~= "message" or not sometimes(5) then return send(session, stanza); end
@@ -90,19 +89,6 @@ local faults = {
 			return send(self, stanza, ...);
 		end
 	end;
-=======
-	{ "a session that is passed over by a fork",
-		"(function [%w_]+%.fork%(membership, stanza, except%)\n)", "%1    if math.random(5) == 1 then return; end\n" };
-	{ "a fork that comes twice",
-		"(function ([%w_]+%.sendTo)%(fullJid, stanza%)\n)",
-		"%1    if stanza.name == 'message' and not stanza.again then stanza.again = true; %2(fullJid, stanza); stanza.again = nil; end\n" };
-	{ "a session that stays attached when it ends",
-		"(function [%w_]+%.detachSession%(membership, session%)\n)", "%1    if true then return; end\n" };
-	{ "an answer that goes to another session",
-		"(forgetIq%(key, pending%)\n)(    return pending\n)", "%1    pending.session = next(prosody.full_sessions);\n%2" };
-	{ "110 believed on a foreign nick",
-		"if membership.phase == \"joining\" and hasStatus", "if hasStatus" };
->>>>>>> main
 };
 
 describe("the search finds within a minute", function ()

@@ -21,15 +21,10 @@ local function walk(value, seen, on_upvalue, on_field)
 		while true do
 			local name, upvalue = debug.getupvalue(value, i);
 			if not name then return; end
-<<<<<<< HEAD
 			if on_upvalue(value, i, name, upvalue) then return true; end
-			if type(upvalue) == "function" or type(upvalue) == "table" and name:find "^____" then
-				if walk(upvalue, seen, on_upvalue, on_field) then return true; end
+			if (type(upvalue) == "function" or type(upvalue) == "table") and walk(upvalue, seen, on_upvalue, on_field) then
+				return true;
 			end
-=======
-			if type(upvalue) == "table" and not found[name] then found[name] = upvalue; end
-			if type(upvalue) == "table" or type(upvalue) == "function" then visit(upvalue, found, seen); end
->>>>>>> main
 			i = i + 1;
 		end
 	elseif type(value) == "table" then

@@ -1047,6 +1047,13 @@ local function check_log(self)
 	self.host.outbox, self.host.unhandled = {}, {};
 end
 
+-- Instructions of Lua that no event takes, not even one that waits for hours of virtual time.
+local longest_event = 400000000;
+
+local function has_no_end()
+	error(debug.traceback("an event that has no end"), 0);
+end
+
 local function step(self, event)
 	for _, room in ipairs(self.liars) do room.left = 10; end
 	events[event[1]](self, table.unpack(event, 2));
@@ -1061,6 +1068,7 @@ end
 
 local function play(self, list)
 	for i, event in ipairs(list) do
+		debug.sethook(has_no_end, "", longest_event);
 		local ok, problem = pcall(step, self, event);
 		problem = self.violation or not ok and tostring(problem) or nil;
 		if problem then return problem, i; end
@@ -1078,6 +1086,7 @@ function world.play(list, plant)
 	math.randomseed(list.seed);
 	local self = world.new(list.setting, plant);
 	local problem, position = play(self, list);
+	debug.sethook();
 	self.host:forget();
 	return problem, position;
 end
