@@ -155,8 +155,9 @@ local nonsense = {
 	["a queue that nothing serves"] = function (m, place)
 		return place.phase == "joined" and m.queue[1] and not place.operation;
 	end;
-	["detached with sessions attached, or the other way round"] = function (m)
-		return (m.detachedAt == nil) ~= (next(m.attached) ~= nil);
+	["detached with sessions attached"] = function (m) return m.detachedAt and next(m.attached); end;
+	["in the room since nobody knows when without a session"] = function (m, place)
+		return place.phase == "joined" and not m.detachedAt and not next(m.attached);
 	end;
 	["in the room without having been let in"] = function (m, place)
 		return (place.phase == "joined" or place.phase == "entering") and not m.established;
