@@ -292,6 +292,8 @@ function model.unsettled(session, rooms)
 			-- It was let in, and only that is lost.
 			if room.lossy and place.thrown_out and place.state == "asking" then place.asked = {}; goes_out(place); end
 			if place.state == "asking" and is_all_doubtful(place.asked) then place.asked = {}; goes_out(place); end
+			-- It left and joined again, and that join was refused: the leave need not be answered as well.
+			if place.state == "asking" and place.asked[1] == nil then goes_out(place); end
 			if place.state == "asking" or place.state == "leaving" then
 				return ("is still %s in %s"):format(place.state, room.jid);
 			end
