@@ -4,7 +4,6 @@
 local found = require "fuzz.found";
 local generate = require "fuzz.generate";
 local inspect = require "fuzz.inspect";
-local codes_of = require "fuzz.model".codes_of;
 local new_seed = require "support.seed";
 local run = require "fuzz.run";
 local world = require "fuzz.world";
@@ -65,10 +64,8 @@ local faults = {
 			return pending;
 		end;
 	end);
-	["110 believed on a foreign nick"] = instead("isSelf", function (is_self)
-		return function (membership, nick, stanza)
-			return is_self(membership, nick, stanza) or stanza ~= nil and codes_of(stanza)["110"] ~= nil;
-		end;
+	["another occupant that is taken for the account"] = instead("isOwnNick", function (is_own)
+		return function (membership, nick) return is_own(membership, nick) or sometimes(20); end;
 	end);
 	["a refusal for now that is taken for the last word"] = instead("isTemporary", function ()
 		return function () return false; end;

@@ -76,7 +76,15 @@ function model.asks(session, kind, room, id, must)
 	return request;
 end
 
+-- mod_muc gives an id to a message without one, and answers the farewell of a session, which has none.
+local function is_of_real_room(session, kind, room, id)
+	local request = session.requests[request_key(kind, room.jid, id)];
+	return room.is_real and not (request and request.count > 0);
+end
+
 local function is_asked(session, kind, room, id)
+	if is_of_real_room(session, kind, room, id) then id = nil; end
+	if room.is_real and kind == "presence" and not id then return model.place(session, room).known; end
 	local request = session.requests[request_key(kind, room.jid, id)];
 	if not request or request.count == 0 then return false; end
 	-- A liar may answer twice whom it knows by the full JID.
@@ -225,10 +233,12 @@ end
 local function on_message(session, room, stanza)
 	local place = model.place(session, room);
 	if stanza.attr.type == "error" then
-		if not is_asked(session, "message", room, stanza.attr.id) then
+		local id = stanza.attr.id;
+		if is_of_real_room(session, "message", room, id) then id = nil; end
+		if not is_asked(session, "message", room, id) then
 			return "an error for a message it never sent";
 		end
-		ledger.got_error(session, room, stanza.attr.id);
+		ledger.got_error(session, room, id);
 	elseif stanza.attr.type == "groupchat" then
 		if place.state == "out" and not (room.lies and place.known) then
 			return "a message of a room it is not in";

@@ -12,6 +12,7 @@ local inspect = require "fuzz.inspect";
 local ledger = require "fuzz.ledger";
 local liar = require "fuzz.liar";
 local model = require "fuzz.model";
+local real = require "fuzz.real";
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local accounts = { "alice", "anna" };
@@ -73,6 +74,7 @@ function world.new(setting, plant)
 	self:add_honest("green@rooms.example.net", { remote = true, creates = true });
 	self:add_liar("liar.example.org");
 	self:add_liar("liar.example.net", true);
+	if setting.prosody then self:add_real("muc.example.org"); end
 	self:connect_rooms();
 	self:plant_again();
 	for _, name in ipairs { "on_service", "on_remote" } do
@@ -114,6 +116,14 @@ function world:add_honest(address, fields)
 	table.insert(self.honest, room);
 	table.insert(self.rooms, room);
 	self.service[address] = room;
+end
+
+function world:add_real(domain)
+	local room = real.new(domain);
+	self.real = room;
+	table.insert(self.honest, room);
+	table.insert(self.rooms, room);
+	self.service[room.jid] = room;
 end
 
 function world:add_liar(domain, remote)
@@ -174,17 +184,23 @@ function world:send(room, stanza)
 	end
 end
 
-function world:connect_rooms()
-	local options = {};
-	for _, room in ipairs(self.rooms) do
-		options.remote = room.remote;
-		self.host:on_stanza_to(room.domain or room.jid, function (stanza)
-			self:receive(room, stanza);
-		end, options);
-		room.send = function (stanza)
-			self:send(room, stanza);
-		end;
+function world:connect(room)
+	if room == self.real then
+		return room:start(self.host, function (stanza)
+			local entry = self.ledger:entry(stanza);
+			if entry then entry.arrived = true; end
+		end);
 	end
+	self.host:on_stanza_to(room.domain or room.jid, function (stanza)
+		self:receive(room, stanza);
+	end, { remote = room.remote });
+	room.send = function (stanza)
+		self:send(room, stanza);
+	end;
+end
+
+function world:connect_rooms()
+	for _, room in ipairs(self.rooms) do self:connect(room); end
 end
 
 -- R6: a service throws out whom an error comes from. That is how it should be for an account that is not in the room.
@@ -228,26 +244,34 @@ end
 -- Every session in the room gets it once, and none outside.
 function world:arrive_live(room, stanza)
 	self:read_all();
-	local account, body = jid.node(stanza.attr.to), stanza:get_child_text("body");
-	local before, anybody = {}, false;
-	for slot, session in pairs(self.sessions) do
-		if session.account == account then
-			before[slot] = model.place(session, room).state;
-			anybody = anybody or before[slot] == "in";
-		end
+	local account = jid.node(stanza.attr.to);
+	local anybody = false;
+	for _, session in pairs(self.sessions) do
+		anybody = anybody or session.account == account and model.place(session, room).state == "in";
 	end
 	if not anybody and stanza.attr.type ~= "groupchat" then
 		-- It takes the ordinary way of a message to the account.
 		return self.host:from_room(stanza);
 	end
+	self:count_copies(room, stanza:get_child_text("body"), account, function () self.host:from_room(stanza); end);
+end
+
+-- account: whose sessions are looked at; nil for all
+function world:count_copies(room, body, account, say)
+	local before = {};
+	for slot, session in pairs(self.sessions) do
+		if not account or session.account == account then
+			before[slot] = model.place(session, room).state;
+		end
+	end
 	self.watched, self.counts = body, {};
-	self.host:from_room(stanza);
+	say();
 	self:read_all();
 	for slot, session in pairs(self.sessions) do
 		local count = self.counts[session] or 0;
 		local state = before[slot] or "out";
 		if state == "in" and count ~= 1 or state == "out" and count > 0 or count > 1 then
-			violation(self, session.client.jid, "is", state, room.jid, "and got", tostring(count), "copies of", tostring(stanza));
+			violation(self, session.client.jid, "is", state, room.jid, "and got", tostring(count), "copies of", body);
 		end
 	end
 	self.watched = nil;
@@ -502,7 +526,8 @@ function events:join(n, m, o, p)
 	if not session then return; end
 	local room = self:room(m);
 	local id = p % 13 ~= 0 and self:new_id(p) or nil;
-	local nick = o % 40 ~= 0 and chosen(nicks, o) or nil;
+	-- mod_muc trips over a join without a nick.
+	local nick = (o % 40 ~= 0 or room == self.real) and chosen(nicks, o) or nil;
 	local presence = st.presence { id = id; to = room.jid..(nick and "/"..nick or "") };
 	presence:tag("x", { xmlns = xmlns_muc });
 	if room.password and p % 4 ~= 0 then
@@ -568,6 +593,12 @@ end
 
 local queries = { "jabber:iq:version", "vcard-temp", "urn:xmpp:ping", "http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/muc#admin" };
 
+-- mod_muc trips over a query of admins that names nobody.
+function world:query(room, p)
+	local xmlns = chosen(queries, p);
+	return room == self.real and xmlns:find "#admin" and "urn:xmpp:ping" or xmlns;
+end
+
 function events:ask(n, m, o, p)
 	local session = self:speaker(n);
 	if not session then return; end
@@ -575,7 +606,7 @@ function events:ask(n, m, o, p)
 	local nick = p % 3 ~= 0 and (p % 3 == 1 and own_nick(session, room) or chosen(bots, p)) or nil;
 	model.asks(session, "iq", room, id, not room.lies and model.is_in(session, room) and not id:find "same");
 	session.client:send(st.iq { type = p % 5 == 0 and "set" or "get"; id = id; to = room.jid..(nick and "/"..nick or "") }
-		:tag("query", { xmlns = chosen(queries, p) }):up());
+		:tag("query", { xmlns = self:query(room, p) }):up());
 end
 
 -- What a room or an occupant asked is answered, by the session that was asked or by the next best.
@@ -737,7 +768,23 @@ function events:mistake(n, m, o)
 end
 
 function events:pardon(n)
-	self:honest_room(n).members = {};
+	local room = self:honest_room(n);
+	room.members = {};
+	if room == self.real then
+		for _, account in ipairs(accounts) do
+			self.host:run(function () room:pardon(account.."@"..self.host.name); end);
+		end
+	end
+end
+
+-- Something is said in the room of mod_muc.
+function events:broadcast()
+	if not self.real then return; end
+	local body = self:text();
+	self:read_all();
+	self:count_copies(self.real, body, nil, function ()
+		self.host:run(function () self.real:speak(body); end);
+	end);
 end
 
 function events:destroy(n)
