@@ -134,17 +134,17 @@ end
 
 -- The answer to a join answers those before it, too.
 local function answers_join(place, id)
+	local first, last;
 	for i, asked in ipairs(place.asked) do
 		if asked.id == id then
-			place.asked = table.move(place.asked, i + 1, #place.asked, 1, {});
-			-- Which of those that look the same it answers nobody can tell.
-			for _, later in ipairs(place.asked) do
-				later.doubtful = later.doubtful or later.id == id;
-			end
-			return true;
+			first, last = first or i, i;
 		end
 	end
-	return false;
+	if not first then return false; end
+	-- Which of those that look the same it answers nobody can tell.
+	for i = first + 1, last do place.asked[i].doubtful = true; end
+	place.asked = table.move(place.asked, first + 1, #place.asked, 1, {});
+	return true;
 end
 
 local function goes_out(place)
