@@ -57,7 +57,7 @@ end
 
 -- At each start of the server.
 function methods:start(host, on_stanza)
-	host:add_component(self.domain, "muc");
+	host:add_component(self.domain, "muc", { muc_tombstones = false });
 	for _, name in ipairs { "message/bare", "message/full", "message/host" } do
 		prosody.hosts[self.domain].events.add_handler(name, function (event) on_stanza(event.stanza); end, 1000);
 	end
