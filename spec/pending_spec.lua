@@ -634,6 +634,7 @@ describe("what a session sends while its join is pending", function ()
 			s:wait(30);
 			sent_by_account(s);
 			local failed = 0;
+			seen:now();
 			for i = 1, count do
 				local is_failed = seen.errors["message m"..i] ~= nil;
 				if is_failed then failed = failed + 1; end

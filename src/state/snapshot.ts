@@ -1,7 +1,10 @@
 // The state as one instance of the module hands it to the next on a reload, which may be of another version.
 
 import { type Counters, counters, restoreCounters } from "./counters";
+import { convert } from "./former";
 import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
+import { inLine, isKnownPhase, Phase } from "./place";
+import { newView, outdate } from "./view";
 import { logOf, restoreLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
@@ -53,7 +56,15 @@ function restoreAccount(account: Account): Account {
 }
 
 function restoreMembership(membership: Membership): void {
+    const hadView = (membership as Partial<Membership>).view !== undefined;
     complete(membership, createMembership(membership.username, membership.room, membership.nick));
+    complete(membership.view, newView());
+    if (!convert(membership) && !hadView) {
+        outdate(membership.view);
+    }
+    if (!isKnownPhase(membership.place.phase)) {
+        membership.place = inLine(Phase.Lost);
+    }
     if (membership.log !== undefined) {
         restoreLog(complete(membership.log, logOf(membership.room)));
     }

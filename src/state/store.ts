@@ -3,7 +3,8 @@
 import * as jids from "util.jid";
 import * as options from "../options";
 import { type Bookmark, isWanted } from "./bookmarks";
-import { createMembership, findAccount, type Membership, Phase } from "./memberships";
+import { createMembership, findAccount, type Membership } from "./memberships";
+import { inLine, Phase } from "./place";
 
 interface RoomRecord {
     readonly nick: string;
@@ -121,7 +122,7 @@ function stateOf(membership: Membership): RoomRecord["state"] {
     if (!membership.established) {
         return "joining";
     }
-    return membership.phase === Phase.Leaving ? "leaving" : "in";
+    return membership.place.phase === Phase.Leaving ? "leaving" : "in";
 }
 
 /** Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone. */
@@ -168,7 +169,7 @@ function loadAccount(username: string, record: AccountRecord): void {
         membership.ownBookmark = saved.ownBookmark === true;
         membership.since = saved.since;
         membership.established = saved.state !== "joining";
-        membership.phase = mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving;
+        membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
         membership.detachedAt = record.seen;
     }
     const account = findAccount(username);
