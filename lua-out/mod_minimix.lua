@@ -89,7 +89,7 @@ return ____exports
  end,
 ["options"] = function(...)
 local ____exports = {}
-local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
+local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, DEFAULT_RESOURCE, units
 local config = require("core.configmanager")
 local jids = require("util.jid")
 function valueOf(name)
@@ -105,13 +105,17 @@ function refuseUnknown(section)
     end
 end
 function resourceOption()
-    local value = text("minimix_resource", nil)
-    local address = (module.host .. "/") .. (value or "resource")
-    if value == nil or jids.prep(address) == address then
-        return value
+    local ____valueOf_result_0 = valueOf("minimix_resource")
+    if ____valueOf_result_0 == nil then
+        ____valueOf_result_0 = DEFAULT_RESOURCE
     end
-    refuse("minimix_resource", value, "a resource that a client could bind", nil)
-    return nil
+    local value = ____valueOf_result_0
+    if value == false then
+        return nil
+    end
+    local address = (module.host .. "/") .. tostring(value)
+    local isResource = type(value) == "string" and value ~= "" and jids.prep(address) == address
+    return isResource and value or refuse("minimix_resource", value, "a resource that a client could bind, or false", DEFAULT_RESOURCE)
 end
 function text(name, fallback)
     local value = valueOf(name)
@@ -121,21 +125,21 @@ function text(name, fallback)
     return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
 end
 function services(name)
-    local ____valueOf_result_0 = valueOf(name)
-    if ____valueOf_result_0 == nil then
-        ____valueOf_result_0 = {}
+    local ____valueOf_result_1 = valueOf(name)
+    if ____valueOf_result_1 == nil then
+        ____valueOf_result_1 = {}
     end
-    local value = ____valueOf_result_0
+    local value = ____valueOf_result_1
     local list = type(value) == "table" and value or ({value})
     local domains = {}
     for ____, domain in ipairs(list) do
-        local ____temp_1
+        local ____temp_2
         if type(domain) == "string" then
-            ____temp_1 = jids.prep(domain)
+            ____temp_2 = jids.prep(domain)
         else
-            ____temp_1 = nil
+            ____temp_2 = nil
         end
-        local address = ____temp_1
+        local address = ____temp_2
         if address == nil or jids.host(address) ~= address then
             return refuse(name, domain, "a list of domains", {})
         end
@@ -144,25 +148,25 @@ function services(name)
     return domains
 end
 function flag(name, fallback)
-    local ____valueOf_result_2 = valueOf(name)
-    if ____valueOf_result_2 == nil then
-        ____valueOf_result_2 = fallback
+    local ____valueOf_result_3 = valueOf(name)
+    if ____valueOf_result_3 == nil then
+        ____valueOf_result_3 = fallback
     end
-    local value = ____valueOf_result_2
-    local ____temp_3
+    local value = ____valueOf_result_3
+    local ____temp_4
     if type(value) == "boolean" then
-        ____temp_3 = value
+        ____temp_4 = value
     else
-        ____temp_3 = refuse(name, value, "true or false", fallback)
+        ____temp_4 = refuse(name, value, "true or false", fallback)
     end
-    return ____temp_3
+    return ____temp_4
 end
 function oneOf(name, fallback, values)
-    local ____valueOf_result_4 = valueOf(name)
-    if ____valueOf_result_4 == nil then
-        ____valueOf_result_4 = fallback
+    local ____valueOf_result_5 = valueOf(name)
+    if ____valueOf_result_5 == nil then
+        ____valueOf_result_5 = fallback
     end
-    local value = ____valueOf_result_4
+    local value = ____valueOf_result_5
     for ____, allowed in ipairs(values) do
         if value == allowed then
             return allowed
@@ -176,22 +180,22 @@ function oneOf(name, fallback, values)
     )
 end
 function archiveOption()
-    local ____valueOf_result_5 = valueOf("minimix_archive")
-    if ____valueOf_result_5 == nil then
-        ____valueOf_result_5 = true
+    local ____valueOf_result_6 = valueOf("minimix_archive")
+    if ____valueOf_result_6 == nil then
+        ____valueOf_result_6 = true
     end
-    local value = ____valueOf_result_5
+    local value = ____valueOf_result_6
     if value == true or value == false or value == "mam" then
         return value
     end
     return refuse("minimix_archive", value, "true, false or \"mam\"", true)
 end
 function count(name, fallback, least)
-    local ____valueOf_result_6 = valueOf(name)
-    if ____valueOf_result_6 == nil then
-        ____valueOf_result_6 = fallback
+    local ____valueOf_result_7 = valueOf(name)
+    if ____valueOf_result_7 == nil then
+        ____valueOf_result_7 = fallback
     end
-    local value = ____valueOf_result_6
+    local value = ____valueOf_result_7
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
@@ -206,11 +210,11 @@ function period(name, fallback, least, most)
     if most == nil then
         most = math.huge
     end
-    local ____valueOf_result_7 = valueOf(name)
-    if ____valueOf_result_7 == nil then
-        ____valueOf_result_7 = fallback
+    local ____valueOf_result_8 = valueOf(name)
+    if ____valueOf_result_8 == nil then
+        ____valueOf_result_8 = fallback
     end
-    local value = ____valueOf_result_7
+    local value = ____valueOf_result_8
     local seconds = value == "never" and math.huge or parsePeriod(value)
     if seconds ~= nil and seconds >= least and seconds <= most then
         return seconds
@@ -227,13 +231,13 @@ function parsePeriod(value)
         "^(%d+)%s*([smhdwy]?[io]?n?)"
     )
     local factor = units[unit or ""]
-    local ____temp_8
+    local ____temp_9
     if factor == nil then
-        ____temp_8 = nil
+        ____temp_9 = nil
     else
-        ____temp_8 = (tonumber(amount) or 0) * factor
+        ____temp_9 = (tonumber(amount) or 0) * factor
     end
-    return ____temp_8
+    return ____temp_9
 end
 function refuse(name, value, wanted, fallback)
     local used = (fallback == nil or type(fallback) == "table") and "none" or tostring(fallback)
@@ -250,6 +254,7 @@ end
 local HOUR = 3600
 local DAY = 24 * HOUR
 names = {}
+DEFAULT_RESOURCE = "minimix"
 units = {}
 units.s = 1
 units.min = 60
@@ -259,7 +264,7 @@ units.d = DAY
 units.w = 7 * DAY
 units.mon = 31 * DAY
 units.y = 365.2425 * DAY
---- The fixed resource of the occupant JID, or undefined for the bare JID.
+--- The resource of the occupant JID, "minimix" by default. Undefined (`false`) makes the bare JID the occupant JID.
 ____exports.resource = resourceOption()
 --- Services whose rooms are left to the clients.
 ____exports.excluded = services("minimix_exclude")
@@ -2066,7 +2071,7 @@ return ____exports
  end,
 ["archive.personal"] = function(...)
 local ____exports = {}
-local recentOf, nameOf, store, RECENT, recent
+local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
 local cache = require("util.cache")
 local jids = require("util.jid")
 local st = require("util.stanza")
@@ -2075,6 +2080,7 @@ local readPage = ____page.readPage
 local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
+local isOccupantJid = ____memberships.isOccupantJid
 local ____stanzas = require("stanzas")
 local delayBy = ____stanzas.delayBy
 local isDelayBy = ____stanzas.isDelayBy
@@ -2088,6 +2094,24 @@ function ____exports.personalArchive(username, other)
         label = other,
         holds = function() return true end
     }
+end
+function isLocalError(stanza)
+    return prosody.hosts[jids.host(stanza.attr.from or "")] ~= nil and isOccupantJid(stanza.attr.to or "")
+end
+function isToKeep(stanza)
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
+        return nil
+    end
+    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
+        return false
+    end
+    recentOf(membership):set(
+        nameOf(membership, stanza),
+        true
+    )
+    return true
 end
 --- What was said in a room last, oldest first.
 function ____exports.readRoom(membership, most, since)
@@ -2132,23 +2156,25 @@ function ____exports.hasPersonalArchive()
     local host = prosody.hosts[module.host]
     return (host and host.modules.mam) ~= nil
 end
---- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
--- it, and what a room tells of its past on a join is there already, or is missed.
+--- `archive-should-store`.
 function ____exports.onShouldStore(event)
     local stanza = event.stanza
-    local room = jids.bare(stanza.attr.from or "")
-    local membership = findMembership(stanza.attr.to or "", room)
-    if membership == nil or stanza.attr.type ~= "groupchat" then
-        return nil
+    if stanza.attr.type == "error" then
+        local ____isLocalError_result_2
+        if isLocalError(stanza) then
+            ____isLocalError_result_2 = false
+        else
+            ____isLocalError_result_2 = nil
+        end
+        return ____isLocalError_result_2
     end
-    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
-        return false
+    local ____temp_3
+    if options.archive == "mam" then
+        ____temp_3 = isToKeep(stanza)
+    else
+        ____temp_3 = nil
     end
-    recentOf(membership):set(
-        nameOf(membership, stanza),
-        true
-    )
-    return true
+    return ____temp_3
 end
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
 function ____exports.addMissed(membership, delayed, when)
@@ -2160,13 +2186,13 @@ function ____exports.addMissed(membership, delayed, when)
     known:set(name, true)
     local content = st.clone(delayed)
     content:maptags(function(tag)
-        local ____isDelayBy_result_2
+        local ____isDelayBy_result_4
         if isDelayBy(tag, membership.room) then
-            ____isDelayBy_result_2 = nil
+            ____isDelayBy_result_4 = nil
         else
-            ____isDelayBy_result_2 = tag
+            ____isDelayBy_result_4 = tag
         end
-        return ____isDelayBy_result_2
+        return ____isDelayBy_result_4
     end)
     local id, problem = store:append(
         membership.username,
@@ -9604,9 +9630,7 @@ module:hook(
 )
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
-if options.archive == "mam" then
-    module:hook("archive-should-store", onShouldStore, 0)
-end
+module:hook("archive-should-store", onShouldStore, 0)
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook(
     "s2sin-destroyed",

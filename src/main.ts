@@ -76,9 +76,7 @@ module.hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1);
 module.hook("message/offline/handle", onUnkept, -10);
 module.hook("cloud_notify/push", onPush, 1);
 // Before mod_mam's own answer (-1).
-if (options.archive === "mam") {
-    module.hook("archive-should-store", onShouldStore, 0);
-}
+module.hook("archive-should-store", onShouldStore, 0);
 // After mod_smacks (0), which makes an error of what nobody takes.
 module.hook("delivery/failure", onUndelivered, -1);
 

@@ -108,7 +108,7 @@ export function closeOpen(): void {
         let changed = false;
         for (const [room, ranges] of pairs(parts)) {
             const membership = account === undefined ? undefined : account.memberships.get(room);
-            if (isOpen(ranges) && (!membership?.established)) {
+            if (isOpen(ranges) && !membership?.established) {
                 ranges[ranges.length - 1] = startOfNumbers();
                 changed = true;
             }
