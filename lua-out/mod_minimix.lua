@@ -3758,12 +3758,390 @@ function ____exports.nickChange(membership, before)
 end
 return ____exports
  end,
+["state.former"] = function(...)
+local ____exports = {}
+local jids = require("util.jid")
+--- By account.
+____exports.formerOccupants = {}
+local none = {}
+function ____exports.hasFormerOccupants()
+    return (next(____exports.formerOccupants)) ~= nil
+end
+function ____exports.formerOccupantsOf(username)
+    return ____exports.formerOccupants[username] or none
+end
+function ____exports.allFormerOccupants()
+    local all = {}
+    for ____, list in pairs(____exports.formerOccupants) do
+        for ____, former in ipairs(list) do
+            all[#all + 1] = former
+        end
+    end
+    return all
+end
+--- The entry of an occupant JID in a room, both as in a stanza's addresses.
+function ____exports.findFormerOccupant(occupant, room)
+    for ____, former in ipairs(____exports.formerOccupantsOf(jids.node(occupant) or "")) do
+        if former.occupant == occupant and former.room == room then
+            return former
+        end
+    end
+    return nil
+end
+function ____exports.addFormerOccupant(username, room, occupant, nick)
+    if ____exports.findFormerOccupant(occupant, room) == nil then
+        local list = ____exports.formerOccupants[username] or ({})
+        ____exports.formerOccupants[username] = list
+        list[#list + 1] = {
+            username = username,
+            room = room,
+            occupant = occupant,
+            nick = nick,
+            tries = 0
+        }
+    end
+end
+--- The account is out of the room under that address.
+function ____exports.dropFormerOccupant(former)
+    local others = {}
+    for ____, other in ipairs(____exports.formerOccupantsOf(former.username)) do
+        if other ~= former then
+            others[#others + 1] = other
+        end
+    end
+    if #others > 0 then
+        ____exports.formerOccupants[former.username] = others
+    else
+        ____exports.formerOccupants[former.username] = nil
+    end
+end
+--- Takes over what an instance of the module before a reload had. Its questions to rooms have ended with it.
+function ____exports.restoreFormerOccupants(saved)
+    for username, list in pairs(saved) do
+        for ____, former in ipairs(list) do
+            former.tries = 0
+        end
+        ____exports.formerOccupants[username] = list
+    end
+end
+return ____exports
+ end,
+["state.store"] = function(...)
+local ____exports = {}
+local recordOf, formerRecords, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local jids = require("util.jid")
+local options = require("options")
+local ____bookmarks = require("state.bookmarks")
+local isWanted = ____bookmarks.isWanted
+local ____former = require("state.former")
+local addFormerOccupant = ____former.addFormerOccupant
+local formerOccupantsOf = ____former.formerOccupantsOf
+local ____memberships = require("state.memberships")
+local createMembership = ____memberships.createMembership
+local dropMembership = ____memberships.dropMembership
+local findAccount = ____memberships.findAccount
+local membershipsOf = ____memberships.membershipsOf
+--- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+-- afterwards survives a killed server.
+function ____exports.save(username)
+    if options.anonymous or closed then
+        return
+    end
+    local saved, problem = store:set(
+        username,
+        recordOf(username)
+    )
+    if saved ~= true then
+        module:log("error", "Could not write the rooms of %s: %s", username, problem)
+    end
+end
+--- Writes what is to be written soon.
+function ____exports.saveLate()
+    for username in pairs(late) do
+        late[username] = nil
+        ____exports.save(username)
+    end
+end
+function recordOf(username)
+    local account = findAccount(username)
+    local former = formerRecords(username)
+    if account == nil and former == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account and account.memberships or ({})) do
+        local ____room_2 = room
+        local ____membership_nick_1 = membership.nick
+        local ____temp_0
+        if membership.wantedNick == membership.nick then
+            ____temp_0 = nil
+        else
+            ____temp_0 = membership.wantedNick
+        end
+        rooms[____room_2] = {
+            nick = ____membership_nick_1,
+            wanted = ____temp_0,
+            password = membership.password,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark or nil,
+            ending = membership.ending or nil,
+            since = membership.since,
+            state = stateOf(membership)
+        }
+    end
+    return {
+        seen = account and account.seen or os.time(),
+        resource = options.resource,
+        rooms = rooms,
+        former = former
+    }
+end
+function formerRecords(username)
+    local records = {}
+    for ____, ____value in ipairs(formerOccupantsOf(username)) do
+        local room = ____value.room
+        local occupant = ____value.occupant
+        local nick = ____value.nick
+        records[#records + 1] = {
+            room = room,
+            resource = jids.resource(occupant),
+            nick = nick
+        }
+    end
+    return #records > 0 and records or nil
+end
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.phase == "leaving" and "leaving" or "in"
+end
+function usernames()
+    local list = {}
+    for username in store:users() do
+        if type(username) == "string" and username ~= "" then
+            list[#list + 1] = username
+        end
+    end
+    return list
+end
+function mayComeBack(membership, saved)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
+end
+function loadAccount(username, record)
+    for ____, ____value in ipairs(record.former or ({})) do
+        local room = ____value.room
+        local resource = ____value.resource
+        local nick = ____value.nick
+        addFormerOccupant(
+            username,
+            room,
+            jids.join(username, module.host, resource),
+            nick
+        )
+    end
+    for room, saved in pairs(record.rooms) do
+        local membership = createMembership(username, room, saved.nick)
+        membership.wantedNick = saved.wanted or saved.nick
+        membership.password = saved.password
+        membership.bookmark = saved.bookmark
+        membership.ownBookmark = saved.ownBookmark == true
+        membership.since = saved.since
+        membership.established = saved.state ~= "joining"
+        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
+        membership.detachedAt = record.seen
+    end
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = record.seen
+    end
+    if record.resource ~= options.resource then
+        leaveFormerAddress(username, record)
+    end
+end
+function leaveFormerAddress(username, record)
+    local occupant = jids.join(username, module.host, record.resource)
+    for ____, membership in ipairs(membershipsOf(username)) do
+        addFormerOccupant(username, membership.room, occupant, membership.nick)
+        if membership.phase == "leaving" then
+            dropMembership(membership)
+        end
+    end
+    ____exports.save(username)
+end
+store = module:open_store("minimix", "keyval")
+closed = false
+--- Nothing is written any more: what the account does from now on is not its user's doing.
+function ____exports.close()
+    ____exports.saveLate()
+    closed = true
+end
+late = {}
+--- Seconds until they are.
+local LATE = 5
+--- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+function ____exports.saveSoon(username)
+    if (next(late)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                ____exports.saveLate()
+                return nil
+            end
+        )
+    end
+    late[username] = true
+end
+--- Accounts whose records have been written by saveOften() a moment ago.
+local recent = {}
+--- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
+-- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
+-- nicks, but no membership.
+function ____exports.saveOften(username)
+    if recent[username] ~= nil then
+        ____exports.saveSoon(username)
+        return
+    end
+    if (next(recent)) == nil then
+        module:add_timer(
+            LATE,
+            function()
+                for other in pairs(recent) do
+                    recent[other] = nil
+                end
+                return nil
+            end
+        )
+    end
+    recent[username] = true
+    ____exports.save(username)
+end
+--- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
+function ____exports.load()
+    if options.anonymous then
+        return
+    end
+    for ____, username in ipairs(usernames()) do
+        local record, problem = store:get(username)
+        if record ~= nil then
+            loadAccount(username, record)
+        elseif problem ~= nil then
+            module:log("error", "Could not read the rooms of %s: %s", username, problem)
+        end
+    end
+end
+return ____exports
+ end,
+["send.former"] = function(...)
+local ____exports = {}
+local leave, saysOut, LONGEST_PAUSE
+local id = require("util.id")
+local st = require("util.stanza")
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+local post = ____turn.post
+local ____namespaces = require("namespaces")
+local PING = ____namespaces.PING
+local ____former = require("state.former")
+local allFormerOccupants = ____former.allFormerOccupants
+local dropFormerOccupant = ____former.dropFormerOccupant
+local findFormerOccupant = ____former.findFormerOccupant
+local formerOccupantsOf = ____former.formerOccupantsOf
+local ____store = require("state.store")
+local saveSoon = ____store.saveSoon
+local ____ask = require("send.ask")
+local ask = ____ask.ask
+--- Sends the first leave; what follows it has a timer of its own.
+function ____exports.leaveOnce(former)
+    if former.tries == 0 then
+        leave(former)
+    end
+end
+function leave(former)
+    former.tries = former.tries + 1
+    local nick = (former.room .. "/") .. former.nick
+    post(st.presence({
+        type = "unavailable",
+        id = id.medium(),
+        from = former.occupant,
+        to = nick
+    }))
+    ask(
+        former,
+        nick,
+        "get",
+        st.stanza("ping", {xmlns = PING}),
+        function(answer)
+            if findFormerOccupant(former.occupant, former.room) ~= former then
+                return
+            end
+            if answer ~= nil and saysOut(answer) then
+                ____exports.confirmLeft(former)
+                return
+            end
+            local pause = math.min(
+                2 ^ math.min(former.tries, 10),
+                LONGEST_PAUSE
+            ) * (0.75 + math.random() / 2)
+            module:add_timer(
+                pause,
+                function()
+                    inTurn(function()
+                        if findFormerOccupant(former.occupant, former.room) == former then
+                            leave(former)
+                        end
+                    end)
+                    return nil
+                end
+            )
+        end
+    )
+end
+function saysOut(answer)
+    local ____, condition = answer:get_error()
+    return answer.attr.type == "error" and (condition == "not-acceptable" or condition == "item-not-found")
+end
+function ____exports.confirmLeft(former)
+    dropFormerOccupant(former)
+    saveSoon(former.username)
+    module:log(
+        "info",
+        "%s has left %s as %s",
+        former.username,
+        former.room,
+        former.occupant
+    )
+    if #allFormerOccupants() == 0 then
+        module:log("info", "All rooms have been left under former addresses")
+    end
+end
+LONGEST_PAUSE = 900
+--- Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one.
+function ____exports.leaveAsFormer(username, room)
+    for ____, former in ipairs(formerOccupantsOf(username)) do
+        if former.room == room then
+            ____exports.leaveOnce(former)
+        end
+    end
+end
+--- The account is deleted: sends one leave for each of its former addresses and forgets them.
+function ____exports.forgetAsFormer(username)
+    for ____, former in ipairs(formerOccupantsOf(username)) do
+        ____exports.leaveOnce(former)
+        dropFormerOccupant(former)
+    end
+end
+return ____exports
+ end,
 ["send.upstream"] = function(...)
 local ____exports = {}
 local id = require("util.id")
 local st = require("util.stanza")
 local ____turn = require("turn")
 local post = ____turn.post
+local ____former = require("send.former")
+local leaveAsFormer = ____former.leaveAsFormer
 local ____namespaces = require("namespaces")
 local DATAFORM = ____namespaces.DATAFORM
 local MUC_OWNER = ____namespaces.MUC_OWNER
@@ -3774,6 +4152,7 @@ local options = require("options")
 function ____exports.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
+    leaveAsFormer(membership.username, membership.room)
     post(copy)
 end
 --- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
@@ -4705,164 +5084,6 @@ end
 --- Whether we made a room's bookmark, and nobody has changed it since.
 function ____exports.isOurs(username, room)
     return options.bookmarkWrite and markedBy(username, room) == "us"
-end
-return ____exports
- end,
-["state.store"] = function(...)
-local ____exports = {}
-local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
-local jids = require("util.jid")
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isWanted = ____bookmarks.isWanted
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
-function ____exports.save(username)
-    if options.anonymous or closed then
-        return
-    end
-    local saved, problem = store:set(
-        username,
-        recordOf(username)
-    )
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
-end
---- Writes what is to be written soon.
-function ____exports.saveLate()
-    for username in pairs(late) do
-        late[username] = nil
-        ____exports.save(username)
-    end
-end
-function recordOf(username)
-    local account = findAccount(username)
-    if account == nil then
-        return nil
-    end
-    local rooms = {}
-    for room, membership in pairs(account.memberships) do
-        local ____room_2 = room
-        local ____membership_nick_1 = membership.nick
-        local ____temp_0
-        if membership.wantedNick == membership.nick then
-            ____temp_0 = nil
-        else
-            ____temp_0 = membership.wantedNick
-        end
-        rooms[____room_2] = {
-            nick = ____membership_nick_1,
-            wanted = ____temp_0,
-            password = membership.password,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
-            since = membership.since,
-            state = stateOf(membership)
-        }
-    end
-    return {seen = account.seen, rooms = rooms}
-end
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
-    end
-    return membership.phase == "leaving" and "leaving" or "in"
-end
-function usernames()
-    local list = {}
-    for username in store:users() do
-        if type(username) == "string" and username ~= "" then
-            list[#list + 1] = username
-        end
-    end
-    return list
-end
-function mayComeBack(membership, saved)
-    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
-    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
-end
-function loadAccount(username, record)
-    for room, saved in pairs(record.rooms) do
-        local membership = createMembership(username, room, saved.nick)
-        membership.wantedNick = saved.wanted or saved.nick
-        membership.password = saved.password
-        membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
-        membership.since = saved.since
-        membership.established = saved.state ~= "joining"
-        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
-        membership.detachedAt = record.seen
-    end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = record.seen
-    end
-end
-store = module:open_store("minimix", "keyval")
-closed = false
---- Nothing is written any more: what the account does from now on is not its user's doing.
-function ____exports.close()
-    ____exports.saveLate()
-    closed = true
-end
-late = {}
---- Seconds until they are.
-local LATE = 5
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function ____exports.saveSoon(username)
-    if (next(late)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                ____exports.saveLate()
-                return nil
-            end
-        )
-    end
-    late[username] = true
-end
---- Accounts whose records have been written by saveOften() a moment ago.
-local recent = {}
---- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
--- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
--- nicks, but no membership.
-function ____exports.saveOften(username)
-    if recent[username] ~= nil then
-        ____exports.saveSoon(username)
-        return
-    end
-    if (next(recent)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                for other in pairs(recent) do
-                    recent[other] = nil
-                end
-                return nil
-            end
-        )
-    end
-    recent[username] = true
-    ____exports.save(username)
-end
---- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function ____exports.load()
-    if options.anonymous then
-        return
-    end
-    for ____, username in ipairs(usernames()) do
-        local record, problem = store:get(username)
-        if record ~= nil then
-            loadAccount(username, record)
-        elseif problem ~= nil then
-            module:log("error", "Could not read the rooms of %s: %s", username, problem)
-        end
-    end
 end
 return ____exports
  end,
@@ -7110,6 +7331,8 @@ local dropMembership = ____memberships.dropMembership
 local findAccount = ____memberships.findAccount
 local hasAttached = ____memberships.hasAttached
 local membershipsOf = ____memberships.membershipsOf
+local ____former = require("send.former")
+local forgetAsFormer = ____former.forgetAsFormer
 local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
 local ____log = require("archive.log")
@@ -7130,6 +7353,7 @@ function ____exports.forgetAccount(username)
         closePart(membership)
         dropMembership(membership)
     end
+    forgetAsFormer(username)
     save(username)
 end
 function withdraw(membership)
@@ -7554,6 +7778,57 @@ function ____exports.lineUp(line, items)
 end
 return ____exports
  end,
+["occupancy.former"] = function(...)
+local ____exports = {}
+local ____fork = require("send.fork")
+local fork = ____fork.fork
+local ____former = require("send.former")
+local leaveOnce = ____former.leaveOnce
+local ____former = require("state.former")
+local allFormerOccupants = ____former.allFormerOccupants
+local ____memberships = require("state.memberships")
+local occupantJid = ____memberships.occupantJid
+local ____store = require("state.store")
+local save = ____store.save
+local ____pace = require("occupancy.pace")
+local lineUp = ____pace.lineUp
+local newLine = ____pace.newLine
+local ____phases = require("occupancy.phases")
+local lost = ____phases.lost
+local over = ____phases.over
+local refuseAll = ____phases.refuseAll
+local ____replay = require("occupancy.replay")
+local ownUnavailable = ____replay.ownUnavailable
+local line = newLine(leaveOnce)
+--- Leaves all rooms under former addresses, paced. A join of the account there does not wait for its turn.
+function ____exports.leaveFormerAddresses()
+    local formers = allFormerOccupants()
+    if #formers > 0 then
+        module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
+        lineUp(line, formers)
+    end
+end
+--- Whether a membership from before a reload uses an address that is no longer the account's.
+function ____exports.hasMoved(membership)
+    return membership.occupant ~= occupantJid(membership.username)
+end
+--- Moves a membership to the present address, under which the account is not in the room yet.
+function ____exports.move(membership)
+    membership.occupant = occupantJid(membership.username)
+    save(membership.username)
+    refuseAll(membership)
+    if membership.established and membership.phase ~= "leaving" then
+        lost(membership)
+    else
+        fork(
+            membership,
+            ownUnavailable(membership, nil)
+        )
+        over(membership)
+    end
+end
+return ____exports
+ end,
 ["occupancy.watch"] = function(...)
 local ____exports = {}
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
@@ -7575,6 +7850,9 @@ local isCurrent = ____memberships.isCurrent
 local setTimer = ____memberships.setTimer
 local ____ask = require("send.ask")
 local patience = ____ask.patience
+local ____former = require("occupancy.former")
+local hasMoved = ____former.hasMoved
+local move = ____former.move
 local ____catchup = require("archive.catchup")
 local closeGap = ____catchup.closeGap
 local holdBack = ____catchup.holdBack
@@ -7782,7 +8060,11 @@ function ____exports.resumeAll()
         membership.checking = false
         local wasRenaming = membership.renaming ~= nil
         membership.renaming = nil
-        resume(membership)
+        if hasMoved(membership) then
+            move(membership)
+        else
+            resume(membership)
+        end
         if wasRenaming then
             renamingUnanswered(membership)
         end
@@ -8497,6 +8779,70 @@ function ____exports.onIq(event)
         ____isRequest_1 = true
     end
     return ____isRequest_1
+end
+return ____exports
+ end,
+["room.former"] = function(...)
+local ____exports = {}
+local isNickChange, formerOf
+local jids = require("util.jid")
+local ____namespaces = require("namespaces")
+local MUC_USER = ____namespaces.MUC_USER
+local ____ask = require("send.ask")
+local takeAnswer = ____ask.takeAnswer
+local ____former = require("send.former")
+local confirmLeft = ____former.confirmLeft
+local ____former = require("state.former")
+local findFormerOccupant = ____former.findFormerOccupant
+local ____stanzas = require("stanzas")
+local splitOccupant = ____stanzas.splitOccupant
+function isNickChange(stanza)
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child_with_attr("status", nil, "code", "303")) ~= nil
+end
+function formerOf(stanza)
+    local room = splitOccupant(stanza.attr.from or "")
+    return findFormerOccupant(stanza.attr.to or "", room)
+end
+--- `presence/bare` and `presence/full`.
+function ____exports.onFormerPresence(event)
+    local stanza = event.stanza
+    local ____type = stanza.attr.type
+    local former = formerOf(stanza)
+    if former == nil or ____type ~= nil and ____type ~= "unavailable" and ____type ~= "error" then
+        return nil
+    end
+    local ____, nick = splitOccupant(stanza.attr.from or "")
+    if ____type == "unavailable" and nick == former.nick and not isNickChange(stanza) then
+        confirmLeft(former)
+    end
+    return true
+end
+--- `message/bare` and `message/full`. Other types are for the account: invitations and private messages.
+function ____exports.onFormerMessage(event)
+    local ____type = event.stanza.attr.type
+    local ____temp_2
+    if (____type == "groupchat" or ____type == "error") and formerOf(event.stanza) ~= nil then
+        ____temp_2 = true
+    else
+        ____temp_2 = nil
+    end
+    return ____temp_2
+end
+--- `iq/bare` and `iq/full`: the answer to a self-ping from the former address.
+function ____exports.onFormerIq(event)
+    local stanza = event.stanza
+    local isAnswer = stanza.attr.type == "result" or stanza.attr.type == "error"
+    local ____temp_3
+    if isAnswer and takeAnswer(
+        jids.bare(stanza.attr.from or ""),
+        stanza
+    ) then
+        ____temp_3 = true
+    else
+        ____temp_3 = nil
+    end
+    return ____temp_3
 end
 return ____exports
  end,
@@ -9364,6 +9710,11 @@ local restoreCounters = ____counters.restoreCounters
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local createMembership = ____memberships.createMembership
+local occupantJid = ____memberships.occupantJid
+local ____former = require("state.former")
+local addFormerOccupant = ____former.addFormerOccupant
+local formerOccupants = ____former.formerOccupants
+local restoreFormerOccupants = ____former.restoreFormerOccupants
 local ____logs = require("state.logs")
 local logOf = ____logs.logOf
 local restoreLog = ____logs.restoreLog
@@ -9399,6 +9750,9 @@ function restoreMembership(membership)
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
+    if membership.occupant ~= occupantJid(membership.username) then
+        addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick)
+    end
 end
 function complete(old, fresh)
     local target = old
@@ -9415,6 +9769,7 @@ function ____exports.snapshot()
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
+        formerOccupants = formerOccupants,
         numbers = numbers()
     }
 end
@@ -9428,11 +9783,14 @@ function ____exports.restore(saved)
     else
         restoreNumbers(saved.numbers)
     end
-    for occupant, account in pairs(saved.accounts) do
+    for ____, account in pairs(saved.accounts) do
         for ____, membership in pairs(account.memberships) do
             restoreMembership(membership)
         end
-        accounts[occupant] = restoreAccount(account)
+        accounts[occupantJid(account.username)] = restoreAccount(account)
+    end
+    if saved.formerOccupants ~= nil then
+        restoreFormerOccupants(saved.formerOccupants)
     end
     if saved.pendingIqs ~= nil then
         restorePendingIqs(saved.pendingIqs)
@@ -9501,6 +9859,8 @@ local onPush = ____push.onPush
 local ____store = require("state.store")
 local load = ____store.load
 local saveLate = ____store.saveLate
+local ____former = require("occupancy.former")
+local leaveFormerAddresses = ____former.leaveFormerAddresses
 local ____watch = require("occupancy.watch")
 local bringBack = ____watch.bringBack
 local checkQuiet = ____watch.checkQuiet
@@ -9516,6 +9876,10 @@ local ____fork = require("send.fork")
 local onUndelivered = ____fork.onUndelivered
 local ____iq = require("room.iq")
 local onRoomIq = ____iq.onIq
+local ____former = require("room.former")
+local onFormerIq = ____former.onFormerIq
+local onFormerMessage = ____former.onFormerMessage
+local onFormerPresence = ____former.onFormerPresence
 local ____message = require("room.message")
 local onGroupchatMessage = ____message.onGroupchatMessage
 local onRoomMessage = ____message.onMessage
@@ -9524,6 +9888,8 @@ local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
 local ____turn = require("turn")
 local turn = ____turn.turn
+local ____former = require("state.former")
+local hasFormerOccupants = ____former.hasFormerOccupants
 local ____snapshot = require("state.snapshot")
 local restore = ____snapshot.restore
 local snapshot = ____snapshot.snapshot
@@ -9702,11 +10068,49 @@ local function onceStarted(task)
         task()
     end
 end
+--- Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
+-- of any shape.
+local function hookFormerAddresses()
+    if hasFormerOccupants() then
+        module:hook(
+            "presence/bare",
+            turn(onFormerPresence),
+            0.06
+        )
+        module:hook(
+            "presence/full",
+            turn(onFormerPresence),
+            0.06
+        )
+        module:hook(
+            "message/bare",
+            turn(onFormerMessage),
+            0.06
+        )
+        module:hook(
+            "message/full",
+            turn(onFormerMessage),
+            0.06
+        )
+        module:hook(
+            "iq/bare",
+            turn(onFormerIq),
+            0.06
+        )
+        module:hook(
+            "iq/full",
+            turn(onFormerIq),
+            0.06
+        )
+    end
+end
 --- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
     closeOpen()
+    hookFormerAddresses()
     onceStarted(function()
+        leaveFormerAddresses()
         bringBack()
         followAll()
     end)
@@ -9726,7 +10130,9 @@ module.save = function()
 end
 module.restore = function(saved)
     if restore(saved) then
+        hookFormerAddresses()
         resumeAll()
+        leaveFormerAddresses()
     else
         start()
     end
