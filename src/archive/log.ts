@@ -175,7 +175,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
 
 /** Whether what comes of the past is later than all that the account has had. */
 function isLater(membership: Membership): boolean {
-    return membership.catchUp?.isLater === true;
+    return membership.catchUp?.appendOutOfOrder === true;
 }
 
 /** When a message of the past was said, in seconds. */
