@@ -9972,7 +9972,7 @@ function passChange(reader, nick, held)
         return false
     end
     local later = list.log[reader.position - list.settled + 1]
-    if later == nil or later.nick ~= nick or later.after ~= held then
+    if (later and later.nick) ~= nick or later.after ~= held then
         return false
     end
     moveOn(reader, list)
@@ -10084,13 +10084,13 @@ function merge(list)
         local other = all[i]
         if other ~= nil and other ~= list and other.behind == 0 then
             local isLarger = other.readerCount >= list.readerCount
-            local ____isLarger_1
+            local ____isLarger_3
             if isLarger then
-                ____isLarger_1 = moveReaders(list, other)
+                ____isLarger_3 = moveReaders(list, other)
             else
-                ____isLarger_1 = moveReaders(other, list)
+                ____isLarger_3 = moveReaders(other, list)
             end
-            if ____isLarger_1 then
+            if ____isLarger_3 then
                 return
             end
         end
@@ -10107,37 +10107,37 @@ function moveReaders(from, to)
     return moved
 end
 function moveReader(reader, from, to)
-    local ____temp_2
+    local ____temp_4
     if to.readerCount == 1 then
-        ____temp_2 = firstOf(to.readers)
+        ____temp_4 = firstOf(to.readers)
     else
-        ____temp_2 = nil
+        ____temp_4 = nil
     end
-    local only = ____temp_2
-    local ____temp_7
+    local only = ____temp_4
+    local ____temp_9
     if (only and only.own) == reader.own then
-        ____temp_7 = nil
+        ____temp_9 = nil
     else
-        ____temp_7 = only and only.own
+        ____temp_9 = only and only.own
     end
-    local missing = ____temp_7
+    local missing = ____temp_9
     if not isSame(from, to, reader.own, missing) then
         return false
     end
-    local ____temp_8
+    local ____temp_10
     if missing == nil then
-        ____temp_8 = nil
+        ____temp_10 = nil
     else
-        ____temp_8 = from.occupants[missing]
+        ____temp_10 = from.occupants[missing]
     end
-    local held = ____temp_8
-    local ____temp_9
+    local held = ____temp_10
+    local ____temp_11
     if missing == nil then
-        ____temp_9 = nil
+        ____temp_11 = nil
     else
-        ____temp_9 = to.occupants[missing]
+        ____temp_11 = to.occupants[missing]
     end
-    local old = ____temp_9
+    local old = ____temp_11
     if not fits(to, old, held) then
         return false
     end

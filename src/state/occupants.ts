@@ -153,7 +153,7 @@ function passChange(reader: OccupantReader, nick: string, held: Held | undefined
         return false;
     }
     const later = list.log[reader.position - list.settled];
-    if (later === undefined || later.nick !== nick || later.after !== held) {
+    if (later?.nick !== nick || later.after !== held) {
         return false;
     }
     moveOn(reader, list);
