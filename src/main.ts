@@ -28,6 +28,7 @@ import { onIq as onRoomIq } from "./room/iq";
 import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { turn } from "./turn";
+import "./state/occupants";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
 // From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.

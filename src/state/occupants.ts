@@ -111,6 +111,9 @@ export function setOwnNick(reader: OccupantReader, nick: string): void {
         forgetOccupant(reader, before);
     }
     skipOwn(reader);
+    if (before !== nick && reader.list !== undefined) {
+        settleIfDone(reader.list);
+    }
 }
 
 /** Forgets all that the account was shown. */
