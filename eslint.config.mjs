@@ -25,6 +25,29 @@ const unwelcome = [
     ],
 ].map(([selector, message]) => ({ selector, message }));
 
+/** The folders of src/, from the top down: a file imports from its own folder and from those in rows below it. */
+const layers = [
+    ["client", "room", "admin"],
+    ["follow"],
+    ["occupancy"],
+    ["archive"],
+    ["push"],
+    ["settings"],
+    ["send"],
+    ["state"],
+];
+
+/** Forbids imports of a folder from those in its own row and in the rows above it. */
+const directions = layers.flatMap((row, depth) =>
+    row.map((folder) => {
+        const above = layers.slice(0, depth + 1).flat();
+        const group = ["**/main", ...above.filter((other) => other !== folder).map((other) => `../${other}/*`)];
+        const message = "An import goes to a folder below (see CONTRIBUTING.md), never to one above or beside it.";
+        const patterns = [{ group, message }];
+        return { files: [`src/${folder}/*.ts`], rules: { "no-restricted-imports": ["error", { patterns }] } };
+    }),
+);
+
 const common = {
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
@@ -39,9 +62,18 @@ export default defineConfig(
             "no-restricted-syntax": ["error", ...unwelcome],
             "@typescript-eslint/consistent-type-imports": "error",
             "@typescript-eslint/no-invalid-void-type": ["error", { allowAsThisParameter: true }],
-            "@typescript-eslint/prefer-optional-chain": "off",
-            "@typescript-eslint/strict-boolean-expressions": ["error", { allowString: false, allowNumber: false }],
+            "@typescript-eslint/prefer-optional-chain": "error",
+            "@typescript-eslint/strict-boolean-expressions": [
+                "error",
+                { allowString: false, allowNumber: false, allowNullableBoolean: true },
+            ],
         },
+    },
+    ...directions,
+    {
+        files: ["src/*.ts"],
+        ignores: ["src/main.ts"],
+        rules: { "no-restricted-imports": ["error", { patterns: ["./*/*"] }] },
     },
     {
         files: ["e2e/**/*.ts", "demo/**/*.ts", "bench/**/*.ts"],

@@ -7,41 +7,43 @@ import { offerCommands } from "./admin/commands";
 import { updateMetrics } from "./admin/metrics";
 import { checkNeighbours } from "./admin/neighbours";
 import { addShellCommands, removeShellCommands } from "./admin/shell";
-import { onAccountInfo, onFormRequest as onArchiveFormRequest, onQuery as onArchiveQuery } from "./client/archive";
+import { onAccountInfo, onFormRequest as onArchiveFormRequest, onQuery as onArchiveQuery } from "./archive/query";
 import { expireIqs, giveUpIqs, onIq as onClientIq } from "./client/iq";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
-import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./keep/accounts";
-import { followAll, onLogin, onService, onServiceGone } from "./keep/autojoin";
-import { onBlock, onPrivateMessage, onUnblock } from "./keep/blocking";
-import { expire, saveChanged } from "./keep/log";
-import { onShouldStore } from "./keep/personal";
-import { onPush } from "./keep/push";
-import { load, saveLate } from "./keep/store";
-import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./keep/watch";
+import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./follow/accounts";
+import { followAll, onLogin, onService, onServiceGone } from "./follow/autojoin";
+import { onBlock, onPrivateMessage, onUnblock } from "./follow/blocking";
+import { closeOpen, expire, saveChanged } from "./archive/log";
+import { fromRoom } from "./archive/gate";
+import { onShouldStore } from "./archive/personal";
+import { onPush } from "./push/push";
+import { load, saveLate } from "./state/store";
+import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
-import { onUndelivered } from "./room/fork";
+import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
 import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
+import { turn } from "./turn";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
 // From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.
-module.hook("pre-presence/full", onClientPresence, 0.05);
-module.hook("pre-presence/bare", onClientPresence, 0.05);
+module.hook("pre-presence/full", turn(onClientPresence), 0.05);
+module.hook("pre-presence/bare", turn(onClientPresence), 0.05);
 // Messages: after mod_mam (0, -1) and mod_carbons (-0.5), which go by the address the client used.
-module.hook("pre-message/full", onClientMessage, -2);
-module.hook("pre-message/bare", onClientMessage, -2);
+module.hook("pre-message/full", turn(onClientMessage), -2);
+module.hook("pre-message/bare", turn(onClientMessage), -2);
 module.hook("carbons-should-copy", onCarbon, 1);
-module.hook("pre-iq/full", onClientIq, -1);
-module.hook("pre-iq/bare", onClientIq, -1);
+module.hook("pre-iq/full", turn(onClientIq), -1);
+module.hook("pre-iq/bare", turn(onClientIq), -1);
 // Before mod_presence (0) broadcasts that the session went offline.
-module.hook("resource-unbind", onSessionGone, 1);
+module.hook("resource-unbind", turn(onSessionGone), 1);
 
 // After mod_bookmarks (0) has moved what is of old to where all bookmarks are.
-module.hook("resource-bind", onLogin, -1);
+module.hook("resource-bind", turn(onLogin), -1);
 if (!options.anonymous) {
     module.handle_items("pep-service", onService, onServiceGone, true);
 }
@@ -49,16 +51,20 @@ if (!options.anonymous) {
 // From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5);
 // groupchat before mod_mam, unless that is to keep it.
 if (options.archive !== "mam") {
-    module.hook(options.resource === undefined ? "message/bare" : "message/full", onGroupchatMessage, 0.05);
+    module.hook(
+        options.resource === undefined ? "message/bare" : "message/full",
+        turn(fromRoom(onGroupchatMessage)),
+        0.05,
+    );
 }
 if (options.resource === undefined) {
-    module.hook("presence/bare", onRoomPresence, 0.05);
-    module.hook("message/bare", onRoomMessage, -0.25);
-    module.hook("iq/bare", onRoomIq, 0.05);
+    module.hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25);
+    module.hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05);
 } else {
-    module.hook("presence/full", onRoomPresence, 0.05);
-    module.hook("message/full", onRoomMessage, -0.25);
-    module.hook("iq/full", onRoomIq, 0.05);
+    module.hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("message/full", turn(fromRoom(onRoomMessage)), -0.25);
+    module.hook("iq/full", turn(fromRoom(onRoomIq)), 0.05);
     module.hook("pre-resource-bind", onResourceBind, 1);
 }
 // Before mod_mam (0), which answers what is not about rooms.
@@ -69,8 +75,8 @@ if (options.archive !== false) {
 }
 // Before mod_blocklist (100, and -1 for what edits the list).
 module.hook(options.resource === undefined ? "message/bare" : "message/full", onPrivateMessage, 100.5);
-module.hook("iq-set/self/urn:xmpp:blocking:block", onBlock, 1);
-module.hook("iq-set/self/urn:xmpp:blocking:unblock", onUnblock, 1);
+module.hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1);
+module.hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1);
 // After mod_offline (0) and whatever else keeps messages.
 module.hook("message/offline/handle", onUnkept, -10);
 module.hook("cloud_notify/push", onPush, 1);
@@ -81,10 +87,10 @@ if (options.archive === "mam") {
 // After mod_smacks (0), which makes an error of what nobody takes.
 module.hook("delivery/failure", onUndelivered, -1);
 
-module.hook("s2sin-destroyed", onLinkGone, 1);
-module.hook("s2sout-destroyed", onLinkGone, 1);
-module.hook("s2sin-established", onLinkUp, 1);
-module.hook("s2sout-established", onLinkUp, 1);
+module.hook("s2sin-destroyed", turn(onLinkGone), 1);
+module.hook("s2sout-destroyed", turn(onLinkGone), 1);
+module.hook("s2sin-established", turn(onLinkUp), 1);
+module.hook("s2sout-established", turn(onLinkUp), 1);
 module.hook_global("server-stopping", saveChanged);
 module.hook_global("server-stopping", saveLate);
 // Before mod_pep (0) deletes the account's bookmarks, which would make it leave room after room.
@@ -131,6 +137,7 @@ function onceStarted(task: (this: void) => void): void {
 /** Accounts come back to the rooms that storage knows of, and follow their bookmarks. */
 function start(): void {
     load();
+    closeOpen();
     onceStarted(() => {
         bringBack();
         followAll();

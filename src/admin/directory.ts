@@ -4,10 +4,10 @@
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { changeNick } from "../client/nick";
-import { bookmarkLeft, bookmarkNotify } from "../keep/bookmark-write";
-import { isSetting } from "../keep/notify";
-import { leave, lost, rejoin } from "../occupancy";
+import { changeNick } from "../occupancy/nick";
+import { bookmarkLeft, bookmarkNotify } from "../settings/bookmark-write";
+import { isSetting } from "../settings/notify";
+import { leave, lost, rejoin } from "../occupancy/phases";
 import { counters } from "../state/counters";
 import {
     accounts,
@@ -184,7 +184,7 @@ function refused(text: string): Outcome {
 
 function membershipIn(username: string, room: string): Membership | undefined {
     const account = findAccount(username);
-    return account === undefined ? undefined : account.memberships.get(room);
+    return account?.memberships.get(room);
 }
 
 function notIn(username: string, room: string): Outcome {

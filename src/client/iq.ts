@@ -2,8 +2,9 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { post } from "../turn";
 import { PING } from "../namespaces";
-import { sendTo } from "../room/fork";
+import { sendTo } from "../send/fork";
 import { noteDrop } from "../state/counters";
 import { noteOver } from "../state/limits";
 import { isAttached, isReached, type Membership, membershipOf } from "../state/memberships";
@@ -61,7 +62,7 @@ function pong(membership: Membership, attached: boolean, stanza: Stanza): Stanza
 /** XEP-0313 results are messages to whoever asked; they would come to the account. A room goes by the bare JID here. */
 function isArchiveQuery(stanza: Stanza): boolean {
     const query = stanza.tags[0];
-    const xmlns = query === undefined ? undefined : query.attr.xmlns;
+    const xmlns = query?.attr.xmlns;
     return xmlns !== undefined && string.sub(xmlns, 1, 13) === "urn:xmpp:mam:";
 }
 
@@ -79,7 +80,7 @@ function forward(membership: Membership, stanza: Stanza, id: string | undefined)
     const copy = st.clone(stanza);
     copy.attr.from = membership.occupant;
     copy.attr.id = id;
-    module.send(copy);
+    post(copy);
 }
 
 /** Tells the sessions whose IQs the rooms have not answered in time. */

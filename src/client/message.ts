@@ -3,10 +3,10 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CARBONS, FORWARD, HINTS } from "../namespaces";
-import { sendTo } from "../room/fork";
+import { sendTo } from "../send/fork";
 import { isAttached, isComingBack, noteSent, type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
-import { sendUpstream } from "./upstream";
+import { sendUpstream } from "../send/upstream";
 
 /** `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends. */
 export function onMessage(event: StanzaEvent<ClientSession>): Handled {
@@ -66,7 +66,7 @@ function copyToOthers(membership: Membership, sender: ClientSession, stanza: Sta
     }
     for (const [fullJid] of membership.attached) {
         const session = prosody.full_sessions.get(fullJid);
-        if (session !== undefined && session.want_carbons !== undefined && fullJid !== sender.full_jid) {
+        if (session?.want_carbons !== undefined && fullJid !== sender.full_jid) {
             sendTo(fullJid, sentCarbon(sender, stanza));
         }
     }

@@ -2,13 +2,13 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { sessionEnded } from "../keep/accounts";
-import { bookmarkLeft } from "../keep/bookmark-write";
-import { readBookmark } from "../keep/bookmarks";
+import { sessionEnded } from "../follow/accounts";
+import { bookmarkLeft } from "../settings/bookmark-write";
+import { readBookmark } from "../settings/bookmarks";
 import { MUC } from "../namespaces";
-import { enter, enterAfterLeave, leave, leaveIfUnused, rejoin } from "../occupancy";
-import { sendTo } from "../room/fork";
-import { ownUnavailable } from "../room/replay";
+import { enter, enterAfterLeave, leave, leaveIfUnused, rejoin } from "../occupancy/phases";
+import { sendTo } from "../send/fork";
+import { ownUnavailable } from "../occupancy/replay";
 import * as options from "../options";
 import { isAutojoin } from "../state/bookmarks";
 import { noteOver, mayJoin } from "../state/limits";
@@ -31,10 +31,10 @@ import {
 } from "../state/memberships";
 import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
-import { showBest, updatePresence } from "./availability";
-import { changeNick } from "./nick";
-import { serve } from "./serve";
-import { mayHaveRooms } from "./upstream";
+import { showBest, updatePresence } from "../occupancy/shown";
+import { changeNick } from "../occupancy/nick";
+import { serve } from "../occupancy/serve";
+import { mayHaveRooms } from "../send/upstream";
 
 /** `pre-presence/full` and `pre-presence/bare`. */
 export function onPresence(event: StanzaEvent<ClientSession>): Handled {
@@ -115,7 +115,7 @@ function join(
 
 /** Whether it is for this session that the account's join is on its way. */
 function isAsking(membership: Membership, session: string): boolean {
-    return membership.request !== undefined && membership.request.session === session;
+    return membership.request?.session === session;
 }
 
 /** The option that keeps a session from joining for now. */
@@ -132,7 +132,7 @@ function joinRequest(session: string, stanza: Stanza, nick: string): JoinRequest
 
 /** Contacts and accounts of this server are no rooms, whatever a client directs at them. */
 function mayBeRoom(session: ClientSession, room: string): boolean {
-    const contact = session.roster === undefined ? undefined : session.roster.get(room);
+    const contact = session.roster?.get(room);
     return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 

@@ -2,11 +2,11 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { isOwnId, takeAnswer } from "../keep/ask";
+import { isOwnId, takeAnswer } from "../send/ask";
 import { PING, PUBSUB, VCARD } from "../namespaces";
 import { findMembership, type Membership } from "../state/memberships";
 import { takeIq } from "../state/pending";
-import { sendTo } from "./fork";
+import { sendTo } from "../send/fork";
 
 /** `iq/bare` or `iq/full`, by the shape of the occupant JID. */
 export function onIq(event: StanzaEvent<Origin>): Handled {

@@ -2,14 +2,14 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { nickRefused, regainNick, renamingAnswered } from "../client/nick";
-import { attach, serve } from "../client/serve";
-import { unlockRoom } from "../client/upstream";
-import { bookmarkRenamed } from "../keep/bookmark-write";
-import { saveOften } from "../keep/store";
-import { check } from "../keep/watch";
+import { nickRefused, regainNick, renamingAnswered } from "../occupancy/nick";
+import { attach, serve } from "../occupancy/serve";
+import { unlockRoom } from "../send/upstream";
+import { bookmarkRenamed } from "../settings/bookmark-write";
+import { saveOften } from "../state/store";
+import { check } from "../occupancy/watch";
 import { MUC_USER, Status } from "../namespaces";
-import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy";
+import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy/phases";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { type Held, hold, isSamePresence, stanzaOf, toldAgain } from "../state/held";
@@ -27,12 +27,11 @@ import {
     type Membership,
     Phase,
     type Resync,
-    setTimer,
     takeAnsweredRequests,
     takeNickRequest,
 } from "../state/memberships";
-import { fork, sendHeld, sendTo } from "./fork";
-import { itemOf, nickChange, selfPresence } from "./replay";
+import { fork, sendHeld, sendTo } from "../send/fork";
+import { itemOf, nickChange, selfPresence } from "../occupancy/replay";
 
 /** Seconds between a presence of the account's nick without 110 and one with it, if the room has any. */
 const SELF_TIMEOUT = 10;
@@ -117,9 +116,7 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         membership.resync.shown.add(nick);
     }
     if (membership.phase === Phase.Joining && nick === membership.nick) {
-        setTimer(membership, SELF_TIMEOUT, () => {
-            endWithoutSelf(membership);
-        });
+        claim(membership, held);
     } else if (!kept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
         forward(membership, stanza, answeredSession(membership) !== undefined);
@@ -182,9 +179,21 @@ function isSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     return nick === membership.nick && membership.phase !== Phase.Joining;
 }
 
+/** Has a timer of its own: the one that ends the join must go on. */
+function claim(membership: Membership, held: Held): void {
+    membership.claimed = held;
+    module.add_timer(SELF_TIMEOUT, () => {
+        if (isCurrent(membership) && membership.claimed === held) {
+            endWithoutSelf(membership);
+        }
+        return undefined;
+    });
+}
+
 /** Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing. */
 export function endWithoutSelf(membership: Membership): void {
-    const held = membership.phase === Phase.Joining ? membership.occupants.get(membership.nick) : undefined;
+    const held = membership.phase === Phase.Joining ? membership.claimed : undefined;
+    membership.claimed = undefined;
     const stanza = held === undefined ? undefined : stanzaOf(held);
     if (stanza !== undefined) {
         onSelfAvailable(membership, membership.nick, stanza);
@@ -258,7 +267,7 @@ function onBack(membership: Membership, resync: Resync, before: Stanza | undefin
         unlockRoom(membership);
     }
     if (!isSame(known, membership.self)) {
-        fork(membership, stanza, request === undefined ? undefined : request.session);
+        fork(membership, stanza, request?.session);
     }
 }
 
@@ -299,7 +308,7 @@ function announceNick(membership: Membership, before: Stanza): void {
 function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, known: boolean): void {
     const request = resync.request;
     if (!known) {
-        fork(membership, stanza, request === undefined ? undefined : request.session);
+        fork(membership, stanza, request?.session);
     }
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
@@ -337,7 +346,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     if (nick !== membership.nick) {
         forgetOccupant(membership, nick);
         if (!isHeldBack(membership)) {
-            const isSeen = membership.resync !== undefined && membership.resync.shown.has(nick);
+            const isSeen = membership.resync?.shown.has(nick);
             if (isSeen) {
                 forward(membership, stanza, false);
             } else {
@@ -398,6 +407,7 @@ function onRemoved(membership: Membership, stanza: Stanza): void {
     if (membership.phase === Phase.Joining || membership.phase === Phase.Lost) {
         // The account left, or was thrown out, before it asked to be let in; or it is another who had the nick.
         if (hasStatus(stanza, Status.Self)) {
+            membership.claimed = undefined;
             forgetShown(membership);
         }
         return;
@@ -474,7 +484,7 @@ function selfNick(self: Stanza): string | undefined {
 /** Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order. */
 function hasStatus(stanza: Stanza, code: Status): boolean {
     const x = stanza.get_child("x", MUC_USER);
-    return x !== undefined && x.get_child_with_attr("status", undefined, "code", code) !== undefined;
+    return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
 }
 
 /** The nick that a nick change leads to, unless it is none (RFC 7622 3.4). */

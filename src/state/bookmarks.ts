@@ -1,8 +1,10 @@
 // What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
 
-import type { Setting } from "../keep/notify";
 import * as options from "../options";
 import type { Membership } from "./memberships";
+
+/** When an account wants a push notification for a message (XEP-0492). */
+export type Setting = "always" | "on-mention" | "never";
 
 /** A bookmark as it stands in the account's PEP node. */
 export interface Bookmark {
@@ -25,7 +27,7 @@ export function isAutojoin(membership: Membership): boolean {
 
 /** Whether the server is to join the room by itself. */
 export function isToJoin(membership: Membership): boolean {
-    return options.autojoin && membership.bookmark !== undefined && membership.bookmark.autojoin;
+    return options.autojoin && membership.bookmark?.autojoin === true;
 }
 
 /** Whether the account is to be in the room though no session asks for it: brought back when lost. */
@@ -53,7 +55,7 @@ const refusals = new LuaMap<string, Bookmarks>();
 /** The room does not want the account: it is not joined again for this bookmark. */
 export function noteRefusal(membership: Membership): void {
     const bookmark = membership.bookmark;
-    if (bookmark === undefined || !bookmark.autojoin) {
+    if (!bookmark?.autojoin) {
         return;
     }
     const rooms: Bookmarks = refusals.get(membership.username) ?? new LuaMap();
@@ -64,7 +66,7 @@ export function noteRefusal(membership: Membership): void {
 /** Whether the room did not want the account by this very bookmark; under another nick or with another password it may. */
 export function isRefused(username: string, room: string, bookmark: Bookmark): boolean {
     const rooms = refusals.get(username);
-    const refused = rooms === undefined ? undefined : rooms.get(room);
+    const refused = rooms?.get(room);
     return refused !== undefined && refused.nick === bookmark.nick && refused.password === bookmark.password;
 }
 

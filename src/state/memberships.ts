@@ -5,7 +5,9 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as options from "../options";
+import { inTurn } from "../turn";
 import type { Bookmark } from "./bookmarks";
+import type { CatchUp } from "./catchup";
 import type { Held } from "./held";
 import { noteJoined } from "./sessions";
 import type { Part, Ranges, RoomLog } from "./logs";
@@ -76,44 +78,6 @@ export interface Resync {
     selfShown: boolean;
 }
 
-/** What came from a room while there may be a gap before it. */
-export interface HeldBack {
-    /** As the room would send it later, with a delay. */
-    readonly stanza: Stanza;
-    readonly when: number;
-    /** The attached sessions have got it. */
-    readonly seen: boolean;
-}
-
-/** How a room's archive answers; `unreached`: not at all. */
-export type Outcome = "complete" | "refused" | "unreached";
-
-/** The account may have missed something: the room's archive is asked for it, or will be. */
-export interface CatchUp {
-    /** Of the question on its way; undefined while there is none. */
-    queryId: string | undefined;
-    /** Since when, in seconds. */
-    readonly since: number;
-    /** The archive's id of the last message that it has been asked for, or of the one to ask from. */
-    position: string | undefined;
-    /** JIDs that the account has blocked, as it was when the archive was asked last. */
-    blocked: LuaMap<string, unknown> | undefined;
-    /** What came from the room since, to be taken down once what is missing has its place. */
-    readonly held: HeldBack[];
-    /** The ids of those of these that were seen; those that the room has given as of the past too are taken out. */
-    readonly heldIds: LuaSet<string>;
-    /** Times that the archive has been asked in vain while the account was in the room. */
-    tries: number;
-    /** Messages that may still be asked for. */
-    left: number;
-    /** The account has had nothing since it came into the room. */
-    isFirst: boolean;
-    /** Whether what comes is later than all that the account has, whatever the room's clock says. */
-    isLater: boolean;
-    /** How the archive has answered; undefined until it has. */
-    outcome: Outcome | undefined;
-}
-
 /** One account in one room. */
 export interface Membership {
     readonly username: string;
@@ -151,6 +115,10 @@ export interface Membership {
     waiting: JoinRequest[];
     /** The session that the room's answer lets in, until it has the subject. */
     newcomer: string | undefined;
+    /** Id of the account's own join in flight; errors with another id are not its refusal. */
+    joinId: string | undefined;
+    /** Presence under the account's nick that came without 110 while a join is in flight. */
+    claimed: Held | undefined;
     /** It is shown the occupants in one go. */
     batched: boolean;
     /** What ends the phase if the room does not. */
@@ -296,6 +264,8 @@ export function createMembership(username: string, room: string, nick: string): 
         request: undefined,
         waiting: [],
         newcomer: undefined,
+        joinId: undefined,
+        claimed: undefined,
         batched: false,
         timer: undefined,
         tries: 0,
@@ -348,7 +318,7 @@ export function setTimer(membership: Membership, seconds: number, callback: (thi
     stopTimer(membership);
     membership.timer = module.add_timer(seconds, () => {
         membership.timer = undefined;
-        callback();
+        inTurn(callback);
         return undefined;
     });
 }
@@ -370,7 +340,7 @@ export function beginRenaming(
     endRenaming(membership);
     const timer = module.add_timer(seconds, () => {
         membership.renaming = undefined;
-        unanswered();
+        inTurn(unanswered);
         return undefined;
     });
     membership.renaming = { nick, timer };
@@ -405,11 +375,7 @@ export function hasAttached(membership: Membership): boolean {
 /** Whether a session is in the room, or about to be. */
 export function isUsed(membership: Membership): boolean {
     const resync = membership.resync;
-    return (
-        hasAttached(membership) ||
-        membership.waiting.length > 0 ||
-        (resync !== undefined && resync.request !== undefined)
-    );
+    return hasAttached(membership) || membership.waiting.length > 0 || resync?.request !== undefined;
 }
 
 export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
@@ -465,8 +431,7 @@ export function newResync(request: JoinRequest | undefined): Resync {
 
 /** The session whose join the room itself answers while the account is in the room already. */
 export function askingSession(membership: Membership): string | undefined {
-    const resync = membership.resync;
-    return resync === undefined || resync.request === undefined ? undefined : resync.request.session;
+    return membership.resync?.request?.session;
 }
 
 /** Whether somebody is about to join, though not attached yet. */
@@ -487,7 +452,7 @@ export function stopWaiting(membership: Membership, session: string): boolean {
     }
     membership.waiting = others;
     const resync = membership.resync;
-    if (resync !== undefined && resync.request !== undefined && resync.request.session === session) {
+    if (resync?.request?.session === session) {
         resync.request.session = undefined;
         return true;
     }
@@ -569,7 +534,7 @@ function takeFirst(requests: NickRequest[], count: number): NickRequest[] {
 /** A session is gone: what it asked for is nobody's now. */
 export function forgetSession(membership: Membership, session: string): void {
     stopWaiting(membership, session);
-    if (membership.request !== undefined && membership.request.session === session) {
+    if (membership.request?.session === session) {
         membership.request.session = undefined;
     }
     forgetNickRequests(membership, session);

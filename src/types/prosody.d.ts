@@ -2,6 +2,14 @@
 
 type Stanza = import("util.stanza").Stanza;
 
+/** Passes arguments on: Lua 5.2 and newer, LuaJIT. */
+declare function xpcall<E, R>(
+    this: void,
+    task: (this: void, argument: E) => R,
+    handler: (this: void, problem: string) => string,
+    argument: E,
+): LuaMultiReturn<[true, R] | [false, string]>;
+
 /** Any value but nil ends the event, `false` too (util/events.lua): only carbons-should-copy wants that. */
 type Handled = true | undefined;
 type Handler<E> = (this: void, event: E) => Handled | false;
@@ -88,9 +96,10 @@ interface ModuleEvents {
 }
 
 /** Errors come as a second value. */
+/** Without a user name: the host's own record. */
 interface KeyValueStore<V> {
-    get(username: string): LuaMultiReturn<[V | undefined, string | undefined]>;
-    set(username: string, value: V | undefined): LuaMultiReturn<[boolean | undefined, string | undefined]>;
+    get(username: string | undefined): LuaMultiReturn<[V | undefined, string | undefined]>;
+    set(username: string | undefined, value: V | undefined): LuaMultiReturn<[boolean | undefined, string | undefined]>;
     users(): LuaIterable<unknown>;
 }
 

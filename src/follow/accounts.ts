@@ -1,0 +1,132 @@
+// Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
+
+import * as st from "util.stanza";
+import { showDetached } from "../occupancy/shown";
+import * as options from "../options";
+import { leave, refuseAll } from "../occupancy/phases";
+import { fork } from "../send/fork";
+import { technicalRemoval } from "../occupancy/replay";
+import { forgetRefusals } from "../state/bookmarks";
+import {
+    type Account,
+    accounts,
+    allMemberships,
+    detachAll,
+    dropMembership,
+    findAccount,
+    hasAttached,
+    type Membership,
+    membershipsOf,
+    Phase,
+} from "../state/memberships";
+import { sendUpstream } from "../send/upstream";
+import { closePart, deleteOwn } from "../archive/log";
+import { close, save } from "../state/store";
+
+/** Whether a client of the account is connected, be it in hibernation. */
+function hasSession(username: string): boolean {
+    const host = prosody.hosts.get(module.host);
+    return host?.sessions?.get(username) !== undefined;
+}
+
+/** A session ended. From the last one on the account's time without any runs; on an anonymous host it is over. */
+export function sessionEnded(username: string): void {
+    const account = findAccount(username);
+    if (account === undefined || hasSession(username)) {
+        return;
+    }
+    if (options.anonymous) {
+        forgetAccount(username);
+    } else {
+        account.seen = os.time();
+        save(username);
+    }
+}
+
+/** Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it. */
+export function forgetAccount(username: string): void {
+    for (const membership of membershipsOf(username)) {
+        withdraw(membership);
+        closePart(membership);
+        dropMembership(membership);
+    }
+    save(username);
+}
+
+function withdraw(membership: Membership): void {
+    sendUpstream(membership, st.presence({ type: "unavailable", to: `${membership.room}/${membership.nick}` }));
+}
+
+/** `user-disabled`. */
+export function onAccountDisabled(event: { readonly username: string; readonly host: string }): undefined {
+    if (event.host === module.host) {
+        forgetAccount(event.username);
+        forgetRefusals(event.username);
+    }
+}
+
+/** `user-deleted`. */
+export function onAccountDeleted(event: { readonly username: string; readonly host: string }): undefined {
+    if (event.host === module.host) {
+        forgetAccount(event.username);
+        forgetRefusals(event.username);
+        deleteOwn(event.username);
+    }
+}
+
+/** Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever. */
+export function leaveInactive(): void {
+    const now = os.time();
+    for (const [, account] of accounts) {
+        if (isInactive(account)) {
+            leaveAll(account);
+        } else if (hasSession(account.username) && now - account.seen > options.inactiveAfter / 30) {
+            // A killed server does not see how long its sessions lasted.
+            account.seen = now;
+            save(account.username);
+        }
+    }
+}
+
+/** Whether nobody has used an account for so long that it is to leave its rooms. */
+export function isInactive(account: Account): boolean {
+    return os.time() - account.seen > options.inactiveAfter && !hasSession(account.username);
+}
+
+function leaveAll(account: Account): void {
+    for (const membership of membershipsOf(account.username)) {
+        if (membership.phase !== Phase.Leaving) {
+            module.log("info", "%s is not used any more and leaves %s", account.username, membership.room);
+            leave(membership, st.presence({ type: "unavailable" }));
+        }
+    }
+}
+
+/** Rooms in which no session has been attached for a while are shown that nobody is there. */
+export function showAllDetached(): void {
+    const now = os.time();
+    for (const membership of allMemberships()) {
+        const since = membership.detachedAt;
+        const isDue = since !== undefined && now - since >= options.detachedAfter && !membership.shownDetached;
+        if (isDue && membership.phase === Phase.Joined) {
+            showDetached(membership);
+        }
+    }
+}
+
+/**
+ * The module is unloaded for good: the rooms are left, as nobody would answer them any more, and the sessions are told,
+ * so that their clients join by themselves. What is stored stays for when the module is loaded again.
+ */
+export function withdrawAll(): void {
+    close();
+    for (const membership of allMemberships()) {
+        refuseAll(membership);
+        if (hasAttached(membership)) {
+            fork(membership, technicalRemoval(membership));
+            detachAll(membership);
+        }
+        membership.phase = Phase.Leaving;
+        withdraw(membership);
+    }
+}

@@ -1,0 +1,239 @@
+// Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
+// bookmark changes the membership.
+
+import { askForNick } from "../occupancy/nick";
+import { BOOKMARKS } from "../namespaces";
+import { isUnheard, leaveIfUnused, takeBack } from "../occupancy/phases";
+import * as options from "../options";
+import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
+import { noteOver } from "../state/limits";
+import {
+    accounts,
+    createMembership,
+    findMembership,
+    type Membership,
+    membershipsOf,
+    occupantJid,
+    Phase,
+} from "../state/memberships";
+import { isInactive } from "./accounts";
+import { isBlocked } from "../settings/blocklist";
+import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-write";
+import { bookmarksOf, defaultNick, isBy, readItem, roomOf } from "../settings/bookmarks";
+import { lineUp, newLine } from "../occupancy/pace";
+import { save } from "../state/store";
+import { comeSoon } from "../occupancy/watch";
+
+/** `item-added/pep-service`: an account's service, made when it is first used. */
+export function onService(event: PepItem): undefined {
+    const events = event.item.service.events;
+    module.hook_object_event(events, `item-published/${BOOKMARKS}`, onPublished, -1);
+    module.hook_object_event(events, "item-retracted", onRetracted, -1);
+    module.hook_object_event(events, "node-purged", onEmptied, -1);
+    module.hook_object_event(events, "node-deleted", onEmptied, -1);
+}
+
+/** `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again. */
+export function onServiceGone(event: PepItem): undefined {
+    const events = event.item.service.events;
+    module.unhook_object_event(events, `item-published/${BOOKMARKS}`, onPublished);
+    module.unhook_object_event(events, "item-retracted", onRetracted);
+    module.unhook_object_event(events, "node-purged", onEmptied);
+    module.unhook_object_event(events, "node-deleted", onEmptied);
+}
+
+function onPublished(event: PepItemEvent): undefined {
+    const username = event.service.config.pep_username;
+    const room = roomOf(event.id);
+    if (room !== undefined && isUsersDoing(event)) {
+        noteMade(username, room);
+        bookmarkChanged(username, room, readItem(username, room, event.item));
+    }
+}
+
+function onRetracted(event: PepItemEvent): undefined {
+    const username = event.service.config.pep_username;
+    const room = roomOf(event.id);
+    if (room !== undefined && isUsersDoing(event)) {
+        noteRemoved(username, room);
+        bookmarkChanged(username, room, undefined);
+    }
+}
+
+/** `node-purged` and `node-deleted`. */
+function onEmptied(event: PepEvent): undefined {
+    const username = event.service.config.pep_username;
+    if (isUsersDoing(event)) {
+        forgetRefusals(username);
+        for (const membership of membershipsOf(username)) {
+            if (membership.bookmark !== undefined) {
+                noteRemoved(username, membership.room);
+                bookmarkChanged(username, membership.room, undefined);
+            }
+        }
+    }
+}
+
+/** Whether it was the user who changed bookmarks, or another module of this server on their behalf. */
+function isUsersDoing(event: PepEvent): boolean {
+    return event.node === BOOKMARKS && !isWriting() && isBy(event.service.config.pep_username, event.actor);
+}
+
+function bookmarkChanged(username: string, room: string, bookmark: Bookmark | undefined): void {
+    const membership = findMembership(occupantJid(username), room);
+    if (membership === undefined) {
+        const fresh = membershipFor(username, room, bookmark);
+        if (fresh !== undefined) {
+            save(username);
+            comeSoon([fresh]);
+        }
+        return;
+    }
+    // Whoever publishes it makes it the user's.
+    const wasOwn = membership.ownBookmark;
+    membership.ownBookmark = false;
+    if (update(membership, bookmark) || wasOwn) {
+        save(username);
+    }
+    stay(membership);
+}
+
+/** A leave that the room has not confirmed does not stand against a bookmark. */
+function stay(membership: Membership): void {
+    const isTakenBack = membership.phase === Phase.Leaving && isToJoin(membership);
+    if (isTakenBack && !isUnheard(membership)) {
+        takeBack(membership);
+    }
+}
+
+/** A membership that waits to be joined; undefined if the bookmark does not ask for it, or it would be in vain. */
+function membershipFor(username: string, room: string, bookmark: Bookmark | undefined): Membership | undefined {
+    if (!bookmark?.autojoin) {
+        forgetRefusals(username, room);
+        return undefined;
+    }
+    const nick = bookmark.nick ?? defaultNick(username, room);
+    if (!options.autojoin || isRefused(username, room, bookmark) || isBlocked(username, room, nick)) {
+        return undefined;
+    }
+    if (membershipsOf(username).length >= options.maxRooms) {
+        noteOver("minimix_max_rooms", username, room);
+        return undefined;
+    }
+    const membership = createMembership(username, room, nick);
+    membership.phase = Phase.Lost;
+    membership.password = bookmark.password;
+    membership.bookmark = bookmark;
+    membership.ownBookmark = isOurs(username, room);
+    membership.detachedAt = os.time();
+    return membership;
+}
+
+/** Takes over what a bookmark says now; whether that is news. */
+function update(membership: Membership, bookmark: Bookmark | undefined): boolean {
+    const before = membership.bookmark;
+    if (isSameBookmark(before, bookmark)) {
+        return false;
+    }
+    membership.bookmark = bookmark;
+    if (bookmark?.autojoin) {
+        switchedOn(membership, before, bookmark);
+    } else if (bookmark === undefined || before?.autojoin) {
+        switchedOff(membership);
+    }
+    return true;
+}
+
+function switchedOn(membership: Membership, before: Bookmark | undefined, bookmark: Bookmark): void {
+    membership.ending = false;
+    // Only what has changed counts: otherwise it is the membership that knows better.
+    if (before !== undefined && bookmark.password !== undefined && bookmark.password !== before.password) {
+        membership.password = bookmark.password;
+    }
+    if (before !== undefined && bookmark.nick !== undefined && bookmark.nick !== before.nick) {
+        followNick(membership, bookmark.nick);
+    }
+}
+
+function followNick(membership: Membership, nick: string): void {
+    if (nick === membership.nick || !mayFollowNick(membership)) {
+        return;
+    }
+    if (membership.phase === Phase.Joined || membership.phase === Phase.Entering) {
+        askForNick(membership, nick);
+        return;
+    }
+    membership.wantedNick = nick;
+    if (membership.phase === Phase.Lost) {
+        membership.nick = nick;
+    }
+}
+
+function switchedOff(membership: Membership): void {
+    membership.ownBookmark = false;
+    if (membership.phase !== Phase.Leaving) {
+        membership.ending = true;
+        leaveIfUnused(membership);
+    }
+}
+
+/** Seconds that clients have to join first: it is their own join that has a room send them its history. */
+const GRACE = 5;
+
+/** `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old. */
+export function onLogin(event: { readonly session: ClientSession }): undefined {
+    const fresh = follow(event.session.username);
+    if (fresh.length > 0) {
+        module.add_timer(GRACE, () => {
+            comeSoon(fresh);
+            return undefined;
+        });
+    }
+}
+
+const line = newLine((username: string) => {
+    comeSoon(follow(username));
+});
+
+/**
+ * Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
+ * have not been used for years. Their turn comes when they log in.
+ */
+export function followAll(): void {
+    const usernames: string[] = [];
+    for (const [, account] of accounts) {
+        if (!isInactive(account)) {
+            usernames.push(account.username);
+        }
+    }
+    lineUp(line, usernames);
+}
+
+/**
+ * Brings an account's memberships in line with its bookmarks, which may have changed while nobody listened. Gives those
+ * that are to be joined.
+ */
+function follow(username: string): Membership[] {
+    const bookmarks = bookmarksOf(username);
+    if (bookmarks === undefined) {
+        return [];
+    }
+    let changed = false;
+    for (const membership of membershipsOf(username)) {
+        changed = update(membership, bookmarks.get(membership.room)) || changed;
+        stay(membership);
+    }
+    const fresh: Membership[] = [];
+    for (const [room, bookmark] of bookmarks) {
+        if (findMembership(occupantJid(username), room) === undefined) {
+            const membership = membershipFor(username, room, bookmark);
+            if (membership !== undefined) {
+                fresh.push(membership);
+            }
+        }
+    }
+    if (changed || fresh.length > 0) {
+        save(username);
+    }
+    return fresh;
+}

@@ -1,0 +1,38 @@
+// From the account to a room.
+
+import * as id from "util.id";
+import * as st from "util.stanza";
+import { post } from "../turn";
+import { DATAFORM, MUC_OWNER } from "../namespaces";
+import * as options from "../options";
+import type { Membership } from "../state/memberships";
+
+/**
+ * Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
+ * room's answers come back through this host's events and not straight to a client. A room of this server answers
+ * before this returns: write state first.
+ */
+export function sendUpstream(membership: Membership, stanza: Stanza): void {
+    const copy = st.clone(stanza);
+    copy.attr.from = membership.occupant;
+    post(copy);
+}
+
+/** Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none. */
+export function mayHaveRooms(domain: string): boolean {
+    const host = prosody.hosts.get(domain);
+    return !options.excluded.has(domain) && host?.type !== "local";
+}
+
+/**
+ * A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
+ * opened to the others with the service's defaults (XEP-0045 10.1.2).
+ */
+export function unlockRoom(membership: Membership): void {
+    const form = st
+        .iq({ type: "set", id: id.medium(), from: membership.occupant, to: membership.room })
+        .tag("query", { xmlns: MUC_OWNER })
+        .tag("x", { xmlns: DATAFORM, type: "submit" })
+        .reset();
+    post(form);
+}

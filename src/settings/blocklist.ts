@@ -1,0 +1,31 @@
+// What mod_blocklist keeps (XEP-0191).
+
+import * as jids from "util.jid";
+
+/** Blocked JIDs are its keys. */
+export type Blocklist = LuaMap<string, unknown>;
+
+const store = module.open_store<Blocklist>("blocklist", "keyval");
+
+/** What an account has blocked; undefined if that is nothing, or nobody asks. */
+export function blocklistOf(username: string): Blocklist | undefined {
+    const host = prosody.hosts.get(module.host);
+    if (!host?.modules.has("blocklist")) {
+        return undefined;
+    }
+    return store.get(username)[0];
+}
+
+/** Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service. */
+export function silences(blocklist: Blocklist, room: string, nick: string): boolean {
+    return blocklist.has(`${room}/${nick}`) || blocklist.has(room) || blocklist.has(jids.host(room));
+}
+
+/**
+ * Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
+ * must not be: no client could make it leave.
+ */
+export function isBlocked(username: string, room: string, nick: string): boolean {
+    const blocklist = blocklistOf(username);
+    return blocklist !== undefined && silences(blocklist, room, nick);
+}

@@ -1,0 +1,66 @@
+// Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
+// answers inside module:send(); its answer must not arrive in the middle of a change of state.
+
+/** Stanzas for rooms, oldest first. They leave when the turn ends. */
+const outbox: Stanza[] = [];
+
+let running = false;
+let draining = false;
+
+/** Sends a stanza to a room at the end of the current turn, or at once outside of a turn. */
+export function post(stanza: Stanza): void {
+    outbox.push(stanza);
+    drain();
+}
+
+/** Sends what is queued. What a room's answer adds meanwhile is sent by the same loop. */
+function drain(): void {
+    if (running || draining) {
+        return;
+    }
+    draining = true;
+    let stanza = table.remove<Stanza>(outbox, 1);
+    while (stanza !== undefined) {
+        protect(send, stanza);
+        stanza = table.remove<Stanza>(outbox, 1);
+    }
+    draining = false;
+}
+
+function send(this: void, stanza: Stanza): void {
+    module.send(stanza);
+}
+
+/** Calls a function. An error is logged and goes no further; whether there was none, and the result. */
+function protect<E, R>(task: (this: void, argument: E) => R, argument: E): LuaMultiReturn<[boolean, R | undefined]> {
+    const [ok, result] = xpcall(task, debug.traceback, argument);
+    if (!ok) {
+        module.log("error", "Internal error: %s", result);
+        return $multi(false, undefined);
+    }
+    return $multi(true, result);
+}
+
+/** Runs the task of a timer as a turn. An error is logged and does not end the timer. */
+export function inTurn(task: (this: void) => void): void {
+    const outer = running;
+    running = true;
+    protect(task, undefined);
+    running = outer;
+    drain();
+}
+
+/**
+ * Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+ * from the session's own address, or answer a room with an error.
+ */
+export function turn<E>(handler: (this: void, event: E) => Handled): (this: void, event: E) => Handled {
+    return (event) => {
+        const outer = running;
+        running = true;
+        const [ok, result] = protect(handler, event);
+        running = outer;
+        drain();
+        return ok ? result : true;
+    };
+}
