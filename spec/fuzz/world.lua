@@ -49,7 +49,7 @@ function world.new(setting, plant)
 	local self = setmetatable({
 		host = spec_host.new {
 			options = {
-				minimix_resource = setting.resource and "minimix" or nil;
+				minimix_resource = setting.resource and "minimix";
 				minimix_inactive_after = inactive_after;
 			};
 			modules = setting.carbons and { "carbons" } or nil;
