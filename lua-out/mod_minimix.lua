@@ -5600,14 +5600,18 @@ end
 local occupancy_operations = {}
 do
 local id = require("util.id")
+local flush = archive_catchup.flush
 local historySince = archive_catchup.historySince
+local closePart = archive_log.closePart
 local MUC = namespaces.MUC
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local isBlocked = settings_blocklist.isBlocked
+local detachAll = state_memberships.detachAll
 local now = state_memberships.now
 local triesOf = state_memberships.triesOf
+local newView = state_view.newView
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
 --- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
@@ -5748,6 +5752,17 @@ function occupancy_operations.startRename(membership, place, parts, ended)
         attachmentBefore = attachmentBefore
     }
     place.operation = operation
+end
+
+--- The account is not in the room (any more): what belongs to its stay ends.
+function occupancy_operations.endStay(membership)
+    membership.ending = false
+    membership.established = false
+    membership.since = nil
+    detachAll(membership)
+    flush(membership)
+    closePart(membership)
+    membership.view = newView()
 end
 
 --- The operation has ended: the next one may begin.
@@ -6085,8 +6100,6 @@ local after = minimix_turn.after
 local patience = send_ask.patience
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
-local flush = archive_catchup.flush
-local closePart = archive_log.closePart
 local openPart = archive_log.openPart
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
@@ -6094,6 +6107,7 @@ local selfPing = send_ping.selfPing
 local save = state_store.save
 local options = minimix_options
 local fork = send_fork.fork
+local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local newJoin = occupancy_operations.newJoin
 local newLeave = occupancy_operations.newLeave
@@ -6188,9 +6202,8 @@ function occupancy_transitions.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    local isShowing = place.operation.isShowing
-    place.operation.isShowing = false
-    if isShowing then
+    if place.operation.isShowing then
+        place.operation.isShowing = false
         occupancy_transitions.waitForTurn(membership)
         return
     end
@@ -6304,9 +6317,7 @@ end
 function occupancy_transitions.unreached(membership)
     occupancy_transitions.lost(membership)
     refuseQueue(membership)
-    if membership.place.phase == "lost" then
-        occupancy_transitions.leaveIfUnused(membership)
-    end
+    occupancy_transitions.leaveIfUnused(membership)
 end
 
 function occupancy_transitions.rejoinAfter(membership, seconds)
@@ -6478,13 +6489,7 @@ function occupancy_transitions.over(membership)
         noteRefusal(membership)
     end
     recall(membership)
-    membership.ending = false
-    membership.established = false
-    membership.since = nil
-    detachAll(membership)
-    flush(membership)
-    closePart(membership)
-    membership.view = newView()
+    endStay(membership)
     local request = takeJoin(membership)
     if request == nil then
         dropMembership(membership)
@@ -7630,6 +7635,7 @@ local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeNext = state_queue.takeNext
 local saveOften = state_store.saveOften
+local forgetOccupant = state_view.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
@@ -7824,6 +7830,7 @@ end
 function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
+    forgetOccupant(membership.view, nick)
     saveOften(membership.username)
     fork(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then

@@ -2,13 +2,15 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { historySince } from "../archive/catchup";
+import { flush, historySince } from "../archive/catchup";
+import { closePart } from "../archive/log";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { isBlocked } from "../settings/blocklist";
-import { type Membership, now, triesOf } from "../state/memberships";
+import { detachAll, type Membership, now, triesOf } from "../state/memberships";
 import type { Join, Joined, Leave, Rename, Resync, SessionRequest } from "../state/place";
+import { newView } from "../state/view";
 import { after } from "../turn";
 import { presenceToShow } from "./shown";
 
@@ -154,6 +156,17 @@ export function startRename(
         attachmentBefore: session === undefined ? undefined : membership.attached.get(session),
     };
     place.operation = operation;
+}
+
+/** The account is not in the room (any more): what belongs to its stay ends. */
+export function endStay(membership: Membership): void {
+    membership.ending = false;
+    membership.established = false;
+    membership.since = undefined;
+    detachAll(membership);
+    flush(membership);
+    closePart(membership);
+    membership.view = newView();
 }
 
 /** The operation has ended: the next one may begin. */

@@ -6,13 +6,14 @@ import * as st from "util.stanza";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { patience } from "../send/ask";
-import { catchUp, dropQuestion, flush } from "../archive/catchup";
-import { closePart, openPart } from "../archive/log";
+import { catchUp, dropQuestion } from "../archive/catchup";
+import { openPart } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save } from "../state/store";
 import * as options from "../options";
 import { fork } from "../send/fork";
 import {
+    endStay,
     isUnheard,
     newJoin,
     newLeave,
@@ -114,9 +115,8 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    const isShowing = place.operation.isShowing;
-    place.operation.isShowing = false;
-    if (isShowing) {
+    if (place.operation.isShowing) {
+        place.operation.isShowing = false;
         waitForTurn(membership);
         return;
     }
@@ -226,9 +226,7 @@ export function lost(membership: Membership): void {
 export function unreached(membership: Membership): void {
     lost(membership);
     refuseQueue(membership);
-    if (membership.place.phase === Phase.Lost) {
-        leaveIfUnused(membership);
-    }
+    leaveIfUnused(membership);
 }
 
 export function rejoinAfter(membership: Membership, seconds: number): Timer {
@@ -391,13 +389,7 @@ export function over(membership: Membership): void {
         noteRefusal(membership);
     }
     recall(membership);
-    membership.ending = false;
-    membership.established = false;
-    membership.since = undefined;
-    detachAll(membership);
-    flush(membership);
-    closePart(membership);
-    membership.view = newView();
+    endStay(membership);
     const request = takeJoin(membership);
     if (request === undefined) {
         dropMembership(membership);
