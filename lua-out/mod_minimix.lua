@@ -10,6 +10,7 @@ local hashes = require("util.hashes")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
+local time = require("util.time")
 local xml = require("util.xml")
 
 -- src/admin/place.ts
@@ -299,6 +300,14 @@ minimix_options.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
 minimix_options.history = count("minimix_history", 20, 0)
 minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
+--- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
+minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
+--- Bytes of the messages of the past that a joining session is sent, as XML.
+minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
+--- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
+minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
+--- Rooms that one query of an account's archive goes through.
+minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
 minimix_options.readyText = valueOf("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
@@ -360,9 +369,9 @@ function isSameAttributes(one, other, ignored)
     return true
 end
 
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
+--- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
 function minimix_stanzas.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
 
 --- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
@@ -619,6 +628,8 @@ function state_held.toldAgain(presence)
     return copy
 end
 
+--- What Lua 5.2 draws from as well.
+local MARKS = 2 ^ 31 - 1
 --- By text. Entries go with the last membership that refers to them.
 local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
@@ -633,12 +644,17 @@ function state_held.hold(presence)
     local text = textOf(state_held.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        found = {text = text, stanza = nil}
+        found = {text = text, mark = math.random(MARKS), stanza = nil}
         held[text] = found
     end
     source = presence
     latest = found
     return found
+end
+
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function state_held.restoreHeld(presence)
+    held[presence.text] = presence
 end
 
 --- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
@@ -1504,6 +1520,116 @@ function state_limits.noteOver(limit, username, room, reason)
 end
 end
 
+-- src/slices.ts
+--
+-- Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
+local slices = {}
+do
+local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local inTurn = minimix_turn.inTurn
+
+function slice()
+    local started = time.monotonic()
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        if time.monotonic() - started < SLICE then
+            step = table.remove(work, 1)
+        else
+            step = nil
+        end
+    end
+    slicing = false
+    if #work > 0 then
+        scheduled = true
+        module:add_timer(BREAK, function()
+            scheduled = false
+            slice()
+            return nil
+        end)
+    end
+end
+
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+
+SLICE = 0.01
+BREAK = 0
+work = {}
+scheduled = false
+slicing = false
+
+--- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
+function slices.inSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        slice()
+    end
+end
+
+--- Does what is left at once: the module is about to be unloaded.
+function slices.finishSlices()
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+
+--- A step for each item of a list.
+function slices.forEachInSlices(items, task)
+    local at = 0
+    slices.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+        end
+        return at >= #items
+    end)
+end
+end
+
+-- src/weight.ts
+--
+-- How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+local minimix_weight = {}
+do
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for _, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for _, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function minimix_weight.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+end
+
 -- src/send/ask.ts
 --
 -- IQs of the account's own to its rooms.
@@ -1565,6 +1691,183 @@ function send_ask.takeAnswer(room, stanza)
     question.timer:stop()
     question.answered(stanza)
     return true
+end
+end
+
+-- src/archive/gate.ts
+--
+-- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
+-- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
+-- no more than the stanza. See docs/security.md.
+local archive_gate = {}
+do
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local CARBONS = namespaces.CARBONS
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
+
+function isOwnId(tag)
+    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
+        return false
+    end
+    local by = jids.prep(tag.attr.by or "")
+    return by ~= nil and jids.host(by) == module.host
+end
+
+function isUnnamedDelay(tag)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+end
+
+function named(delay, room)
+    delay.attr.from = room
+    return delay
+end
+
+function takeArchived(membership, tag)
+    local xmlns = tag.attr.xmlns
+    if xmlns == "jabber:client" or xmlns == nil then
+        tag.attr.xmlns = nil
+        if tag.name == "error" then
+            return nil
+        else
+            return tag
+        end
+    end
+    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+        return nil
+    end
+    if xmlns == MUC_USER then
+        return tag:maptags(function(child) return child.name == "item" and child or nil end)
+    end
+    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
+    if isForeignId or isDelayBy(tag, membership.room) then
+        return nil
+    else
+        return tag
+    end
+end
+
+function isOfAccount(membership, forwarded)
+    local account = jids.bare(membership.occupant)
+    for _, tag in ipairs(forwarded.tags) do
+        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+            return true
+        end
+    end
+    return false
+end
+
+--- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+local MAX_WEIGHT = 2 * 1024 * 1024
+local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+local weighed
+local isTooBig = false
+
+--- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+function archive_gate.fromRoom(handler)
+    return function(event)
+        local stanza = event.stanza
+        if stanza ~= weighed then
+            weighed = stanza
+            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+        end
+        if not isTooBig then
+            return handler(event)
+        end
+        local room = jids.bare(stanza.attr.from or "")
+        if findMembership(stanza.attr.to or "", room) == nil then
+            return nil
+        end
+        noteDrop("limit")
+        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+        return true
+    end
+end
+
+--- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
+-- the messages of their archive (XEP-0359 6). Mostly the same table.
+function archive_gate.withoutOwnIds(stanza)
+    for _, tag in ipairs(stanza.tags) do
+        if isOwnId(tag) then
+            return st.clone(stanza):maptags(function(child)
+                if isOwnId(child) then
+                    return nil
+                else
+                    return child
+                end
+            end)
+        end
+    end
+    return stanza
+end
+
+--- What a message says of itself; only while a room answers a join is it the room's word.
+function archive_gate.delayOf(stanza, room)
+    local delayed
+    for _, tag in ipairs(stanza.tags) do
+        if isDelayBy(tag, room) then
+            return "by room"
+        end
+        if isUnnamedDelay(tag) then
+            delayed = "unnamed"
+        end
+    end
+    return delayed
+end
+
+--- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+function archive_gate.isAnswering(membership)
+    return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
+end
+
+--- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+function archive_gate.keptForm(stanza, room, delayed, isPast)
+    if isPast and delayed == "unnamed" then
+        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
+    end
+    if not isPast and delayed == "by room" then
+        return st.clone(stanza):maptags(function(tag)
+            if isDelayBy(tag, room) then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return stanza
+end
+
+--- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
+-- the room's or one of its occupants.
+function archive_gate.fromArchive(membership, message)
+    local from = jids.prep(message.attr.from or "")
+    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
+        noteDrop("forged")
+        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        return nil
+    end
+    local copy = st.clone(message)
+    copy.attr.xmlns = nil
+    copy.attr.from = from
+    copy.attr.to = membership.occupant
+    copy:maptags(function(tag) return takeArchived(membership, tag) end)
+    return copy
+end
+
+--- The archive's own id of a message, where the message has none by the room.
+function archive_gate.addArchiveId(message, room, id)
+    if id ~= nil and stanzaIdBy(message, room) == nil then
+        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
+    end
 end
 end
 
@@ -2067,10 +2370,11 @@ end
 local archive_personal = {}
 do
 local recentOf, nameOf, store, RECENT, recent
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
 local readPage = archive_page.readPage
 local options = minimix_options
 local findMembership = state_memberships.findMembership
-local delayBy = minimix_stanzas.delayBy
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
@@ -2134,7 +2438,8 @@ function archive_personal.onShouldStore(event)
     if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
-    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
         return false
     end
     recentOf(membership):set(nameOf(membership, stanza), true)
@@ -2225,7 +2530,7 @@ end
 
 function isLater(membership)
     local catchUp = membership.catchUp
-    return (catchUp and catchUp.isLater) == true
+    return (catchUp and catchUp.appendOutOfOrder) == true
 end
 
 function pastOf(room, stanza)
@@ -2998,55 +3303,68 @@ end
 -- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
 local archive_catchup = {}
 do
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
+local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
 local DELAY = namespaces.DELAY
 local FORWARD = namespaces.FORWARD
 local MAM = namespaces.MAM
 local RSM = namespaces.RSM
-local STANZA_ID = namespaces.STANZA_ID
 local options = minimix_options
 local fork = send_fork.fork
+local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
 local isCurrent = state_memberships.isCurrent
 local addDelay = minimix_stanzas.addDelay
 local delayBy = minimix_stanzas.delayBy
 local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
 local ask = send_ask.ask
 local patience = send_ask.patience
 local blocklistOf = settings_blocklist.blocklistOf
 local silences = settings_blocklist.silences
+local addArchiveId = archive_gate.addArchiveId
+local fromArchive = archive_gate.fromArchive
 local isKept = archive_log.isKept
 local newestOf = archive_log.newestOf
 local openPart = archive_log.openPart
 local takeDown = archive_log.takeDown
 
---- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
--- the log goes by time, and where a gap begins is told by the last message before it.
+--- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
+-- goes by time, and where a gap begins is told by the last message before it.
 function archive_catchup.holdBack(membership)
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress.step) == "draining" then
+        archive_catchup.flush(membership)
+    end
     openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
-            queryId = nil,
+            progress = {step = "idle"},
             since = os.time(),
             position = nil,
             blocked = nil,
-            held = {},
-            heldIds = {},
-            tries = 0,
+            buffer = {},
+            drained = 0,
+            weight = 0,
+            bufferedIds = {},
             left = options.maxHistory,
-            isFirst = false,
-            isLater = false,
-            outcome = nil
+            appendOutOfOrder = false
         }
     end
 end
 
+function triesOf(catching)
+    local progress = catching and catching.progress
+    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+end
+
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is held back until endCatchUp().
+-- `done`. What the room says is buffered until endCatchUp().
 function archive_catchup.catchUp(membership, done)
-    local isHolding = membership.catchUp ~= nil
+    local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
     archive_catchup.holdBack(membership)
     local newest = newestOf(membership)
     local catching = membership.catchUp
@@ -3055,23 +3373,23 @@ function archive_catchup.catchUp(membership, done)
         return
     end
     if newest == nil and membership.since == nil then
-        finish(catching, "refused", done)
+        catching.progress = {step = "done", outcome = "refused"}
+        done("refused")
         return
     end
     catching.left = options.maxHistory
-    catching.isFirst = newest == nil
-    catching.outcome = nil
+    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
     if catching.position ~= nil then
-        askPage(membership, catching, catching.position, knownUntil(membership, newest), done)
-    elseif isHolding and options.archive == "mam" then
+        askPage(membership, catching, catching.position, query)
+    elseif isBuffering and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(membership, catching, nil, start, done)
+        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
         local after
         if newest ~= nil then
             after = stanzaIdBy(newest.stanza, membership.room)
         end
-        askPage(membership, catching, after, knownUntil(membership, newest), done)
+        askPage(membership, catching, after, query)
     end
 end
 
@@ -3079,23 +3397,22 @@ function knownUntil(membership, newest)
     return newest == nil and (membership.since or os.time()) or newest.when
 end
 
-function askPage(membership, catching, after, start, done)
+function askPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    catching.queryId = queryId
+    local asking = {step = "asking", queryId = queryId, tries = triesOf(catching), results = 0}
+    catching.progress = asking
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
-    catching.isLater = after ~= nil or catching.isFirst
-    local query = pageQuery(queryId, after, start)
+    catching.appendOutOfOrder = after ~= nil or query.isFirst
     local function answered(answer)
         if membership.catchUp == nil and isCurrent(membership) then
-            done("refused")
+            query.done("refused")
             return
         end
-        if membership.catchUp ~= catching or catching.queryId ~= queryId or not isCurrent(membership) then
+        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
             return
         end
-        catching.queryId = nil
         local fin = answer and answer:get_child("fin", MAM)
         local next
         if fin ~= nil then
@@ -3103,21 +3420,32 @@ function askPage(membership, catching, after, start, done)
         end
         catching.position = next or catching.position
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(membership, catching, nil, start, done)
+            askPage(membership, catching, nil, query)
         elseif fin == nil then
-            finish(catching, isUnreached(answer) and "unreached" or "refused", done)
+            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            finish(catching, "complete", done)
+            finish(catching, "complete", query)
         else
-            askPage(membership, catching, next, start, done)
+            askPage(membership, catching, next, query)
         end
     end
-    ask(membership, membership.room, "set", query, answered, patience(membership))
+    ask(
+        membership,
+        membership.room,
+        "set",
+        pageQuery(queryId, after, query.start),
+        answered,
+        patience(membership)
+    )
 end
 
-function finish(catching, outcome, done)
-    catching.outcome = outcome
-    done(outcome)
+function finish(catching, outcome, query)
+    if outcome == "unreached" then
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+    else
+        catching.progress = {step = "done", outcome = outcome}
+    end
+    query.done(outcome)
 end
 
 function isEnough(catching, before)
@@ -3153,8 +3481,13 @@ function pageQuery(queryId, after, start)
 end
 
 function lastOfPage(fin)
-    local set = fin:get_child("set", RSM)
-    return set and set:get_child_text("last")
+    local opt_16 = fin:get_child("set", RSM)
+    local last = opt_16 and opt_16:get_child_text("last")
+    if last == nil or string.len(last) > LONGEST_ID then
+        return nil
+    else
+        return last
+    end
 end
 
 function isSilenced(membership, catching, message)
@@ -3162,37 +3495,21 @@ function isSilenced(membership, catching, message)
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
 
-function asDelayed(membership, message, delay, archiveId)
-    local delayed = st.clone(message)
-    delayed.attr.xmlns = nil
-    for _, tag in ipairs(delayed.tags) do
-        if tag.attr.xmlns == "jabber:client" then
-            tag.attr.xmlns = nil
-        end
-    end
-    delayed.attr.to = membership.occupant
-    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
-        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
-    end
-    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-    return delayed
-end
-
---- A message of the past: into the archive, and to who was attached all the time, if it is new.
+--- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
 function archive_catchup.missed(membership, delayed)
-    local isSeen = takeHeldId(membership, delayed)
+    local isSeen = takeBufferedId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
 
-function takeHeldId(membership, delayed)
+function takeBufferedId(membership, delayed)
     local catching = membership.catchUp
     local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or catching.heldIds[messageId] == nil then
+    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
         return false
     end
-    catching.heldIds[messageId] = nil
+    catching.bufferedIds[messageId] = nil
     return true
 end
 
@@ -3204,28 +3521,52 @@ function messageIdOf(membership, stanza)
     return stanzaIdBy(stanza, membership.room) or own
 end
 
---- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
+--- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
 function archive_catchup.endCatchUp(membership)
     local catching = membership.catchUp
-    if catching == nil then
-        return
+    if catching ~= nil and catching.progress.step ~= "draining" then
+        catching.progress = {step = "draining"}
+        catching.appendOutOfOrder = true
+        catching.buffer = unseenFirst(catching.buffer)
+        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
     end
-    catching.isLater = true
-    for _, value_ in ipairs(catching.held) do
-        local stanza = value_.stanza
-        local seen = value_.seen
-        if not seen then
-            archive_catchup.missed(membership, stanza)
+end
+
+--- The same at once: the account is out of the room, and what was said has to be in the log by then.
+function archive_catchup.flush(membership)
+    archive_catchup.endCatchUp(membership)
+    local catching = membership.catchUp
+    while catching ~= nil and membership.catchUp == catching do
+        drainOne(membership, catching)
+    end
+end
+
+function unseenFirst(buffer)
+    local ordered = {}
+    for _, seen in ipairs({false, true}) do
+        for _, buffered in ipairs(buffer) do
+            if buffered.seen == seen then
+                ordered[#ordered + 1] = buffered
+            end
         end
     end
-    for _, value_ in ipairs(catching.held) do
-        local stanza = value_.stanza
-        local seen = value_.seen
-        if seen then
-            takeDown(membership, stanza)
-        end
+    return ordered
+end
+
+function drainOne(membership, catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered == nil then
+        membership.catchUp = nil
+        return true
     end
-    membership.catchUp = nil
+    catching.drained = catching.drained + 1
+    catching.weight = catching.weight - buffered.weight
+    if buffered.seen then
+        takeDown(membership, buffered.stanza)
+    else
+        archive_catchup.missed(membership, buffered.stanza)
+    end
+    return false
 end
 
 PAGE = 50
@@ -3233,19 +3574,22 @@ PAGE = 50
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
+LONGEST_ID = 1024
 
---- The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way.
+--- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
 function archive_catchup.closeGap(membership)
     archive_catchup.catchUp(membership, function(outcome)
         local catching = membership.catchUp
-        if outcome ~= "unreached" or catching == nil or catching.tries >= TRIES then
+        local tries = triesOf(catching) + 1
+        if outcome ~= "unreached" or catching == nil or tries > TRIES then
             archive_catchup.endCatchUp(membership)
             return
         end
-        catching.tries = catching.tries + 1
+        local waiting = {step = "waiting", tries = tries}
+        catching.progress = waiting
         module:add_timer(PAUSE, function()
-            local isOpen = membership.catchUp == catching and catching.queryId == nil
-            if isOpen and isCurrent(membership) and membership.phase == "joined" then
+            local isDue = membership.catchUp == catching and catching.progress == waiting
+            if isDue and isCurrent(membership) and membership.phase == "joined" then
                 archive_catchup.closeGap(membership)
             end
             return nil
@@ -3253,34 +3597,69 @@ function archive_catchup.closeGap(membership)
     end)
 end
 
+--- Whether a page of the room's archive is on its way.
+function archive_catchup.isAsking(membership)
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.progress.step) == "asking"
+end
+
 --- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
 function archive_catchup.dropQuestion(membership)
-    if membership.catchUp ~= nil then
-        membership.catchUp.queryId = nil
+    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
+        membership.catchUp.progress = {step = "idle"}
     end
 end
 
---- A message with `<result/>` from the room: whether it is one, which no session has asked for.
-function archive_catchup.takeResult(membership, stanza)
+--- Whether a message is a result of an archive (XEP-0313 4.2).
+function archive_catchup.isResult(stanza)
+    return stanza:get_child("result", MAM) ~= nil
+end
+
+--- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
+    local progress = catching and catching.progress
     local result = stanza:get_child("result", MAM)
-    if result == nil then
-        return false
+    if nick ~= nil then
+        noteDrop("forged")
+        return
     end
-    if (catching and catching.queryId) == nil or result.attr.queryid ~= catching.queryId then
-        return true
+    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
+        return
+    end
+    progress.results = progress.results + 1
+    if progress.results > PAGE then
+        noteDrop("limit")
+        return
     end
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
-    local message = forwarded and forwarded:get_child("message", "jabber:client")
-    local delay = forwarded and forwarded:get_child("delay", DELAY)
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
-        archive_catchup.missed(membership, asDelayed(membership, message, delay, result.attr.id))
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
     end
-    return true
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        archive_catchup.missed(membership, archived)
+    end
 end
 
---- What the room says now has its place after what is missing; its archive may have it as well.
+--- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
 function archive_catchup.hold(membership, catching, stanza, seen)
     local when = os.time()
     local copy = st.clone(stanza)
@@ -3289,26 +3668,32 @@ function archive_catchup.hold(membership, catching, stanza, seen)
     end
     local messageId = messageIdOf(membership, copy)
     if messageId ~= nil and seen then
-        catching.heldIds[messageId] = true
+        catching.bufferedIds[messageId] = true
     end
-    local held = catching.held
-    held[#held + 1] = {stanza = copy, when = when, seen = seen}
-    if #catching.held > options.maxHistory then
+    local weight = weightOf(copy)
+    local buffer = catching.buffer
+    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    catching.weight = catching.weight + weight
+    if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
+        noteOver("minimix_max_gap_size", membership.username, membership.room)
         archive_catchup.endCatchUp(membership)
     end
 end
 
---- Goes through what is held back and not in the log yet, newest first, until `visit` returns true.
+--- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
 function archive_catchup.readHeld(membership, visit)
     local catching = membership.catchUp
-    for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local held = catching and catching.held[i]
-        if catching == nil or held == nil then
-            return
+    if catching == nil then
+        return
+    end
+    for i = #catching.buffer, catching.drained + 1, -1 do
+        local buffered = catching.buffer[i]
+        local messageId
+        if buffered ~= nil then
+            messageId = messageIdOf(membership, buffered.stanza)
         end
-        local messageId = messageIdOf(membership, held.stanza)
-        local isPlaced = messageId ~= nil and catching.heldIds[messageId] == nil
-        if held.seen and not isPlaced and visit(held) then
+        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
+        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
             return
         end
     end
@@ -3317,7 +3702,8 @@ end
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
 function archive_catchup.outcomeOf(membership)
     local catchUp = membership.catchUp
-    return catchUp and catchUp.outcome
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "done" and progress.outcome or nil
 end
 
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
@@ -4696,7 +5082,9 @@ local catchUp = archive_catchup.catchUp
 local closeGap = archive_catchup.closeGap
 local dropQuestion = archive_catchup.dropQuestion
 local endCatchUp = archive_catchup.endCatchUp
+local flush = archive_catchup.flush
 local historySince = archive_catchup.historySince
+local isAsking = archive_catchup.isAsking
 local outcomeOf = archive_catchup.outcomeOf
 local closePart = archive_log.closePart
 local letIn = archive_log.letIn
@@ -4950,9 +5338,7 @@ end
 
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
 function occupancy_phases.rejoin(membership)
-    local catching = membership.catchUp
-    local isAsking = (catching and catching.queryId) ~= nil
-    if not isAsking or membership.phase ~= "lost" or membership.timer ~= nil then
+    if not isAsking(membership) or membership.phase ~= "lost" or membership.timer ~= nil then
         goBack(membership)
     end
 end
@@ -5147,7 +5533,7 @@ function occupancy_phases.over(membership)
         noteRefusal(membership)
     end
     membership.ending = false
-    endCatchUp(membership)
+    flush(membership)
     closePart(membership)
     forgetRoom(membership)
     membership.since = nil
@@ -8490,12 +8876,17 @@ end
 -- Messages from a room to the account.
 local room_message = {}
 do
-local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local resyncComplete = occupancy_serve.resyncComplete
 local hold = archive_catchup.hold
 local holdBack = archive_catchup.holdBack
+local isResult = archive_catchup.isResult
 local missed = archive_catchup.missed
 local takeResult = archive_catchup.takeResult
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
+local keptForm = archive_gate.keptForm
+local withoutOwnIds = archive_gate.withoutOwnIds
 local takeDown = archive_log.takeDown
 local isWorthWaking = push_push.isWorthWaking
 local notify = push_push.notify
@@ -8504,9 +8895,7 @@ local check = occupancy_watch.check
 local isInDoubt = occupancy_watch.isInDoubt
 local AFFILIATIONS = namespaces.AFFILIATIONS
 local CONFERENCE = namespaces.CONFERENCE
-local DELAY = namespaces.DELAY
 local MUC_USER = namespaces.MUC_USER
-local STANZA_ID = namespaces.STANZA_ID
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
 local askingSession = state_memberships.askingSession
@@ -8518,7 +8907,6 @@ local takeSender = state_memberships.takeSender
 local options = minimix_options
 local joinComplete = occupancy_phases.joinComplete
 local addDelay = minimix_stanzas.addDelay
-local delayBy = minimix_stanzas.delayBy
 local splitOccupant = minimix_stanzas.splitOccupant
 local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
@@ -8533,20 +8921,11 @@ function lookAt(stanza)
         local room, nick = splitOccupant(stanza.attr.from or "")
         latestRoom = room
         latestNick = nick
-        latestIsForeign = hasForeignId(stanza)
+        latestDelayed = delayOf(stanza, room)
         latestIsSubject = isSubject(stanza)
         latestWakes = isWorthWaking(stanza, room)
+        latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
-end
-
-function hasForeignId(stanza)
-    local room = splitOccupant(stanza.attr.from or "")
-    for _, tag in ipairs(stanza.tags) do
-        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
-            return true
-        end
-    end
-    return false
 end
 
 function isJoinAffiliations(stanza)
@@ -8564,6 +8943,8 @@ function onGroupchat(membership, stanza)
     local nick = latestNick
     local subject = latestIsSubject
     local wakes = latestWakes
+    local isPast = latestDelayed ~= nil and isAnswering(membership)
+    local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
     if membership.phase == "joining" then
         endWithoutSelf(membership)
@@ -8582,15 +8963,15 @@ function onGroupchat(membership, stanza)
     end
     local resync = membership.resync
     if resync ~= nil and resync.selfCame and not resync.selfShown then
-        if subject or delayBy(stanza, membership.room) ~= nil then
+        if subject or isPast then
             answeredAsJoin(membership, resync)
         end
     end
-    if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
+    if resync ~= nil and resync.selfShown and (subject or isPast) then
         if resync.request ~= nil then
             sendTo(resync.request.session, stanza)
         elseif not subject then
-            takePast(membership, stanza)
+            takePast(membership, kept)
         elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
         elseif isAttached(membership, membership.newcomer) then
@@ -8598,10 +8979,10 @@ function onGroupchat(membership, stanza)
         end
     else
         if not subject then
-            takeLive(membership, stanza)
+            takeLive(membership, kept)
         end
         fork(membership, stanza)
-        if wakes and not subject then
+        if wakes and not subject and not isPast then
             notify(membership, stanza)
         end
     end
@@ -8641,7 +9022,7 @@ function keepSubject(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.to = nil
     local live = membership.phase == "joined" and membership.resync == nil
-    if live and delayBy(copy, membership.room) == nil then
+    if live and latestDelayed == nil then
         addDelay(copy, membership.room, os.time())
     end
     membership.subject = copy
@@ -8706,7 +9087,7 @@ function isInvitation(stanza)
 end
 
 --- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
--- account's own name (XEP-0359 6). That is left to it where there may be such an id.
+-- account's own name (XEP-0359 6).
 function room_message.onGroupchatMessage(event)
     local stanza = event.stanza
     local attr = stanza.attr
@@ -8714,19 +9095,16 @@ function room_message.onGroupchatMessage(event)
         return nil
     end
     lookAt(stanza)
-    local membership
-    if not latestIsForeign then
-        membership = findMembership(attr.to or "", latestRoom)
-    end
+    local membership = findMembership(attr.to or "", latestRoom)
     if membership == nil then
         return nil
     end
-    onGroupchat(membership, stanza)
+    onGroupchat(membership, latestPassed)
     return true
 end
 
+latestPassed = st.message()
 latestRoom = ""
-latestIsForeign = false
 latestIsSubject = false
 latestWakes = false
 
@@ -8738,7 +9116,7 @@ function room_message.onMessage(event)
     if from == nil or to == nil then
         return nil
     end
-    local room = splitOccupant(from)
+    local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
     if membership == nil then
         return nil
@@ -8746,7 +9124,7 @@ function room_message.onMessage(event)
     local type_ = stanza.attr.type
     if type_ == "groupchat" then
         lookAt(stanza)
-        onGroupchat(membership, stanza)
+        onGroupchat(membership, latestPassed)
         return true
     end
     noteHeard(membership)
@@ -8754,10 +9132,11 @@ function room_message.onMessage(event)
         onError(membership, stanza)
         return true
     end
-    if takeResult(membership, stanza) then
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
         return true
     end
-    if isInvitation(stanza) then
+    if nick == nil and isInvitation(stanza) then
         return nil
     end
     local asking = askingSession(membership)
@@ -8911,6 +9290,7 @@ local onUnblock = follow_blocking.onUnblock
 local closeOpen = archive_log.closeOpen
 local expire = archive_log.expire
 local saveChanged = archive_log.saveChanged
+local fromRoom = archive_gate.fromRoom
 local onShouldStore = archive_personal.onShouldStore
 local onPush = push_push.onPush
 local load = state_store.load
@@ -8947,18 +9327,18 @@ end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(onGroupchatMessage),
+        turn(fromRoom(onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
-    module:hook("presence/bare", turn(onRoomPresence), 0.05)
-    module:hook("message/bare", turn(onRoomMessage), -0.25)
-    module:hook("iq/bare", turn(onRoomIq), 0.05)
+    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
 else
-    module:hook("presence/full", turn(onRoomPresence), 0.05)
-    module:hook("message/full", turn(onRoomMessage), -0.25)
-    module:hook("iq/full", turn(onRoomIq), 0.05)
+    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
     module:hook("pre-resource-bind", onResourceBind, 1)
 end
 if options.archive ~= false then

@@ -108,7 +108,7 @@ export function closeOpen(): void {
         let changed = false;
         for (const [room, ranges] of pairs(parts)) {
             const membership = account === undefined ? undefined : account.memberships.get(room);
-            if (isOpen(ranges) && (!membership?.established)) {
+            if (isOpen(ranges) && !membership?.established) {
                 ranges[ranges.length - 1] = startOfNumbers();
                 changed = true;
             }
@@ -175,7 +175,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
 
 /** Whether what comes of the past is later than all that the account has had. */
 function isLater(membership: Membership): boolean {
-    return membership.catchUp?.isLater === true;
+    return membership.catchUp?.appendOutOfOrder === true;
 }
 
 /** When a message of the past was said, in seconds. */

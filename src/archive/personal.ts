@@ -5,11 +5,12 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { delayOf, isAnswering } from "./gate";
 import type { Archive, Item } from "./page";
 import { readPage } from "./page";
 import * as options from "../options";
 import { findMembership, type Membership } from "../state/memberships";
-import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
+import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 
 const store = module.open_store(options.personalArchive, "archive");
 
@@ -42,7 +43,8 @@ export function onShouldStore(event: { readonly stanza: Stanza }): boolean | und
     if (membership === undefined || stanza.attr.type !== "groupchat") {
         return undefined;
     }
-    if (!isWorthKeeping(stanza) || delayBy(stanza, room) !== undefined) {
+    const isPast = isAnswering(membership) && delayOf(stanza, room) !== undefined;
+    if (!isWorthKeeping(stanza) || isPast) {
         return false;
     }
     recentOf(membership).set(nameOf(membership, stanza), true);

@@ -72,6 +72,11 @@ declare module "util.cache" {
     export { _new as new, type Cache };
 }
 
+declare module "util.time" {
+    /** Seconds since some time or other, which no clock that is set changes. */
+    function monotonic(): number;
+}
+
 declare module "util.id" {
     function short(): string;
     function medium(): string;
