@@ -1,4 +1,4 @@
-// What the README has make do besides `make test`, in the smallest form of each.
+// What CONTRIBUTING.md has make do besides `make test`, in the smallest form of each.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { versions } from "./support/prosody.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
-const readme = readFileSync(join(repository, "README.md"), "utf8");
+const contributing = readFileSync(join(repository, "CONTRIBUTING.md"), "utf8");
 /** Tests that a test runs are no part of it, for node:test; and none of them is to be long. */
 const env = { ...process.env, NODE_TEST_CONTEXT: undefined, MINIMIX_LONG: undefined };
 
@@ -50,6 +50,6 @@ for (const [target, { parameters, prints }] of Object.entries(commands)) {
 
 test("no target is left out", () => {
     const elsewhere = ["build", "demo", "demo-web", "e2e", "install", "lint", "rock", "spec", "test"];
-    const named = [...readme.matchAll(/(?:^ {4}|`|=1 )make ([a-z0-9-]+)/gm)].map(([, target = ""]) => target);
+    const named = [...contributing.matchAll(/(?:^ {4}|`|=1 )make ([a-z0-9-]+)/gm)].map(([, target = ""]) => target);
     assert.deepEqual([...new Set(named)].sort(), [...elsewhere, ...Object.keys(commands)].sort());
 });
