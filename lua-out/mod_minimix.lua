@@ -1,4 +1,4 @@
--- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- mod_minimix 0.2.0: the account, not each client, is the occupant of a MUC room.
 -- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
 -- Each block below is one source file. Its local table holds what other files use.
 
