@@ -81,8 +81,15 @@ export function enter(
 
 function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
     membership.nick = join.nick;
-    const tries = triesOf(membership);
-    setPlace(membership, { phase: Phase.Joining, tries, operation: join, earlier, turn: undefined });
+    const before = membership.place;
+    setPlace(membership, {
+        phase: Phase.Joining,
+        tries: triesOf(membership),
+        operation: join,
+        earlier,
+        mayBeIn: before.phase === Phase.Joining && (before.mayBeIn || before.operation.isOverdue),
+        turn: undefined,
+    });
     waitForTurn(membership);
 }
 
@@ -100,12 +107,15 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (next(place.operation.shown)[0] !== undefined) {
+    const isShowing = place.operation.isShowing;
+    place.operation.isShowing = false;
+    if (isShowing) {
         waitForTurn(membership);
         return;
     }
     const request = takeNext(membership);
     if (request !== undefined) {
+        place.operation.isOverdue = true;
         place.earlier.push(place.operation);
         enter(membership, request, place.earlier);
     }
@@ -125,8 +135,9 @@ function joinUnanswered(membership: Membership, join: Join): void {
     } else if (join.request === undefined) {
         unreached(membership);
     } else {
+        join.isOverdue = true;
         refuseUnanswered(membership, join.request);
-        joinFailed(membership, place, true);
+        joinFailed(membership, place);
     }
 }
 
@@ -164,17 +175,26 @@ export function tryNext(membership: Membership, place: Joining): boolean {
     return false;
 }
 
-/** A session's join has failed. If the room has said nothing it may still have let the account in, so it is left. */
-export function joinFailed(membership: Membership, place: Joining, isUnanswered: boolean): void {
+/** A session's join has failed. Another try follows if the account is to be in the room. */
+export function joinFailed(membership: Membership, place: Joining): void {
     if (tryNext(membership, place)) {
         return;
     }
     if (isWanted(membership)) {
         lost(membership);
-    } else if (isUnanswered) {
+    } else {
+        giveUp(membership, place);
+    }
+}
+
+/** No try is left. If a join was not answered in time, the room may have let the account in, so it is left. */
+export function giveUp(membership: Membership, place: Joining): void {
+    // A client that was already in the room would read the error as that of a nick change.
+    fork(membership, technicalRemoval(membership));
+    if (place.mayBeIn || place.operation.isOverdue) {
+        detachAll(membership);
         leave(membership, st.presence({ type: "unavailable" }));
     } else {
-        fork(membership, technicalRemoval(membership));
         over(membership);
     }
 }

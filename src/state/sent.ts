@@ -92,7 +92,8 @@ function findRefused(sent: SentMessages, from: string, id: string | undefined): 
             }
         }
     }
-    return isPrivate ? takeByAddress(messages, from) : (takeFirst(messages) ?? takeFirst(others));
+    const withoutId = id === undefined ? takeById(messages, undefined, from) : undefined;
+    return withoutId ?? (isPrivate ? takeByAddress(messages, from) : (takeFirst(messages) ?? takeFirst(others)));
 }
 
 function takeFirst(messages: SentMessage[]): SentMessage | undefined {
