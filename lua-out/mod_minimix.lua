@@ -630,11 +630,18 @@ function findRefused(sent, from, id)
             end
         end
     end
-    if isPrivate then
-        return takeByAddress(messages, from)
-    else
-        return takeFirst(messages) or takeFirst(others)
+    local withoutId
+    if id == nil then
+        withoutId = takeById(messages, nil, from)
     end
+    if withoutId == nil then
+        if isPrivate then
+            withoutId = takeByAddress(messages, from)
+        else
+            withoutId = takeFirst(messages) or takeFirst(others)
+        end
+    end
+    return withoutId
 end
 
 function takeFirst(messages)
@@ -902,6 +909,10 @@ function state_memberships.stopPing(membership)
     end
 end
 
+function state_memberships.hasAttached(membership)
+    return not isEmpty(membership.attached)
+end
+
 function isAsked(requests)
     for _, request in ipairs(requests) do
         if request.session ~= nil or #request.held > 0 then
@@ -909,6 +920,15 @@ function isAsked(requests)
         end
     end
     return false
+end
+
+--- Notes that no session is attached, if that is so.
+function state_memberships.noteDetached(membership)
+    if not state_memberships.hasAttached(membership) then
+        if membership.detachedAt == nil then
+            membership.detachedAt = os.time()
+        end
+    end
 end
 
 function sessionOf(request)
@@ -1058,10 +1078,6 @@ function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
 
-function state_memberships.hasAttached(membership)
-    return not isEmpty(membership.attached)
-end
-
 --- Whether a session is in the room, or about to be.
 function state_memberships.isUsed(membership)
     return state_memberships.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
@@ -1093,9 +1109,7 @@ end
 
 function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
-    if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
-        membership.detachedAt = os.time()
-    end
+    state_memberships.noteDetached(membership)
 end
 
 function state_memberships.detachAll(membership)
@@ -2591,17 +2605,13 @@ end
 
 function takeHeld(membership, session)
     local request = state_queue.pendingJoin(membership, session)
-    local kept = {}
-    for _, stanza in ipairs(request == nil and {} or request.held) do
-        if stanza.attr.type ~= "unavailable" then
-            kept[#kept + 1] = stanza
-        end
+    if request == nil then
+        return {}
     end
-    if request ~= nil then
-        request.held = {}
-        request.heldSize = 0
-    end
-    return kept
+    local held = request.held
+    request.held = {}
+    request.heldSize = 0
+    return held
 end
 
 --- Holds a stanza until the session is in. Returns false if there is no room for it.
@@ -5266,6 +5276,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     if shown ~= nil then
         shown[nick] = true
     end
+    if membership.place.phase == "joining" then
+        membership.place.operation.isShowing = true
+    end
     local isDuring = isAnswering(membership)
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -5469,87 +5482,6 @@ function state_availability.bestSession(membership)
 end
 end
 
--- src/occupancy/refuse.ts
---
--- What sessions are told whose joins have failed.
-local occupancy_refuse = {}
-do
-local finish
-local sendTo = send_fork.sendTo
-local requestsOf = state_place.requestsOf
-local isSuperseded = state_queue.isSuperseded
-local takeAll = state_queue.takeAll
-local ownUnavailable = occupancy_replay.ownUnavailable
-
-function finish(membership, request, answer, type_, condition)
-    local session = request.session
-    local held = request.held
-    local isTold = not isSuperseded(membership, request)
-    request.session = nil
-    request.held = {}
-    request.heldSize = 0
-    if isTold then
-        sendTo(session, answer)
-    end
-    for _, stanza in ipairs(held) do
-        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
-    end
-end
-
---- Returns one stanza to its sender. A leave is answered as such, and an answer to an IQ needs none.
-function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
-    local kind = stanza.attr.type
-    if stanza.name == "presence" and kind == "unavailable" then
-        sendTo(session, ownUnavailable(membership, stanza.attr.id))
-    elseif kind ~= "error" and kind ~= "result" then
-        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
-    end
-end
-
---- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
-local NOT_ACCEPTABLE = "not-acceptable"
-local UNANSWERED = "remote-server-timeout"
-
---- The room has refused a join. A newer join of the same session counts instead.
-function occupancy_refuse.refuse(membership, request, error_)
-    if request ~= nil then
-        local answer = st.clone(error_)
-        answer.attr.id = request.id
-        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
-    end
-end
-
---- The room has not answered a join, or will not.
-function occupancy_refuse.refuseUnanswered(membership, request)
-    if request ~= nil then
-        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
-        finish(membership, request, error_, "wait", UNANSWERED)
-    end
-end
-
---- What did not reach the room for one session would not for another.
-function occupancy_refuse.refuseQueue(membership)
-    for _, request in ipairs(takeAll(membership)) do
-        occupancy_refuse.refuseUnanswered(membership, request)
-    end
-end
-
---- No session will be let in by this instance of the module.
-function occupancy_refuse.refuseAll(membership)
-    for _, request in ipairs(requestsOf(membership.place)) do
-        occupancy_refuse.refuseUnanswered(membership, request)
-    end
-    occupancy_refuse.refuseQueue(membership)
-end
-
---- The session has left before it was let in: what it has sent comes back.
-function occupancy_refuse.bounceAll(membership, session, stanzas)
-    for _, stanza in ipairs(stanzas) do
-        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
-    end
-end
-end
-
 -- src/occupancy/shown.ts
 --
 -- What the account shows of itself in a room.
@@ -5703,6 +5635,8 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         shown = {},
         claimed = nil,
         since = now(),
+        isOverdue = false,
+        isShowing = false,
         isHeard = false,
         isRemoved = false
     }
@@ -5827,6 +5761,308 @@ function occupancy_operations.isUnheard(membership)
 end
 end
 
+-- src/state/pending.ts
+--
+-- The IQs that rooms still have to answer, and the sessions they were sent for.
+local state_pending = {}
+do
+local forgetIq, iqsOfSession
+local id = require("util.id")
+local options = minimix_options
+
+function forgetIq(key, pending)
+    state_pending.pendingIqs[key] = nil
+    local open = (iqsOfSession[pending.session] or 1) - 1
+    if open > 0 then
+        iqsOfSession[pending.session] = open
+    else
+        iqsOfSession[pending.session] = nil
+    end
+end
+
+--- By the id they were sent with.
+state_pending.pendingIqs = {}
+iqsOfSession = {}
+
+--- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
+function state_pending.expectIqAnswer(session, room, request)
+    local open = iqsOfSession[session] or 0
+    if open >= options.maxPendingIqs then
+        return nil
+    end
+    iqsOfSession[session] = open + 1
+    local key = "mm-" .. id.medium()
+    state_pending.pendingIqs[key] = {
+        session = session,
+        room = room,
+        expires = os.time() + options.iqTimeout,
+        request = st.clone(request, true)
+    }
+    return key
+end
+
+--- The IQ that an answer from a room belongs to; it is not pending any more.
+function state_pending.takeIq(key, room)
+    local pending = state_pending.pendingIqs[key]
+    if (pending and pending.room) ~= room then
+        return nil
+    end
+    forgetIq(key, pending)
+    return pending
+end
+
+--- Forgets the IQs whose time is over by then and returns them.
+function state_pending.takeExpiredIqs(now)
+    local expired = {}
+    for key, pending in pairs(state_pending.pendingIqs) do
+        if pending.expires <= now then
+            expired[#expired + 1] = pending
+            forgetIq(key, pending)
+        end
+    end
+    return expired
+end
+
+--- Forgets the IQs of a session that is gone; late answers are dropped.
+function state_pending.forgetIqsOf(session)
+    for key, pending in pairs(state_pending.pendingIqs) do
+        if pending.session == session then
+            forgetIq(key, pending)
+        end
+    end
+end
+
+--- Takes over the IQs that an instance of the module before a reload has sent.
+function state_pending.restorePendingIqs(saved)
+    for key, pending in pairs(saved) do
+        state_pending.pendingIqs[key] = pending
+        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
+    end
+end
+end
+
+-- src/occupancy/outgoing.ts
+--
+-- Messages and IQs that a session in the room sends to it or to its occupants.
+local occupancy_outgoing = {}
+do
+local copyToOthers, sentCarbon, forward
+local CARBONS = namespaces.CARBONS
+local FORWARD = namespaces.FORWARD
+local HINTS = namespaces.HINTS
+local sendTo = send_fork.sendTo
+local sendUpstream = send_upstream.sendUpstream
+local noteOver = state_limits.noteOver
+local isComingBack = state_memberships.isComingBack
+local expectIqAnswer = state_pending.expectIqAnswer
+local newSent = state_sent.newSent
+local noteSent = state_sent.noteSent
+local post = minimix_turn.post
+
+function copyToOthers(membership, sender, stanza)
+    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
+        return
+    end
+    for fullJid in pairs(membership.attached) do
+        local session = prosody.full_sessions[fullJid]
+        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
+            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
+        end
+    end
+end
+
+function sentCarbon(stanza, account)
+    local copy = st.clone(stanza)
+    copy.attr.xmlns = "jabber:client"
+    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+end
+
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+
+--- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
+function occupancy_outgoing.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
+
+--- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
+function occupancy_outgoing.sendIq(membership, session, stanza)
+    local type_ = stanza.attr.type
+    if type_ ~= "get" and type_ ~= "set" then
+        forward(membership, stanza, stanza.attr.id)
+        return
+    end
+    local id = expectIqAnswer(session, membership.room, stanza)
+    if id == nil then
+        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
+        )
+        return
+    end
+    forward(membership, stanza, id)
+end
+end
+
+-- src/occupancy/refuse.ts
+--
+-- What sessions are told whose joins have failed.
+local occupancy_refuse = {}
+do
+local finish
+local sendTo = send_fork.sendTo
+local requestsOf = state_place.requestsOf
+local isSuperseded = state_queue.isSuperseded
+local takeAll = state_queue.takeAll
+
+function finish(membership, request, answer, type_, condition)
+    local session = request.session
+    local held = request.held
+    local isTold = not isSuperseded(membership, request)
+    request.session = nil
+    request.held = {}
+    request.heldSize = 0
+    if isTold then
+        sendTo(session, answer)
+    end
+    for _, stanza in ipairs(held) do
+        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    end
+end
+
+--- Returns one stanza to its sender. An answer to an IQ needs no answer.
+function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    local kind = stanza.attr.type
+    if kind ~= "error" and kind ~= "result" then
+        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
+    end
+end
+
+--- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
+local NOT_ACCEPTABLE = "not-acceptable"
+local UNANSWERED = "remote-server-timeout"
+
+--- The room has refused a join. A newer join of the same session counts instead.
+function occupancy_refuse.refuse(membership, request, error_)
+    if request ~= nil then
+        local answer = st.clone(error_)
+        answer.attr.id = request.id
+        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
+    end
+end
+
+--- The room has not answered a join, or will not.
+function occupancy_refuse.refuseUnanswered(membership, request)
+    if request ~= nil then
+        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
+        finish(membership, request, error_, "wait", UNANSWERED)
+    end
+end
+
+--- What did not reach the room for one session would not for another.
+function occupancy_refuse.refuseQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+end
+
+--- No session will be let in by this instance of the module.
+function occupancy_refuse.refuseAll(membership)
+    for _, request in ipairs(requestsOf(membership.place)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+    occupancy_refuse.refuseQueue(membership)
+end
+
+--- The session has left before it was let in: what it has sent comes back.
+function occupancy_refuse.bounceAll(membership, session, stanzas)
+    for _, stanza in ipairs(stanzas) do
+        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
+    end
+end
+end
+
+-- src/occupancy/requests.ts
+--
+-- What a request of a session asks for, and which answers are its own, while the account is in the room.
+local occupancy_requests = {}
+do
+local asksForMore
+local MUC = namespaces.MUC
+local isSameNick = minimix_stanzas.isSameNick
+local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
+
+--- Whether a request for another nick is a nick change, and not served under the account's nick.
+function occupancy_requests.isRename(membership, request)
+    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
+end
+
+--- Whether a session can be let in from what is known of the room.
+function occupancy_requests.isInView(membership, request)
+    return membership.view.stale == nil and not asksForMore(request.stanza)
+end
+
+function asksForMore(stanza)
+    local x = stanza:get_child("x", MUC)
+    for _, tag in ipairs(x == nil and {} or x.tags) do
+        if tag.name ~= "history" and tag.name ~= "password" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a join needs no answer of the room.
+function occupancy_requests.isServedAtOnce(membership, request)
+    return request.kind == "join" and occupancy_requests.isInView(membership, request) and (request.nick == membership.nick or not occupancy_requests.isRename(membership, request))
+end
+
+--- Whether the room uses a nick that was asked for, and the 303 was lost.
+function occupancy_requests.isLateNick(place, nick)
+    local operation = place.operation
+    return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
+end
+
+--- The 303 was lost, but the room shows the account under the nick that it asked for.
+function occupancy_requests.renamedUnheard(place)
+    place.late = nil
+    local operation = place.operation
+    if (operation and operation.kind) == "rename" then
+        endOperation(place)
+    end
+end
+
+--- Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another.
+function occupancy_requests.isAnswerTo(operation, nick, stanza)
+    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
+end
+
+--- The operation that an error with this id refuses late.
+function occupancy_requests.lateRename(place, key)
+    return place.late ~= nil and key == place.late.id and place.late or nil
+end
+end
+
 -- src/occupancy/transitions.ts
 --
 -- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
@@ -5914,8 +6150,18 @@ end
 
 function beginJoin(membership, join, earlier)
     membership.nick = join.nick
-    local tries = triesOf(membership)
-    setPlace(membership, {phase = "joining", tries = tries, operation = join, earlier = earlier, turn = nil})
+    local before = membership.place
+    setPlace(
+        membership,
+        {
+            phase = "joining",
+            tries = triesOf(membership),
+            operation = join,
+            earlier = earlier,
+            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
+            turn = nil
+        }
+    )
     occupancy_transitions.waitForTurn(membership)
 end
 
@@ -5933,12 +6179,15 @@ function occupancy_transitions.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if (next(place.operation.shown)) ~= nil then
+    local isShowing = place.operation.isShowing
+    place.operation.isShowing = false
+    if isShowing then
         occupancy_transitions.waitForTurn(membership)
         return
     end
     local request = takeNext(membership)
     if request ~= nil then
+        place.operation.isOverdue = true
         local earlier = place.earlier
         earlier[#earlier + 1] = place.operation
         occupancy_transitions.enter(membership, request, place.earlier)
@@ -5958,8 +6207,9 @@ function joinUnanswered(membership, join)
     elseif join.request == nil then
         occupancy_transitions.unreached(membership)
     else
+        join.isOverdue = true
         refuseUnanswered(membership, join.request)
-        occupancy_transitions.joinFailed(membership, place, true)
+        occupancy_transitions.joinFailed(membership, place)
     end
 end
 
@@ -5988,17 +6238,25 @@ function occupancy_transitions.tryNext(membership, place)
     return false
 end
 
---- A session's join has failed. If the room has said nothing it may still have let the account in, so it is left.
-function occupancy_transitions.joinFailed(membership, place, isUnanswered)
+--- A session's join has failed. Another try follows if the account is to be in the room.
+function occupancy_transitions.joinFailed(membership, place)
     if occupancy_transitions.tryNext(membership, place) then
         return
     end
     if isWanted(membership) then
         occupancy_transitions.lost(membership)
-    elseif isUnanswered then
+    else
+        occupancy_transitions.giveUp(membership, place)
+    end
+end
+
+--- No try is left. If a join was not answered in time, the room may have let the account in, so it is left.
+function occupancy_transitions.giveUp(membership, place)
+    fork(membership, technicalRemoval(membership))
+    if place.mayBeIn or place.operation.isOverdue then
+        detachAll(membership)
         occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
     else
-        fork(membership, technicalRemoval(membership))
         occupancy_transitions.over(membership)
     end
 end
@@ -6259,336 +6517,6 @@ function occupancy_transitions.takeBack(membership)
 end
 end
 
--- src/occupancy/depart.ts
---
--- Sessions that leave a room, or are gone.
-local occupancy_depart = {}
-do
-local withdrawJoin, detachOrLeave, isLast, detach
-local bookmarkLeft = settings_bookmark_write.bookmarkLeft
-local sendTo = send_fork.sendTo
-local isAutojoin = state_bookmarks.isAutojoin
-local detachSession = state_memberships.detachSession
-local isAttached = state_memberships.isAttached
-local isUsed = state_memberships.isUsed
-local abandon = state_queue.abandon
-local hasPending = state_queue.hasPending
-local holdStanza = state_queue.holdStanza
-local pendingJoin = state_queue.pendingJoin
-local withdraw = state_queue.withdraw
-local disownSent = state_sent.disownSent
-local bounceAll = occupancy_refuse.bounceAll
-local ownUnavailable = occupancy_replay.ownUnavailable
-local showBest = occupancy_shown.showBest
-local leave = occupancy_transitions.leave
-local leaveIfUnused = occupancy_transitions.leaveIfUnused
-
-function withdrawJoin(membership, session, nick, stanza)
-    local place = membership.place
-    local isAsked = place.phase == "joining" and place.operation.request ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
-    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
-    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
-        bookmarkLeft(membership)
-        leave(membership, stanza)
-    else
-        leaveIfUnused(membership)
-    end
-end
-
-function detachOrLeave(membership, session, stanza)
-    local phase = membership.place.phase
-    if phase == "leaving" then
-        return
-    end
-    local leaves = isLast(membership, session) and not isAutojoin(membership)
-    if not leaves or phase == "lost" then
-        detachSession(membership, session)
-        sendTo(session, ownUnavailable(membership, stanza.attr.id))
-    end
-    if leaves then
-        bookmarkLeft(membership)
-        leave(membership, stanza)
-    else
-        showBest(membership)
-    end
-end
-
-function isLast(membership, session)
-    for other in pairs(membership.attached) do
-        if other ~= session then
-            return false
-        end
-    end
-    return not hasPending(membership, session)
-end
-
-function detach(membership, session)
-    if not isAttached(membership, session) then
-        return false
-    end
-    detachSession(membership, session)
-    showBest(membership)
-    leaveIfUnused(membership)
-    return true
-end
-
---- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
-function occupancy_depart.sessionLeaves(membership, session, stanza)
-    if isAttached(membership, session) then
-        bounceAll(membership, session, withdraw(membership, session))
-        detachOrLeave(membership, session, stanza)
-        return true
-    end
-    local request = pendingJoin(membership, session)
-    if request == nil then
-        return false
-    end
-    if #request.held == 0 or not holdStanza(request, stanza) then
-        withdrawJoin(membership, session, request.nick, stanza)
-    end
-    return true
-end
-
---- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
-function occupancy_depart.sessionOffline(membership, session)
-    local isPending = pendingJoin(membership, session) ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
-    return detach(membership, session) or isPending
-end
-
---- The session is no more. The account stays in the room, which hears nothing of it.
-function occupancy_depart.sessionGone(membership, session)
-    abandon(membership, session)
-    disownSent(membership.sent, session)
-    detach(membership, session)
-end
-end
-
--- src/state/pending.ts
---
--- The IQs that rooms still have to answer, and the sessions they were sent for.
-local state_pending = {}
-do
-local forgetIq, iqsOfSession
-local id = require("util.id")
-local options = minimix_options
-
-function forgetIq(key, pending)
-    state_pending.pendingIqs[key] = nil
-    local open = (iqsOfSession[pending.session] or 1) - 1
-    if open > 0 then
-        iqsOfSession[pending.session] = open
-    else
-        iqsOfSession[pending.session] = nil
-    end
-end
-
---- By the id they were sent with.
-state_pending.pendingIqs = {}
-iqsOfSession = {}
-
---- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
-function state_pending.expectIqAnswer(session, room, request)
-    local open = iqsOfSession[session] or 0
-    if open >= options.maxPendingIqs then
-        return nil
-    end
-    iqsOfSession[session] = open + 1
-    local key = "mm-" .. id.medium()
-    state_pending.pendingIqs[key] = {
-        session = session,
-        room = room,
-        expires = os.time() + options.iqTimeout,
-        request = st.clone(request, true)
-    }
-    return key
-end
-
---- The IQ that an answer from a room belongs to; it is not pending any more.
-function state_pending.takeIq(key, room)
-    local pending = state_pending.pendingIqs[key]
-    if (pending and pending.room) ~= room then
-        return nil
-    end
-    forgetIq(key, pending)
-    return pending
-end
-
---- Forgets the IQs whose time is over by then and returns them.
-function state_pending.takeExpiredIqs(now)
-    local expired = {}
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.expires <= now then
-            expired[#expired + 1] = pending
-            forgetIq(key, pending)
-        end
-    end
-    return expired
-end
-
---- Forgets the IQs of a session that is gone; late answers are dropped.
-function state_pending.forgetIqsOf(session)
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.session == session then
-            forgetIq(key, pending)
-        end
-    end
-end
-
---- Takes over the IQs that an instance of the module before a reload has sent.
-function state_pending.restorePendingIqs(saved)
-    for key, pending in pairs(saved) do
-        state_pending.pendingIqs[key] = pending
-        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
-    end
-end
-end
-
--- src/occupancy/outgoing.ts
---
--- Messages and IQs that a session in the room sends to it or to its occupants.
-local occupancy_outgoing = {}
-do
-local copyToOthers, sentCarbon, forward
-local CARBONS = namespaces.CARBONS
-local FORWARD = namespaces.FORWARD
-local HINTS = namespaces.HINTS
-local sendTo = send_fork.sendTo
-local sendUpstream = send_upstream.sendUpstream
-local noteOver = state_limits.noteOver
-local isComingBack = state_memberships.isComingBack
-local expectIqAnswer = state_pending.expectIqAnswer
-local newSent = state_sent.newSent
-local noteSent = state_sent.noteSent
-local post = minimix_turn.post
-
-function copyToOthers(membership, sender, stanza)
-    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
-        return
-    end
-    for fullJid in pairs(membership.attached) do
-        local session = prosody.full_sessions[fullJid]
-        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
-            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
-        end
-    end
-end
-
-function sentCarbon(stanza, account)
-    local copy = st.clone(stanza)
-    copy.attr.xmlns = "jabber:client"
-    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
-
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
-end
-
---- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
-function occupancy_outgoing.sendMessage(membership, session, stanza)
-    if isComingBack(membership) then
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
-        )
-        return
-    end
-    if membership.sent == nil then
-        membership.sent = newSent()
-    end
-    noteSent(membership.sent, stanza, session)
-    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
-end
-
---- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
-function occupancy_outgoing.sendIq(membership, session, stanza)
-    local type_ = stanza.attr.type
-    if type_ ~= "get" and type_ ~= "set" then
-        forward(membership, stanza, stanza.attr.id)
-        return
-    end
-    local id = expectIqAnswer(session, membership.room, stanza)
-    if id == nil then
-        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
-        )
-        return
-    end
-    forward(membership, stanza, id)
-end
-end
-
--- src/occupancy/requests.ts
---
--- What a request of a session asks for, and which answers are its own, while the account is in the room.
-local occupancy_requests = {}
-do
-local asksForMore
-local MUC = namespaces.MUC
-local isSameNick = minimix_stanzas.isSameNick
-local isAttached = state_memberships.isAttached
-local endOperation = occupancy_operations.endOperation
-
---- Whether a request for another nick is a nick change, and not served under the account's nick.
-function occupancy_requests.isRename(membership, request)
-    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
-end
-
---- Whether a session can be let in from what is known of the room.
-function occupancy_requests.isInView(membership, request)
-    return membership.view.stale == nil and not asksForMore(request.stanza)
-end
-
-function asksForMore(stanza)
-    local x = stanza:get_child("x", MUC)
-    for _, tag in ipairs(x == nil and {} or x.tags) do
-        if tag.name ~= "history" and tag.name ~= "password" then
-            return true
-        end
-    end
-    return false
-end
-
---- Whether a join needs no answer of the room.
-function occupancy_requests.isServedAtOnce(membership, request)
-    return request.kind == "join" and occupancy_requests.isInView(membership, request) and (request.nick == membership.nick or not occupancy_requests.isRename(membership, request))
-end
-
---- Whether the room uses a nick that was asked for, and the 303 was lost.
-function occupancy_requests.isLateNick(place, nick)
-    local operation = place.operation
-    return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
-end
-
---- The 303 was lost, but the room shows the account under the nick that it asked for.
-function occupancy_requests.renamedUnheard(place)
-    place.late = nil
-    local operation = place.operation
-    if (operation and operation.kind) == "rename" then
-        endOperation(place)
-    end
-end
-
---- Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another.
-function occupancy_requests.isAnswerTo(operation, nick, stanza)
-    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
-end
-
---- The operation that an error with this id refuses late.
-function occupancy_requests.lateRename(place, key)
-    return place.late ~= nil and key == place.late.id and place.late or nil
-end
-end
-
 -- src/occupancy/joined.ts
 --
 -- The account is in the room: sessions are let in under its nick, and ask for other nicks. One presence at a time is in
@@ -6621,7 +6549,6 @@ local areAllShown = occupancy_burst.areAllShown
 local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
-local sessionLeaves = occupancy_depart.sessionLeaves
 local endOperation = occupancy_operations.endOperation
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
@@ -6734,8 +6661,6 @@ function release(membership, request)
             sendMessage(membership, session, stanza)
         elseif session ~= nil and stanza.name == "iq" then
             sendIq(membership, session, stanza)
-        elseif session ~= nil and stanza.attr.type == "unavailable" then
-            sessionLeaves(membership, session, stanza)
         elseif session ~= nil then
             occupancy_joined.presenceSent(membership, session, stanza)
         end
@@ -6930,6 +6855,7 @@ function occupancy_joined.renameRefused(membership, place, operation, error_)
         local answer = st.clone(error_)
         answer.attr.id = request.id
         sendTo(session, answer)
+        release(membership, request)
     end
     occupancy_joined.proceed(membership)
 end
@@ -7053,6 +6979,7 @@ local stanzaOf = state_held.stanzaOf
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
@@ -7078,6 +7005,7 @@ local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
 local enter = occupancy_transitions.enter
 local joinAgain = occupancy_transitions.joinAgain
+local giveUp = occupancy_transitions.giveUp
 local joinFailed = occupancy_transitions.joinFailed
 local lost = occupancy_transitions.lost
 local makeSure = occupancy_transitions.makeSure
@@ -7128,6 +7056,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
     elseif hasStatus(stanza, "201") then
         unlockRoom(membership)
     end
+    noteDetached(membership)
 end
 
 function answeredJoin(place, nick, key)
@@ -7279,10 +7208,9 @@ end
 function joinRefused(membership, place, request, error_)
     refuse(membership, request, error_)
     if isTemporary(error_) then
-        joinFailed(membership, place, false)
+        joinFailed(membership, place)
     elseif not tryNext(membership, place) then
-        fork(membership, technicalRemoval(membership))
-        over(membership)
+        giveUp(membership, place)
     end
 end
 
@@ -9321,6 +9249,109 @@ function follow_accounts.withdrawAll()
 end
 end
 
+-- src/occupancy/depart.ts
+--
+-- Sessions that leave a room, or are gone.
+local occupancy_depart = {}
+do
+local withdrawJoin, detachOrLeave, isLast, detach
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local sendTo = send_fork.sendTo
+local isAutojoin = state_bookmarks.isAutojoin
+local detachSession = state_memberships.detachSession
+local isAttached = state_memberships.isAttached
+local isUsed = state_memberships.isUsed
+local abandon = state_queue.abandon
+local hasPending = state_queue.hasPending
+local pendingJoin = state_queue.pendingJoin
+local withdraw = state_queue.withdraw
+local disownSent = state_sent.disownSent
+local bounceAll = occupancy_refuse.bounceAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+local showBest = occupancy_shown.showBest
+local leave = occupancy_transitions.leave
+local leaveIfUnused = occupancy_transitions.leaveIfUnused
+
+function withdrawJoin(membership, session, nick, stanza)
+    local place = membership.place
+    local isAsked = place.phase == "joining" and place.operation.request ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
+    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        leaveIfUnused(membership)
+    end
+end
+
+function detachOrLeave(membership, session, stanza)
+    local phase = membership.place.phase
+    if phase == "leaving" then
+        return
+    end
+    local leaves = isLast(membership, session) and not isAutojoin(membership)
+    if not leaves or phase == "lost" then
+        detachSession(membership, session)
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
+    end
+    if leaves then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        showBest(membership)
+    end
+end
+
+function isLast(membership, session)
+    for other in pairs(membership.attached) do
+        if other ~= session then
+            return false
+        end
+    end
+    return not hasPending(membership, session)
+end
+
+function detach(membership, session)
+    if not isAttached(membership, session) then
+        return false
+    end
+    detachSession(membership, session)
+    showBest(membership)
+    leaveIfUnused(membership)
+    return true
+end
+
+--- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
+function occupancy_depart.sessionLeaves(membership, session, stanza)
+    if isAttached(membership, session) then
+        bounceAll(membership, session, withdraw(membership, session))
+        detachOrLeave(membership, session, stanza)
+        return true
+    end
+    local request = pendingJoin(membership, session)
+    if request == nil then
+        return false
+    end
+    withdrawJoin(membership, session, request.nick, stanza)
+    return true
+end
+
+--- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
+function occupancy_depart.sessionOffline(membership, session)
+    local isPending = pendingJoin(membership, session) ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    return detach(membership, session) or isPending
+end
+
+--- The session is no more. The account stays in the room, which hears nothing of it.
+function occupancy_depart.sessionGone(membership, session)
+    abandon(membership, session)
+    disownSent(membership.sent, session)
+    detach(membership, session)
+end
+end
+
 -- src/client/presence.ts
 --
 -- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
@@ -10687,7 +10718,7 @@ end
 -- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or put out.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -10773,7 +10804,7 @@ function onUnavailable(membership, nick, stanza)
             renamedUnheard(membership.place)
         end
     end
-    if not isOwnNick(membership, nick) then
+    if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
             after(0, function()
@@ -10793,6 +10824,10 @@ function onUnavailable(membership, nick, stanza)
     else
         onOwnUnavailable(membership, stanza)
     end
+end
+
+function isLeaveAnswer(membership, stanza)
+    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
 end
 
 function onOwnUnavailable(membership, stanza)
@@ -11451,6 +11486,7 @@ function placeOf(membership, former)
             tries = tries,
             operation = joinOf(membership, request, resync ~= nil),
             earlier = {},
+            mayBeIn = false,
             turn = nil
         }
     end
@@ -11475,6 +11511,8 @@ function joinOf(membership, request, isReturn)
         shown = {},
         claimed = nil,
         since = now(),
+        isOverdue = false,
+        isShowing = false,
         isHeard = false,
         isFirst = false,
         isRemoved = false
