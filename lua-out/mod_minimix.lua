@@ -4071,25 +4071,31 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+--- By account and room.
 local refusals = {}
 
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
+--- The room is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership, forbidden)
     local bookmark = membership.bookmark
     if not (bookmark and bookmark.autojoin) then
         return
     end
     local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
+    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
     refusals[membership.username] = rooms
 end
 
 --- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
 function state_bookmarks.isRefused(username, room, bookmark)
     local rooms = refusals[username]
-    local refused = rooms and rooms[room]
+    local opt_5 = rooms and rooms[room]
+    local refused = opt_5 and opt_5.bookmark
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- The rooms that an account is not joined to for their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
 end
 
 --- Forgets the refusal of a room, or of all.
@@ -5281,13 +5287,71 @@ function settings_bookmark_write.isOurs(username, room)
 end
 end
 
+-- src/send/rules.ts
+--
+-- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
+-- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+local send_rules = {}
+do
+local isChecked, checked
+
+function isChecked(origin)
+    return checked == origin
+end
+
+--- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+function send_rules.passesRules(origin)
+    local passes = isChecked(origin)
+    if passes then
+        checked = nil
+    end
+    return passes
+end
+
+--- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+function send_rules.refusalOf(membership, presence)
+    local answer
+    local stanza = st.clone(presence)
+    stanza.attr.from = membership.occupant
+    local origin = {
+        type = "local",
+        host = module.host,
+        username = membership.username,
+        full_jid = membership.occupant,
+        send = function(reply)
+            if type(reply) == "string" then
+                answer = nil
+            else
+                answer = reply
+            end
+            return true
+        end
+    }
+    checked = origin
+    local ok, problem = pcall(function() return module:fire_event("pre-presence/full", {origin = origin, stanza = stanza}) end)
+    local isRefused = isChecked(origin)
+    checked = nil
+    if not ok then
+        module:log(
+            "error",
+            "A module failed on the join of %s to %s: %s",
+            membership.username,
+            stanza.attr.to,
+            problem
+        )
+        return nil
+    end
+    return isRefused and (answer or st.error_reply(stanza, "auth", "forbidden")) or nil
+end
+end
+
 -- src/occupancy/phases.ts
 --
 -- The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
 -- or by the room. Every change of a membership's phase is made here.
 local occupancy_phases = {}
 do
-local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, joinForbidden, makeSure, startOver, joinPresence, ownAddress, leaveNow, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local id = require("util.id")
 local presenceToShow = occupancy_shown.presenceToShow
 local showBest = occupancy_shown.showBest
@@ -5309,6 +5373,7 @@ local outcomeOf = archive_catchup.outcomeOf
 local closePart = archive_log.closePart
 local letIn = archive_log.letIn
 local openPart = archive_log.openPart
+local refusalOf = send_rules.refusalOf
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -5585,6 +5650,12 @@ function goBack(membership)
 end
 
 function joinAgain(membership)
+    local presence = joinPresence(membership)
+    local refusal = refusalOf(membership, presence)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
     membership.phase = "joining"
     membership.claimed = nil
     local resync = newResync(nil)
@@ -5598,8 +5669,35 @@ function joinAgain(membership)
             occupancy_phases.lost(membership)
         end
     )
-    sendUpstream(membership, joinPresence(membership))
+    sendUpstream(membership, presence)
     makeSure(membership, resync)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local next = nextWaiting(membership)
+    if next ~= nil then
+        occupancy_phases.enter(membership, next)
+    elseif type_ == "wait" then
+        occupancy_phases.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        if membership.established then
+            leaveNow(membership)
+        else
+            dropMembership(membership)
+            save(membership.username)
+        end
+    end
 end
 
 function makeSure(membership, resync)
@@ -5663,6 +5761,10 @@ function occupancy_phases.leaveUnheard(membership)
     occupancy_phases.refuseAll(membership)
     fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
+    leaveNow(membership)
+end
+
+function leaveNow(membership)
     membership.phase = "leaving"
     membership.ending = false
     membership.tries = 0
@@ -6043,6 +6145,7 @@ local isSetting = settings_notify.isSetting
 local leave = occupancy_phases.leave
 local lost = occupancy_phases.lost
 local rejoin = occupancy_phases.rejoin
+local refusalsOf = state_bookmarks.refusalsOf
 local counters = state_counters.counters
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
@@ -6129,6 +6232,11 @@ function admin_directory.roomsOf(username)
     local lines = {}
     for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
+    end
+    for room, refusal in pairs(refusalsOf(username)) do
+        if refusal.forbidden ~= nil then
+            lines[#lines + 1] = room .. ": forbidden by this server (" .. refusal.forbidden .. ") until its bookmark changes"
+        end
     end
     table.sort(lines)
     return lines
@@ -7473,6 +7581,7 @@ local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
 local changeNick = occupancy_nick.changeNick
 local serve = occupancy_serve.serve
+local passesRules = send_rules.passesRules
 local mayHaveRooms = send_upstream.mayHaveRooms
 
 function join(session, stanza, room, wanted, membership)
@@ -7621,6 +7730,9 @@ function client_presence.onPresence(event)
     local stanza = event.stanza
     local to = stanza.attr.to
     local type_ = stanza.attr.type
+    if passesRules(session) then
+        return true
+    end
     if to == nil then
         if type_ == "unavailable" then
             sessionOffline(session)

@@ -64,3 +64,107 @@ describe("session.rooms_joined", function ()
 		assert.equal("Alice", joined(phone));
 	end);
 end);
+
+describe("a rule of this server that keeps the account from a room", function ()
+	local bookmarks, pubsub = "urn:xmpp:bookmarks:1", "http://jabber.org/protocol/pubsub";
+
+	local function bookmark(client, nick)
+		client:send(([[<iq type='set' id='b1'><pubsub xmlns='%s'><publish node='%s'><item id='%s'>
+			<conference xmlns='%s' autojoin='true'><nick>%s</nick></conference></item></publish></pubsub></iq>]]):gsub("\n%s*", "")
+			:format(pubsub, bookmarks, room_jid, bookmarks, nick));
+	end
+
+	-- How a module refuses a presence, and what is said of it.
+	local rules = {
+		["bounces"] = { word = "policy-violation"; rule = function (event)
+			event.origin.send(require "util.stanza".error_reply(event.stanza, "cancel", "policy-violation"));
+		end };
+		["drops"] = { word = "forbidden"; rule = function () end };
+	};
+
+	local function install(s, rule)
+		local function handler(event)
+			if event.stanza.attr.to:find("^room@rooms%.") and event.stanza.attr.type == nil then
+				rule(event);
+				return true;
+			end
+		end
+		prosody.hosts[s.host.name].events.add_handler("pre-presence/full", handler, 1);
+		return function () prosody.hosts[s.host.name].events.remove_handler("pre-presence/full", handler); end
+	end
+
+	local function open()
+		return scene.new { modules = { "pep", "bookmarks" }; options = { minimix_rejoin_rate = 5 } };
+	end
+
+	local function rooms_of(s)
+		local lines = {};
+		local commands = s.host:module():shared "/*/admin_shell/env".minimix;
+		commands.rooms({ session = { print = function (line) table.insert(lines, line); end } }, "alice@"..s.host.name);
+		return table.concat(lines, "\n");
+	end
+
+	for way, case in pairs(rules) do
+		it("O7: keeps it out that a bookmark leads to, until the bookmark changes; it "..way, function ()
+			local s = open();
+			local remove = install(s, case.rule);
+			local phone = s:client "phone";
+			bookmark(phone, "Alice");
+			s:wait(3600);
+			assert.same({}, s:upstream());
+			assert.equal(room_jid..": forbidden by this server ("..case.word..") until its bookmark changes", rooms_of(s));
+			remove();
+			s:wait(3600);
+			assert.same({}, s:upstream());
+			bookmark(phone, "Alicia");
+			s:wait(10);
+			assert.same({ "Alicia" }, s:occupants());
+			assert.not_matches("forbidden", rooms_of(s));
+		end);
+
+		it("O7: takes the account out of a room that it comes back to; it "..way, function ()
+			local s = scene.new();
+			local phone = s:client "phone";
+			s:enter(phone);
+			install(s, case.rule);
+			s.room:remove("Alice", "332");
+			s:wait(60);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+			assert.same({ "presence unavailable room/Alice 110 333" }, scene.seen(phone));
+		end);
+	end
+
+	it("O7: is tried again where it asks to wait", function ()
+		local s = open();
+		local remove = install(s, function (event)
+			event.origin.send(require "util.stanza".error_reply(event.stanza, "wait", "policy-violation"));
+		end);
+		bookmark(s:client "phone", "Alice");
+		s:wait(60);
+		assert.same({}, s:occupants());
+		remove();
+		s:wait(120);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("O7: does not count when it fails", function ()
+		local s = open();
+		install(s, function () error "out of order"; end);
+		bookmark(s:client "phone", "Alice");
+		s:wait(60);
+		assert.same({ "Alice" }, s:occupants());
+		s.host:expect_error "A module failed on the join of alice";
+	end);
+
+	it("O7: is asked in a session's place, with the account's address", function ()
+		local s = open();
+		local seen;
+		prosody.hosts[s.host.name].events.add_handler("pre-presence/full", function (event)
+			seen = seen or (event.stanza.attr.to and { event.origin.username, event.stanza.attr.from, event.stanza.attr.to });
+		end, 1);
+		bookmark(s:client "phone", "Alice");
+		s:wait(60);
+		assert.same({ "alice", s:occupant_jid(), room_jid.."/Alice" }, seen);
+	end);
+end);

@@ -34,6 +34,7 @@ import { forgetIqsOf } from "../state/pending";
 import { showBest, updatePresence } from "../occupancy/shown";
 import { changeNick } from "../occupancy/nick";
 import { serve } from "../occupancy/serve";
+import { passesRules } from "../send/rules";
 import { mayHaveRooms } from "../send/upstream";
 
 /** `pre-presence/full` and `pre-presence/bare`. */
@@ -42,6 +43,9 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     const stanza = event.stanza;
     const to = stanza.attr.to;
     const type = stanza.attr.type;
+    if (passesRules(session)) {
+        return true;
+    }
     if (to === undefined) {
         if (type === "unavailable") {
             sessionOffline(session);

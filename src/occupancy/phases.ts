@@ -21,6 +21,7 @@ import {
     outcomeOf,
 } from "../archive/catchup";
 import { closePart, letIn, openPart } from "../archive/log";
+import { refusalOf } from "../send/rules";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC } from "../namespaces";
@@ -386,6 +387,12 @@ function goBack(membership: Membership): void {
 }
 
 function joinAgain(membership: Membership): void {
+    const presence = joinPresence(membership);
+    const refusal = refusalOf(membership, presence);
+    if (refusal !== undefined) {
+        joinForbidden(membership, refusal);
+        return;
+    }
     membership.phase = Phase.Joining;
     membership.claimed = undefined;
     const resync = newResync(undefined);
@@ -395,8 +402,30 @@ function joinAgain(membership: Membership): void {
         refuseWaiting(membership);
         lost(membership);
     });
-    sendUpstream(membership, joinPresence(membership));
+    sendUpstream(membership, presence);
     makeSure(membership, resync);
+}
+
+/** This server forbids the account's own join. A client that waits has passed the same rules with its own. */
+function joinForbidden(membership: Membership, error: Stanza): void {
+    const [type, condition] = error.get_error();
+    const next = nextWaiting(membership);
+    if (next !== undefined) {
+        enter(membership, next);
+    } else if (type === "wait") {
+        lost(membership);
+    } else {
+        module.log("warn", "This server forbids %s to join %s: %s", membership.username, membership.room, condition);
+        noteRefusal(membership, condition);
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+        if (membership.established) {
+            leaveNow(membership);
+        } else {
+            dropMembership(membership);
+            save(membership.username);
+        }
+    }
 }
 
 /** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
@@ -466,6 +495,11 @@ export function leaveUnheard(membership: Membership): void {
     refuseAll(membership);
     fork(membership, ownUnavailable(membership, undefined));
     detachAll(membership);
+    leaveNow(membership);
+}
+
+/** Leaves a room in which the account may be still, with nobody to tell of it. */
+function leaveNow(membership: Membership): void {
     membership.phase = Phase.Leaving;
     membership.ending = false;
     membership.tries = 0;
