@@ -8591,7 +8591,7 @@ end
 -- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
+local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -8640,9 +8640,16 @@ function wake(username, stanza)
     local sessions = origin and origin.sessions
     local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
-        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+        fire("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
-        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+        fire("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+
+function fire(name, event)
+    local ok, problem = xpcall(function() return module:fire_event(name, event) end, debug.traceback, nil)
+    if not ok then
+        module:log("error", "A module failed on %s: %s", name, problem)
     end
 end
 

@@ -168,3 +168,31 @@ describe("a rule of this server that keeps the account from a room", function ()
 		assert.same({ "alice", s:occupant_jid(), room_jid.."/Alice" }, seen);
 	end);
 end);
+
+describe("a module that fails on what is fired for push", function ()
+	scene.everywhere(function (new_scene)
+		for event, is_online in pairs { ["message/bare/groupchat"] = false; ["archive-message-added"] = true } do
+			it("O8: harms nobody, on "..event, function ()
+				local s = new_scene { modules = { "disco"; "pep"; "bookmarks"; "cloud_notify" } };
+				local carol = s:client("phone", "carol");
+				s:enter(carol, "Carol");
+				s.room:enter "Bob";
+				local phone = s:client "phone";
+				s:enter(phone);
+				if not is_online then phone:close(); end
+				carol:take();
+				prosody.hosts[s.host.name].events.add_handler(event, function () error "out of order"; end, 10);
+				s.room:say("Bob", "alice, tea");
+				s:deliver();
+				s.host:expect_error("A module failed on "..event:gsub("%p", "%%%0")..".*out of order");
+				assert.same({ "message groupchat room/Bob alice, tea" }, scene.seen(carol));
+				if not is_online then phone = s:client "phone"; end
+				phone:send(join "Alice");
+				s:deliver();
+				local bodies = {};
+				for _, stanza in ipairs(scene.take(phone)) do table.insert(bodies, stanza:get_child_text "body"); end
+				assert.equal("alice, tea", bodies[1]);
+			end);
+		end
+	end);
+end);
