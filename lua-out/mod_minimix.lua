@@ -8867,6 +8867,43 @@ function room_former.onFormerIq(event)
 end
 end
 
+-- src/room/copies.ts
+--
+-- A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
+-- members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
+-- message itself.
+local room_copies = {}
+do
+--- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
+local KEPT = 8
+local SECONDS = 5
+--- For each membership the latest messages, oldest first.
+local latest = setmetatable({}, {__mode = "k"})
+
+--- Whether a message with this id, sender and text has come a moment ago. If not, it is remembered.
+function room_copies.hasComeBefore(membership, stanza)
+    local from = stanza.attr.from
+    local id = stanza.attr.id
+    local body = stanza:get_child_text("body")
+    if from == nil or id == nil or body == nil then
+        return false
+    end
+    local copies = latest[membership] or {}
+    local now = os.time()
+    for _, copy in ipairs(copies) do
+        if copy.id == id and copy.from == from and copy.body == body and now - copy.when <= SECONDS then
+            return true
+        end
+    end
+    copies[#copies + 1] = {from = from, id = id, body = body, when = now}
+    if #copies > KEPT then
+        table.remove(copies, 1)
+    end
+    latest[membership] = copies
+    return false
+end
+end
+
 -- src/room/presence.ts
 --
 -- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or thrown out.
@@ -9417,6 +9454,7 @@ local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local hasComeBefore = room_copies.hasComeBefore
 local answeredAsJoin = room_presence.answeredAsJoin
 local endWithoutSelf = room_presence.endWithoutSelf
 
@@ -9457,14 +9495,20 @@ function onGroupchat(membership, stanza)
     if isInDoubt(membership) then
         holdBack(membership)
     end
+    local sender
+    if nick == membership.nick and not subject then
+        sender = takeSender(membership, stanza.attr.id)
+    end
+    if options.resource == nil and not isPast and hasComeBefore(membership, stanza) and sender == nil then
+        noteDrop("copy")
+        return
+    end
     local before
     if subject then
         before = membership.subject
         keepSubject(membership, stanza)
     elseif nick == nil then
         noteConfiguration(membership, stanza)
-    elseif nick == membership.nick then
-        takeSender(membership, stanza.attr.id)
     end
     local resync = membership.resync
     if resync ~= nil and resync.selfCame and not resync.selfShown then

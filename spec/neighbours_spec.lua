@@ -196,3 +196,46 @@ describe("a module that fails on what is fired for push", function ()
 		end
 	end);
 end);
+
+describe("a message that a service sends to the account's bare JID as well", function ()
+	for _, remote in ipairs { false, true } do
+		local where = remote and "another" or "this";
+
+		it("O6: comes once where that is the occupant JID, in a room of "..where.." server", function ()
+			local s = scene.new { resource = false; remote = remote };
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			s:enter(phone);
+			local copy = "<message type='groupchat' id='m1'><body>hi</body>%s</message>";
+			s:from("Bob", copy:format "");
+			s:from("Bob", copy:format "<stanza-id xmlns='urn:xmpp:sid:0' by='room@rooms.example.org' id='s1'/>");
+			assert.same({ "message groupchat room/Bob hi" }, scene.seen(phone));
+			assert.equal(1, s.host:metric("drops", { "copy" }));
+			s.host:tick(10);
+			s:from("Bob", copy:format "");
+			assert.same({ "message groupchat room/Bob hi" }, scene.seen(phone));
+		end);
+
+		it("O6: comes to each session once for each of two messages with one id, in a room of "..where.." server", function ()
+			local s = scene.new { resource = false; remote = remote };
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			phone:send(scene.message "hi");
+			laptop:send(scene.message "hi");
+			s:deliver();
+			assert.equal(2, #scene.seen(phone));
+			assert.equal(2, #scene.seen(laptop));
+			s:from("Alice", "<message type='groupchat' id='m1'><body>hi</body></message>");
+			assert.same({}, scene.seen(phone));
+		end);
+	end
+
+	it("O6: is ordinary mail where the occupant JID is a full one", function ()
+		local s = scene.new { bounces = true };
+		local phone = s:client "phone";
+		s:enter(phone);
+		assert.is_false(s:from("Bob", "<message type='groupchat' id='m1'><body>hi</body></message>", "alice@example.org"));
+		assert.same({}, scene.seen(phone));
+	end);
+end);

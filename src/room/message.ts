@@ -27,6 +27,7 @@ import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "../send/fork";
+import { hasComeBefore } from "./copies";
 import { answeredAsJoin, endWithoutSelf } from "./presence";
 
 /**
@@ -156,15 +157,18 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
+    // Our own message came back: no error will.
+    const sender = nick === membership.nick && !subject ? takeSender(membership, stanza.attr.id) : undefined;
+    if (options.resource === undefined && !isPast && hasComeBefore(membership, stanza) && sender === undefined) {
+        noteDrop("copy");
+        return;
+    }
     let before: Stanza | undefined;
     if (subject) {
         before = membership.subject;
         keepSubject(membership, stanza);
     } else if (nick === undefined) {
         noteConfiguration(membership, stanza);
-    } else if (nick === membership.nick) {
-        // Our own message came back: no error will.
-        takeSender(membership, stanza.attr.id);
     }
     const resync = membership.resync;
     if (resync !== undefined && resync.selfCame && !resync.selfShown) {
