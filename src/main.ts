@@ -21,7 +21,8 @@ import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
 import { load, saveLate } from "./state/store";
 import { leaveFormerAddresses } from "./occupancy/former";
-import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./occupancy/watch";
+import { resumeAll } from "./occupancy/resume";
+import { bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
@@ -32,6 +33,7 @@ import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room
 import { onPresence as onRoomPresence } from "./room/presence";
 import { turn } from "./turn";
 import { hasFormerOccupants } from "./state/former";
+import "./state/occupants";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
 // From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.

@@ -18,7 +18,7 @@ function track(session: ClientSession): void {
 
 function nickOf(session: ClientSession, room: string): string | undefined {
     const membership = membershipOf(session, room);
-    const isIn = membership?.self !== undefined && isAttached(membership, session.full_jid);
+    const isIn = membership !== undefined && isAttached(membership, session.full_jid);
     return isIn ? membership.nick : undefined;
 }
 

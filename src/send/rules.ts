@@ -1,7 +1,9 @@
 // Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
 // mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
 
+import * as id from "util.id";
 import * as st from "util.stanza";
+import { MUC } from "../namespaces";
 import type { Membership } from "../state/memberships";
 
 /** The sender of the join that is being checked, in place of a session. Undefined once it has passed. */
@@ -21,10 +23,10 @@ function isChecked(origin: Origin): boolean {
 }
 
 /** The error with which this server refuses a join from the occupant JID; undefined if it lets it pass. */
-export function refusalOf(membership: Membership, presence: Stanza): Stanza | undefined {
+export function refusalOf(membership: Membership): Stanza | undefined {
     let answer: Stanza | undefined;
-    const stanza = st.clone(presence);
-    stanza.attr.from = membership.occupant;
+    const to = `${membership.room}/${membership.nick}`;
+    const stanza = st.presence({ from: membership.occupant, to, id: id.medium() }).tag("x", { xmlns: MUC }).reset();
     const origin = {
         type: "local",
         host: module.host,

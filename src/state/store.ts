@@ -4,7 +4,8 @@ import * as jids from "util.jid";
 import * as options from "../options";
 import { type Bookmark, isWanted } from "./bookmarks";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
-import { createMembership, dropMembership, findAccount, type Membership, membershipsOf, Phase } from "./memberships";
+import { createMembership, dropMembership, findAccount, type Membership, membershipsOf } from "./memberships";
+import { inLine, Phase } from "./place";
 
 interface RoomRecord {
     readonly nick: string;
@@ -141,7 +142,7 @@ function stateOf(membership: Membership): RoomRecord["state"] {
     if (!membership.established) {
         return "joining";
     }
-    return membership.phase === Phase.Leaving ? "leaving" : "in";
+    return membership.place.phase === Phase.Leaving ? "leaving" : "in";
 }
 
 /** Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone. */
@@ -191,7 +192,7 @@ function loadAccount(username: string, record: AccountRecord): void {
         membership.ownBookmark = saved.ownBookmark === true;
         membership.since = saved.since;
         membership.established = saved.state !== "joining";
-        membership.phase = mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving;
+        membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
         membership.detachedAt = record.seen;
     }
     const account = findAccount(username);
@@ -211,7 +212,7 @@ function leaveFormerAddress(username: string, record: AccountRecord): void {
     const occupant = jids.join(username, module.host, record.resource);
     for (const membership of membershipsOf(username)) {
         addFormerOccupant(username, membership.room, occupant, membership.nick);
-        if (membership.phase === Phase.Leaving) {
+        if (membership.place.phase === Phase.Leaving) {
             dropMembership(membership);
         }
     }
