@@ -2110,6 +2110,53 @@ function send_fork.onUndelivered(event)
 end
 end
 
+-- src/send/own.ts
+--
+-- The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
+-- expects its own full JID, as it would be the occupant without this module.
+local send_own = {}
+do
+local showsOccupant, addressed
+local MUC_USER = namespaces.MUC_USER
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+
+function showsOccupant(membership, presence)
+    local x = presence:get_child("x", MUC_USER)
+    local opt_0 = x and x:get_child("item")
+    return (opt_0 and opt_0.attr.jid) == membership.occupant
+end
+
+function addressed(presence, session)
+    local copy = st.clone(presence)
+    local opt_4 = copy:get_child("x", MUC_USER)
+    local item = opt_4 and opt_4:get_child("item")
+    if item ~= nil then
+        item.attr.jid = session
+    end
+    return copy
+end
+
+--- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise.
+function send_own.forkOwn(membership, presence, except)
+    if not showsOccupant(membership, presence) then
+        fork(membership, presence, except)
+        return
+    end
+    for session in pairs(membership.attached) do
+        if session ~= except then
+            sendTo(session, addressed(presence, session))
+        end
+    end
+end
+
+--- Sends a presence of the account's own occupant to one session.
+function send_own.sendOwn(membership, session, presence)
+    local isShown = session ~= nil and showsOccupant(membership, presence)
+    sendTo(session, isShown and addressed(presence, session) or presence)
+end
+end
+
 -- src/state/queue.ts
 --
 -- Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
@@ -4805,6 +4852,7 @@ local counters = state_counters.counters
 local stanzaOf = state_held.stanzaOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
 
 --- The room's own presence, and those of the other occupants.
@@ -4898,7 +4946,7 @@ function occupancy_replay.replay(membership, request)
     occupancy_replay.sendOccupants(membership, request.session)
     local self_ = occupancy_replay.selfPresence(membership, request)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
@@ -4948,6 +4996,7 @@ local occupantGone = occupancy_replay.occupantGone
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
 local isSameElement = minimix_stanzas.isSameElement
 local isSameNick = minimix_stanzas.isSameNick
@@ -4993,7 +5042,7 @@ function occupancy_burst.announceNick(membership, before)
     local renamed = st.clone(before)
     renamed.attr.from = membership.room .. "/" .. membership.nick
     membership.view.self = renamed
-    fork(membership, renamed)
+    forkOwn(membership, renamed)
 end
 
 function nickOf(self_)
@@ -5255,6 +5304,7 @@ local occupancy_refuse = {}
 do
 local finish
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local requestsOf = state_place.requestsOf
 local isSuperseded = state_queue.isSuperseded
 local takeAll = state_queue.takeAll
@@ -5268,7 +5318,7 @@ function finish(membership, request, answer, type_, condition)
     request.held = {}
     request.heldSize = 0
     if isTold then
-        sendTo(session, answer)
+        sendOwn(membership, session, answer)
     end
     for _, stanza in ipairs(held) do
         occupancy_refuse.bounce(membership, session, stanza, type_, condition)
@@ -5337,7 +5387,7 @@ do
 local show, chooseShown, noteShown, detachedPresence
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
-local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
@@ -5436,7 +5486,7 @@ function occupancy_shown.updatePresence(membership, session, stanza)
     if not occupancy_shown.showBest(membership) and known ~= nil then
         local self_ = ownPresence(membership, known)
         self_.attr.id = stanza.attr.id
-        sendTo(session, self_)
+        sendOwn(membership, session, self_)
     end
 end
 end
@@ -6382,8 +6432,9 @@ local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
 local MUC = namespaces.MUC
 local options = minimix_options
-local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
@@ -6583,7 +6634,7 @@ function occupantsShown(membership, operation)
     local self_ = selfPresence(membership, request)
     sendOccupants(membership, request.session)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     occupancy_joined.letIn(membership, request)
 end
@@ -6621,14 +6672,14 @@ function renamed(membership, place, operation, stanza)
     endOperation(place)
     place.late = nil
     if request == nil then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     else
         bookmarkRenamed(membership)
         local session
         if request.kind == "join" then
             session = request.session
         end
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
         if request.kind == "join" then
             serve(membership, place, request)
         end
@@ -6673,11 +6724,11 @@ function occupancy_joined.selfShown(membership, place, nick, stanza)
         renamed(membership, place, operation, stanza)
     elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
         if isNews then
-            fork(membership, stanza, operation.request.session)
+            forkOwn(membership, stanza, operation.request.session)
         end
         resyncSelf(membership, operation)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     end
 end
 
@@ -6819,7 +6870,8 @@ local save = state_store.save
 local saveSoon = state_store.saveSoon
 local MUC = namespaces.MUC
 local fork = send_fork.fork
-local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
@@ -6899,7 +6951,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         saveSoon(membership.username)
     end
     if isChanged then
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
     end
     if request ~= nil then
         showRoom(membership, request, stanza)
@@ -6987,11 +7039,11 @@ end
 function showRoom(membership, request, stanza)
     sendOccupants(membership, request.session)
     if stanza.attr.id == request.id then
-        sendTo(request.session, stanza)
+        sendOwn(membership, request.session, stanza)
     else
         local answer = st.clone(stanza)
         answer.attr.id = request.id
-        sendTo(request.session, answer)
+        sendOwn(membership, request.session, answer)
     end
 end
 
@@ -7100,7 +7152,7 @@ function removedAtOnce(membership, place, stanza)
     if isTechnical(stanza) and (request == nil or isWanted(membership)) then
         lost(membership)
     elseif not tryNext(membership, place) then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -7487,7 +7539,7 @@ local occupancy_phases = {}
 do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
-local fork = send_fork.fork
+local forkOwn = send_own.forkOwn
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -7518,7 +7570,7 @@ end
 
 function stillIn(membership, _, nick, stanza)
     keepSelf(membership, nick, stanza)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
@@ -7532,7 +7584,7 @@ function putOut(membership, _, stanza)
     if isTechnical(stanza) then
         lost(membership)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -7544,7 +7596,7 @@ function leaveConfirmed(membership, place, stanza)
         answer = st.clone(stanza)
         answer.attr.id = leave.answerId
     end
-    fork(membership, answer)
+    forkOwn(membership, answer)
     over(membership)
 end
 
@@ -7690,7 +7742,7 @@ function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
     saveOften(membership.username)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then
         check(membership)
     end

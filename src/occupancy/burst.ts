@@ -6,6 +6,7 @@ import * as st from "util.stanza";
 import { itemOf, nickChange, occupantGone } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
+import { forkOwn } from "../send/own";
 import { hasStatus, isSameElement, isSameNick } from "../stanzas";
 import { type Held, hold, isSamePresence, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
@@ -145,7 +146,7 @@ export function announceNick(membership: Membership, before: Stanza): void {
     const renamed = st.clone(before);
     renamed.attr.from = `${membership.room}/${membership.nick}`;
     membership.view.self = renamed;
-    fork(membership, renamed);
+    forkOwn(membership, renamed);
 }
 
 /** The account's nick is another than that of our presence before: the sessions are told. */

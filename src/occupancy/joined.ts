@@ -8,7 +8,8 @@ import { isBlocked } from "../settings/blocklist";
 import { bookmarkRenamed } from "../settings/bookmark-write";
 import { MUC } from "../namespaces";
 import * as options from "../options";
-import { fork, sendTo } from "../send/fork";
+import { sendTo } from "../send/fork";
+import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { presenceContent } from "../state/availability";
@@ -212,7 +213,7 @@ function occupantsShown(membership: Membership, operation: Resync): void {
     const self = selfPresence(membership, request);
     sendOccupants(membership, request.session);
     if (self !== undefined) {
-        sendTo(request.session, self);
+        sendOwn(membership, request.session, self);
     }
     letIn(membership, request);
 }
@@ -257,11 +258,11 @@ export function selfShown(membership: Membership, place: Joined, nick: string, s
         renamed(membership, place, operation, stanza);
     } else if (operation?.kind === "resync" && operation.stage !== "history" && !wasRenamed) {
         if (isNews) {
-            fork(membership, stanza, operation.request.session);
+            forkOwn(membership, stanza, operation.request.session);
         }
         resyncSelf(membership, operation);
     } else {
-        fork(membership, stanza);
+        forkOwn(membership, stanza);
     }
 }
 
@@ -271,10 +272,10 @@ function renamed(membership: Membership, place: Joined, operation: Rename, stanz
     endOperation(place);
     place.late = undefined;
     if (request === undefined) {
-        fork(membership, stanza);
+        forkOwn(membership, stanza);
     } else {
         bookmarkRenamed(membership);
-        fork(membership, stanza, request.kind === "join" ? request.session : undefined);
+        forkOwn(membership, stanza, request.kind === "join" ? request.session : undefined);
         if (request.kind === "join") {
             serve(membership, place, request);
         }

@@ -8,6 +8,7 @@ import { stanzaOf } from "../state/held";
 import type { Membership } from "../state/memberships";
 import type { SessionRequest } from "../state/place";
 import { sendHeld, sendTo } from "../send/fork";
+import { sendOwn } from "../send/own";
 import { sendHistory } from "../archive/history";
 
 /**
@@ -19,7 +20,7 @@ export function replay(membership: Membership, request: SessionRequest): void {
     sendOccupants(membership, request.session);
     const self = selfPresence(membership, request);
     if (self !== undefined) {
-        sendTo(request.session, self);
+        sendOwn(membership, request.session, self);
     }
     sendHistory(membership, request);
     sendSubject(membership, request.session);

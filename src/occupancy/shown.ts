@@ -3,7 +3,7 @@
 import * as st from "util.stanza";
 import { VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
-import { sendTo } from "../send/fork";
+import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
 import { bestSession, presenceContent } from "../state/availability";
 import { isSameElement } from "../stanzas";
@@ -99,6 +99,6 @@ export function updatePresence(membership: Membership, session: string, stanza: 
     if (!showBest(membership) && known !== undefined) {
         const self = ownPresence(membership, known);
         self.attr.id = stanza.attr.id;
-        sendTo(session, self);
+        sendOwn(membership, session, self);
     }
 }

@@ -1,0 +1,145 @@
+-- What a client or a room could tell from plain MUC: each stanza that it gets once, with the content and in the order that
+-- XEP-0045 gives it.
+
+local scene = require "support.scene";
+
+local join, leave, presence = scene.join, scene.leave, scene.presence;
+local lab = "room@rooms.example.org";
+local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
+local xmlns_user = "http://jabber.org/protocol/muc#user";
+
+-- The presences of type available that a client has got from this occupant.
+local function shown(stanzas, nick)
+	local list = {};
+	for _, stanza in ipairs(stanzas) do
+		if stanza.name == "presence" and not stanza.attr.type and stanza.attr.from == lab.."/"..nick then
+			table.insert(list, stanza);
+		end
+	end
+	return list;
+end
+
+local function item_jid(stanza)
+	local item = stanza:find("{"..xmlns_user.."}x/item");
+	return item and item.attr.jid;
+end
+
+describe("where the room shows JIDs, the own item", function ()
+	scene.everywhere(function (everywhere)
+		local function open_room()
+			local s = everywhere { room = { whois = "anyone" } };
+			s.room:enter "Bob";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			return s, phone, laptop;
+		end
+
+		local function both_in()
+			local s, phone, laptop = open_room();
+			s:enter(phone);
+			s:enter(laptop);
+			return s, phone, laptop;
+		end
+
+		-- The own item of each session has its own JID, and Bob sees the occupant's.
+		local function assert_own_jids(s, nick, ...)
+			for _, client in ipairs { ... } do
+				local count = 0;
+				for _, stanza in ipairs(scene.take(client)) do
+					if stanza.name == "presence" and stanza.attr.from == lab.."/"..nick then
+						count = count + 1;
+						assert.equal(client.jid, item_jid(stanza), tostring(stanza));
+					end
+				end
+				assert.is_true(count > 0, "no own presence");
+			end
+			local inbox = s.room:occupant("Bob").inbox;
+			for i = #inbox, 1, -1 do
+				if inbox[i].attr.from == lab.."/"..nick then
+					assert.equal(s:occupant_jid(), item_jid(inbox[i]));
+				end
+			end
+		end
+
+		it("R1, J1: has the full JID of the session that joins", function ()
+			local s, phone = open_room();
+			phone:send(join "Alice");
+			s:deliver();
+			assert_own_jids(s, "Alice", phone);
+		end);
+
+		it("J2: has the full JID of the next session", function ()
+			local s, phone, laptop = open_room();
+			s:enter(phone);
+			laptop:send(join("Alice", { id = "j2" }));
+			s:deliver();
+			assert_own_jids(s, "Alice", laptop);
+		end);
+
+		it("R1: has the full JID of each session in an update", function ()
+			local s, phone, laptop = both_in();
+			s.room:set_role("Alice", "moderator");
+			assert_own_jids(s, "Alice", phone, laptop);
+		end);
+
+		it("R2: has the full JID of each session in a kick", function ()
+			local s, phone, laptop = both_in();
+			s.room:kick("Alice", "enough");
+			assert_own_jids(s, "Alice", phone, laptop);
+		end);
+
+		it("R2: has the full JID of each session in a ban", function ()
+			local s, phone, laptop = both_in();
+			s.room:ban "Alice";
+			assert_own_jids(s, "Alice", phone, laptop);
+		end);
+
+		it("L2, L3: has the full JID of the session that leaves", function ()
+			local s, phone, laptop = both_in();
+			phone:send(leave "Alice");
+			s:deliver();
+			local got = scene.take(phone);
+			assert.equal("presence unavailable room/Alice 110", scene.line(got[1]));
+			local jid = item_jid(got[1]);
+			assert.is_true(jid == nil or jid == phone.jid);
+			laptop:send(leave "Alice");
+			s:deliver();
+			assert_own_jids(s, "Alice", laptop);
+		end);
+
+		it("C2: has the full JID of each session in a nick change", function ()
+			local s, phone, laptop = both_in();
+			phone:send(presence("Ally", { id = "n1" }));
+			s:deliver();
+			local got = scene.take(laptop);
+			assert.equal("presence unavailable room/Alice 110 303", scene.line(got[1]));
+			assert.equal(laptop.jid, item_jid(got[1]));
+			assert.equal(laptop.jid, item_jid(got[2]));
+			assert_own_jids(s, "Ally", phone);
+		end);
+
+		it("J6: has the full JID of the session in the room's answer", function ()
+			local s, phone = open_room();
+			s:enter(phone);
+			phone:send(join("Alice", { id = "j2"; muc = mav }));
+			s:deliver();
+			assert_own_jids(s, "Alice", phone);
+		end);
+
+		it("R1: leaves the items of others alone", function ()
+			local s, phone = open_room();
+			phone:send(join "Alice");
+			s:deliver();
+			assert.equal("bob@elsewhere.example/client", item_jid(shown(scene.take(phone), "Bob")[1]));
+		end);
+	end);
+
+	it("R1: has none where the room shows none", function ()
+		local s = scene.new();
+		local phone = s:client "phone";
+		s.room.whois = "moderators";
+		phone:send(join "Alice");
+		scene.take(phone);
+		s:from("Alice", "<presence>"..scene.status("110").."</presence>");
+		assert.is_nil(item_jid(scene.take(phone)[1]));
+	end);
+end);
