@@ -985,35 +985,6 @@ function settings_blocklist.isBlocked(username, room, nick)
 end
 end
 
--- src/state/counters.ts
---
--- What has happened, in plain numbers: some are counted for each stanza.
-local state_counters = {}
-do
-state_counters.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    drops = {}
-}
-
---- Counts what is dropped, or refused for a limit.
-function state_counters.noteDrop(reason)
-    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
-end
-
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function state_counters.restoreCounters(saved)
-    local all = state_counters.counters
-    for name, value in pairs(saved) do
-        all[name] = value
-    end
-end
-end
-
 -- src/stanzas.ts
 --
 -- Questions about stanzas that util.stanza has no answer to.
@@ -1083,6 +1054,20 @@ function minimix_stanzas.isSameElement(one, other, ignored)
     return true
 end
 
+--- Whether two presences of an occupant say the same, whatever the order of their children.
+function minimix_stanzas.isSameContent(one, other)
+    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
+        return false
+    end
+    for _, tag in ipairs(one.tags) do
+        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
+        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
+            return false
+        end
+    end
+    return true
+end
+
 local splitJid = ""
 local splitRoom = ""
 local splitNick
@@ -1140,6 +1125,35 @@ kept["urn:xmpp:receipts"] = true
 kept["urn:xmpp:chat-markers:0"] = true
 kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
+end
+
+-- src/state/counters.ts
+--
+-- What has happened, in plain numbers: some are counted for each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    drops = {}
+}
+
+--- Counts what is dropped, or refused for a limit.
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
+end
+
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
 end
 
 -- src/text.ts
@@ -1916,9 +1930,9 @@ function state_memberships.askingSession(membership)
     return nil
 end
 
-function state_memberships.attachSession(membership, session, presence, id)
+function state_memberships.attachSession(membership, session, presence, id, told)
     noteJoined(session, membership.room)
-    membership.attached[session] = {presence = presence, id = id}
+    membership.attached[session] = {presence = presence, id = id, told = told}
     membership.detachedAt = nil
     membership.shownDetached = false
 end
@@ -2116,10 +2130,25 @@ end
 -- expects its own full JID, as it would be the occupant without this module.
 local send_own = {}
 do
-local showsOccupant, addressed
+local takeTold, showsOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
-local fork = send_fork.fork
+local isSameContent = minimix_stanzas.isSameContent
 local sendTo = send_fork.sendTo
+
+function takeTold(attachment, self_)
+    local told = attachment.told
+    if told == nil or self_ == nil or not isSameContent(told, self_) then
+        return false
+    end
+    attachment.told = nil
+    return true
+end
+
+--- Sends a presence of the account's own occupant to one session.
+function send_own.sendOwn(membership, session, presence)
+    local isShown = session ~= nil and showsOccupant(membership, presence)
+    sendTo(session, isShown and addressed(presence, session) or presence)
+end
 
 function showsOccupant(membership, presence)
     local x = presence:get_child("x", MUC_USER)
@@ -2137,23 +2166,15 @@ function addressed(presence, session)
     return copy
 end
 
---- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise.
+--- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
+-- that were shown it with their join.
 function send_own.forkOwn(membership, presence, except)
-    if not showsOccupant(membership, presence) then
-        fork(membership, presence, except)
-        return
-    end
-    for session in pairs(membership.attached) do
-        if session ~= except then
-            sendTo(session, addressed(presence, session))
+    for session, attachment in pairs(membership.attached) do
+        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view.self)
+        if session ~= except and not wasTold then
+            send_own.sendOwn(membership, session, presence)
         end
     end
-end
-
---- Sends a presence of the account's own occupant to one session.
-function send_own.sendOwn(membership, session, presence)
-    local isShown = session ~= nil and showsOccupant(membership, presence)
-    sendTo(session, isShown and addressed(presence, session) or presence)
 end
 end
 
@@ -4875,12 +4896,13 @@ end
 
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function occupancy_replay.selfPresence(membership, request)
+-- `shown` is our own presence without them.
+function occupancy_replay.selfPresence(membership, request, shown)
     local view = membership.view
-    if view.self == nil then
+    if shown == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, view.self)
+    local self_ = occupancy_replay.ownPresence(membership, shown)
     self_.attr.id = request.id
     local x = self_:get_child("x", MUC_USER)
     if x == nil then
@@ -4941,10 +4963,10 @@ end
 
 --- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
 -- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function occupancy_replay.replay(membership, request)
+function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
-    local self_ = occupancy_replay.selfPresence(membership, request)
+    local self_ = occupancy_replay.selfPresence(membership, request, shown)
     if self_ ~= nil then
         sendOwn(membership, request.session, self_)
     end
@@ -5276,24 +5298,22 @@ local function isBetter(one, other)
     return rank(one) > rank(other)
 end
 
---- The session to show: highest priority, then most available, then the one already shown.
-function state_availability.bestSession(membership)
-    local best = membership.shown
-    local bestAttachment
-    if best ~= nil then
-        bestAttachment = membership.attached[best]
-    end
+local function isPreferred(membership, session, attachment, best)
+    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
+    return isTie or isBetter(attachment, best.attachment)
+end
+
+--- The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
+-- attached.
+function state_availability.bestSession(membership, coming)
+    local best = coming
     for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
+        local isOther = session ~= (coming and coming.session)
+        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
+            best = {session = session, attachment = attachment}
         end
     end
-    if bestAttachment == nil then
-        return nil
-    else
-        return best
-    end
+    return best
 end
 end
 
@@ -5384,7 +5404,8 @@ end
 -- What the account shows of itself in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, noteShown, detachedPresence
+local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, detachedPresence
+local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
 local sendOwn = send_own.sendOwn
@@ -5400,13 +5421,48 @@ function show(membership, presence, id)
     sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
 end
 
-function chooseShown(membership)
-    local best = bestSession(membership)
+function chooseShown(membership, request)
+    local temp_1
+    if request ~= nil then
+        temp_1 = candidateOf(request)
+    end
+    local best = bestSession(membership, temp_1)
     if best == nil then
         return nil
     end
-    membership.shown = best
-    return membership.attached[best]
+    membership.shown = best.session
+    return best.attachment
+end
+
+function candidateOf(request)
+    local session = request.session
+    if session == nil then
+        return nil
+    else
+        return {
+            session = session,
+            attachment = {presence = presenceContent(request.stanza), id = nil}
+        }
+    end
+end
+
+function withPayload(self_, before, after)
+    if before ~= nil and isSameElement(before, after) then
+        return self_
+    end
+    local copy = st.clone(after)
+    copy.attr.from = self_.attr.from
+    for _, tag in ipairs(self_.tags) do
+        local isOfClient = tag.attr.xmlns == nil or before ~= nil and hasChildLike(before, tag)
+        if not isOfClient and not hasChildLike(after, tag) then
+            copy:add_direct_child(st.clone(tag))
+        end
+    end
+    return copy
+end
+
+function hasChildLike(presence, tag)
+    return presence:get_child(tag.name, tag.attr.xmlns) ~= nil
 end
 
 function noteShown(membership, presence)
@@ -5451,9 +5507,19 @@ function occupancy_shown.showBest(membership)
     return true
 end
 
+--- Our own presence as the room will show it once the session of a join is attached.
+function occupancy_shown.selfToBe(membership, request)
+    local self_ = membership.view.self
+    local attachment = chooseShown(membership, request)
+    if self_ == nil or attachment == nil then
+        return self_
+    end
+    return withPayload(self_, membership.shownPresence, attachment.presence)
+end
+
 --- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
 function occupancy_shown.presenceToShow(membership, request)
-    local attachment = chooseShown(membership)
+    local attachment = chooseShown(membership, request)
     local presence
     if attachment ~= nil then
         presence = attachment.presence
@@ -5464,6 +5530,17 @@ function occupancy_shown.presenceToShow(membership, request)
     end
     membership.shownPresence = presence
     return st.clone(presence)
+end
+
+--- A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
+-- update, so it shows what the account shows anyway.
+function occupancy_shown.joinToShow(membership, request)
+    local presence = occupancy_shown.presenceToShow(membership, request)
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    return presence
 end
 
 --- Shows the room that no session is there, unless it knows.
@@ -5692,7 +5769,7 @@ local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
 local ownUnavailable = occupancy_replay.ownUnavailable
 local technicalRemoval = occupancy_replay.technicalRemoval
-local presenceContent = state_availability.presenceContent
+local joinToShow = occupancy_shown.joinToShow
 local isWanted = state_bookmarks.isWanted
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
@@ -5729,8 +5806,6 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
         isFirst = isFirst
     }
     local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
-    membership.shown = request.session
-    membership.shownPresence = presenceContent(request.stanza)
     beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -5738,7 +5813,7 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
     if unconfirmed ~= nil then
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
-    sendPresence(membership, request.stanza, request.nick, key)
+    sendPresence(membership, joinToShow(membership, request), request.nick, key)
 end
 
 function beginJoin(membership, join, earlier)
@@ -6430,7 +6505,6 @@ local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
-local MUC = namespaces.MUC
 local options = minimix_options
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
@@ -6466,7 +6540,9 @@ local isAnswerTo = occupancy_requests.isAnswerTo
 local isInView = occupancy_requests.isInView
 local isRename = occupancy_requests.isRename
 local isServedAtOnce = occupancy_requests.isServedAtOnce
+local joinToShow = occupancy_shown.joinToShow
 local presenceToShow = occupancy_shown.presenceToShow
+local selfToBe = occupancy_shown.selfToBe
 local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
 local lost = occupancy_transitions.lost
@@ -6540,14 +6616,20 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    replay(membership, request)
-    occupancy_joined.letIn(membership, request)
+    local self_ = selfToBe(membership, request)
+    replay(membership, request, self_)
+    local temp_0
+    if self_ ~= membership.view.self then
+        temp_0 = self_
+    end
+    occupancy_joined.letIn(membership, request, temp_0)
 end
 
---- The session gets the room's traffic from now on, and what it has sent since its join goes out.
-function occupancy_joined.letIn(membership, request)
+--- The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+-- presence that it has been shown before the room.
+function occupancy_joined.letIn(membership, request, told)
     if request.session ~= nil then
-        attachSession(membership, request.session, presenceContent(request.stanza), nil)
+        attachSession(membership, request.session, presenceContent(request.stanza), nil, told)
     end
     release(membership, request)
 end
@@ -6596,12 +6678,7 @@ function resync(membership, place, request)
     if isAttached(membership, request.session) then
         attachSession(membership, request.session or "", presenceContent(request.stanza), nil)
     end
-    local presence = presenceToShow(membership, request)
-    local x = request.stanza:get_child("x", MUC)
-    if x ~= nil then
-        presence:add_direct_child(st.clone(x))
-    end
-    sendPresence(membership, presence, operation.nick, operation.id)
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id)
     awaitResync(membership, place, operation)
 end
 
@@ -6631,7 +6708,7 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request)
+    local self_ = selfPresence(membership, request, membership.view.self)
     sendOccupants(membership, request.session)
     if self_ ~= nil then
         sendOwn(membership, request.session, self_)

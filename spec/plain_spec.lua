@@ -3,10 +3,12 @@
 
 local scene = require "support.scene";
 
-local join, leave, presence = scene.join, scene.leave, scene.presence;
+local join, leave, presence, seen = scene.join, scene.leave, scene.presence, scene.seen;
+local hour = 3600;
 local lab = "room@rooms.example.org";
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
+local caps = "<c xmlns='http://jabber.org/protocol/caps' node='https://client.example' hash='sha-1' ver='abc'/>";
 
 -- The presences of type available that a client has got from this occupant.
 local function shown(stanzas, nick)
@@ -19,10 +21,108 @@ local function shown(stanzas, nick)
 	return list;
 end
 
+-- The one own presence among these, or an error.
+local function own_presence(stanzas, nick)
+	local list = shown(stanzas, nick or "Alice");
+	assert.equal(1, #list, #list.." own presences:\n"..table.concat(scene.lines(stanzas), "\n"));
+	return list[1];
+end
+
 local function item_jid(stanza)
 	local item = stanza:find("{"..xmlns_user.."}x/item");
 	return item and item.attr.jid;
 end
+
+describe("a session that joins where the account is in", function ()
+	scene.everywhere(function (everywhere)
+		it("J2, P4: gets one own presence after the account was shown as xa", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			phone:close();
+			s:wait(hour);
+			s:upstream();
+			phone = s:client "phone";
+			phone:send(join("Alice", { id = "j2"; content = caps }));
+			s:wait(1);
+			local got = scene.take(phone);
+			local own = own_presence(got);
+			assert.equal("j2", own.attr.id);
+			assert.is_nil(own:get_child_text "show");
+			assert.equal("abc", own:get_child("c", "http://jabber.org/protocol/caps").attr.ver);
+			assert.equal("message groupchat room subject:", scene.line(got[#got]));
+			assert.same({ "alice presence - room/Alice" }, s:upstream());
+		end);
+
+		it("J2, C2: gets one own presence with what the account shows now, and the others get the update", function ()
+			local s = everywhere();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone, "Alice", { content = "<show>xa</show>" });
+			laptop:send(join("Alice", { id = "j2"; content = "<show>chat</show><status>here</status>" }));
+			s:wait(1);
+			local own = own_presence(scene.take(laptop));
+			assert.equal("chat", own:get_child_text "show");
+			assert.equal("here", own:get_child_text "status");
+			assert.equal("chat", own_presence(scene.take(phone)):get_child_text "show");
+			assert.same({ "alice presence - room/Alice chat" }, s:upstream());
+		end);
+
+		it("J2, C2: gets one own presence with what another session shows, which is better", function ()
+			local s = everywhere();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone, "Alice", { content = "<show>chat</show>" });
+			laptop:send(join("Alice", { id = "j2"; content = "<show>away</show>" }));
+			s:wait(1);
+			assert.equal("chat", own_presence(scene.take(laptop)):get_child_text "show");
+			assert.same({}, s:upstream());
+			assert.same({}, seen(phone));
+		end);
+
+		it("J3: gets one own presence under the account's nick", function ()
+			local s = everywhere();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone, "Alice", { content = "<show>xa</show>" });
+			laptop:send(join("Ally", { id = "j2"; content = "<show>chat</show>" }));
+			s:wait(1);
+			local own = own_presence(scene.take(laptop));
+			assert.equal("presence - room/Alice 110 210 chat", scene.line(own));
+			assert.equal("j2", own.attr.id);
+		end);
+
+		it("J6: gets one own presence when it is in and shows something else", function ()
+			local s = everywhere();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			phone:unavailable();
+			phone:available();
+			laptop:send(join("Alice", { id = "j2"; content = "<show>dnd</show>" }));
+			s:wait(1);
+			assert.equal("dnd", own_presence(scene.take(laptop)):get_child_text "show");
+		end);
+
+		it("J6: sends one presence to the room when the room answers itself, and gets one own presence", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			phone:send(join("Alice", { id = "j2"; muc = mav; content = "<show>dnd</show>" }));
+			s:wait(1);
+			assert.same({ "alice presence - room/Alice join dnd" }, s:upstream());
+			assert.equal("dnd", own_presence(scene.take(phone)):get_child_text "show");
+		end);
+
+		it("J6: sends one presence to the room for another session that asks for more", function ()
+			local s = everywhere();
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone, "Alice", { content = "<show>xa</show>" });
+			laptop:send(join("Alice", { id = "j2"; muc = mav; content = "<show>chat</show>" }));
+			s:wait(1);
+			assert.same({ "alice presence - room/Alice join chat" }, s:upstream());
+			assert.equal("chat", own_presence(scene.take(laptop)):get_child_text "show");
+			assert.equal("chat", own_presence(scene.take(phone)):get_child_text "show");
+		end);
+	end);
+end);
 
 describe("where the room shows JIDs, the own item", function ()
 	scene.everywhere(function (everywhere)

@@ -6,7 +6,6 @@ import * as st from "util.stanza";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { isBlocked } from "../settings/blocklist";
 import { bookmarkRenamed } from "../settings/bookmark-write";
-import { MUC } from "../namespaces";
 import * as options from "../options";
 import { sendTo } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
@@ -24,7 +23,7 @@ import { sendIq, sendMessage } from "./outgoing";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
-import { presenceToShow, showBest, updatePresence } from "./shown";
+import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
 import { lost, TURN } from "./transitions";
 
 /** A session asks to be let in, or for another nick. */
@@ -98,14 +97,18 @@ function serve(membership: Membership, place: Joined, request: SessionRequest): 
 }
 
 function serveFromView(membership: Membership, request: SessionRequest): void {
-    replay(membership, request);
-    letIn(membership, request);
+    const self = selfToBe(membership, request);
+    replay(membership, request, self);
+    letIn(membership, request, self === membership.view.self ? undefined : self);
 }
 
-/** The session gets the room's traffic from now on, and what it has sent since its join goes out. */
-export function letIn(membership: Membership, request: SessionRequest): void {
+/**
+ * The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+ * presence that it has been shown before the room.
+ */
+export function letIn(membership: Membership, request: SessionRequest, told?: Stanza): void {
     if (request.session !== undefined) {
-        attachSession(membership, request.session, presenceContent(request.stanza), undefined);
+        attachSession(membership, request.session, presenceContent(request.stanza), undefined, told);
     }
     release(membership, request);
 }
@@ -157,13 +160,7 @@ function resync(membership: Membership, place: Joined, request: SessionRequest):
         // The presence that it shows from now on goes with the join.
         attachSession(membership, request.session ?? "", presenceContent(request.stanza), undefined);
     }
-    // Others take a repeated join for a presence update; they are to see what the account shows anyway.
-    const presence = presenceToShow(membership, request);
-    const x = request.stanza.get_child("x", MUC);
-    if (x !== undefined) {
-        presence.add_direct_child(st.clone(x));
-    }
-    sendPresence(membership, presence, operation.nick, operation.id);
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id);
     awaitResync(membership, place, operation);
 }
 
@@ -210,7 +207,7 @@ export function answeredAsJoin(membership: Membership, operation: Resync): void 
 function occupantsShown(membership: Membership, operation: Resync): void {
     const request = operation.request;
     operation.stage = "history";
-    const self = selfPresence(membership, request);
+    const self = selfPresence(membership, request, membership.view.self);
     sendOccupants(membership, request.session);
     if (self !== undefined) {
         sendOwn(membership, request.session, self);

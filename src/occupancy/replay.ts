@@ -15,10 +15,10 @@ import { sendHistory } from "../archive/history";
  * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
  * history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
  */
-export function replay(membership: Membership, request: SessionRequest): void {
+export function replay(membership: Membership, request: SessionRequest, shown: Stanza | undefined): void {
     counters.replays = counters.replays + 1;
     sendOccupants(membership, request.session);
-    const self = selfPresence(membership, request);
+    const self = selfPresence(membership, request, shown);
     if (self !== undefined) {
         sendOwn(membership, request.session, self);
     }
@@ -44,13 +44,18 @@ export function sendSubject(membership: Membership, session: string | undefined)
 /**
  * The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
  * and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
+ * `shown` is our own presence without them.
  */
-export function selfPresence(membership: Membership, request: SessionRequest): Stanza | undefined {
+export function selfPresence(
+    membership: Membership,
+    request: SessionRequest,
+    shown: Stanza | undefined,
+): Stanza | undefined {
     const view = membership.view;
-    if (view.self === undefined) {
+    if (shown === undefined) {
         return undefined;
     }
-    const self = ownPresence(membership, view.self);
+    const self = ownPresence(membership, shown);
     self.attr.id = request.id;
     let x = self.get_child("x", MUC_USER);
     if (x === undefined) {

@@ -1,11 +1,11 @@
 // What the account shows of itself in a room.
 
 import * as st from "util.stanza";
-import { VCARD_UPDATE } from "../namespaces";
+import { MUC, VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
-import { bestSession, presenceContent } from "../state/availability";
+import { bestSession, type Candidate, presenceContent } from "../state/availability";
 import { isSameElement } from "../stanzas";
 import { attachSession, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
@@ -34,13 +34,50 @@ function show(membership: Membership, presence: Stanza, id: string | undefined):
     sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id));
 }
 
-function chooseShown(membership: Membership): Attachment | undefined {
-    const best = bestSession(membership);
+function chooseShown(membership: Membership, request?: SessionRequest): Attachment | undefined {
+    const best = bestSession(membership, request === undefined ? undefined : candidateOf(request));
     if (best === undefined) {
         return undefined;
     }
-    membership.shown = best;
-    return membership.attached.get(best);
+    membership.shown = best.session;
+    return best.attachment;
+}
+
+function candidateOf(request: SessionRequest): Candidate | undefined {
+    const session = request.session;
+    return session === undefined
+        ? undefined
+        : { session, attachment: { presence: presenceContent(request.stanza), id: undefined } };
+}
+
+/** Our own presence as the room will show it once the session of a join is attached. */
+export function selfToBe(membership: Membership, request: SessionRequest): Stanza | undefined {
+    const self = membership.view.self;
+    const attachment = chooseShown(membership, request);
+    if (self === undefined || attachment === undefined) {
+        return self;
+    }
+    return withPayload(self, membership.shownPresence, attachment.presence);
+}
+
+/** A presence of a room with the payload of the occupant's replaced. What the room has added stays. */
+function withPayload(self: Stanza, before: Stanza | undefined, after: Stanza): Stanza {
+    if (before !== undefined && isSameElement(before, after)) {
+        return self;
+    }
+    const copy = st.clone(after);
+    copy.attr.from = self.attr.from;
+    for (const tag of self.tags) {
+        const isOfClient = tag.attr.xmlns === undefined || (before !== undefined && hasChildLike(before, tag));
+        if (!isOfClient && !hasChildLike(after, tag)) {
+            copy.add_direct_child(st.clone(tag));
+        }
+    }
+    return copy;
+}
+
+function hasChildLike(presence: Stanza, tag: Stanza): boolean {
+    return presence.get_child(tag.name, tag.attr.xmlns) !== undefined;
 }
 
 /** Notes a presence as shown to the room. Returns whether it was news. */
@@ -52,7 +89,7 @@ function noteShown(membership: Membership, presence: Stanza): boolean {
 
 /** What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it. */
 export function presenceToShow(membership: Membership, request?: SessionRequest): Stanza {
-    const attachment = chooseShown(membership);
+    const attachment = chooseShown(membership, request);
     let presence: Stanza;
     if (attachment !== undefined) {
         presence = attachment.presence;
@@ -63,6 +100,19 @@ export function presenceToShow(membership: Membership, request?: SessionRequest)
     }
     membership.shownPresence = presence;
     return st.clone(presence);
+}
+
+/**
+ * A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
+ * update, so it shows what the account shows anyway.
+ */
+export function joinToShow(membership: Membership, request: SessionRequest): Stanza {
+    const presence = presenceToShow(membership, request);
+    const x = request.stanza.get_child("x", MUC);
+    if (x !== undefined) {
+        presence.add_direct_child(st.clone(x));
+    }
+    return presence;
 }
 
 /** Shows the room that no session is there, unless it knows. */

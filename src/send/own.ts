@@ -4,19 +4,31 @@
 import * as st from "util.stanza";
 import { MUC_USER } from "../namespaces";
 import type { Membership } from "../state/memberships";
-import { fork, sendTo } from "./fork";
+import type { Attachment } from "../state/place";
+import { isSameContent } from "../stanzas";
+import { sendTo } from "./fork";
 
-/** Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise. */
+/**
+ * Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
+ * that were shown it with their join.
+ */
 export function forkOwn(membership: Membership, presence: Stanza, except?: string): void {
-    if (!showsOccupant(membership, presence)) {
-        fork(membership, presence, except);
-        return;
-    }
-    for (const [session] of membership.attached) {
-        if (session !== except) {
-            sendTo(session, addressed(presence, session));
+    for (const [session, attachment] of membership.attached) {
+        const wasTold = presence.attr.type === undefined && takeTold(attachment, membership.view.self);
+        if (session !== except && !wasTold) {
+            sendOwn(membership, session, presence);
         }
     }
+}
+
+/** Whether the session has been shown just this, which counts once. */
+function takeTold(attachment: Attachment, self: Stanza | undefined): boolean {
+    const told = attachment.told;
+    if (told === undefined || self === undefined || !isSameContent(told, self)) {
+        return false;
+    }
+    attachment.told = undefined;
+    return true;
 }
 
 /** Sends a presence of the account's own occupant to one session. */

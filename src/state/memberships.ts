@@ -289,9 +289,15 @@ export function askingSession(membership: Membership): string | undefined {
     return undefined;
 }
 
-export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
+export function attachSession(
+    membership: Membership,
+    session: string,
+    presence: Stanza,
+    id: string | undefined,
+    told?: Stanza,
+): void {
     noteJoined(session, membership.room);
-    membership.attached.set(session, { presence, id });
+    membership.attached.set(session, { presence, id, told });
     membership.detachedAt = undefined;
     membership.shownDetached = false;
 }
