@@ -15,9 +15,9 @@ const env = { ...process.env, NODE_TEST_CONTEXT: undefined, MINIMIX_LONG: undefi
 
 /** The arguments that make each of them short, and what it has to print. */
 const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
-    fuzz: { parameters: ["MINIMIX_EVENTS=300"], prints: [/^300 events$/m, /^\d+ successes \/ 0 failures/m] },
-    missed: { parameters: ["MINIMIX_STORIES=1"], prints: [/^3 successes \/ 0 failures/m] },
-    soak: { parameters: ["MINIMIX_SOAK=12"], prints: [/^72 messages, 60 events in /m, /^1 success \/ 0 failures/m] },
+    fuzz: { parameters: ["MINIMIX_EVENTS=300"], prints: [/^random events: MINIMIX_SEED=\d+$/m, /^300 events$/m, /^\d+ successes \/ 0 failures/m] },
+    missed: { parameters: ["MINIMIX_STORIES=1"], prints: [/^random stories: MINIMIX_SEED=\d+$/m, /^3 successes \/ 0 failures/m] },
+    soak: { parameters: ["MINIMIX_SOAK=12"], prints: [/^coming and going: MINIMIX_SEED=\d+$/m, /^\d+ messages, \d+ events in /m, /^1 success \/ 0 failures/m] },
     scenarios: {
         parameters: ["MINIMIX_STEPS=10", "MINIMIX_SEED=1"],
         prints: [/\d+ steps from seed 1, /, new RegExp(`^ℹ pass ${5 * versions.length}$`, "m")],

@@ -9,7 +9,7 @@ local mam = require "support.mam";
 local scene = require "support.scene";
 
 local count = tonumber(os.getenv "MINIMIX_STORIES" or "") or 2;
-local first_seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
+local first_seed = require "support.seed" ("random stories", "MINIMIX_STORIES");
 
 local accounts = { alice = "Alice"; carol = "Carol"; dave = "Dave" };
 local usernames = { "alice", "carol", "dave" };
@@ -123,7 +123,7 @@ local function new_story(seed, where)
 		log = {};
 	};
 	story.s = scene.new {
-		remote = story.remote; resource = rand(2) == 1 and "minimix" or nil; bounces = true;
+		remote = story.remote; resource = rand(2) == 1 and "minimix"; bounces = true;
 		modules = { "disco"; "mam" }; options = options; data = where.data;
 	};
 	story.s:add_room "other";

@@ -14,7 +14,7 @@ room.__index = room;
 
 -- fields: jid, subject, password, members_only, whois ("anyone"), members ({ [bare JID] = affiliation }), limit (of occupants),
 -- creates (the first to join makes the room: 201), refuse ({ type, condition } for any join), silent (answers nothing),
--- ignores(room, stanza) -> whether this stanza is lost, occupant_ids, on_iq(room, stanza) -> reply or nil
+-- ignores(room, stanza) -> whether this stanza is lost, occupant_ids, on_iq(room, stanza) -> reply, nil, or true for none
 function room.new(fields)
 	local self = setmetatable({}, room);
 	for name, value in pairs(fields) do
@@ -356,7 +356,9 @@ end
 local function on_iq(self, stanza)
 	local reply = self.on_iq and self:on_iq(stanza);
 	local nick = jid.resource(stanza.attr.to);
-	if reply then
+	if reply == true then
+		return;
+	elseif reply then
 		return self.send(reply);
 	elseif nick then
 		return iq_to_occupant(self, stanza, nick);

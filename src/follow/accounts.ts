@@ -21,6 +21,7 @@ import {
     setPlace,
 } from "../state/memberships";
 import { inLine, Phase } from "../state/place";
+import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
 import { closePart, deleteOwn } from "../archive/log";
 import { close, save } from "../state/store";
@@ -52,6 +53,7 @@ export function forgetAccount(username: string): void {
         closePart(membership);
         dropMembership(membership);
     }
+    forgetAsFormer(username);
     save(username);
 }
 

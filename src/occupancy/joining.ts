@@ -117,6 +117,7 @@ function enterRoom(membership: Membership, place: Joining, join: Join): void {
     }
     requeue(membership, passed);
     const later = join === place.operation ? undefined : place.operation;
+    join.shown = place.operation.shown;
     setPlace(membership, {
         phase: Phase.Entering,
         tries: place.tries,

@@ -4,6 +4,7 @@ import { closeGap } from "../archive/catchup";
 import { allMemberships, hasAttached, type Membership, setPlace } from "../state/memberships";
 import { inLine, type Joined, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
+import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
 import { proceed, renameUnanswered } from "./joined";
 import { awaitLeave, lost, rejoin, resumeJoin, retryLeave } from "./transitions";
@@ -19,7 +20,11 @@ export function resumeAll(): void {
         const isInDoubt = liveness.checking || liveness.timer !== undefined || liveness.unanswered > 0;
         liveness.timer = undefined;
         liveness.checking = false;
-        resume(membership);
+        if (hasMoved(membership)) {
+            move(membership);
+        } else {
+            resume(membership);
+        }
         if (isInDoubt && membership.place.phase === Phase.Joined) {
             askAfter(membership, math.random() * SPREAD, true);
         }

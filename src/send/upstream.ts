@@ -4,6 +4,7 @@ import * as cache from "util.cache";
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { post } from "../turn";
+import { leaveAsFormer } from "./former";
 import { DATAFORM, MUC_OWNER } from "../namespaces";
 import * as options from "../options";
 import type { Membership } from "../state/memberships";
@@ -16,6 +17,7 @@ import type { Membership } from "../state/memberships";
 export function sendUpstream(membership: Membership, stanza: Stanza): void {
     const copy = st.clone(stanza);
     copy.attr.from = membership.occupant;
+    leaveAsFormer(membership.username, membership.room);
     post(copy);
 }
 
@@ -39,6 +41,7 @@ export function sendPresence(membership: Membership, presence: Stanza, nick: str
     copy.attr.to = `${membership.room}/${nick}`;
     copy.attr.id = presenceId;
     sentIds.set(`${membership.occupant} ${membership.room} ${presenceId}`, true);
+    leaveAsFormer(membership.username, membership.room);
     post(copy);
 }
 

@@ -28,7 +28,7 @@ export interface Liveness {
 export interface Membership {
     readonly username: string;
     /** The account's address towards the room. */
-    readonly occupant: string;
+    occupant: string;
     readonly room: string;
     /** Changed by setPlace() alone. */
     place: Place;
