@@ -529,6 +529,143 @@ function state_former.restoreFormerOccupants(saved)
 end
 end
 
+-- src/text.ts
+--
+-- Stanzas as text, written once for all who get them.
+local minimix_text = {}
+do
+local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
+
+function write(element, outerNamespace, at)
+    pieces[at] = "<"
+    pieces[at + 1] = element.name
+    return writeRest(element, outerNamespace, at + 2)
+end
+
+function writeRest(element, outerNamespace, start)
+    local attr = element.attr
+    local children = element
+    local at = writeAttributes(attr, outerNamespace, start)
+    if #children == 0 then
+        pieces[at] = "/>"
+        return at + 1
+    end
+    pieces[at] = ">"
+    at = at + 1
+    for _, child in ipairs(children) do
+        if type(child) == "string" then
+            pieces[at] = st.xml_escape(child)
+            at = at + 1
+        else
+            at = write(child, attr.xmlns, at)
+        end
+    end
+    pieces[at] = "</"
+    pieces[at + 1] = element.name
+    pieces[at + 2] = ">"
+    return at + 3
+end
+
+function writeAttributes(attr, outerNamespace, start)
+    local at = start
+    local prefixes = 0
+    for i = 1, sortNames(attr) do
+        local name = names[i]
+        local value = attr[name] or ""
+        local separator = (string.find(name, SEPARATOR, 1, true))
+        if separator ~= nil then
+            prefixes = prefixes + 1
+            pieces[at] = prefixedAttribute(name, value, prefixes)
+            at = at + 1
+        elseif name ~= "xmlns" or value ~= outerNamespace then
+            at = writeAttribute(name, value, at)
+        end
+    end
+    return at
+end
+
+function writeAttribute(name, value, at)
+    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+        pieces[at] = remembered(name, value)
+        return at + 1
+    end
+    pieces[at] = " "
+    pieces[at + 1] = name
+    pieces[at + 2] = "='"
+    pieces[at + 3] = st.xml_escape(value)
+    pieces[at + 4] = "'"
+    return at + 5
+end
+
+function remembered(name, value)
+    local texts = memo[name]
+    local text = texts and texts[value]
+    if text == nil then
+        if memoSize >= MEMO_SIZE then
+            memo = {}
+            memoSize = 0
+            texts = nil
+        end
+        if texts == nil then
+            texts = {}
+            memo[name] = texts
+        end
+        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
+        texts[value] = text
+        memoSize = memoSize + 1
+    end
+    return text
+end
+
+function sortNames(attr)
+    local count = 0
+    for key in pairs(attr) do
+        local name = key
+        local at = count
+        while at > 0 and names[at] > name do
+            names[at + 1] = names[at]
+            at = at - 1
+        end
+        names[at + 1] = name
+        count = count + 1
+    end
+    return count
+end
+
+function prefixedAttribute(name, value, number)
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
+    local prefix = "ns" .. string.format("%d", number)
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
+end
+
+--- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
+-- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
+-- _dostring).
+function minimix_text.textOf(stanza)
+    if stanza ~= source or #stanza.tags ~= sourceTags then
+        local to = stanza.attr.to
+        stanza.attr.to = nil
+        local end_ = writeRest(stanza, nil, 1)
+        stanza.attr.to = to
+        source = stanza
+        sourceTags = #stanza.tags
+        sourceText = table.concat(pieces, "", 1, end_ - 1)
+    end
+    return sourceText
+end
+
+sourceTags = 0
+sourceText = ""
+SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
+--- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
+pieces = {}
+names = {}
+end
+
 -- src/state/place.ts
 --
 -- Where an account stands in a room, and the one presence of its that the room has yet to answer.
@@ -1098,6 +1235,12 @@ function state_memberships.detachSession(membership, session)
     end
 end
 
+--- Whether no session has been attached for so many seconds.
+function state_memberships.isDetachedFor(membership, seconds)
+    local since = membership.detachedAt
+    return since ~= nil and os.time() - since >= seconds
+end
+
 function state_memberships.detachAll(membership)
     for session in pairs(membership.attached) do
         state_memberships.detachSession(membership, session)
@@ -1110,8 +1253,9 @@ end
 -- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
 local state_store = {}
 do
-local recordOf, formerRecords, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local recordOf, formerRecords, shownText, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
 local options = minimix_options
+local textOf = minimix_text.textOf
 local isWanted = state_bookmarks.isWanted
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupantsOf = state_former.formerOccupantsOf
@@ -1162,6 +1306,7 @@ function recordOf(username)
             ownBookmark = membership.ownBookmark or nil,
             ending = membership.ending or nil,
             since = membership.since,
+            shown = shownText(membership),
             state = stateOf(membership)
         }
     end
@@ -1182,6 +1327,19 @@ function formerRecords(username)
         records[#records + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
     end
     return #records > 0 and records or nil
+end
+
+function shownText(membership)
+    local presence = membership.shownPresence
+    local text
+    if presence ~= nil then
+        text = textOf(presence)
+    end
+    if text == nil or string.len(text) > options.maxCachedSize then
+        return nil
+    else
+        return "<presence" .. text
+    end
 end
 
 function stateOf(membership)
@@ -1222,7 +1380,12 @@ function loadAccount(username, record)
         membership.since = saved.since
         membership.established = saved.state ~= "joining"
         membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-        membership.detachedAt = record.seen
+        if saved.shown == nil then
+            membership.shownPresence = nil
+        else
+            membership.shownPresence = xml.parse(saved.shown)
+        end
+        membership.detachedAt = os.time()
     end
     local account = findAccount(username)
     if account ~= nil then
@@ -2155,143 +2318,6 @@ function state_counters.restoreCounters(saved)
         all[name] = value
     end
 end
-end
-
--- src/text.ts
---
--- Stanzas as text, written once for all who get them.
-local minimix_text = {}
-do
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
-
-function write(element, outerNamespace, at)
-    pieces[at] = "<"
-    pieces[at + 1] = element.name
-    return writeRest(element, outerNamespace, at + 2)
-end
-
-function writeRest(element, outerNamespace, start)
-    local attr = element.attr
-    local children = element
-    local at = writeAttributes(attr, outerNamespace, start)
-    if #children == 0 then
-        pieces[at] = "/>"
-        return at + 1
-    end
-    pieces[at] = ">"
-    at = at + 1
-    for _, child in ipairs(children) do
-        if type(child) == "string" then
-            pieces[at] = st.xml_escape(child)
-            at = at + 1
-        else
-            at = write(child, attr.xmlns, at)
-        end
-    end
-    pieces[at] = "</"
-    pieces[at + 1] = element.name
-    pieces[at + 2] = ">"
-    return at + 3
-end
-
-function writeAttributes(attr, outerNamespace, start)
-    local at = start
-    local prefixes = 0
-    for i = 1, sortNames(attr) do
-        local name = names[i]
-        local value = attr[name] or ""
-        local separator = (string.find(name, SEPARATOR, 1, true))
-        if separator ~= nil then
-            prefixes = prefixes + 1
-            pieces[at] = prefixedAttribute(name, value, prefixes)
-            at = at + 1
-        elseif name ~= "xmlns" or value ~= outerNamespace then
-            at = writeAttribute(name, value, at)
-        end
-    end
-    return at
-end
-
-function writeAttribute(name, value, at)
-    if string.len(name) + string.len(value) <= MEMO_LENGTH then
-        pieces[at] = remembered(name, value)
-        return at + 1
-    end
-    pieces[at] = " "
-    pieces[at + 1] = name
-    pieces[at + 2] = "='"
-    pieces[at + 3] = st.xml_escape(value)
-    pieces[at + 4] = "'"
-    return at + 5
-end
-
-function remembered(name, value)
-    local texts = memo[name]
-    local text = texts and texts[value]
-    if text == nil then
-        if memoSize >= MEMO_SIZE then
-            memo = {}
-            memoSize = 0
-            texts = nil
-        end
-        if texts == nil then
-            texts = {}
-            memo[name] = texts
-        end
-        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
-        texts[value] = text
-        memoSize = memoSize + 1
-    end
-    return text
-end
-
-function sortNames(attr)
-    local count = 0
-    for key in pairs(attr) do
-        local name = key
-        local at = count
-        while at > 0 and names[at] > name do
-            names[at + 1] = names[at]
-            at = at - 1
-        end
-        names[at + 1] = name
-        count = count + 1
-    end
-    return count
-end
-
-function prefixedAttribute(name, value, number)
-    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
-    local prefix = "ns" .. string.format("%d", number)
-    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
-end
-
---- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
--- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
--- _dostring).
-function minimix_text.textOf(stanza)
-    if stanza ~= source or #stanza.tags ~= sourceTags then
-        local to = stanza.attr.to
-        stanza.attr.to = nil
-        local end_ = writeRest(stanza, nil, 1)
-        stanza.attr.to = to
-        source = stanza
-        sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, end_ - 1)
-    end
-    return sourceText
-end
-
-sourceTags = 0
-sourceText = ""
-SEPARATOR = string.char(1)
-memo = {}
-memoSize = 0
-MEMO_SIZE = 1000
-MEMO_LENGTH = 40
---- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
-pieces = {}
-names = {}
 end
 
 -- src/state/held.ts
@@ -5625,7 +5651,7 @@ end
 -- What the account shows of itself in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, detachedPresence
+local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
 local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
@@ -5633,8 +5659,10 @@ local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
+local saveSoon = state_store.saveSoon
 local isSameElement = minimix_stanzas.isSameElement
 local attachSession = state_memberships.attachSession
+local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 
@@ -5688,8 +5716,21 @@ end
 
 function noteShown(membership, presence)
     local shown = membership.shownPresence
-    membership.shownPresence = presence
-    return shown == nil or not isSameElement(shown, presence)
+    local isNews = shown == nil or not isSameElement(shown, presence)
+    if isNews then
+        membership.shownPresence = presence
+        saveSoon(membership.username)
+    end
+    return isNews
+end
+
+function shownStill(membership)
+    local isOver = membership.shownDetached or isDetachedFor(membership, options.detachedAfter)
+    if isOver then
+        return nil
+    else
+        return membership.shownPresence
+    end
 end
 
 function detachedPresence(membership)
@@ -5747,9 +5788,9 @@ function occupancy_shown.presenceToShow(membership, request)
     elseif request ~= nil then
         presence = presenceContent(request.stanza)
     else
-        presence = detachedPresence(membership)
+        presence = shownStill(membership) or detachedPresence(membership)
     end
-    membership.shownPresence = presence
+    noteShown(membership, presence)
     return st.clone(presence)
 end
 
@@ -9330,6 +9371,7 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
+local isDetachedFor = state_memberships.isDetachedFor
 local membershipsOf = state_memberships.membershipsOf
 local setPlace = state_memberships.setPlace
 local inLine = state_place.inLine
@@ -9424,10 +9466,8 @@ end
 
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
 function follow_accounts.showAllDetached()
-    local now = os.time()
     for _, membership in ipairs(allMemberships()) do
-        local since = membership.detachedAt
-        local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
+        local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
             showDetached(membership)
         end

@@ -4,7 +4,7 @@
 local scene = require "support.scene";
 
 local join, leave, presence, seen = scene.join, scene.leave, scene.presence, scene.seen;
-local hour = 3600;
+local minute, hour = 60, 3600;
 local lab = "room@rooms.example.org";
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
@@ -121,6 +121,50 @@ describe("a session that joins where the account is in", function ()
 			assert.equal("chat", own_presence(scene.take(laptop)):get_child_text "show");
 			assert.equal("chat", own_presence(scene.take(phone)):get_child_text "show");
 		end);
+	end);
+end);
+
+describe("after a restart an account", function ()
+	for _, killed in ipairs { false, true } do
+		local how = killed and "that was killed" or "that was orderly";
+		it("P1: shows what it showed before, with one presence, "..how, function ()
+			local s = scene.new { remote = true };
+			local phone = s:client "phone";
+			s:enter(phone, "Alice", { content = "<show>dnd</show><status>busy</status>"..caps });
+			s:restart { killed = killed };
+			s:wait(minute);
+			local got = s:arrived();
+			assert.equal(1, #got);
+			assert.equal("dnd", got[1]:get_child_text "show");
+			assert.equal("busy", got[1]:get_child_text "status");
+			phone = s:client "phone";
+			phone:send(join("Alice", { id = "j2"; content = "<show>dnd</show><status>busy</status>"..caps }));
+			s:wait(minute);
+			assert.same({}, s:upstream());
+			assert.equal("dnd", own_presence(scene.take(phone)):get_child_text "show");
+		end);
+	end
+
+	it("P1, P4: is shown as xa when no client has come back in time", function ()
+		local s = scene.new { remote = true; options = { minimix_detached_after = 300 } };
+		s:enter(s:client "phone", "Alice", { content = "<show>dnd</show>" });
+		s:restart();
+		s:wait(200);
+		assert.same({ "alice presence - room/Alice join dnd" }, s:upstream());
+		s:wait(300);
+		assert.same({ "alice presence - room/Alice xa" }, s:upstream());
+	end);
+
+	it("P1, P4: is still shown as xa if it was before, until a client comes", function ()
+		local s = scene.new { remote = true; options = { minimix_detached_after = 60 } };
+		local phone = s:client "phone";
+		s:enter(phone);
+		phone:close();
+		s:wait(2 * minute);
+		s:upstream();
+		s:restart();
+		s:wait(10 * minute);
+		assert.same({ "alice presence - room/Alice join xa" }, s:upstream());
 	end);
 end);
 

@@ -6,8 +6,9 @@ import * as options from "../options";
 import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
 import { bestSession, type Candidate, presenceContent } from "../state/availability";
+import { saveSoon } from "../state/store";
 import { isSameElement } from "../stanzas";
-import { attachSession, type Membership } from "../state/memberships";
+import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 
@@ -83,8 +84,12 @@ function hasChildLike(presence: Stanza, tag: Stanza): boolean {
 /** Notes a presence as shown to the room. Returns whether it was news. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
     const shown = membership.shownPresence;
-    membership.shownPresence = presence;
-    return shown === undefined || !isSameElement(shown, presence);
+    const isNews = shown === undefined || !isSameElement(shown, presence);
+    if (isNews) {
+        membership.shownPresence = presence;
+        saveSoon(membership.username);
+    }
+    return isNews;
 }
 
 /** What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it. */
@@ -96,9 +101,9 @@ export function presenceToShow(membership: Membership, request?: SessionRequest)
     } else if (request !== undefined) {
         presence = presenceContent(request.stanza);
     } else {
-        presence = detachedPresence(membership);
+        presence = shownStill(membership) ?? detachedPresence(membership);
     }
-    membership.shownPresence = presence;
+    noteShown(membership, presence);
     return st.clone(presence);
 }
 
@@ -126,6 +131,12 @@ export function showDetached(membership: Membership): void {
     if (noteShown(membership, presence)) {
         show(membership, presence, undefined);
     }
+}
+
+/** What the account showed before it was lost, or the server started, until sessions have been away for long. */
+function shownStill(membership: Membership): Stanza | undefined {
+    const isOver = membership.shownDetached || isDetachedFor(membership, options.detachedAfter);
+    return isOver ? undefined : membership.shownPresence;
 }
 
 /** The avatar stays: others would see it vanish whenever a phone sleeps. */

@@ -309,6 +309,12 @@ export function detachSession(membership: Membership, session: string): void {
     }
 }
 
+/** Whether no session has been attached for so many seconds. */
+export function isDetachedFor(membership: Membership, seconds: number): boolean {
+    const since = membership.detachedAt;
+    return since !== undefined && os.time() - since >= seconds;
+}
+
 export function detachAll(membership: Membership): void {
     for (const [session] of membership.attached) {
         detachSession(membership, session);
