@@ -931,12 +931,50 @@ function state_sessions.restoreJoined(saved)
 end
 end
 
+-- src/state/offline.ts
+--
+-- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+local state_offline = {}
+do
+local options = minimix_options
+
+--- Forgets a member that is online, or is none any more.
+function state_offline.forgetMember(members, key)
+    local held = members.presences[key]
+    if held ~= nil then
+        members.presences[key] = nil
+        members.count = members.count - 1
+        members.size = members.size - string.len(held.text)
+    end
+end
+
+--- An empty list.
+function state_offline.noMembers()
+    return {presences = {}, count = 0, size = 0}
+end
+
+--- Remembers a member, as far as there is room for it. Returns whether there was.
+function state_offline.keepMember(members, key, held)
+    local size = string.len(held.text)
+    state_offline.forgetMember(members, key)
+    local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
+    if isOver or size > options.maxCachedSize then
+        return false
+    end
+    members.presences[key] = held
+    members.count = members.count + 1
+    members.size = members.size + size
+    return true
+end
+end
+
 -- src/state/view.ts
 --
 -- What a room has shown an account, from which sessions are served that join later.
 local state_view = {}
 do
 local options = minimix_options
+local noMembers = state_offline.noMembers
 
 function state_view.forgetOccupant(view, nick)
     local held = view.occupants[nick]
@@ -952,8 +990,10 @@ function state_view.newView()
         occupants = {},
         count = 0,
         size = 0,
+        offline = noMembers(),
         self = nil,
         room = nil,
+        isRoomFirst = false,
         subject = nil,
         stale = nil,
         nonAnonymous = false,
@@ -5114,7 +5154,7 @@ end
 -- What a session is sent when it attaches to a room that the account is in already.
 local occupancy_replay = {}
 do
-local addStatus, emptySubject, ownAffiliation
+local sendRoom, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local stanzaOf = state_held.stanzaOf
@@ -5123,17 +5163,25 @@ local sendTo = send_fork.sendTo
 local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
 
---- The room's own presence, and those of the other occupants.
+--- Those of the other occupants and of members who are offline, with the room's own if that comes first.
 function occupancy_replay.sendOccupants(membership, session)
     local view = membership.view
-    local ofRoom
-    if view.room ~= nil then
-        ofRoom = stanzaOf(view.room)
-    end
-    if ofRoom ~= nil then
-        sendTo(session, ofRoom)
+    if view.isRoomFirst then
+        sendRoom(membership, session)
     end
     sendHeld(session, view.occupants)
+    sendHeld(session, view.offline.presences)
+end
+
+function sendRoom(membership, session)
+    local room = membership.view.room
+    local presence
+    if room ~= nil then
+        presence = stanzaOf(room)
+    end
+    if presence ~= nil then
+        sendTo(session, presence)
+    end
 end
 
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
@@ -5208,8 +5256,8 @@ function occupancy_replay.itemOf(presence)
     return item == nil and {} or item.attr
 end
 
---- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
--- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
+--- The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+-- subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
 function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
@@ -5219,6 +5267,9 @@ function occupancy_replay.replay(membership, request, shown)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
+    if not membership.view.isRoomFirst then
+        sendRoom(membership, request.session)
+    end
 end
 
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
@@ -5258,7 +5309,7 @@ end
 -- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
 local occupancy_burst = {}
 do
-local isKnown, withoutCodes, isModerator, nickOf
+local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -5274,8 +5325,71 @@ local isSamePresence = state_held.isSamePresence
 local toldAgain = state_held.toldAgain
 local noteOver = state_limits.noteOver
 local askingSession = state_memberships.askingSession
+local forgetMember = state_offline.forgetMember
+local keepMember = state_offline.keepMember
 local forgetOccupant = state_view.forgetOccupant
 local keepOccupant = state_view.keepOccupant
+local outdate = state_view.outdate
+
+function shownSince(membership)
+    local place = membership.place
+    if place.phase == "joining" or place.phase == "entering" then
+        return place.operation.shown
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.shown or nil
+end
+
+function isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" and place.operation ~= nil then
+        return place.operation.kind == "resync" and place.operation.stage ~= "history"
+    end
+    return place.phase == "joining"
+end
+
+function onOffline(membership, key, stanza, wasThere)
+    if wasThere == nil then
+        wasThere = false
+    end
+    if not isAnswering(membership) then
+        fork(membership, stanza)
+        return
+    end
+    local view = membership.view
+    local before = view.offline.presences[key]
+    local held = hold(stanza)
+    local isKept = keepMember(view.offline, key, held)
+    local opt_8 = shownSince(membership)
+    if opt_8 ~= nil then
+        opt_8[key] = true
+    end
+    if not isKept then
+        view.stale = "incomplete"
+        sendTo(askingSession(membership), stanza)
+    end
+    if wasThere or not isKnown(before, held) then
+        fork(membership, stanza)
+    end
+end
+
+function keyOfJid(jid)
+    return "@" .. jids.bare(jid)
+end
+
+function forgetOffline(membership, nick, stanza)
+    local members = membership.view.offline
+    if members.count > 0 then
+        local jid = itemOf(stanza).jid
+        forgetMember(members, nick)
+        if jid ~= nil then
+            forgetMember(members, keyOfJid(jid))
+        end
+    end
+end
 
 function isKnown(before, held)
     if before == nil or held == nil then
@@ -5283,6 +5397,15 @@ function isKnown(before, held)
     else
         return isSamePresence(before, held)
     end
+end
+
+function areShown(presences, shown)
+    for nick in pairs(presences) do
+        if shown[nick] == nil then
+            return false
+        end
+    end
+    return true
 end
 
 function withoutCodes(stanza)
@@ -5318,33 +5441,25 @@ function nickOf(self_)
     return jids.resource(self_.attr.from or "")
 end
 
---- The nicks that the room has shown since a join was sent; undefined if it answers none.
-local function shownSince(membership)
-    local place = membership.place
-    if place.phase == "joining" or place.phase == "entering" then
-        return place.operation.shown
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    return (operation and operation.kind) == "resync" and operation.shown or nil
-end
-
---- Whether the room answers a join of which our own presence has not come.
-local function isAnswering(membership)
-    local place = membership.place
-    if place.phase == "joined" and place.operation ~= nil then
-        return place.operation.kind == "resync" and place.operation.stage ~= "history"
-    end
-    return place.phase == "joining"
-end
-
 --- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local before = membership.view.room
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = itemOf(stanza).jid
+    end
+    if member ~= nil then
+        onOffline(membership, keyOfJid(member), stanza)
+        return
+    end
+    local view = membership.view
+    local before = view.room
     local held = stanza.attr.type == nil and hold(stanza) or nil
-    membership.view.room = held
+    view.room = held
+    if isAnswering(membership) then
+        view.isRoomFirst = true
+    elseif before == nil then
+        view.isRoomFirst = false
+    end
     if not isAnswering(membership) or not isKnown(before, held) then
         fork(membership, stanza)
     end
@@ -5359,6 +5474,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     local before = view.occupants[nick]
     local held = hold(stanza)
     local isKept = keepOccupant(view, nick, held)
+    forgetOffline(membership, nick, stanza)
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
@@ -5380,9 +5496,23 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
 end
 
---- Another occupant went.
+--- Another occupant went, or is shown as offline by a room that answers a join.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
-    forgetOccupant(membership.view, nick)
+    local view = membership.view
+    local wasThere = view.occupants[nick] ~= nil
+    forgetOccupant(view, nick)
+    local isAnswering_result_7 = isAnswering(membership)
+    if isAnswering_result_7 then
+        local opt_5 = shownSince(membership)
+        isAnswering_result_7 = (opt_5 and opt_5[nick] ~= nil) ~= true
+    end
+    if isAnswering_result_7 then
+        onOffline(membership, nick, stanza, wasThere)
+        return
+    end
+    if view.offline.count > 0 and itemOf(stanza).affiliation ~= "none" then
+        outdate(view)
+    end
     fork(membership, stanza)
 end
 
@@ -5396,16 +5526,17 @@ function occupancy_burst.forgetOthers(membership, shown)
             fork(membership, occupantGone(membership, nick))
         end
     end
-end
-
---- Whether all occupants that are remembered have been shown again.
-function occupancy_burst.areAllShown(membership, shown)
-    for nick in pairs(membership.view.occupants) do
-        if shown[nick] == nil then
-            return false
+    for key in pairs(view.offline.presences) do
+        if shown[key] == nil then
+            forgetMember(view.offline, key)
         end
     end
-    return true
+end
+
+--- Whether all that are remembered have been shown again.
+function occupancy_burst.areAllShown(membership, shown)
+    local view = membership.view
+    return areShown(view.occupants, shown) and areShown(view.offline.presences, shown)
 end
 
 --- Remembers our own presence. Returns whether it differs from the one before.
@@ -11589,6 +11720,7 @@ local viewOf, placeOf, joinOf, takeRequests
 local isAttached = state_memberships.isAttached
 local now = state_memberships.now
 local inLine = state_place.inLine
+local noMembers = state_offline.noMembers
 local newRequest = state_queue.newRequest
 
 function viewOf(former)
@@ -11597,8 +11729,10 @@ function viewOf(former)
         occupants = former.occupants or {},
         count = former.occupantCount or 0,
         size = former.occupantSize or 0,
+        offline = noMembers(),
         self = former.self,
         room = former.presenceOfRoom,
+        isRoomFirst = former.presenceOfRoom ~= nil,
         subject = former.subject,
         stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
         nonAnonymous = former.nonAnonymous == true,

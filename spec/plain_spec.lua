@@ -168,6 +168,68 @@ describe("after a restart an account", function ()
 	end);
 end);
 
+describe("members who are offline", function ()
+	local offline = "<presence type='unavailable'><x xmlns='"..xmlns_user.."'>"
+		.."<item affiliation='member' role='none' nick='Carol'/></x></presence>";
+
+	-- The room's answer to a join, with the member Carol, who is offline, in it.
+	local function answer(s, id)
+		s:from("Bob", "<presence>"..scene.status().."</presence>");
+		s:from("Carol", offline);
+		s:from("Alice", ("<presence id='%s'>%s</presence>"):format(id, scene.status "110"));
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+	end
+
+	local function with_member()
+		local s = scene.new { remote = true };
+		local phone = s:client "phone";
+		s.room.silent = true;
+		phone:send(join "Alice");
+		s:deliver();
+		answer(s, s:arrived()[1].attr.id);
+		return s, phone;
+	end
+
+	it("J2: are shown to the session that joined", function ()
+		local _, phone = with_member();
+		assert.same({
+			"presence - room/Bob"; "presence unavailable room/Carol"; "presence - room/Alice 110";
+			"message groupchat room subject:";
+		}, seen(phone));
+	end);
+
+	it("J2: are shown to the next one", function ()
+		local s = with_member();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		local got = scene.take(laptop);
+		assert.same({
+			"presence - room/Bob"; "presence unavailable room/Carol"; "presence - room/Alice 110";
+			"message groupchat room subject:";
+		}, scene.lines(got));
+		assert.equal("member", got[2]:find("{"..xmlns_user.."}x/item").attr.affiliation);
+	end);
+
+	it("J2: are shown once when they have come in", function ()
+		local s = with_member();
+		s:from("Carol", "<presence>"..scene.status(nil, { affiliation = "member" }).."</presence>");
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2" }));
+		local lines = seen(laptop);
+		table.sort(lines);
+		assert.same({
+			"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob"; "presence - room/Carol";
+		}, lines);
+	end);
+
+	it("R1: are no occupants", function ()
+		local s, phone = with_member();
+		seen(phone);
+		s:from("Carol", offline);
+		assert.same({ "presence unavailable room/Carol" }, seen(phone));
+	end);
+end);
+
 describe("where the room shows JIDs, the own item", function ()
 	scene.everywhere(function (everywhere)
 		local function open_room()
@@ -285,5 +347,54 @@ describe("where the room shows JIDs, the own item", function ()
 		scene.take(phone);
 		s:from("Alice", "<presence>"..scene.status("110").."</presence>");
 		assert.is_nil(item_jid(scene.take(phone)[1]));
+	end);
+end);
+
+describe("the room's own presence", function ()
+	local avatar = "<presence><x xmlns='vcard-temp:x:update'><photo>%s</photo></x></presence>";
+
+	local function joined(before, after)
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room.silent = true;
+		phone:send(join "Alice");
+		s:deliver();
+		if before then s:from(nil, avatar:format(before)); end
+		s:from("Bob", "<presence>"..scene.status().."</presence>");
+		s:from("Alice", ("<presence id='%s'>%s</presence>"):format(s:arrived()[1].attr.id, scene.status "110"));
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		if after then s:from(nil, avatar:format(after)); end
+		return s, phone, laptop;
+	end
+
+	it("J2: comes after the subject where the room has sent it there", function ()
+		local _, phone, laptop = joined(nil, "one");
+		local expected = {
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:"; "presence - room";
+		};
+		assert.same(expected, seen(phone));
+		laptop:send(join("Alice", { id = "j2" }));
+		assert.same(expected, seen(laptop));
+	end);
+
+	it("J2: comes first where the room has sent it first", function ()
+		local _, phone, laptop = joined("one");
+		local expected = {
+			"presence - room"; "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+		};
+		assert.same(expected, seen(phone));
+		laptop:send(join("Alice", { id = "j2" }));
+		assert.same(expected, seen(laptop));
+	end);
+
+	it("J2, R1: is the latest, in its place", function ()
+		local s, phone, laptop = joined(nil, "one");
+		seen(phone);
+		s:from(nil, avatar:format "two");
+		assert.same({ "presence - room" }, seen(phone));
+		laptop:send(join("Alice", { id = "j2" }));
+		local got = scene.take(laptop);
+		assert.equal("presence - room", scene.line(got[#got]));
+		assert.equal("two", got[#got]:find "{vcard-temp:x:update}x/photo#");
 	end);
 end);

@@ -12,8 +12,8 @@ import { sendOwn } from "../send/own";
 import { sendHistory } from "../archive/history";
 
 /**
- * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
- * history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
+ * The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+ * subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
  */
 export function replay(membership: Membership, request: SessionRequest, shown: Stanza | undefined): void {
     counters.replays = counters.replays + 1;
@@ -24,16 +24,27 @@ export function replay(membership: Membership, request: SessionRequest, shown: S
     }
     sendHistory(membership, request);
     sendSubject(membership, request.session);
+    if (!membership.view.isRoomFirst) {
+        sendRoom(membership, request.session);
+    }
 }
 
-/** The room's own presence, and those of the other occupants. */
+/** Those of the other occupants and of members who are offline, with the room's own if that comes first. */
 export function sendOccupants(membership: Membership, session: string | undefined): void {
     const view = membership.view;
-    const ofRoom = view.room === undefined ? undefined : stanzaOf(view.room);
-    if (ofRoom !== undefined) {
-        sendTo(session, ofRoom);
+    if (view.isRoomFirst) {
+        sendRoom(membership, session);
     }
     sendHeld(session, view.occupants);
+    sendHeld(session, view.offline.presences);
+}
+
+function sendRoom(membership: Membership, session: string | undefined): void {
+    const room = membership.view.room;
+    const presence = room === undefined ? undefined : stanzaOf(room);
+    if (presence !== undefined) {
+        sendTo(session, presence);
+    }
 }
 
 /** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
