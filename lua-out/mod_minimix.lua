@@ -1,4 +1,4 @@
--- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- mod_minimix 0.2.0: the account, not each client, is the occupant of a MUC room.
 -- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
 -- Each block below is one source file. Its local table holds what other files use.
 
@@ -329,25 +329,31 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+--- By account and room.
 local refusals = {}
 
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
+--- The room is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership, forbidden)
     local bookmark = membership.bookmark
     if not (bookmark and bookmark.autojoin) then
         return
     end
     local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
+    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
     refusals[membership.username] = rooms
 end
 
 --- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
 function state_bookmarks.isRefused(username, room, bookmark)
     local rooms = refusals[username]
-    local refused = rooms and rooms[room]
+    local opt_5 = rooms and rooms[room]
+    local refused = opt_5 and opt_5.bookmark
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- The rooms that an account is not joined to for their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
 end
 
 --- Forgets the refusal of a room, or of all.
@@ -529,6 +535,143 @@ function state_former.restoreFormerOccupants(saved)
 end
 end
 
+-- src/text.ts
+--
+-- Stanzas as text, written once for all who get them.
+local minimix_text = {}
+do
+local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
+
+function write(element, outerNamespace, at)
+    pieces[at] = "<"
+    pieces[at + 1] = element.name
+    return writeRest(element, outerNamespace, at + 2)
+end
+
+function writeRest(element, outerNamespace, start)
+    local attr = element.attr
+    local children = element
+    local at = writeAttributes(attr, outerNamespace, start)
+    if #children == 0 then
+        pieces[at] = "/>"
+        return at + 1
+    end
+    pieces[at] = ">"
+    at = at + 1
+    for _, child in ipairs(children) do
+        if type(child) == "string" then
+            pieces[at] = st.xml_escape(child)
+            at = at + 1
+        else
+            at = write(child, attr.xmlns, at)
+        end
+    end
+    pieces[at] = "</"
+    pieces[at + 1] = element.name
+    pieces[at + 2] = ">"
+    return at + 3
+end
+
+function writeAttributes(attr, outerNamespace, start)
+    local at = start
+    local prefixes = 0
+    for i = 1, sortNames(attr) do
+        local name = names[i]
+        local value = attr[name] or ""
+        local separator = (string.find(name, SEPARATOR, 1, true))
+        if separator ~= nil then
+            prefixes = prefixes + 1
+            pieces[at] = prefixedAttribute(name, value, prefixes)
+            at = at + 1
+        elseif name ~= "xmlns" or value ~= outerNamespace then
+            at = writeAttribute(name, value, at)
+        end
+    end
+    return at
+end
+
+function writeAttribute(name, value, at)
+    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+        pieces[at] = remembered(name, value)
+        return at + 1
+    end
+    pieces[at] = " "
+    pieces[at + 1] = name
+    pieces[at + 2] = "='"
+    pieces[at + 3] = st.xml_escape(value)
+    pieces[at + 4] = "'"
+    return at + 5
+end
+
+function remembered(name, value)
+    local texts = memo[name]
+    local text = texts and texts[value]
+    if text == nil then
+        if memoSize >= MEMO_SIZE then
+            memo = {}
+            memoSize = 0
+            texts = nil
+        end
+        if texts == nil then
+            texts = {}
+            memo[name] = texts
+        end
+        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
+        texts[value] = text
+        memoSize = memoSize + 1
+    end
+    return text
+end
+
+function sortNames(attr)
+    local count = 0
+    for key in pairs(attr) do
+        local name = key
+        local at = count
+        while at > 0 and names[at] > name do
+            names[at + 1] = names[at]
+            at = at - 1
+        end
+        names[at + 1] = name
+        count = count + 1
+    end
+    return count
+end
+
+function prefixedAttribute(name, value, number)
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
+    local prefix = "ns" .. string.format("%d", number)
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
+end
+
+--- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
+-- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
+-- _dostring).
+function minimix_text.textOf(stanza)
+    if stanza ~= source or #stanza.tags ~= sourceTags then
+        local to = stanza.attr.to
+        stanza.attr.to = nil
+        local end_ = writeRest(stanza, nil, 1)
+        stanza.attr.to = to
+        source = stanza
+        sourceTags = #stanza.tags
+        sourceText = table.concat(pieces, "", 1, end_ - 1)
+    end
+    return sourceText
+end
+
+sourceTags = 0
+sourceText = ""
+SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
+--- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
+pieces = {}
+names = {}
+end
+
 -- src/state/place.ts
 --
 -- Where an account stands in a room, and the one presence of its that the room has yet to answer.
@@ -708,15 +851,25 @@ function state_sent.noteReflected(sent, id)
     end
 end
 
+--- Whether a message with this id has been sent to the room and not come back.
+function state_sent.awaitsReflection(sent, id)
+    for _, message in ipairs(sent and sent.groupchat or {}) do
+        if message.id == id then
+            return true
+        end
+    end
+    return false
+end
+
 --- The message that a room refuses. Undefined if none was sent, or it has been answered.
 function state_sent.takeRefused(sent, from, id)
     dropOld(sent.groupchat, math.huge)
     dropOld(sent.private, math.huge)
-    local temp_0
+    local temp_2
     if id ~= "" then
-        temp_0 = id
+        temp_2 = id
     end
-    local message = findRefused(sent, from, temp_0)
+    local message = findRefused(sent, from, temp_2)
     if message ~= nil then
         noteAnswered(sent, message)
     end
@@ -801,12 +954,50 @@ function state_sessions.restoreJoined(saved)
 end
 end
 
+-- src/state/offline.ts
+--
+-- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+local state_offline = {}
+do
+local options = minimix_options
+
+--- Forgets a member that is online, or is none any more.
+function state_offline.forgetMember(members, key)
+    local held = members.presences[key]
+    if held ~= nil then
+        members.presences[key] = nil
+        members.count = members.count - 1
+        members.size = members.size - string.len(held.text)
+    end
+end
+
+--- An empty list.
+function state_offline.noMembers()
+    return {presences = {}, count = 0, size = 0}
+end
+
+--- Remembers a member, as far as there is room for it. Returns whether there was.
+function state_offline.keepMember(members, key, held)
+    local size = string.len(held.text)
+    state_offline.forgetMember(members, key)
+    local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
+    if isOver or size > options.maxCachedSize then
+        return false
+    end
+    members.presences[key] = held
+    members.count = members.count + 1
+    members.size = members.size + size
+    return true
+end
+end
+
 -- src/state/view.ts
 --
 -- What a room has shown an account, from which sessions are served that join later.
 local state_view = {}
 do
 local options = minimix_options
+local noMembers = state_offline.noMembers
 
 function state_view.forgetOccupant(view, nick)
     local held = view.occupants[nick]
@@ -822,8 +1013,10 @@ function state_view.newView()
         occupants = {},
         count = 0,
         size = 0,
+        offline = noMembers(),
         self = nil,
         room = nil,
+        isRoomFirst = false,
         subject = nil,
         stale = nil,
         nonAnonymous = false,
@@ -1100,9 +1293,9 @@ function state_memberships.askingSession(membership)
     return nil
 end
 
-function state_memberships.attachSession(membership, session, presence, id)
+function state_memberships.attachSession(membership, session, presence, id, told)
     noteJoined(session, membership.room)
-    membership.attached[session] = {presence = presence, id = id}
+    membership.attached[session] = {presence = presence, id = id, told = told}
     membership.detachedAt = nil
     membership.shownDetached = false
 end
@@ -1110,6 +1303,12 @@ end
 function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
     state_memberships.noteDetached(membership)
+end
+
+--- Whether no session has been attached for so many seconds.
+function state_memberships.isDetachedFor(membership, seconds)
+    local since = membership.detachedAt
+    return since ~= nil and os.time() - since >= seconds
 end
 
 function state_memberships.detachAll(membership)
@@ -1124,8 +1323,9 @@ end
 -- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
 local state_store = {}
 do
-local recordOf, formerRecords, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local recordOf, formerRecords, shownText, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
 local options = minimix_options
+local textOf = minimix_text.textOf
 local isWanted = state_bookmarks.isWanted
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupantsOf = state_former.formerOccupantsOf
@@ -1176,6 +1376,7 @@ function recordOf(username)
             ownBookmark = membership.ownBookmark or nil,
             ending = membership.ending or nil,
             since = membership.since,
+            shown = shownText(membership),
             state = stateOf(membership)
         }
     end
@@ -1196,6 +1397,19 @@ function formerRecords(username)
         records[#records + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
     end
     return #records > 0 and records or nil
+end
+
+function shownText(membership)
+    local presence = membership.shownPresence
+    local text
+    if presence ~= nil then
+        text = textOf(presence)
+    end
+    if text == nil or string.len(text) > options.maxCachedSize then
+        return nil
+    else
+        return "<presence" .. text
+    end
 end
 
 function stateOf(membership)
@@ -1236,7 +1450,12 @@ function loadAccount(username, record)
         membership.since = saved.since
         membership.established = saved.state ~= "joining"
         membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-        membership.detachedAt = record.seen
+        if saved.shown == nil then
+            membership.shownPresence = nil
+        else
+            membership.shownPresence = xml.parse(saved.shown)
+        end
+        membership.detachedAt = os.time()
     end
     local account = findAccount(username)
     if account ~= nil then
@@ -2000,35 +2219,6 @@ function settings_blocklist.isBlocked(username, room, nick)
 end
 end
 
--- src/state/counters.ts
---
--- What has happened, in plain numbers: some are counted for each stanza.
-local state_counters = {}
-do
-state_counters.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    drops = {}
-}
-
---- Counts what is dropped, or refused for a limit.
-function state_counters.noteDrop(reason)
-    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
-end
-
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function state_counters.restoreCounters(saved)
-    local all = state_counters.counters
-    for name, value in pairs(saved) do
-        all[name] = value
-    end
-end
-end
-
 -- src/stanzas.ts
 --
 -- Questions about stanzas that util.stanza has no answer to.
@@ -2098,6 +2288,20 @@ function minimix_stanzas.isSameElement(one, other, ignored)
     return true
 end
 
+--- Whether two presences of an occupant say the same, whatever the order of their children.
+function minimix_stanzas.isSameContent(one, other)
+    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
+        return false
+    end
+    for _, tag in ipairs(one.tags) do
+        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
+        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
+            return false
+        end
+    end
+    return true
+end
+
 local splitJid = ""
 local splitRoom = ""
 local splitNick
@@ -2157,141 +2361,33 @@ kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
 end
 
--- src/text.ts
+-- src/state/counters.ts
 --
--- Stanzas as text, written once for all who get them.
-local minimix_text = {}
+-- What has happened, in plain numbers: some are counted for each stanza.
+local state_counters = {}
 do
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
+state_counters.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    drops = {}
+}
 
-function write(element, outerNamespace, at)
-    pieces[at] = "<"
-    pieces[at + 1] = element.name
-    return writeRest(element, outerNamespace, at + 2)
+--- Counts what is dropped, or refused for a limit.
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
 end
 
-function writeRest(element, outerNamespace, start)
-    local attr = element.attr
-    local children = element
-    local at = writeAttributes(attr, outerNamespace, start)
-    if #children == 0 then
-        pieces[at] = "/>"
-        return at + 1
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
+    for name, value in pairs(saved) do
+        all[name] = value
     end
-    pieces[at] = ">"
-    at = at + 1
-    for _, child in ipairs(children) do
-        if type(child) == "string" then
-            pieces[at] = st.xml_escape(child)
-            at = at + 1
-        else
-            at = write(child, attr.xmlns, at)
-        end
-    end
-    pieces[at] = "</"
-    pieces[at + 1] = element.name
-    pieces[at + 2] = ">"
-    return at + 3
 end
-
-function writeAttributes(attr, outerNamespace, start)
-    local at = start
-    local prefixes = 0
-    for i = 1, sortNames(attr) do
-        local name = names[i]
-        local value = attr[name] or ""
-        local separator = (string.find(name, SEPARATOR, 1, true))
-        if separator ~= nil then
-            prefixes = prefixes + 1
-            pieces[at] = prefixedAttribute(name, value, prefixes)
-            at = at + 1
-        elseif name ~= "xmlns" or value ~= outerNamespace then
-            at = writeAttribute(name, value, at)
-        end
-    end
-    return at
-end
-
-function writeAttribute(name, value, at)
-    if string.len(name) + string.len(value) <= MEMO_LENGTH then
-        pieces[at] = remembered(name, value)
-        return at + 1
-    end
-    pieces[at] = " "
-    pieces[at + 1] = name
-    pieces[at + 2] = "='"
-    pieces[at + 3] = st.xml_escape(value)
-    pieces[at + 4] = "'"
-    return at + 5
-end
-
-function remembered(name, value)
-    local texts = memo[name]
-    local text = texts and texts[value]
-    if text == nil then
-        if memoSize >= MEMO_SIZE then
-            memo = {}
-            memoSize = 0
-            texts = nil
-        end
-        if texts == nil then
-            texts = {}
-            memo[name] = texts
-        end
-        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
-        texts[value] = text
-        memoSize = memoSize + 1
-    end
-    return text
-end
-
-function sortNames(attr)
-    local count = 0
-    for key in pairs(attr) do
-        local name = key
-        local at = count
-        while at > 0 and names[at] > name do
-            names[at + 1] = names[at]
-            at = at - 1
-        end
-        names[at + 1] = name
-        count = count + 1
-    end
-    return count
-end
-
-function prefixedAttribute(name, value, number)
-    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
-    local prefix = "ns" .. string.format("%d", number)
-    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
-end
-
---- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
--- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
--- _dostring).
-function minimix_text.textOf(stanza)
-    if stanza ~= source or #stanza.tags ~= sourceTags then
-        local to = stanza.attr.to
-        stanza.attr.to = nil
-        local end_ = writeRest(stanza, nil, 1)
-        stanza.attr.to = to
-        source = stanza
-        sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, end_ - 1)
-    end
-    return sourceText
-end
-
-sourceTags = 0
-sourceText = ""
-SEPARATOR = string.char(1)
-memo = {}
-memoSize = 0
-MEMO_SIZE = 1000
-MEMO_LENGTH = 40
---- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
-pieces = {}
-names = {}
 end
 
 -- src/state/held.ts
@@ -2546,6 +2642,60 @@ function send_fork.onUndelivered(event)
     end
     noteDrop("undelivered")
     return true
+end
+end
+
+-- src/send/own.ts
+--
+-- The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
+-- expects its own full JID, as it would be the occupant without this module.
+local send_own = {}
+do
+local takeTold, showsOccupant, addressed
+local MUC_USER = namespaces.MUC_USER
+local isSameContent = minimix_stanzas.isSameContent
+local sendTo = send_fork.sendTo
+
+function takeTold(attachment, self_)
+    local told = attachment.told
+    if told == nil or self_ == nil or not isSameContent(told, self_) then
+        return false
+    end
+    attachment.told = nil
+    return true
+end
+
+--- Sends a presence of the account's own occupant to one session.
+function send_own.sendOwn(membership, session, presence)
+    local isShown = session ~= nil and showsOccupant(membership, presence)
+    sendTo(session, isShown and addressed(presence, session) or presence)
+end
+
+function showsOccupant(membership, presence)
+    local x = presence:get_child("x", MUC_USER)
+    local opt_0 = x and x:get_child("item")
+    return (opt_0 and opt_0.attr.jid) == membership.occupant
+end
+
+function addressed(presence, session)
+    local copy = st.clone(presence)
+    local opt_4 = copy:get_child("x", MUC_USER)
+    local item = opt_4 and opt_4:get_child("item")
+    if item ~= nil then
+        item.attr.jid = session
+    end
+    return copy
+end
+
+--- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
+-- that were shown it with their join.
+function send_own.forkOwn(membership, presence, except)
+    for session, attachment in pairs(membership.attached) do
+        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view.self)
+        if session ~= except and not wasTold then
+            send_own.sendOwn(membership, session, presence)
+        end
+    end
 end
 end
 
@@ -5030,25 +5180,34 @@ end
 -- What a session is sent when it attaches to a room that the account is in already.
 local occupancy_replay = {}
 do
-local addStatus, emptySubject, ownAffiliation
+local sendRoom, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local stanzaOf = state_held.stanzaOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
 
---- The room's own presence, and those of the other occupants.
+--- Those of the other occupants and of members who are offline, with the room's own if that comes first.
 function occupancy_replay.sendOccupants(membership, session)
     local view = membership.view
-    local ofRoom
-    if view.room ~= nil then
-        ofRoom = stanzaOf(view.room)
-    end
-    if ofRoom ~= nil then
-        sendTo(session, ofRoom)
+    if view.isRoomFirst then
+        sendRoom(membership, session)
     end
     sendHeld(session, view.occupants)
+    sendHeld(session, view.offline.presences)
+end
+
+function sendRoom(membership, session)
+    local room = membership.view.room
+    local presence
+    if room ~= nil then
+        presence = stanzaOf(room)
+    end
+    if presence ~= nil then
+        sendTo(session, presence)
+    end
 end
 
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
@@ -5058,12 +5217,13 @@ end
 
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function occupancy_replay.selfPresence(membership, request)
+-- `shown` is our own presence without them.
+function occupancy_replay.selfPresence(membership, request, shown)
     local view = membership.view
-    if view.self == nil then
+    if shown == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, view.self)
+    local self_ = occupancy_replay.ownPresence(membership, shown)
     self_.attr.id = request.id
     local x = self_:get_child("x", MUC_USER)
     if x == nil then
@@ -5122,17 +5282,20 @@ function occupancy_replay.itemOf(presence)
     return item == nil and {} or item.attr
 end
 
---- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
--- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function occupancy_replay.replay(membership, request)
+--- The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+-- subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
+function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
-    local self_ = occupancy_replay.selfPresence(membership, request)
+    local self_ = occupancy_replay.selfPresence(membership, request, shown)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
+    if not membership.view.isRoomFirst then
+        sendRoom(membership, request.session)
+    end
 end
 
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
@@ -5172,13 +5335,14 @@ end
 -- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
 local occupancy_burst = {}
 do
-local isKnown, withoutCodes, isModerator, nickOf
+local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
 local isSameElement = minimix_stanzas.isSameElement
 local isSameNick = minimix_stanzas.isSameNick
@@ -5187,8 +5351,71 @@ local isSamePresence = state_held.isSamePresence
 local toldAgain = state_held.toldAgain
 local noteOver = state_limits.noteOver
 local askingSession = state_memberships.askingSession
+local forgetMember = state_offline.forgetMember
+local keepMember = state_offline.keepMember
 local forgetOccupant = state_view.forgetOccupant
 local keepOccupant = state_view.keepOccupant
+local outdate = state_view.outdate
+
+function shownSince(membership)
+    local place = membership.place
+    if place.phase == "joining" or place.phase == "entering" then
+        return place.operation.shown
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.shown or nil
+end
+
+function isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" and place.operation ~= nil then
+        return place.operation.kind == "resync" and place.operation.stage ~= "history"
+    end
+    return place.phase == "joining"
+end
+
+function onOffline(membership, key, stanza, wasThere)
+    if wasThere == nil then
+        wasThere = false
+    end
+    if not isAnswering(membership) then
+        fork(membership, stanza)
+        return
+    end
+    local view = membership.view
+    local before = view.offline.presences[key]
+    local held = hold(stanza)
+    local isKept = keepMember(view.offline, key, held)
+    local opt_8 = shownSince(membership)
+    if opt_8 ~= nil then
+        opt_8[key] = true
+    end
+    if not isKept then
+        view.stale = "incomplete"
+        sendTo(askingSession(membership), stanza)
+    end
+    if wasThere or not isKnown(before, held) then
+        fork(membership, stanza)
+    end
+end
+
+function keyOfJid(jid)
+    return "@" .. jids.bare(jid)
+end
+
+function forgetOffline(membership, nick, stanza)
+    local members = membership.view.offline
+    if members.count > 0 then
+        local jid = itemOf(stanza).jid
+        forgetMember(members, nick)
+        if jid ~= nil then
+            forgetMember(members, keyOfJid(jid))
+        end
+    end
+end
 
 function isKnown(before, held)
     if before == nil or held == nil then
@@ -5196,6 +5423,15 @@ function isKnown(before, held)
     else
         return isSamePresence(before, held)
     end
+end
+
+function areShown(presences, shown)
+    for nick in pairs(presences) do
+        if shown[nick] == nil then
+            return false
+        end
+    end
+    return true
 end
 
 function withoutCodes(stanza)
@@ -5224,40 +5460,32 @@ function occupancy_burst.announceNick(membership, before)
     local renamed = st.clone(before)
     renamed.attr.from = membership.room .. "/" .. membership.nick
     membership.view.self = renamed
-    fork(membership, renamed)
+    forkOwn(membership, renamed)
 end
 
 function nickOf(self_)
     return jids.resource(self_.attr.from or "")
 end
 
---- The nicks that the room has shown since a join was sent; undefined if it answers none.
-local function shownSince(membership)
-    local place = membership.place
-    if place.phase == "joining" or place.phase == "entering" then
-        return place.operation.shown
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    return (operation and operation.kind) == "resync" and operation.shown or nil
-end
-
---- Whether the room answers a join of which our own presence has not come.
-local function isAnswering(membership)
-    local place = membership.place
-    if place.phase == "joined" and place.operation ~= nil then
-        return place.operation.kind == "resync" and place.operation.stage ~= "history"
-    end
-    return place.phase == "joining"
-end
-
 --- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local before = membership.view.room
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = itemOf(stanza).jid
+    end
+    if member ~= nil then
+        onOffline(membership, keyOfJid(member), stanza)
+        return
+    end
+    local view = membership.view
+    local before = view.room
     local held = stanza.attr.type == nil and hold(stanza) or nil
-    membership.view.room = held
+    view.room = held
+    if isAnswering(membership) then
+        view.isRoomFirst = true
+    elseif before == nil then
+        view.isRoomFirst = false
+    end
     if not isAnswering(membership) or not isKnown(before, held) then
         fork(membership, stanza)
     end
@@ -5272,6 +5500,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     local before = view.occupants[nick]
     local held = hold(stanza)
     local isKept = keepOccupant(view, nick, held)
+    forgetOffline(membership, nick, stanza)
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
@@ -5296,9 +5525,23 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
 end
 
---- Another occupant went.
+--- Another occupant went, or is shown as offline by a room that answers a join.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
-    forgetOccupant(membership.view, nick)
+    local view = membership.view
+    local wasThere = view.occupants[nick] ~= nil
+    forgetOccupant(view, nick)
+    local isAnswering_result_7 = isAnswering(membership)
+    if isAnswering_result_7 then
+        local opt_5 = shownSince(membership)
+        isAnswering_result_7 = (opt_5 and opt_5[nick] ~= nil) ~= true
+    end
+    if isAnswering_result_7 then
+        onOffline(membership, nick, stanza, wasThere)
+        return
+    end
+    if view.offline.count > 0 and itemOf(stanza).affiliation ~= "none" then
+        outdate(view)
+    end
     fork(membership, stanza)
 end
 
@@ -5312,16 +5555,17 @@ function occupancy_burst.forgetOthers(membership, shown)
             fork(membership, occupantGone(membership, nick))
         end
     end
-end
-
---- Whether all occupants that are remembered have been shown again.
-function occupancy_burst.areAllShown(membership, shown)
-    for nick in pairs(membership.view.occupants) do
-        if shown[nick] == nil then
-            return false
+    for key in pairs(view.offline.presences) do
+        if shown[key] == nil then
+            forgetMember(view.offline, key)
         end
     end
-    return true
+end
+
+--- Whether all that are remembered have been shown again.
+function occupancy_burst.areAllShown(membership, shown)
+    local view = membership.view
+    return areShown(view.occupants, shown) and areShown(view.offline.presences, shown)
 end
 
 --- Remembers our own presence. Returns whether it differs from the one before.
@@ -5461,24 +5705,22 @@ local function isBetter(one, other)
     return rank(one) > rank(other)
 end
 
---- The session to show: highest priority, then most available, then the one already shown.
-function state_availability.bestSession(membership)
-    local best = membership.shown
-    local bestAttachment
-    if best ~= nil then
-        bestAttachment = membership.attached[best]
-    end
+local function isPreferred(membership, session, attachment, best)
+    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
+    return isTie or isBetter(attachment, best.attachment)
+end
+
+--- The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
+-- attached.
+function state_availability.bestSession(membership, coming)
+    local best = coming
     for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
+        local isOther = session ~= (coming and coming.session)
+        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
+            best = {session = session, attachment = attachment}
         end
     end
-    if bestAttachment == nil then
-        return nil
-    else
-        return best
-    end
+    return best
 end
 end
 
@@ -5487,15 +5729,18 @@ end
 -- What the account shows of itself in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, noteShown, detachedPresence
+local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
-local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
+local saveSoon = state_store.saveSoon
 local isSameElement = minimix_stanzas.isSameElement
 local attachSession = state_memberships.attachSession
+local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 
@@ -5503,19 +5748,67 @@ function show(membership, presence, id)
     sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
 end
 
-function chooseShown(membership)
-    local best = bestSession(membership)
+function chooseShown(membership, request)
+    local temp_1
+    if request ~= nil then
+        temp_1 = candidateOf(request)
+    end
+    local best = bestSession(membership, temp_1)
     if best == nil then
         return nil
     end
-    membership.shown = best
-    return membership.attached[best]
+    membership.shown = best.session
+    return best.attachment
+end
+
+function candidateOf(request)
+    local session = request.session
+    if session == nil then
+        return nil
+    else
+        return {
+            session = session,
+            attachment = {presence = presenceContent(request.stanza), id = nil}
+        }
+    end
+end
+
+function withPayload(self_, before, after)
+    if before ~= nil and isSameElement(before, after) then
+        return self_
+    end
+    local copy = st.clone(after)
+    copy.attr.from = self_.attr.from
+    for _, tag in ipairs(self_.tags) do
+        local isOfClient = tag.attr.xmlns == nil or before ~= nil and hasChildLike(before, tag)
+        if not isOfClient and not hasChildLike(after, tag) then
+            copy:add_direct_child(st.clone(tag))
+        end
+    end
+    return copy
+end
+
+function hasChildLike(presence, tag)
+    return presence:get_child(tag.name, tag.attr.xmlns) ~= nil
 end
 
 function noteShown(membership, presence)
     local shown = membership.shownPresence
-    membership.shownPresence = presence
-    return shown == nil or not isSameElement(shown, presence)
+    local isNews = shown == nil or not isSameElement(shown, presence)
+    if isNews then
+        membership.shownPresence = presence
+        saveSoon(membership.username)
+    end
+    return isNews
+end
+
+function shownStill(membership)
+    local isOver = membership.shownDetached or isDetachedFor(membership, options.detachedAfter)
+    if isOver then
+        return nil
+    else
+        return membership.shownPresence
+    end
 end
 
 function detachedPresence(membership)
@@ -5554,19 +5847,40 @@ function occupancy_shown.showBest(membership)
     return true
 end
 
+--- Our own presence as the room will show it once the session of a join is attached.
+function occupancy_shown.selfToBe(membership, request)
+    local self_ = membership.view.self
+    local attachment = chooseShown(membership, request)
+    if self_ == nil or attachment == nil then
+        return self_
+    end
+    return withPayload(self_, membership.shownPresence, attachment.presence)
+end
+
 --- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
 function occupancy_shown.presenceToShow(membership, request)
-    local attachment = chooseShown(membership)
+    local attachment = chooseShown(membership, request)
     local presence
     if attachment ~= nil then
         presence = attachment.presence
     elseif request ~= nil then
         presence = presenceContent(request.stanza)
     else
-        presence = detachedPresence(membership)
+        presence = shownStill(membership) or detachedPresence(membership)
     end
-    membership.shownPresence = presence
+    noteShown(membership, presence)
     return st.clone(presence)
+end
+
+--- A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
+-- update, so it shows what the account shows anyway.
+function occupancy_shown.joinToShow(membership, request)
+    local presence = occupancy_shown.presenceToShow(membership, request)
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    return presence
 end
 
 --- Shows the room that no session is there, unless it knows.
@@ -5589,7 +5903,7 @@ function occupancy_shown.updatePresence(membership, session, stanza)
     if not occupancy_shown.showBest(membership) and known ~= nil then
         local self_ = ownPresence(membership, known)
         self_.attr.id = stanza.attr.id
-        sendTo(session, self_)
+        sendOwn(membership, session, self_)
     end
 end
 end
@@ -5953,6 +6267,7 @@ local occupancy_refuse = {}
 do
 local finish
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local requestsOf = state_place.requestsOf
 local isSuperseded = state_queue.isSuperseded
 local takeAll = state_queue.takeAll
@@ -5965,7 +6280,7 @@ function finish(membership, request, answer, type_, condition)
     request.held = {}
     request.heldSize = 0
     if isTold then
-        sendTo(session, answer)
+        sendOwn(membership, session, answer)
     end
     for _, stanza in ipairs(held) do
         occupancy_refuse.bounce(membership, session, stanza, type_, condition)
@@ -6086,13 +6401,73 @@ function occupancy_requests.lateRename(place, key)
 end
 end
 
+-- src/send/rules.ts
+--
+-- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
+-- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+local send_rules = {}
+do
+local isChecked, checked
+local id = require("util.id")
+local MUC = namespaces.MUC
+
+function isChecked(origin)
+    return checked == origin
+end
+
+--- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+function send_rules.passesRules(origin)
+    local passes = isChecked(origin)
+    if passes then
+        checked = nil
+    end
+    return passes
+end
+
+--- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+function send_rules.refusalOf(membership)
+    local answer
+    local to = membership.room .. "/" .. membership.nick
+    local stanza = st.presence({from = membership.occupant, to = to, id = id.medium()}):tag("x", {xmlns = MUC}):reset()
+    local origin = {
+        type = "local",
+        host = module.host,
+        username = membership.username,
+        full_jid = membership.occupant,
+        send = function(reply)
+            if type(reply) == "string" then
+                answer = nil
+            else
+                answer = reply
+            end
+            return true
+        end
+    }
+    checked = origin
+    local ok, problem = pcall(function() return module:fire_event("pre-presence/full", {origin = origin, stanza = stanza}) end)
+    local isRefused = isChecked(origin)
+    checked = nil
+    if not ok then
+        module:log(
+            "error",
+            "A module failed on the join of %s to %s: %s",
+            membership.username,
+            stanza.attr.to,
+            problem
+        )
+        return nil
+    end
+    return isRefused and (answer or st.error_reply(stanza, "auth", "forbidden")) or nil
+end
+end
+
 -- src/occupancy/transitions.ts
 --
 -- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
 -- or by the room. Each change of place sets what ends it before anything is sent.
 local occupancy_transitions = {}
 do
-local beginJoin, takeTurn, joinUnanswered, recall, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local beginJoin, takeTurn, joinUnanswered, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
 local id = require("util.id")
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -6101,6 +6476,7 @@ local patience = send_ask.patience
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local openPart = archive_log.openPart
+local refusalOf = send_rules.refusalOf
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -6122,7 +6498,7 @@ local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
 local ownUnavailable = occupancy_replay.ownUnavailable
 local technicalRemoval = occupancy_replay.technicalRemoval
-local presenceContent = state_availability.presenceContent
+local joinToShow = occupancy_shown.joinToShow
 local isWanted = state_bookmarks.isWanted
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
@@ -6159,8 +6535,6 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
         isFirst = isFirst
     }
     local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
-    membership.shown = request.session
-    membership.shownPresence = presenceContent(request.stanza)
     beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -6168,7 +6542,7 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
     if unconfirmed ~= nil then
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
-    sendPresence(membership, request.stanza, request.nick, key)
+    sendPresence(membership, joinToShow(membership, request), request.nick, key)
 end
 
 function beginJoin(membership, join, earlier)
@@ -6368,10 +6742,43 @@ end
 
 --- The account's own join.
 function occupancy_transitions.joinAgain(membership)
+    local refusal = refusalOf(membership)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
     local join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_transitions.makeSure(membership, join)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request)
+    elseif type_ == "wait" then
+        occupancy_transitions.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        membership.ending = false
+        if membership.established then
+            occupancy_transitions.retryLeave(membership, 1)
+        else
+            dropMembership(membership)
+        end
+        save(membership.username)
+    end
 end
 
 --- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
@@ -6519,10 +6926,10 @@ local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
-local MUC = namespaces.MUC
 local options = minimix_options
-local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
@@ -6553,7 +6960,9 @@ local isAnswerTo = occupancy_requests.isAnswerTo
 local isInView = occupancy_requests.isInView
 local isRename = occupancy_requests.isRename
 local isServedAtOnce = occupancy_requests.isServedAtOnce
+local joinToShow = occupancy_shown.joinToShow
 local presenceToShow = occupancy_shown.presenceToShow
+local selfToBe = occupancy_shown.selfToBe
 local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
 local lost = occupancy_transitions.lost
@@ -6627,14 +7036,20 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    replay(membership, request)
-    occupancy_joined.letIn(membership, request)
+    local self_ = selfToBe(membership, request)
+    replay(membership, request, self_)
+    local temp_0
+    if self_ ~= membership.view.self then
+        temp_0 = self_
+    end
+    occupancy_joined.letIn(membership, request, temp_0)
 end
 
---- The session gets the room's traffic from now on, and what it has sent since its join goes out.
-function occupancy_joined.letIn(membership, request)
+--- The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+-- presence that it has been shown before the room.
+function occupancy_joined.letIn(membership, request, told)
     if request.session ~= nil then
-        attachSession(membership, request.session, presenceContent(request.stanza), nil)
+        attachSession(membership, request.session, presenceContent(request.stanza), nil, told)
     end
     release(membership, request)
 end
@@ -6681,12 +7096,7 @@ function resync(membership, place, request)
     if isAttached(membership, request.session) then
         attachSession(membership, request.session or "", presenceContent(request.stanza), nil)
     end
-    local presence = presenceToShow(membership, request)
-    local x = request.stanza:get_child("x", MUC)
-    if x ~= nil then
-        presence:add_direct_child(st.clone(x))
-    end
-    sendPresence(membership, presence, operation.nick, operation.id)
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id)
     awaitResync(membership, place, operation)
 end
 
@@ -6716,10 +7126,10 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request)
+    local self_ = selfPresence(membership, request, membership.view.self)
     sendOccupants(membership, request.session)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     occupancy_joined.letIn(membership, request)
 end
@@ -6757,14 +7167,14 @@ function renamed(membership, place, operation, stanza)
     endOperation(place)
     place.late = nil
     if request == nil then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     else
         bookmarkRenamed(membership)
         local session
         if request.kind == "join" then
             session = request.session
         end
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
         if request.kind == "join" then
             serve(membership, place, request)
         end
@@ -6809,11 +7219,11 @@ function occupancy_joined.selfShown(membership, place, nick, stanza)
         renamed(membership, place, operation, stanza)
     elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
         if isNews then
-            fork(membership, stanza, operation.request.session)
+            forkOwn(membership, stanza, operation.request.session)
         end
         resyncSelf(membership, operation)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     end
 end
 
@@ -6956,7 +7366,8 @@ local save = state_store.save
 local saveSoon = state_store.saveSoon
 local MUC = namespaces.MUC
 local fork = send_fork.fork
-local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
@@ -7038,7 +7449,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         saveSoon(membership.username)
     end
     if isChanged then
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
     end
     if request ~= nil then
         showRoom(membership, request, stanza)
@@ -7128,11 +7539,11 @@ end
 function showRoom(membership, request, stanza)
     sendOccupants(membership, request.session)
     if stanza.attr.id == request.id then
-        sendTo(request.session, stanza)
+        sendOwn(membership, request.session, stanza)
     else
         local answer = st.clone(stanza)
         answer.attr.id = request.id
-        sendTo(request.session, answer)
+        sendOwn(membership, request.session, answer)
     end
 end
 
@@ -7240,7 +7651,7 @@ function removedAtOnce(membership, place, stanza)
     if isTechnical(stanza) and (request == nil or isWanted(membership)) then
         lost(membership)
     elseif not tryNext(membership, place) then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -7627,7 +8038,7 @@ local occupancy_phases = {}
 do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
-local fork = send_fork.fork
+local forkOwn = send_own.forkOwn
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -7659,7 +8070,7 @@ end
 
 function stillIn(membership, _, nick, stanza)
     keepSelf(membership, nick, stanza)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
@@ -7673,7 +8084,7 @@ function putOut(membership, _, stanza)
     if isTechnical(stanza) then
         lost(membership)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -7685,7 +8096,7 @@ function leaveConfirmed(membership, place, stanza)
         answer = st.clone(stanza)
         answer.attr.id = leave.answerId
     end
-    fork(membership, answer)
+    forkOwn(membership, answer)
     over(membership)
 end
 
@@ -7832,7 +8243,7 @@ function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.wantedNick = nick
     forgetOccupant(membership.view, nick)
     saveOften(membership.username)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then
         check(membership)
     end
@@ -7902,6 +8313,7 @@ local onRequest = occupancy_phases.onRequest
 local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
+local refusalsOf = state_bookmarks.refusalsOf
 local counters = state_counters.counters
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
@@ -8001,6 +8413,11 @@ function admin_directory.roomsOf(username)
     local lines = {}
     for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
+    end
+    for room, refusal in pairs(refusalsOf(username)) do
+        if refusal.forbidden ~= nil then
+            lines[#lines + 1] = room .. ": forbidden by this server (" .. refusal.forbidden .. ") until its bookmark changes"
+        end
     end
     table.sort(lines)
     return lines
@@ -8424,10 +8841,7 @@ end
 local admin_neighbours = {}
 do
 local options = minimix_options
---- Modules that look after rooms which clients join by themselves.
-local overlaps = {}
-overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
-overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+local PING_MUC = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 
 --- Names in the log what does not go together, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
@@ -8435,10 +8849,8 @@ function admin_neighbours.checkNeighbours()
     if host == nil then
         return
     end
-    for name, advice in pairs(overlaps) do
-        if host.modules[name] ~= nil then
-            module:log("warn", "%s", advice)
-        end
+    if host.modules.ping_muc ~= nil then
+        module:log("warn", "%s", PING_MUC)
     end
     if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
@@ -9040,6 +9452,63 @@ function client_iq.giveUpIqs()
 end
 end
 
+-- src/client/joined.ts
+--
+-- `session.rooms_joined`, in which mod_track_muc_joins keeps the nick of a session in each room that it has joined.
+-- mod_throttle_unsolicited, mod_csi_battery_saver and others look rooms up there. For rooms that are joined through the
+-- account the table is answered from the memberships. pairs() does not list these: mod_ping_muc would ping them from the
+-- session's own address, be refused, and tell the client that it is out.
+local client_joined = {}
+do
+local track, nickOf, forEachSession
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+
+function track(session)
+    session.rooms_joined = setmetatable(
+        session.rooms_joined or {},
+        {__index = function(_, room) return nickOf(session, room) end}
+    )
+end
+
+function nickOf(session, room)
+    local membership = membershipOf(session, room)
+    local isIn = membership ~= nil and isAttached(membership, session.full_jid)
+    return isIn and membership.nick or nil
+end
+
+function forEachSession(task)
+    local opt_0 = prosody.hosts[module.host]
+    local users = opt_0 and opt_0.sessions
+    if users ~= nil then
+        for _, user in pairs(users) do
+            for _, session in pairs(user.sessions) do
+                task(session)
+            end
+        end
+    end
+end
+
+--- `resource-bind`.
+function client_joined.onBind(event)
+    track(event.session)
+end
+
+--- The module is loaded while sessions are there.
+function client_joined.trackAll()
+    forEachSession(track)
+end
+
+--- The module is unloaded.
+function client_joined.untrackAll()
+    forEachSession(function(session)
+        if session.rooms_joined ~= nil then
+            setmetatable(session.rooms_joined, {})
+        end
+    end)
+end
+end
+
 -- src/client/message.ts
 --
 -- Messages from a session to a room or to one of its occupants.
@@ -9121,6 +9590,7 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
+local isDetachedFor = state_memberships.isDetachedFor
 local membershipsOf = state_memberships.membershipsOf
 local setPlace = state_memberships.setPlace
 local inLine = state_place.inLine
@@ -9215,10 +9685,8 @@ end
 
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
 function follow_accounts.showAllDetached()
-    local now = os.time()
     for _, membership in ipairs(allMemberships()) do
-        local since = membership.detachedAt
-        local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
+        local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
             showDetached(membership)
         end
@@ -9383,6 +9851,7 @@ local forgetJoined = state_sessions.forgetJoined
 local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local forgetIqsOf = state_pending.forgetIqsOf
+local passesRules = send_rules.passesRules
 local mayHaveRooms = send_upstream.mayHaveRooms
 local hold = client_hold.hold
 
@@ -9451,6 +9920,9 @@ function client_presence.onPresence(event)
     local stanza = event.stanza
     local to = stanza.attr.to
     local type_ = stanza.attr.type
+    if passesRules(session) then
+        return true
+    end
     if to == nil then
         if type_ == "unavailable" then
             broadcastUnavailable(session)
@@ -9978,7 +10450,7 @@ end
 -- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
+local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -10027,9 +10499,16 @@ function wake(username, stanza)
     local sessions = origin and origin.sessions
     local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
-        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+        fire("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
-        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+        fire("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+
+function fire(name, event)
+    local ok, problem = xpcall(function() return module:fire_event(name, event) end, debug.traceback, nil)
+    if not ok then
+        module:log("error", "A module failed on %s: %s", name, problem)
     end
 end
 
@@ -10403,6 +10882,43 @@ function room_former.onFormerIq(event)
 end
 end
 
+-- src/room/copies.ts
+--
+-- A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
+-- members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
+-- message itself.
+local room_copies = {}
+do
+--- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
+local KEPT = 8
+local SECONDS = 5
+--- For each membership the latest messages, oldest first.
+local latest = setmetatable({}, {__mode = "k"})
+
+--- Whether a message with this id, sender and text has come a moment ago. If not, it is remembered.
+function room_copies.hasComeBefore(membership, stanza)
+    local from = stanza.attr.from
+    local id = stanza.attr.id
+    local body = stanza:get_child_text("body")
+    if from == nil or id == nil or body == nil then
+        return false
+    end
+    local copies = latest[membership] or {}
+    local now = os.time()
+    for _, copy in ipairs(copies) do
+        if copy.id == id and copy.from == from and copy.body == body and now - copy.when <= SECONDS then
+            return true
+        end
+    end
+    copies[#copies + 1] = {from = from, id = id, body = body, when = now}
+    if #copies > KEPT then
+        table.remove(copies, 1)
+    end
+    latest[membership] = copies
+    return false
+end
+end
+
 -- src/room/message.ts
 --
 -- Messages from a room to the account.
@@ -10434,6 +10950,7 @@ local findMembership = state_memberships.findMembership
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local occupantJid = state_memberships.occupantJid
+local awaitsReflection = state_sent.awaitsReflection
 local noteReflected = state_sent.noteReflected
 local retiredSent = state_sent.retiredSent
 local takeRefused = state_sent.takeRefused
@@ -10447,6 +10964,7 @@ local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local hasComeBefore = room_copies.hasComeBefore
 
 function lookAt(stanza)
     if stanza ~= latest then
@@ -10483,8 +11001,15 @@ function onGroupchat(membership, stanza)
     if isInDoubt(membership) then
         holdBack(membership)
     end
+    local isOwn = nick == membership.nick
+    if options.resource == nil and not isPast and hasComeBefore(membership, stanza) then
+        if not isOwn or not awaitsReflection(membership.sent, stanza.attr.id) then
+            noteDrop("copy")
+            return
+        end
+    end
     local before = membership.view.subject
-    if nick == membership.nick and membership.sent ~= nil then
+    if isOwn and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
@@ -11474,6 +11999,7 @@ local viewOf, placeOf, joinOf, takeRequests
 local isAttached = state_memberships.isAttached
 local now = state_memberships.now
 local inLine = state_place.inLine
+local noMembers = state_offline.noMembers
 local newRequest = state_queue.newRequest
 
 function viewOf(former)
@@ -11482,8 +12008,10 @@ function viewOf(former)
         occupants = former.occupants or {},
         count = former.occupantCount or 0,
         size = former.occupantSize or 0,
+        offline = noMembers(),
         self = former.self,
         room = former.presenceOfRoom,
+        isRoomFirst = former.presenceOfRoom ~= nil,
         subject = former.subject,
         stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
         nonAnonymous = former.nonAnonymous == true,
@@ -11745,6 +12273,9 @@ local onArchiveQuery = archive_query.onQuery
 local expireIqs = client_iq.expireIqs
 local giveUpIqs = client_iq.giveUpIqs
 local onClientIq = client_iq.onIq
+local onBind = client_joined.onBind
+local trackAll = client_joined.trackAll
+local untrackAll = client_joined.untrackAll
 local onCarbon = client_message.onCarbon
 local onClientMessage = client_message.onMessage
 local onClientPresence = client_presence.onPresence
@@ -11799,6 +12330,7 @@ module:hook("carbons-should-copy", onCarbon, 1)
 module:hook("pre-iq/full", turn(onClientIq), -1)
 module:hook("pre-iq/bare", turn(onClientIq), -1)
 module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", onBind, 0.05)
 module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
@@ -11901,6 +12433,7 @@ local function start()
 end
 
 module.load = function()
+    trackAll()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
@@ -11930,6 +12463,7 @@ module.unload = function()
         timer:stop()
     end
     removeShellCommands()
+    untrackAll()
     if module.reloading ~= true then
         giveUpIqs()
         withdrawAll()

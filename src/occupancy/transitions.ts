@@ -8,6 +8,7 @@ import { after } from "../turn";
 import { patience } from "../send/ask";
 import { catchUp, dropQuestion } from "../archive/catchup";
 import { openPart } from "../archive/log";
+import { refusalOf } from "../send/rules";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save } from "../state/store";
 import * as options from "../options";
@@ -26,7 +27,7 @@ import {
 } from "./operations";
 import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
 import { ownUnavailable, technicalRemoval } from "./replay";
-import { presenceContent } from "../state/availability";
+import { joinToShow } from "./shown";
 import { isWanted, noteRefusal } from "../state/bookmarks";
 import {
     detachAll,
@@ -75,8 +76,6 @@ export function enter(
     const isFirst = !membership.established && unconfirmed === undefined;
     const parts = { id: key, nick: request.nick, request, isReturn, isDoubtful: membership.established, isFirst };
     const join = newJoin(membership, parts, options.answerTimeout, joinUnanswered);
-    membership.shown = request.session;
-    membership.shownPresence = presenceContent(request.stanza);
     beginJoin(membership, join, earlier);
     if (!membership.established) {
         save(membership.username);
@@ -84,7 +83,7 @@ export function enter(
     if (unconfirmed !== undefined) {
         sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
     }
-    sendPresence(membership, request.stanza, request.nick, key);
+    sendPresence(membership, joinToShow(membership, request), request.nick, key);
 }
 
 function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
@@ -273,10 +272,38 @@ export function rejoin(membership: Membership): void {
 
 /** The account's own join. */
 export function joinAgain(membership: Membership): void {
+    const refusal = refusalOf(membership);
+    if (refusal !== undefined) {
+        joinForbidden(membership, refusal);
+        return;
+    }
     const join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered);
     beginJoin(membership, join, []);
     sendOwnJoin(membership, join);
     makeSure(membership, join);
+}
+
+/** This server forbids the account's own join. A client that waits has passed the same rules with its own. */
+function joinForbidden(membership: Membership, error: Stanza): void {
+    const [type, condition] = error.get_error();
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request);
+    } else if (type === "wait") {
+        lost(membership);
+    } else {
+        module.log("warn", "This server forbids %s to join %s: %s", membership.username, membership.room, condition);
+        noteRefusal(membership, condition);
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+        membership.ending = false;
+        if (membership.established) {
+            retryLeave(membership, 1);
+        } else {
+            dropMembership(membership);
+        }
+        save(membership.username);
+    }
 }
 
 /** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */

@@ -289,9 +289,15 @@ export function askingSession(membership: Membership): string | undefined {
     return undefined;
 }
 
-export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
+export function attachSession(
+    membership: Membership,
+    session: string,
+    presence: Stanza,
+    id: string | undefined,
+    told?: Stanza,
+): void {
     noteJoined(session, membership.room);
-    membership.attached.set(session, { presence, id });
+    membership.attached.set(session, { presence, id, told });
     membership.detachedAt = undefined;
     membership.shownDetached = false;
 }
@@ -306,6 +312,12 @@ export function noteDetached(membership: Membership): void {
     if (!hasAttached(membership)) {
         membership.detachedAt ??= os.time();
     }
+}
+
+/** Whether no session has been attached for so many seconds. */
+export function isDetachedFor(membership: Membership, seconds: number): boolean {
+    const since = membership.detachedAt;
+    return since !== undefined && os.time() - since >= seconds;
 }
 
 export function detachAll(membership: Membership): void {
