@@ -52,7 +52,7 @@ missed:
 scenarios:
 	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
 
-# One story on both versions, alone and with the usual modules, on each storage, over c2s, websocket and BOSH.
+# One story on each version, alone and with the usual modules, on each storage, over c2s, websocket and BOSH.
 # MINIMIX_MATRIX="13.0, mod_minimix alone, SQLite", or a part of such a name, plays only these.
 matrix:
 	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts

@@ -4,12 +4,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { type Server, startServer, type Version, versions } from "../e2e/support/prosody.ts";
+import { type Server, startServer, type Version } from "../e2e/support/prosody.ts";
 
 const accounts = Number(process.env.ACCOUNTS ?? 1000);
 const roomsEach = Number(process.env.ROOMS ?? 20);
 const rate = Number(process.env.RATE ?? 100);
-const version = (process.env.PROSODY as Version | undefined) ?? versions.at(-1) ?? "13.0";
+const version = (process.env.PROSODY as Version | undefined) ?? "13.0";
 /** So that each room has ten of the accounts in it. */
 const rooms = Math.ceil((accounts * roomsEach) / 10);
 

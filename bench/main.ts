@@ -33,11 +33,11 @@ function chosenCases(): string[] {
 }
 
 function chosenVersion(): Version {
-    const wanted = process.env.PROSODY ?? versions.at(-1);
+    const wanted = process.env.PROSODY ?? "13.0";
     const found = versions.find((version) => version === wanted);
     if (found === undefined) {
         throw new Error(
-            `Prosody ${wanted ?? ""} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`,
+            `Prosody ${wanted} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`,
         );
     }
     return found;

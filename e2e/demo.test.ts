@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { versions } from "./support/prosody.ts";
+import { releaseOf, versions } from "./support/prosody.ts";
 
 const main = fileURLToPath(new URL("../demo/main.ts", import.meta.url));
 
@@ -50,7 +50,7 @@ for (const version of versions) {
         test("tells the story", async () => {
             const lines = await run({ ONCE: "1" });
             assert(lines.every((line) => line.length <= 100));
-            assert.match(lines[0] ?? "", new RegExp(`Prosody ${version}`));
+            assert(lines[0]?.includes(`Prosody ${releaseOf(version)}`), lines[0]);
             assert.equal(lines.filter((line) => line.startsWith("✓")).length, 6);
             const story = lines.join("\n").replace(/ +/g, " ");
             assert.match(story, / copies 3: alice\/laptop, alice\/phone, bob\/desk 2: alice, bob\n/);

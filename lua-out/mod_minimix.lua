@@ -70,7 +70,7 @@ local store = module:open_store("blocklist", "keyval")
 --- What an account has blocked; undefined if that is nothing, or nobody asks.
 function ____exports.blocklistOf(username)
     local host = prosody.hosts[module.host]
-    if host == nil or not (host.modules.blocklist ~= nil) then
+    if not (host and host.modules.blocklist ~= nil) then
         return nil
     end
     return (store:get(username))
@@ -402,13 +402,7 @@ end
 --- The id that a room gave a message (XEP-0359).
 function ____exports.stanzaIdBy(stanza, room)
     local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    local ____temp_0
-    if element == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = element.attr.id
-    end
-    return ____temp_0
+    return element and element.attr.id
 end
 --- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
 function ____exports.delayBy(stanza, room)
@@ -516,13 +510,7 @@ function writeAttribute(name, value, at)
 end
 function remembered(name, value)
     local texts = memo[name]
-    local ____temp_0
-    if texts == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = texts[value]
-    end
-    local text = ____temp_0
+    local text = texts and texts[value]
     if text == nil then
         if memoSize >= MEMO_SIZE then
             memo = {}
@@ -598,13 +586,7 @@ local textOf = ____text.textOf
 --- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
 function ____exports.toldAgain(presence)
     local x = presence:get_child("x", MUC_USER)
-    local ____temp_0
-    if x == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = x:get_child("item")
-    end
-    local item = ____temp_0
+    local item = x and x:get_child("item")
     if item == nil or #item.tags == 0 then
         return presence
     end
@@ -613,13 +595,13 @@ function ____exports.toldAgain(presence)
     if copied ~= nil then
         for ____, tag in ipairs(copied.tags) do
             tag:maptags(function(child)
-                local ____temp_1
+                local ____temp_2
                 if child.name == "actor" or child.name == "reason" then
-                    ____temp_1 = nil
+                    ____temp_2 = nil
                 else
-                    ____temp_1 = child
+                    ____temp_2 = child
                 end
-                return ____temp_1
+                return ____temp_2
             end)
         end
     end
@@ -735,7 +717,12 @@ function ____exports.isAutojoin(membership)
 end
 --- Whether the server is to join the room by itself.
 function ____exports.isToJoin(membership)
-    return options.autojoin and membership.bookmark ~= nil and membership.bookmark.autojoin
+    local ____options_autojoin_2 = options.autojoin
+    if ____options_autojoin_2 then
+        local ____opt_0 = membership.bookmark
+        ____options_autojoin_2 = (____opt_0 and ____opt_0.autojoin) == true
+    end
+    return ____options_autojoin_2
 end
 --- Whether the account is to be in the room though no session asks for it: brought back when lost.
 function ____exports.isWanted(membership)
@@ -753,7 +740,7 @@ local refusals = {}
 --- The room does not want the account: it is not joined again for this bookmark.
 function ____exports.noteRefusal(membership)
     local bookmark = membership.bookmark
-    if bookmark == nil or not bookmark.autojoin then
+    if not (bookmark and bookmark.autojoin) then
         return
     end
     local rooms = refusals[membership.username] or ({})
@@ -763,13 +750,7 @@ end
 --- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
 function ____exports.isRefused(username, room, bookmark)
     local rooms = refusals[username]
-    local ____temp_0
-    if rooms == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = rooms[room]
-    end
-    local refused = ____temp_0
+    local refused = rooms and rooms[room]
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
 end
 --- Forgets the refusal of a room, or of all.
@@ -811,7 +792,7 @@ function ____exports.noteJoined(session, room)
 end
 function ____exports.hasJoined(session, room)
     local rooms = ____exports.joined[session]
-    return rooms ~= nil and rooms[room] ~= nil
+    return (rooms and rooms[room] ~= nil) == true
 end
 --- The session is no more.
 function ____exports.forgetJoined(session)
@@ -981,14 +962,9 @@ function isEmpty(map)
 end
 --- The session whose join the room itself answers while the account is in the room already.
 function ____exports.askingSession(membership)
-    local resync = membership.resync
-    local ____temp_1
-    if resync == nil or resync.request == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = resync.request.session
-    end
-    return ____temp_1
+    local ____opt_5 = membership.resync
+    local ____opt_3 = ____opt_5 and ____opt_5.request
+    return ____opt_3 and ____opt_3.session
 end
 --- Takes a session out of the line, or out of the resync made for it; whether it stood there.
 function ____exports.stopWaiting(membership, session)
@@ -1003,7 +979,8 @@ function ____exports.stopWaiting(membership, session)
     end
     membership.waiting = others
     local resync = membership.resync
-    if resync ~= nil and resync.request ~= nil and resync.request.session == session then
+    local ____opt_7 = resync and resync.request
+    if (____opt_7 and ____opt_7.session) == session then
         resync.request.session = nil
         return true
     end
@@ -1197,7 +1174,7 @@ end
 --- Whether a session is in the room, or about to be.
 function ____exports.isUsed(membership)
     local resync = membership.resync
-    return ____exports.hasAttached(membership) or #membership.waiting > 0 or resync ~= nil and resync.request ~= nil
+    return ____exports.hasAttached(membership) or #membership.waiting > 0 or (resync and resync.request) ~= nil
 end
 function ____exports.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
@@ -1221,8 +1198,8 @@ function ____exports.wait(membership, request)
     if request.session ~= nil then
         ____exports.stopWaiting(membership, request.session)
     end
-    local ____membership_waiting_0 = membership.waiting
-    ____membership_waiting_0[#____membership_waiting_0 + 1] = request
+    local ____membership_waiting_2 = membership.waiting
+    ____membership_waiting_2[#____membership_waiting_2 + 1] = request
 end
 --- The first in line, who stands there no longer.
 function ____exports.nextWaiting(membership)
@@ -1302,7 +1279,8 @@ end
 --- A session is gone: what it asked for is nobody's now.
 function ____exports.forgetSession(membership, session)
     ____exports.stopWaiting(membership, session)
-    if membership.request ~= nil and membership.request.session == session then
+    local ____opt_11 = membership.request
+    if (____opt_11 and ____opt_11.session) == session then
         membership.request.session = nil
     end
     ____exports.forgetNickRequests(membership, session)
@@ -1720,7 +1698,7 @@ function ____exports.takeAnswer(room, stanza)
         ____temp_0 = questions[key]
     end
     local question = ____temp_0
-    if key == nil or question == nil or question.room ~= room then
+    if key == nil or (question and question.room) ~= room then
         return false
     end
     questions[key] = nil
@@ -1751,7 +1729,7 @@ function findPlace(archives, id)
     for ____, archive in ipairs(archives) do
         rank = rank + 1
         local ____end = ends:get((archive.key .. " ") .. id)
-        if ____end ~= nil and ____end.rank == rank and archive.holds(____end.label) then
+        if (____end and ____end.rank) == rank and archive.holds(____end.label) then
             return ____end
         end
     end
@@ -1801,7 +1779,8 @@ function readIds(archives, walk, ids)
                 missing[item.id] = nil
                 consider(cursor, walk, item)
             end
-            if walk.from ~= nil and walk.from.id == item.id then
+            local ____opt_5 = walk.from
+            if (____opt_5 and ____opt_5.id) == item.id then
                 cursor.items = {}
             end
         end
@@ -1831,15 +1810,15 @@ function countItems(cursors, walk)
     while count <= COUNTED and nextItem(cursors, walk) ~= nil do
         count = count + 1
     end
-    local ____temp_4 = {}
-    local ____temp_5 = count == 0
-    local ____temp_3
+    local ____temp_8 = {}
+    local ____temp_9 = count == 0
+    local ____temp_7
     if count > COUNTED then
-        ____temp_3 = nil
+        ____temp_7 = nil
     else
-        ____temp_3 = count
+        ____temp_7 = count
     end
-    return {items = ____temp_4, complete = ____temp_5, count = ____temp_3}
+    return {items = ____temp_8, complete = ____temp_9, count = ____temp_7}
 end
 function nextItem(cursors, walk)
     local best
@@ -1903,55 +1882,55 @@ function rangeQuery(cursor, walk)
     local reverse = walk.query.reverse
     local label = cursor.archive.label
     local from = cursor.last or walk.from
-    local id = from ~= nil and from.rank == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_12 = cursor.chunk
-    local ____reverse_13 = reverse
-    local ____roughly_7 = roughly
-    local ____temp_6
+    local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
+    local ____cursor_chunk_18 = cursor.chunk
+    local ____reverse_19 = reverse
+    local ____roughly_13 = roughly
+    local ____temp_12
     if reverse or from == nil then
-        ____temp_6 = start
+        ____temp_12 = start
     else
-        ____temp_6 = math.max(start or 0, from.when)
+        ____temp_12 = math.max(start or 0, from.when)
     end
-    local ____roughly_7_result_14 = ____roughly_7(____temp_6, -1)
-    local ____roughly_9 = roughly
-    local ____temp_8
+    local ____roughly_13_result_20 = ____roughly_13(____temp_12, -1)
+    local ____roughly_15 = roughly
+    local ____temp_14
     if not reverse or from == nil then
-        ____temp_8 = ____end
+        ____temp_14 = ____end
     else
-        ____temp_8 = math.min(____end or math.huge, from.when)
+        ____temp_14 = math.min(____end or math.huge, from.when)
     end
-    local ____roughly_9_result_15 = ____roughly_9(____temp_8, 1)
-    local ____reverse_10
+    local ____roughly_15_result_21 = ____roughly_15(____temp_14, 1)
+    local ____reverse_16
     if reverse then
-        ____reverse_10 = nil
+        ____reverse_16 = nil
     else
-        ____reverse_10 = id
+        ____reverse_16 = id
     end
-    local ____reverse_11
+    local ____reverse_17
     if reverse then
-        ____reverse_11 = id
+        ____reverse_17 = id
     else
-        ____reverse_11 = nil
+        ____reverse_17 = nil
     end
     return {
         with = label,
-        limit = ____cursor_chunk_12,
-        reverse = ____reverse_13,
-        start = ____roughly_7_result_14,
-        ["end"] = ____roughly_9_result_15,
-        after = ____reverse_10,
-        before = ____reverse_11
+        limit = ____cursor_chunk_18,
+        reverse = ____reverse_19,
+        start = ____roughly_13_result_20,
+        ["end"] = ____roughly_15_result_21,
+        after = ____reverse_16,
+        before = ____reverse_17
     }
 end
 function roughly(seconds, more)
-    local ____temp_16
+    local ____temp_22
     if seconds == nil or math.abs(seconds) == math.huge then
-        ____temp_16 = nil
+        ____temp_22 = nil
     else
-        ____temp_16 = math.floor(seconds) + more
+        ____temp_22 = math.floor(seconds) + more
     end
-    return ____temp_16
+    return ____temp_22
 end
 function consider(cursor, walk, item)
     local query = walk.query
@@ -1966,34 +1945,34 @@ function consider(cursor, walk, item)
     end
     local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
     if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_17 = cursor.items
-        ____cursor_items_17[#____cursor_items_17 + 1] = item
+        local ____cursor_items_23 = cursor.items
+        ____cursor_items_23[#____cursor_items_23 + 1] = item
     end
 end
 function isPast(place, item, reverse)
-    local ____temp_18
+    local ____temp_24
     if place.rank == item.rank then
-        ____temp_18 = place.id ~= item.id
+        ____temp_24 = place.id ~= item.id
     else
-        ____temp_18 = isAhead(item, place, reverse)
+        ____temp_24 = isAhead(item, place, reverse)
     end
-    return ____temp_18
+    return ____temp_24
 end
 function isAtOrPast(place, item, reverse)
     if place.rank ~= item.rank then
         return isAhead(item, place, reverse)
     end
-    local ____temp_20 = place.id == item.id
-    if not ____temp_20 then
-        local ____reverse_19
+    local ____temp_26 = place.id == item.id
+    if not ____temp_26 then
+        local ____reverse_25
         if reverse then
-            ____reverse_19 = item.when < place.when
+            ____reverse_25 = item.when < place.when
         else
-            ____reverse_19 = item.when > place.when
+            ____reverse_25 = item.when > place.when
         end
-        ____temp_20 = ____reverse_19
+        ____temp_26 = ____reverse_25
     end
-    return ____temp_20
+    return ____temp_26
 end
 function isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
@@ -2151,7 +2130,7 @@ recent = setmetatable({}, {__mode = "k"})
 --- Whether there is such an archive.
 function ____exports.hasPersonalArchive()
     local host = prosody.hosts[module.host]
-    return host ~= nil and host.modules.mam ~= nil
+    return (host and host.modules.mam) ~= nil
 end
 --- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
 -- it, and what a room tells of its past on a join is there already, or is missed.
@@ -2181,13 +2160,13 @@ function ____exports.addMissed(membership, delayed, when)
     known:set(name, true)
     local content = st.clone(delayed)
     content:maptags(function(tag)
-        local ____isDelayBy_result_0
+        local ____isDelayBy_result_2
         if isDelayBy(tag, membership.room) then
-            ____isDelayBy_result_0 = nil
+            ____isDelayBy_result_2 = nil
         else
-            ____isDelayBy_result_0 = tag
+            ____isDelayBy_result_2 = tag
         end
-        return ____isDelayBy_result_0
+        return ____isDelayBy_result_2
     end)
     local id, problem = store:append(
         membership.username,
@@ -2255,15 +2234,15 @@ local addMissed = ____personal.addMissed
 local hasPersonalArchive = ____personal.hasPersonalArchive
 local readRoom = ____personal.readRoom
 function isAnothers(entry, membership)
-    return entry ~= nil and entry.owner ~= nil and entry.owner ~= membership.username
+    return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
 end
 function entryFor(log, membership, part, stanza)
     local past = pastOf(log.room, stanza)
-    local ____temp_2
+    local ____temp_6
     if past == nil then
-        ____temp_2 = newEntry(log, membership, part, stanza)
+        ____temp_6 = newEntry(log, membership, part, stanza)
     else
-        ____temp_2 = pastEntry(
+        ____temp_6 = pastEntry(
             log,
             membership,
             part,
@@ -2271,27 +2250,28 @@ function entryFor(log, membership, part, stanza)
             past
         )
     end
-    return ____temp_2
+    return ____temp_6
 end
 function isLater(membership)
-    return membership.catchUp ~= nil and membership.catchUp.isLater
+    local ____opt_7 = membership.catchUp
+    return (____opt_7 and ____opt_7.isLater) == true
 end
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
-    local ____temp_3
+    local ____temp_9
     if stamp == nil then
-        ____temp_3 = nil
+        ____temp_9 = nil
     else
-        ____temp_3 = datetime.parse(stamp)
+        ____temp_9 = datetime.parse(stamp)
     end
-    local past = ____temp_3
-    local ____temp_4
+    local past = ____temp_9
+    local ____temp_10
     if past == nil then
-        ____temp_4 = nil
+        ____temp_10 = nil
     else
-        ____temp_4 = math.floor(past)
+        ____temp_10 = math.floor(past)
     end
-    return ____temp_4
+    return ____temp_10
 end
 function newEntry(log, membership, part, stanza)
     local owner
@@ -2374,13 +2354,13 @@ end
 function asSaid(stanza)
     local said = st.clone(stanza)
     said:maptags(function(tag)
-        local ____added_has_result_5
+        local ____added_has_result_11
         if added[tag.attr.xmlns or ""] ~= nil then
-            ____added_has_result_5 = nil
+            ____added_has_result_11 = nil
         else
-            ____added_has_result_5 = tag
+            ____added_has_result_11 = tag
         end
-        return ____added_has_result_5
+        return ____added_has_result_11
     end)
     return said
 end
@@ -2402,13 +2382,13 @@ function findPast(log, archiveId, when, isWanted)
         past = readPast(log, when)
         log.past = past
     end
-    local ____temp_6
+    local ____temp_12
     if archiveId == nil then
-        ____temp_6 = nil
+        ____temp_12 = nil
     else
-        ____temp_6 = past.ids[archiveId]
+        ____temp_12 = past.ids[archiveId]
     end
-    local entry = ____temp_6
+    local entry = ____temp_12
     if entry ~= nil and isWanted(entry) then
         return entry
     end
@@ -2436,13 +2416,13 @@ function readPast(log, from)
             before = entry.number
         end
     end
-    local ____temp_7
+    local ____temp_13
     if #past.entries < PAST then
-        ____temp_7 = nil
+        ____temp_13 = nil
     else
-        ____temp_7 = past.entries[#past.entries]
+        ____temp_13 = past.entries[#past.entries]
     end
-    local last = ____temp_7
+    local last = ____temp_13
     if last ~= nil then
         past.to = last.when - SKEW
     end
@@ -2456,18 +2436,18 @@ function readPast(log, from)
     return past
 end
 function addPast(log, past, entry)
-    local ____temp_8
+    local ____temp_14
     if entry.owner == nil then
-        ____temp_8 = stanzaIdBy(entry.stanza, log.room)
+        ____temp_14 = stanzaIdBy(entry.stanza, log.room)
     else
-        ____temp_8 = nil
+        ____temp_14 = nil
     end
-    local archiveId = ____temp_8
-    local ____past_entries_9 = past.entries
-    ____past_entries_9[#____past_entries_9 + 1] = entry
+    local archiveId = ____temp_14
+    local ____past_entries_15 = past.entries
+    ____past_entries_15[#____past_entries_15 + 1] = entry
     if archiveId == nil then
-        local ____past_others_10 = past.others
-        ____past_others_10[#____past_others_10 + 1] = entry
+        local ____past_others_16 = past.others
+        ____past_others_16[#____past_others_16 + 1] = entry
     else
         past.ids[archiveId] = entry
     end
@@ -2476,13 +2456,13 @@ function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_11
+        local ____isDelayBy_result_17
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_11 = nil
+            ____isDelayBy_result_17 = nil
         else
-            ____isDelayBy_result_11 = tag
+            ____isDelayBy_result_17 = tag
         end
-        return ____isDelayBy_result_11
+        return ____isDelayBy_result_17
     end)
     return content
 end
@@ -2508,7 +2488,8 @@ function append(log, stanza, when, owner)
         size = size
     }
     addRecent(log, entry)
-    if log.past ~= nil and log.past.to == math.huge then
+    local ____opt_18 = log.past
+    if (____opt_18 and ____opt_18.to) == math.huge then
         addPast(log, log.past, entry)
     end
     if owner == nil then
@@ -2526,7 +2507,12 @@ function write(room, stanza, when, label)
         when,
         label
     )
-    if id == nil and problem == "quota-limit" and store.caps ~= nil and store.caps.quota ~= nil then
+    local ____temp_22 = id == nil and problem == "quota-limit"
+    if ____temp_22 then
+        local ____opt_20 = store.caps
+        ____temp_22 = (____opt_20 and ____opt_20.quota) ~= nil
+    end
+    if ____temp_22 then
         store:delete(
             key,
             {truncate = math.floor(store.caps.quota * 0.9)}
@@ -2653,7 +2639,7 @@ end
 function saveParts(username)
     changed[username] = nil
     local account = findAccount(username)
-    if account ~= nil and account.parts ~= nil and not options.anonymous then
+    if (account and account.parts) ~= nil and not options.anonymous then
         partsStore:set(username, account.parts)
     end
 end
@@ -2728,28 +2714,28 @@ function storedEntry(id, stanza, when, label, before)
 end
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_13 = tonumber(digits) or 0
-    local ____temp_12
+    local ____temp_26 = tonumber(digits) or 0
+    local ____temp_25
     if owner == "" then
-        ____temp_12 = nil
+        ____temp_25 = nil
     else
-        ____temp_12 = owner
+        ____temp_25 = owner
     end
-    return ____temp_13, ____temp_12
+    return ____temp_26, ____temp_25
 end
 function mayRead(username, ranges, part, label)
     local number, owner = parseLabel(label)
-    local ____temp_16
+    local ____temp_31
     if owner == nil then
-        ____temp_16 = includes(
+        ____temp_31 = includes(
             ranges,
             endOf(part),
             number
         )
     else
-        ____temp_16 = owner == username
+        ____temp_31 = owner == username
     end
-    return ____temp_16
+    return ____temp_31
 end
 --- Rooms of whose log an account got something, the ones it has left included.
 function ____exports.roomsRead(username)
@@ -2767,17 +2753,17 @@ function storedParts(username, account)
     return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
 end
 function isFor(username, ranges, part, entry)
-    local ____temp_17
+    local ____temp_32
     if entry.owner == nil then
-        ____temp_17 = includes(
+        ____temp_32 = includes(
             ranges,
             endOf(part),
             entry.number
         )
     else
-        ____temp_17 = entry.owner == username
+        ____temp_32 = entry.owner == username
     end
-    return ____temp_17
+    return ____temp_32
 end
 function readBefore(archive, entry, most, since)
     local earlier = {
@@ -2809,33 +2795,33 @@ function prunePart(username, oldest)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
-        local ____temp_19
+        local ____temp_34
         if account == nil then
-            ____temp_19 = nil
+            ____temp_34 = nil
         else
-            ____temp_19 = account.memberships[room]
+            ____temp_34 = account.memberships[room]
         end
-        local membership = ____temp_19
+        local membership = ____temp_34
         local kept = prune(
             ranges,
             oldest[room] or oldestOf(room, oldest)
         )
-        local isNeeded = #kept > 0 or membership ~= nil and membership.part ~= nil
+        local isNeeded = #kept > 0 or (membership and membership.part) ~= nil
         if not isNeeded or #kept < #ranges then
             parts[room] = isNeeded and kept or nil
             pruned = true
         end
     end
     if pruned then
-        local ____partsStore_set_22 = partsStore.set
-        local ____username_21 = username
-        local ____temp_20
+        local ____partsStore_set_39 = partsStore.set
+        local ____username_38 = username
+        local ____temp_37
         if (next(parts)) == nil then
-            ____temp_20 = nil
+            ____temp_37 = nil
         else
-            ____temp_20 = parts
+            ____temp_37 = parts
         end
-        ____partsStore_set_22(partsStore, ____username_21, ____temp_20)
+        ____partsStore_set_39(partsStore, ____username_38, ____temp_37)
     end
 end
 function oldestOf(room, known)
@@ -2943,7 +2929,7 @@ function ____exports.closeOpen()
                 ____temp_0 = account.memberships[room]
             end
             local membership = ____temp_0
-            if isOpen(ranges) and (membership == nil or not membership.established) then
+            if isOpen(ranges) and not (membership and membership.established) then
                 ranges[#ranges] = startOfNumbers()
                 changed = true
             end
@@ -2986,13 +2972,13 @@ function ____exports.takeDown(membership, stanza)
     end
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
-        local ____isWorthKeeping_result_1
+        local ____isWorthKeeping_result_3
         if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_1 = entryFor(log, membership, part, stanza)
+            ____isWorthKeeping_result_3 = entryFor(log, membership, part, stanza)
         else
-            ____isWorthKeeping_result_1 = nil
+            ____isWorthKeeping_result_3 = nil
         end
-        log.current = ____isWorthKeeping_result_1
+        log.current = ____isWorthKeeping_result_3
     end
     local entry = log.current
     return entry ~= nil and receive(membership, log, part, entry)
@@ -3011,20 +2997,8 @@ end
 function ____exports.archiveOf(username, room)
     local account = findAccount(username)
     local ranges = storedParts(username, account)[room]
-    local ____temp_14
-    if account == nil then
-        ____temp_14 = nil
-    else
-        ____temp_14 = account.memberships[room]
-    end
-    local membership = ____temp_14
-    local ____temp_15
-    if membership == nil then
-        ____temp_15 = nil
-    else
-        ____temp_15 = membership.part
-    end
-    local part = ____temp_15
+    local membership = account and account.memberships[room]
+    local part = membership and membership.part
     if ranges == nil and part == nil then
         return nil
     end
@@ -3091,13 +3065,13 @@ function ____exports.newestOf(membership)
 end
 --- Whether what the account misses in its room can be made up for.
 function ____exports.isKept(membership)
-    local ____temp_18
+    local ____temp_33
     if options.archive == "mam" then
-        ____temp_18 = hasPersonalArchive()
+        ____temp_33 = hasPersonalArchive()
     else
-        ____temp_18 = membership.part ~= nil
+        ____temp_33 = membership.part ~= nil
     end
-    return ____temp_18
+    return ____temp_33
 end
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
 function ____exports.expire()
@@ -3268,22 +3242,16 @@ function askPage(membership, catching, after, start, done)
             return
         end
         catching.queryId = nil
-        local ____temp_1
-        if answer == nil then
-            ____temp_1 = nil
-        else
-            ____temp_1 = answer:get_child("fin", MAM)
-        end
-        local fin = ____temp_1
-        local ____temp_2
+        local fin = answer and answer:get_child("fin", MAM)
+        local ____temp_3
         if fin == nil then
-            ____temp_2 = nil
+            ____temp_3 = nil
         else
-            ____temp_2 = lastOfPage(fin)
+            ____temp_3 = lastOfPage(fin)
         end
-        local next = ____temp_2
+        local next = ____temp_3
         catching.position = next or catching.position
-        if answer ~= nil and answer.attr.type == "error" and after ~= nil and isUnknownId(answer) then
+        if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
             askPage(
                 membership,
                 catching,
@@ -3352,13 +3320,7 @@ function pageQuery(queryId, after, start)
 end
 function lastOfPage(fin)
     local set = fin:get_child("set", RSM)
-    local ____temp_3
-    if set == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = set:get_child_text("last")
-    end
-    return ____temp_3
+    return set and set:get_child_text("last")
 end
 function isSilenced(membership, catching, message)
     local ____, nick = splitOccupant(message.attr.from or "")
@@ -3396,13 +3358,13 @@ function takeHeldId(membership, delayed)
     return true
 end
 function messageIdOf(membership, stanza)
-    local ____temp_6
+    local ____temp_14
     if stanza.attr.id == nil then
-        ____temp_6 = nil
+        ____temp_14 = nil
     else
-        ____temp_6 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+        ____temp_14 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
     end
-    local own = ____temp_6
+    local own = ____temp_14
     return stanzaIdBy(stanza, membership.room) or own
 end
 --- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
@@ -3470,25 +3432,13 @@ function ____exports.takeResult(membership, stanza)
     if result == nil then
         return false
     end
-    if catching == nil or catching.queryId == nil or result.attr.queryid ~= catching.queryId then
+    if (catching and catching.queryId) == nil or result.attr.queryid ~= catching.queryId then
         return true
     end
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
-    local ____temp_4
-    if forwarded == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = forwarded:get_child("message", "jabber:client")
-    end
-    local message = ____temp_4
-    local ____temp_5
-    if forwarded == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = forwarded:get_child("delay", DELAY)
-    end
-    local delay = ____temp_5
+    local message = forwarded and forwarded:get_child("message", "jabber:client")
+    local delay = forwarded and forwarded:get_child("delay", DELAY)
     if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
         ____exports.missed(
             membership,
@@ -3508,8 +3458,8 @@ function ____exports.hold(membership, catching, stanza, seen)
     if messageId ~= nil and seen then
         catching.heldIds[messageId] = true
     end
-    local ____catching_held_7 = catching.held
-    ____catching_held_7[#____catching_held_7 + 1] = {stanza = copy, when = when, seen = seen}
+    local ____catching_held_15 = catching.held
+    ____catching_held_15[#____catching_held_15 + 1] = {stanza = copy, when = when, seen = seen}
     if #catching.held > options.maxHistory then
         ____exports.endCatchUp(membership)
     end
@@ -3518,13 +3468,7 @@ end
 function ____exports.readHeld(membership, visit)
     local catching = membership.catchUp
     for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local ____temp_8
-        if catching == nil then
-            ____temp_8 = nil
-        else
-            ____temp_8 = catching.held[i]
-        end
-        local held = ____temp_8
+        local held = catching and catching.held[i]
         if catching == nil or held == nil then
             return
         end
@@ -3537,13 +3481,8 @@ function ____exports.readHeld(membership, visit)
 end
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
 function ____exports.outcomeOf(membership)
-    local ____temp_9
-    if membership.catchUp == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = membership.catchUp.outcome
-    end
-    return ____temp_9
+    local ____opt_18 = membership.catchUp
+    return ____opt_18 and ____opt_18.outcome
 end
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
@@ -3552,13 +3491,13 @@ function ____exports.historySince(membership)
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_10
+    local ____temp_20
     if newest == nil and membership.since == nil then
-        ____temp_10 = nil
+        ____temp_20 = nil
     else
-        ____temp_10 = datetime.datetime(knownUntil(membership, newest))
+        ____temp_20 = datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_10
+    return ____temp_20
 end
 return ____exports
  end,
@@ -3623,24 +3562,18 @@ function ____exports.delayed(room, said)
 end
 function limitsOf(join)
     local x = join:get_child("x", MUC)
-    local ____temp_0
-    if x == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = x:get_child("history")
-    end
-    local wish = ____temp_0
+    local wish = x and x:get_child("history")
     local attr = wish == nil and ({}) or wish.attr
     local stanzas = tonumber(attr.maxstanzas)
     local chars = tonumber(attr.maxchars)
     local seconds = tonumber(attr.seconds)
-    local ____temp_1
+    local ____temp_2
     if attr.since == nil then
-        ____temp_1 = nil
+        ____temp_2 = nil
     else
-        ____temp_1 = datetime.parse(attr.since)
+        ____temp_2 = datetime.parse(attr.since)
     end
-    local stamp = ____temp_1
+    local stamp = ____temp_2
     local bounded = chars ~= nil or seconds ~= nil or stamp ~= nil
     return {
         stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
@@ -3749,13 +3682,7 @@ function ownAffiliation(membership)
 end
 function ____exports.itemOf(presence)
     local x = presence:get_child("x", MUC_USER)
-    local ____temp_3
-    if x == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = x:get_child("item")
-    end
-    local item = ____temp_3
+    local item = x and x:get_child("item")
     return item == nil and ({}) or item.attr
 end
 --- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
@@ -3832,7 +3759,7 @@ end
 --- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
 function ____exports.mayHaveRooms(domain)
     local host = prosody.hosts[domain]
-    return not (options.excluded[domain] ~= nil) and (host == nil or host.type ~= "local")
+    return not (options.excluded[domain] ~= nil) and (host and host.type) ~= "local"
 end
 --- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
 -- opened to the others with the service's defaults (XEP-0045 10.1.2).
@@ -3885,13 +3812,8 @@ function detachedPresence(membership)
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local ____temp_0
-    if membership.self == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = membership.self:get_child("x", VCARD_UPDATE)
-    end
-    local update = ____temp_0
+    local ____opt_0 = membership.self
+    local update = ____opt_0 and ____opt_0:get_child("x", VCARD_UPDATE)
     if update ~= nil then
         presence:add_direct_child(st.clone(update))
     end
@@ -4173,13 +4095,7 @@ function ____exports.renamingUnanswered(membership)
     local requests = membership.nickRequests
     for i = #requests, 1, -1 do
         local request = requests[i]
-        local ____temp_9
-        if request == nil then
-            ____temp_9 = nil
-        else
-            ____temp_9 = request.session
-        end
-        local session = ____temp_9
+        local session = request and request.session
         if request ~= nil and session ~= nil and request.isJoin and isAttached(membership, session) then
             noteAnswered(membership, session)
             serve(membership, request)
@@ -4270,15 +4186,15 @@ end
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
 function ____exports.nickRefused(membership, request)
     local session = request.session
-    local ____temp_10
+    local ____temp_11
     if session == nil then
-        ____temp_10 = nil
+        ____temp_11 = nil
     else
-        ____temp_10 = membership.attached[session]
+        ____temp_11 = membership.attached[session]
     end
-    local attachment = ____temp_10
+    local attachment = ____temp_11
     local before = request.attachmentBefore
-    if session ~= nil and attachment ~= nil and attachment.id == request.key and before ~= nil then
+    if session ~= nil and (attachment and attachment.id) == request.key and before ~= nil then
         membership.attached[session] = before
     end
     membership.shown = request.before.session
@@ -4411,37 +4327,31 @@ function ____exports.roomOf(id)
 end
 --- What an item says; undefined if it is no bookmark, or not the account's own.
 function ____exports.readItem(username, room, item)
-    local ____temp_5
-    if item == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_5
+    local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
         return nil
     end
     local autojoin = conference.attr.autojoin
     local extensions = conference:get_child("extensions")
-    local ____temp_7 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_8 = preppedNick(
+    local ____temp_10 = autojoin == "true" or autojoin == "1"
+    local ____preppedNick_result_11 = preppedNick(
         room,
         conference:get_child_text("nick")
     )
-    local ____temp_9 = conference:get_child_text("password")
-    local ____conference_attr_name_10 = conference.attr.name
-    local ____temp_6
+    local ____temp_12 = conference:get_child_text("password")
+    local ____conference_attr_name_13 = conference.attr.name
+    local ____temp_9
     if extensions == nil then
-        ____temp_6 = nil
+        ____temp_9 = nil
     else
-        ____temp_6 = readSetting(extensions)
+        ____temp_9 = readSetting(extensions)
     end
     return {
-        autojoin = ____temp_7,
-        nick = ____preppedNick_result_8,
-        password = ____temp_9,
-        name = ____conference_attr_name_10,
-        notify = ____temp_6
+        autojoin = ____temp_10,
+        nick = ____preppedNick_result_11,
+        password = ____temp_12,
+        name = ____conference_attr_name_13,
+        notify = ____temp_9
     }
 end
 --- Whether something was published by the account itself, or by this server on its behalf.
@@ -4449,20 +4359,20 @@ function ____exports.isBy(username, publisher)
     return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
 end
 function preppedNick(room, nick)
-    local ____temp_16
+    local ____temp_20
     if nick == nil then
-        ____temp_16 = nil
+        ____temp_20 = nil
     else
-        ____temp_16 = jids.prep((room .. "/") .. nick)
+        ____temp_20 = jids.prep((room .. "/") .. nick)
     end
-    local address = ____temp_16
-    local ____temp_17
+    local address = ____temp_20
+    local ____temp_21
     if address == nil then
-        ____temp_17 = nil
+        ____temp_21 = nil
     else
-        ____temp_17 = jids.resource(address)
+        ____temp_21 = jids.resource(address)
     end
-    return ____temp_17
+    return ____temp_21
 end
 --- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
 function ____exports.pepService(username)
@@ -4470,20 +4380,14 @@ function ____exports.pepService(username)
         return nil
     end
     local host = prosody.hosts[module.host]
-    local ____temp_0
-    if host == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = host.modules.pep
-    end
-    local pep = ____temp_0
-    local ____temp_1
+    local pep = host and host.modules.pep
+    local ____temp_2
     if pep == nil then
-        ____temp_1 = nil
+        ____temp_2 = nil
     else
-        ____temp_1 = pep.get_pep_service(username)
+        ____temp_2 = pep.get_pep_service(username)
     end
-    return ____temp_1
+    return ____temp_2
 end
 --- The items of a node, none where there is no such node; undefined if they cannot be read.
 function ____exports.itemsOf(service, node)
@@ -4497,26 +4401,26 @@ end
 --- All bookmarks of an account; undefined if they cannot be read.
 function ____exports.bookmarksOf(username)
     local service = ____exports.pepService(username)
-    local ____temp_2
+    local ____temp_3
     if service == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = ____exports.itemsOf(service, BOOKMARKS)
+        ____temp_3 = ____exports.itemsOf(service, BOOKMARKS)
     end
-    local items = ____temp_2
+    local items = ____temp_3
     if items == nil then
         return nil
     end
     local bookmarks = {}
     for ____, id in ipairs(items) do
         local room = ____exports.roomOf(id)
-        local ____temp_3
+        local ____temp_4
         if room == nil then
-            ____temp_3 = nil
+            ____temp_4 = nil
         else
-            ____temp_3 = ____exports.readItem(username, room, items[id])
+            ____temp_4 = ____exports.readItem(username, room, items[id])
         end
-        local bookmark = ____temp_3
+        local bookmark = ____temp_4
         if room ~= nil and bookmark ~= nil then
             bookmarks[room] = bookmark
         end
@@ -4526,40 +4430,29 @@ end
 --- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
 function ____exports.readBookmark(username, room)
     local bookmarks = ____exports.bookmarksOf(username)
-    local ____temp_4
-    if bookmarks == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = bookmarks[room]
-    end
-    return ____temp_4
+    return bookmarks and bookmarks[room]
 end
 --- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
 function ____exports.defaultNick(username, room)
     local service = ____exports.pepService(username)
-    local ____temp_11
+    local ____temp_14
     if service == nil then
-        ____temp_11 = nil
+        ____temp_14 = nil
     else
-        ____temp_11 = ____exports.itemsOf(service, NICK)
+        ____temp_14 = ____exports.itemsOf(service, NICK)
     end
-    local items = ____temp_11
-    local ____temp_12
-    if items == nil or items[1] == nil then
-        ____temp_12 = nil
+    local items = ____temp_14
+    local ____temp_17
+    if (items and items[1]) == nil then
+        ____temp_17 = nil
     else
-        ____temp_12 = items[items[1]]
+        ____temp_17 = items[items[1]]
     end
-    local last = ____temp_12
-    local ____preppedNick_15 = preppedNick
-    local ____room_14 = room
-    local ____temp_13
-    if last == nil then
-        ____temp_13 = nil
-    else
-        ____temp_13 = last:get_child_text("nick", NICK)
-    end
-    return ____preppedNick_15(____room_14, ____temp_13) or username
+    local last = ____temp_17
+    return preppedNick(
+        room,
+        last and last:get_child_text("nick", NICK)
+    ) or username
 end
 return ____exports
  end,
@@ -4582,13 +4475,13 @@ local ____notify = require("settings.notify")
 local withSetting = ____notify.withSetting
 function currentItem(membership)
     local service = pepService(membership.username)
-    local ____temp_2
+    local ____temp_3
     if service == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = itemsOf(service, BOOKMARKS)
+        ____temp_3 = itemsOf(service, BOOKMARKS)
     end
-    local items = ____temp_2
+    local items = ____temp_3
     if items == nil then
         return nil
     end
@@ -4600,13 +4493,7 @@ function currentItem(membership)
     return nil
 end
 function rewrite(membership, item, autojoin, nick)
-    local ____temp_3
-    if item == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_3
+    local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
         return
     end
@@ -4671,40 +4558,34 @@ function publishItem(service, id, item, config)
         item,
         config
     )
-    local ____temp_4
+    local ____temp_6
     if done == true then
-        ____temp_4 = nil
+        ____temp_6 = nil
     else
-        ____temp_4 = tostring(problem)
+        ____temp_6 = tostring(problem)
     end
-    return ____temp_4
+    return ____temp_6
 end
 function markedBy(username, room)
     local mark = marksOf(username)[room]
-    local ____temp_5
-    if mark == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = mark.by
-    end
-    return ____temp_5
+    return mark and mark.by
 end
 function marksOf(username)
     return (marksStore:get(username)) or ({})
 end
 function setMark(username, room, by)
     local marks = marksOf(username)
-    local ____room_7 = room
-    local ____temp_6
+    local ____room_10 = room
+    local ____temp_9
     if by == nil then
-        ____temp_6 = nil
+        ____temp_9 = nil
     else
-        ____temp_6 = {
+        ____temp_9 = {
             by = by,
             when = os.time()
         }
     end
-    marks[____room_7] = ____temp_6
+    marks[____room_10] = ____temp_9
     forgetOldest(marks)
     marksStore:set(username, marks)
 end
@@ -4775,13 +4656,7 @@ function ____exports.bookmarkNotify(membership, setting)
     local username = ____membership_0.username
     local room = ____membership_0.room
     local item = currentItem(membership)
-    local ____temp_1
-    if item == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = item:get_child("conference", BOOKMARKS)
-    end
-    local conference = ____temp_1
+    local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or readItem(username, room, item) == nil then
         return nil
     end
@@ -5124,7 +4999,7 @@ function awaitSubject(membership)
         SUBJECT_TIMEOUT,
         function()
             local resync = membership.resync
-            if resync ~= nil and resync.isDoubtful then
+            if resync and resync.isDoubtful then
                 makeSure(membership, resync)
                 return
             end
@@ -5291,7 +5166,7 @@ end
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
 function ____exports.rejoin(membership)
     local catching = membership.catchUp
-    local isAsking = catching ~= nil and catching.queryId ~= nil
+    local isAsking = (catching and catching.queryId) ~= nil
     if not isAsking or membership.phase ~= "lost" or membership.timer ~= nil then
         goBack(membership)
     end
@@ -5493,14 +5368,14 @@ function ____exports.retryLeave(membership)
 end
 function resyncLost(membership)
     local resync = membership.resync
-    local ____temp_2
+    local ____temp_6
     if resync == nil or resync.selfShown then
-        ____temp_2 = nil
+        ____temp_6 = nil
     else
-        ____temp_2 = resync.request
+        ____temp_6 = resync.request
     end
-    local request = ____temp_2
-    if request ~= nil and request.session ~= nil then
+    local request = ____temp_6
+    if (request and request.session) ~= nil then
         table.insert(membership.waiting, 1, request)
     end
     membership.resync = nil
@@ -5573,14 +5448,7 @@ function ____exports.joinAccepted(membership)
     local request = membership.request
     if request ~= nil then
         local x = request.stanza:get_child("x", MUC)
-        local ____membership_1 = membership
-        local ____temp_0
-        if x == nil then
-            ____temp_0 = nil
-        else
-            ____temp_0 = x:get_child_text("password")
-        end
-        ____membership_1.password = ____temp_0
+        membership.password = x and x:get_child_text("password")
         membership.wantedNick = membership.nick
     else
         counters.rejoins = counters.rejoins + 1
@@ -5729,7 +5597,7 @@ end
 --- The IQ that an answer from a room belongs to; it is not pending any more.
 function ____exports.takeIq(key, room)
     local pending = ____exports.pendingIqs[key]
-    if pending == nil or pending.room ~= room then
+    if (pending and pending.room) ~= room then
         return nil
     end
     forgetIq(key, pending)
@@ -5896,13 +5764,7 @@ function refused(text)
 end
 function membershipIn(username, room)
     local account = findAccount(username)
-    local ____temp_2
-    if account == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = account.memberships[room]
-    end
-    return ____temp_2
+    return account and account.memberships[room]
 end
 function notIn(username, room)
     return refused((addressOf(username) .. " is not in ") .. room)
@@ -6458,7 +6320,8 @@ function ____exports.checkNeighbours()
     if options.archive == "mam" and not (host.modules.mam ~= nil) then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
     end
-    if host.users ~= nil and host.users.name == "null" then
+    local ____opt_0 = host.users
+    if (____opt_0 and ____opt_0.name) == "null" then
         module:log("warn", "There are no users on this host and nothing to do: take mod_minimix out, or set authentication")
     end
 end
@@ -6906,20 +6769,7 @@ function sendPage(session, stanza, queryId, request, page)
     local first = items[1]
     local last = items[count]
     local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local ____rsm_generate_10 = rsm.generate
-    local ____temp_8
-    if first == nil then
-        ____temp_8 = nil
-    else
-        ____temp_8 = first.id
-    end
-    local ____temp_9
-    if last == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = last.id
-    end
-    local set = ____rsm_generate_10({first = ____temp_8, last = ____temp_9, count = page.count})
+    local set = rsm.generate({first = first and first.id, last = last and last.id, count = page.count})
     session.send(st.reply(stanza):add_child(fin:add_child(set)))
 end
 function result(session, queryId, item)
@@ -7045,13 +6895,7 @@ function pong(membership, attached, stanza)
 end
 function isArchiveQuery(stanza)
     local query = stanza.tags[1]
-    local ____temp_0
-    if query == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = query.attr.xmlns
-    end
-    local xmlns = ____temp_0
+    local xmlns = query and query.attr.xmlns
     return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
 end
 function request(membership, session, stanza)
@@ -7156,7 +7000,7 @@ function copyToOthers(membership, sender, stanza)
     end
     for fullJid in pairs(membership.attached) do
         local session = prosody.full_sessions[fullJid]
-        if session ~= nil and session.want_carbons ~= nil and fullJid ~= sender.full_jid then
+        if (session and session.want_carbons) ~= nil and fullJid ~= sender.full_jid then
             sendTo(
                 fullJid,
                 sentCarbon(sender, stanza)
@@ -7256,7 +7100,8 @@ local close = ____store.close
 local save = ____store.save
 function hasSession(username)
     local host = prosody.hosts[module.host]
-    return host ~= nil and host.sessions ~= nil and host.sessions[username] ~= nil
+    local ____opt_0 = host and host.sessions
+    return (____opt_0 and ____opt_0[username]) ~= nil
 end
 --- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
 function ____exports.forgetAccount(username)
@@ -7458,19 +7303,20 @@ function join(session, stanza, room, wanted, membership)
     return true
 end
 function isAsking(membership, session)
-    return membership.request ~= nil and membership.request.session == session
+    local ____opt_2 = membership.request
+    return (____opt_2 and ____opt_2.session) == session
 end
 function limitReached(username, membership)
     if membership == nil and #membershipsOf(username) >= options.maxRooms then
         return "minimix_max_rooms"
     end
-    local ____mayJoin_result_2
+    local ____mayJoin_result_4
     if mayJoin(username) then
-        ____mayJoin_result_2 = nil
+        ____mayJoin_result_4 = nil
     else
-        ____mayJoin_result_2 = "minimix_join_rate"
+        ____mayJoin_result_4 = "minimix_join_rate"
     end
-    return ____mayJoin_result_2
+    return ____mayJoin_result_4
 end
 function joinRequest(session, stanza, nick)
     return {
@@ -7481,24 +7327,19 @@ function joinRequest(session, stanza, nick)
     }
 end
 function mayBeRoom(session, room)
-    local ____temp_3
-    if session.roster == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = session.roster[room]
-    end
-    local contact = ____temp_3
+    local ____opt_5 = session.roster
+    local contact = ____opt_5 and ____opt_5[room]
     return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
 end
 function update(membership, session, stanza, nick)
     if not isAttached(membership, session) then
-        local ____isWaiting_result_4
+        local ____isWaiting_result_7
         if isWaiting(membership, session) then
-            ____isWaiting_result_4 = true
+            ____isWaiting_result_7 = true
         else
-            ____isWaiting_result_4 = nil
+            ____isWaiting_result_7 = nil
         end
-        return ____isWaiting_result_4
+        return ____isWaiting_result_7
     end
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
@@ -8055,7 +7896,7 @@ function stay(membership)
     end
 end
 function membershipFor(username, room, bookmark)
-    if bookmark == nil or not bookmark.autojoin then
+    if not (bookmark and bookmark.autojoin) then
         forgetRefusals(username, room)
         return nil
     end
@@ -8081,9 +7922,9 @@ function update(membership, bookmark)
         return false
     end
     membership.bookmark = bookmark
-    if bookmark ~= nil and bookmark.autojoin then
+    if bookmark and bookmark.autojoin then
         switchedOn(membership, before, bookmark)
-    elseif bookmark == nil or before ~= nil and before.autojoin then
+    elseif bookmark == nil or before and before.autojoin then
         switchedOff(membership)
     end
     return true
@@ -8439,26 +8280,21 @@ function isOwn(membership, stanza)
     return jids.resource(stanza.attr.from or "") == membership.nick
 end
 function isAskedFor(membership, stanza)
-    local ____temp_1
-    if membership.bookmark == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.bookmark.notify
-    end
-    local setting = ____temp_1
+    local ____opt_2 = membership.bookmark
+    local setting = ____opt_2 and ____opt_2.notify
     if setting == "always" or setting == "never" then
         return setting == "always"
     end
     if isMention(membership, stanza) then
         return true
     end
-    local ____temp_2
+    local ____temp_4
     if setting == "on-mention" then
-        ____temp_2 = false
+        ____temp_4 = false
     else
-        ____temp_2 = knownPrivate(membership.room)
+        ____temp_4 = knownPrivate(membership.room)
     end
-    return ____temp_2
+    return ____temp_4
 end
 function wakeIfPrivate(membership, stanza)
     local username = membership.username
@@ -8474,7 +8310,8 @@ function wakeIfPrivate(membership, stanza)
 end
 function wake(username, stanza)
     local origin = prosody.hosts[module.host]
-    local isOnline = origin ~= nil and origin.sessions ~= nil and origin.sessions[username] ~= nil
+    local ____opt_5 = origin and origin.sessions
+    local isOnline = ____opt_5 and ____opt_5[username] ~= nil
     if not isOnline then
         module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
@@ -8483,7 +8320,7 @@ function wake(username, stanza)
 end
 function hasModule(name)
     local host = prosody.hosts[module.host]
-    return host ~= nil and host.modules[name] ~= nil
+    return (host and host.modules[name]) ~= nil
 end
 --- Whether it is said in a room now, and something that a device may be woken for.
 function ____exports.isWorthWaking(stanza, room)
@@ -8504,13 +8341,7 @@ end
 --- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
 function ____exports.onPush(event)
     local stanza = event.original_stanza
-    local ____temp_0
-    if stanza == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanza.attr.from
-    end
-    local from = ____temp_0
+    local from = stanza and stanza.attr.from
     if stanza == nil or from == nil or not isOfRoom(stanza) then
         return nil
     end
@@ -8909,16 +8740,7 @@ function onBack(membership, resync, before, stanza)
         unlockRoom(membership)
     end
     if not isSame(known, membership.self) then
-        local ____fork_8 = fork
-        local ____membership_6 = membership
-        local ____stanza_7 = stanza
-        local ____temp_5
-        if request == nil then
-            ____temp_5 = nil
-        else
-            ____temp_5 = request.session
-        end
-        ____fork_8(____membership_6, ____stanza_7, ____temp_5)
+        fork(membership, stanza, request and request.session)
     end
 end
 function isLateRenaming(membership, nick, stanza)
@@ -8949,16 +8771,7 @@ end
 function onResyncSelf(membership, resync, stanza, known)
     local request = resync.request
     if not known then
-        local ____fork_12 = fork
-        local ____membership_10 = membership
-        local ____stanza_11 = stanza
-        local ____temp_9
-        if request == nil then
-            ____temp_9 = nil
-        else
-            ____temp_9 = request.session
-        end
-        ____fork_12(____membership_10, ____stanza_11, ____temp_9)
+        fork(membership, stanza, request and request.session)
     end
     for nick in pairs(membership.occupants) do
         if not (resync.shown[nick] ~= nil) then
@@ -8971,13 +8784,13 @@ end
 function endOccupants(membership, resync)
     local request = resync.request
     resync.selfShown = true
-    local ____temp_13
+    local ____temp_9
     if request == nil then
-        ____temp_13 = nil
+        ____temp_9 = nil
     else
-        ____temp_13 = selfPresence(membership, request)
+        ____temp_9 = selfPresence(membership, request)
     end
-    local answer = ____temp_13
+    local answer = ____temp_9
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
@@ -8991,7 +8804,8 @@ function onUnavailable(membership, nick, stanza)
     if nick ~= membership.nick then
         forgetOccupant(membership, nick)
         if not isHeldBack(membership) then
-            local isSeen = membership.resync ~= nil and membership.resync.shown[nick] ~= nil
+            local ____opt_10 = membership.resync
+            local isSeen = ____opt_10 and ____opt_10.shown[nick] ~= nil
             if isSeen then
                 forward(membership, stanza, false)
             else
@@ -9011,13 +8825,13 @@ function onUnavailable(membership, nick, stanza)
         end
         return
     end
-    local ____hasStatus_result_14
+    local ____hasStatus_result_12
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_14 = newNickIn(membership, stanza)
+        ____hasStatus_result_12 = newNickIn(membership, stanza)
     else
-        ____hasStatus_result_14 = nil
+        ____hasStatus_result_12 = nil
     end
-    local newNick = ____hasStatus_result_14
+    local newNick = ____hasStatus_result_12
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
@@ -9038,16 +8852,16 @@ function onSelfShown(membership, nick, stanza, renamed)
         bookmarkRenamed(membership)
     end
     local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
-    local ____fork_18 = fork
-    local ____membership_16 = membership
-    local ____stanza_17 = stanza
-    local ____isJoin_15
+    local ____fork_16 = fork
+    local ____membership_14 = membership
+    local ____stanza_15 = stanza
+    local ____isJoin_13
     if isJoin then
-        ____isJoin_15 = request.session
+        ____isJoin_13 = request.session
     else
-        ____isJoin_15 = nil
+        ____isJoin_13 = nil
     end
-    ____fork_18(____membership_16, ____stanza_17, ____isJoin_15)
+    ____fork_16(____membership_14, ____stanza_15, ____isJoin_13)
     for ____, answered in ipairs(requests) do
         local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
         if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
@@ -9111,13 +8925,13 @@ function keepSelf(stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_19
+            local ____temp_17
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_19 = nil
+                ____temp_17 = nil
             else
-                ____temp_19 = tag
+                ____temp_17 = tag
             end
-            return ____temp_19
+            return ____temp_17
         end)
     end
     return copy
@@ -9133,7 +8947,7 @@ function selfNick(____self)
 end
 function hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
-    return x ~= nil and x:get_child_with_attr("status", nil, "code", code) ~= nil
+    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
 end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
@@ -9282,13 +9096,7 @@ function hasForeignId(stanza)
 end
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    local ____temp_2
-    if x == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = x:get_child("mav", AFFILIATIONS)
-    end
-    local version = ____temp_2
+    local version = x and x:get_child("mav", AFFILIATIONS)
     return version ~= nil and version.attr.since == nil
 end
 function noteHeard(membership)
@@ -9342,7 +9150,7 @@ function onGroupchat(membership, stanza)
     end
     if subject and membership.phase == "entering" then
         joinComplete(membership)
-    elseif subject and resync ~= nil and resync.selfShown then
+    elseif subject and (resync and resync.selfShown) then
         resyncComplete(membership)
     end
 end
@@ -9395,13 +9203,13 @@ function noteConfiguration(membership, stanza)
     end
     forgetPrivacy(membership.room)
     for ____, tag in ipairs(x.tags) do
-        local ____temp_3
+        local ____temp_6
         if tag.name == "status" then
-            ____temp_3 = tag.attr.code
+            ____temp_6 = tag.attr.code
         else
-            ____temp_3 = nil
+            ____temp_6 = nil
         end
-        local code = ____temp_3
+        local code = ____temp_6
         if code == "170" then
             membership.logged = true
         elseif code == "171" then

@@ -60,7 +60,7 @@ export function splitOccupant(jid: string): LuaMultiReturn<[room: string, nick: 
 /** The id that a room gave a message (XEP-0359). */
 export function stanzaIdBy(stanza: Stanza, room: string): string | undefined {
     const element = stanza.get_child_with_attr("stanza-id", STANZA_ID, "by", room);
-    return element === undefined ? undefined : element.attr.id;
+    return element?.attr.id;
 }
 
 /** The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now. */

@@ -107,7 +107,7 @@ function writeAttribute(name: string, value: string, at: number): number {
 
 function remembered(name: string, value: string): string {
     let texts = memo.get(name);
-    let text = texts === undefined ? undefined : texts.get(value);
+    let text = texts?.get(value);
     if (text === undefined) {
         if (memoSize >= MEMO_SIZE) {
             memo = new LuaMap();

@@ -5,7 +5,7 @@ import { type Ejabberd, startEjabberd } from "./ejabberd.ts";
 import { Link } from "./link.ts";
 import { freePort, type Server, startServer, type Version, versions } from "./prosody.ts";
 
-export type RoomService = "prosody-0.12" | "prosody-13.0" | "ejabberd";
+export type RoomService = `prosody-${Version}` | "ejabberd";
 
 export const roomServices: RoomService[] = [...versions.map((version) => `prosody-${version}` as const), "ejabberd"];
 
@@ -125,15 +125,11 @@ function startTheirs(
     s2s: { port: number; dns: number },
 ): Promise<Server | Ejabberd> {
     const users = ["bob"];
-    return room === "ejabberd"
-        ? startEjabberd({ domain, users, s2s })
-        : startServer({
-              version: room === "prosody-0.12" ? "0.12" : "13.0",
-              domain,
-              users,
-              roomModules: ["muc_mam"],
-              s2s,
-          });
+    if (room === "ejabberd") {
+        return startEjabberd({ domain, users, s2s });
+    }
+    const version = room.slice("prosody-".length) as Version;
+    return startServer({ version, domain, users, roomModules: ["muc_mam"], s2s });
 }
 
 /** What a server says before it has noticed that a connection is gone would be lost without a word. */

@@ -11,10 +11,16 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as tools from "../../tools/versions.mjs";
 
-export type Version = "0.12" | "13.0";
+/** "newest" is what Debian's testing suite has. */
+export type Version = "0.12" | "13.0" | "newest";
 
 /** The versions installed here. `make test` says when one is missing. */
 export const versions = tools.versions.filter(({ installed }) => installed).map(({ version }) => version as Version);
+
+/** The number of the release that stands for a version. */
+export function releaseOf(version: Version): string {
+    return tools.versions.find((one) => one.version === version)?.release ?? "none";
+}
 
 const defaultModules = [
     "admin_shell",

@@ -184,7 +184,7 @@ function refused(text: string): Outcome {
 
 function membershipIn(username: string, room: string): Membership | undefined {
     const account = findAccount(username);
-    return account === undefined ? undefined : account.memberships.get(room);
+    return account?.memberships.get(room);
 }
 
 function notIn(username: string, room: string): Outcome {

@@ -32,7 +32,7 @@ export function checkNeighbours(): void {
             'minimix_archive is "mam", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true',
         );
     }
-    if (host.users !== undefined && host.users.name === "null") {
+    if (host.users?.name === "null") {
         module.log(
             "warn",
             "There are no users on this host and nothing to do: take mod_minimix out, or set authentication",

@@ -132,10 +132,10 @@ function askPage(
             return;
         }
         catching.queryId = undefined;
-        const fin = answer === undefined ? undefined : answer.get_child("fin", MAM);
+        const fin = answer?.get_child("fin", MAM);
         const next = fin === undefined ? undefined : lastOfPage(fin);
         catching.position = next ?? catching.position;
-        if (answer !== undefined && answer.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
+        if (answer?.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room does not keep that message any more.
             askPage(membership, catching, undefined, start, done);
         } else if (fin === undefined) {
@@ -189,7 +189,7 @@ function pageQuery(queryId: string, after: string | undefined, start: number): S
 
 function lastOfPage(fin: Stanza): string | undefined {
     const set = fin.get_child("set", RSM);
-    return set === undefined ? undefined : set.get_child_text("last");
+    return set?.get_child_text("last");
 }
 
 /** A message with `<result/>` from the room: whether it is one, which no session has asked for. */
@@ -199,14 +199,14 @@ export function takeResult(membership: Membership, stanza: Stanza): boolean {
     if (result === undefined) {
         return false;
     }
-    if (catching === undefined || catching.queryId === undefined || result.attr.queryid !== catching.queryId) {
+    if (catching?.queryId === undefined || result.attr.queryid !== catching.queryId) {
         // Sessions ask under their own addresses, so that it was asked for here, though a while ago.
         return true;
     }
     catching.left = catching.left - 1;
     const forwarded = result.get_child("forwarded", FORWARD);
-    const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
-    const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);
+    const message = forwarded?.get_child("message", "jabber:client");
+    const delay = forwarded?.get_child("delay", DELAY);
     if (
         message !== undefined &&
         delay !== undefined &&
@@ -288,7 +288,7 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
 export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
     const catching = membership.catchUp;
     for (const i of $range(catching === undefined ? 0 : catching.held.length, 1, -1)) {
-        const held = catching === undefined ? undefined : catching.held[i - 1];
+        const held = catching?.held[i - 1];
         if (catching === undefined || held === undefined) {
             return;
         }
@@ -322,7 +322,7 @@ export function endCatchUp(membership: Membership): void {
 
 /** How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place. */
 export function outcomeOf(membership: Membership): Outcome | undefined {
-    return membership.catchUp === undefined ? undefined : membership.catchUp.outcome;
+    return membership.catchUp?.outcome;
 }
 
 /**

@@ -75,7 +75,7 @@ export function delayed(room: string, said: Said): Stanza {
 
 function limitsOf(join: Stanza): Limits {
     const x = join.get_child("x", MUC);
-    const wish = x === undefined ? undefined : x.get_child("history");
+    const wish = x?.get_child("history");
     const attr = wish === undefined ? {} : wish.attr;
     const stanzas = tonumber(attr.maxstanzas);
     const chars = tonumber(attr.maxchars);

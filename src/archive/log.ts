@@ -108,7 +108,7 @@ export function closeOpen(): void {
         let changed = false;
         for (const [room, ranges] of pairs(parts)) {
             const membership = account === undefined ? undefined : account.memberships.get(room);
-            if (isOpen(ranges) && (membership === undefined || !membership.established)) {
+            if (isOpen(ranges) && (!membership?.established)) {
                 ranges[ranges.length - 1] = startOfNumbers();
                 changed = true;
             }
@@ -163,7 +163,7 @@ export function takeDown(membership: Membership, stanza: Stanza): boolean {
 }
 
 function isAnothers(entry: Entry | undefined, membership: Membership): boolean {
-    return entry !== undefined && entry.owner !== undefined && entry.owner !== membership.username;
+    return entry?.owner !== undefined && entry.owner !== membership.username;
 }
 
 function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
@@ -175,7 +175,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
 
 /** Whether what comes of the past is later than all that the account has had. */
 function isLater(membership: Membership): boolean {
-    return membership.catchUp !== undefined && membership.catchUp.isLater;
+    return membership.catchUp?.isLater === true;
 }
 
 /** When a message of the past was said, in seconds. */
@@ -348,7 +348,7 @@ function append(log: RoomLog, stanza: Stanza, when: number, owner: string | unde
     }
     const entry: Entry = { number, before: owner === undefined ? log.last : undefined, owner, id, when, stanza, size };
     addRecent(log, entry);
-    if (log.past !== undefined && log.past.to === math.huge) {
+    if (log.past?.to === math.huge) {
         addPast(log, log.past, entry);
     }
     if (owner === undefined) {
@@ -361,7 +361,7 @@ function append(log: RoomLog, stanza: Stanza, when: number, owner: string | unde
 function write(room: string, stanza: Stanza, when: number, label: string): string | undefined {
     const key = keyOf(room);
     let [id, problem] = store.append(key, undefined, stanza, when, label);
-    if (id === undefined && problem === "quota-limit" && store.caps !== undefined && store.caps.quota !== undefined) {
+    if (id === undefined && problem === "quota-limit" && store.caps?.quota !== undefined) {
         // As mod_mam does: the oldest make room. More of them at a time, as all others are written anew.
         store.delete(key, { truncate: math.floor(store.caps.quota * 0.9) });
         [id, problem] = store.append(key, undefined, stanza, when, label);
@@ -509,7 +509,7 @@ function writeChanged(): void {
 function saveParts(username: string): void {
     changed.delete(username);
     const account = findAccount(username);
-    if (account !== undefined && account.parts !== undefined && !options.anonymous) {
+    if (account?.parts !== undefined && !options.anonymous) {
         partsStore.set(username, account.parts);
     }
 }
@@ -583,8 +583,8 @@ function parseLabel(label: string): LuaMultiReturn<[number, string | undefined]>
 export function archiveOf(username: string, room: string): Archive | undefined {
     const account = findAccount(username);
     const ranges = storedParts(username, account)[room];
-    const membership = account === undefined ? undefined : account.memberships.get(room);
-    const part = membership === undefined ? undefined : membership.part;
+    const membership = account?.memberships.get(room);
+    const part = membership?.part;
     if (ranges === undefined && part === undefined) {
         return undefined;
     }
@@ -727,7 +727,7 @@ function prunePart(username: string, oldest: LuaMap<string, number>): void {
     for (const [room, ranges] of pairs(parts)) {
         const membership = account === undefined ? undefined : account.memberships.get(room);
         const kept = prune(ranges, oldest.get(room) ?? oldestOf(room, oldest));
-        const isNeeded = kept.length > 0 || (membership !== undefined && membership.part !== undefined);
+        const isNeeded = kept.length > 0 || (membership?.part !== undefined);
         if (!isNeeded || kept.length < ranges.length) {
             parts[room] = isNeeded ? kept : undefined;
             pruned = true;

@@ -120,7 +120,7 @@ function findPlace(archives: Archive[], id: string): Place | undefined {
     for (const archive of archives) {
         rank = rank + 1;
         const end = ends.get(`${archive.key} ${id}`);
-        if (end !== undefined && end.rank === rank && archive.holds(end.label)) {
+        if (end?.rank === rank && archive.holds(end.label)) {
             return end;
         }
     }
@@ -160,7 +160,7 @@ function readIds(archives: Archive[], walk: Walk, ids: string[]): Cursor[] | und
                 missing.delete(item.id);
                 consider(cursor, walk, item);
             }
-            if (walk.from !== undefined && walk.from.id === item.id) {
+            if (walk.from?.id === item.id) {
                 cursor.items = [];
             }
         }
@@ -258,8 +258,7 @@ function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
     const label = cursor.archive.label;
     const from = cursor.last ?? walk.from;
     // Drivers look for the item only among those with the label.
-    const id =
-        from !== undefined && from.rank === cursor.rank && (label ?? from.label) === from.label ? from.id : undefined;
+    const id = from?.rank === cursor.rank && (label ?? from.label) === from.label ? from.id : undefined;
     return {
         with: label,
         limit: cursor.chunk,

@@ -22,7 +22,7 @@ const recent = setmetatable(new LuaMap<Membership, Cache<true>>(), { __mode: "k"
 /** Whether there is such an archive. */
 export function hasPersonalArchive(): boolean {
     const host = prosody.hosts.get(module.host);
-    return host !== undefined && host.modules.has("mam");
+    return host?.modules.get("mam") !== undefined;
 }
 
 /** What an account and one other, or all others, said to each other. */

@@ -145,8 +145,8 @@ function sendPage(
     const last = items[count - 1];
     const fin = st.stanza("fin", { xmlns: MAM, complete: page.complete ? "true" : undefined });
     const set = rsm.generate({
-        first: first === undefined ? undefined : first.id,
-        last: last === undefined ? undefined : last.id,
+        first: first?.id,
+        last: last?.id,
         count: page.count,
     });
     session.send(st.reply(stanza).add_child(fin.add_child(set)));

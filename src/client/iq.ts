@@ -62,7 +62,7 @@ function pong(membership: Membership, attached: boolean, stanza: Stanza): Stanza
 /** XEP-0313 results are messages to whoever asked; they would come to the account. A room goes by the bare JID here. */
 function isArchiveQuery(stanza: Stanza): boolean {
     const query = stanza.tags[0];
-    const xmlns = query === undefined ? undefined : query.attr.xmlns;
+    const xmlns = query?.attr.xmlns;
     return xmlns !== undefined && string.sub(xmlns, 1, 13) === "urn:xmpp:mam:";
 }
 

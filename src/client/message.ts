@@ -66,7 +66,7 @@ function copyToOthers(membership: Membership, sender: ClientSession, stanza: Sta
     }
     for (const [fullJid] of membership.attached) {
         const session = prosody.full_sessions.get(fullJid);
-        if (session !== undefined && session.want_carbons !== undefined && fullJid !== sender.full_jid) {
+        if (session?.want_carbons !== undefined && fullJid !== sender.full_jid) {
             sendTo(fullJid, sentCarbon(sender, stanza));
         }
     }

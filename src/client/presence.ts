@@ -115,7 +115,7 @@ function join(
 
 /** Whether it is for this session that the account's join is on its way. */
 function isAsking(membership: Membership, session: string): boolean {
-    return membership.request !== undefined && membership.request.session === session;
+    return membership.request?.session === session;
 }
 
 /** The option that keeps a session from joining for now. */
@@ -132,7 +132,7 @@ function joinRequest(session: string, stanza: Stanza, nick: string): JoinRequest
 
 /** Contacts and accounts of this server are no rooms, whatever a client directs at them. */
 function mayBeRoom(session: ClientSession, room: string): boolean {
-    const contact = session.roster === undefined ? undefined : session.roster.get(room);
+    const contact = session.roster?.get(room);
     return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 

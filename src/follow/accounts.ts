@@ -26,7 +26,7 @@ import { close, save } from "../state/store";
 /** Whether a client of the account is connected, be it in hibernation. */
 function hasSession(username: string): boolean {
     const host = prosody.hosts.get(module.host);
-    return host !== undefined && host.sessions !== undefined && host.sessions.has(username);
+    return host?.sessions?.get(username) !== undefined;
 }
 
 /** A session ended. From the last one on the account's time without any runs; on an anonymous host it is over. */

@@ -108,7 +108,7 @@ function stay(membership: Membership): void {
 
 /** A membership that waits to be joined; undefined if the bookmark does not ask for it, or it would be in vain. */
 function membershipFor(username: string, room: string, bookmark: Bookmark | undefined): Membership | undefined {
-    if (bookmark === undefined || !bookmark.autojoin) {
+    if (!bookmark?.autojoin) {
         forgetRefusals(username, room);
         return undefined;
     }
@@ -136,9 +136,9 @@ function update(membership: Membership, bookmark: Bookmark | undefined): boolean
         return false;
     }
     membership.bookmark = bookmark;
-    if (bookmark !== undefined && bookmark.autojoin) {
+    if (bookmark?.autojoin) {
         switchedOn(membership, before, bookmark);
-    } else if (bookmark === undefined || (before !== undefined && before.autojoin)) {
+    } else if (bookmark === undefined || before?.autojoin) {
         switchedOff(membership);
     }
     return true;

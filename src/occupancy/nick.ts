@@ -70,7 +70,7 @@ export function renamingUnanswered(membership: Membership): void {
     const requests = membership.nickRequests;
     for (const i of $range(requests.length, 1, -1)) {
         const request = requests[i - 1];
-        const session = request === undefined ? undefined : request.session;
+        const session = request?.session;
         if (request !== undefined && session !== undefined && request.isJoin && isAttached(membership, session)) {
             noteAnswered(membership, session);
             serve(membership, request);
@@ -100,7 +100,7 @@ export function nickRefused(membership: Membership, request: NickRequest): void 
     const session = request.session;
     const attachment = session === undefined ? undefined : membership.attached.get(session);
     const before = request.attachmentBefore;
-    if (session !== undefined && attachment !== undefined && attachment.id === request.key && before !== undefined) {
+    if (session !== undefined && attachment?.id === request.key && before !== undefined) {
         membership.attached.set(session, before);
     }
     membership.shown = request.before.session;

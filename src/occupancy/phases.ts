@@ -133,7 +133,7 @@ export function joinAccepted(membership: Membership): void {
     const request = membership.request;
     if (request !== undefined) {
         const x = request.stanza.get_child("x", MUC);
-        membership.password = x === undefined ? undefined : x.get_child_text("password");
+        membership.password = x?.get_child_text("password");
         membership.wantedNick = membership.nick;
     } else {
         counters.rejoins = counters.rejoins + 1;
@@ -158,7 +158,7 @@ export function joinAccepted(membership: Membership): void {
 function awaitSubject(membership: Membership): void {
     setTimer(membership, SUBJECT_TIMEOUT, () => {
         const resync = membership.resync;
-        if (resync !== undefined && resync.isDoubtful) {
+        if (resync?.isDoubtful) {
             makeSure(membership, resync);
             return;
         }
@@ -350,7 +350,7 @@ export function pause(tries: number): number {
 /** The account joins by itself, and finds out what was said and what has changed since it was in the room. */
 export function rejoin(membership: Membership): void {
     const catching = membership.catchUp;
-    const isAsking = catching !== undefined && catching.queryId !== undefined;
+    const isAsking = catching?.queryId !== undefined;
     if (!isAsking || membership.phase !== Phase.Lost || membership.timer !== undefined) {
         goBack(membership);
     }
@@ -541,7 +541,7 @@ export function retryLeave(membership: Membership): void {
 function resyncLost(membership: Membership): void {
     const resync = membership.resync;
     const request = resync === undefined || resync.selfShown ? undefined : resync.request;
-    if (request !== undefined && request.session !== undefined) {
+    if (request?.session !== undefined) {
         table.insert(membership.waiting, 1, request);
     }
     membership.resync = undefined;

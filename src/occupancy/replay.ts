@@ -131,6 +131,6 @@ function ownAffiliation(membership: Membership): string {
 
 export function itemOf(presence: Stanza): Attributes {
     const x = presence.get_child("x", MUC_USER);
-    const item = x === undefined ? undefined : x.get_child("item");
+    const item = x?.get_child("item");
     return item === undefined ? {} : item.attr;
 }

@@ -81,7 +81,7 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const update = membership.self === undefined ? undefined : membership.self.get_child("x", VCARD_UPDATE);
+    const update = membership.self?.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));
     }

@@ -36,7 +36,7 @@ export function notify(membership: Membership, stanza: Stanza): void {
 /** `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation. */
 export function onPush(event: PushEvent): Handled {
     const stanza = event.original_stanza;
-    const from = stanza === undefined ? undefined : stanza.attr.from;
+    const from = stanza?.attr.from;
     if (stanza === undefined || from === undefined || !isOfRoom(stanza)) {
         return undefined;
     }
@@ -61,7 +61,7 @@ function isOwn(membership: Membership, stanza: Stanza): boolean {
 
 /** XEP-0492 3; undefined where it depends on the room, of which nothing is known yet. */
 function isAskedFor(membership: Membership, stanza: Stanza): boolean | undefined {
-    const setting = membership.bookmark === undefined ? undefined : membership.bookmark.notify;
+    const setting = membership.bookmark?.notify;
     if (setting === "always" || setting === "never") {
         return setting === "always";
     }
@@ -87,7 +87,7 @@ function wakeIfPrivate(membership: Membership, stanza: Stanza): void {
  */
 function wake(username: string, stanza: Stanza): void {
     const origin = prosody.hosts.get(module.host);
-    const isOnline = origin !== undefined && origin.sessions !== undefined && origin.sessions.has(username);
+    const isOnline = origin?.sessions?.has(username);
     if (!isOnline) {
         module.fire_event("message/bare/groupchat", { origin, stanza });
     } else if (options.archive !== "mam" || !hasModule("mam")) {
@@ -97,5 +97,5 @@ function wake(username: string, stanza: Stanza): void {
 
 function hasModule(name: string): boolean {
     const host = prosody.hosts.get(module.host);
-    return host !== undefined && host.modules.has(name);
+    return host?.modules.get(name) !== undefined;
 }

@@ -138,7 +138,7 @@ export function onUnkept(event: { readonly username: string; readonly stanza: St
 /** XEP-0463 5.2.1: the affiliations that answer a join. A change of one, which is for all, also says since when. */
 function isJoinAffiliations(stanza: Stanza): boolean {
     const x = stanza.get_child("x", MUC_USER);
-    const version = x === undefined ? undefined : x.get_child("mav", AFFILIATIONS);
+    const version = x?.get_child("mav", AFFILIATIONS);
     return version !== undefined && version.attr.since === undefined;
 }
 
@@ -196,7 +196,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     }
     if (subject && membership.phase === Phase.Entering) {
         joinComplete(membership);
-    } else if (subject && resync !== undefined && resync.selfShown) {
+    } else if (subject && resync?.selfShown) {
         resyncComplete(membership);
     }
 }

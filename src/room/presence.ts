@@ -267,7 +267,7 @@ function onBack(membership: Membership, resync: Resync, before: Stanza | undefin
         unlockRoom(membership);
     }
     if (!isSame(known, membership.self)) {
-        fork(membership, stanza, request === undefined ? undefined : request.session);
+        fork(membership, stanza, request?.session);
     }
 }
 
@@ -308,7 +308,7 @@ function announceNick(membership: Membership, before: Stanza): void {
 function onResyncSelf(membership: Membership, resync: Resync, stanza: Stanza, known: boolean): void {
     const request = resync.request;
     if (!known) {
-        fork(membership, stanza, request === undefined ? undefined : request.session);
+        fork(membership, stanza, request?.session);
     }
     for (const [nick] of membership.occupants) {
         if (!resync.shown.has(nick)) {
@@ -346,7 +346,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     if (nick !== membership.nick) {
         forgetOccupant(membership, nick);
         if (!isHeldBack(membership)) {
-            const isSeen = membership.resync !== undefined && membership.resync.shown.has(nick);
+            const isSeen = membership.resync?.shown.has(nick);
             if (isSeen) {
                 forward(membership, stanza, false);
             } else {
@@ -484,7 +484,7 @@ function selfNick(self: Stanza): string | undefined {
 /** Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order. */
 function hasStatus(stanza: Stanza, code: Status): boolean {
     const x = stanza.get_child("x", MUC_USER);
-    return x !== undefined && x.get_child_with_attr("status", undefined, "code", code) !== undefined;
+    return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
 }
 
 /** The nick that a nick change leads to, unless it is none (RFC 7622 3.4). */

@@ -61,7 +61,7 @@ export function isOwnId(key: string | undefined): boolean {
 export function takeAnswer(room: string, stanza: Stanza): boolean {
     const key = stanza.attr.id;
     const question = key === undefined ? undefined : questions.get(key);
-    if (key === undefined || question === undefined || question.room !== room) {
+    if (key === undefined || question?.room !== room) {
         return false;
     }
     questions.delete(key);

@@ -21,7 +21,7 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
 /** Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none. */
 export function mayHaveRooms(domain: string): boolean {
     const host = prosody.hosts.get(domain);
-    return !options.excluded.has(domain) && (host === undefined || host.type !== "local");
+    return !options.excluded.has(domain) && host?.type !== "local";
 }
 
 /**

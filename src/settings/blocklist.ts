@@ -10,7 +10,7 @@ const store = module.open_store<Blocklist>("blocklist", "keyval");
 /** What an account has blocked; undefined if that is nothing, or nobody asks. */
 export function blocklistOf(username: string): Blocklist | undefined {
     const host = prosody.hosts.get(module.host);
-    if (host === undefined || !host.modules.has("blocklist")) {
+    if (!host?.modules.has("blocklist")) {
         return undefined;
     }
     return store.get(username)[0];

@@ -76,7 +76,7 @@ export function bookmarkRenamed(membership: Membership): void {
 export function bookmarkNotify(membership: Membership, setting: Setting): boolean | undefined {
     const { username, room } = membership;
     const item = currentItem(membership);
-    const conference = item === undefined ? undefined : item.get_child("conference", BOOKMARKS);
+    const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || readItem(username, room, item) === undefined) {
         return undefined;
     }
@@ -108,7 +108,7 @@ function currentItem(membership: Membership): Stanza | undefined {
 
 /** Changes autojoin or the nick of a bookmark, and nothing else: extensions and what is unknown stay (XEP-0402 3.4). */
 function rewrite(membership: Membership, item: Stanza | undefined, autojoin: string | undefined, nick?: string): void {
-    const conference = item === undefined ? undefined : item.get_child("conference", BOOKMARKS);
+    const conference = item?.get_child("conference", BOOKMARKS);
     if (
         item === undefined ||
         conference === undefined ||
@@ -188,7 +188,7 @@ export function isOurs(username: string, room: string): boolean {
 
 function markedBy(username: string, room: string): Mark["by"] | undefined {
     const mark = marksOf(username)[room];
-    return mark === undefined ? undefined : mark.by;
+    return mark?.by;
 }
 
 function marksOf(username: string): Marks {

@@ -14,7 +14,7 @@ export function pepService(username: string): PepService | undefined {
         return undefined;
     }
     const host = prosody.hosts.get(module.host);
-    const pep = host === undefined ? undefined : host.modules.get("pep");
+    const pep = host?.modules.get("pep");
     return pep === undefined ? undefined : (pep as PepModule).get_pep_service(username);
 }
 
@@ -54,7 +54,7 @@ export function bookmarksOf(username: string): Bookmarks | undefined {
 /** The account's bookmark of a room as it stands now; as it was last seen, it is in the membership. */
 export function readBookmark(username: string, room: string): Bookmark | undefined {
     const bookmarks = bookmarksOf(username);
-    return bookmarks === undefined ? undefined : bookmarks.get(room);
+    return bookmarks?.get(room);
 }
 
 /** The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be. */
@@ -70,7 +70,7 @@ export function roomOf(id: string): string | undefined {
 
 /** What an item says; undefined if it is no bookmark, or not the account's own. */
 export function readItem(username: string, room: string, item: Stanza | undefined): Bookmark | undefined {
-    const conference = item === undefined ? undefined : item.get_child("conference", BOOKMARKS);
+    const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || !isBy(username, item.attr.publisher)) {
         return undefined;
     }
@@ -94,8 +94,8 @@ export function isBy(username: string, publisher: string | true | undefined): bo
 export function defaultNick(username: string, room: string): string {
     const service = pepService(username);
     const items = service === undefined ? undefined : itemsOf(service, NICK);
-    const last = items === undefined || items[0] === undefined ? undefined : items[items[0]];
-    return preppedNick(room, last === undefined ? undefined : last.get_child_text("nick", NICK)) ?? username;
+    const last = items?.[0] === undefined ? undefined : items[items[0]];
+    return preppedNick(room, last?.get_child_text("nick", NICK)) ?? username;
 }
 
 function preppedNick(room: string, nick: string | undefined): string | undefined {

@@ -27,7 +27,7 @@ export function isAutojoin(membership: Membership): boolean {
 
 /** Whether the server is to join the room by itself. */
 export function isToJoin(membership: Membership): boolean {
-    return options.autojoin && membership.bookmark !== undefined && membership.bookmark.autojoin;
+    return options.autojoin && membership.bookmark?.autojoin === true;
 }
 
 /** Whether the account is to be in the room though no session asks for it: brought back when lost. */
@@ -55,7 +55,7 @@ const refusals = new LuaMap<string, Bookmarks>();
 /** The room does not want the account: it is not joined again for this bookmark. */
 export function noteRefusal(membership: Membership): void {
     const bookmark = membership.bookmark;
-    if (bookmark === undefined || !bookmark.autojoin) {
+    if (!bookmark?.autojoin) {
         return;
     }
     const rooms: Bookmarks = refusals.get(membership.username) ?? new LuaMap();
@@ -66,7 +66,7 @@ export function noteRefusal(membership: Membership): void {
 /** Whether the room did not want the account by this very bookmark; under another nick or with another password it may. */
 export function isRefused(username: string, room: string, bookmark: Bookmark): boolean {
     const rooms = refusals.get(username);
-    const refused = rooms === undefined ? undefined : rooms.get(room);
+    const refused = rooms?.get(room);
     return refused !== undefined && refused.nick === bookmark.nick && refused.password === bookmark.password;
 }
 

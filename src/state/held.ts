@@ -57,7 +57,7 @@ export function isSamePresence(one: Held, other: Held): boolean {
 /** Who changed an occupant, and why, is told once; a room does not repeat it to those who come later. */
 export function toldAgain(presence: Stanza): Stanza {
     const x = presence.get_child("x", MUC_USER);
-    const item = x === undefined ? undefined : x.get_child("item");
+    const item = x?.get_child("item");
     if (item === undefined || item.tags.length === 0) {
         return presence;
     }

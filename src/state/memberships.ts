@@ -412,11 +412,7 @@ export function hasAttached(membership: Membership): boolean {
 /** Whether a session is in the room, or about to be. */
 export function isUsed(membership: Membership): boolean {
     const resync = membership.resync;
-    return (
-        hasAttached(membership) ||
-        membership.waiting.length > 0 ||
-        (resync !== undefined && resync.request !== undefined)
-    );
+    return hasAttached(membership) || membership.waiting.length > 0 || resync?.request !== undefined;
 }
 
 export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
@@ -472,8 +468,7 @@ export function newResync(request: JoinRequest | undefined): Resync {
 
 /** The session whose join the room itself answers while the account is in the room already. */
 export function askingSession(membership: Membership): string | undefined {
-    const resync = membership.resync;
-    return resync === undefined || resync.request === undefined ? undefined : resync.request.session;
+    return membership.resync?.request?.session;
 }
 
 /** Whether somebody is about to join, though not attached yet. */
@@ -494,7 +489,7 @@ export function stopWaiting(membership: Membership, session: string): boolean {
     }
     membership.waiting = others;
     const resync = membership.resync;
-    if (resync !== undefined && resync.request !== undefined && resync.request.session === session) {
+    if (resync?.request?.session === session) {
         resync.request.session = undefined;
         return true;
     }
@@ -576,7 +571,7 @@ function takeFirst(requests: NickRequest[], count: number): NickRequest[] {
 /** A session is gone: what it asked for is nobody's now. */
 export function forgetSession(membership: Membership, session: string): void {
     stopWaiting(membership, session);
-    if (membership.request !== undefined && membership.request.session === session) {
+    if (membership.request?.session === session) {
         membership.request.session = undefined;
     }
     forgetNickRequests(membership, session);

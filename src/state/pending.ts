@@ -33,7 +33,7 @@ export function expectIqAnswer(session: string, room: string, request: Stanza): 
 /** The IQ that an answer from a room belongs to; it is not pending any more. */
 export function takeIq(key: string, room: string): PendingIq | undefined {
     const pending = pendingIqs.get(key);
-    if (pending === undefined || pending.room !== room) {
+    if (pending?.room !== room) {
         return undefined;
     }
     forgetIq(key, pending);

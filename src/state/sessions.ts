@@ -15,7 +15,7 @@ export function noteJoined(session: string, room: string): void {
 
 export function hasJoined(session: string, room: string): boolean {
     const rooms = joined.get(session);
-    return rooms !== undefined && rooms.has(room);
+    return rooms?.has(room) === true;
 }
 
 /** The session is no more. */
