@@ -63,17 +63,536 @@ function ____exports.onAccountInfo(event)
 end
 return ____exports
  end,
-["settings.blocklist"] = function(...)
+["state.clock"] = function(...)
 local ____exports = {}
-local jids = require("util.jid")
-local store = module:open_store("blocklist", "keyval")
---- What an account has blocked; undefined if that is nothing, or nobody asks.
-function ____exports.blocklistOf(username)
-    local host = prosody.hosts[module.host]
-    if not (host and host.modules.blocklist ~= nil) then
+local time = require("util.time")
+--- Seconds of a clock that only goes forward, at the speed of time.
+function ____exports.monotonic()
+    return time.monotonic()
+end
+--- Seconds since 1970, whole ones: for what is stamped.
+function ____exports.wallClock()
+    return os.time()
+end
+return ____exports
+ end,
+["state.counters"] = function(...)
+local ____exports = {}
+____exports.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    storageFailures = 0,
+    drops = {}
+}
+--- Counts what is dropped, or refused for a limit.
+function ____exports.noteDrop(reason)
+    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
+end
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function ____exports.restoreCounters(saved)
+    local all = ____exports.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
+return ____exports
+ end,
+["turn"] = function(...)
+local ____exports = {}
+local drain, send, protect, outbox, running, draining
+function drain()
+    if running or draining then
+        return
+    end
+    draining = true
+    local stanza = table.remove(outbox, 1)
+    while stanza ~= nil do
+        protect(send, stanza)
+        stanza = table.remove(outbox, 1)
+    end
+    draining = false
+end
+function send(stanza)
+    module:send(stanza)
+end
+function protect(task, argument)
+    local ok, result = xpcall(task, debug.traceback, argument)
+    if not ok then
+        module:log("error", "Internal error: %s", result)
+        return false, nil
+    end
+    return true, result
+end
+outbox = {}
+running = false
+draining = false
+--- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+function ____exports.post(stanza)
+    outbox[#outbox + 1] = stanza
+    drain()
+end
+--- Runs the task of a timer as a turn. An error is logged and does not end the timer.
+function ____exports.inTurn(task)
+    local outer = running
+    running = true
+    protect(task, nil)
+    running = outer
+    drain()
+end
+--- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+-- from the session's own address, or answer a room with an error.
+function ____exports.turn(handler)
+    return function(event)
+        local outer = running
+        running = true
+        local ok, result = protect(handler, event)
+        running = outer
+        drain()
+        local ____ok_0
+        if ok then
+            ____ok_0 = result
+        else
+            ____ok_0 = true
+        end
+        return ____ok_0
+    end
+end
+return ____exports
+ end,
+["state.outage"] = function(...)
+local ____exports = {}
+local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+local ____clock = require("state.clock")
+local monotonic = ____clock.monotonic
+function retryAfter(current, seconds)
+    module:add_timer(
+        seconds,
+        function()
+            if outage == current then
+                inTurn(function()
+                    retry(current)
+                end)
+            end
+            return nil
+        end
+    )
+end
+function retry(current)
+    local progress = runTasks(monotonic() + SLICE)
+    if progress == "done" then
+        endOutage(current)
+    elseif progress == "failing" then
+        current.pause = math.min(current.pause * 2, LONGEST_PAUSE)
+        retryAfter(current, current.pause)
+    else
+        current.pause = FIRST_PAUSE
+        retryAfter(current, SLICE_PAUSE)
+    end
+end
+function runTasks(deadline)
+    local result = "done"
+    for ____, task in ipairs(tasks) do
+        local done, progress = pcall(task, deadline)
+        if not done then
+            module:log("error", "Internal error: %s", progress)
+        end
+        if not done or progress == "failing" then
+            result = "failing"
+        elseif progress == "more" and result == "done" then
+            result = "more"
+        end
+    end
+    return result
+end
+function endOutage(current)
+    outage = nil
+    module:log(
+        "info",
+        "Storage works again after %d seconds",
+        math.floor(monotonic() - current.since)
+    )
+    for ____, listener in ipairs(listeners) do
+        listener()
+    end
+end
+FIRST_PAUSE = 1
+LONGEST_PAUSE = 10
+SLICE = 0.02
+SLICE_PAUSE = 0.05
+--- Whether something waits to be written or read because storage failed.
+function ____exports.isOutage()
+    return outage ~= nil
+end
+--- Begins an outage, unless there is one.
+function ____exports.beginOutage()
+    if outage == nil then
+        outage = {
+            since = monotonic(),
+            pause = FIRST_PAUSE
+        }
+        retryAfter(outage, FIRST_PAUSE)
+    end
+end
+tasks = {}
+listeners = {}
+--- Has `task` called at each retry until all tasks are done. They are called in the order in which they were added.
+function ____exports.onRetry(task)
+    tasks[#tasks + 1] = task
+end
+--- Has `listener` called when an outage is over.
+function ____exports.onRecovery(listener)
+    listeners[#listeners + 1] = listener
+end
+--- Tries once more, before the server stops or the module ends.
+function ____exports.retryNow()
+    if outage ~= nil then
+        runTasks(math.huge)
+    end
+end
+return ____exports
+ end,
+["state.driver"] = function(...)
+local ____exports = {}
+local works, readTrial, noteFailure
+local ____clock = require("state.clock")
+local monotonic = ____clock.monotonic
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local ____outage = require("state.outage")
+local beginOutage = ____outage.beginOutage
+local isOutage = ____outage.isOutage
+--- The driver.
+function ____exports.handleOf(store)
+    if store.handle == nil then
+        store.handle = store.open()
+    end
+    return store.handle
+end
+--- Whether an answer says that there is nothing, or what there is.
+function ____exports.isAnswer(done, value, problem)
+    return done and value ~= false and (value ~= nil or problem == nil or problem == "item-not-found")
+end
+function works(store)
+    local done, value, problem = pcall(readTrial, store)
+    return ____exports.isAnswer(done, value, problem)
+end
+function readTrial(store)
+    return store.tryRead(____exports.handleOf(store))
+end
+function noteFailure(name, key, verb, problem)
+    counters.storageFailures = counters.storageFailures + 1
+    if not isOutage() then
+        local what = (key == nil or key == ____exports.HOST) and name or (name .. " of ") .. key
+        module:log(
+            "error",
+            "Storage fails, retrying: could not %s %s: %s",
+            verb,
+            what,
+            problem
+        )
+    end
+    beginOutage()
+end
+--- The key of the host's own record.
+____exports.HOST = ""
+--- A key that no account has, since nodeprep forbids it.
+____exports.TRIAL = "@"
+--- Seconds between two reads of a record that is broken.
+local BROKEN_PAUSE = 60
+local stores = {}
+--- A store that is opened when it is first used.
+function ____exports.newStore(name, open, tryRead)
+    local store = {
+        name = name,
+        handle = nil,
+        open = open,
+        tryRead = tryRead,
+        readsFail = false,
+        writesFail = false,
+        failedKey = nil,
+        broken = {}
+    }
+    stores[#stores + 1] = store
+    return store
+end
+--- Whether reading has failed a moment ago, of this record or of all.
+function ____exports.isUnreadable(store, key)
+    local nextTry = store.broken[key]
+    return store.readsFail or nextTry ~= nil and monotonic() < nextTry
+end
+--- Without a key, it was the list of all keys that could not be read.
+function ____exports.readFailed(store, key, problem)
+    if key == nil or not works(store) then
+        store.readsFail = true
+        noteFailure(store.name, key, "read", problem)
+        return
+    end
+    counters.storageFailures = counters.storageFailures + 1
+    if not (store.broken[key] ~= nil) then
+        module:log(
+            "error",
+            "The record of %s in %s cannot be read: %s",
+            key,
+            store.name,
+            problem
+        )
+    end
+    store.broken[key] = monotonic() + BROKEN_PAUSE
+end
+--- A write failed; the caller keeps what is to be written.
+function ____exports.writeFailed(store, key, problem)
+    store.writesFail = store.failedKey ~= nil and store.failedKey ~= key
+    store.failedKey = key
+    noteFailure(store.name, key, "write", problem)
+end
+--- Lets stores that failed be called again, if they can be read; whether all can.
+function ____exports.reopenStores()
+    local result = true
+    for ____, store in ipairs(stores) do
+        if store.readsFail or store.failedKey ~= nil then
+            store.handle = nil
+            store.writesFail = false
+            store.failedKey = nil
+        end
+        store.readsFail = store.readsFail and not works(store)
+        result = result and not store.readsFail
+    end
+    return result
+end
+return ____exports
+ end,
+["state.keys"] = function(...)
+local ____exports = {}
+--- The members of a set.
+function ____exports.membersOf(set)
+    local list = {}
+    for member in pairs(set) do
+        list[#list + 1] = member
+    end
+    return list
+end
+return ____exports
+ end,
+["state.records"] = function(...)
+local ____exports = {}
+local get, put, set
+local ____clock = require("state.clock")
+local monotonic = ____clock.monotonic
+local ____driver = require("state.driver")
+local handleOf = ____driver.handleOf
+local HOST = ____driver.HOST
+local isAnswer = ____driver.isAnswer
+local isUnreadable = ____driver.isUnreadable
+local newStore = ____driver.newStore
+local readFailed = ____driver.readFailed
+local reopenStores = ____driver.reopenStores
+local TRIAL = ____driver.TRIAL
+local writeFailed = ____driver.writeFailed
+local ____keys = require("state.keys")
+local membersOf = ____keys.membersOf
+local ____outage = require("state.outage")
+local beginOutage = ____outage.beginOutage
+local onRetry = ____outage.onRetry
+function get(store, key)
+    local ____self_4 = handleOf(store)
+    local ____self_4_get_5 = ____self_4.get
+    local ____temp_3
+    if key == HOST then
+        ____temp_3 = nil
+    else
+        ____temp_3 = key
+    end
+    return ____self_4_get_5(____self_4, ____temp_3)
+end
+function put(records, key)
+    local done, result, problem = pcall(set, records, key)
+    if not done or result ~= true then
+        records.dirty[key] = true
+        local ____writeFailed_9 = writeFailed
+        local ____records_store_7 = records.store
+        local ____key_8 = key
+        local ____done_6
+        if done then
+            ____done_6 = problem
+        else
+            ____done_6 = result
+        end
+        ____writeFailed_9(____records_store_7, ____key_8, ____done_6)
+        return false
+    end
+    records.dirty[key] = nil
+    records.store.failedKey = nil
+    return true
+end
+function set(records, key)
+    local ____self_11 = handleOf(records.store)
+    local ____self_11_set_12 = ____self_11.set
+    local ____temp_10
+    if key == HOST then
+        ____temp_10 = nil
+    else
+        ____temp_10 = key
+    end
+    return ____self_11_set_12(
+        ____self_11,
+        ____temp_10,
+        records.content(key)
+    )
+end
+--- The keys of a store; undefined if the driver failed. As a list: mod_storage_internal reads the folder as it goes.
+function ____exports.listKeys(store)
+    if store.readsFail then
         return nil
     end
-    return (store:get(username))
+    local keys = {}
+    local function collect()
+        for key in handleOf(store):users() do
+            if type(key) == "string" and key ~= HOST then
+                keys[#keys + 1] = key
+            end
+        end
+    end
+    local done, problem = pcall(collect)
+    if not done then
+        readFailed(store, nil, problem)
+        return nil
+    end
+    return keys
+end
+local all = {}
+--- Declares a store of records.
+function ____exports.openRecords(name, content)
+    local store = newStore(
+        name,
+        function() return module:open_store(name, "keyval") end,
+        function(handle) return handle:get(TRIAL) end
+    )
+    local records = {store = store, content = content, dirty = {}}
+    all[#all + 1] = records
+    return records
+end
+--- Forgets that a record has to be written.
+function ____exports.forgetRecord(records, key)
+    records.dirty[key] = nil
+end
+--- Whether the read succeeded, and the record.
+function ____exports.readRecord(records, key)
+    local store = records.store
+    if isUnreadable(store, key) then
+        return false, nil
+    end
+    local done, value, problem = pcall(get, store, key)
+    if not isAnswer(done, value, problem) then
+        local ____readFailed_2 = readFailed
+        local ____key_1 = key
+        local ____done_0
+        if done then
+            ____done_0 = problem
+        else
+            ____done_0 = value
+        end
+        ____readFailed_2(store, ____key_1, ____done_0)
+        return false, nil
+    end
+    store.broken[key] = nil
+    return true, value
+end
+--- Writes a record as it is now, or marks it to be written later; whether it is written.
+function ____exports.writeRecord(records, key)
+    if records.store.writesFail or records.dirty[key] ~= nil then
+        records.dirty[key] = true
+        beginOutage()
+        return false
+    end
+    return put(records, key)
+end
+--- The accounts that have a record; undefined if the driver failed. Some drivers list the host's own record too:
+-- mod_storage_sql as "", mod_storage_memory as a function.
+function ____exports.listRecords(records)
+    return ____exports.listKeys(records.store)
+end
+local function writeDirty(records, deadline)
+    for ____, key in ipairs(membersOf(records.dirty)) do
+        if records.store.writesFail then
+            return "failing"
+        end
+        if monotonic() > deadline then
+            return "more"
+        end
+        put(records, key)
+    end
+    return (next(records.dirty)) == nil and "done" or "failing"
+end
+onRetry(function(deadline)
+    local result = reopenStores() and "done" or "failing"
+    for ____, records in ipairs(all) do
+        local progress = writeDirty(records, deadline)
+        if progress == "failing" or result == "done" then
+            result = progress
+        end
+    end
+    return result
+end)
+--- How many records wait to be written.
+function ____exports.countDirty()
+    local count = 0
+    for ____, records in ipairs(all) do
+        count = count + #membersOf(records.dirty)
+    end
+    return count
+end
+function ____exports.dirtyRecords()
+    local dirty = {}
+    for ____, records in ipairs(all) do
+        dirty[records.store.name] = records.dirty
+    end
+    return dirty
+end
+function ____exports.restoreDirty(saved)
+    for ____, records in ipairs(all) do
+        local dirty = saved[records.store.name]
+        if dirty ~= nil then
+            for key in pairs(dirty) do
+                records.dirty[key] = true
+                beginOutage()
+            end
+        end
+    end
+end
+return ____exports
+ end,
+["settings.blocklist"] = function(...)
+local ____exports = {}
+local records
+local jids = require("util.jid")
+local ____records = require("state.records")
+local openRecords = ____records.openRecords
+local readRecord = ____records.readRecord
+--- Whether the read succeeded, and what an account has blocked; nothing without mod_blocklist.
+function ____exports.readBlocklist(username)
+    local host = prosody.hosts[module.host]
+    if not (host and host.modules.blocklist ~= nil) then
+        return true, nil
+    end
+    local done, blocklist = readRecord(records, username)
+    return done, type(blocklist) == "table" and blocklist or nil
+end
+records = openRecords(
+    "blocklist",
+    function() return nil end
+)
+--- What an account has blocked; undefined if that is nothing, or cannot be read.
+function ____exports.blocklistOf(username)
+    return select(
+        2,
+        ____exports.readBlocklist(username)
+    )
 end
 --- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
 function ____exports.silences(blocklist, room, nick)
@@ -311,30 +830,6 @@ ____exports.readyText = valueOf("minimix_ready_text") ~= false
 ____exports.anonymous = module:get_option("authentication") == "anonymous"
 refuseUnknown(module.host)
 refuseUnknown("*")
-return ____exports
- end,
-["state.counters"] = function(...)
-local ____exports = {}
-____exports.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    drops = {}
-}
---- Counts what is dropped, or refused for a limit.
-function ____exports.noteDrop(reason)
-    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
-end
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function ____exports.restoreCounters(saved)
-    local all = ____exports.counters
-    for name, value in pairs(saved) do
-        all[name] = value
-    end
-end
 return ____exports
  end,
 ["stanzas"] = function(...)
@@ -645,68 +1140,6 @@ function ____exports.isSamePresence(one, other)
 end
 return ____exports
  end,
-["turn"] = function(...)
-local ____exports = {}
-local drain, send, protect, outbox, running, draining
-function drain()
-    if running or draining then
-        return
-    end
-    draining = true
-    local stanza = table.remove(outbox, 1)
-    while stanza ~= nil do
-        protect(send, stanza)
-        stanza = table.remove(outbox, 1)
-    end
-    draining = false
-end
-function send(stanza)
-    module:send(stanza)
-end
-function protect(task, argument)
-    local ok, result = xpcall(task, debug.traceback, argument)
-    if not ok then
-        module:log("error", "Internal error: %s", result)
-        return false, nil
-    end
-    return true, result
-end
-outbox = {}
-running = false
-draining = false
---- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
-function ____exports.post(stanza)
-    outbox[#outbox + 1] = stanza
-    drain()
-end
---- Runs the task of a timer as a turn. An error is logged and does not end the timer.
-function ____exports.inTurn(task)
-    local outer = running
-    running = true
-    protect(task, nil)
-    running = outer
-    drain()
-end
---- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
--- from the session's own address, or answer a room with an error.
-function ____exports.turn(handler)
-    return function(event)
-        local outer = running
-        running = true
-        local ok, result = protect(handler, event)
-        running = outer
-        drain()
-        local ____ok_0
-        if ok then
-            ____ok_0 = result
-        else
-            ____ok_0 = true
-        end
-        return ____ok_0
-    end
-end
-return ____exports
- end,
 ["state.bookmarks"] = function(...)
 local ____exports = {}
 local options = require("options")
@@ -808,33 +1241,74 @@ return ____exports
  end,
 ["state.numbers"] = function(...)
 local ____exports = {}
-local extend, store, LEASE, lastNumber, limit
+local extend, LEASE, lastNumber, limit, records
+local ____clock = require("state.clock")
+local wallClock = ____clock.wallClock
+local ____driver = require("state.driver")
+local HOST = ____driver.HOST
+local ____records = require("state.records")
+local openRecords = ____records.openRecords
+local readRecord = ____records.readRecord
+local writeRecord = ____records.writeRecord
 function extend()
     limit = lastNumber + LEASE
-    store:set(nil, {limit = limit})
+    writeRecord(records, HOST)
 end
-store = module:open_store("minimix_numbers", "keyval")
 LEASE = 100000
 local startNumber = 0
 lastNumber = 0
 limit = 0
---- A start of the server: what is numbered from now on is higher than all before.
+local starts = {}
+records = openRecords(
+    "minimix_numbers",
+    function() return {limit = limit, starts = starts} end
+)
+--- Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read.
 function ____exports.startNumbers()
-    local lease = store:get(nil)
-    startNumber = lease == nil and (os.time() + 1) * 1000 or lease.limit
+    local done, lease = readRecord(records, HOST)
+    if not done then
+        return false
+    end
+    startNumber = lease == nil and (wallClock() + 1) * 1000 or lease.limit
     lastNumber = startNumber
+    starts = lease and lease.starts or ({})
+    starts[#starts + 1] = startNumber
     extend()
+    return true
+end
+--- Whether the lease has been read.
+function ____exports.hasNumbers()
+    return startNumber > 0
 end
 --- What this start of the server found: entries of before are numbered lower, those to come higher.
 function ____exports.startOfNumbers()
     return startNumber
 end
---- The next number, higher than all before, those of earlier starts of the server too.
+--- Where a range ends that has been open since the start of the server at this number, which is over.
+function ____exports.endOfStart(start)
+    for ____, other in ipairs(starts) do
+        if other > start then
+            return other
+        end
+    end
+    return startNumber
+end
+--- No range on disk refers to earlier starts any more.
+function ____exports.forgetStarts()
+    if #starts > 1 then
+        starts = {startNumber}
+        writeRecord(records, HOST)
+    end
+end
+--- The next number, higher than all before, those of earlier starts too; undefined while the lease cannot be written.
 function ____exports.nextNumber()
-    lastNumber = lastNumber + 1
-    if lastNumber >= limit then
+    if lastNumber + 1 >= limit then
         extend()
     end
+    if records.dirty[HOST] ~= nil then
+        return nil
+    end
+    lastNumber = lastNumber + 1
     return lastNumber
 end
 --- The highest number given out.
@@ -842,12 +1316,120 @@ function ____exports.newestNumber()
     return lastNumber
 end
 function ____exports.numbers()
-    return {start = startNumber, last = lastNumber, limit = limit}
+    return {start = startNumber, last = lastNumber, limit = limit, starts = starts}
 end
 function ____exports.restoreNumbers(saved)
     startNumber = saved.start
     lastNumber = saved.last
     limit = saved.limit
+    starts = saved.starts
+end
+return ____exports
+ end,
+["state.ranges"] = function(...)
+local ____exports = {}
+local trim, MOST
+function trim(ranges)
+    if #ranges > MOST then
+        table.remove(ranges, 1)
+    end
+end
+MOST = 500
+--- Whether a number is in the ranges, of which an open one goes up to `end`.
+function ____exports.includes(ranges, ____end, number)
+    for i = #ranges, 1, -1 do
+        local range = ranges[i]
+        if range ~= nil and number >= range.first then
+            return number <= (range.last or ____end)
+        end
+    end
+    return false
+end
+--- Adds a number: to the range that ends with the number `before` it, or as a range of its own.
+function ____exports.insert(ranges, number, before)
+    local at = #ranges
+    while true do
+        local ____temp_2 = at > 0
+        if ____temp_2 then
+            local ____opt_0 = ranges[at]
+            ____temp_2 = (____opt_0 and ____opt_0.first or 0) > number
+        end
+        if not ____temp_2 then
+            break
+        end
+        at = at - 1
+    end
+    local range = ranges[at]
+    if (range and range.last) ~= nil and range.last == before then
+        range.last = number
+    else
+        table.insert(ranges, at + 1, {first = number, last = number})
+        trim(ranges)
+    end
+end
+--- Opens a range for what comes, or the last one again if there is nothing between that and `first`.
+function ____exports.open(ranges, first)
+    local last = ranges[#ranges]
+    if (last and last.last) ~= nil and last.last >= first - 1 then
+        last.last = nil
+        return last
+    end
+    local range = {first = first, last = nil}
+    ranges[#ranges + 1] = range
+    trim(ranges)
+    return range
+end
+--- Ends an open range at a number. A range without entries is dropped.
+function ____exports.close(ranges, ____end)
+    local last = ranges[#ranges]
+    if last == nil or last.last ~= nil then
+        return
+    end
+    last.last = ____end
+    if last.first > ____end then
+        table.remove(ranges)
+    end
+end
+--- Removes the ranges that end before a number.
+function ____exports.prune(ranges, least)
+    local pruned = false
+    while true do
+        local ____opt_7 = ranges[1]
+        if not ((____opt_7 and ____opt_7.last) ~= nil and ranges[1].last < least) then
+            break
+        end
+        table.remove(ranges, 1)
+        pruned = true
+    end
+    return pruned
+end
+--- As they are stored: first and last of each; `start` is where this start of the server began.
+function ____exports.pack(ranges, start)
+    local packed = {}
+    for ____, range in ipairs(ranges) do
+        packed[#packed + 1] = range.first
+        packed[#packed + 1] = range.last or -start
+    end
+    return packed
+end
+--- Reads stored ranges. `endOf` gives the end of a range that was open at a start. Undefined if they are malformed.
+function ____exports.unpack(packed, endOf)
+    if type(packed) ~= "table" then
+        return nil
+    end
+    local ranges = {}
+    for i = 1, #packed, 2 do
+        local first = packed[i]
+        local last = packed[i + 1]
+        if type(first) ~= "number" or type(last) ~= "number" then
+            return nil
+        end
+        local ____end = last > 0 and last or endOf(-last)
+        if first <= ____end then
+            ranges[#ranges + 1] = {first = first, last = ____end}
+        end
+    end
+    return ranges
 end
 return ____exports
  end,
@@ -856,7 +1438,8 @@ local ____exports = {}
 local ____numbers = require("state.numbers")
 local newestNumber = ____numbers.newestNumber
 local startOfNumbers = ____numbers.startOfNumbers
-____exports.OPEN = 0
+local ____outage = require("state.outage")
+local beginOutage = ____outage.beginOutage
 --- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
 ____exports.RECENT = 50
 --- Bytes of them, as XML.
@@ -880,6 +1463,9 @@ function ____exports.logOf(room)
             source = nil,
             current = nil,
             past = nil,
+            unwritten = {},
+            failures = 0,
+            gap = false,
             readers = {},
             settling = false
         }
@@ -887,18 +1473,21 @@ function ____exports.logOf(room)
     end
     return log
 end
---- Frees the memory of a log that no account of this host reads any more.
-function ____exports.dropLog(log)
+--- Frees the memory of a log that no account of this host reads any more, once all of it is stored.
+function ____exports.dropUnread(log)
+    if (next(log.readers)) ~= nil or #log.unwritten > 0 then
+        return
+    end
     ____exports.logs[log.room] = nil
     dropped = math.max(dropped, log.last)
 end
 function ____exports.addRecent(log, entry)
     local ____log_recent_0 = log.recent
     ____log_recent_0[#____log_recent_0 + 1] = entry
-    log.size = log.size + entry.size
+    log.size = log.size + string.len(entry.text)
     while #log.recent > ____exports.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
         local oldest = table.remove(log.recent, 1)
-        log.size = log.size - (oldest == nil and 0 or oldest.size)
+        log.size = log.size - string.len(oldest and oldest.text or "")
         log.filled = true
         log.whole = false
     end
@@ -910,21 +1499,26 @@ function ____exports.fillRecent(log, entries, whole)
     for i = #entries, 1, -1 do
         local entry = entries[i]
         if entry ~= nil then
-            if #log.recent >= ____exports.RECENT or log.size + entry.size > RECENT_SIZE then
+            if #log.recent >= ____exports.RECENT or log.size + string.len(entry.text) > RECENT_SIZE then
                 log.whole = false
                 return
             end
             table.insert(log.recent, 1, entry)
-            log.size = log.size + entry.size
+            log.size = log.size + string.len(entry.text)
         end
     end
 end
---- Takes over a log from the instance of the module before a reload.
-function ____exports.restoreLog(log)
-    ____exports.logs[log.room] = log
+--- Takes over the logs from the instance of the module before a reload.
+function ____exports.restoreLogs(saved)
     dropped = newestNumber()
-    log.settling = false
-    log.past = nil
+    for room, log in pairs(saved) do
+        ____exports.logs[room] = log
+        log.settling = false
+        log.past = nil
+        if #log.unwritten > 0 then
+            beginOutage()
+        end
+    end
 end
 return ____exports
  end,
@@ -1058,8 +1652,7 @@ function ____exports.createMembership(username, room, nick)
         account = {
             username = username,
             memberships = {},
-            seen = os.time(),
-            parts = nil
+            seen = os.time()
         }
         ____exports.accounts[occupant] = account
     end
@@ -1708,45 +2301,896 @@ function ____exports.takeAnswer(room, stanza)
 end
 return ____exports
  end,
+["state.deliveries"] = function(...)
+local ____exports = {}
+local content, deliveriesOf, read, complete, forgetUnused, writeChanged, known, records, changed, released
+local options = require("options")
+local ____clock = require("state.clock")
+local monotonic = ____clock.monotonic
+local ____keys = require("state.keys")
+local membersOf = ____keys.membersOf
+local ____memberships = require("state.memberships")
+local findAccount = ____memberships.findAccount
+local ____numbers = require("state.numbers")
+local endOfStart = ____numbers.endOfStart
+local startOfNumbers = ____numbers.startOfNumbers
+local ____outage = require("state.outage")
+local beginOutage = ____outage.beginOutage
+local onRetry = ____outage.onRetry
+local ____ranges = require("state.ranges")
+local pack = ____ranges.pack
+local ____unpack = ____ranges.unpack
+local ____records = require("state.records")
+local forgetRecord = ____records.forgetRecord
+local listRecords = ____records.listRecords
+local openRecords = ____records.openRecords
+local readRecord = ____records.readRecord
+local writeRecord = ____records.writeRecord
+function content(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        return nil
+    end
+    local packed = {}
+    for room, ranges in pairs(deliveries.rooms) do
+        packed[room] = pack(
+            ranges,
+            startOfNumbers()
+        )
+    end
+    local ____temp_0
+    if (next(packed)) == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = packed
+    end
+    return ____temp_0
+end
+function deliveriesOf(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        local rooms = read(username)
+        deliveries = {rooms = rooms or ({}), isRead = rooms ~= nil}
+        known[username] = deliveries
+    end
+    return deliveries
+end
+function read(username)
+    local rooms = {}
+    if options.anonymous then
+        return rooms
+    end
+    local done, packed = readRecord(records, username)
+    if not done then
+        return nil
+    end
+    for room, stored in pairs(packed or ({})) do
+        local ranges = ____unpack(stored, endOfStart)
+        if ranges == nil then
+            module:log("warn", "Ignoring what %s got of %s: malformed record in minimix_parts", username, room)
+        else
+            rooms[room] = ranges
+        end
+    end
+    return rooms
+end
+function complete(username, deliveries)
+    if deliveries.isRead then
+        return true
+    end
+    local rooms = read(username)
+    if rooms == nil then
+        return false
+    end
+    for room, since in pairs(deliveries.rooms) do
+        local before = rooms[room]
+        if before == nil then
+            rooms[room] = since
+        else
+            for i = #before, 1, -1 do
+                local range = before[i]
+                if range ~= nil then
+                    table.insert(since, 1, range)
+                end
+            end
+            rooms[room] = since
+        end
+    end
+    deliveries.rooms = rooms
+    deliveries.isRead = true
+    return true
+end
+--- Writes an account's record, or marks it to be written when it has been read.
+function ____exports.saveDeliveries(username)
+    local deliveries = known[username]
+    if deliveries == nil or options.anonymous then
+        changed[username] = nil
+        return
+    end
+    if not complete(username, deliveries) then
+        changed[username] = true
+        beginOutage()
+        return
+    end
+    changed[username] = nil
+    writeRecord(records, username)
+end
+function forgetUnused(username)
+    local isNeeded = findAccount(username) ~= nil or changed[username] ~= nil or records.dirty[username] ~= nil
+    if not isNeeded then
+        known[username] = nil
+    end
+end
+function writeChanged(deadline)
+    for ____, username in ipairs(membersOf(changed)) do
+        if monotonic() > deadline then
+            return "more"
+        end
+        ____exports.saveDeliveries(username)
+    end
+    for username in pairs(released) do
+        released[username] = nil
+        forgetUnused(username)
+    end
+    return (next(changed)) == nil and "done" or "failing"
+end
+known = {}
+records = openRecords("minimix_parts", content)
+--- The ranges of an account in a room, for what it gets from now on; whether they are all there is.
+function ____exports.rangesOf(username, room)
+    local deliveries = deliveriesOf(username)
+    local ranges = deliveries.rooms[room]
+    if ranges == nil then
+        ranges = {}
+        deliveries.rooms[room] = ranges
+    end
+    return ranges, deliveries.isRead
+end
+--- All ranges of an account by room; undefined if they could not be read. For looking only.
+function ____exports.allRangesOf(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        return read(username)
+    end
+    return complete(username, deliveries) and deliveries.rooms or nil
+end
+changed = {}
+--- Marks an account's record to be written by saveChanged().
+function ____exports.markChanged(username)
+    changed[username] = true
+end
+released = {}
+--- Frees the memory of an account soon if it is in no room then.
+function ____exports.releaseDeliveries(username)
+    released[username] = true
+end
+--- Writes the records of all accounts that are marked.
+function ____exports.saveChanged()
+    writeChanged(math.huge)
+end
+onRetry(writeChanged)
+--- Forgets an account that is deleted. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+function ____exports.forgetDeliveries(username)
+    known[username] = nil
+    changed[username] = nil
+    forgetRecord(records, username)
+end
+--- Accounts with a record; undefined if storage failed.
+function ____exports.usersWithDeliveries()
+    return listRecords(records)
+end
+--- Replaces the ranges of an account by what `edit` leaves of them, and writes them if it says so. Whether they could be
+-- read.
+function ____exports.editDeliveries(username, edit)
+    local deliveries = deliveriesOf(username)
+    if not complete(username, deliveries) then
+        return false
+    end
+    if edit(deliveries.rooms) then
+        ____exports.saveDeliveries(username)
+    end
+    forgetUnused(username)
+    return true
+end
+function ____exports.deliveries()
+    return known
+end
+function ____exports.restoreDeliveries(saved)
+    known = saved
+    for username, account in pairs(known) do
+        if not account.isRead then
+            changed[username] = true
+            beginOutage()
+        end
+    end
+end
+return ____exports
+ end,
+["archive.delivered"] = function(...)
+local ____exports = {}
+local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
+local options = require("options")
+local ____deliveries = require("state.deliveries")
+local markChanged = ____deliveries.markChanged
+local rangesOf = ____deliveries.rangesOf
+local releaseDeliveries = ____deliveries.releaseDeliveries
+local saveChanged = ____deliveries.saveChanged
+local saveDeliveries = ____deliveries.saveDeliveries
+local ____logs = require("state.logs")
+local dropUnread = ____logs.dropUnread
+local logOf = ____logs.logOf
+local logs = ____logs.logs
+local ____memberships = require("state.memberships")
+local allMemberships = ____memberships.allMemberships
+local ____numbers = require("state.numbers")
+local startOfNumbers = ____numbers.startOfNumbers
+local ____ranges = require("state.ranges")
+local close = ____ranges.close
+local includes = ____ranges.includes
+local insert = ____ranges.insert
+local open = ____ranges.open
+local ____turn = require("turn")
+local inTurn = ____turn.inTurn
+function openRange(membership, part, first)
+    local ranges = rangesOf(membership.username, membership.room)
+    part.range = open(ranges, first)
+    saveDeliveries(membership.username)
+end
+function closeRange(membership, part)
+    if part.range == nil then
+        return false
+    end
+    part.range = nil
+    close((rangesOf(membership.username, membership.room)), part.position)
+    return true
+end
+function deliverOwn(membership, log, entry)
+    local ranges = rangesOf(membership.username, membership.room)
+    if #ranges == 0 then
+        insert(ranges, entry.number, nil)
+        saveSoon(membership, log)
+    end
+end
+function deliverPast(membership, log, part, entry)
+    local ranges = rangesOf(membership.username, membership.room)
+    if includes(ranges, part.position, entry.number) then
+        return false
+    end
+    insert(ranges, entry.number, entry.before)
+    saveSoon(membership, log)
+    return true
+end
+function saveSoon(membership, log)
+    markChanged(membership.username)
+    ____exports.settleSoon(log)
+end
+--- Looks in a while for accounts that have not got the last entry: their ranges end before it.
+function ____exports.settleSoon(log)
+    if log.settling then
+        return
+    end
+    log.settling = true
+    module:add_timer(
+        SETTLE,
+        function()
+            inTurn(function()
+                log.settling = false
+                closeMissed(log)
+                saveChanged()
+            end)
+            return nil
+        end
+    )
+end
+function closeMissed(log)
+    for ____, membership in pairs(log.readers) do
+        local part = membership.part
+        if (part and part.range) ~= nil and part.position ~= log.last and closeRange(membership, part) then
+            markChanged(membership.username)
+        end
+    end
+end
+SETTLE = 1
+--- The account is in the room, or asks for what it has missed there.
+function ____exports.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    membership.log = log
+    membership.part = {inside = false, range = nil, position = log.last}
+    log.readers[membership.username] = membership
+end
+--- The room has let the account in: what is said from now on is for it.
+function ____exports.letIn(membership)
+    ____exports.openPart(membership)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil or part.inside then
+        return
+    end
+    part.inside = true
+    part.position = log.last
+    openRange(membership, part, log.last + 1)
+end
+--- The account is out of the room.
+function ____exports.closePart(membership)
+    local log = membership.log
+    local part = membership.part
+    membership.log = nil
+    membership.part = nil
+    if log == nil or part == nil then
+        return
+    end
+    log.readers[membership.username] = nil
+    dropUnread(log)
+    if closeRange(membership, part) then
+        saveDeliveries(membership.username)
+    end
+    releaseDeliveries(membership.username)
+end
+--- Opens what the instance of the module before a reload kept in another form.
+function ____exports.reopenParts()
+    for ____, membership in ipairs(allMemberships()) do
+        if membership.phase == "joined" or membership.phase == "entering" then
+            ____exports.letIn(membership)
+        end
+    end
+end
+--- Notes that an account got an entry; whether it was new to it.
+function ____exports.deliver(membership, log, part, entry)
+    local range = part.range
+    local before = entry.before
+    if range ~= nil and before ~= nil and (before == part.position or before < range.first) then
+        if entry.number > part.position then
+            part.position = entry.number
+            return true
+        end
+    end
+    if entry.owner ~= nil then
+        deliverOwn(membership, log, entry)
+        return true
+    end
+    if entry.number <= part.position then
+        return deliverPast(membership, log, part, entry)
+    end
+    if part.inside then
+        closeRange(membership, part)
+        openRange(membership, part, entry.number)
+    else
+        insert((rangesOf(membership.username, membership.room)), entry.number, before)
+        saveSoon(membership, log)
+    end
+    part.position = entry.number
+    return true
+end
+--- Writes what is not written yet. Accounts that wait for the last message get another range with it.
+function ____exports.saveDelivered()
+    for ____, log in pairs(logs) do
+        if log.settling then
+            closeMissed(log)
+        end
+    end
+    saveChanged()
+end
+--- Whether an entry is for an account.
+function ____exports.isFor(username, ranges, position, entry)
+    local ____temp_2
+    if entry.owner == nil then
+        ____temp_2 = includes(ranges, position, entry.number)
+    else
+        ____temp_2 = entry.owner == username
+    end
+    return ____temp_2
+end
+--- Up to which number an open range goes.
+function ____exports.positionOf(part)
+    return part == nil and startOfNumbers() or part.position
+end
+return ____exports
+ end,
+["state.messages"] = function(...)
+local ____exports = {}
+local append, truncate, depthOf, find, getOne, remove
+local ____driver = require("state.driver")
+local handleOf = ____driver.handleOf
+local isAnswer = ____driver.isAnswer
+local isUnreadable = ____driver.isUnreadable
+local newStore = ____driver.newStore
+local readFailed = ____driver.readFailed
+local TRIAL = ____driver.TRIAL
+local writeFailed = ____driver.writeFailed
+local ____records = require("state.records")
+local listKeys = ____records.listKeys
+function append(messages, key, stanza, when, label)
+    return handleOf(messages):append(
+        key,
+        nil,
+        stanza,
+        when,
+        label
+    )
+end
+function truncate(messages, key)
+    local ____opt_4 = handleOf(messages).caps
+    local quota = ____opt_4 and ____opt_4.quota
+    return quota ~= nil and ____exports.deleteMessages(
+        messages,
+        key,
+        {truncate = math.floor(quota * 0.9)}
+    )
+end
+function depthOf(stanza)
+    local deepest = 0
+    for ____, tag in ipairs(stanza.tags) do
+        deepest = math.max(
+            deepest,
+            depthOf(tag)
+        )
+    end
+    return deepest + 1
+end
+function find(messages, key, query)
+    local results, problem = handleOf(messages):find(key, query)
+    if results == nil or results == false then
+        return nil, problem or "no reason given"
+    end
+    local found = {}
+    for id, stanza, when, label in results do
+        found[#found + 1] = {
+            id = id,
+            stanza = stanza,
+            when = tonumber(when) or 0,
+            label = label
+        }
+    end
+    return found, nil
+end
+function getOne(messages, key, id)
+    return handleOf(messages):get(key, id)
+end
+--- Deletes the messages that a query finds, or all of a key; whether that is done.
+function ____exports.deleteMessages(messages, key, query)
+    if messages.writesFail then
+        return false
+    end
+    local done, result, problem = pcall(remove, messages, key, query)
+    local ____isAnswer_16 = isAnswer
+    local ____done_15 = done
+    local ____temp_14
+    if result == false then
+        ____temp_14 = nil
+    else
+        ____temp_14 = result
+    end
+    if not ____isAnswer_16(____done_15, ____temp_14, problem) then
+        local ____writeFailed_20 = writeFailed
+        local ____messages_18 = messages
+        local ____key_19 = key
+        local ____done_17
+        if done then
+            ____done_17 = problem
+        else
+            ____done_17 = result
+        end
+        ____writeFailed_20(____messages_18, ____key_19, ____done_17)
+        return false
+    end
+    return true
+end
+function remove(messages, key, query)
+    return handleOf(messages):delete(key, query)
+end
+--- A message with more elements in one another is not taken for one that storage can hold if it fails to.
+local DEEPEST = 50
+local function tryRead(handle)
+    local stanza, problem = handle:get(TRIAL, TRIAL)
+    return stanza, problem
+end
+--- Declares a store of messages.
+function ____exports.openMessages(name)
+    return newStore(
+        name,
+        function() return module:open_store(name, "archive") end,
+        tryRead
+    )
+end
+--- The keys under which there are messages; undefined if the driver failed.
+function ____exports.listMessages(messages)
+    return listKeys(messages)
+end
+--- Stores a message at the end; the outcome and the id. Where there is no room left, the oldest messages make some.
+function ____exports.appendMessage(messages, key, stanza, when, label)
+    if messages.writesFail then
+        return "failed", nil
+    end
+    local done, id, problem = pcall(
+        append,
+        messages,
+        key,
+        stanza,
+        when,
+        label
+    )
+    if done and problem == "quota-limit" and truncate(messages, key) then
+        done, id, problem = pcall(
+            append,
+            messages,
+            key,
+            stanza,
+            when,
+            label
+        )
+    end
+    if done and type(id) == "string" then
+        messages.failedKey = nil
+        return "stored", id
+    end
+    if depthOf(stanza) > DEEPEST then
+        return "refused", nil
+    end
+    local ____writeFailed_3 = writeFailed
+    local ____messages_1 = messages
+    local ____key_2 = key
+    local ____done_0
+    if done then
+        ____done_0 = problem
+    else
+        ____done_0 = id
+    end
+    ____writeFailed_3(____messages_1, ____key_2, ____done_0)
+    return "failed", nil
+end
+--- The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
+-- that another one ends the first (util/sql.lua, execute).
+function ____exports.findMessages(messages, key, query)
+    if isUnreadable(messages, key) then
+        return nil
+    end
+    local done, found, problem = pcall(find, messages, key, query)
+    if not isAnswer(done, found, problem) then
+        local ____readFailed_9 = readFailed
+        local ____messages_7 = messages
+        local ____key_8 = key
+        local ____done_6
+        if done then
+            ____done_6 = problem
+        else
+            ____done_6 = found
+        end
+        ____readFailed_9(____messages_7, ____key_8, ____done_6)
+        return nil
+    end
+    messages.broken[key] = nil
+    return found or ({})
+end
+--- Whether the read succeeded, and the message with an id.
+function ____exports.getMessage(messages, key, id)
+    if isUnreadable(messages, key) then
+        return false, nil
+    end
+    local done, stanza, when, label = pcall(getOne, messages, key, id)
+    if not isAnswer(done, stanza, when) then
+        local ____readFailed_13 = readFailed
+        local ____messages_11 = messages
+        local ____key_12 = key
+        local ____done_10
+        if done then
+            ____done_10 = when
+        else
+            ____done_10 = stanza
+        end
+        ____readFailed_13(____messages_11, ____key_12, ____done_10)
+        return false, nil
+    end
+    if stanza == nil then
+        return true, nil
+    end
+    return true, {
+        id = id,
+        stanza = stanza,
+        when = tonumber(when) or 0,
+        label = type(label) == "string" and label or ""
+    }
+end
+return ____exports
+ end,
+["archive.entries"] = function(...)
+local ____exports = {}
+local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local hashes = require("util.hashes")
+local xml = require("util.xml")
+local options = require("options")
+local ____clock = require("state.clock")
+local monotonic = ____clock.monotonic
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local ____logs = require("state.logs")
+local addRecent = ____logs.addRecent
+local dropUnread = ____logs.dropUnread
+local fillRecent = ____logs.fillRecent
+local logs = ____logs.logs
+local RECENT = ____logs.RECENT
+local ____messages = require("state.messages")
+local appendMessage = ____messages.appendMessage
+local findMessages = ____messages.findMessages
+local openMessages = ____messages.openMessages
+local ____numbers = require("state.numbers")
+local nextNumber = ____numbers.nextNumber
+local ____outage = require("state.outage")
+local onRetry = ____outage.onRetry
+local ____text = require("text")
+local textOf = ____text.textOf
+--- Storage drivers make a file name of it, which has an end.
+function ____exports.keyOf(room)
+    return string.len(room) <= 80 and room or hashes.sha1(room, true)
+end
+--- The number of an entry and, of an entry for one account alone, that account.
+function ____exports.parseLabel(label)
+    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local ____temp_1 = tonumber(digits) or 0
+    local ____temp_0
+    if owner == "" then
+        ____temp_0 = nil
+    else
+        ____temp_0 = owner
+    end
+    return ____temp_1, ____temp_0
+end
+function labelOf(entry)
+    local label = string.format("%d", entry.number)
+    return entry.owner == nil and label or (label .. " ") .. entry.owner
+end
+--- An entry's message.
+function ____exports.stanzaOf(entry)
+    return xml.parse("<message" .. entry.text)
+end
+function write(log, entry, stanza)
+    local outcome = #log.unwritten > 0 and "failed" or storeEntry(log, entry, stanza)
+    if outcome == "refused" then
+        module:log("debug", "A message of %s is not of a kind that storage can hold", log.room)
+        return false
+    end
+    if outcome == "failed" then
+        return keep(log, entry)
+    end
+    return true
+end
+function storeEntry(log, entry, stanza)
+    local to = stanza.attr.to
+    stanza.attr.to = nil
+    local outcome = appendMessage(
+        ____exports.store,
+        ____exports.keyOf(log.room),
+        stanza,
+        entry.when,
+        labelOf(entry)
+    )
+    stanza.attr.to = to
+    if outcome == "stored" then
+        counters.archiveWrites = counters.archiveWrites + 1
+    end
+    return outcome
+end
+function keep(log, entry)
+    local size = string.len(entry.text)
+    if unwrittenSize + size > UNWRITTEN_SIZE then
+        log.gap = true
+        return false
+    end
+    local ____log_unwritten_3 = log.unwritten
+    ____log_unwritten_3[#____log_unwritten_3 + 1] = entry
+    unwrittenSize = unwrittenSize + size
+    return true
+end
+function writeLog(log, deadline)
+    local first = log.unwritten[1]
+    local newest = findMessages(
+        ____exports.store,
+        ____exports.keyOf(log.room),
+        {reverse = true, limit = 1}
+    )
+    if first == nil or newest == nil then
+        return "failing"
+    end
+    if newest[1] ~= nil and (____exports.parseLabel(newest[1].label)) >= first.number then
+        drop(log, first)
+    end
+    local entry = log.unwritten[1]
+    while entry ~= nil do
+        if monotonic() > deadline then
+            return "more"
+        end
+        local stanza = ____exports.stanzaOf(entry)
+        local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
+        if outcome == "failed" and not isGivenUp(log) then
+            return "failing"
+        end
+        drop(log, entry)
+        entry = log.unwritten[1]
+    end
+    return "done"
+end
+function isGivenUp(log)
+    log.failures = ____exports.store.writesFail and 0 or log.failures + 1
+    if log.failures < MOST_FAILURES then
+        return false
+    end
+    module:log("warn", "Giving up a message of %s that cannot be stored", log.room)
+    return true
+end
+function drop(log, entry)
+    table.remove(log.unwritten, 1)
+    log.failures = 0
+    unwrittenSize = unwrittenSize - string.len(entry.text)
+end
+--- A stored message as an entry.
+function ____exports.entryOf(stored, before)
+    local number, owner = ____exports.parseLabel(stored.label)
+    return {
+        number = number,
+        before = before,
+        owner = owner,
+        when = stored.when,
+        text = textOf(stored.stanza)
+    }
+end
+--- The store of all rooms' messages.
+____exports.store = openMessages("minimix_archive")
+UNWRITTEN_SIZE = 4194304
+MOST_FAILURES = 20
+unwrittenSize = 0
+--- Adds a message to the log; undefined if it cannot be kept. `stanza` is lent and does not change.
+function ____exports.append(log, stanza, when, owner)
+    local text = textOf(stanza)
+    if string.len(text) > options.maxKeptSize then
+        module:log(
+            "debug",
+            "A message of %s is too big to be kept: %d bytes",
+            log.room,
+            string.len(text)
+        )
+        return nil
+    end
+    local ____log_gap_2
+    if log.gap then
+        ____log_gap_2 = nil
+    else
+        ____log_gap_2 = nextNumber()
+    end
+    local number = ____log_gap_2
+    if number == nil then
+        log.gap = true
+        return nil
+    end
+    local entry = {
+        number = number,
+        before = owner == nil and log.last or nil,
+        owner = owner,
+        when = when,
+        text = text
+    }
+    if not write(log, entry, stanza) then
+        return nil
+    end
+    addRecent(log, entry)
+    if owner == nil then
+        log.last = number
+    end
+    return entry
+end
+--- Takes over entries that are not stored yet from the instance of the module before a reload.
+function ____exports.restoreUnwritten()
+    for ____, log in pairs(logs) do
+        for ____, entry in ipairs(log.unwritten) do
+            unwrittenSize = unwrittenSize + string.len(entry.text)
+        end
+    end
+end
+local function writeUnwritten(deadline)
+    local result = "done"
+    for ____, log in pairs(logs) do
+        if #log.unwritten > 0 then
+            local progress = writeLog(log, deadline)
+            if progress ~= "done" then
+                result = progress
+            end
+            dropUnread(log)
+        end
+    end
+    return result
+end
+onRetry(writeUnwritten)
+--- How many messages wait to be stored.
+function ____exports.countUnwritten()
+    local count = 0
+    for ____, log in pairs(logs) do
+        count = count + #log.unwritten
+    end
+    return count
+end
+--- Accounts in rooms of which messages were not kept: they have to be asked for. Afterwards messages are kept again.
+function ____exports.takeGaps()
+    local memberships = {}
+    for ____, log in pairs(logs) do
+        if log.gap then
+            log.gap = false
+            for ____, membership in pairs(log.readers) do
+                memberships[#memberships + 1] = membership
+            end
+        end
+    end
+    return memberships
+end
+--- Reads the newest entries of before this start of the server, once they are needed; whether that was possible.
+function ____exports.fill(log)
+    if log.filled then
+        return true
+    end
+    local found = findMessages(
+        ____exports.store,
+        ____exports.keyOf(log.room),
+        {reverse = true, limit = RECENT}
+    )
+    if found == nil then
+        return false
+    end
+    local first = log.recent[1]
+    local entries = {}
+    for ____, stored in ipairs(found) do
+        local entry = ____exports.entryOf(stored, nil)
+        if first == nil or entry.number < first.number then
+            table.insert(entries, 1, entry)
+        end
+    end
+    fillRecent(log, entries, #found < RECENT)
+    return true
+end
+return ____exports
+ end,
 ["archive.page"] = function(...)
 local ____exports = {}
-local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
+local noteEnd, findPlace, openCursors, readIds, isFailed, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
 local cache = require("util.cache")
+local ____messages = require("state.messages")
+local findMessages = ____messages.findMessages
+local getMessage = ____messages.getMessage
 function noteEnd(archives, item)
-    local ____temp_2
+    local ____temp_0
     if item == nil then
-        ____temp_2 = nil
+        ____temp_0 = nil
     else
-        ____temp_2 = archives[item.rank]
+        ____temp_0 = archives[item.rank]
     end
-    local archive = ____temp_2
+    local archive = ____temp_0
     if item ~= nil and archive ~= nil then
         ends:set((archive.key .. " ") .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
     end
 end
 function findPlace(archives, id)
+    if id == nil then
+        return true, nil
+    end
     local rank = 0
     for ____, archive in ipairs(archives) do
         rank = rank + 1
         local ____end = ends:get((archive.key .. " ") .. id)
         if (____end and ____end.rank) == rank and archive.holds(____end.label) then
-            return ____end
+            return true, ____end
         end
     end
     rank = 0
     for ____, archive in ipairs(archives) do
         rank = rank + 1
-        local stanza, when, label = archive.store:get(archive.key, id)
-        if stanza ~= nil and archive.holds(label or "") then
-            return {
-                id = id,
-                when = tonumber(when) or 0,
-                rank = rank,
-                label = label or ""
-            }
+        local done, message = getMessage(archive.store, archive.key, id)
+        if not done then
+            return false, nil
+        end
+        if message ~= nil and archive.holds(message.label) then
+            return true, {id = id, when = message.when, rank = rank, label = message.label}
         end
     end
-    return nil
+    return true, nil
 end
 function openCursors(archives, max)
     local cursors = {}
@@ -1762,7 +3206,8 @@ function openCursors(archives, max)
             chunk = chunk,
             last = nil,
             ended = false,
-            lost = false
+            lost = false,
+            failed = false
         }
     end
     return cursors
@@ -1779,14 +3224,22 @@ function readIds(archives, walk, ids)
                 missing[item.id] = nil
                 consider(cursor, walk, item)
             end
-            local ____opt_5 = walk.from
-            if (____opt_5 and ____opt_5.id) == item.id then
+            local ____opt_3 = walk.from
+            if (____opt_3 and ____opt_3.id) == item.id then
                 cursor.items = {}
             end
         end
         cursor.ended = true
     end
-    return (next(missing)) == nil and cursors or nil
+    return ((next(missing)) == nil or isFailed(cursors)) and cursors or nil
+end
+function isFailed(cursors)
+    for ____, cursor in ipairs(cursors) do
+        if cursor.failed then
+            return true
+        end
+    end
+    return false
 end
 function takePage(cursors, walk)
     local max = walk.query.max
@@ -1810,15 +3263,15 @@ function countItems(cursors, walk)
     while count <= COUNTED and nextItem(cursors, walk) ~= nil do
         count = count + 1
     end
-    local ____temp_8 = {}
-    local ____temp_9 = count == 0
-    local ____temp_7
+    local ____temp_6 = {}
+    local ____temp_7 = count == 0
+    local ____temp_5
     if count > COUNTED then
-        ____temp_7 = nil
+        ____temp_5 = nil
     else
-        ____temp_7 = count
+        ____temp_5 = count
     end
-    return {items = ____temp_8, complete = ____temp_9, count = ____temp_7}
+    return {items = ____temp_6, complete = ____temp_7, count = ____temp_5}
 end
 function nextItem(cursors, walk)
     local best
@@ -1858,22 +3311,30 @@ end
 function read(cursor, query)
     local archive = cursor.archive
     local items = {}
-    local results, problem = archive.store:find(archive.key, query)
-    local start = query.after or query.before
-    if results ~= nil then
-        for id, stanza, when, label in results do
-            items[#items + 1] = {
-                id = id,
-                stanza = stanza,
-                when = tonumber(when) or 0,
-                label = label,
-                rank = cursor.rank
-            }
-        end
-    elseif problem ~= "item-not-found" then
-        module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
+    local found = findMessages(archive.store, archive.key, query)
+    if found == nil then
+        cursor.failed = true
+        return items
     end
-    cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
+    for ____, ____value in ipairs(found) do
+        local id = ____value.id
+        local stanza = ____value.stanza
+        local when = ____value.when
+        local label = ____value.label
+        items[#items + 1] = {
+            id = id,
+            stanza = stanza,
+            when = when,
+            label = label,
+            rank = cursor.rank
+        }
+    end
+    local start = query.after or query.before
+    if #items == 0 and start ~= nil then
+        local done, message = getMessage(archive.store, archive.key, start)
+        cursor.failed = not done
+        cursor.lost = message == nil
+    end
     return items
 end
 function rangeQuery(cursor, walk)
@@ -1883,54 +3344,54 @@ function rangeQuery(cursor, walk)
     local label = cursor.archive.label
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_18 = cursor.chunk
-    local ____reverse_19 = reverse
+    local ____cursor_chunk_16 = cursor.chunk
+    local ____reverse_17 = reverse
+    local ____roughly_11 = roughly
+    local ____temp_10
+    if reverse or from == nil then
+        ____temp_10 = start
+    else
+        ____temp_10 = math.max(start or 0, from.when)
+    end
+    local ____roughly_11_result_18 = ____roughly_11(____temp_10, -1)
     local ____roughly_13 = roughly
     local ____temp_12
-    if reverse or from == nil then
-        ____temp_12 = start
-    else
-        ____temp_12 = math.max(start or 0, from.when)
-    end
-    local ____roughly_13_result_20 = ____roughly_13(____temp_12, -1)
-    local ____roughly_15 = roughly
-    local ____temp_14
     if not reverse or from == nil then
-        ____temp_14 = ____end
+        ____temp_12 = ____end
     else
-        ____temp_14 = math.min(____end or math.huge, from.when)
+        ____temp_12 = math.min(____end or math.huge, from.when)
     end
-    local ____roughly_15_result_21 = ____roughly_15(____temp_14, 1)
-    local ____reverse_16
+    local ____roughly_13_result_19 = ____roughly_13(____temp_12, 1)
+    local ____reverse_14
     if reverse then
-        ____reverse_16 = nil
+        ____reverse_14 = nil
     else
-        ____reverse_16 = id
+        ____reverse_14 = id
     end
-    local ____reverse_17
+    local ____reverse_15
     if reverse then
-        ____reverse_17 = id
+        ____reverse_15 = id
     else
-        ____reverse_17 = nil
+        ____reverse_15 = nil
     end
     return {
         with = label,
-        limit = ____cursor_chunk_18,
-        reverse = ____reverse_19,
-        start = ____roughly_13_result_20,
-        ["end"] = ____roughly_15_result_21,
-        after = ____reverse_16,
-        before = ____reverse_17
+        limit = ____cursor_chunk_16,
+        reverse = ____reverse_17,
+        start = ____roughly_11_result_18,
+        ["end"] = ____roughly_13_result_19,
+        after = ____reverse_14,
+        before = ____reverse_15
     }
 end
 function roughly(seconds, more)
-    local ____temp_22
+    local ____temp_20
     if seconds == nil or math.abs(seconds) == math.huge then
-        ____temp_22 = nil
+        ____temp_20 = nil
     else
-        ____temp_22 = math.floor(seconds) + more
+        ____temp_20 = math.floor(seconds) + more
     end
-    return ____temp_22
+    return ____temp_20
 end
 function consider(cursor, walk, item)
     local query = walk.query
@@ -1945,34 +3406,34 @@ function consider(cursor, walk, item)
     end
     local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
     if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_23 = cursor.items
-        ____cursor_items_23[#____cursor_items_23 + 1] = item
+        local ____cursor_items_21 = cursor.items
+        ____cursor_items_21[#____cursor_items_21 + 1] = item
     end
 end
 function isPast(place, item, reverse)
-    local ____temp_24
+    local ____temp_22
     if place.rank == item.rank then
-        ____temp_24 = place.id ~= item.id
+        ____temp_22 = place.id ~= item.id
     else
-        ____temp_24 = isAhead(item, place, reverse)
+        ____temp_22 = isAhead(item, place, reverse)
     end
-    return ____temp_24
+    return ____temp_22
 end
 function isAtOrPast(place, item, reverse)
     if place.rank ~= item.rank then
         return isAhead(item, place, reverse)
     end
-    local ____temp_26 = place.id == item.id
-    if not ____temp_26 then
-        local ____reverse_25
+    local ____temp_24 = place.id == item.id
+    if not ____temp_24 then
+        local ____reverse_23
         if reverse then
-            ____reverse_25 = item.when < place.when
+            ____reverse_23 = item.when < place.when
         else
-            ____reverse_25 = item.when > place.when
+            ____reverse_23 = item.when > place.when
         end
-        ____temp_26 = ____reverse_25
+        ____temp_24 = ____reverse_23
     end
-    return ____temp_26
+    return ____temp_24
 end
 function isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
@@ -1981,86 +3442,31 @@ end
 LARGEST_CHUNK = 1000
 ends = cache.new(256)
 COUNTED = 10000
---- A page of these archives; undefined if an id that the query names is not in them.
+--- A page of these archives; undefined if an id that the query names is not in them. The first value is false if storage
+-- failed.
 function ____exports.readPage(archives, query)
-    local ____temp_0
-    if query.after == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = findPlace(archives, query.after)
+    local afterRead, after = findPlace(archives, query.after)
+    local beforeRead, before = findPlace(archives, query.before)
+    if not afterRead or not beforeRead then
+        return false, nil
     end
-    local after = ____temp_0
-    local ____temp_1
-    if query.before == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = findPlace(archives, query.before)
-    end
-    local before = ____temp_1
     if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
-        return nil
+        return true, nil
     end
     local walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before})
     local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
     if cursors == nil then
-        return nil
+        return true, nil
     end
     local page = query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
     for ____, cursor in ipairs(cursors) do
-        if cursor.lost then
-            return nil
+        if cursor.lost or cursor.failed then
+            return not cursor.failed, nil
         end
     end
     noteEnd(archives, page.items[1])
     noteEnd(archives, page.items[#page.items])
-    return page
-end
-return ____exports
- end,
-["state.ranges"] = function(...)
-local ____exports = {}
-local ____logs = require("state.logs")
-local OPEN = ____logs.OPEN
---- Whether the account gets what comes.
-function ____exports.isOpen(ranges)
-    return #ranges > 0 and ranges[#ranges] == OPEN
-end
---- Whether a number is in the ranges, of which an open one goes up to `end`.
-function ____exports.includes(ranges, ____end, number)
-    for i = 1, #ranges, 2 do
-        local first = ranges[i] or 0
-        local last = ranges[i + 1] or 0
-        if number >= first and number <= (last == OPEN and ____end or last) then
-            return true
-        end
-    end
-    return false
-end
---- Adds a number that is not the last one: to the range that ends with the one `before` it, or as a range of its own.
-function ____exports.insert(ranges, number, before)
-    local at = #ranges
-    while at > 0 and (ranges[at - 2 + 1] or 0) > number do
-        at = at - 2
-    end
-    if at > 0 and ranges[at] == before then
-        ranges[at] = number
-    else
-        table.insert(ranges, at + 1, number)
-        table.insert(ranges, at + 2, number)
-    end
-end
---- The ranges without those that end before a number.
-function ____exports.prune(ranges, least)
-    local kept = {}
-    for i = 1, #ranges, 2 do
-        local first = ranges[i] or 0
-        local last = ranges[i + 1] or 0
-        if last == OPEN or last >= least then
-            kept[#kept + 1] = first
-            kept[#kept + 1] = last
-        end
-    end
-    return kept
+    return true, page
 end
 return ____exports
  end,
@@ -2075,6 +3481,9 @@ local readPage = ____page.readPage
 local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
+local ____messages = require("state.messages")
+local appendMessage = ____messages.appendMessage
+local openMessages = ____messages.openMessages
 local ____stanzas = require("stanzas")
 local delayBy = ____stanzas.delayBy
 local isDelayBy = ____stanzas.isDelayBy
@@ -2089,9 +3498,9 @@ function ____exports.personalArchive(username, other)
         holds = function() return true end
     }
 end
---- What was said in a room last, oldest first.
+--- What was said in a room last, oldest first; undefined if storage failed.
 function ____exports.readRoom(membership, most, since)
-    local page = readPage(
+    local done, page = readPage(
         {____exports.personalArchive(membership.username, membership.room)},
         {
             wants = function(stanza) return stanza.attr.type == "groupchat" end,
@@ -2100,19 +3509,26 @@ function ____exports.readRoom(membership, most, since)
             max = most
         }
     )
-    return page == nil and ({}) or page.items
+    return done and (page and page.items or ({})) or nil
 end
 function recentOf(membership)
     local known = recent[membership]
     if known == nil then
-        known = cache.new(RECENT + options.maxHistory)
-        for ____, item in ipairs(____exports.readRoom(membership, RECENT, 0)) do
-            known:set(
+        known = {
+            names = cache.new(RECENT + options.maxHistory),
+            isRead = false
+        }
+        recent[membership] = known
+    end
+    if not known.isRead then
+        local items = ____exports.readRoom(membership, RECENT, 0)
+        known.isRead = items ~= nil
+        for ____, item in ipairs(items or ({})) do
+            known.names:set(
                 nameOf(membership, item.stanza),
                 true
             )
         end
-        recent[membership] = known
     end
     return known
 end
@@ -2124,7 +3540,7 @@ function nameOf(membership, stanza)
     local from = stanza.attr.from or ""
     return (((from .. " ") .. (stanza.attr.id or "")) .. " ") .. (stanza:get_child_text("body") or "")
 end
-store = module:open_store(options.personalArchive, "archive")
+store = openMessages(options.personalArchive)
 RECENT = 50
 recent = setmetatable({}, {__mode = "k"})
 --- Whether there is such an archive.
@@ -2144,7 +3560,7 @@ function ____exports.onShouldStore(event)
     if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
         return false
     end
-    recentOf(membership):set(
+    recentOf(membership).names:set(
         nameOf(membership, stanza),
         true
     )
@@ -2152,97 +3568,85 @@ function ____exports.onShouldStore(event)
 end
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
 function ____exports.addMissed(membership, delayed, when)
-    local known = recentOf(membership)
+    local ____recentOf_result_2 = recentOf(membership)
+    local names = ____recentOf_result_2.names
+    local isRead = ____recentOf_result_2.isRead
     local name = nameOf(membership, delayed)
-    if not isWorthKeeping(delayed) or known:get(name) ~= nil then
+    if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
     end
-    known:set(name, true)
     local content = st.clone(delayed)
     content:maptags(function(tag)
-        local ____isDelayBy_result_2
+        local ____isDelayBy_result_3
         if isDelayBy(tag, membership.room) then
-            ____isDelayBy_result_2 = nil
+            ____isDelayBy_result_3 = nil
         else
-            ____isDelayBy_result_2 = tag
+            ____isDelayBy_result_3 = tag
         end
-        return ____isDelayBy_result_2
+        return ____isDelayBy_result_3
     end)
-    local id, problem = store:append(
+    local outcome = isRead and (appendMessage(
+        store,
         membership.username,
-        nil,
         content,
         when,
         membership.room
-    )
-    if id == nil then
-        module:log(
-            "error",
-            "Could not store a message of %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem
-        )
+    )) or "failed"
+    if outcome == "failed" and membership.catchUp ~= nil then
+        membership.catchUp.failed = true
+    elseif outcome == "stored" then
+        names:set(name, true)
     end
-    return id ~= nil
+    return outcome == "stored"
 end
 return ____exports
  end,
 ["archive.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_KEPT, added, SKEW
 local datetime = require("util.datetime")
-local hashes = require("util.hashes")
 local st = require("util.stanza")
-local ____page = require("archive.page")
-local readPage = ____page.readPage
+local ____entries = require("archive.entries")
+local append = ____entries.append
+local entryOf = ____entries.entryOf
+local fill = ____entries.fill
+local keyOf = ____entries.keyOf
+local stanzaOf = ____entries.stanzaOf
+local store = ____entries.store
+local ____delivered = require("archive.delivered")
+local deliver = ____delivered.deliver
+local isFor = ____delivered.isFor
+local settleSoon = ____delivered.settleSoon
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
 local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
 local STANZA_ID = ____namespaces.STANZA_ID
 local options = require("options")
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____logs = require("state.logs")
-local addRecent = ____logs.addRecent
-local dropLog = ____logs.dropLog
-local fillRecent = ____logs.fillRecent
-local logOf = ____logs.logOf
-local logs = ____logs.logs
-local OPEN = ____logs.OPEN
-local RECENT = ____logs.RECENT
-local ____numbers = require("state.numbers")
-local nextNumber = ____numbers.nextNumber
-local startNumbers = ____numbers.startNumbers
-local startOfNumbers = ____numbers.startOfNumbers
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
+local ____clock = require("state.clock")
+local wallClock = ____clock.wallClock
+local ____deliveries = require("state.deliveries")
+local rangesOf = ____deliveries.rangesOf
+local ____messages = require("state.messages")
+local findMessages = ____messages.findMessages
 local ____stanzas = require("stanzas")
 local delayBy = ____stanzas.delayBy
 local isDelayBy = ____stanzas.isDelayBy
-local isSameElement = ____stanzas.isSameElement
 local isWorthKeeping = ____stanzas.isWorthKeeping
 local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ranges = require("state.ranges")
-local includes = ____ranges.includes
-local insert = ____ranges.insert
-local isOpen = ____ranges.isOpen
-local prune = ____ranges.prune
+local ____text = require("text")
+local textOf = ____text.textOf
 local ____personal = require("archive.personal")
 local addMissed = ____personal.addMissed
-local hasPersonalArchive = ____personal.hasPersonalArchive
-local readRoom = ____personal.readRoom
 function isAnothers(entry, membership)
     return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
 end
 function entryFor(log, membership, part, stanza)
     local past = pastOf(log.room, stanza)
-    local ____temp_6
+    local ____temp_3
     if past == nil then
-        ____temp_6 = newEntry(log, membership, part, stanza)
+        ____temp_3 = newEntry(log, membership, part, stanza)
     else
-        ____temp_6 = pastEntry(
+        ____temp_3 = pastEntry(
             log,
             membership,
             part,
@@ -2250,28 +3654,32 @@ function entryFor(log, membership, part, stanza)
             past
         )
     end
-    return ____temp_6
+    return ____temp_3
 end
 function isLater(membership)
-    local ____opt_7 = membership.catchUp
-    return (____opt_7 and ____opt_7.isLater) == true
+    local ____opt_4 = membership.catchUp
+    local ____temp_6 = ____opt_4 and ____opt_4.isLater
+    if ____temp_6 == nil then
+        ____temp_6 = false
+    end
+    return ____temp_6
 end
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
-    local ____temp_9
+    local ____temp_7
     if stamp == nil then
-        ____temp_9 = nil
+        ____temp_7 = nil
     else
-        ____temp_9 = datetime.parse(stamp)
+        ____temp_7 = datetime.parse(stamp)
     end
-    local past = ____temp_9
-    local ____temp_10
+    local past = ____temp_7
+    local ____temp_8
     if past == nil then
-        ____temp_10 = nil
+        ____temp_8 = nil
     else
-        ____temp_10 = math.floor(past)
+        ____temp_8 = math.floor(past)
     end
-    return ____temp_10
+    return ____temp_8
 end
 function newEntry(log, membership, part, stanza)
     local owner
@@ -2282,85 +3690,127 @@ function newEntry(log, membership, part, stanza)
             break
         end
         if entry.owner == nil or entry.owner == membership.username then
-            if isSameElement(entry.stanza, stanza, "to") then
+            if entry.text == textOf(stanza) then
                 same = entry
-            elseif isSameMessage(log, entry.stanza, stanza) then
+            elseif isSameMessage(log, entry, stanza) then
                 owner = membership.username
             end
         end
     end
-    if same ~= nil then
-        return same
-    end
-    local content = st.clone(stanza)
-    content.attr.to = nil
-    return append(
+    return same or add(
         log,
-        content,
-        os.time(),
+        stanza,
+        wallClock(),
         owner
     )
 end
-function isSameMessage(log, one, other)
-    local id = stanzaIdBy(one, log.room) or one.attr.id
-    return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
+function isSameMessage(log, entry, stanza)
+    local one = stanzaOf(entry)
+    local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
+    local ____temp_12 = id ~= nil and (one and one.attr.from) == stanza.attr.from
+    if ____temp_12 then
+        local ____temp_11
+        if one == nil then
+            ____temp_11 = nil
+        else
+            ____temp_11 = stanzaIdBy(one, log.room) or one.attr.id
+        end
+        ____temp_12 = id == ____temp_11
+    end
+    return ____temp_12
 end
 function pastEntry(log, membership, part, stanza, when)
-    fill(log)
+    local ranges, isKnown = rangesOf(membership.username, log.room)
+    if not isKnown or not fill(log) then
+        notPlaced(membership)
+        return nil
+    end
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
     local function isWanted(entry)
         return isSamePast(
             log,
             membership,
+            ranges,
             part,
             entry,
             content
         )
     end
-    local entry = findEntry(log.recent, isWanted) or findPast(log, archiveId, when, isWanted)
+    local entry = findEntry(log.recent, isWanted)
+    local ____temp_13
+    if entry == nil then
+        ____temp_13 = pastAround(log, when)
+    else
+        ____temp_13 = nil
+    end
+    local past = ____temp_13
+    if past == "failed" then
+        notPlaced(membership)
+        return nil
+    end
+    if past ~= nil then
+        entry = findPast(past, archiveId, isWanted)
+    end
     if entry ~= nil then
         return entry.owner == nil and entry or nil
     end
-    local newest = log.recent[#log.recent]
-    local earliest = newest == nil and 0 or newest.when
+    local earliest = newestTime(log)
     if when < earliest and not isLater(membership) then
         return nil
     end
-    return append(
+    return add(
         log,
         content,
         math.min(
             math.max(when, earliest),
-            os.time()
+            wallClock()
         ),
         nil
     )
 end
-function isSamePast(log, membership, part, entry, content)
+function notPlaced(membership)
+    if membership.catchUp ~= nil then
+        membership.catchUp.failed = true
+    end
+end
+function newestTime(log)
+    local newest = log.recent[#log.recent]
+    return (newest == nil or newest.when > wallClock() + SKEW) and 0 or newest.when
+end
+function add(log, stanza, when, owner)
+    local entry = append(log, stanza, when, owner)
+    if entry ~= nil then
+        local ____opt_14 = log.past
+        if (____opt_14 and ____opt_14.to) == math.huge then
+            addPast(log, log.past, entry, stanza)
+        end
+        if owner == nil then
+            settleSoon(log)
+        end
+    end
+    return entry
+end
+function isSamePast(log, membership, ranges, part, entry, content)
     if isAnothers(entry, membership) then
         return false
     end
-    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(
-        membership.username,
-        rangesOf(membership),
-        part,
-        entry
-    ) or isSameElement(
-        asSaid(entry.stanza),
-        asSaid(content)
-    ))
+    return entry.text == textOf(content) or isSameMessage(log, entry, content) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, content))
+end
+function isSaidAs(entry, content)
+    local stanza = stanzaOf(entry)
+    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(content))
 end
 function asSaid(stanza)
     local said = st.clone(stanza)
     said:maptags(function(tag)
-        local ____added_has_result_11
+        local ____added_has_result_16
         if added[tag.attr.xmlns or ""] ~= nil then
-            ____added_has_result_11 = nil
+            ____added_has_result_16 = nil
         else
-            ____added_has_result_11 = tag
+            ____added_has_result_16 = tag
         end
-        return ____added_has_result_11
+        return ____added_has_result_16
     end)
     return said
 end
@@ -2372,29 +3822,39 @@ function findEntry(entries, isWanted)
     end
     return nil
 end
-function findPast(log, archiveId, when, isWanted)
+function pastAround(log, when)
     local oldest = log.recent[1]
-    if oldest == nil or when > oldest.when + SKEW then
+    if oldest == nil or log.whole or when > oldest.when + SKEW then
         return nil
     end
-    local past = log.past
-    if past == nil or when < past.from or when >= past.to then
-        past = readPast(log, when)
-        log.past = past
+    if log.past == nil or when < log.past.from or when >= log.past.to then
+        log.past = readPast(log, when)
+        return log.past or "failed"
     end
-    local ____temp_12
+    return log.past
+end
+function findPast(past, archiveId, isWanted)
+    local ____temp_17
     if archiveId == nil then
-        ____temp_12 = nil
+        ____temp_17 = nil
     else
-        ____temp_12 = past.ids[archiveId]
+        ____temp_17 = past.ids[archiveId]
     end
-    local entry = ____temp_12
+    local entry = ____temp_17
     if entry ~= nil and isWanted(entry) then
         return entry
     end
     return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
 function readPast(log, from)
+    local found = findMessages(
+        store,
+        keyOf(log.room),
+        {start = from - SKEW, limit = PAST}
+    )
+    if found == nil then
+        return nil
+    end
     local past = {
         from = from,
         to = math.huge,
@@ -2403,26 +3863,20 @@ function readPast(log, from)
         ids = {}
     }
     local before
-    for id, stanza, when, label in find(log.room, {start = from - SKEW, limit = PAST}) do
-        local entry = storedEntry(
-            id,
-            stanza,
-            when,
-            label,
-            before
-        )
-        addPast(log, past, entry)
+    for ____, stored in ipairs(found) do
+        local entry = entryOf(stored, before)
+        addPast(log, past, entry, stored.stanza)
         if entry.owner == nil then
             before = entry.number
         end
     end
-    local ____temp_13
+    local ____temp_18
     if #past.entries < PAST then
-        ____temp_13 = nil
+        ____temp_18 = nil
     else
-        ____temp_13 = past.entries[#past.entries]
+        ____temp_18 = past.entries[#past.entries]
     end
-    local last = ____temp_13
+    local last = ____temp_18
     if last ~= nil then
         past.to = last.when - SKEW
     end
@@ -2435,19 +3889,19 @@ function readPast(log, from)
     )
     return past
 end
-function addPast(log, past, entry)
-    local ____temp_14
+function addPast(log, past, entry, stanza)
+    local ____temp_19
     if entry.owner == nil then
-        ____temp_14 = stanzaIdBy(entry.stanza, log.room)
+        ____temp_19 = stanzaIdBy(stanza, log.room)
     else
-        ____temp_14 = nil
+        ____temp_19 = nil
     end
-    local archiveId = ____temp_14
-    local ____past_entries_15 = past.entries
-    ____past_entries_15[#____past_entries_15 + 1] = entry
+    local archiveId = ____temp_19
+    local ____past_entries_20 = past.entries
+    ____past_entries_20[#____past_entries_20 + 1] = entry
     if archiveId == nil then
-        local ____past_others_16 = past.others
-        ____past_others_16[#____past_others_16 + 1] = entry
+        local ____past_others_21 = past.others
+        ____past_others_21[#____past_others_21 + 1] = entry
     else
         past.ids[archiveId] = entry
     end
@@ -2456,413 +3910,16 @@ function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_17
+        local ____isDelayBy_result_22
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_17 = nil
+            ____isDelayBy_result_22 = nil
         else
-            ____isDelayBy_result_17 = tag
+            ____isDelayBy_result_22 = tag
         end
-        return ____isDelayBy_result_17
+        return ____isDelayBy_result_22
     end)
     return content
 end
-function append(log, stanza, when, owner)
-    local size = string.len(tostring(stanza))
-    if size > options.maxKeptSize then
-        module:log("debug", "A message of %s is too big to be kept: %d bytes", log.room, size)
-        return nil
-    end
-    local number = nextNumber()
-    local label = string.format("%d", number)
-    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
-    if id == nil then
-        return nil
-    end
-    local entry = {
-        number = number,
-        before = owner == nil and log.last or nil,
-        owner = owner,
-        id = id,
-        when = when,
-        stanza = stanza,
-        size = size
-    }
-    addRecent(log, entry)
-    local ____opt_18 = log.past
-    if (____opt_18 and ____opt_18.to) == math.huge then
-        addPast(log, log.past, entry)
-    end
-    if owner == nil then
-        log.last = number
-        settleSoon(log)
-    end
-    return entry
-end
-function write(room, stanza, when, label)
-    local key = keyOf(room)
-    local id, problem = store:append(
-        key,
-        nil,
-        stanza,
-        when,
-        label
-    )
-    local ____temp_22 = id == nil and problem == "quota-limit"
-    if ____temp_22 then
-        local ____opt_20 = store.caps
-        ____temp_22 = (____opt_20 and ____opt_20.quota) ~= nil
-    end
-    if ____temp_22 then
-        store:delete(
-            key,
-            {truncate = math.floor(store.caps.quota * 0.9)}
-        )
-        id, problem = store:append(
-            key,
-            nil,
-            stanza,
-            when,
-            label
-        )
-    end
-    if id == nil then
-        module:log("error", "Could not store a message of %s: %s", room, problem)
-    else
-        counters.archiveWrites = counters.archiveWrites + 1
-    end
-    return id
-end
-function keyOf(room)
-    return string.len(room) <= 80 and room or hashes.sha1(room, true)
-end
-function endOf(part)
-    return part == nil and startOfNumbers() or part.position
-end
-function receive(membership, log, part, entry)
-    if entry.owner ~= nil then
-        noteOwn(membership, log, entry)
-        return true
-    end
-    if entry.number <= part.position then
-        return receivePast(membership, log, part, entry)
-    end
-    if not part.open or entry.before ~= part.position then
-        if part.open then
-            stop(membership, part)
-        end
-        start(membership, part, entry)
-        saveParts(membership.username)
-    end
-    part.position = entry.number
-    return true
-end
-function noteOwn(membership, log, entry)
-    local ranges = rangesOf(membership)
-    if #ranges == 0 then
-        ranges[#ranges + 1] = entry.number
-        ranges[#ranges + 1] = entry.number
-        markChanged(membership)
-        settleSoon(log)
-    end
-end
-function receivePast(membership, log, part, entry)
-    local ranges = rangesOf(membership)
-    if includes(
-        ranges,
-        endOf(part),
-        entry.number
-    ) then
-        return false
-    end
-    insert(ranges, entry.number, entry.before)
-    markChanged(membership)
-    settleSoon(log)
-    return true
-end
-function start(membership, part, entry)
-    local ranges = rangesOf(membership)
-    local last = #ranges - 1
-    if last > 0 and ranges[last + 1] == entry.before then
-        ranges[last + 1] = OPEN
-    else
-        ranges[#ranges + 1] = entry.number
-        ranges[#ranges + 1] = OPEN
-    end
-    part.open = true
-    markChanged(membership)
-end
-function stop(membership, part)
-    local ranges = rangesOf(membership)
-    if isOpen(ranges) and (ranges[#ranges - 2 + 1] or 0) > part.position then
-        table.remove(ranges)
-        table.remove(ranges)
-    elseif isOpen(ranges) then
-        ranges[#ranges] = part.position
-    end
-    part.open = false
-    markChanged(membership)
-end
-function settleSoon(log)
-    if log.settling then
-        return
-    end
-    log.settling = true
-    module:add_timer(
-        SETTLE,
-        function()
-            log.settling = false
-            settle(log)
-            return nil
-        end
-    )
-end
-function settle(log)
-    endMissed(log)
-    writeChanged()
-end
-function endMissed(log)
-    for ____, membership in pairs(log.readers) do
-        local part = membership.part
-        if part ~= nil and part.open and part.position ~= log.last then
-            stop(membership, part)
-        end
-    end
-end
-function markChanged(membership)
-    changed[membership.username] = true
-end
-function writeChanged()
-    for username in pairs(changed) do
-        saveParts(username)
-    end
-end
-function saveParts(username)
-    changed[username] = nil
-    local account = findAccount(username)
-    if (account and account.parts) ~= nil and not options.anonymous then
-        partsStore:set(username, account.parts)
-    end
-end
-function partsOf(account)
-    if account.parts == nil then
-        account.parts = (partsStore:get(account.username)) or ({})
-    end
-    return account.parts
-end
-function rangesOf(membership)
-    local account = accounts[membership.occupant]
-    if account == nil then
-        return {}
-    end
-    local parts = partsOf(account)
-    local ranges = parts[membership.room]
-    if ranges == nil then
-        ranges = {}
-        parts[membership.room] = ranges
-    end
-    return ranges
-end
-function fill(log)
-    if log.filled then
-        return
-    end
-    local first = log.recent[1]
-    local entries = {}
-    local count = 0
-    for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
-        count = count + 1
-        local entry = storedEntry(
-            id,
-            stanza,
-            when,
-            label,
-            nil
-        )
-        if first == nil or entry.number < first.number then
-            table.insert(entries, 1, entry)
-        end
-    end
-    fillRecent(log, entries, count < RECENT)
-end
-function find(room, query)
-    local results, problem = store:find(
-        keyOf(room),
-        query
-    )
-    if results ~= nil then
-        return results
-    end
-    if problem ~= "item-not-found" then
-        module:log("error", "Could not read the archive of %s: %s", room, problem)
-    end
-    return nothing
-end
-function nothing()
-    return nil
-end
-function storedEntry(id, stanza, when, label, before)
-    local number, owner = parseLabel(label)
-    return {
-        number = number,
-        before = before,
-        owner = owner,
-        id = id,
-        when = when,
-        stanza = stanza,
-        size = string.len(tostring(stanza))
-    }
-end
-function parseLabel(label)
-    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_26 = tonumber(digits) or 0
-    local ____temp_25
-    if owner == "" then
-        ____temp_25 = nil
-    else
-        ____temp_25 = owner
-    end
-    return ____temp_26, ____temp_25
-end
-function mayRead(username, ranges, part, label)
-    local number, owner = parseLabel(label)
-    local ____temp_31
-    if owner == nil then
-        ____temp_31 = includes(
-            ranges,
-            endOf(part),
-            number
-        )
-    else
-        ____temp_31 = owner == username
-    end
-    return ____temp_31
-end
---- Rooms of whose log an account got something, the ones it has left included.
-function ____exports.roomsRead(username)
-    local rooms = {}
-    for room in pairs(storedParts(
-        username,
-        findAccount(username)
-    )) do
-        rooms[#rooms + 1] = room
-    end
-    table.sort(rooms)
-    return rooms
-end
-function storedParts(username, account)
-    return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
-end
-function isFor(username, ranges, part, entry)
-    local ____temp_32
-    if entry.owner == nil then
-        ____temp_32 = includes(
-            ranges,
-            endOf(part),
-            entry.number
-        )
-    else
-        ____temp_32 = entry.owner == username
-    end
-    return ____temp_32
-end
-function readBefore(archive, entry, most, since)
-    local earlier = {
-        store = store,
-        key = archive.key,
-        label = nil,
-        holds = function(label) return (parseLabel(label)) < entry.number and archive.holds(label) end
-    }
-    local query = {
-        wants = function() return true end,
-        start = since,
-        ["end"] = entry.when,
-        reverse = true,
-        max = most
-    }
-    local page = readPage({earlier}, query)
-    return page == nil and ({}) or page.items
-end
-function visitBack(messages, visit)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil and visit(message) then
-            return
-        end
-    end
-end
-function prunePart(username, oldest)
-    local account = findAccount(username)
-    local parts = storedParts(username, account)
-    local pruned = false
-    for room, ranges in pairs(parts) do
-        local ____temp_34
-        if account == nil then
-            ____temp_34 = nil
-        else
-            ____temp_34 = account.memberships[room]
-        end
-        local membership = ____temp_34
-        local kept = prune(
-            ranges,
-            oldest[room] or oldestOf(room, oldest)
-        )
-        local isNeeded = #kept > 0 or (membership and membership.part) ~= nil
-        if not isNeeded or #kept < #ranges then
-            parts[room] = isNeeded and kept or nil
-            pruned = true
-        end
-    end
-    if pruned then
-        local ____partsStore_set_39 = partsStore.set
-        local ____username_38 = username
-        local ____temp_37
-        if (next(parts)) == nil then
-            ____temp_37 = nil
-        else
-            ____temp_37 = parts
-        end
-        ____partsStore_set_39(partsStore, ____username_38, ____temp_37)
-    end
-end
-function oldestOf(room, known)
-    local oldest = math.huge
-    for ____, ____, ____, label in find(room, {limit = 1}) do
-        oldest = (parseLabel(label))
-    end
-    known[room] = oldest
-    return oldest
-end
-function deleteUnread()
-    local wanted = {}
-    for ____, account in pairs(accounts) do
-        addKeys(wanted, account.username)
-    end
-    for ____, username in ipairs(usersOf(partsStore)) do
-        addKeys(wanted, username)
-    end
-    for ____, key in ipairs(usersOf(store)) do
-        if not (wanted[key] ~= nil) then
-            store:delete(key)
-        end
-    end
-end
-function addKeys(wanted, username)
-    for ____, room in ipairs(____exports.roomsRead(username)) do
-        wanted[keyOf(room)] = true
-    end
-end
-function usersOf(of)
-    local list = {}
-    for value in of:users() do
-        if type(value) == "string" and value ~= "" then
-            list[#list + 1] = value
-        end
-    end
-    return list
-end
-store = module:open_store("minimix_archive", "archive")
-partsStore = module:open_store("minimix_parts", "keyval")
-SETTLE = 1
 PAST = 1000
 PAST_KEPT = 60
 added = {}
@@ -2870,97 +3927,10 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
---- The account is in the room, or asks for what it has missed there.
-function ____exports.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    local part = {
-        open = isOpen(rangesOf(membership)),
-        position = log.last
-    }
-    membership.part = part
-    membership.log = log
-    log.readers[membership.username] = membership
-    if part.open and log.last ~= startOfNumbers() then
-        part.position = startOfNumbers()
-        stop(membership, part)
-        saveParts(membership.username)
-        part.position = log.last
-    end
-end
---- The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
--- server knows of it; a message needs no write but its own.
-function ____exports.letIn(membership)
-    ____exports.openPart(membership)
-    local log = membership.log
-    local part = membership.part
-    if log == nil or part == nil or part.open then
-        return
-    end
-    local ranges = rangesOf(membership)
-    if (ranges[#ranges] or 0) >= log.last then
-        ranges[#ranges] = OPEN
-    else
-        ranges[#ranges + 1] = log.last + 1
-        ranges[#ranges + 1] = OPEN
-    end
-    part.open = true
-    part.position = log.last
-    saveParts(membership.username)
-end
---- At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
--- that go back to their rooms.
-function ____exports.closeOpen()
-    if options.archive ~= true then
-        return
-    end
-    startNumbers()
-    for ____, username in ipairs(usersOf(partsStore)) do
-        local account = findAccount(username)
-        local parts = storedParts(username, account)
-        local changed = false
-        for room, ranges in pairs(parts) do
-            local ____temp_0
-            if account == nil then
-                ____temp_0 = nil
-            else
-                ____temp_0 = account.memberships[room]
-            end
-            local membership = ____temp_0
-            if isOpen(ranges) and not (membership and membership.established) then
-                ranges[#ranges] = startOfNumbers()
-                changed = true
-            end
-        end
-        if changed then
-            partsStore:set(username, parts)
-        end
-    end
-end
---- The account is out of the room.
-function ____exports.closePart(membership)
-    local log = membership.log
-    local part = membership.part
-    membership.log = nil
-    membership.part = nil
-    if log == nil or part == nil then
-        return
-    end
-    log.readers[membership.username] = nil
-    if (next(log.readers)) == nil then
-        dropLog(log)
-    end
-    if part.open then
-        stop(membership, part)
-        saveParts(membership.username)
-    end
-end
---- Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room
+--- Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
 -- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
--- what was taken down last.
-function ____exports.takeDown(membership, stanza)
+-- what was recorded last.
+function ____exports.record(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
@@ -2972,87 +3942,179 @@ function ____exports.takeDown(membership, stanza)
     end
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
-        local ____isWorthKeeping_result_3
+        local ____isWorthKeeping_result_0
         if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_3 = entryFor(log, membership, part, stanza)
+            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
         else
-            ____isWorthKeeping_result_3 = nil
+            ____isWorthKeeping_result_0 = nil
         end
-        log.current = ____isWorthKeeping_result_3
+        log.current = ____isWorthKeeping_result_0
     end
     local entry = log.current
-    return entry ~= nil and receive(membership, log, part, entry)
+    return entry ~= nil and deliver(membership, log, part, entry)
 end
-changed = {}
---- Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was.
-function ____exports.saveChanged()
-    for ____, log in pairs(logs) do
-        if log.settling then
-            endMissed(log)
+return ____exports
+ end,
+["archive.read"] = function(...)
+local ____exports = {}
+local readBefore, visitBack
+local ____page = require("archive.page")
+local readPage = ____page.readPage
+local ____entries = require("archive.entries")
+local fill = ____entries.fill
+local keyOf = ____entries.keyOf
+local parseLabel = ____entries.parseLabel
+local stanzaOf = ____entries.stanzaOf
+local store = ____entries.store
+local ____delivered = require("archive.delivered")
+local isFor = ____delivered.isFor
+local positionOf = ____delivered.positionOf
+local ____personal = require("archive.personal")
+local hasPersonalArchive = ____personal.hasPersonalArchive
+local readRoom = ____personal.readRoom
+local options = require("options")
+local ____clock = require("state.clock")
+local wallClock = ____clock.wallClock
+local ____deliveries = require("state.deliveries")
+local allRangesOf = ____deliveries.allRangesOf
+local ____memberships = require("state.memberships")
+local findMembership = ____memberships.findMembership
+local occupantJid = ____memberships.occupantJid
+local ____ranges = require("state.ranges")
+local includes = ____ranges.includes
+function readBefore(archive, number, when, most, since)
+    local earlier = {
+        store = store,
+        key = archive.key,
+        label = nil,
+        holds = function(label) return (parseLabel(label)) < number and archive.holds(label) end
+    }
+    local query = {
+        wants = function() return true end,
+        start = since,
+        ["end"] = when,
+        reverse = true,
+        max = most
+    }
+    local done, page = readPage({earlier}, query)
+    return done and (page and page.items or ({})) or nil
+end
+function visitBack(messages, visit)
+    if messages == nil then
+        return false
+    end
+    for i = #messages, 1, -1 do
+        local message = messages[i]
+        if message ~= nil and visit(message) then
+            return true
         end
     end
-    writeChanged()
+    return true
 end
---- What an account got of a room's log, left rooms included; undefined if it never was in the room.
+--- What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed.
 function ____exports.archiveOf(username, room)
-    local account = findAccount(username)
-    local ranges = storedParts(username, account)[room]
-    local membership = account and account.memberships[room]
-    local part = membership and membership.part
-    if ranges == nil and part == nil then
-        return nil
+    local rooms = allRangesOf(username)
+    if rooms == nil then
+        return false, nil
     end
-    return {
+    local ranges = rooms[room] or ({})
+    local ____opt_0 = findMembership(
+        occupantJid(username),
+        room
+    )
+    local part = ____opt_0 and ____opt_0.part
+    if not (rooms[room] ~= nil) and part == nil then
+        return true, nil
+    end
+    local position = positionOf(part)
+    local archive = {
         store = store,
         key = keyOf(room),
         label = nil,
-        holds = function(label) return mayRead(username, ranges or ({}), part, label) end
+        holds = function(label)
+            local number, owner = parseLabel(label)
+            local ____temp_2
+            if owner == nil then
+                ____temp_2 = includes(ranges, position, number)
+            else
+                ____temp_2 = owner == username
+            end
+            return ____temp_2
+        end
     }
+    return true, archive
+end
+--- Rooms of whose log an account got something, the ones it has left included; undefined if storage failed.
+function ____exports.roomsRead(username)
+    local ranges = allRangesOf(username)
+    if ranges == nil then
+        return nil
+    end
+    local rooms = {}
+    for room in pairs(ranges) do
+        rooms[#rooms + 1] = room
+    end
+    table.sort(rooms)
+    return rooms
 end
 --- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
--- returns true to end it. Reads from disk only what is not in memory.
+-- returns true to end it. Reads from disk only what is not in memory; whether that was possible.
 function ____exports.readBack(membership, most, since, visit)
     if options.archive == "mam" then
-        visitBack(
+        return visitBack(
             readRoom(membership, most, since),
             visit
         )
-        return
     end
     local log = membership.log
     local part = membership.part
-    local archive = ____exports.archiveOf(membership.username, membership.room)
-    if log == nil or part == nil or archive == nil then
-        return
+    local username = membership.username
+    if log == nil or part == nil then
+        return true
     end
-    fill(log)
-    local ranges = rangesOf(membership)
+    local done, archive = ____exports.archiveOf(username, membership.room)
+    if not done or archive == nil or not fill(log) then
+        return false
+    end
+    local ____opt_3 = allRangesOf(username)
+    local ranges = ____opt_3 and ____opt_3[membership.room] or ({})
     local earliest = math.max(
         since,
-        os.time() - options.archiveExpiresAfter
+        wallClock() - options.archiveExpiresAfter
     )
     local left = most
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
-        if entry ~= nil and isFor(membership.username, ranges, part, entry) then
-            if left == 0 or entry.when < earliest or visit(entry) then
-                return
+        if entry ~= nil and isFor(username, ranges, part.position, entry) then
+            if left == 0 or entry.when < earliest then
+                return true
+            end
+            local stanza = stanzaOf(entry)
+            if stanza ~= nil and visit({when = entry.when, stanza = stanza}) then
+                return true
             end
             left = left - 1
         end
     end
     local oldest = log.recent[1]
-    if oldest ~= nil and not log.whole and left > 0 then
-        visitBack(
-            readBefore(archive, oldest, left, earliest),
-            visit
-        )
+    if oldest == nil or log.whole or left == 0 then
+        return true
     end
+    return visitBack(
+        readBefore(
+            archive,
+            oldest.number,
+            oldest.when,
+            left,
+            earliest
+        ),
+        visit
+    )
 end
---- What an account was told last in its room, since it came there.
+--- What an account was told last in its room, since it came there; whether it could be read.
 function ____exports.newestOf(membership)
     local newest
-    ____exports.readBack(
+    local done = ____exports.readBack(
         membership,
         1,
         membership.since or 0,
@@ -3061,58 +4123,17 @@ function ____exports.newestOf(membership)
             return true
         end
     )
-    return newest
+    return done, newest
 end
 --- Whether what the account misses in its room can be made up for.
 function ____exports.isKept(membership)
-    local ____temp_33
+    local ____temp_7
     if options.archive == "mam" then
-        ____temp_33 = hasPersonalArchive()
+        ____temp_7 = hasPersonalArchive()
     else
-        ____temp_33 = membership.part ~= nil
+        ____temp_7 = membership.part ~= nil
     end
-    return ____temp_33
-end
---- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
-function ____exports.expire()
-    ____exports.saveChanged()
-    if options.archiveExpiresAfter ~= math.huge then
-        local before = os.time() - options.archiveExpiresAfter
-        for ____, key in ipairs(usersOf(store)) do
-            store:delete(key, {["end"] = before})
-        end
-        local oldest = {}
-        for ____, username in ipairs(usersOf(partsStore)) do
-            prunePart(username, oldest)
-        end
-    end
-    deleteUnread()
-end
---- Deletes what was for one account alone. Its parts go with the rest of its data (core/usermanager.lua, delete_user).
-function ____exports.deleteOwn(username)
-    for ____, room in ipairs(____exports.roomsRead(username)) do
-        local key = keyOf(room)
-        local own = {
-            store = store,
-            key = key,
-            label = nil,
-            holds = function(label) return select(
-                2,
-                parseLabel(label)
-            ) == username end
-        }
-        local page = readPage(
-            {own},
-            {
-                wants = function() return true end,
-                reverse = false,
-                max = math.huge
-            }
-        )
-        for ____, item in ipairs(page == nil and ({}) or page.items) do
-            store:delete(key, {key = item.id})
-        end
-    end
+    return ____temp_7
 end
 return ____exports
  end,
@@ -3144,12 +4165,17 @@ local ask = ____ask.ask
 local patience = ____ask.patience
 local ____blocklist = require("settings.blocklist")
 local blocklistOf = ____blocklist.blocklistOf
+local readBlocklist = ____blocklist.readBlocklist
 local silences = ____blocklist.silences
+local ____delivered = require("archive.delivered")
+local openPart = ____delivered.openPart
 local ____log = require("archive.log")
-local isKept = ____log.isKept
-local newestOf = ____log.newestOf
-local openPart = ____log.openPart
-local takeDown = ____log.takeDown
+local record = ____log.record
+local ____read = require("archive.read")
+local isKept = ____read.isKept
+local newestOf = ____read.newestOf
+local ____outage = require("state.outage")
+local isOutage = ____outage.isOutage
 --- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
 -- the log goes by time, and where a gap begins is told by the last message before it.
 function ____exports.holdBack(membership)
@@ -3164,6 +4190,7 @@ function ____exports.holdBack(membership)
             heldIds = {},
             tries = 0,
             left = options.maxHistory,
+            failed = false,
             isFirst = false,
             isLater = false,
             outcome = nil
@@ -3175,10 +4202,14 @@ end
 function ____exports.catchUp(membership, done)
     local isHolding = membership.catchUp ~= nil
     ____exports.holdBack(membership)
-    local newest = newestOf(membership)
+    local isRead, newest = newestOf(membership)
     local catching = membership.catchUp
     if catching == nil then
         done("refused")
+        return
+    end
+    if not isRead or not (readBlocklist(membership.username)) then
+        finish(catching, "unreached", done)
         return
     end
     if newest == nil and membership.since == nil then
@@ -3242,6 +4273,11 @@ function askPage(membership, catching, after, start, done)
             return
         end
         catching.queryId = nil
+        if catching.failed then
+            catching.failed = false
+            finish(catching, "unreached", done)
+            return
+        end
         local fin = answer and answer:get_child("fin", MAM)
         local ____temp_3
         if fin == nil then
@@ -3344,7 +4380,7 @@ end
 --- A message of the past: into the archive, and to who was attached all the time, if it is new.
 function ____exports.missed(membership, delayed)
     local isSeen = takeHeldId(membership, delayed)
-    if takeDown(membership, delayed) and not isSeen then
+    if record(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
@@ -3385,7 +4421,7 @@ function ____exports.endCatchUp(membership)
         local stanza = ____value.stanza
         local seen = ____value.seen
         if seen then
-            takeDown(membership, stanza)
+            record(membership, stanza)
         end
     end
     membership.catchUp = nil
@@ -3401,6 +4437,9 @@ function ____exports.closeGap(membership)
         membership,
         function(outcome)
             local catching = membership.catchUp
+            if catching ~= nil and isOutage() then
+                catching.tries = 0
+            end
             if outcome ~= "unreached" or catching == nil or catching.tries >= TRIES then
                 ____exports.endCatchUp(membership)
                 return
@@ -3490,7 +4529,7 @@ function ____exports.historySince(membership)
     if not isKept(membership) or ____exports.outcomeOf(membership) == "complete" then
         return nil
     end
-    local newest = newestOf(membership)
+    local ____, newest = newestOf(membership)
     local ____temp_20
     if newest == nil and membership.since == nil then
         ____temp_20 = nil
@@ -3507,12 +4546,12 @@ local select, limitsOf
 local datetime = require("util.datetime")
 local st = require("util.stanza")
 local ____blocklist = require("settings.blocklist")
-local blocklistOf = ____blocklist.blocklistOf
+local readBlocklist = ____blocklist.readBlocklist
 local silences = ____blocklist.silences
 local ____catchup = require("archive.catchup")
 local readHeld = ____catchup.readHeld
-local ____log = require("archive.log")
-local readBack = ____log.readBack
+local ____read = require("archive.read")
+local readBack = ____read.readBack
 local ____namespaces = require("namespaces")
 local MUC = ____namespaces.MUC
 local options = require("options")
@@ -3523,7 +4562,10 @@ local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
 function select(membership, session, limits)
     local messages = {}
-    local blocklist = blocklistOf(membership.username)
+    local isRead, blocklist = readBlocklist(membership.username)
+    if not isRead then
+        return messages
+    end
     local chars = 0
     local function take(said)
         if #messages >= limits.stanzas or said.when < limits.since then
@@ -4305,7 +5347,7 @@ return ____exports
  end,
 ["settings.bookmarks"] = function(...)
 local ____exports = {}
-local getItems, preppedNick
+local serviceOf, getItems, isNode, preppedNick, nodes
 local jids = require("util.jid")
 local ____upstream = require("send.upstream")
 local mayHaveRooms = ____upstream.mayHaveRooms
@@ -4313,11 +5355,20 @@ local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
 local NICK = ____namespaces.NICK
 local options = require("options")
+local ____records = require("state.records")
+local openRecords = ____records.openRecords
+local readRecord = ____records.readRecord
 local ____notify = require("settings.notify")
 local readSetting = ____notify.readSetting
+function serviceOf(pep, username)
+    return pep.get_pep_service(username)
+end
 function getItems(service, node)
-    local found, items = service:get_items(node, true)
-    return found and items or ({})
+    return service:get_items(node, true)
+end
+function isNode(username, node)
+    local done, known = readRecord(nodes, username)
+    return not done or (known and known[node]) ~= nil
 end
 --- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
 function ____exports.roomOf(id)
@@ -4333,25 +5384,25 @@ function ____exports.readItem(username, room, item)
     end
     local autojoin = conference.attr.autojoin
     local extensions = conference:get_child("extensions")
-    local ____temp_10 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_11 = preppedNick(
+    local ____temp_17 = autojoin == "true" or autojoin == "1"
+    local ____preppedNick_result_18 = preppedNick(
         room,
         conference:get_child_text("nick")
     )
-    local ____temp_12 = conference:get_child_text("password")
-    local ____conference_attr_name_13 = conference.attr.name
-    local ____temp_9
+    local ____temp_19 = conference:get_child_text("password")
+    local ____conference_attr_name_20 = conference.attr.name
+    local ____temp_16
     if extensions == nil then
-        ____temp_9 = nil
+        ____temp_16 = nil
     else
-        ____temp_9 = readSetting(extensions)
+        ____temp_16 = readSetting(extensions)
     end
     return {
-        autojoin = ____temp_10,
-        nick = ____preppedNick_result_11,
-        password = ____temp_12,
-        name = ____conference_attr_name_13,
-        notify = ____temp_9
+        autojoin = ____temp_17,
+        nick = ____preppedNick_result_18,
+        password = ____temp_19,
+        name = ____conference_attr_name_20,
+        notify = ____temp_16
     }
 end
 --- Whether something was published by the account itself, or by this server on its behalf.
@@ -4359,68 +5410,96 @@ function ____exports.isBy(username, publisher)
     return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
 end
 function preppedNick(room, nick)
-    local ____temp_20
+    local ____temp_26
     if nick == nil then
-        ____temp_20 = nil
+        ____temp_26 = nil
     else
-        ____temp_20 = jids.prep((room .. "/") .. nick)
+        ____temp_26 = jids.prep((room .. "/") .. nick)
     end
-    local address = ____temp_20
-    local ____temp_21
+    local address = ____temp_26
+    local ____temp_27
     if address == nil then
-        ____temp_21 = nil
+        ____temp_27 = nil
     else
-        ____temp_21 = jids.resource(address)
+        ____temp_27 = jids.resource(address)
     end
-    return ____temp_21
+    return ____temp_27
 end
---- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
-function ____exports.pepService(username)
-    if options.anonymous then
-        return nil
-    end
-    local host = prosody.hosts[module.host]
-    local pep = host and host.modules.pep
-    local ____temp_2
-    if pep == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = pep.get_pep_service(username)
+nodes = openRecords(
+    "pep",
+    function() return nil end
+)
+--- Whether accounts of this host have bookmarks.
+function ____exports.hasPep()
+    local ____temp_2 = not options.anonymous
+    if ____temp_2 then
+        local ____opt_0 = prosody.hosts[module.host]
+        ____temp_2 = (____opt_0 and ____opt_0.modules.pep ~= nil) == true
     end
     return ____temp_2
 end
---- The items of a node, none where there is no such node; undefined if they cannot be read.
-function ____exports.itemsOf(service, node)
-    local done, items = pcall(getItems, service, node)
-    if not done then
-        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+--- The account's PEP service; undefined without mod_pep, where nothing of an account is kept, or if storage failed.
+function ____exports.pepService(username)
+    if not ____exports.hasPep() then
         return nil
     end
-    return items
+    local ____opt_3 = prosody.hosts[module.host]
+    local pep = ____opt_3 and ____opt_3.modules.pep
+    local done, service = pcall(serviceOf, pep, username)
+    if not done then
+        module:log("debug", "Could not read the PEP nodes of %s: %s", username, service)
+        return nil
+    end
+    return service.config.pep_username == username and service or nil
+end
+--- The items of a node, none where there is no such node; undefined if they cannot be read.
+function ____exports.itemsOf(username, node)
+    local service = ____exports.pepService(username)
+    if service == nil then
+        return nil
+    end
+    local done, found, items = pcall(getItems, service, node)
+    if done and found == true then
+        return items
+    end
+    if done and items == "item-not-found" and not isNode(username, node) then
+        return {}
+    end
+    local ____module_log_8 = module.log
+    local ____node_6 = node
+    local ____username_7 = username
+    local ____done_5
+    if done then
+        ____done_5 = items
+    else
+        ____done_5 = found
+    end
+    ____module_log_8(
+        module,
+        "debug",
+        "Could not read %s of %s: %s",
+        ____node_6,
+        ____username_7,
+        ____done_5
+    )
+    return nil
 end
 --- All bookmarks of an account; undefined if they cannot be read.
 function ____exports.bookmarksOf(username)
-    local service = ____exports.pepService(username)
-    local ____temp_3
-    if service == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = ____exports.itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_3
+    local items = ____exports.itemsOf(username, BOOKMARKS)
     if items == nil then
         return nil
     end
     local bookmarks = {}
     for ____, id in ipairs(items) do
         local room = ____exports.roomOf(id)
-        local ____temp_4
+        local ____temp_11
         if room == nil then
-            ____temp_4 = nil
+            ____temp_11 = nil
         else
-            ____temp_4 = ____exports.readItem(username, room, items[id])
+            ____temp_11 = ____exports.readItem(username, room, items[id])
         end
-        local bookmark = ____temp_4
+        local bookmark = ____temp_11
         if room ~= nil and bookmark ~= nil then
             bookmarks[room] = bookmark
         end
@@ -4434,21 +5513,14 @@ function ____exports.readBookmark(username, room)
 end
 --- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
 function ____exports.defaultNick(username, room)
-    local service = ____exports.pepService(username)
-    local ____temp_14
-    if service == nil then
-        ____temp_14 = nil
-    else
-        ____temp_14 = ____exports.itemsOf(service, NICK)
-    end
-    local items = ____temp_14
-    local ____temp_17
+    local items = ____exports.itemsOf(username, NICK)
+    local ____temp_23
     if (items and items[1]) == nil then
-        ____temp_17 = nil
+        ____temp_23 = nil
     else
-        ____temp_17 = items[items[1]]
+        ____temp_23 = items[items[1]]
     end
-    local last = ____temp_17
+    local last = ____temp_23
     return preppedNick(
         room,
         last and last:get_child_text("nick", NICK)
@@ -4458,7 +5530,7 @@ return ____exports
  end,
 ["settings.bookmark-write"] = function(...)
 local ____exports = {}
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, unwritten, records, writing
 local st = require("util.stanza")
 local ____namespaces = require("namespaces")
 local BOOKMARKS = ____namespaces.BOOKMARKS
@@ -4466,6 +5538,10 @@ local PUBSUB = ____namespaces.PUBSUB
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local mayFollowNick = ____bookmarks.mayFollowNick
+local ____records = require("state.records")
+local openRecords = ____records.openRecords
+local readRecord = ____records.readRecord
+local writeRecord = ____records.writeRecord
 local ____bookmarks = require("settings.bookmarks")
 local itemsOf = ____bookmarks.itemsOf
 local pepService = ____bookmarks.pepService
@@ -4474,23 +5550,13 @@ local roomOf = ____bookmarks.roomOf
 local ____notify = require("settings.notify")
 local withSetting = ____notify.withSetting
 function currentItem(membership)
-    local service = pepService(membership.username)
-    local ____temp_3
-    if service == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = itemsOf(service, BOOKMARKS)
-    end
-    local items = ____temp_3
-    if items == nil then
-        return nil
-    end
-    for ____, id in ipairs(items) do
+    local items = itemsOf(membership.username, BOOKMARKS)
+    for ____, id in ipairs(items or ({})) do
         if roomOf(id) == membership.room then
-            return items[id]
+            return true, items and items[id]
         end
     end
-    return nil
+    return items ~= nil, nil
 end
 function rewrite(membership, item, autojoin, nick)
     local conference = item and item:get_child("conference", BOOKMARKS)
@@ -4558,36 +5624,48 @@ function publishItem(service, id, item, config)
         item,
         config
     )
-    local ____temp_6
+    local ____temp_10
     if done == true then
-        ____temp_6 = nil
+        ____temp_10 = nil
     else
-        ____temp_6 = tostring(problem)
+        ____temp_10 = tostring(problem)
     end
-    return ____temp_6
+    return ____temp_10
 end
 function markedBy(username, room)
-    local mark = marksOf(username)[room]
-    return mark and mark.by
+    local ____opt_13 = marksOf(username)
+    local ____opt_11 = ____opt_13 and ____opt_13[room]
+    return ____opt_11 and ____opt_11.by
 end
 function marksOf(username)
-    return (marksStore:get(username)) or ({})
+    local known = unwritten[username]
+    if known ~= nil then
+        return known
+    end
+    local done, marks = readRecord(records, username)
+    return done and (marks or ({})) or nil
 end
 function setMark(username, room, by)
     local marks = marksOf(username)
-    local ____room_10 = room
-    local ____temp_9
+    if marks == nil then
+        return
+    end
+    local ____room_16 = room
+    local ____temp_15
     if by == nil then
-        ____temp_9 = nil
+        ____temp_15 = nil
     else
-        ____temp_9 = {
+        ____temp_15 = {
             by = by,
             when = os.time()
         }
     end
-    marks[____room_10] = ____temp_9
+    marks[____room_16] = ____temp_15
     forgetOldest(marks)
-    marksStore:set(username, marks)
+    unwritten[username] = marks
+    if writeRecord(records, username) then
+        unwritten[username] = nil
+    end
 end
 function forgetOldest(marks)
     local count = 0
@@ -4606,7 +5684,11 @@ function forgetOldest(marks)
 end
 PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
 MAX_MARKS = 256
-marksStore = module:open_store("minimix_bookmarks", "keyval")
+unwritten = {}
+records = openRecords(
+    "minimix_bookmarks",
+    function(username) return unwritten[username] end
+)
 writing = false
 --- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
 function ____exports.isWriting()
@@ -4618,8 +5700,19 @@ function ____exports.bookmarkJoined(membership)
     if not options.bookmarkWrite then
         return
     end
-    local item = currentItem(membership)
-    local by = markedBy(membership.username, membership.room)
+    local isRead, item = currentItem(membership)
+    local ____isRead_0
+    if isRead then
+        ____isRead_0 = marksOf(membership.username)
+    else
+        ____isRead_0 = nil
+    end
+    local marks = ____isRead_0
+    if marks == nil then
+        return
+    end
+    local ____opt_1 = marks[membership.room]
+    local by = ____opt_1 and ____opt_1.by
     if item == nil and by ~= "user" then
         membership.ownBookmark = create(membership)
     elseif item ~= nil and by == "us" then
@@ -4632,7 +5725,10 @@ function ____exports.bookmarkLeft(membership)
     if options.bookmarkWrite and membership.ownBookmark then
         rewrite(
             membership,
-            currentItem(membership),
+            select(
+                2,
+                currentItem(membership)
+            ),
             "false"
         )
     end
@@ -4644,7 +5740,10 @@ function ____exports.bookmarkRenamed(membership)
     if options.bookmarkWrite and isNews and mayFollowNick(membership) then
         rewrite(
             membership,
-            currentItem(membership),
+            select(
+                2,
+                currentItem(membership)
+            ),
             nil,
             membership.nick
         )
@@ -4652,10 +5751,10 @@ function ____exports.bookmarkRenamed(membership)
 end
 --- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
 function ____exports.bookmarkNotify(membership, setting)
-    local ____membership_0 = membership
-    local username = ____membership_0.username
-    local room = ____membership_0.room
-    local item = currentItem(membership)
+    local ____membership_3 = membership
+    local username = ____membership_3.username
+    local room = ____membership_3.room
+    local ____, item = currentItem(membership)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or readItem(username, room, item) == nil then
         return nil
@@ -4690,32 +5789,41 @@ return ____exports
  end,
 ["state.store"] = function(...)
 local ____exports = {}
-local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
+local recordOf, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
 local jids = require("util.jid")
 local options = require("options")
 local ____bookmarks = require("state.bookmarks")
 local isWanted = ____bookmarks.isWanted
+local ____clock = require("state.clock")
+local monotonic = ____clock.monotonic
+local ____keys = require("state.keys")
+local membersOf = ____keys.membersOf
 local ____memberships = require("state.memberships")
 local createMembership = ____memberships.createMembership
 local findAccount = ____memberships.findAccount
+local ____numbers = require("state.numbers")
+local hasNumbers = ____numbers.hasNumbers
+local startNumbers = ____numbers.startNumbers
+local ____outage = require("state.outage")
+local beginOutage = ____outage.beginOutage
+local onRetry = ____outage.onRetry
+local ____records = require("state.records")
+local listRecords = ____records.listRecords
+local openRecords = ____records.openRecords
+local readRecord = ____records.readRecord
+local writeRecord = ____records.writeRecord
 --- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
+-- afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
 function ____exports.save(username)
-    if options.anonymous or closed then
+    if options.anonymous or closed or not ____exports.isKnown(username) then
         return
     end
-    local saved, problem = store:set(
-        username,
-        recordOf(username)
-    )
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
+    late[username] = nil
+    writeRecord(records, username)
 end
 --- Writes what is to be written soon.
 function ____exports.saveLate()
-    for username in pairs(late) do
-        late[username] = nil
+    for ____, username in ipairs(membersOf(late)) do
         ____exports.save(username)
     end
 end
@@ -4753,43 +5861,116 @@ function stateOf(membership)
     end
     return membership.phase == "leaving" and "leaving" or "in"
 end
-function usernames()
-    local list = {}
-    for username in store:users() do
-        if type(username) == "string" and username ~= "" then
-            list[#list + 1] = username
+--- Whether the rooms of an account are known: its record has been read, or there is none.
+function ____exports.isKnown(username)
+    return isListed and not (unread[username] ~= nil)
+end
+function loadUntil(deadline)
+    if onLoaded == nil or isListed and (next(unread)) == nil then
+        return "done"
+    end
+    if not isListed then
+        local ____temp_8
+        if hasNumbers() or startNumbers() then
+            ____temp_8 = listRecords(records)
+        else
+            ____temp_8 = nil
+        end
+        local usernames = ____temp_8
+        if usernames == nil then
+            return "failing"
+        end
+        for ____, username in ipairs(usernames) do
+            unread[username] = true
+        end
+        isListed = true
+    end
+    return readUnread(deadline, onLoaded)
+end
+function readUnread(deadline, loaded)
+    local done = {}
+    local result = "done"
+    for ____, username in ipairs(membersOf(unread)) do
+        if monotonic() > deadline then
+            result = "more"
+            break
+        end
+        local isRead, record = readRecord(records, username)
+        if isRead then
+            unread[username] = nil
+            loadAccount(username, record)
+            done[#done + 1] = username
+        elseif records.store.readsFail then
+            result = "failing"
+            break
         end
     end
-    return list
+    loaded(done)
+    return result
 end
 function mayComeBack(membership, saved)
     local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
     return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
 end
 function loadAccount(username, record)
-    for room, saved in pairs(record.rooms) do
-        local membership = createMembership(username, room, saved.nick)
-        membership.wantedNick = saved.wanted or saved.nick
-        membership.password = saved.password
-        membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
-        membership.since = saved.since
-        membership.established = saved.state ~= "joining"
-        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
-        membership.detachedAt = record.seen
+    local done, problem = pcall(loadRooms, username, record)
+    if not done then
+        module:log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem)
+    end
+end
+function loadRooms(username, record)
+    local seen = tonumber(record and record.seen) or os.time()
+    for room, saved in pairs(record and record.rooms or ({})) do
+        if isWellFormed(room, saved) then
+            loadRoom(username, room, saved, seen)
+        else
+            module:log(
+                "warn",
+                "Ignoring %s of %s: malformed record in minimix",
+                tostring(room),
+                username
+            )
+        end
     end
     local account = findAccount(username)
     if account ~= nil then
-        account.seen = record.seen
+        account.seen = seen
     end
 end
-store = module:open_store("minimix", "keyval")
+function isWellFormed(room, saved)
+    if type(room) ~= "string" or type(saved) ~= "table" then
+        return false
+    end
+    local ____saved_13 = saved
+    local nick = ____saved_13.nick
+    local wanted = ____saved_13.wanted
+    local password = ____saved_13.password
+    local bookmark = ____saved_13.bookmark
+    local since = ____saved_13.since
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(bookmark, "table") and isOptional(since, "number")
+end
+function isOptional(value, kind)
+    return value == nil or type(value) == kind
+end
+function loadRoom(username, room, saved, seen)
+    local membership = createMembership(username, room, saved.nick)
+    membership.wantedNick = saved.wanted or saved.nick
+    membership.password = saved.password
+    membership.bookmark = saved.bookmark
+    membership.ownBookmark = saved.ownBookmark == true
+    membership.since = saved.since
+    membership.established = saved.state ~= "joining"
+    membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
+    membership.detachedAt = seen
+end
+records = openRecords("minimix", recordOf)
 closed = false
 --- Nothing is written any more: what the account does from now on is not its user's doing.
 function ____exports.close()
     ____exports.saveLate()
     closed = true
 end
+--- Accounts whose records are to be written.
 late = {}
 --- Seconds until they are.
 local LATE = 5
@@ -4830,19 +6011,49 @@ function ____exports.saveOften(username)
     recent[username] = true
     ____exports.save(username)
 end
---- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function ____exports.load()
+isListed = options.anonymous
+unread = {}
+--- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
+-- called with the accounts that have been read: at once, or later with the others.
+function ____exports.load(loaded)
+    onLoaded = loaded
     if options.anonymous then
-        return
+        startNumbers()
+        loaded({})
+    elseif loadUntil(math.huge) ~= "done" then
+        beginOutage()
     end
-    for ____, username in ipairs(usernames()) do
-        local record, problem = store:get(username)
-        if record ~= nil then
+end
+function ____exports.loading()
+    return {isListed = isListed, unread = unread}
+end
+--- Goes on where the instance before was.
+function ____exports.restoreLoading(saved, loaded)
+    onLoaded = loaded
+    local ____temp_5 = saved and saved.isListed
+    if ____temp_5 == nil then
+        ____temp_5 = true
+    end
+    isListed = ____temp_5
+    for username in pairs(saved and saved.unread or ({})) do
+        unread[username] = true
+    end
+    if loadUntil(0) ~= "done" then
+        beginOutage()
+    end
+end
+onRetry(loadUntil)
+--- Whether an account's rooms are known by now, after another try to read its record if that is broken.
+function ____exports.isKnownNow(username)
+    if not ____exports.isKnown(username) and isListed and onLoaded ~= nil then
+        local isRead, record = readRecord(records, username)
+        if isRead then
+            unread[username] = nil
             loadAccount(username, record)
-        elseif problem ~= nil then
-            module:log("error", "Could not read the rooms of %s: %s", username, problem)
+            onLoaded({username})
         end
     end
+    return ____exports.isKnown(username)
 end
 return ____exports
  end,
@@ -4874,10 +6085,10 @@ local dropQuestion = ____catchup.dropQuestion
 local endCatchUp = ____catchup.endCatchUp
 local historySince = ____catchup.historySince
 local outcomeOf = ____catchup.outcomeOf
-local ____log = require("archive.log")
-local closePart = ____log.closePart
-local letIn = ____log.letIn
-local openPart = ____log.openPart
+local ____delivered = require("archive.delivered")
+local closePart = ____delivered.closePart
+local letIn = ____delivered.letIn
+local openPart = ____delivered.openPart
 local ____ping = require("send.ping")
 local saysJoined = ____ping.saysJoined
 local saysNothing = ____ping.saysNothing
@@ -6668,9 +7879,9 @@ local datetime = require("util.datetime")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
-local ____log = require("archive.log")
-local archiveOf = ____log.archiveOf
-local roomsRead = ____log.roomsRead
+local ____read = require("archive.read")
+local archiveOf = ____read.archiveOf
+local roomsRead = ____read.roomsRead
 local ____personal = require("archive.personal")
 local hasPersonalArchive = ____personal.hasPersonalArchive
 local personalArchive = ____personal.personalArchive
@@ -6689,69 +7900,76 @@ function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
     if options.archive == "mam" then
-        return scopeWithoutRooms(username, jid, includeGroupchat)
+        return true, scopeWithoutRooms(username, jid, includeGroupchat)
     end
     if jid == nil then
-        return includeGroupchat == true and hasPersonalArchive() and scopeOfAll(session) or nil
+        if includeGroupchat == true and hasPersonalArchive() then
+            return scopeOfAll(session)
+        end
+        return true, nil
     end
     local room = jids.bare(jid)
-    local log = archiveOf(username, room)
-    local ____includeGroupchat_1 = includeGroupchat
-    if ____includeGroupchat_1 == nil then
-        ____includeGroupchat_1 = jid == room
+    local done, log = archiveOf(username, room)
+    local ____includeGroupchat_0 = includeGroupchat
+    if ____includeGroupchat_0 == nil then
+        ____includeGroupchat_0 = jid == room
     end
-    local groupchat = ____includeGroupchat_1
+    local groupchat = ____includeGroupchat_0
     if log == nil or not groupchat then
-        return nil
+        return done or not groupchat, nil
     end
     local archives = hasPersonalArchive() and ({
         personalArchive(username, room),
         log
     }) or ({log})
-    local ____archives_3 = archives
-    local ____temp_2
+    local ____archives_2 = archives
+    local ____temp_1
     if jid == room then
-        ____temp_2 = nil
+        ____temp_1 = nil
     else
-        ____temp_2 = jid
+        ____temp_1 = jid
     end
-    return {archives = ____archives_3, address = ____temp_2, groupchat = groupchat}
+    return true, {archives = ____archives_2, address = ____temp_1, groupchat = groupchat}
 end
 function scopeOfAll(session)
     session.mam_requested = true
     local archives = {personalArchive(session.username, nil)}
-    for ____, room in ipairs(roomsRead(session.username)) do
-        local log = archiveOf(session.username, room)
+    local rooms = roomsRead(session.username)
+    if rooms == nil then
+        return false, nil
+    end
+    for ____, room in ipairs(rooms) do
+        local ____, log = archiveOf(session.username, room)
         if log ~= nil then
             archives[#archives + 1] = log
         end
     end
-    return {archives = archives, address = nil, groupchat = true}
+    return true, {archives = archives, address = nil, groupchat = true}
 end
 function scopeWithoutRooms(username, jid, includeGroupchat)
-    local ____includeGroupchat_4 = includeGroupchat
-    if ____includeGroupchat_4 == nil then
-        ____includeGroupchat_4 = jid ~= nil
+    local ____includeGroupchat_3 = includeGroupchat
+    if ____includeGroupchat_3 == nil then
+        ____includeGroupchat_3 = jid ~= nil
     end
-    local groupchat = ____includeGroupchat_4
+    local groupchat = ____includeGroupchat_3
     if groupchat or not hasPersonalArchive() then
         return nil
     end
-    local ____temp_5
+    local ____temp_4
     if jid == nil then
+        ____temp_4 = nil
+    else
+        ____temp_4 = jids.bare(jid)
+    end
+    local room = ____temp_4
+    local ____temp_6 = {personalArchive(username, room)}
+    local ____temp_5
+    if jid == room then
         ____temp_5 = nil
     else
-        ____temp_5 = jids.bare(jid)
+        ____temp_5 = jid
     end
-    local room = ____temp_5
-    local ____temp_7 = {personalArchive(username, room)}
-    local ____temp_6
-    if jid == room then
-        ____temp_6 = nil
-    else
-        ____temp_6 = jid
-    end
-    return {archives = ____temp_7, address = ____temp_6, groupchat = groupchat}
+    return {archives = ____temp_6, address = ____temp_5, groupchat = groupchat}
 end
 function isWanted(scope, message)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
@@ -6804,14 +8022,15 @@ function ____exports.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
     local query = stanza:get_child("query", MAM)
-    local ____temp_0
     if query == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = scopeOf(session, query)
+        return nil
     end
-    local scope = ____temp_0
-    if query == nil or scope == nil then
+    local isRead, scope = scopeOf(session, query)
+    if not isRead then
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"))
+        return true
+    end
+    if scope == nil then
         return nil
     end
     local request, refusal = readRequest(query)
@@ -6819,7 +8038,7 @@ function ____exports.onQuery(event)
         session.send(st.error_reply(stanza, "modify", refusal))
         return true
     end
-    local page = readPage(
+    local done, page = readPage(
         scope.archives,
         {
             wants = function(message) return isWanted(scope, message) end,
@@ -6832,7 +8051,9 @@ function ____exports.onQuery(event)
             max = math.min(request.max or options.maxArchivePage, options.maxArchivePage)
         }
     )
-    if page == nil then
+    if not done then
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"))
+    elseif page == nil then
         session.send(st.error_reply(stanza, "cancel", "item-not-found"))
     else
         sendPage(
@@ -7066,9 +8287,158 @@ function ____exports.onCarbon(event)
 end
 return ____exports
  end,
+["archive.expire"] = function(...)
+local ____exports = {}
+local pruneAccount, pruneRoom, oldestOf
+local ____entries = require("archive.entries")
+local keyOf = ____entries.keyOf
+local parseLabel = ____entries.parseLabel
+local store = ____entries.store
+local ____delivered = require("archive.delivered")
+local saveDelivered = ____delivered.saveDelivered
+local ____page = require("archive.page")
+local readPage = ____page.readPage
+local ____read = require("archive.read")
+local roomsRead = ____read.roomsRead
+local options = require("options")
+local ____clock = require("state.clock")
+local wallClock = ____clock.wallClock
+local ____deliveries = require("state.deliveries")
+local editDeliveries = ____deliveries.editDeliveries
+local forgetDeliveries = ____deliveries.forgetDeliveries
+local usersWithDeliveries = ____deliveries.usersWithDeliveries
+local ____memberships = require("state.memberships")
+local accounts = ____memberships.accounts
+local findMembership = ____memberships.findMembership
+local occupantJid = ____memberships.occupantJid
+local ____messages = require("state.messages")
+local deleteMessages = ____messages.deleteMessages
+local findMessages = ____messages.findMessages
+local listMessages = ____messages.listMessages
+local ____numbers = require("state.numbers")
+local forgetStarts = ____numbers.forgetStarts
+local ____ranges = require("state.ranges")
+local prune = ____ranges.prune
+function pruneAccount(username, oldest, wanted)
+    return editDeliveries(
+        username,
+        function(rooms)
+            local names = {}
+            for room in pairs(rooms) do
+                names[#names + 1] = room
+            end
+            local changed = false
+            for ____, room in ipairs(names) do
+                local ranges = rooms[room] or ({})
+                changed = pruneRoom(room, ranges, oldest) or changed
+                local ____temp_2 = #ranges == 0
+                if ____temp_2 then
+                    local ____opt_0 = findMembership(
+                        occupantJid(username),
+                        room
+                    )
+                    ____temp_2 = (____opt_0 and ____opt_0.part) == nil
+                end
+                if ____temp_2 then
+                    rooms[room] = nil
+                    changed = true
+                else
+                    wanted[keyOf(room)] = true
+                end
+            end
+            return changed
+        end
+    )
+end
+function pruneRoom(room, ranges, oldest)
+    local least = oldest[room]
+    if least == nil then
+        least = oldestOf(room)
+        oldest[room] = least
+    end
+    return prune(ranges, least)
+end
+function oldestOf(room)
+    local found = findMessages(
+        store,
+        keyOf(room),
+        {limit = 1}
+    )
+    if found == nil then
+        return 0
+    end
+    return found[1] == nil and math.huge or (parseLabel(found[1].label))
+end
+--- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
+function ____exports.expire()
+    saveDelivered()
+    local usernames = usersWithDeliveries()
+    local keys = listMessages(store)
+    if usernames == nil or keys == nil then
+        return
+    end
+    if options.archiveExpiresAfter ~= math.huge then
+        for ____, key in ipairs(keys) do
+            deleteMessages(
+                store,
+                key,
+                {["end"] = wallClock() - options.archiveExpiresAfter}
+            )
+        end
+    end
+    local wanted = {}
+    local oldest = {}
+    local isComplete = true
+    for ____, username in ipairs(usernames) do
+        isComplete = pruneAccount(username, oldest, wanted) and isComplete
+    end
+    if not isComplete then
+        return
+    end
+    forgetStarts()
+    for ____, account in pairs(accounts) do
+        for room in pairs(account.memberships) do
+            wanted[keyOf(room)] = true
+        end
+    end
+    for ____, key in ipairs(keys) do
+        if not (wanted[key] ~= nil) then
+            deleteMessages(store, key)
+        end
+    end
+end
+--- Deletes what was for one account alone. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+function ____exports.deleteOwn(username)
+    for ____, room in ipairs(roomsRead(username) or ({})) do
+        local key = keyOf(room)
+        local own = {
+            store = store,
+            key = key,
+            label = nil,
+            holds = function(label) return select(
+                2,
+                parseLabel(label)
+            ) == username end
+        }
+        local ____, page = readPage(
+            {own},
+            {
+                wants = function() return true end,
+                reverse = false,
+                max = math.huge
+            }
+        )
+        for ____, item in ipairs(page and page.items or ({})) do
+            deleteMessages(store, key, {key = item.id})
+        end
+    end
+    forgetDeliveries(username)
+end
+return ____exports
+ end,
 ["follow.accounts"] = function(...)
 local ____exports = {}
-local hasSession, withdraw, leaveAll
+local withdraw, leaveAll
 local st = require("util.stanza")
 local ____shown = require("occupancy.shown")
 local showDetached = ____shown.showDetached
@@ -7092,13 +8462,15 @@ local hasAttached = ____memberships.hasAttached
 local membershipsOf = ____memberships.membershipsOf
 local ____upstream = require("send.upstream")
 local sendUpstream = ____upstream.sendUpstream
-local ____log = require("archive.log")
-local closePart = ____log.closePart
-local deleteOwn = ____log.deleteOwn
+local ____delivered = require("archive.delivered")
+local closePart = ____delivered.closePart
+local ____expire = require("archive.expire")
+local deleteOwn = ____expire.deleteOwn
 local ____store = require("state.store")
 local close = ____store.close
 local save = ____store.save
-function hasSession(username)
+--- Whether a client of the account is connected, be it in hibernation.
+function ____exports.hasSession(username)
     local host = prosody.hosts[module.host]
     local ____opt_0 = host and host.sessions
     return (____opt_0 and ____opt_0[username]) ~= nil
@@ -7120,7 +8492,7 @@ function withdraw(membership)
 end
 --- Whether nobody has used an account for so long that it is to leave its rooms.
 function ____exports.isInactive(account)
-    return os.time() - account.seen > options.inactiveAfter and not hasSession(account.username)
+    return os.time() - account.seen > options.inactiveAfter and not ____exports.hasSession(account.username)
 end
 function leaveAll(account)
     for ____, membership in ipairs(membershipsOf(account.username)) do
@@ -7136,7 +8508,7 @@ end
 --- A session ended. From the last one on the account's time without any runs; on an anonymous host it is over.
 function ____exports.sessionEnded(username)
     local account = findAccount(username)
-    if account == nil or hasSession(username) then
+    if account == nil or ____exports.hasSession(username) then
         return
     end
     if options.anonymous then
@@ -7167,7 +8539,7 @@ function ____exports.leaveInactive()
     for ____, account in pairs(accounts) do
         if ____exports.isInactive(account) then
             leaveAll(account)
-        elseif hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
+        elseif ____exports.hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
             account.seen = now
             save(account.username)
         end
@@ -7250,6 +8622,8 @@ local forgetJoined = ____sessions.forgetJoined
 local hasJoined = ____sessions.hasJoined
 local ____pending = require("state.pending")
 local forgetIqsOf = ____pending.forgetIqsOf
+local ____store = require("state.store")
+local isKnownNow = ____store.isKnownNow
 local ____shown = require("occupancy.shown")
 local showBest = ____shown.showBest
 local updatePresence = ____shown.updatePresence
@@ -7267,6 +8641,16 @@ function join(session, stanza, room, wanted, membership)
     end
     if membership == nil and not mayBeRoom(session, room) then
         return nil
+    end
+    if membership == nil and not isKnownNow(session.username) then
+        session.send(st.error_reply(
+            stanza,
+            "wait",
+            "internal-server-error",
+            nil,
+            room
+        ))
+        return true
     end
     local limit = limitReached(session.username, membership)
     if limit ~= nil then
@@ -7536,7 +8920,7 @@ return ____exports
  end,
 ["occupancy.watch"] = function(...)
 local ____exports = {}
-local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, askAfter, noteHosts, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local jids = require("util.jid")
 local ____nick = require("occupancy.nick")
 local renamingUnanswered = ____nick.renamingUnanswered
@@ -7552,12 +8936,15 @@ local retryLeave = ____phases.retryLeave
 local ____memberships = require("state.memberships")
 local allMemberships = ____memberships.allMemberships
 local isCurrent = ____memberships.isCurrent
+local membershipsOf = ____memberships.membershipsOf
 local setTimer = ____memberships.setTimer
 local ____ask = require("send.ask")
 local patience = ____ask.patience
 local ____catchup = require("archive.catchup")
 local closeGap = ____catchup.closeGap
 local holdBack = ____catchup.holdBack
+local ____entries = require("archive.entries")
+local takeGaps = ____entries.takeGaps
 local ____pace = require("occupancy.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
@@ -7662,8 +9049,11 @@ function lookAfterLinks()
     end
     broken = {}
     mended = {}
-    local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
-    for ____, membership in ipairs(doubtful) do
+    askAll(doubtful)
+end
+function askAll(memberships)
+    local spread = math.min(SPREAD, #memberships / options.rejoinRate)
+    for ____, membership in ipairs(memberships) do
         askAfter(
             membership,
             math.random() * spread,
@@ -7775,9 +9165,25 @@ function ____exports.resumeAll()
         end
     end
 end
---- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
-function ____exports.bringBack()
-    local memberships = allMemberships()
+--- Storage works again: what was said meanwhile and not kept is asked for.
+function ____exports.askForGaps()
+    local doubtful = {}
+    for ____, membership in ipairs(takeGaps()) do
+        if membership.phase == "joined" then
+            holdBack(membership)
+            doubtful[#doubtful + 1] = membership
+        end
+    end
+    askAll(doubtful)
+end
+--- Brings accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
+function ____exports.bringBack(usernames)
+    local memberships = {}
+    for ____, username in ipairs(usernames) do
+        for ____, membership in ipairs(membershipsOf(username)) do
+            memberships[#memberships + 1] = membership
+        end
+    end
     if #memberships > 0 then
         module:log("info", "Coming back to %d rooms", #memberships)
         ____exports.comeSoon(memberships)
@@ -7788,7 +9194,7 @@ return ____exports
  end,
 ["follow.autojoin"] = function(...)
 local ____exports = {}
-local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
+local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
 local ____nick = require("occupancy.nick")
 local askForNick = ____nick.askForNick
 local ____namespaces = require("namespaces")
@@ -7804,15 +9210,18 @@ local isRefused = ____bookmarks.isRefused
 local isSameBookmark = ____bookmarks.isSameBookmark
 local isToJoin = ____bookmarks.isToJoin
 local mayFollowNick = ____bookmarks.mayFollowNick
+local ____keys = require("state.keys")
+local membersOf = ____keys.membersOf
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
 local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
 local createMembership = ____memberships.createMembership
+local findAccount = ____memberships.findAccount
 local findMembership = ____memberships.findMembership
 local membershipsOf = ____memberships.membershipsOf
 local occupantJid = ____memberships.occupantJid
 local ____accounts = require("follow.accounts")
+local hasSession = ____accounts.hasSession
 local isInactive = ____accounts.isInactive
 local ____blocklist = require("settings.blocklist")
 local isBlocked = ____blocklist.isBlocked
@@ -7824,6 +9233,7 @@ local noteRemoved = ____bookmark_2Dwrite.noteRemoved
 local ____bookmarks = require("settings.bookmarks")
 local bookmarksOf = ____bookmarks.bookmarksOf
 local defaultNick = ____bookmarks.defaultNick
+local hasPep = ____bookmarks.hasPep
 local isBy = ____bookmarks.isBy
 local readItem = ____bookmarks.readItem
 local roomOf = ____bookmarks.roomOf
@@ -7831,6 +9241,7 @@ local ____pace = require("occupancy.pace")
 local lineUp = ____pace.lineUp
 local newLine = ____pace.newLine
 local ____store = require("state.store")
+local isKnown = ____store.isKnown
 local save = ____store.save
 local ____watch = require("occupancy.watch")
 local comeSoon = ____watch.comeSoon
@@ -7874,6 +9285,10 @@ function bookmarkChanged(username, room, bookmark)
         occupantJid(username),
         room
     )
+    if not isKnown(username) then
+        early[username] = true
+        return
+    end
     if membership == nil then
         local fresh = membershipFor(username, room, bookmark)
         if fresh ~= nil then
@@ -7958,9 +9373,33 @@ function switchedOff(membership)
         leaveIfUnused(membership)
     end
 end
+function followLater(username)
+    if not hasPep() or unread[username] ~= nil then
+        return
+    end
+    if (next(unread)) == nil then
+        module:add_timer(
+            UNREAD_PAUSE,
+            function()
+                local usernames = membersOf(unread)
+                for ____, other in ipairs(usernames) do
+                    unread[other] = nil
+                end
+                lineUp(line, usernames)
+                return nil
+            end
+        )
+    end
+    unread[username] = true
+end
 function follow(username)
+    if not isKnown(username) then
+        early[username] = true
+        return {}
+    end
     local bookmarks = bookmarksOf(username)
     if bookmarks == nil then
+        followLater(username)
         return {}
     end
     local changed = false
@@ -8016,20 +9455,35 @@ function ____exports.onLogin(event)
         )
     end
 end
-local line = newLine(function(username)
+line = newLine(function(username)
     comeSoon(follow(username))
 end)
---- Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
--- have not been used for years. Their turn comes when they log in.
-function ____exports.followAll()
-    local usernames = {}
-    for ____, account in pairs(accounts) do
-        if not isInactive(account) then
-            usernames[#usernames + 1] = account.username
+--- Follows the bookmarks of those accounts that are in rooms. Those of others are not even looked at: many have none, or
+-- have not been used for years. Their turn comes when they log in, unless that was before storage was read.
+function ____exports.followAll(usernames)
+    local wanted = {}
+    for ____, username in ipairs(usernames) do
+        local account = findAccount(username)
+        local ____temp_6
+        if account == nil then
+            ____temp_6 = hasSession(username)
+        else
+            ____temp_6 = not isInactive(account)
+        end
+        if ____temp_6 then
+            wanted[#wanted + 1] = username
         end
     end
-    lineUp(line, usernames)
+    for username in pairs(early) do
+        early[username] = nil
+        wanted[#wanted + 1] = username
+    end
+    lineUp(line, wanted)
 end
+UNREAD_PAUSE = 20
+unread = {}
+--- Accounts that logged in while their rooms were not known.
+early = {}
 return ____exports
  end,
 ["follow.blocking"] = function(...)
@@ -9032,7 +10486,7 @@ local holdBack = ____catchup.holdBack
 local missed = ____catchup.missed
 local takeResult = ____catchup.takeResult
 local ____log = require("archive.log")
-local takeDown = ____log.takeDown
+local record = ____log.record
 local ____push = require("push.push")
 local isWorthWaking = ____push.isWorthWaking
 local notify = ____push.notify
@@ -9166,7 +10620,7 @@ function takeLive(membership, stanza)
         holdBack(membership)
     end
     if membership.catchUp == nil then
-        takeDown(membership, stanza)
+        record(membership, stanza)
     else
         hold(membership, membership.catchUp, stanza, true)
     end
@@ -9344,16 +10798,24 @@ local restoreCounters = ____counters.restoreCounters
 local ____memberships = require("state.memberships")
 local accounts = ____memberships.accounts
 local createMembership = ____memberships.createMembership
+local ____deliveries = require("state.deliveries")
+local deliveries = ____deliveries.deliveries
+local restoreDeliveries = ____deliveries.restoreDeliveries
 local ____logs = require("state.logs")
-local logOf = ____logs.logOf
-local restoreLog = ____logs.restoreLog
+local logs = ____logs.logs
+local restoreLogs = ____logs.restoreLogs
 local ____numbers = require("state.numbers")
 local numbers = ____numbers.numbers
 local restoreNumbers = ____numbers.restoreNumbers
 local startNumbers = ____numbers.startNumbers
+local ____records = require("state.records")
+local dirtyRecords = ____records.dirtyRecords
+local restoreDirty = ____records.restoreDirty
 local ____pending = require("state.pending")
 local pendingIqs = ____pending.pendingIqs
 local restorePendingIqs = ____pending.restorePendingIqs
+local ____store = require("state.store")
+local loading = ____store.loading
 local ____sessions = require("state.sessions")
 local joined = ____sessions.joined
 local noteJoined = ____sessions.noteJoined
@@ -9365,16 +10827,14 @@ function restoreAccount(account)
     ).seen
     return account
 end
-function restoreMembership(membership)
+function restoreMembership(membership, isOld)
     complete(
         membership,
         createMembership(membership.username, membership.room, membership.nick)
     )
-    if membership.log ~= nil then
-        restoreLog(complete(
-            membership.log,
-            logOf(membership.room)
-        ))
+    if isOld then
+        membership.log = nil
+        membership.part = nil
     end
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
@@ -9395,7 +10855,11 @@ function ____exports.snapshot()
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
-        numbers = numbers()
+        numbers = numbers(),
+        logs = logs,
+        deliveries = deliveries(),
+        dirty = dirtyRecords(),
+        loading = loading()
     }
 end
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
@@ -9403,14 +10867,18 @@ function ____exports.restore(saved)
     if saved.accounts == nil then
         return false
     end
+    local isOld = saved.numbers == nil
     if saved.numbers == nil then
         startNumbers()
     else
         restoreNumbers(saved.numbers)
+        restoreLogs(saved.logs or ({}))
+        restoreDeliveries(saved.deliveries or ({}))
+        restoreDirty(saved.dirty or ({}))
     end
     for occupant, account in pairs(saved.accounts) do
         for ____, membership in pairs(account.memberships) do
-            restoreMembership(membership)
+            restoreMembership(membership, isOld)
         end
         accounts[occupant] = restoreAccount(account)
     end
@@ -9470,18 +10938,26 @@ local ____blocking = require("follow.blocking")
 local onBlock = ____blocking.onBlock
 local onPrivateMessage = ____blocking.onPrivateMessage
 local onUnblock = ____blocking.onUnblock
-local ____log = require("archive.log")
-local closeOpen = ____log.closeOpen
-local expire = ____log.expire
-local saveChanged = ____log.saveChanged
+local ____delivered = require("archive.delivered")
+local reopenParts = ____delivered.reopenParts
+local saveDelivered = ____delivered.saveDelivered
+local ____entries = require("archive.entries")
+local restoreUnwritten = ____entries.restoreUnwritten
+local ____expire = require("archive.expire")
+local expire = ____expire.expire
 local ____personal = require("archive.personal")
 local onShouldStore = ____personal.onShouldStore
 local ____push = require("push.push")
 local onPush = ____push.onPush
 local ____store = require("state.store")
 local load = ____store.load
+local restoreLoading = ____store.restoreLoading
 local saveLate = ____store.saveLate
+local ____outage = require("state.outage")
+local onRecovery = ____outage.onRecovery
+local retryNow = ____outage.retryNow
 local ____watch = require("occupancy.watch")
+local askForGaps = ____watch.askForGaps
 local bringBack = ____watch.bringBack
 local checkQuiet = ____watch.checkQuiet
 local onLinkGone = ____watch.onLinkGone
@@ -9503,6 +10979,7 @@ local onUnkept = ____message.onUnkept
 local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
 local ____turn = require("turn")
+local inTurn = ____turn.inTurn
 local turn = ____turn.turn
 local ____snapshot = require("state.snapshot")
 local restore = ____snapshot.restore
@@ -9634,8 +11111,9 @@ module:hook(
     turn(onLinkUp),
     1
 )
-module:hook_global("server-stopping", saveChanged)
+module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
+module:hook_global("server-stopping", retryNow, -1)
 module:hook_global("user-deleted", onAccountDeleted, 1)
 module:hook_global("user-disabled", onAccountDisabled, 1)
 module:hook("account-disco-info", onAnnounce, -2)
@@ -9648,7 +11126,9 @@ local function every(seconds, task)
         local timer = module:add_timer(
             seconds,
             function()
-                task(seconds)
+                inTurn(function()
+                    task(seconds)
+                end)
                 return seconds
             end
         )
@@ -9684,33 +11164,37 @@ local function onceStarted(task)
         task()
     end
 end
---- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
-local function start()
-    load()
-    closeOpen()
+--- Accounts that storage knows of come back to their rooms, and follow their bookmarks.
+local function comeBack(usernames)
     onceStarted(function()
-        bringBack()
-        followAll()
+        bringBack(usernames)
+        followAll(usernames)
     end)
 end
+onRecovery(askForGaps)
 module.load = function()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
     if module.reloading ~= true then
-        start()
+        load(comeBack)
     end
 end
 module.save = function()
-    saveChanged()
+    saveDelivered()
     saveLate()
+    retryNow()
     return snapshot()
 end
 module.restore = function(saved)
-    if restore(saved) then
+    local state = saved
+    if restore(state) then
+        restoreUnwritten()
+        reopenParts()
         resumeAll()
+        restoreLoading(state.loading, comeBack)
     else
-        start()
+        load(comeBack)
     end
 end
 module.unload = function()

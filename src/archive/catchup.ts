@@ -9,8 +9,11 @@ import { fork } from "../send/fork";
 import { type CatchUp, isCurrent, type Membership, type Outcome, Phase } from "../state/memberships";
 import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
-import { blocklistOf, silences } from "../settings/blocklist";
-import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
+import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
+import { openPart } from "./delivered";
+import { record } from "./log";
+import { isKept, newestOf, type Said } from "./read";
+import { isOutage } from "../state/outage";
 
 /** Messages asked for at a time. */
 const PAGE = 50;
@@ -38,6 +41,7 @@ export function holdBack(membership: Membership): void {
             heldIds: new LuaSet(),
             tries: 0,
             left: options.maxHistory,
+            failed: false,
             isFirst: false,
             isLater: false,
             outcome: undefined,
@@ -49,6 +53,9 @@ export function holdBack(membership: Membership): void {
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
+        if (catching !== undefined && isOutage()) {
+            catching.tries = 0;
+        }
         if (outcome !== "unreached" || catching === undefined || catching.tries >= TRIES) {
             endCatchUp(membership);
             return;
@@ -71,10 +78,14 @@ export function closeGap(membership: Membership): void {
 export function catchUp(membership: Membership, done: (this: void, outcome: Outcome) => void): void {
     const isHolding = membership.catchUp !== undefined;
     holdBack(membership);
-    const newest = newestOf(membership);
+    const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
     if (catching === undefined) {
         done("refused");
+        return;
+    }
+    if (!isRead || !readBlocklist(membership.username)[0]) {
+        finish(catching, "unreached", done);
         return;
     }
     if (newest === undefined && membership.since === undefined) {
@@ -132,6 +143,11 @@ function askPage(
             return;
         }
         catching.queryId = undefined;
+        if (catching.failed) {
+            catching.failed = false;
+            finish(catching, "unreached", done);
+            return;
+        }
         const fin = answer?.get_child("fin", MAM);
         const next = fin === undefined ? undefined : lastOfPage(fin);
         catching.position = next ?? catching.position;
@@ -245,7 +261,7 @@ function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archi
 /** A message of the past: into the archive, and to who was attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
     const isSeen = takeHeldId(membership, delayed);
-    if (takeDown(membership, delayed) && !isSeen) {
+    if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
     }
 }
@@ -314,7 +330,7 @@ export function endCatchUp(membership: Membership): void {
     }
     for (const { stanza, seen } of catching.held) {
         if (seen) {
-            takeDown(membership, stanza);
+            record(membership, stanza);
         }
     }
     membership.catchUp = undefined;
@@ -333,7 +349,7 @@ export function historySince(membership: Membership): string | undefined {
     if (!isKept(membership) || outcomeOf(membership) === "complete") {
         return undefined;
     }
-    const newest = newestOf(membership);
+    const [, newest] = newestOf(membership);
     return newest === undefined && membership.since === undefined
         ? undefined
         : datetime.datetime(knownUntil(membership, newest));

@@ -2,9 +2,9 @@
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
-import { blocklistOf, silences } from "../settings/blocklist";
+import { readBlocklist, silences } from "../settings/blocklist";
 import { readHeld } from "./catchup";
-import { readBack, type Said } from "./log";
+import { readBack, type Said } from "./read";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { JoinRequest, Membership } from "../state/memberships";
@@ -37,7 +37,10 @@ export function sendHistory(membership: Membership, request: JoinRequest): void 
 /** Newest first. */
 function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
     const messages: Stanza[] = [];
-    const blocklist = blocklistOf(membership.username);
+    const [isRead, blocklist] = readBlocklist(membership.username);
+    if (!isRead) {
+        return messages;
+    }
     let chars = 0;
     const take = (said: Said) => {
         if (messages.length >= limits.stanzas || said.when < limits.since) {

@@ -31,6 +31,7 @@ import {
 } from "../state/memberships";
 import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
+import { isKnownNow } from "../state/store";
 import { showBest, updatePresence } from "../occupancy/shown";
 import { changeNick } from "../occupancy/nick";
 import { serve } from "../occupancy/serve";
@@ -82,6 +83,10 @@ function join(
     }
     if (membership === undefined && !mayBeRoom(session, room)) {
         return undefined;
+    }
+    if (membership === undefined && !isKnownNow(session.username)) {
+        session.send(st.error_reply(stanza, "wait", "internal-server-error", undefined, room));
+        return true;
     }
     const limit = limitReached(session.username, membership);
     if (limit !== undefined) {

@@ -20,11 +20,12 @@ import {
     Phase,
 } from "../state/memberships";
 import { sendUpstream } from "../send/upstream";
-import { closePart, deleteOwn } from "../archive/log";
+import { closePart } from "../archive/delivered";
+import { deleteOwn } from "../archive/expire";
 import { close, save } from "../state/store";
 
 /** Whether a client of the account is connected, be it in hibernation. */
-function hasSession(username: string): boolean {
+export function hasSession(username: string): boolean {
     const host = prosody.hosts.get(module.host);
     return host?.sessions?.get(username) !== undefined;
 }

@@ -11,7 +11,7 @@ import { bookmarkJoined } from "../settings/bookmark-write";
 import { patience } from "../send/ask";
 import { isBlocked } from "../settings/blocklist";
 import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "../archive/catchup";
-import { closePart, letIn, openPart } from "../archive/log";
+import { closePart, letIn, openPart } from "../archive/delivered";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC } from "../namespaces";

@@ -4,9 +4,10 @@ import * as jids from "util.jid";
 import { renamingUnanswered } from "./nick";
 import * as options from "../options";
 import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "./phases";
-import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
+import { allMemberships, isCurrent, type Membership, membershipsOf, Phase, setTimer } from "../state/memberships";
 import { patience } from "../send/ask";
 import { closeGap, holdBack } from "../archive/catchup";
+import { takeGaps } from "../archive/entries";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 
@@ -140,8 +141,12 @@ function lookAfterLinks(): void {
     }
     broken = new LuaSet();
     mended = new LuaSet();
-    const spread = Math.min(SPREAD, doubtful.length / options.rejoinRate);
-    for (const membership of doubtful) {
+    askAll(doubtful);
+}
+
+function askAll(memberships: Membership[]): void {
+    const spread = Math.min(SPREAD, memberships.length / options.rejoinRate);
+    for (const membership of memberships) {
         askAfter(membership, math.random() * spread, true);
     }
 }
@@ -179,9 +184,26 @@ export function resumeAll(): void {
     }
 }
 
-/** Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way. */
-export function bringBack(): void {
-    const memberships = allMemberships();
+/** Storage works again: what was said meanwhile and not kept is asked for. */
+export function askForGaps(): void {
+    const doubtful: Membership[] = [];
+    for (const membership of takeGaps()) {
+        if (membership.phase === Phase.Joined) {
+            holdBack(membership);
+            doubtful.push(membership);
+        }
+    }
+    askAll(doubtful);
+}
+
+/** Brings accounts back to the rooms they were in when the server stopped, and finishes the leaves under way. */
+export function bringBack(usernames: string[]): void {
+    const memberships: Membership[] = [];
+    for (const username of usernames) {
+        for (const membership of membershipsOf(username)) {
+            memberships.push(membership);
+        }
+    }
     if (memberships.length > 0) {
         module.log("info", "Coming back to %d rooms", memberships.length);
         comeSoon(memberships);

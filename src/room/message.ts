@@ -4,7 +4,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { resyncComplete } from "../occupancy/serve";
 import { hold, holdBack, missed, takeResult } from "../archive/catchup";
-import { takeDown } from "../archive/log";
+import { record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
 import { forgetPrivacy } from "../push/privacy";
 import { check, isInDoubt } from "../occupancy/watch";
@@ -216,7 +216,7 @@ function takeLive(membership: Membership, stanza: Stanza): void {
         holdBack(membership);
     }
     if (membership.catchUp === undefined) {
-        takeDown(membership, stanza);
+        record(membership, stanza);
     } else {
         hold(membership, membership.catchUp, stanza, true);
     }

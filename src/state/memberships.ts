@@ -9,7 +9,7 @@ import { inTurn } from "../turn";
 import type { Bookmark } from "./bookmarks";
 import type { Held } from "./held";
 import { noteJoined } from "./sessions";
-import type { Part, Ranges, RoomLog } from "./logs";
+import type { Part, RoomLog } from "./logs";
 
 /** Where the account stands in the room. */
 export const enum Phase {
@@ -107,6 +107,8 @@ export interface CatchUp {
     tries: number;
     /** Messages that may still be asked for. */
     left: number;
+    /** Storage failed under a message of the answer, which has to be asked for again. */
+    failed: boolean;
     /** The account has had nothing since it came into the room. */
     isFirst: boolean;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
@@ -204,11 +206,7 @@ export interface Account {
     readonly memberships: LuaMap<string, Membership>;
     /** When the account's last session ended, in seconds; while there is one, when it came. */
     seen: number;
-    /** What it got of the logs of rooms, those it has left included; read when first needed. */
-    parts: Parts | undefined;
 }
-
-export type Parts = Record<string, Ranges | undefined>;
 
 /** Errors come back at once or never; older messages are forgotten. */
 const UNREFLECTED_MESSAGES = 64;
@@ -276,7 +274,7 @@ export function createMembership(username: string, room: string, nick: string): 
     const occupant = occupantJid(username);
     let account = accounts.get(occupant);
     if (account === undefined) {
-        account = { username, memberships: new LuaMap(), seen: os.time(), parts: undefined };
+        account = { username, memberships: new LuaMap(), seen: os.time() };
         accounts.set(occupant, account);
     }
     const membership: Membership = {

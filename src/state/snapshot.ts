@@ -2,9 +2,12 @@
 
 import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
-import { logOf, restoreLog } from "./logs";
+import { type Known, deliveries, restoreDeliveries } from "./deliveries";
+import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
+import { type Dirty, dirtyRecords, restoreDirty } from "./records";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
+import { type Loading, loading } from "./store";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
 export interface Saved {
@@ -13,10 +16,24 @@ export interface Saved {
     readonly joined: Joined;
     readonly counters: Counters;
     readonly numbers: Numbers;
+    readonly logs: LuaMap<string, RoomLog>;
+    readonly deliveries: Known;
+    readonly dirty: Dirty;
+    readonly loading: Loading;
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs, joined, counters, numbers: numbers() };
+    return {
+        accounts,
+        pendingIqs,
+        joined,
+        counters,
+        numbers: numbers(),
+        logs,
+        deliveries: deliveries(),
+        dirty: dirtyRecords(),
+        loading: loading(),
+    };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
@@ -24,14 +41,18 @@ export function restore(saved: Partial<Saved>): boolean {
     if (saved.accounts === undefined) {
         return false;
     }
+    const isOld = saved.numbers === undefined;
     if (saved.numbers === undefined) {
         startNumbers();
     } else {
         restoreNumbers(saved.numbers);
+        restoreLogs(saved.logs ?? new LuaMap());
+        restoreDeliveries(saved.deliveries ?? new LuaMap());
+        restoreDirty(saved.dirty ?? {});
     }
     for (const [occupant, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
-            restoreMembership(membership);
+            restoreMembership(membership, isOld);
         }
         accounts.set(occupant, restoreAccount(account));
     }
@@ -52,10 +73,12 @@ function restoreAccount(account: Account): Account {
     return account;
 }
 
-function restoreMembership(membership: Membership): void {
+/** `isOld`: what is kept of the log has another form. */
+function restoreMembership(membership: Membership, isOld: boolean): void {
     complete(membership, createMembership(membership.username, membership.room, membership.nick));
-    if (membership.log !== undefined) {
-        restoreLog(complete(membership.log, logOf(membership.room)));
+    if (isOld) {
+        membership.log = undefined;
+        membership.part = undefined;
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);

@@ -150,3 +150,8 @@ declare module "core.configmanager" {
     /** By host, with "*" for the whole server. */
     function getconfig(): Record<string, Record<string, unknown> | undefined>;
 }
+
+declare module "util.time" {
+    /** Since 0.12. */
+    function monotonic(this: void): number;
+}
