@@ -1,6 +1,6 @@
 // Runs the module and plain MUC side by side, on the same work, and prints what each costs the server.
-// BENCH=fork,join runs only these cases; PROSODY=0.12 chooses the version; MINIMIX_LONG=1 measures more rounds, and a
-// larger room; MINIMIX_ROUNDS=1 says how many rounds.
+// BENCH=fork,join runs only these cases; PROSODY=0.12 chooses the version; MINIMIX_LONG=1 measures more rounds,
+// larger rooms and more accounts; MINIMIX_ROUNDS=1 and MINIMIX_ACCOUNTS=100 say how many.
 import { type Version, versions } from "../e2e/support/prosody.ts";
 import { detached, memory } from "./cases/account.ts";
 import { federation } from "./cases/federation.ts";
@@ -8,6 +8,8 @@ import { fork, forkSmacks, forkUsual } from "./cases/fork.ts";
 import { archive, growth, kept } from "./cases/growth.ts";
 import { join } from "./cases/join.ts";
 import type { Run } from "./cases/run.ts";
+import { scale } from "./cases/scale.ts";
+import { small } from "./cases/small.ts";
 import { format, isOver, type Row } from "./table.ts";
 
 const cases: Record<string, (run: Run) => Promise<Row[]>> = {
@@ -21,6 +23,8 @@ const cases: Record<string, (run: Run) => Promise<Row[]>> = {
     growth,
     archive,
     kept,
+    small,
+    scale,
 };
 
 function chosenCases(): string[] {
@@ -36,16 +40,15 @@ function chosenVersion(): Version {
     const wanted = process.env.PROSODY ?? "13.0";
     const found = versions.find((version) => version === wanted);
     if (found === undefined) {
-        throw new Error(
-            `Prosody ${wanted} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`,
-        );
+        throw new Error(`Prosody ${wanted} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`);
     }
     return found;
 }
 
 const long = process.env.MINIMIX_LONG === "1";
 const rounds = Number(process.env.MINIMIX_ROUNDS ?? (long ? 15 : 5));
-const run: Run = { version: chosenVersion(), rounds, many: long ? 1000 : 300 };
+const accounts = Number(process.env.MINIMIX_ACCOUNTS ?? (long ? 2000 : 100));
+const run: Run = { version: chosenVersion(), rounds, many: long ? 1000 : 300, accounts };
 const rows: Row[] = [];
 for (const name of chosenCases()) {
     console.error(`${name} ...`);

@@ -1,84 +1,90 @@
--- mod_minimix: compiled from TypeScript by TypeScriptToLua; edit src/ instead.
-local ____modules = {}
-local ____moduleCache = {}
-local ____originalRequire = require
-local function require(file, ...)
-    if ____moduleCache[file] then
-        return ____moduleCache[file].value
-    end
-    if ____modules[file] then
-        local module = ____modules[file]
-        local value = nil
-        if (select("#", ...) > 0) then value = module(...) else value = module(file) end
-        ____moduleCache[file] = { value = value }
-        return value
-    else
-        if ____originalRequire then
-            return ____originalRequire(file)
-        else
-            error("module '" .. file .. "' not found")
-        end
-    end
-end
-____modules = {
-["admin.place"] = function(...)
+-- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
+-- Each block below is one source file. Its local table holds what other files use.
+
+local adhoc = require("util.adhoc")
+local cache = require("util.cache")
+local dataforms = require("util.dataforms")
+local datetime = require("util.datetime")
+local hashes = require("util.hashes")
+local jids = require("util.jid")
+local rsm = require("util.rsm")
+local st = require("util.stanza")
+local time = require("util.time")
+local xml = require("util.xml")
+
+-- src/admin/place.ts
+--
+-- Imported before everything else: where there are no users, nothing is to be opened, hooked or announced.
+do
 if module:get_host_type() ~= "local" then
     local here = module.host == "*" and "the whole server" or "the component " .. module.host
-    error((("mod_minimix is for hosts that have users, not for " .. here) .. ": take it out there and put \"minimix\" into ") .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
+    error("mod_minimix is for hosts that have users, not for " .. here .. ": take it out there and put \"minimix\" into " .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
 end
- end,
-["namespaces"] = function(...)
-local ____exports = {}
-____exports.MUC = "http://jabber.org/protocol/muc"
+end
+
+-- src/namespaces.ts
+--
+-- XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
+local namespaces = {}
+do
+namespaces.MUC = "http://jabber.org/protocol/muc"
 --- Our own: the feature that accounts show, and the ad-hoc commands.
-____exports.MINIMIX = "https://modules.prosody.im/mod_minimix"
-____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
-____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
-____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
-____exports.BOOKMARKS = "urn:xmpp:bookmarks:1"
-____exports.CARBONS = "urn:xmpp:carbons:2"
-____exports.CONFERENCE = "jabber:x:conference"
-____exports.DATAFORM = "jabber:x:data"
-____exports.DELAY = "urn:xmpp:delay"
-____exports.FORWARD = "urn:xmpp:forward:0"
-____exports.HINTS = "urn:xmpp:hints"
-____exports.NICK = "http://jabber.org/protocol/nick"
-____exports.PING = "urn:xmpp:ping"
-____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
-____exports.MAM = "urn:xmpp:mam:2"
-____exports.RSM = "http://jabber.org/protocol/rsm"
-____exports.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
-____exports.STANZA_ID = "urn:xmpp:sid:0"
-____exports.VCARD = "vcard-temp"
-____exports.VCARD_UPDATE = "vcard-temp:x:update"
-return ____exports
- end,
-["admin.announce"] = function(...)
-local ____exports = {}
-local ____namespaces = require("namespaces")
-local MINIMIX = ____namespaces.MINIMIX
+namespaces.MINIMIX = "https://modules.prosody.im/mod_minimix"
+namespaces.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
+namespaces.MUC_USER = "http://jabber.org/protocol/muc#user"
+namespaces.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
+namespaces.BOOKMARKS = "urn:xmpp:bookmarks:1"
+namespaces.CARBONS = "urn:xmpp:carbons:2"
+namespaces.CONFERENCE = "jabber:x:conference"
+namespaces.DATAFORM = "jabber:x:data"
+namespaces.DELAY = "urn:xmpp:delay"
+namespaces.FORWARD = "urn:xmpp:forward:0"
+namespaces.HINTS = "urn:xmpp:hints"
+namespaces.NICK = "http://jabber.org/protocol/nick"
+namespaces.PING = "urn:xmpp:ping"
+namespaces.PUBSUB = "http://jabber.org/protocol/pubsub"
+namespaces.MAM = "urn:xmpp:mam:2"
+namespaces.RSM = "http://jabber.org/protocol/rsm"
+namespaces.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
+namespaces.STANZA_ID = "urn:xmpp:sid:0"
+namespaces.VCARD = "vcard-temp"
+namespaces.VCARD_UPDATE = "vcard-temp:x:update"
+end
+
+-- src/admin/announce.ts
+local admin_announce = {}
+do
+local MINIMIX = namespaces.MINIMIX
+
 --- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
-function ____exports.onAccountInfo(event)
+function admin_announce.onAccountInfo(event)
     event.reply:tag("feature", {var = MINIMIX}):up()
 end
-return ____exports
- end,
-["state.clock"] = function(...)
-local ____exports = {}
-local time = require("util.time")
+end
+
+-- src/state/clock.ts
+--
+-- Two clocks. Durations are measured with one that nobody sets; the other one, which may jump, is for stamps alone.
+local state_clock = {}
+do
 --- Seconds of a clock that only goes forward, at the speed of time.
-function ____exports.monotonic()
+function state_clock.monotonic()
     return time.monotonic()
 end
+
 --- Seconds since 1970, whole ones: for what is stamped.
-function ____exports.wallClock()
+function state_clock.wallClock()
     return os.time()
 end
-return ____exports
- end,
-["state.counters"] = function(...)
-local ____exports = {}
-____exports.counters = {
+end
+
+-- src/state/counters.ts
+--
+-- What has happened, in plain numbers: some are counted for each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
     copiesIn = 0,
     copiesOut = 0,
     copiesSaved = 0,
@@ -88,22 +94,29 @@ ____exports.counters = {
     storageFailures = 0,
     drops = {}
 }
+
 --- Counts what is dropped, or refused for a limit.
-function ____exports.noteDrop(reason)
-    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
 end
+
 --- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function ____exports.restoreCounters(saved)
-    local all = ____exports.counters
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
     for name, value in pairs(saved) do
         all[name] = value
     end
 end
-return ____exports
- end,
-["turn"] = function(...)
-local ____exports = {}
+end
+
+-- src/turn.ts
+--
+-- Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
+-- answers inside module:send(); its answer must not arrive in the middle of a change of state.
+local minimix_turn = {}
+do
 local drain, send, protect, outbox, running, draining
+
 function drain()
     if running or draining then
         return
@@ -116,9 +129,11 @@ function drain()
     end
     draining = false
 end
+
 function send(stanza)
     module:send(stanza)
 end
+
 function protect(task, argument)
     local ok, result = xpcall(task, debug.traceback, argument)
     if not ok then
@@ -127,62 +142,65 @@ function protect(task, argument)
     end
     return true, result
 end
+
 outbox = {}
 running = false
 draining = false
+
 --- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
-function ____exports.post(stanza)
+function minimix_turn.post(stanza)
     outbox[#outbox + 1] = stanza
     drain()
 end
+
 --- Runs the task of a timer as a turn. An error is logged and does not end the timer.
-function ____exports.inTurn(task)
+function minimix_turn.inTurn(task)
     local outer = running
     running = true
     protect(task, nil)
     running = outer
     drain()
 end
+
 --- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
 -- from the session's own address, or answer a room with an error.
-function ____exports.turn(handler)
+function minimix_turn.turn(handler)
     return function(event)
         local outer = running
         running = true
         local ok, result = protect(handler, event)
         running = outer
         drain()
-        local ____ok_0
         if ok then
-            ____ok_0 = result
+            return result
         else
-            ____ok_0 = true
+            return true
         end
-        return ____ok_0
     end
 end
-return ____exports
- end,
-["state.outage"] = function(...)
-local ____exports = {}
-local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-local ____clock = require("state.clock")
-local monotonic = ____clock.monotonic
-function retryAfter(current, seconds)
-    module:add_timer(
-        seconds,
-        function()
-            if outage == current then
-                inTurn(function()
-                    retry(current)
-                end)
-            end
-            return nil
-        end
-    )
 end
+
+-- src/state/outage.ts
+--
+-- Outages of Prosody's storage. One begins with the first failure and ends when nothing is left to be written or read.
+-- Meanwhile drivers are called at retries only, since a call may block the server.
+local state_outage = {}
+do
+local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
+local inTurn = minimix_turn.inTurn
+local monotonic = state_clock.monotonic
+
+function retryAfter(current, seconds)
+    module:add_timer(seconds, function()
+        if outage == current then
+            inTurn(function()
+                retry(current)
+            end)
+        end
+        return nil
+    end)
+end
+
 function retry(current)
     local progress = runTasks(monotonic() + SLICE)
     if progress == "done" then
@@ -195,9 +213,10 @@ function retry(current)
         retryAfter(current, SLICE_PAUSE)
     end
 end
+
 function runTasks(deadline)
     local result = "done"
-    for ____, task in ipairs(tasks) do
+    for _, task in ipairs(tasks) do
         local done, progress = pcall(task, deadline)
         if not done then
             module:log("error", "Internal error: %s", progress)
@@ -210,6 +229,7 @@ function runTasks(deadline)
     end
     return result
 end
+
 function endOutage(current)
     outage = nil
     module:log(
@@ -217,97 +237,104 @@ function endOutage(current)
         "Storage works again after %d seconds",
         math.floor(monotonic() - current.since)
     )
-    for ____, listener in ipairs(listeners) do
+    for _, listener in ipairs(listeners) do
         listener()
     end
 end
+
 FIRST_PAUSE = 1
 LONGEST_PAUSE = 10
 SLICE = 0.02
 SLICE_PAUSE = 0.05
+
 --- Whether something waits to be written or read because storage failed.
-function ____exports.isOutage()
+function state_outage.isOutage()
     return outage ~= nil
 end
+
 --- Begins an outage, unless there is one.
-function ____exports.beginOutage()
+function state_outage.beginOutage()
     if outage == nil then
-        outage = {
-            since = monotonic(),
-            pause = FIRST_PAUSE
-        }
+        outage = {since = monotonic(), pause = FIRST_PAUSE}
         retryAfter(outage, FIRST_PAUSE)
     end
 end
+
 tasks = {}
 listeners = {}
+
 --- Has `task` called at each retry until all tasks are done. They are called in the order in which they were added.
-function ____exports.onRetry(task)
+function state_outage.onRetry(task)
     tasks[#tasks + 1] = task
 end
+
 --- Has `listener` called when an outage is over.
-function ____exports.onRecovery(listener)
+function state_outage.onRecovery(listener)
     listeners[#listeners + 1] = listener
 end
+
 --- Tries once more, before the server stops or the module ends.
-function ____exports.retryNow()
+function state_outage.retryNow()
     if outage ~= nil then
         runTasks(math.huge)
     end
 end
-return ____exports
- end,
-["state.driver"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/driver.ts
+--
+-- What the stores of records (records.ts) and of messages (messages.ts) have in common: a driver of Prosody's that may fail.
+-- Drivers answer `nil, err` or `false, err`, or raise an error. The rest of the module sees three outcomes: a value,
+-- nothing there, failed.
+local state_driver = {}
+do
 local works, readTrial, noteFailure
-local ____clock = require("state.clock")
-local monotonic = ____clock.monotonic
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____outage = require("state.outage")
-local beginOutage = ____outage.beginOutage
-local isOutage = ____outage.isOutage
+local monotonic = state_clock.monotonic
+local counters = state_counters.counters
+local beginOutage = state_outage.beginOutage
+local isOutage = state_outage.isOutage
+
 --- The driver.
-function ____exports.handleOf(store)
+function state_driver.handleOf(store)
     if store.handle == nil then
         store.handle = store.open()
     end
     return store.handle
 end
+
 --- Whether an answer says that there is nothing, or what there is.
-function ____exports.isAnswer(done, value, problem)
+function state_driver.isAnswer(done, value, problem)
     return done and value ~= false and (value ~= nil or problem == nil or problem == "item-not-found")
 end
+
 function works(store)
     local done, value, problem = pcall(readTrial, store)
-    return ____exports.isAnswer(done, value, problem)
+    return state_driver.isAnswer(done, value, problem)
 end
+
 function readTrial(store)
-    return store.tryRead(____exports.handleOf(store))
+    return store.tryRead(state_driver.handleOf(store))
 end
+
 function noteFailure(name, key, verb, problem)
     counters.storageFailures = counters.storageFailures + 1
     if not isOutage() then
-        local what = (key == nil or key == ____exports.HOST) and name or (name .. " of ") .. key
-        module:log(
-            "error",
-            "Storage fails, retrying: could not %s %s: %s",
-            verb,
-            what,
-            problem
-        )
+        local what = (key == nil or key == state_driver.HOST) and name or name .. " of " .. key
+        module:log("error", "Storage fails, retrying: could not %s %s: %s", verb, what, problem)
     end
     beginOutage()
 end
+
 --- The key of the host's own record.
-____exports.HOST = ""
+state_driver.HOST = ""
 --- A key that no account has, since nodeprep forbids it.
-____exports.TRIAL = "@"
+state_driver.TRIAL = "@"
 --- Seconds between two reads of a record that is broken.
 local BROKEN_PAUSE = 60
 local stores = {}
+
 --- A store that is opened when it is first used.
-function ____exports.newStore(name, open, tryRead)
+function state_driver.newStore(name, open, tryRead)
     local store = {
         name = name,
         handle = nil,
@@ -321,40 +348,38 @@ function ____exports.newStore(name, open, tryRead)
     stores[#stores + 1] = store
     return store
 end
+
 --- Whether reading has failed a moment ago, of this record or of all.
-function ____exports.isUnreadable(store, key)
+function state_driver.isUnreadable(store, key)
     local nextTry = store.broken[key]
     return store.readsFail or nextTry ~= nil and monotonic() < nextTry
 end
+
 --- Without a key, it was the list of all keys that could not be read.
-function ____exports.readFailed(store, key, problem)
+function state_driver.readFailed(store, key, problem)
     if key == nil or not works(store) then
         store.readsFail = true
         noteFailure(store.name, key, "read", problem)
         return
     end
     counters.storageFailures = counters.storageFailures + 1
-    if not (store.broken[key] ~= nil) then
-        module:log(
-            "error",
-            "The record of %s in %s cannot be read: %s",
-            key,
-            store.name,
-            problem
-        )
+    if store.broken[key] == nil then
+        module:log("error", "The record of %s in %s cannot be read: %s", key, store.name, problem)
     end
     store.broken[key] = monotonic() + BROKEN_PAUSE
 end
+
 --- A write failed; the caller keeps what is to be written.
-function ____exports.writeFailed(store, key, problem)
+function state_driver.writeFailed(store, key, problem)
     store.writesFail = store.failedKey ~= nil and store.failedKey ~= key
     store.failedKey = key
     noteFailure(store.name, key, "write", problem)
 end
+
 --- Lets stores that failed be called again, if they can be read; whether all can.
-function ____exports.reopenStores()
+function state_driver.reopenStores()
     local result = true
-    for ____, store in ipairs(stores) do
+    for _, store in ipairs(stores) do
         if store.readsFail or store.failedKey ~= nil then
             store.handle = nil
             store.writesFail = false
@@ -365,88 +390,83 @@ function ____exports.reopenStores()
     end
     return result
 end
-return ____exports
- end,
-["state.keys"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/keys.ts
+--
+-- Sets and maps as lists, which may change while a list is gone through.
+local state_keys = {}
+do
 --- The members of a set.
-function ____exports.membersOf(set)
+function state_keys.membersOf(set)
     local list = {}
     for member in pairs(set) do
         list[#list + 1] = member
     end
     return list
 end
-return ____exports
- end,
-["state.records"] = function(...)
-local ____exports = {}
-local get, put, set
-local ____clock = require("state.clock")
-local monotonic = ____clock.monotonic
-local ____driver = require("state.driver")
-local handleOf = ____driver.handleOf
-local HOST = ____driver.HOST
-local isAnswer = ____driver.isAnswer
-local isUnreadable = ____driver.isUnreadable
-local newStore = ____driver.newStore
-local readFailed = ____driver.readFailed
-local reopenStores = ____driver.reopenStores
-local TRIAL = ____driver.TRIAL
-local writeFailed = ____driver.writeFailed
-local ____keys = require("state.keys")
-local membersOf = ____keys.membersOf
-local ____outage = require("state.outage")
-local beginOutage = ____outage.beginOutage
-local onRetry = ____outage.onRetry
-function get(store, key)
-    local ____self_4 = handleOf(store)
-    local ____self_4_get_5 = ____self_4.get
-    local ____temp_3
-    if key == HOST then
-        ____temp_3 = nil
-    else
-        ____temp_3 = key
-    end
-    return ____self_4_get_5(____self_4, ____temp_3)
 end
+
+-- src/state/records.ts
+--
+-- Records of accounts in Prosody's storage. A record that could not be written is written again until that succeeds, with
+-- what it has to hold then. Nothing is written over a record that could not be read.
+local state_records = {}
+do
+local get, put, set
+local monotonic = state_clock.monotonic
+local handleOf = state_driver.handleOf
+local HOST = state_driver.HOST
+local isAnswer = state_driver.isAnswer
+local isUnreadable = state_driver.isUnreadable
+local newStore = state_driver.newStore
+local readFailed = state_driver.readFailed
+local reopenStores = state_driver.reopenStores
+local TRIAL = state_driver.TRIAL
+local writeFailed = state_driver.writeFailed
+local membersOf = state_keys.membersOf
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+
+function get(store, key)
+    local self_4 = handleOf(store)
+    local temp_3
+    if key ~= HOST then
+        temp_3 = key
+    end
+    return self_4.get(self_4, temp_3)
+end
+
 function put(records, key)
     local done, result, problem = pcall(set, records, key)
     if not done or result ~= true then
         records.dirty[key] = true
-        local ____writeFailed_9 = writeFailed
-        local ____records_store_7 = records.store
-        local ____key_8 = key
-        local ____done_6
+        local done_6
         if done then
-            ____done_6 = problem
+            done_6 = problem
         else
-            ____done_6 = result
+            done_6 = result
         end
-        ____writeFailed_9(____records_store_7, ____key_8, ____done_6)
+        writeFailed(records.store, key, done_6)
         return false
     end
     records.dirty[key] = nil
     records.store.failedKey = nil
     return true
 end
+
 function set(records, key)
-    local ____self_11 = handleOf(records.store)
-    local ____self_11_set_12 = ____self_11.set
-    local ____temp_10
-    if key == HOST then
-        ____temp_10 = nil
-    else
-        ____temp_10 = key
+    local self_11 = handleOf(records.store)
+    local self_11_set_12 = self_11.set
+    local temp_10
+    if key ~= HOST then
+        temp_10 = key
     end
-    return ____self_11_set_12(
-        ____self_11,
-        ____temp_10,
-        records.content(key)
-    )
+    return self_11_set_12(self_11, temp_10, records.content(key))
 end
+
 --- The keys of a store; undefined if the driver failed. As a list: mod_storage_internal reads the folder as it goes.
-function ____exports.listKeys(store)
+function state_records.listKeys(store)
     if store.readsFail then
         return nil
     end
@@ -465,46 +485,45 @@ function ____exports.listKeys(store)
     end
     return keys
 end
+
 local all = {}
+
 --- Declares a store of records.
-function ____exports.openRecords(name, content)
-    local store = newStore(
-        name,
-        function() return module:open_store(name, "keyval") end,
-        function(handle) return handle:get(TRIAL) end
-    )
+function state_records.openRecords(name, content)
+    local store = newStore(name, function() return module:open_store(name, "keyval") end, function(handle) return handle:get(TRIAL) end)
     local records = {store = store, content = content, dirty = {}}
     all[#all + 1] = records
     return records
 end
+
 --- Forgets that a record has to be written.
-function ____exports.forgetRecord(records, key)
+function state_records.forgetRecord(records, key)
     records.dirty[key] = nil
 end
+
 --- Whether the read succeeded, and the record.
-function ____exports.readRecord(records, key)
+function state_records.readRecord(records, key)
     local store = records.store
     if isUnreadable(store, key) then
         return false, nil
     end
     local done, value, problem = pcall(get, store, key)
     if not isAnswer(done, value, problem) then
-        local ____readFailed_2 = readFailed
-        local ____key_1 = key
-        local ____done_0
+        local done_0
         if done then
-            ____done_0 = problem
+            done_0 = problem
         else
-            ____done_0 = value
+            done_0 = value
         end
-        ____readFailed_2(store, ____key_1, ____done_0)
+        readFailed(store, key, done_0)
         return false, nil
     end
     store.broken[key] = nil
     return true, value
 end
+
 --- Writes a record as it is now, or marks it to be written later; whether it is written.
-function ____exports.writeRecord(records, key)
+function state_records.writeRecord(records, key)
     if records.store.writesFail or records.dirty[key] ~= nil then
         records.dirty[key] = true
         beginOutage()
@@ -512,13 +531,15 @@ function ____exports.writeRecord(records, key)
     end
     return put(records, key)
 end
+
 --- The accounts that have a record; undefined if the driver failed. Some drivers list the host's own record too:
 -- mod_storage_sql as "", mod_storage_memory as a function.
-function ____exports.listRecords(records)
-    return ____exports.listKeys(records.store)
+function state_records.listRecords(records)
+    return state_records.listKeys(records.store)
 end
+
 local function writeDirty(records, deadline)
-    for ____, key in ipairs(membersOf(records.dirty)) do
+    for _, key in ipairs(membersOf(records.dirty)) do
         if records.store.writesFail then
             return "failing"
         end
@@ -529,9 +550,10 @@ local function writeDirty(records, deadline)
     end
     return (next(records.dirty)) == nil and "done" or "failing"
 end
+
 onRetry(function(deadline)
     local result = reopenStores() and "done" or "failing"
-    for ____, records in ipairs(all) do
+    for _, records in ipairs(all) do
         local progress = writeDirty(records, deadline)
         if progress == "failing" or result == "done" then
             result = progress
@@ -539,23 +561,26 @@ onRetry(function(deadline)
     end
     return result
 end)
+
 --- How many records wait to be written.
-function ____exports.countDirty()
+function state_records.countDirty()
     local count = 0
-    for ____, records in ipairs(all) do
+    for _, records in ipairs(all) do
         count = count + #membersOf(records.dirty)
     end
     return count
 end
-function ____exports.dirtyRecords()
+
+function state_records.dirtyRecords()
     local dirty = {}
-    for ____, records in ipairs(all) do
+    for _, records in ipairs(all) do
         dirty[records.store.name] = records.dirty
     end
     return dirty
 end
-function ____exports.restoreDirty(saved)
-    for ____, records in ipairs(all) do
+
+function state_records.restoreDirty(saved)
+    for _, records in ipairs(all) do
         local dirty = saved[records.store.name]
         if dirty ~= nil then
             for key in pairs(dirty) do
@@ -565,17 +590,19 @@ function ____exports.restoreDirty(saved)
         end
     end
 end
-return ____exports
- end,
-["settings.blocklist"] = function(...)
-local ____exports = {}
+end
+
+-- src/settings/blocklist.ts
+--
+-- What mod_blocklist keeps (XEP-0191).
+local settings_blocklist = {}
+do
 local records
-local jids = require("util.jid")
-local ____records = require("state.records")
-local openRecords = ____records.openRecords
-local readRecord = ____records.readRecord
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+
 --- Whether the read succeeded, and what an account has blocked; nothing without mod_blocklist.
-function ____exports.readBlocklist(username)
+function settings_blocklist.readBlocklist(username)
     local host = prosody.hosts[module.host]
     if not (host and host.modules.blocklist ~= nil) then
         return true, nil
@@ -583,55 +610,60 @@ function ____exports.readBlocklist(username)
     local done, blocklist = readRecord(records, username)
     return done, type(blocklist) == "table" and blocklist or nil
 end
-records = openRecords(
-    "blocklist",
-    function() return nil end
-)
+
+records = openRecords("blocklist", function() return nil end)
+
 --- What an account has blocked; undefined if that is nothing, or cannot be read.
-function ____exports.blocklistOf(username)
-    return select(
-        2,
-        ____exports.readBlocklist(username)
-    )
+function settings_blocklist.blocklistOf(username)
+    return select(2, settings_blocklist.readBlocklist(username))
 end
+
 --- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
-function ____exports.silences(blocklist, room, nick)
-    return blocklist[(room .. "/") .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
+function settings_blocklist.silences(blocklist, room, nick)
+    return blocklist[room .. "/" .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
 end
+
 --- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
 -- must not be: no client could make it leave.
-function ____exports.isBlocked(username, room, nick)
-    local blocklist = ____exports.blocklistOf(username)
-    return blocklist ~= nil and ____exports.silences(blocklist, room, nick)
+function settings_blocklist.isBlocked(username, room, nick)
+    local blocklist = settings_blocklist.blocklistOf(username)
+    return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
 end
-return ____exports
- end,
-["options"] = function(...)
-local ____exports = {}
+end
+
+-- src/options.ts
+--
+-- Every option, its default and its check. A value that makes no sense is named in the log, and the default is used;
+-- so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
+local minimix_options = {}
+do
 local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
 local config = require("core.configmanager")
-local jids = require("util.jid")
+
 function valueOf(name)
     names[name] = true
     return module:get_option(name)
 end
+
 function refuseUnknown(section)
     local options = config.getconfig()[section]
-    for name in pairs(options or ({})) do
-        if string.sub(name, 1, 8) == "minimix_" and not (names[name] ~= nil) then
+    for name in pairs(options or {}) do
+        if string.sub(name, 1, 8) == "minimix_" and names[name] == nil then
             module:log("error", "There is no option %s", name)
         end
     end
 end
+
 function resourceOption()
     local value = text("minimix_resource", nil)
-    local address = (module.host .. "/") .. (value or "resource")
+    local address = module.host .. "/" .. (value or "resource")
     if value == nil or jids.prep(address) == address then
         return value
     end
     refuse("minimix_resource", value, "a resource that a client could bind", nil)
     return nil
 end
+
 function text(name, fallback)
     local value = valueOf(name)
     if value == nil then
@@ -639,22 +671,19 @@ function text(name, fallback)
     end
     return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
 end
+
 function services(name)
-    local ____valueOf_result_0 = valueOf(name)
-    if ____valueOf_result_0 == nil then
-        ____valueOf_result_0 = {}
+    local value = valueOf(name)
+    if value == nil then
+        value = {}
     end
-    local value = ____valueOf_result_0
-    local list = type(value) == "table" and value or ({value})
+    local list = type(value) == "table" and value or {value}
     local domains = {}
-    for ____, domain in ipairs(list) do
-        local ____temp_1
+    for _, domain in ipairs(list) do
+        local address
         if type(domain) == "string" then
-            ____temp_1 = jids.prep(domain)
-        else
-            ____temp_1 = nil
+            address = jids.prep(domain)
         end
-        local address = ____temp_1
         if address == nil or jids.host(address) ~= address then
             return refuse(name, domain, "a list of domains", {})
         end
@@ -662,98 +691,83 @@ function services(name)
     end
     return domains
 end
+
 function flag(name, fallback)
-    local ____valueOf_result_2 = valueOf(name)
-    if ____valueOf_result_2 == nil then
-        ____valueOf_result_2 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_2
-    local ____temp_3
     if type(value) == "boolean" then
-        ____temp_3 = value
+        return value
     else
-        ____temp_3 = refuse(name, value, "true or false", fallback)
+        return refuse(name, value, "true or false", fallback)
     end
-    return ____temp_3
 end
+
 function oneOf(name, fallback, values)
-    local ____valueOf_result_4 = valueOf(name)
-    if ____valueOf_result_4 == nil then
-        ____valueOf_result_4 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_4
-    for ____, allowed in ipairs(values) do
+    for _, allowed in ipairs(values) do
         if value == allowed then
             return allowed
         end
     end
-    return refuse(
-        name,
-        value,
-        "one of " .. table.concat(values, ", "),
-        fallback
-    )
+    return refuse(name, value, "one of " .. table.concat(values, ", "), fallback)
 end
+
 function archiveOption()
-    local ____valueOf_result_5 = valueOf("minimix_archive")
-    if ____valueOf_result_5 == nil then
-        ____valueOf_result_5 = true
+    local value = valueOf("minimix_archive")
+    if value == nil then
+        value = true
     end
-    local value = ____valueOf_result_5
     if value == true or value == false or value == "mam" then
         return value
     end
     return refuse("minimix_archive", value, "true, false or \"mam\"", true)
 end
+
 function count(name, fallback, least)
-    local ____valueOf_result_6 = valueOf(name)
-    if ____valueOf_result_6 == nil then
-        ____valueOf_result_6 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_6
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
-    return refuse(
-        name,
-        value,
-        "a whole number from " .. tostring(least),
-        fallback
-    )
+    return refuse(name, value, "a whole number from " .. tostring(least), fallback)
 end
+
 function period(name, fallback, least, most)
     if most == nil then
         most = math.huge
     end
-    local ____valueOf_result_7 = valueOf(name)
-    if ____valueOf_result_7 == nil then
-        ____valueOf_result_7 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_7
     local seconds = value == "never" and math.huge or parsePeriod(value)
     if seconds ~= nil and seconds >= least and seconds <= most then
         return seconds
     end
-    local range = most == math.huge and "from " .. tostring(least) or (("from " .. tostring(least)) .. " to ") .. tostring(most)
-    return refuse(name, value, ("a number of seconds " .. range) .. ", or a text such as \"5 minutes\"", fallback)
+    local range = most == math.huge and "from " .. tostring(least) or "from " .. tostring(least) .. " to " .. tostring(most)
+    return refuse(name, value, "a number of seconds " .. range .. ", or a text such as \"5 minutes\"", fallback)
 end
+
 function parsePeriod(value)
     if type(value) ~= "string" then
         return type(value) == "number" and value or nil
     end
-    local amount, unit = string.match(
-        string.lower(value),
-        "^(%d+)%s*([smhdwy]?[io]?n?)"
-    )
+    local amount, unit = string.match(string.lower(value), "^(%d+)%s*([smhdwy]?[io]?n?)")
     local factor = units[unit or ""]
-    local ____temp_8
     if factor == nil then
-        ____temp_8 = nil
+        return nil
     else
-        ____temp_8 = (tonumber(amount) or 0) * factor
+        return (tonumber(amount) or 0) * factor
     end
-    return ____temp_8
 end
+
 function refuse(name, value, wanted, fallback)
     local used = (fallback == nil or type(fallback) == "table") and "none" or tostring(fallback)
     module:log(
@@ -766,6 +780,7 @@ function refuse(name, value, wanted, fallback)
     )
     return fallback
 end
+
 local HOUR = 3600
 local DAY = 24 * HOUR
 names = {}
@@ -779,69 +794,77 @@ units.w = 7 * DAY
 units.mon = 31 * DAY
 units.y = 365.2425 * DAY
 --- The fixed resource of the occupant JID, or undefined for the bare JID.
-____exports.resource = resourceOption()
+minimix_options.resource = resourceOption()
 --- Services whose rooms are left to the clients.
-____exports.excluded = services("minimix_exclude")
+minimix_options.excluded = services("minimix_exclude")
 --- Seconds that a room has to answer a join or a leave.
-____exports.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
+minimix_options.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
 --- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
-____exports.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
-____exports.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
+minimix_options.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
+minimix_options.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
 --- Rooms that an account may be in.
-____exports.maxRooms = count("minimix_max_rooms", 100, 1)
+minimix_options.maxRooms = count("minimix_max_rooms", 100, 1)
 --- Joins of an account's sessions in a second, and those it may make at once.
-____exports.joinRate = count("minimix_join_rate", 10, 1)
-____exports.joinBurst = count("minimix_join_burst", 500, 1)
+minimix_options.joinRate = count("minimix_join_rate", 10, 1)
+minimix_options.joinBurst = count("minimix_join_burst", 500, 1)
 --- Nick changes of an account that a room has not answered.
-____exports.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
+minimix_options.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
 --- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
-____exports.maxOccupants = count("minimix_max_occupants", 5000, 0)
-____exports.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
+minimix_options.maxOccupants = count("minimix_max_occupants", 5000, 0)
+minimix_options.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
 --- Bytes of all the presences of a room's occupants that are remembered, as XML.
-____exports.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
+minimix_options.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
 --- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
-____exports.detachedAfter = period("minimix_detached_after", 300, 0)
-____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
+minimix_options.detachedAfter = period("minimix_detached_after", 300, 0)
+minimix_options.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
 --- Seconds after which a quiet room is asked whether the account is still in it.
-____exports.pingAfter = period("minimix_ping_after", 900, 1)
+minimix_options.pingAfter = period("minimix_ping_after", 900, 1)
 --- Rooms that accounts come back to in a second when the server starts.
-____exports.rejoinRate = count("minimix_rejoin_rate", 100, 1)
+minimix_options.rejoinRate = count("minimix_rejoin_rate", 100, 1)
 --- Whether the server joins the rooms that are bookmarked with autojoin; else that is left to clients.
-____exports.autojoin = flag("minimix_autojoin", true)
+minimix_options.autojoin = flag("minimix_autojoin", true)
 --- Whether rooms are bookmarked when a client joins and leaves them.
-____exports.bookmarkWrite = flag("minimix_bookmark_write", false)
+minimix_options.bookmarkWrite = flag("minimix_bookmark_write", false)
 --- Seconds without a session after which an account leaves its rooms.
-____exports.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
+minimix_options.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
 --- Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
-____exports.archive = archiveOption()
+minimix_options.archive = archiveOption()
 --- Seconds that messages are kept.
-____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
+minimix_options.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
 --- Bytes of the biggest message that is kept, as XML.
-____exports.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
+minimix_options.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
 --- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
-____exports.personalArchive = text("archive_store", "archive")
-____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
+minimix_options.personalArchive = text("archive_store", "archive")
+minimix_options.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
-____exports.history = count("minimix_history", 20, 0)
-____exports.maxHistory = count("minimix_max_history", 1000, 0)
+minimix_options.history = count("minimix_history", 20, 0)
+minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
+--- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
+minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
+--- Bytes of the messages of the past that a joining session is sent, as XML.
+minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
+--- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
+minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
+--- Rooms that one query of an account's archive goes through.
+minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
-____exports.readyText = valueOf("minimix_ready_text") ~= false
+minimix_options.readyText = valueOf("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
-____exports.anonymous = module:get_option("authentication") == "anonymous"
+minimix_options.anonymous = module:get_option("authentication") == "anonymous"
 refuseUnknown(module.host)
 refuseUnknown("*")
-return ____exports
- end,
-["stanzas"] = function(...)
-local ____exports = {}
+end
+
+-- src/stanzas.ts
+--
+-- Questions about stanzas that util.stanza has no answer to.
+local minimix_stanzas = {}
+do
 local isSameAttributes, kept
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local HINTS = ____namespaces.HINTS
-local STANZA_ID = ____namespaces.STANZA_ID
+local DELAY = namespaces.DELAY
+local HINTS = namespaces.HINTS
+local STANZA_ID = namespaces.STANZA_ID
+
 function isSameAttributes(one, other, ignored)
     for name, value in pairs(one) do
         if other[name] ~= value and name ~= ignored then
@@ -855,12 +878,14 @@ function isSameAttributes(one, other, ignored)
     end
     return true
 end
---- Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another.
-function ____exports.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and (tag.attr.from == nil or tag.attr.from == room)
+
+--- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
+function minimix_stanzas.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
+
 --- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function ____exports.isSameElement(one, other, ignored)
+function minimix_stanzas.isSameElement(one, other, ignored)
     if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
         return false
     end
@@ -873,7 +898,7 @@ function ____exports.isSameElement(one, other, ignored)
         local child = children[i + 1]
         local counterpart = others[i + 1]
         if type(child) == "table" and type(counterpart) == "table" then
-            if not ____exports.isSameElement(child, counterpart) then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
                 return false
             end
         elseif child ~= counterpart then
@@ -882,11 +907,13 @@ function ____exports.isSameElement(one, other, ignored)
     end
     return true
 end
+
 local splitJid = ""
 local splitRoom = ""
 local splitNick
+
 --- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
-function ____exports.splitOccupant(jid)
+function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
         splitJid = jid
         splitRoom = jids.bare(jid)
@@ -894,37 +921,34 @@ function ____exports.splitOccupant(jid)
     end
     return splitRoom, splitNick
 end
+
 --- The id that a room gave a message (XEP-0359).
-function ____exports.stanzaIdBy(stanza, room)
+function minimix_stanzas.stanzaIdBy(stanza, room)
     local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
     return element and element.attr.id
 end
+
 --- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function ____exports.delayBy(stanza, room)
-    for ____, tag in ipairs(stanza.tags) do
-        if ____exports.isDelayBy(tag, room) then
+function minimix_stanzas.delayBy(stanza, room)
+    for _, tag in ipairs(stanza.tags) do
+        if minimix_stanzas.isDelayBy(tag, room) then
             return tag.attr.stamp
         end
     end
     return nil
 end
+
 --- Marks a message as one of the past, in the name of its room.
-function ____exports.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza(
-        "delay",
-        {
-            xmlns = DELAY,
-            from = room,
-            stamp = datetime.datetime(when)
-        }
-    ))
+function minimix_stanzas.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
 end
+
 --- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function ____exports.isWorthKeeping(stanza)
+function minimix_stanzas.isWorthKeeping(stanza)
     if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
         return false
     end
-    for ____, tag in ipairs(stanza.tags) do
+    for _, tag in ipairs(stanza.tags) do
         local keep = kept[tag.attr.xmlns or ""]
         if keep == true or keep == tag.name or tag.name == "body" then
             return true
@@ -932,6 +956,7 @@ function ____exports.isWorthKeeping(stanza)
     end
     return false
 end
+
 --- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
 kept = {}
 kept[HINTS] = "store"
@@ -940,17 +965,21 @@ kept["urn:xmpp:receipts"] = true
 kept["urn:xmpp:chat-markers:0"] = true
 kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
-return ____exports
- end,
-["text"] = function(...)
-local ____exports = {}
+end
+
+-- src/text.ts
+--
+-- Stanzas as text, written once for all who get them.
+local minimix_text = {}
+do
 local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
-local st = require("util.stanza")
+
 function write(element, outerNamespace, at)
     pieces[at] = "<"
     pieces[at + 1] = element.name
     return writeRest(element, outerNamespace, at + 2)
 end
+
 function writeRest(element, outerNamespace, start)
     local attr = element.attr
     local children = element
@@ -961,7 +990,7 @@ function writeRest(element, outerNamespace, start)
     end
     pieces[at] = ">"
     at = at + 1
-    for ____, child in ipairs(children) do
+    for _, child in ipairs(children) do
         if type(child) == "string" then
             pieces[at] = st.xml_escape(child)
             at = at + 1
@@ -974,6 +1003,7 @@ function writeRest(element, outerNamespace, start)
     pieces[at + 2] = ">"
     return at + 3
 end
+
 function writeAttributes(attr, outerNamespace, start)
     local at = start
     local prefixes = 0
@@ -991,6 +1021,7 @@ function writeAttributes(attr, outerNamespace, start)
     end
     return at
 end
+
 function writeAttribute(name, value, at)
     if string.len(name) + string.len(value) <= MEMO_LENGTH then
         pieces[at] = remembered(name, value)
@@ -1003,6 +1034,7 @@ function writeAttribute(name, value, at)
     pieces[at + 4] = "'"
     return at + 5
 end
+
 function remembered(name, value)
     local texts = memo[name]
     local text = texts and texts[value]
@@ -1016,12 +1048,13 @@ function remembered(name, value)
             texts = {}
             memo[name] = texts
         end
-        text = (((" " .. name) .. "='") .. st.xml_escape(value)) .. "'"
+        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
         texts[value] = text
         memoSize = memoSize + 1
     end
     return text
 end
+
 function sortNames(attr)
     local count = 0
     for key in pairs(attr) do
@@ -1036,26 +1069,29 @@ function sortNames(attr)
     end
     return count
 end
+
 function prefixedAttribute(name, value, number)
-    local namespace, ____local = string.match(name, ("^(.-)" .. SEPARATOR) .. "(.*)$")
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
     local prefix = "ns" .. string.format("%d", number)
-    return (((((((((" xmlns:" .. prefix) .. "='") .. st.xml_escape(namespace or "")) .. "' ") .. prefix) .. ":") .. (____local or "")) .. "='") .. st.xml_escape(value)) .. "'"
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
 end
+
 --- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
 -- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
 -- _dostring).
-function ____exports.textOf(stanza)
+function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local ____end = writeRest(stanza, nil, 1)
+        local end_ = writeRest(stanza, nil, 1)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, ____end - 1)
+        sourceText = table.concat(pieces, "", 1, end_ - 1)
     end
     return sourceText
 end
+
 sourceTags = 0
 sourceText = ""
 SEPARATOR = string.char(1)
@@ -1066,20 +1102,21 @@ MEMO_LENGTH = 40
 --- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
 pieces = {}
 names = {}
-return ____exports
- end,
-["state.held"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local xml = require("util.xml")
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local ____text = require("text")
-local textOf = ____text.textOf
+end
+
+-- src/state/held.ts
+--
+-- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
+-- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
+-- text, which is most often all that is needed, and takes a third of the memory.
+local state_held = {}
+do
+local MUC_USER = namespaces.MUC_USER
+local isSameElement = minimix_stanzas.isSameElement
+local textOf = minimix_text.textOf
+
 --- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
-function ____exports.toldAgain(presence)
+function state_held.toldAgain(presence)
     local x = presence:get_child("x", MUC_USER)
     local item = x and x:get_child("item")
     if item == nil or #item.tags == 0 then
@@ -1088,483 +1125,150 @@ function ____exports.toldAgain(presence)
     local copy = st.clone(presence)
     local copied = copy:get_child("x", MUC_USER)
     if copied ~= nil then
-        for ____, tag in ipairs(copied.tags) do
+        for _, tag in ipairs(copied.tags) do
             tag:maptags(function(child)
-                local ____temp_2
                 if child.name == "actor" or child.name == "reason" then
-                    ____temp_2 = nil
+                    return nil
                 else
-                    ____temp_2 = child
+                    return child
                 end
-                return ____temp_2
             end)
         end
     end
     return copy
 end
+
+--- What Lua 5.2 draws from as well.
+local MARKS = 2 ^ 31 - 1
 --- By text. Entries go with the last membership that refers to them.
 local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
 local source
 local latest
+
 --- What is to be shown of a presence to those who come later.
-function ____exports.hold(presence)
+function state_held.hold(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local text = textOf(____exports.toldAgain(presence))
+    local text = textOf(state_held.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        found = {text = text, stanza = nil}
+        found = {text = text, mark = math.random(MARKS), stanza = nil}
         held[text] = found
     end
     source = presence
     latest = found
     return found
 end
+
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function state_held.restoreHeld(presence)
+    held[presence.text] = presence
+end
+
 --- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
-function ____exports.stanzaOf(presence)
+function state_held.stanzaOf(presence)
     if presence.stanza == nil then
         presence.stanza = xml.parse("<presence" .. presence.text)
     end
     return presence.stanza
 end
+
 --- Whether two presences say the same. Which presence an `id` answered does not matter.
-function ____exports.isSamePresence(one, other)
+function state_held.isSamePresence(one, other)
     if one == other then
         return true
     end
-    local stanza = ____exports.stanzaOf(one)
-    local counterpart = ____exports.stanzaOf(other)
+    local stanza = state_held.stanzaOf(one)
+    local counterpart = state_held.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
 end
-return ____exports
- end,
-["state.bookmarks"] = function(...)
-local ____exports = {}
-local options = require("options")
---- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
-function ____exports.isAutojoin(membership)
-    local bookmark = membership.bookmark
-    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
 end
---- Whether the server is to join the room by itself.
-function ____exports.isToJoin(membership)
-    local ____options_autojoin_2 = options.autojoin
-    if ____options_autojoin_2 then
-        local ____opt_0 = membership.bookmark
-        ____options_autojoin_2 = (____opt_0 and ____opt_0.autojoin) == true
-    end
-    return ____options_autojoin_2
-end
---- Whether the account is to be in the room though no session asks for it: brought back when lost.
-function ____exports.isWanted(membership)
-    return membership.established or ____exports.isToJoin(membership)
-end
---- Whether two bookmarks say the same, or neither is there.
-function ____exports.isSameBookmark(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
-end
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
-local refusals = {}
---- The room does not want the account: it is not joined again for this bookmark.
-function ____exports.noteRefusal(membership)
-    local bookmark = membership.bookmark
-    if not (bookmark and bookmark.autojoin) then
-        return
-    end
-    local rooms = refusals[membership.username] or ({})
-    rooms[membership.room] = bookmark
-    refusals[membership.username] = rooms
-end
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
-function ____exports.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local refused = rooms and rooms[room]
-    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
-end
---- Forgets the refusal of a room, or of all.
-function ____exports.forgetRefusals(username, room)
-    local rooms = refusals[username]
-    if rooms ~= nil and room ~= nil then
-        rooms[room] = nil
-    end
-    if room == nil or rooms ~= nil and (next(rooms)) == nil then
-        refusals[username] = nil
-    end
-end
---- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
-local NICK_CHANGES = 5
-local NICK_PAUSE = 60
---- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
--- the account from one to the other without end.
-function ____exports.mayFollowNick(membership)
-    local now = os.time()
-    local free = math.max(membership.nickFree, now)
-    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
-        return false
-    end
-    membership.nickFree = free + NICK_PAUSE
-    return true
-end
-return ____exports
- end,
-["state.sessions"] = function(...)
-local ____exports = {}
-____exports.joined = {}
-function ____exports.noteJoined(session, room)
-    local rooms = ____exports.joined[session]
+
+-- src/state/sessions.ts
+--
+-- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+local state_sessions = {}
+do
+state_sessions.joined = {}
+
+function state_sessions.noteJoined(session, room)
+    local rooms = state_sessions.joined[session]
     if rooms == nil then
         rooms = {}
-        ____exports.joined[session] = rooms
+        state_sessions.joined[session] = rooms
     end
     rooms[room] = true
 end
-function ____exports.hasJoined(session, room)
-    local rooms = ____exports.joined[session]
+
+function state_sessions.hasJoined(session, room)
+    local rooms = state_sessions.joined[session]
     return (rooms and rooms[room] ~= nil) == true
 end
+
 --- The session is no more.
-function ____exports.forgetJoined(session)
-    ____exports.joined[session] = nil
+function state_sessions.forgetJoined(session)
+    state_sessions.joined[session] = nil
 end
+
 --- Takes over what an instance of the module before a reload knew.
-function ____exports.restoreJoined(saved)
+function state_sessions.restoreJoined(saved)
     for session, rooms in pairs(saved) do
-        ____exports.joined[session] = rooms
+        state_sessions.joined[session] = rooms
     end
 end
-return ____exports
- end,
-["state.numbers"] = function(...)
-local ____exports = {}
-local extend, LEASE, lastNumber, limit, records
-local ____clock = require("state.clock")
-local wallClock = ____clock.wallClock
-local ____driver = require("state.driver")
-local HOST = ____driver.HOST
-local ____records = require("state.records")
-local openRecords = ____records.openRecords
-local readRecord = ____records.readRecord
-local writeRecord = ____records.writeRecord
-function extend()
-    limit = lastNumber + LEASE
-    writeRecord(records, HOST)
 end
-LEASE = 100000
-local startNumber = 0
-lastNumber = 0
-limit = 0
-local starts = {}
-records = openRecords(
-    "minimix_numbers",
-    function() return {limit = limit, starts = starts} end
-)
---- Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read.
-function ____exports.startNumbers()
-    local done, lease = readRecord(records, HOST)
-    if not done then
-        return false
-    end
-    startNumber = lease == nil and (wallClock() + 1) * 1000 or lease.limit
-    lastNumber = startNumber
-    starts = lease and lease.starts or ({})
-    starts[#starts + 1] = startNumber
-    extend()
-    return true
-end
---- Whether the lease has been read.
-function ____exports.hasNumbers()
-    return startNumber > 0
-end
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function ____exports.startOfNumbers()
-    return startNumber
-end
---- Where a range ends that has been open since the start of the server at this number, which is over.
-function ____exports.endOfStart(start)
-    for ____, other in ipairs(starts) do
-        if other > start then
-            return other
-        end
-    end
-    return startNumber
-end
---- No range on disk refers to earlier starts any more.
-function ____exports.forgetStarts()
-    if #starts > 1 then
-        starts = {startNumber}
-        writeRecord(records, HOST)
-    end
-end
---- The next number, higher than all before, those of earlier starts too; undefined while the lease cannot be written.
-function ____exports.nextNumber()
-    if lastNumber + 1 >= limit then
-        extend()
-    end
-    if records.dirty[HOST] ~= nil then
-        return nil
-    end
-    lastNumber = lastNumber + 1
-    return lastNumber
-end
---- The highest number given out.
-function ____exports.newestNumber()
-    return lastNumber
-end
-function ____exports.numbers()
-    return {start = startNumber, last = lastNumber, limit = limit, starts = starts}
-end
-function ____exports.restoreNumbers(saved)
-    startNumber = saved.start
-    lastNumber = saved.last
-    limit = saved.limit
-    starts = saved.starts
-end
-return ____exports
- end,
-["state.ranges"] = function(...)
-local ____exports = {}
-local trim, MOST
-function trim(ranges)
-    if #ranges > MOST then
-        table.remove(ranges, 1)
-    end
-end
-MOST = 500
---- Whether a number is in the ranges, of which an open one goes up to `end`.
-function ____exports.includes(ranges, ____end, number)
-    for i = #ranges, 1, -1 do
-        local range = ranges[i]
-        if range ~= nil and number >= range.first then
-            return number <= (range.last or ____end)
-        end
-    end
-    return false
-end
---- Adds a number: to the range that ends with the number `before` it, or as a range of its own.
-function ____exports.insert(ranges, number, before)
-    local at = #ranges
-    while true do
-        local ____temp_2 = at > 0
-        if ____temp_2 then
-            local ____opt_0 = ranges[at]
-            ____temp_2 = (____opt_0 and ____opt_0.first or 0) > number
-        end
-        if not ____temp_2 then
-            break
-        end
-        at = at - 1
-    end
-    local range = ranges[at]
-    if (range and range.last) ~= nil and range.last == before then
-        range.last = number
-    else
-        table.insert(ranges, at + 1, {first = number, last = number})
-        trim(ranges)
-    end
-end
---- Opens a range for what comes, or the last one again if there is nothing between that and `first`.
-function ____exports.open(ranges, first)
-    local last = ranges[#ranges]
-    if (last and last.last) ~= nil and last.last >= first - 1 then
-        last.last = nil
-        return last
-    end
-    local range = {first = first, last = nil}
-    ranges[#ranges + 1] = range
-    trim(ranges)
-    return range
-end
---- Ends an open range at a number. A range without entries is dropped.
-function ____exports.close(ranges, ____end)
-    local last = ranges[#ranges]
-    if last == nil or last.last ~= nil then
-        return
-    end
-    last.last = ____end
-    if last.first > ____end then
-        table.remove(ranges)
-    end
-end
---- Removes the ranges that end before a number.
-function ____exports.prune(ranges, least)
-    local pruned = false
-    while true do
-        local ____opt_7 = ranges[1]
-        if not ((____opt_7 and ____opt_7.last) ~= nil and ranges[1].last < least) then
-            break
-        end
-        table.remove(ranges, 1)
-        pruned = true
-    end
-    return pruned
-end
---- As they are stored: first and last of each; `start` is where this start of the server began.
-function ____exports.pack(ranges, start)
-    local packed = {}
-    for ____, range in ipairs(ranges) do
-        packed[#packed + 1] = range.first
-        packed[#packed + 1] = range.last or -start
-    end
-    return packed
-end
---- Reads stored ranges. `endOf` gives the end of a range that was open at a start. Undefined if they are malformed.
-function ____exports.unpack(packed, endOf)
-    if type(packed) ~= "table" then
-        return nil
-    end
-    local ranges = {}
-    for i = 1, #packed, 2 do
-        local first = packed[i]
-        local last = packed[i + 1]
-        if type(first) ~= "number" or type(last) ~= "number" then
-            return nil
-        end
-        local ____end = last > 0 and last or endOf(-last)
-        if first <= ____end then
-            ranges[#ranges + 1] = {first = first, last = ____end}
-        end
-    end
-    return ranges
-end
-return ____exports
- end,
-["state.logs"] = function(...)
-local ____exports = {}
-local ____numbers = require("state.numbers")
-local newestNumber = ____numbers.newestNumber
-local startOfNumbers = ____numbers.startOfNumbers
-local ____outage = require("state.outage")
-local beginOutage = ____outage.beginOutage
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
-____exports.RECENT = 50
---- Bytes of them, as XML.
-local RECENT_SIZE = 262144
-____exports.logs = {}
---- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
-local dropped = 0
-function ____exports.logOf(room)
-    local log = ____exports.logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = math.max(
-                startOfNumbers(),
-                dropped
-            ),
-            recent = {},
-            size = 0,
-            filled = false,
-            whole = false,
-            source = nil,
-            current = nil,
-            past = nil,
-            unwritten = {},
-            failures = 0,
-            gap = false,
-            readers = {},
-            settling = false
-        }
-        ____exports.logs[room] = log
-    end
-    return log
-end
---- Frees the memory of a log that no account of this host reads any more, once all of it is stored.
-function ____exports.dropUnread(log)
-    if (next(log.readers)) ~= nil or #log.unwritten > 0 then
-        return
-    end
-    ____exports.logs[log.room] = nil
-    dropped = math.max(dropped, log.last)
-end
-function ____exports.addRecent(log, entry)
-    local ____log_recent_0 = log.recent
-    ____log_recent_0[#____log_recent_0 + 1] = entry
-    log.size = log.size + string.len(entry.text)
-    while #log.recent > ____exports.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
-        local oldest = table.remove(log.recent, 1)
-        log.size = log.size - string.len(oldest and oldest.text or "")
-        log.filled = true
-        log.whole = false
-    end
-end
---- Puts entries of before this start in front of what has come since; `whole`: there are no others.
-function ____exports.fillRecent(log, entries, whole)
-    log.filled = true
-    log.whole = whole
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil then
-            if #log.recent >= ____exports.RECENT or log.size + string.len(entry.text) > RECENT_SIZE then
-                log.whole = false
-                return
-            end
-            table.insert(log.recent, 1, entry)
-            log.size = log.size + string.len(entry.text)
-        end
-    end
-end
---- Takes over the logs from the instance of the module before a reload.
-function ____exports.restoreLogs(saved)
-    dropped = newestNumber()
-    for room, log in pairs(saved) do
-        ____exports.logs[room] = log
-        log.settling = false
-        log.past = nil
-        if #log.unwritten > 0 then
-            beginOutage()
-        end
-    end
-end
-return ____exports
- end,
-["state.memberships"] = function(...)
-local ____exports = {}
+
+-- src/state/memberships.ts
+--
+-- The accounts of this host, their memberships, and which sessions are attached to which room.
+-- Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
+local state_memberships = {}
+do
 local membershipList, isEmpty, takeFirst, NOBODY
-local cache = require("util.cache")
-local jids = require("util.jid")
-local options = require("options")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-local ____sessions = require("state.sessions")
-local noteJoined = ____sessions.noteJoined
+local options = minimix_options
+local inTurn = minimix_turn.inTurn
+local noteJoined = state_sessions.noteJoined
+
 function membershipList(account)
     local list = {}
-    for ____, membership in pairs(account.memberships) do
+    for _, membership in pairs(account.memberships) do
         list[#list + 1] = membership
     end
     return list
 end
-function ____exports.stopTimer(membership)
+
+function state_memberships.stopTimer(membership)
     if membership.timer ~= nil then
         membership.timer:stop()
         membership.timer = nil
     end
 end
-function ____exports.endRenaming(membership)
+
+function state_memberships.endRenaming(membership)
     if membership.renaming ~= nil then
         membership.renaming.timer:stop()
         membership.renaming = nil
     end
 end
+
 function isEmpty(map)
     return (next(map)) == nil
 end
+
 --- The session whose join the room itself answers while the account is in the room already.
-function ____exports.askingSession(membership)
-    local ____opt_5 = membership.resync
-    local ____opt_3 = ____opt_5 and ____opt_5.request
-    return ____opt_3 and ____opt_3.session
+function state_memberships.askingSession(membership)
+    local resync = membership.resync
+    local request = resync and resync.request
+    return request and request.session
 end
+
 --- Takes a session out of the line, or out of the resync made for it; whether it stood there.
-function ____exports.stopWaiting(membership, session)
+function state_memberships.stopWaiting(membership, session)
     local others = {}
     local found = false
-    for ____, request in ipairs(membership.waiting) do
+    for _, request in ipairs(membership.waiting) do
         if request.session == session then
             found = true
         else
@@ -1573,13 +1277,14 @@ function ____exports.stopWaiting(membership, session)
     end
     membership.waiting = others
     local resync = membership.resync
-    local ____opt_7 = resync and resync.request
-    if (____opt_7 and ____opt_7.session) == session then
+    local opt_7 = resync and resync.request
+    if (opt_7 and opt_7.session) == session then
         resync.request.session = nil
         return true
     end
     return found
 end
+
 function takeFirst(requests, count)
     local taken = {}
     while #taken < count do
@@ -1591,7 +1296,8 @@ function takeFirst(requests, count)
     end
     return taken
 end
-function ____exports.forgetOccupant(membership, nick)
+
+function state_memberships.forgetOccupant(membership, nick)
     local held = membership.occupants[nick]
     if held ~= nil then
         membership.occupants[nick] = nil
@@ -1599,62 +1305,64 @@ function ____exports.forgetOccupant(membership, nick)
         membership.occupantSize = membership.occupantSize - string.len(held.text)
     end
 end
+
 --- Errors come back at once or never; older messages are forgotten.
 local UNREFLECTED_MESSAGES = 64
 --- By occupant JID, which is what stanzas from rooms are addressed to.
-____exports.accounts = {}
+state_memberships.accounts = {}
+
 --- The address the account uses towards rooms. Nothing else in the module knows its shape.
-function ____exports.occupantJid(username)
+function state_memberships.occupantJid(username)
     return jids.join(username, module.host, options.resource)
 end
+
 --- Whether rooms know an account by this JID; sessions may have joined some by their own.
-function ____exports.isOccupantJid(jid)
-    return ____exports.occupantJid(jids.node(jid) or "") == jid
+function state_memberships.isOccupantJid(jid)
+    return state_memberships.occupantJid(jids.node(jid) or "") == jid
 end
-function ____exports.findAccount(username)
-    return ____exports.accounts[____exports.occupantJid(username)]
+
+function state_memberships.findAccount(username)
+    return state_memberships.accounts[state_memberships.occupantJid(username)]
 end
+
 --- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
-function ____exports.findMembership(occupant, room)
-    local account = ____exports.accounts[occupant]
+function state_memberships.findMembership(occupant, room)
+    local account = state_memberships.accounts[occupant]
     if account == nil then
         return nil
     end
     return account.memberships[room]
 end
+
 --- The membership of a session's account in a room.
-function ____exports.membershipOf(session, room)
-    return ____exports.findMembership(
-        ____exports.occupantJid(session.username),
-        room
-    )
+function state_memberships.membershipOf(session, room)
+    return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
 end
+
 --- All memberships of an account, as a list: its user may drop memberships while going through it.
-function ____exports.membershipsOf(username)
-    local account = ____exports.findAccount(username)
-    return account == nil and ({}) or membershipList(account)
+function state_memberships.membershipsOf(username)
+    local account = state_memberships.findAccount(username)
+    return account == nil and {} or membershipList(account)
 end
+
 --- All memberships of this host, as a list.
-function ____exports.allMemberships()
+function state_memberships.allMemberships()
     local list = {}
-    for ____, account in pairs(____exports.accounts) do
-        for ____, membership in pairs(account.memberships) do
+    for _, account in pairs(state_memberships.accounts) do
+        for _, membership in pairs(account.memberships) do
             list[#list + 1] = membership
         end
     end
     return list
 end
+
 --- A new membership, of an account that is not in the room yet.
-function ____exports.createMembership(username, room, nick)
-    local occupant = ____exports.occupantJid(username)
-    local account = ____exports.accounts[occupant]
+function state_memberships.createMembership(username, room, nick)
+    local occupant = state_memberships.occupantJid(username)
+    local account = state_memberships.accounts[occupant]
     if account == nil then
-        account = {
-            username = username,
-            memberships = {},
-            seen = os.time()
-        }
-        ____exports.accounts[occupant] = account
+        account = {username = username, memberships = {}, seen = os.time()}
+        state_memberships.accounts[occupant] = account
     end
     local membership = {
         username = username,
@@ -1707,107 +1415,117 @@ function ____exports.createMembership(username, room, nick)
     account.memberships[room] = membership
     return membership
 end
+
 --- Forgets a membership, and the account when it was the last.
-function ____exports.dropMembership(membership)
-    ____exports.stopTimer(membership)
-    ____exports.endRenaming(membership)
-    local account = ____exports.accounts[membership.occupant]
+function state_memberships.dropMembership(membership)
+    state_memberships.stopTimer(membership)
+    state_memberships.endRenaming(membership)
+    local account = state_memberships.accounts[membership.occupant]
     if account == nil then
         return
     end
     account.memberships[membership.room] = nil
     if isEmpty(account.memberships) then
-        ____exports.accounts[membership.occupant] = nil
+        state_memberships.accounts[membership.occupant] = nil
     end
 end
+
 --- Whether this is still the account's membership in that room, and not one dropped meanwhile.
-function ____exports.isCurrent(membership)
-    return ____exports.findMembership(membership.occupant, membership.room) == membership
+function state_memberships.isCurrent(membership)
+    return state_memberships.findMembership(membership.occupant, membership.room) == membership
 end
+
 --- Sets what ends the phase if the room does not, in place of what was set before.
-function ____exports.setTimer(membership, seconds, callback)
-    ____exports.stopTimer(membership)
-    membership.timer = module:add_timer(
-        seconds,
-        function()
-            membership.timer = nil
-            inTurn(callback)
-            return nil
-        end
-    )
+function state_memberships.setTimer(membership, seconds, callback)
+    state_memberships.stopTimer(membership)
+    membership.timer = module:add_timer(seconds, function()
+        membership.timer = nil
+        inTurn(callback)
+        return nil
+    end)
 end
+
 --- Nothing is shown to the room for so many seconds, or until the room has answered.
-function ____exports.beginRenaming(membership, nick, seconds, unanswered)
-    ____exports.endRenaming(membership)
-    local timer = module:add_timer(
-        seconds,
-        function()
-            membership.renaming = nil
-            inTurn(unanswered)
-            return nil
-        end
-    )
+function state_memberships.beginRenaming(membership, nick, seconds, unanswered)
+    state_memberships.endRenaming(membership)
+    local timer = module:add_timer(seconds, function()
+        membership.renaming = nil
+        inTurn(unanswered)
+        return nil
+    end)
     membership.renaming = {nick = nick, timer = timer}
 end
+
 --- Whether the account is in the room as far as anybody can tell.
-function ____exports.isReached(membership)
+function state_memberships.isReached(membership)
     local inside = membership.phase == "joined" or membership.phase == "entering"
     return inside and membership.unanswered == 0
 end
+
 --- Whether the account is out of the room for now and on its way back, which its sessions do not know.
-function ____exports.isComingBack(membership)
+function state_memberships.isComingBack(membership)
     return membership.phase == "lost" or membership.phase == "joining" and membership.request == nil
 end
-function ____exports.isAttached(membership, session)
+
+function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
-function ____exports.hasAttached(membership)
+
+function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
+
 --- Whether a session is in the room, or about to be.
-function ____exports.isUsed(membership)
+function state_memberships.isUsed(membership)
     local resync = membership.resync
-    return ____exports.hasAttached(membership) or #membership.waiting > 0 or (resync and resync.request) ~= nil
+    return state_memberships.hasAttached(membership) or #membership.waiting > 0 or (resync and resync.request) ~= nil
 end
-function ____exports.attachSession(membership, session, presence, id)
+
+function state_memberships.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
     membership.attached[session] = {presence = presence, id = id}
     membership.detachedAt = nil
     membership.shownDetached = false
 end
-function ____exports.detachSession(membership, session)
+
+function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
-    if not ____exports.hasAttached(membership) and membership.detachedAt == nil then
+    if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
         membership.detachedAt = os.time()
     end
 end
-function ____exports.detachAll(membership)
+
+function state_memberships.detachAll(membership)
     for session in pairs(membership.attached) do
-        ____exports.detachSession(membership, session)
+        state_memberships.detachSession(membership, session)
     end
 end
+
 --- Puts a request in line, in place of an earlier one of the same session.
-function ____exports.wait(membership, request)
+function state_memberships.wait(membership, request)
     if request.session ~= nil then
-        ____exports.stopWaiting(membership, request.session)
+        state_memberships.stopWaiting(membership, request.session)
     end
-    local ____membership_waiting_2 = membership.waiting
-    ____membership_waiting_2[#____membership_waiting_2 + 1] = request
+    local waiting = membership.waiting
+    waiting[#waiting + 1] = request
 end
+
 --- The first in line, who stands there no longer.
-function ____exports.nextWaiting(membership)
+function state_memberships.nextWaiting(membership)
     return table.remove(membership.waiting, 1)
 end
-function ____exports.isWaiting(membership, session)
-    for ____, request in ipairs(membership.waiting) do
+
+function state_memberships.isWaiting(membership, session)
+    for _, request in ipairs(membership.waiting) do
         if request.session == session then
             return true
         end
     end
-    return ____exports.askingSession(membership) == session
+    return state_memberships.askingSession(membership) == session
 end
+
 --- A full answer is to come, of which nothing has been shown yet.
-function ____exports.newResync(request)
+function state_memberships.newResync(request)
     return {
         request = request,
         shown = {},
@@ -1816,37 +1534,42 @@ function ____exports.newResync(request)
         selfShown = false
     }
 end
+
 --- Whether somebody is about to join, though not attached yet.
-function ____exports.hasWaiting(membership)
-    return #membership.waiting > 0 or ____exports.askingSession(membership) ~= nil
+function state_memberships.hasWaiting(membership)
+    return #membership.waiting > 0 or state_memberships.askingSession(membership) ~= nil
 end
+
 --- A session has left: the nick it asked for is no wish of its any more.
-function ____exports.forgetNickRequests(membership, session)
-    for ____, request in ipairs(membership.nickRequests) do
+function state_memberships.forgetNickRequests(membership, session)
+    for _, request in ipairs(membership.nickRequests) do
         if request.session == session then
             request.session = nil
         end
     end
 end
+
 --- A session's join is answered, and with it those before it.
-function ____exports.noteAnswered(membership, session)
-    for ____, request in ipairs(membership.nickRequests) do
+function state_memberships.noteAnswered(membership, session)
+    for _, request in ipairs(membership.nickRequests) do
         if request.session == session then
             request.isJoin = false
         end
     end
 end
+
 --- Whether a nick change to this nick is on its way.
-function ____exports.isNickAsked(membership, nick)
-    for ____, request in ipairs(membership.nickRequests) do
+function state_memberships.isNickAsked(membership, nick)
+    for _, request in ipairs(membership.nickRequests) do
         if request.nick == nick then
             return true
         end
     end
     return false
 end
+
 --- The first nick change of that key, or to that nick, which is not on its way any more.
-function ____exports.takeNickRequest(membership, field, value)
+function state_memberships.takeNickRequest(membership, field, value)
     local requests = membership.nickRequests
     for i = 1, #requests do
         local request = requests[i]
@@ -1856,9 +1579,10 @@ function ____exports.takeNickRequest(membership, field, value)
     end
     return nil
 end
+
 --- The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
 -- are not on their way any more.
-function ____exports.takeAnsweredRequests(membership, nick, key)
+function state_memberships.takeAnsweredRequests(membership, nick, key)
     local requests = membership.nickRequests
     for i = 1, #requests do
         local request = requests[i]
@@ -1866,18 +1590,19 @@ function ____exports.takeAnsweredRequests(membership, nick, key)
             return takeFirst(requests, i)
         end
     end
-    local request = ____exports.takeNickRequest(membership, "nick", nick) or ____exports.takeNickRequest(membership, "key", key)
-    return request == nil and ({}) or ({request})
+    local request = state_memberships.takeNickRequest(membership, "nick", nick) or state_memberships.takeNickRequest(membership, "key", key)
+    return request == nil and {} or {request}
 end
+
 --- A session is gone: what it asked for is nobody's now.
-function ____exports.forgetSession(membership, session)
-    ____exports.stopWaiting(membership, session)
-    local ____opt_11 = membership.request
-    if (____opt_11 and ____opt_11.session) == session then
+function state_memberships.forgetSession(membership, session)
+    state_memberships.stopWaiting(membership, session)
+    local request = membership.request
+    if (request and request.session) == session then
         membership.request.session = nil
     end
-    ____exports.forgetNickRequests(membership, session)
-    for ____, senders in membership.unreflected:items() do
+    state_memberships.forgetNickRequests(membership, session)
+    for _, senders in membership.unreflected:items() do
         for i = 1, #senders do
             if senders[i] == session then
                 senders[i] = NOBODY
@@ -1885,10 +1610,12 @@ function ____exports.forgetSession(membership, session)
         end
     end
 end
+
 --- Stands for a session that is gone: no session has an empty name.
 NOBODY = ""
+
 --- Notes who sent a message: its error is for that session. Two sessions may well use the same id.
-function ____exports.noteSent(membership, id, session)
+function state_memberships.noteSent(membership, id, session)
     local senders = membership.unreflected:get(id or "")
     if senders == nil then
         membership.unreflected:set(id or "", {session})
@@ -1896,8 +1623,9 @@ function ____exports.noteSent(membership, id, session)
         senders[#senders + 1] = session
     end
 end
+
 --- Who sent the message that a room reflects or refuses, in the order they were sent; it will do so only once.
-function ____exports.takeSender(membership, id)
+function state_memberships.takeSender(membership, id)
     local senders = membership.unreflected:get(id or "")
     if senders == nil then
         return nil
@@ -1908,10 +1636,11 @@ function ____exports.takeSender(membership, id)
     end
     return sender
 end
+
 --- Remembers the presence of an occupant, as far as there is room for it; whether there was.
-function ____exports.keepOccupant(membership, nick, held)
+function state_memberships.keepOccupant(membership, nick, held)
     local size = string.len(held.text)
-    ____exports.forgetOccupant(membership, nick)
+    state_memberships.forgetOccupant(membership, nick)
     if size > options.maxCachedSize or membership.occupantCount >= options.maxOccupants or membership.occupantSize + size > options.maxRoomSize then
         membership.incomplete = true
         return false
@@ -1921,10 +1650,11 @@ function ____exports.keepOccupant(membership, nick, held)
     membership.occupantSize = membership.occupantSize + size
     return true
 end
+
 --- Forgets what the room showed: the next join starts from nothing.
-function ____exports.forgetRoom(membership)
+function state_memberships.forgetRoom(membership)
     for nick in pairs(membership.occupants) do
-        ____exports.forgetOccupant(membership, nick)
+        state_memberships.forgetOccupant(membership, nick)
     end
     membership.self = nil
     membership.presenceOfRoom = nil
@@ -1934,76 +1664,68 @@ function ____exports.forgetRoom(membership)
     membership.logged = false
     membership.outdated = false
 end
-return ____exports
- end,
-["send.fork"] = function(...)
-local ____exports = {}
+end
+
+-- src/send/fork.ts
+--
+-- From one stanza of the room to the sessions that joined it.
+--
+-- A stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant): `to` is swapped and put back, and
+-- whoever wants to keep the stanza clones it. For sessions that are plain streams it is written as text once, and each
+-- session is sent that text with its own `to`.
+local send_fork = {}
+do
 local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
-local jids = require("util.jid")
-local st = require("util.stanza")
-local options = require("options")
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____memberships = require("state.memberships")
-local membershipOf = ____memberships.membershipOf
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____text = require("text")
-local textOf = ____text.textOf
+local options = minimix_options
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local stanzaOf = state_held.stanzaOf
+local membershipOf = state_memberships.membershipOf
+local hasJoined = state_sessions.hasJoined
+local textOf = minimix_text.textOf
+
 --- Sends a stanza to one session, if it is there still.
-function ____exports.sendTo(fullJid, stanza)
+function send_fork.sendTo(fullJid, stanza)
     local session = findSession(fullJid)
-    local ____temp_0
-    if session == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = pass(session, stanza)
+    local stream
+    if session ~= nil then
+        stream = pass(session, stanza)
     end
-    local stream = ____temp_0
     if stream ~= nil then
         local name = stanza.name
         local address = addressOf(stream)
-        stream.log(
-            "debug",
-            "Sending[%s]: <%s%s>",
-            stream.type,
-            name,
-            address
-        )
-        stream.rawsend((("<" .. name) .. address) .. textOf(stanza))
+        stream.log("debug", "Sending[%s]: <%s%s>", stream.type, name, address)
+        stream.rawsend("<" .. name .. address .. textOf(stanza))
     end
 end
+
 function passHeld(session, held)
     local stanza = stanzaOf(held)
     return stanza ~= nil and pass(session, stanza) ~= nil
 end
+
 --- Whether nobody but the stream itself wants to see what a session is sent.
-function ____exports.takesText(fullJid)
+function send_fork.takesText(fullJid)
     local session = findSession(fullJid)
     return session ~= nil and isPlainStream(session) and not isFiltered(session)
 end
+
 function isFiltered(session)
-    local ____temp_1
-    if session.filters == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = session.filters["stanzas/out"]
+    local filters
+    if session.filters ~= nil then
+        filters = session.filters["stanzas/out"]
     end
-    local filters = ____temp_1
     return filters ~= nil and #filters > 0
 end
+
 function findSession(fullJid)
-    local ____temp_2
     if fullJid == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = prosody.full_sessions[fullJid]
+        return prosody.full_sessions[fullJid]
     end
-    return ____temp_2
 end
+
 function pass(session, stanza)
     local attr = stanza.attr
     local to = attr.to
@@ -2018,14 +1740,16 @@ function pass(session, stanza)
     attr.to = to
     return stream
 end
+
 function addressOf(session)
     local address = addresses[session]
     if address == nil then
-        address = (" to='" .. st.xml_escape(session.full_jid)) .. "'"
+        address = " to='" .. st.xml_escape(session.full_jid) .. "'"
         addresses[session] = address
     end
     return address
 end
+
 function isPlainStream(session)
     if not options.readyText or session.rawsend == nil then
         return false
@@ -2038,6 +1762,7 @@ function isPlainStream(session)
     end
     return plain
 end
+
 function passesFilters(session, stanza)
     if not isFiltered(session) then
         return true
@@ -2051,15 +1776,16 @@ function passesFilters(session, stanza)
     end
     return false
 end
+
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
-function ____exports.fork(membership, stanza, except)
+function send_fork.fork(membership, stanza, except)
     if membership.detachedAt ~= nil then
         return
     end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except then
-            ____exports.sendTo(fullJid, stanza)
+            send_fork.sendTo(fullJid, stanza)
         end
     end
     local copies = counters.copiesOut - before
@@ -2067,16 +1793,17 @@ function ____exports.fork(membership, stanza, except)
         counters.copiesSaved = counters.copiesSaved + copies - 1
     end
 end
+
 --- Sends a session presences that are held as text already; a plain stream gets them in one go.
-function ____exports.sendHeld(fullJid, presences)
+function send_fork.sendHeld(fullJid, presences)
     local session = findSession(fullJid)
     if session == nil then
         return
     end
     local start = "<presence" .. addressOf(session)
-    local free = ____exports.takesText(fullJid)
+    local free = send_fork.takesText(fullJid)
     local texts = {}
-    for ____, held in pairs(presences) do
+    for _, held in pairs(presences) do
         if free or passHeld(session, held) then
             texts[#texts + 1] = start
             texts[#texts + 1] = held.text
@@ -2086,21 +1813,17 @@ function ____exports.sendHeld(fullJid, presences)
         counters.copiesOut = counters.copiesOut + #texts / 2
     end
     if session.rawsend ~= nil and #texts > 0 then
-        session.log(
-            "debug",
-            "Sending[%s]: %d times %s>",
-            session.type,
-            #texts / 2,
-            start
-        )
+        session.log("debug", "Sending[%s]: %d times %s>", session.type, #texts / 2, start)
         session.rawsend(table.concat(texts))
     end
 end
+
 addresses = setmetatable({}, {__mode = "k"})
 plainSends = setmetatable({}, {__mode = "k"})
+
 --- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
 -- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
-function ____exports.onUndelivered(event)
+function send_fork.onUndelivered(event)
     local session = event.session
     local from = event.stanza.attr.from
     if from == nil then
@@ -2114,13 +1837,14 @@ function ____exports.onUndelivered(event)
     noteDrop("undelivered")
     return true
 end
-return ____exports
- end,
-["state.availability"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
+end
+
+-- src/state/availability.ts
+--
+-- Which of the attached sessions' presences the account shows to the room.
+local state_availability = {}
+do
+local MUC = namespaces.MUC
 --- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
 local ranks = {}
 ranks.chat = 5
@@ -2128,29 +1852,31 @@ ranks[""] = 4
 ranks.dnd = 3
 ranks.away = 2
 ranks.xa = 1
+
 --- A client's presence bare of its addresses and of the join, as the account may show it.
-function ____exports.presenceContent(stanza)
+function state_availability.presenceContent(stanza)
     local content = st.clone(stanza)
     content.attr.from = nil
     content.attr.to = nil
     content.attr.id = nil
     content:maptags(function(tag)
-        local ____temp_0
         if tag.name == "x" and tag.attr.xmlns == MUC then
-            ____temp_0 = nil
+            return nil
         else
-            ____temp_0 = tag
+            return tag
         end
-        return ____temp_0
     end)
     return content
 end
+
 local function priority(attachment)
     return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
 end
+
 local function rank(attachment)
     return ranks[attachment.presence:get_child_text("show") or ""] or 0
 end
+
 local function isBetter(one, other)
     local difference = priority(one) - priority(other)
     if difference ~= 0 then
@@ -2158,43 +1884,42 @@ local function isBetter(one, other)
     end
     return rank(one) > rank(other)
 end
+
 --- The session to show: highest priority, then most available, then the one already shown.
-function ____exports.bestSession(membership)
+function state_availability.bestSession(membership)
     local best = membership.shown
-    local ____temp_1
-    if best == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.attached[best]
+    local bestAttachment
+    if best ~= nil then
+        bestAttachment = membership.attached[best]
     end
-    local bestAttachment = ____temp_1
     for session, attachment in pairs(membership.attached) do
         if bestAttachment == nil or isBetter(attachment, bestAttachment) then
             best = session
             bestAttachment = attachment
         end
     end
-    local ____temp_2
     if bestAttachment == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = best
+        return best
     end
-    return ____temp_2
 end
-return ____exports
- end,
-["state.limits"] = function(...)
-local ____exports = {}
-local options = require("options")
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
+end
+
+-- src/state/limits.ts
+--
+-- What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
+local state_limits = {}
+do
+local options = minimix_options
+local noteDrop = state_counters.noteDrop
 --- Accounts whose allowance is not full, by user name.
 local allowances = {}
+
 --- Whether an account may join now. A device that starts joins all its rooms at once.
-function ____exports.mayJoin(username)
+function state_limits.mayJoin(username)
     local now = os.time()
-    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
+    local allowance = allowances[username] or {left = options.joinBurst, at = now}
     allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
     allowance.at = now
     allowances[username] = allowance
@@ -2204,8 +1929,9 @@ function ____exports.mayJoin(username)
     allowance.left = allowance.left - 1
     return true
 end
+
 --- Forgets the accounts that may join as if they never had.
-function ____exports.forgetAllowances()
+function state_limits.forgetAllowances()
     local now = os.time()
     for username, allowance in pairs(allowances) do
         if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
@@ -2213,12 +1939,14 @@ function ____exports.forgetAllowances()
         end
     end
 end
+
 --- When a limit was last named in the log, by its name.
 local logged = {}
 --- Seconds between two lines about one limit.
 local PAUSE = 60
+
 --- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
-function ____exports.noteOver(limit, username, room, reason)
+function state_limits.noteOver(limit, username, room, reason)
     if reason == nil then
         reason = "limit"
     end
@@ -2226,71 +1954,175 @@ function ____exports.noteOver(limit, username, room, reason)
     local now = os.time()
     if now - (logged[limit] or -PAUSE) >= PAUSE then
         logged[limit] = now
-        module:log(
-            "warn",
-            "%s is over the limit %s with %s",
-            username,
-            limit,
-            room
-        )
+        module:log("warn", "%s is over the limit %s with %s", username, limit, room)
     end
 end
-return ____exports
- end,
-["send.ask"] = function(...)
-local ____exports = {}
+end
+
+-- src/slices.ts
+--
+-- Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
+local slices = {}
+do
+local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local inTurn = minimix_turn.inTurn
+
+function slice()
+    local started = time.monotonic()
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        if time.monotonic() - started < SLICE then
+            step = table.remove(work, 1)
+        else
+            step = nil
+        end
+    end
+    slicing = false
+    if #work > 0 then
+        scheduled = true
+        module:add_timer(BREAK, function()
+            scheduled = false
+            slice()
+            return nil
+        end)
+    end
+end
+
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+
+SLICE = 0.01
+BREAK = 0
+work = {}
+scheduled = false
+slicing = false
+
+--- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
+function slices.inSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        slice()
+    end
+end
+
+--- Does what is left at once: the module is about to be unloaded.
+function slices.finishSlices()
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+
+--- A step for each item of a list.
+function slices.forEachInSlices(items, task)
+    local at = 0
+    slices.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+        end
+        return at >= #items
+    end)
+end
+end
+
+-- src/weight.ts
+--
+-- How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+local minimix_weight = {}
+do
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for _, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for _, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function minimix_weight.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+end
+
+-- src/send/ask.ts
+--
+-- IQs of the account's own to its rooms.
+local send_ask = {}
+do
 local id = require("util.id")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-local post = ____turn.post
+local inTurn = minimix_turn.inTurn
+local post = minimix_turn.post
 --- Seconds until a question counts as unanswered.
 local PATIENCE = 30
 --- The same of a question that is asked again, the first time.
 local FIRST_PATIENCE = 5
+
 --- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
 -- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
-function ____exports.patience(membership)
+function send_ask.patience(membership)
     return math.min(
         FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
         PATIENCE
     )
 end
+
 --- By the id they were sent with.
 local questions = {}
+
 --- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
-function ____exports.ask(membership, to, ____type, query, answered, limit)
+function send_ask.ask(membership, to, type_, query, answered, limit)
     if limit == nil then
         limit = PATIENCE
     end
     local key = "mm-" .. id.medium()
-    local timer = module:add_timer(
-        limit,
-        function()
-            questions[key] = nil
-            inTurn(function()
-                answered(nil)
-            end)
-            return nil
-        end
-    )
+    local timer = module:add_timer(limit, function()
+        questions[key] = nil
+        inTurn(function()
+            answered(nil)
+        end)
+        return nil
+    end)
     questions[key] = {room = membership.room, answered = answered, timer = timer}
-    post(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
+
 --- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
-function ____exports.isOwnId(key)
+function send_ask.isOwnId(key)
     return key ~= nil and string.sub(key, 1, 3) == "mm-"
 end
+
 --- Takes the answer to a question of the account's own; whether it was one.
-function ____exports.takeAnswer(room, stanza)
+function send_ask.takeAnswer(room, stanza)
     local key = stanza.attr.id
-    local ____temp_0
-    if key == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = questions[key]
+    local question
+    if key ~= nil then
+        question = questions[key]
     end
-    local question = ____temp_0
     if key == nil or (question and question.room) ~= room then
         return false
     end
@@ -2299,33 +2131,430 @@ function ____exports.takeAnswer(room, stanza)
     question.answered(stanza)
     return true
 end
-return ____exports
- end,
-["state.deliveries"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/gate.ts
+--
+-- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
+-- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
+-- no more than the stanza. See docs/security.md.
+local archive_gate = {}
+do
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local CARBONS = namespaces.CARBONS
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
+
+function isOwnId(tag)
+    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
+        return false
+    end
+    local by = jids.prep(tag.attr.by or "")
+    return by ~= nil and jids.host(by) == module.host
+end
+
+function isUnnamedDelay(tag)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+end
+
+function named(delay, room)
+    delay.attr.from = room
+    return delay
+end
+
+function takeArchived(membership, tag)
+    local xmlns = tag.attr.xmlns
+    if xmlns == "jabber:client" or xmlns == nil then
+        tag.attr.xmlns = nil
+        if tag.name == "error" then
+            return nil
+        else
+            return tag
+        end
+    end
+    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+        return nil
+    end
+    if xmlns == MUC_USER then
+        return tag:maptags(function(child) return child.name == "item" and child or nil end)
+    end
+    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
+    if isForeignId or isDelayBy(tag, membership.room) then
+        return nil
+    else
+        return tag
+    end
+end
+
+function isOfAccount(membership, forwarded)
+    local account = jids.bare(membership.occupant)
+    for _, tag in ipairs(forwarded.tags) do
+        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+            return true
+        end
+    end
+    return false
+end
+
+--- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+local MAX_WEIGHT = 2 * 1024 * 1024
+local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+local weighed
+local isTooBig = false
+
+--- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+function archive_gate.fromRoom(handler)
+    return function(event)
+        local stanza = event.stanza
+        if stanza ~= weighed then
+            weighed = stanza
+            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+        end
+        if not isTooBig then
+            return handler(event)
+        end
+        local room = jids.bare(stanza.attr.from or "")
+        if findMembership(stanza.attr.to or "", room) == nil then
+            return nil
+        end
+        noteDrop("limit")
+        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+        return true
+    end
+end
+
+--- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
+-- the messages of their archive (XEP-0359 6). Mostly the same table.
+function archive_gate.withoutOwnIds(stanza)
+    for _, tag in ipairs(stanza.tags) do
+        if isOwnId(tag) then
+            return st.clone(stanza):maptags(function(child)
+                if isOwnId(child) then
+                    return nil
+                else
+                    return child
+                end
+            end)
+        end
+    end
+    return stanza
+end
+
+--- What a message says of itself; only while a room answers a join is it the room's word.
+function archive_gate.delayOf(stanza, room)
+    local delayed
+    for _, tag in ipairs(stanza.tags) do
+        if isDelayBy(tag, room) then
+            return "by room"
+        end
+        if isUnnamedDelay(tag) then
+            delayed = "unnamed"
+        end
+    end
+    return delayed
+end
+
+--- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+function archive_gate.isAnswering(membership)
+    return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
+end
+
+--- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+function archive_gate.keptForm(stanza, room, delayed, isPast)
+    if isPast and delayed == "unnamed" then
+        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
+    end
+    if not isPast and delayed == "by room" then
+        return st.clone(stanza):maptags(function(tag)
+            if isDelayBy(tag, room) then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return stanza
+end
+
+--- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
+-- the room's or one of its occupants.
+function archive_gate.fromArchive(membership, message)
+    local from = jids.prep(message.attr.from or "")
+    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
+        noteDrop("forged")
+        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        return nil
+    end
+    local copy = st.clone(message)
+    copy.attr.xmlns = nil
+    copy.attr.from = from
+    copy.attr.to = membership.occupant
+    copy:maptags(function(tag) return takeArchived(membership, tag) end)
+    return copy
+end
+
+--- The archive's own id of a message, where the message has none by the room.
+function archive_gate.addArchiveId(message, room, id)
+    if id ~= nil and stanzaIdBy(message, room) == nil then
+        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
+    end
+end
+end
+
+-- src/state/numbers.ts
+--
+-- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
+-- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
+-- whatever the clock says. The record also holds where each start began: a range that was open when the server was killed
+-- ends where the next start began.
+local state_numbers = {}
+do
+local extend, LEASE, lastNumber, limit, records
+local wallClock = state_clock.wallClock
+local HOST = state_driver.HOST
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
+function extend()
+    limit = lastNumber + LEASE
+    writeRecord(records, HOST)
+end
+
+LEASE = 100000
+local startNumber = 0
+lastNumber = 0
+limit = 0
+local starts = {}
+records = openRecords("minimix_numbers", function() return {limit = limit, starts = starts} end)
+
+--- Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read.
+function state_numbers.startNumbers()
+    local done, lease = readRecord(records, HOST)
+    if not done then
+        return false
+    end
+    startNumber = lease == nil and (wallClock() + 1) * 1000 or lease.limit
+    lastNumber = startNumber
+    starts = lease and lease.starts or {}
+    starts[#starts + 1] = startNumber
+    extend()
+    return true
+end
+
+--- Whether the lease has been read.
+function state_numbers.hasNumbers()
+    return startNumber > 0
+end
+
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function state_numbers.startOfNumbers()
+    return startNumber
+end
+
+--- Where a range ends that has been open since the start of the server at this number, which is over.
+function state_numbers.endOfStart(start)
+    for _, other in ipairs(starts) do
+        if other > start then
+            return other
+        end
+    end
+    return startNumber
+end
+
+--- No range on disk refers to earlier starts any more.
+function state_numbers.forgetStarts()
+    if #starts > 1 then
+        starts = {startNumber}
+        writeRecord(records, HOST)
+    end
+end
+
+--- The next number, higher than all before, those of earlier starts too; undefined while the lease cannot be written.
+function state_numbers.nextNumber()
+    if lastNumber + 1 >= limit then
+        extend()
+    end
+    if records.dirty[HOST] ~= nil then
+        return nil
+    end
+    lastNumber = lastNumber + 1
+    return lastNumber
+end
+
+--- The highest number given out.
+function state_numbers.newestNumber()
+    return lastNumber
+end
+
+function state_numbers.numbers()
+    return {start = startNumber, last = lastNumber, limit = limit, starts = starts}
+end
+
+function state_numbers.restoreNumbers(saved)
+    startNumber = saved.start
+    lastNumber = saved.last
+    limit = saved.limit
+    starts = saved.starts
+end
+end
+
+-- src/state/ranges.ts
+--
+-- Which entries of a room's log an account got, as ranges of their numbers.
+--
+-- Invariants: ranges of one room are in ascending order and do not overlap. Only the last one may be open, and only while
+-- the account is in the room: all entries for everyone get into it as they are delivered. In memory an open range ends at
+-- the last entry that the account got (Part.position). On disk it has the negative number of the start of the server at
+-- which it was open, since the account got everything until that start was over.
+local state_ranges = {}
+do
+local trim, MOST
+
+function trim(ranges)
+    if #ranges > MOST then
+        table.remove(ranges, 1)
+    end
+end
+
+MOST = 500
+
+--- Whether a number is in the ranges, of which an open one goes up to `end`.
+function state_ranges.includes(ranges, end_, number)
+    for i = #ranges, 1, -1 do
+        local range = ranges[i]
+        if range ~= nil and number >= range.first then
+            return number <= (range.last or end_)
+        end
+    end
+    return false
+end
+
+--- Adds a number: to the range that ends with the number `before` it, or as a range of its own.
+function state_ranges.insert(ranges, number, before)
+    local at = #ranges
+    while true do
+        local temp_2 = at > 0
+        if temp_2 then
+            local opt_0 = ranges[at]
+            temp_2 = (opt_0 and opt_0.first or 0) > number
+        end
+        if not temp_2 then
+            break
+        end
+        at = at - 1
+    end
+    local range = ranges[at]
+    if (range and range.last) ~= nil and range.last == before then
+        range.last = number
+    else
+        table.insert(ranges, at + 1, {first = number, last = number})
+        trim(ranges)
+    end
+end
+
+--- Opens a range for what comes, or the last one again if there is nothing between that and `first`.
+function state_ranges.open(ranges, first)
+    local last = ranges[#ranges]
+    if (last and last.last) ~= nil and last.last >= first - 1 then
+        last.last = nil
+        return last
+    end
+    local range = {first = first, last = nil}
+    ranges[#ranges + 1] = range
+    trim(ranges)
+    return range
+end
+
+--- Ends an open range at a number. A range without entries is dropped.
+function state_ranges.close(ranges, end_)
+    local last = ranges[#ranges]
+    if last == nil or last.last ~= nil then
+        return
+    end
+    last.last = end_
+    if last.first > end_ then
+        table.remove(ranges)
+    end
+end
+
+--- Removes the ranges that end before a number.
+function state_ranges.prune(ranges, least)
+    local pruned = false
+    while true do
+        local opt_7 = ranges[1]
+        if not ((opt_7 and opt_7.last) ~= nil and ranges[1].last < least) then
+            break
+        end
+        table.remove(ranges, 1)
+        pruned = true
+    end
+    return pruned
+end
+
+--- As they are stored: first and last of each; `start` is where this start of the server began.
+function state_ranges.pack(ranges, start)
+    local packed = {}
+    for _, range in ipairs(ranges) do
+        packed[#packed + 1] = range.first
+        packed[#packed + 1] = range.last or -start
+    end
+    return packed
+end
+
+--- Reads stored ranges. `endOf` gives the end of a range that was open at a start. Undefined if they are malformed.
+function state_ranges.unpack(packed, endOf)
+    if type(packed) ~= "table" then
+        return nil
+    end
+    local ranges = {}
+    for i = 1, #packed, 2 do
+        local first = packed[i]
+        local last = packed[i + 1]
+        if type(first) ~= "number" or type(last) ~= "number" then
+            return nil
+        end
+        local end_ = last > 0 and last or endOf(-last)
+        if first <= end_ then
+            ranges[#ranges + 1] = {first = first, last = end_}
+        end
+    end
+    return ranges
+end
+end
+
+-- src/state/deliveries.ts
+--
+-- What each account got of the logs of rooms, those it has left included, in memory and on disk: the store minimix_parts
+-- has one record for each account, with its ranges by room.
+local state_deliveries = {}
+do
 local content, deliveriesOf, read, complete, forgetUnused, writeChanged, known, records, changed, released
-local options = require("options")
-local ____clock = require("state.clock")
-local monotonic = ____clock.monotonic
-local ____keys = require("state.keys")
-local membersOf = ____keys.membersOf
-local ____memberships = require("state.memberships")
-local findAccount = ____memberships.findAccount
-local ____numbers = require("state.numbers")
-local endOfStart = ____numbers.endOfStart
-local startOfNumbers = ____numbers.startOfNumbers
-local ____outage = require("state.outage")
-local beginOutage = ____outage.beginOutage
-local onRetry = ____outage.onRetry
-local ____ranges = require("state.ranges")
-local pack = ____ranges.pack
-local ____unpack = ____ranges.unpack
-local ____records = require("state.records")
-local forgetRecord = ____records.forgetRecord
-local listRecords = ____records.listRecords
-local openRecords = ____records.openRecords
-local readRecord = ____records.readRecord
-local writeRecord = ____records.writeRecord
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local membersOf = state_keys.membersOf
+local findAccount = state_memberships.findAccount
+local endOfStart = state_numbers.endOfStart
+local startOfNumbers = state_numbers.startOfNumbers
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+local pack = state_ranges.pack
+local unpack_ = state_ranges.unpack
+local forgetRecord = state_records.forgetRecord
+local listRecords = state_records.listRecords
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
 function content(username)
     local deliveries = known[username]
     if deliveries == nil then
@@ -2333,28 +2562,25 @@ function content(username)
     end
     local packed = {}
     for room, ranges in pairs(deliveries.rooms) do
-        packed[room] = pack(
-            ranges,
-            startOfNumbers()
-        )
+        packed[room] = pack(ranges, startOfNumbers())
     end
-    local ____temp_0
     if (next(packed)) == nil then
-        ____temp_0 = nil
+        return nil
     else
-        ____temp_0 = packed
+        return packed
     end
-    return ____temp_0
 end
+
 function deliveriesOf(username)
     local deliveries = known[username]
     if deliveries == nil then
         local rooms = read(username)
-        deliveries = {rooms = rooms or ({}), isRead = rooms ~= nil}
+        deliveries = {rooms = rooms or {}, isRead = rooms ~= nil}
         known[username] = deliveries
     end
     return deliveries
 end
+
 function read(username)
     local rooms = {}
     if options.anonymous then
@@ -2364,8 +2590,8 @@ function read(username)
     if not done then
         return nil
     end
-    for room, stored in pairs(packed or ({})) do
-        local ranges = ____unpack(stored, endOfStart)
+    for room, stored in pairs(packed or {}) do
+        local ranges = unpack_(stored, endOfStart)
         if ranges == nil then
             module:log("warn", "Ignoring what %s got of %s: malformed record in minimix_parts", username, room)
         else
@@ -2374,6 +2600,7 @@ function read(username)
     end
     return rooms
 end
+
 function complete(username, deliveries)
     if deliveries.isRead then
         return true
@@ -2400,8 +2627,9 @@ function complete(username, deliveries)
     deliveries.isRead = true
     return true
 end
+
 --- Writes an account's record, or marks it to be written when it has been read.
-function ____exports.saveDeliveries(username)
+function state_deliveries.saveDeliveries(username)
     local deliveries = known[username]
     if deliveries == nil or options.anonymous then
         changed[username] = nil
@@ -2415,18 +2643,20 @@ function ____exports.saveDeliveries(username)
     changed[username] = nil
     writeRecord(records, username)
 end
+
 function forgetUnused(username)
     local isNeeded = findAccount(username) ~= nil or changed[username] ~= nil or records.dirty[username] ~= nil
     if not isNeeded then
         known[username] = nil
     end
 end
+
 function writeChanged(deadline)
-    for ____, username in ipairs(membersOf(changed)) do
+    for _, username in ipairs(membersOf(changed)) do
         if monotonic() > deadline then
             return "more"
         end
-        ____exports.saveDeliveries(username)
+        state_deliveries.saveDeliveries(username)
     end
     for username in pairs(released) do
         released[username] = nil
@@ -2434,10 +2664,12 @@ function writeChanged(deadline)
     end
     return (next(changed)) == nil and "done" or "failing"
 end
+
 known = {}
 records = openRecords("minimix_parts", content)
+
 --- The ranges of an account in a room, for what it gets from now on; whether they are all there is.
-function ____exports.rangesOf(username, room)
+function state_deliveries.rangesOf(username, room)
     local deliveries = deliveriesOf(username)
     local ranges = deliveries.rooms[room]
     if ranges == nil then
@@ -2446,56 +2678,68 @@ function ____exports.rangesOf(username, room)
     end
     return ranges, deliveries.isRead
 end
+
 --- All ranges of an account by room; undefined if they could not be read. For looking only.
-function ____exports.allRangesOf(username)
+function state_deliveries.allRangesOf(username)
     local deliveries = known[username]
     if deliveries == nil then
         return read(username)
     end
     return complete(username, deliveries) and deliveries.rooms or nil
 end
+
 changed = {}
+
 --- Marks an account's record to be written by saveChanged().
-function ____exports.markChanged(username)
+function state_deliveries.markChanged(username)
     changed[username] = true
 end
+
 released = {}
+
 --- Frees the memory of an account soon if it is in no room then.
-function ____exports.releaseDeliveries(username)
+function state_deliveries.releaseDeliveries(username)
     released[username] = true
 end
+
 --- Writes the records of all accounts that are marked.
-function ____exports.saveChanged()
+function state_deliveries.saveChanged()
     writeChanged(math.huge)
 end
+
 onRetry(writeChanged)
+
 --- Forgets an account that is deleted. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
-function ____exports.forgetDeliveries(username)
+function state_deliveries.forgetDeliveries(username)
     known[username] = nil
     changed[username] = nil
     forgetRecord(records, username)
 end
+
 --- Accounts with a record; undefined if storage failed.
-function ____exports.usersWithDeliveries()
+function state_deliveries.usersWithDeliveries()
     return listRecords(records)
 end
+
 --- Replaces the ranges of an account by what `edit` leaves of them, and writes them if it says so. Whether they could be
 -- read.
-function ____exports.editDeliveries(username, edit)
+function state_deliveries.editDeliveries(username, edit)
     local deliveries = deliveriesOf(username)
     if not complete(username, deliveries) then
         return false
     end
     if edit(deliveries.rooms) then
-        ____exports.saveDeliveries(username)
+        state_deliveries.saveDeliveries(username)
     end
     forgetUnused(username)
     return true
 end
-function ____exports.deliveries()
+
+function state_deliveries.deliveries()
     return known
 end
-function ____exports.restoreDeliveries(saved)
+
+function state_deliveries.restoreDeliveries(saved)
     known = saved
     for username, account in pairs(known) do
         if not account.isRead then
@@ -2504,38 +2748,135 @@ function ____exports.restoreDeliveries(saved)
         end
     end
 end
-return ____exports
- end,
-["archive.delivered"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/logs.ts
+--
+-- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
+-- Entries are numbered in the order they came.
+local state_logs = {}
+do
+local newestNumber = state_numbers.newestNumber
+local startOfNumbers = state_numbers.startOfNumbers
+local beginOutage = state_outage.beginOutage
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+state_logs.RECENT = 50
+--- Bytes of them, as XML.
+local RECENT_SIZE = 262144
+state_logs.logs = {}
+--- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+local dropped = 0
+
+function state_logs.logOf(room)
+    local log = state_logs.logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = math.max(startOfNumbers(), dropped),
+            recent = {},
+            size = 0,
+            filled = false,
+            whole = false,
+            source = nil,
+            current = nil,
+            past = nil,
+            unwritten = {},
+            failures = 0,
+            gap = false,
+            readers = {},
+            settling = false
+        }
+        state_logs.logs[room] = log
+    end
+    return log
+end
+
+--- Frees the memory of a log that no account of this host reads any more, once all of it is stored.
+function state_logs.dropUnread(log)
+    if (next(log.readers)) ~= nil or #log.unwritten > 0 then
+        return
+    end
+    state_logs.logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
+end
+
+function state_logs.addRecent(log, entry)
+    local recent = log.recent
+    recent[#recent + 1] = entry
+    log.size = log.size + string.len(entry.text)
+    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
+        local oldest = table.remove(log.recent, 1)
+        log.size = log.size - string.len(oldest and oldest.text or "")
+        log.filled = true
+        log.whole = false
+    end
+end
+
+--- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+function state_logs.fillRecent(log, entries, whole)
+    log.filled = true
+    log.whole = whole
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil then
+            if #log.recent >= state_logs.RECENT or log.size + string.len(entry.text) > RECENT_SIZE then
+                log.whole = false
+                return
+            end
+            table.insert(log.recent, 1, entry)
+            log.size = log.size + string.len(entry.text)
+        end
+    end
+end
+
+--- Takes over the logs from the instance of the module before a reload.
+function state_logs.restoreLogs(saved)
+    dropped = newestNumber()
+    for room, log in pairs(saved) do
+        state_logs.logs[room] = log
+        log.settling = false
+        log.past = nil
+        if #log.unwritten > 0 then
+            beginOutage()
+        end
+    end
+end
+end
+
+-- src/archive/delivered.ts
+--
+-- What an account got of a room's log. The ranges are in state/deliveries.ts; they are written when an account comes, goes,
+-- or misses something, and not for each message.
+--
+-- Invariants: while an account is in a room its last range is open, on disk as well, and all that the room says gets into
+-- it. An entry that the account did not get closes the range within SETTLE seconds; the next one that it gets opens another,
+-- which is written before the message goes to its sessions. So what an account was shown is readable after a killed server.
+local archive_delivered = {}
+do
 local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
-local options = require("options")
-local ____deliveries = require("state.deliveries")
-local markChanged = ____deliveries.markChanged
-local rangesOf = ____deliveries.rangesOf
-local releaseDeliveries = ____deliveries.releaseDeliveries
-local saveChanged = ____deliveries.saveChanged
-local saveDeliveries = ____deliveries.saveDeliveries
-local ____logs = require("state.logs")
-local dropUnread = ____logs.dropUnread
-local logOf = ____logs.logOf
-local logs = ____logs.logs
-local ____memberships = require("state.memberships")
-local allMemberships = ____memberships.allMemberships
-local ____numbers = require("state.numbers")
-local startOfNumbers = ____numbers.startOfNumbers
-local ____ranges = require("state.ranges")
-local close = ____ranges.close
-local includes = ____ranges.includes
-local insert = ____ranges.insert
-local open = ____ranges.open
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
+local options = minimix_options
+local markChanged = state_deliveries.markChanged
+local rangesOf = state_deliveries.rangesOf
+local releaseDeliveries = state_deliveries.releaseDeliveries
+local saveChanged = state_deliveries.saveChanged
+local saveDeliveries = state_deliveries.saveDeliveries
+local dropUnread = state_logs.dropUnread
+local logOf = state_logs.logOf
+local logs = state_logs.logs
+local allMemberships = state_memberships.allMemberships
+local startOfNumbers = state_numbers.startOfNumbers
+local close = state_ranges.close
+local includes = state_ranges.includes
+local insert = state_ranges.insert
+local open = state_ranges.open
+local inTurn = minimix_turn.inTurn
+
 function openRange(membership, part, first)
     local ranges = rangesOf(membership.username, membership.room)
     part.range = open(ranges, first)
     saveDeliveries(membership.username)
 end
+
 function closeRange(membership, part)
     if part.range == nil then
         return false
@@ -2544,6 +2885,7 @@ function closeRange(membership, part)
     close((rangesOf(membership.username, membership.room)), part.position)
     return true
 end
+
 function deliverOwn(membership, log, entry)
     local ranges = rangesOf(membership.username, membership.room)
     if #ranges == 0 then
@@ -2551,6 +2893,7 @@ function deliverOwn(membership, log, entry)
         saveSoon(membership, log)
     end
 end
+
 function deliverPast(membership, log, part, entry)
     local ranges = rangesOf(membership.username, membership.room)
     if includes(ranges, part.position, entry.number) then
@@ -2560,39 +2903,41 @@ function deliverPast(membership, log, part, entry)
     saveSoon(membership, log)
     return true
 end
+
 function saveSoon(membership, log)
     markChanged(membership.username)
-    ____exports.settleSoon(log)
+    archive_delivered.settleSoon(log)
 end
+
 --- Looks in a while for accounts that have not got the last entry: their ranges end before it.
-function ____exports.settleSoon(log)
+function archive_delivered.settleSoon(log)
     if log.settling then
         return
     end
     log.settling = true
-    module:add_timer(
-        SETTLE,
-        function()
-            inTurn(function()
-                log.settling = false
-                closeMissed(log)
-                saveChanged()
-            end)
-            return nil
-        end
-    )
+    module:add_timer(SETTLE, function()
+        inTurn(function()
+            log.settling = false
+            closeMissed(log)
+            saveChanged()
+        end)
+        return nil
+    end)
 end
+
 function closeMissed(log)
-    for ____, membership in pairs(log.readers) do
+    for _, membership in pairs(log.readers) do
         local part = membership.part
         if (part and part.range) ~= nil and part.position ~= log.last and closeRange(membership, part) then
             markChanged(membership.username)
         end
     end
 end
+
 SETTLE = 1
+
 --- The account is in the room, or asks for what it has missed there.
-function ____exports.openPart(membership)
+function archive_delivered.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
     end
@@ -2601,9 +2946,10 @@ function ____exports.openPart(membership)
     membership.part = {inside = false, range = nil, position = log.last}
     log.readers[membership.username] = membership
 end
+
 --- The room has let the account in: what is said from now on is for it.
-function ____exports.letIn(membership)
-    ____exports.openPart(membership)
+function archive_delivered.letIn(membership)
+    archive_delivered.openPart(membership)
     local log = membership.log
     local part = membership.part
     if log == nil or part == nil or part.inside then
@@ -2613,8 +2959,9 @@ function ____exports.letIn(membership)
     part.position = log.last
     openRange(membership, part, log.last + 1)
 end
+
 --- The account is out of the room.
-function ____exports.closePart(membership)
+function archive_delivered.closePart(membership)
     local log = membership.log
     local part = membership.part
     membership.log = nil
@@ -2629,16 +2976,18 @@ function ____exports.closePart(membership)
     end
     releaseDeliveries(membership.username)
 end
+
 --- Opens what the instance of the module before a reload kept in another form.
-function ____exports.reopenParts()
-    for ____, membership in ipairs(allMemberships()) do
+function archive_delivered.reopenParts()
+    for _, membership in ipairs(allMemberships()) do
         if membership.phase == "joined" or membership.phase == "entering" then
-            ____exports.letIn(membership)
+            archive_delivered.letIn(membership)
         end
     end
 end
+
 --- Notes that an account got an entry; whether it was new to it.
-function ____exports.deliver(membership, log, part, entry)
+function archive_delivered.deliver(membership, log, part, entry)
     local range = part.range
     local before = entry.before
     if range ~= nil and before ~= nil and (before == part.position or before < range.first) then
@@ -2664,72 +3013,65 @@ function ____exports.deliver(membership, log, part, entry)
     part.position = entry.number
     return true
 end
+
 --- Writes what is not written yet. Accounts that wait for the last message get another range with it.
-function ____exports.saveDelivered()
-    for ____, log in pairs(logs) do
+function archive_delivered.saveDelivered()
+    for _, log in pairs(logs) do
         if log.settling then
             closeMissed(log)
         end
     end
     saveChanged()
 end
+
 --- Whether an entry is for an account.
-function ____exports.isFor(username, ranges, position, entry)
-    local ____temp_2
+function archive_delivered.isFor(username, ranges, position, entry)
     if entry.owner == nil then
-        ____temp_2 = includes(ranges, position, entry.number)
+        return includes(ranges, position, entry.number)
     else
-        ____temp_2 = entry.owner == username
+        return entry.owner == username
     end
-    return ____temp_2
 end
+
 --- Up to which number an open range goes.
-function ____exports.positionOf(part)
+function archive_delivered.positionOf(part)
     return part == nil and startOfNumbers() or part.position
 end
-return ____exports
- end,
-["state.messages"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/messages.ts
+--
+-- Messages in Prosody's archive stores.
+local state_messages = {}
+do
 local append, truncate, depthOf, find, getOne, remove
-local ____driver = require("state.driver")
-local handleOf = ____driver.handleOf
-local isAnswer = ____driver.isAnswer
-local isUnreadable = ____driver.isUnreadable
-local newStore = ____driver.newStore
-local readFailed = ____driver.readFailed
-local TRIAL = ____driver.TRIAL
-local writeFailed = ____driver.writeFailed
-local ____records = require("state.records")
-local listKeys = ____records.listKeys
+local handleOf = state_driver.handleOf
+local isAnswer = state_driver.isAnswer
+local isUnreadable = state_driver.isUnreadable
+local newStore = state_driver.newStore
+local readFailed = state_driver.readFailed
+local TRIAL = state_driver.TRIAL
+local writeFailed = state_driver.writeFailed
+local listKeys = state_records.listKeys
+
 function append(messages, key, stanza, when, label)
-    return handleOf(messages):append(
-        key,
-        nil,
-        stanza,
-        when,
-        label
-    )
+    return handleOf(messages):append(key, nil, stanza, when, label)
 end
+
 function truncate(messages, key)
-    local ____opt_4 = handleOf(messages).caps
-    local quota = ____opt_4 and ____opt_4.quota
-    return quota ~= nil and ____exports.deleteMessages(
-        messages,
-        key,
-        {truncate = math.floor(quota * 0.9)}
-    )
+    local caps = handleOf(messages).caps
+    local quota = caps and caps.quota
+    return quota ~= nil and state_messages.deleteMessages(messages, key, {truncate = math.floor(quota * 0.9)})
 end
+
 function depthOf(stanza)
     local deepest = 0
-    for ____, tag in ipairs(stanza.tags) do
-        deepest = math.max(
-            deepest,
-            depthOf(tag)
-        )
+    for _, tag in ipairs(stanza.tags) do
+        deepest = math.max(deepest, depthOf(tag))
     end
     return deepest + 1
 end
+
 function find(messages, key, query)
     local results, problem = handleOf(messages):find(key, query)
     if results == nil or results == false then
@@ -2737,90 +3079,69 @@ function find(messages, key, query)
     end
     local found = {}
     for id, stanza, when, label in results do
-        found[#found + 1] = {
-            id = id,
-            stanza = stanza,
-            when = tonumber(when) or 0,
-            label = label
-        }
+        found[#found + 1] = {id = id, stanza = stanza, when = tonumber(when) or 0, label = label}
     end
     return found, nil
 end
+
 function getOne(messages, key, id)
     return handleOf(messages):get(key, id)
 end
+
 --- Deletes the messages that a query finds, or all of a key; whether that is done.
-function ____exports.deleteMessages(messages, key, query)
+function state_messages.deleteMessages(messages, key, query)
     if messages.writesFail then
         return false
     end
     local done, result, problem = pcall(remove, messages, key, query)
-    local ____isAnswer_16 = isAnswer
-    local ____done_15 = done
-    local ____temp_14
-    if result == false then
-        ____temp_14 = nil
-    else
-        ____temp_14 = result
+    local done_15 = done
+    local temp_14
+    if result ~= false then
+        temp_14 = result
     end
-    if not ____isAnswer_16(____done_15, ____temp_14, problem) then
-        local ____writeFailed_20 = writeFailed
-        local ____messages_18 = messages
-        local ____key_19 = key
-        local ____done_17
+    if not isAnswer(done_15, temp_14, problem) then
+        local done_17
         if done then
-            ____done_17 = problem
+            done_17 = problem
         else
-            ____done_17 = result
+            done_17 = result
         end
-        ____writeFailed_20(____messages_18, ____key_19, ____done_17)
+        writeFailed(messages, key, done_17)
         return false
     end
     return true
 end
+
 function remove(messages, key, query)
     return handleOf(messages):delete(key, query)
 end
+
 --- A message with more elements in one another is not taken for one that storage can hold if it fails to.
 local DEEPEST = 50
+
 local function tryRead(handle)
     local stanza, problem = handle:get(TRIAL, TRIAL)
     return stanza, problem
 end
+
 --- Declares a store of messages.
-function ____exports.openMessages(name)
-    return newStore(
-        name,
-        function() return module:open_store(name, "archive") end,
-        tryRead
-    )
+function state_messages.openMessages(name)
+    return newStore(name, function() return module:open_store(name, "archive") end, tryRead)
 end
+
 --- The keys under which there are messages; undefined if the driver failed.
-function ____exports.listMessages(messages)
+function state_messages.listMessages(messages)
     return listKeys(messages)
 end
+
 --- Stores a message at the end; the outcome and the id. Where there is no room left, the oldest messages make some.
-function ____exports.appendMessage(messages, key, stanza, when, label)
+function state_messages.appendMessage(messages, key, stanza, when, label)
     if messages.writesFail then
         return "failed", nil
     end
-    local done, id, problem = pcall(
-        append,
-        messages,
-        key,
-        stanza,
-        when,
-        label
-    )
+    local done, id, problem = pcall(append, messages, key, stanza, when, label)
     if done and problem == "quota-limit" and truncate(messages, key) then
-        done, id, problem = pcall(
-            append,
-            messages,
-            key,
-            stanza,
-            when,
-            label
-        )
+        done, id, problem = pcall(append, messages, key, stanza, when, label)
     end
     if done and type(id) == "string" then
         messages.failedKey = nil
@@ -2829,58 +3150,51 @@ function ____exports.appendMessage(messages, key, stanza, when, label)
     if depthOf(stanza) > DEEPEST then
         return "refused", nil
     end
-    local ____writeFailed_3 = writeFailed
-    local ____messages_1 = messages
-    local ____key_2 = key
-    local ____done_0
+    local done_0
     if done then
-        ____done_0 = problem
+        done_0 = problem
     else
-        ____done_0 = id
+        done_0 = id
     end
-    ____writeFailed_3(____messages_1, ____key_2, ____done_0)
+    writeFailed(messages, key, done_0)
     return "failed", nil
 end
+
 --- The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
 -- that another one ends the first (util/sql.lua, execute).
-function ____exports.findMessages(messages, key, query)
+function state_messages.findMessages(messages, key, query)
     if isUnreadable(messages, key) then
         return nil
     end
     local done, found, problem = pcall(find, messages, key, query)
     if not isAnswer(done, found, problem) then
-        local ____readFailed_9 = readFailed
-        local ____messages_7 = messages
-        local ____key_8 = key
-        local ____done_6
+        local done_6
         if done then
-            ____done_6 = problem
+            done_6 = problem
         else
-            ____done_6 = found
+            done_6 = found
         end
-        ____readFailed_9(____messages_7, ____key_8, ____done_6)
+        readFailed(messages, key, done_6)
         return nil
     end
     messages.broken[key] = nil
-    return found or ({})
+    return found or {}
 end
+
 --- Whether the read succeeded, and the message with an id.
-function ____exports.getMessage(messages, key, id)
+function state_messages.getMessage(messages, key, id)
     if isUnreadable(messages, key) then
         return false, nil
     end
     local done, stanza, when, label = pcall(getOne, messages, key, id)
     if not isAnswer(done, stanza, when) then
-        local ____readFailed_13 = readFailed
-        local ____messages_11 = messages
-        local ____key_12 = key
-        local ____done_10
+        local done_10
         if done then
-            ____done_10 = when
+            done_10 = when
         else
-            ____done_10 = stanza
+            done_10 = stanza
         end
-        ____readFailed_13(____messages_11, ____key_12, ____done_10)
+        readFailed(messages, key, done_10)
         return false, nil
     end
     if stanza == nil then
@@ -2893,58 +3207,56 @@ function ____exports.getMessage(messages, key, id)
         label = type(label) == "string" and label or ""
     }
 end
-return ____exports
- end,
-["archive.entries"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/entries.ts
+--
+-- Entries of the archive: each message of a room once for this host, in a Prosody archive store under the room's JID. An
+-- entry's label holds its number and, if it is for one account alone, the account: "1700000001000 alice".
+local archive_entries = {}
+do
 local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
-local hashes = require("util.hashes")
-local xml = require("util.xml")
-local options = require("options")
-local ____clock = require("state.clock")
-local monotonic = ____clock.monotonic
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____logs = require("state.logs")
-local addRecent = ____logs.addRecent
-local dropUnread = ____logs.dropUnread
-local fillRecent = ____logs.fillRecent
-local logs = ____logs.logs
-local RECENT = ____logs.RECENT
-local ____messages = require("state.messages")
-local appendMessage = ____messages.appendMessage
-local findMessages = ____messages.findMessages
-local openMessages = ____messages.openMessages
-local ____numbers = require("state.numbers")
-local nextNumber = ____numbers.nextNumber
-local ____outage = require("state.outage")
-local onRetry = ____outage.onRetry
-local ____text = require("text")
-local textOf = ____text.textOf
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local counters = state_counters.counters
+local addRecent = state_logs.addRecent
+local dropUnread = state_logs.dropUnread
+local fillRecent = state_logs.fillRecent
+local logs = state_logs.logs
+local RECENT = state_logs.RECENT
+local appendMessage = state_messages.appendMessage
+local findMessages = state_messages.findMessages
+local openMessages = state_messages.openMessages
+local nextNumber = state_numbers.nextNumber
+local onRetry = state_outage.onRetry
+local textOf = minimix_text.textOf
+
 --- Storage drivers make a file name of it, which has an end.
-function ____exports.keyOf(room)
+function archive_entries.keyOf(room)
     return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
+
 --- The number of an entry and, of an entry for one account alone, that account.
-function ____exports.parseLabel(label)
+function archive_entries.parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_1 = tonumber(digits) or 0
-    local ____temp_0
-    if owner == "" then
-        ____temp_0 = nil
-    else
-        ____temp_0 = owner
+    local temp_1 = tonumber(digits) or 0
+    local temp_0
+    if owner ~= "" then
+        temp_0 = owner
     end
-    return ____temp_1, ____temp_0
+    return temp_1, temp_0
 end
+
 function labelOf(entry)
     local label = string.format("%d", entry.number)
-    return entry.owner == nil and label or (label .. " ") .. entry.owner
+    return entry.owner == nil and label or label .. " " .. entry.owner
 end
+
 --- An entry's message.
-function ____exports.stanzaOf(entry)
+function archive_entries.stanzaOf(entry)
     return xml.parse("<message" .. entry.text)
 end
+
 function write(log, entry, stanza)
     local outcome = #log.unwritten > 0 and "failed" or storeEntry(log, entry, stanza)
     if outcome == "refused" then
@@ -2956,12 +3268,13 @@ function write(log, entry, stanza)
     end
     return true
 end
+
 function storeEntry(log, entry, stanza)
     local to = stanza.attr.to
     stanza.attr.to = nil
     local outcome = appendMessage(
-        ____exports.store,
-        ____exports.keyOf(log.room),
+        archive_entries.store,
+        archive_entries.keyOf(log.room),
         stanza,
         entry.when,
         labelOf(entry)
@@ -2972,28 +3285,26 @@ function storeEntry(log, entry, stanza)
     end
     return outcome
 end
+
 function keep(log, entry)
     local size = string.len(entry.text)
     if unwrittenSize + size > UNWRITTEN_SIZE then
         log.gap = true
         return false
     end
-    local ____log_unwritten_3 = log.unwritten
-    ____log_unwritten_3[#____log_unwritten_3 + 1] = entry
+    local unwritten = log.unwritten
+    unwritten[#unwritten + 1] = entry
     unwrittenSize = unwrittenSize + size
     return true
 end
+
 function writeLog(log, deadline)
     local first = log.unwritten[1]
-    local newest = findMessages(
-        ____exports.store,
-        ____exports.keyOf(log.room),
-        {reverse = true, limit = 1}
-    )
+    local newest = findMessages(archive_entries.store, archive_entries.keyOf(log.room), {reverse = true, limit = 1})
     if first == nil or newest == nil then
         return "failing"
     end
-    if newest[1] ~= nil and (____exports.parseLabel(newest[1].label)) >= first.number then
+    if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
     local entry = log.unwritten[1]
@@ -3001,7 +3312,7 @@ function writeLog(log, deadline)
         if monotonic() > deadline then
             return "more"
         end
-        local stanza = ____exports.stanzaOf(entry)
+        local stanza = archive_entries.stanzaOf(entry)
         local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
         if outcome == "failed" and not isGivenUp(log) then
             return "failing"
@@ -3011,22 +3322,25 @@ function writeLog(log, deadline)
     end
     return "done"
 end
+
 function isGivenUp(log)
-    log.failures = ____exports.store.writesFail and 0 or log.failures + 1
+    log.failures = archive_entries.store.writesFail and 0 or log.failures + 1
     if log.failures < MOST_FAILURES then
         return false
     end
     module:log("warn", "Giving up a message of %s that cannot be stored", log.room)
     return true
 end
+
 function drop(log, entry)
     table.remove(log.unwritten, 1)
     log.failures = 0
     unwrittenSize = unwrittenSize - string.len(entry.text)
 end
+
 --- A stored message as an entry.
-function ____exports.entryOf(stored, before)
-    local number, owner = ____exports.parseLabel(stored.label)
+function archive_entries.entryOf(stored, before)
+    local number, owner = archive_entries.parseLabel(stored.label)
     return {
         number = number,
         before = before,
@@ -3035,13 +3349,15 @@ function ____exports.entryOf(stored, before)
         text = textOf(stored.stanza)
     }
 end
+
 --- The store of all rooms' messages.
-____exports.store = openMessages("minimix_archive")
+archive_entries.store = openMessages("minimix_archive")
 UNWRITTEN_SIZE = 4194304
 MOST_FAILURES = 20
 unwrittenSize = 0
+
 --- Adds a message to the log; undefined if it cannot be kept. `stanza` is lent and does not change.
-function ____exports.append(log, stanza, when, owner)
+function archive_entries.append(log, stanza, when, owner)
     local text = textOf(stanza)
     if string.len(text) > options.maxKeptSize then
         module:log(
@@ -3052,13 +3368,10 @@ function ____exports.append(log, stanza, when, owner)
         )
         return nil
     end
-    local ____log_gap_2
-    if log.gap then
-        ____log_gap_2 = nil
-    else
-        ____log_gap_2 = nextNumber()
+    local number
+    if not log.gap then
+        number = nextNumber()
     end
-    local number = ____log_gap_2
     if number == nil then
         log.gap = true
         return nil
@@ -3079,17 +3392,19 @@ function ____exports.append(log, stanza, when, owner)
     end
     return entry
 end
+
 --- Takes over entries that are not stored yet from the instance of the module before a reload.
-function ____exports.restoreUnwritten()
-    for ____, log in pairs(logs) do
-        for ____, entry in ipairs(log.unwritten) do
+function archive_entries.restoreUnwritten()
+    for _, log in pairs(logs) do
+        for _, entry in ipairs(log.unwritten) do
             unwrittenSize = unwrittenSize + string.len(entry.text)
         end
     end
 end
+
 local function writeUnwritten(deadline)
     local result = "done"
-    for ____, log in pairs(logs) do
+    for _, log in pairs(logs) do
         if #log.unwritten > 0 then
             local progress = writeLog(log, deadline)
             if progress ~= "done" then
@@ -3100,36 +3415,40 @@ local function writeUnwritten(deadline)
     end
     return result
 end
+
 onRetry(writeUnwritten)
+
 --- How many messages wait to be stored.
-function ____exports.countUnwritten()
+function archive_entries.countUnwritten()
     local count = 0
-    for ____, log in pairs(logs) do
+    for _, log in pairs(logs) do
         count = count + #log.unwritten
     end
     return count
 end
+
 --- Accounts in rooms of which messages were not kept: they have to be asked for. Afterwards messages are kept again.
-function ____exports.takeGaps()
+function archive_entries.takeGaps()
     local memberships = {}
-    for ____, log in pairs(logs) do
+    for _, log in pairs(logs) do
         if log.gap then
             log.gap = false
-            for ____, membership in pairs(log.readers) do
+            for _, membership in pairs(log.readers) do
                 memberships[#memberships + 1] = membership
             end
         end
     end
     return memberships
 end
+
 --- Reads the newest entries of before this start of the server, once they are needed; whether that was possible.
-function ____exports.fill(log)
+function archive_entries.fill(log)
     if log.filled then
         return true
     end
     local found = findMessages(
-        ____exports.store,
-        ____exports.keyOf(log.room),
+        archive_entries.store,
+        archive_entries.keyOf(log.room),
         {reverse = true, limit = RECENT}
     )
     if found == nil then
@@ -3137,8 +3456,8 @@ function ____exports.fill(log)
     end
     local first = log.recent[1]
     local entries = {}
-    for ____, stored in ipairs(found) do
-        local entry = ____exports.entryOf(stored, nil)
+    for _, stored in ipairs(found) do
+        local entry = archive_entries.entryOf(stored, nil)
         if first == nil or entry.number < first.number then
             table.insert(entries, 1, entry)
         end
@@ -3146,41 +3465,42 @@ function ____exports.fill(log)
     fillRecent(log, entries, #found < RECENT)
     return true
 end
-return ____exports
- end,
-["archive.page"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/page.ts
+--
+-- Pages of an archive, or of several taken together in the order of time (XEP-0313 4.2, 4.3). Storage drivers differ in
+-- what they make of a query with several conditions, so that all they are asked for is a rough range, chunk by chunk.
+local archive_page = {}
+do
 local noteEnd, findPlace, openCursors, readIds, isFailed, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
-local cache = require("util.cache")
-local ____messages = require("state.messages")
-local findMessages = ____messages.findMessages
-local getMessage = ____messages.getMessage
+local findMessages = state_messages.findMessages
+local getMessage = state_messages.getMessage
+
 function noteEnd(archives, item)
-    local ____temp_0
-    if item == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = archives[item.rank]
+    local archive
+    if item ~= nil then
+        archive = archives[item.rank]
     end
-    local archive = ____temp_0
     if item ~= nil and archive ~= nil then
-        ends:set((archive.key .. " ") .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
+        ends:set(archive.key .. " " .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
     end
 end
+
 function findPlace(archives, id)
     if id == nil then
         return true, nil
     end
     local rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
-        local ____end = ends:get((archive.key .. " ") .. id)
-        if (____end and ____end.rank) == rank and archive.holds(____end.label) then
-            return true, ____end
+        local end_ = ends:get(archive.key .. " " .. id)
+        if (end_ and end_.rank) == rank and archive.holds(end_.label) then
+            return true, end_
         end
     end
     rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
         local done, message = getMessage(archive.store, archive.key, id)
         if not done then
@@ -3192,11 +3512,12 @@ function findPlace(archives, id)
     end
     return true, nil
 end
+
 function openCursors(archives, max)
     local cursors = {}
     local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, LARGEST_CHUNK)
     local rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
         cursors[#cursors + 1] = {
             archive = archive,
@@ -3212,20 +3533,21 @@ function openCursors(archives, max)
     end
     return cursors
 end
+
 function readIds(archives, walk, ids)
     local missing = {}
-    for ____, id in ipairs(ids) do
+    for _, id in ipairs(ids) do
         missing[id] = true
     end
     local cursors = openCursors(archives, #ids)
-    for ____, cursor in ipairs(cursors) do
-        for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
+    for _, cursor in ipairs(cursors) do
+        for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
             if cursor.archive.holds(item.label) then
                 missing[item.id] = nil
                 consider(cursor, walk, item)
             end
-            local ____opt_3 = walk.from
-            if (____opt_3 and ____opt_3.id) == item.id then
+            local from = walk.from
+            if (from and from.id) == item.id then
                 cursor.items = {}
             end
         end
@@ -3233,14 +3555,16 @@ function readIds(archives, walk, ids)
     end
     return ((next(missing)) == nil or isFailed(cursors)) and cursors or nil
 end
+
 function isFailed(cursors)
-    for ____, cursor in ipairs(cursors) do
+    for _, cursor in ipairs(cursors) do
         if cursor.failed then
             return true
         end
     end
     return false
 end
+
 function takePage(cursors, walk)
     local max = walk.query.max
     local reverse = walk.query.reverse
@@ -3258,25 +3582,26 @@ function takePage(cursors, walk)
     local isAll = complete and walk.from == nil and walk.to == nil
     return {items = items, complete = complete, count = isAll and #items or nil}
 end
+
 function countItems(cursors, walk)
     local count = 0
     while count <= COUNTED and nextItem(cursors, walk) ~= nil do
         count = count + 1
     end
-    local ____temp_6 = {}
-    local ____temp_7 = count == 0
-    local ____temp_5
+    local complete = count == 0
+    local temp_5
     if count > COUNTED then
-        ____temp_5 = nil
+        temp_5 = nil
     else
-        ____temp_5 = count
+        temp_5 = count
     end
-    return {items = ____temp_6, complete = ____temp_7, count = ____temp_5}
+    return {items = {}, complete = complete, count = temp_5}
 end
+
 function nextItem(cursors, walk)
     local best
     local cursorOfBest
-    for ____, cursor in ipairs(cursors) do
+    for _, cursor in ipairs(cursors) do
         local item = peek(cursor, walk)
         if item ~= nil and (best == nil or isAhead(best, item, walk.query.reverse)) then
             best = item
@@ -3288,18 +3613,17 @@ function nextItem(cursors, walk)
     end
     return best
 end
+
 function peek(cursor, walk)
     while cursor.passed == #cursor.items and not cursor.ended do
         readOn(cursor, walk)
     end
     return cursor.items[cursor.passed + 1]
 end
+
 function readOn(cursor, walk)
-    local items = read(
-        cursor,
-        rangeQuery(cursor, walk)
-    )
-    for ____, item in ipairs(items) do
+    local items = read(cursor, rangeQuery(cursor, walk))
+    for _, item in ipairs(items) do
         consider(cursor, walk, item)
         cursor.last = item
     end
@@ -3308,6 +3632,7 @@ function readOn(cursor, walk)
     end
     cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
 end
+
 function read(cursor, query)
     local archive = cursor.archive
     local items = {}
@@ -3316,18 +3641,12 @@ function read(cursor, query)
         cursor.failed = true
         return items
     end
-    for ____, ____value in ipairs(found) do
-        local id = ____value.id
-        local stanza = ____value.stanza
-        local when = ____value.when
-        local label = ____value.label
-        items[#items + 1] = {
-            id = id,
-            stanza = stanza,
-            when = when,
-            label = label,
-            rank = cursor.rank
-        }
+    for _, value_ in ipairs(found) do
+        local id = value_.id
+        local stanza = value_.stanza
+        local when = value_.when
+        local label = value_.label
+        items[#items + 1] = {id = id, stanza = stanza, when = when, label = label, rank = cursor.rank}
     end
     local start = query.after or query.before
     if #items == 0 and start ~= nil then
@@ -3337,62 +3656,56 @@ function read(cursor, query)
     end
     return items
 end
+
 function rangeQuery(cursor, walk)
     local start = walk.query.start
-    local ____end = walk.query["end"]
+    local end_ = walk.query["end"]
     local reverse = walk.query.reverse
     local label = cursor.archive.label
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_16 = cursor.chunk
-    local ____reverse_17 = reverse
-    local ____roughly_11 = roughly
-    local ____temp_10
+    local limit = cursor.chunk
+    local temp_10
     if reverse or from == nil then
-        ____temp_10 = start
+        temp_10 = start
     else
-        ____temp_10 = math.max(start or 0, from.when)
+        temp_10 = math.max(start or 0, from.when)
     end
-    local ____roughly_11_result_18 = ____roughly_11(____temp_10, -1)
-    local ____roughly_13 = roughly
-    local ____temp_12
+    local roughly_11_result_18 = roughly(temp_10, -1)
+    local temp_12
     if not reverse or from == nil then
-        ____temp_12 = ____end
+        temp_12 = end_
     else
-        ____temp_12 = math.min(____end or math.huge, from.when)
+        temp_12 = math.min(end_ or math.huge, from.when)
     end
-    local ____roughly_13_result_19 = ____roughly_13(____temp_12, 1)
-    local ____reverse_14
-    if reverse then
-        ____reverse_14 = nil
-    else
-        ____reverse_14 = id
+    local roughly_13_result_19 = roughly(temp_12, 1)
+    local after
+    if not reverse then
+        after = id
     end
-    local ____reverse_15
+    local before
     if reverse then
-        ____reverse_15 = id
-    else
-        ____reverse_15 = nil
+        before = id
     end
     return {
         with = label,
-        limit = ____cursor_chunk_16,
-        reverse = ____reverse_17,
-        start = ____roughly_11_result_18,
-        ["end"] = ____roughly_13_result_19,
-        after = ____reverse_14,
-        before = ____reverse_15
+        limit = limit,
+        reverse = reverse,
+        start = roughly_11_result_18,
+        ["end"] = roughly_13_result_19,
+        after = after,
+        before = before
     }
 end
+
 function roughly(seconds, more)
-    local ____temp_20
     if seconds == nil or math.abs(seconds) == math.huge then
-        ____temp_20 = nil
+        return nil
     else
-        ____temp_20 = math.floor(seconds) + more
+        return math.floor(seconds) + more
     end
-    return ____temp_20
 end
+
 function consider(cursor, walk, item)
     local query = walk.query
     local from = walk.from
@@ -3406,45 +3719,46 @@ function consider(cursor, walk, item)
     end
     local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
     if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_21 = cursor.items
-        ____cursor_items_21[#____cursor_items_21 + 1] = item
+        local items = cursor.items
+        items[#items + 1] = item
     end
 end
+
 function isPast(place, item, reverse)
-    local ____temp_22
     if place.rank == item.rank then
-        ____temp_22 = place.id ~= item.id
+        return place.id ~= item.id
     else
-        ____temp_22 = isAhead(item, place, reverse)
+        return isAhead(item, place, reverse)
     end
-    return ____temp_22
 end
+
 function isAtOrPast(place, item, reverse)
     if place.rank ~= item.rank then
         return isAhead(item, place, reverse)
     end
-    local ____temp_24 = place.id == item.id
-    if not ____temp_24 then
-        local ____reverse_23
+    local id = place.id == item.id
+    if not id then
         if reverse then
-            ____reverse_23 = item.when < place.when
+            id = item.when < place.when
         else
-            ____reverse_23 = item.when > place.when
+            id = item.when > place.when
         end
-        ____temp_24 = ____reverse_23
     end
-    return ____temp_24
+    return id
 end
+
 function isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
     return isLater ~= reverse
 end
+
 LARGEST_CHUNK = 1000
 ends = cache.new(256)
 COUNTED = 10000
+
 --- A page of these archives; undefined if an id that the query names is not in them. The first value is false if storage
 -- failed.
-function ____exports.readPage(archives, query)
+function archive_page.readPage(archives, query)
     local afterRead, after = findPlace(archives, query.after)
     local beforeRead, before = findPlace(archives, query.before)
     if not afterRead or not beforeRead then
@@ -3453,13 +3767,13 @@ function ____exports.readPage(archives, query)
     if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
         return true, nil
     end
-    local walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before})
+    local walk = query.reverse and {query = query, from = before, to = after} or {query = query, from = after, to = before}
     local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
     if cursors == nil then
         return true, nil
     end
     local page = query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
-    for ____, cursor in ipairs(cursors) do
+    for _, cursor in ipairs(cursors) do
         if cursor.lost or cursor.failed then
             return not cursor.failed, nil
         end
@@ -3468,40 +3782,35 @@ function ____exports.readPage(archives, query)
     noteEnd(archives, page.items[#page.items])
     return true, page
 end
-return ____exports
- end,
-["archive.personal"] = function(...)
-local ____exports = {}
-local recentOf, nameOf, store, RECENT, recent
-local cache = require("util.cache")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____page = require("archive.page")
-local readPage = ____page.readPage
-local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local ____messages = require("state.messages")
-local appendMessage = ____messages.appendMessage
-local openMessages = ____messages.openMessages
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local isDelayBy = ____stanzas.isDelayBy
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
---- What an account and one other, or all others, said to each other.
-function ____exports.personalArchive(username, other)
-    return {
-        store = store,
-        key = username,
-        label = other,
-        holds = function() return true end
-    }
 end
+
+-- src/archive/personal.ts
+--
+-- mod_mam's archive of an account. With `minimix_archive = "mam"` it has what was said in rooms too, a copy for each
+-- account: mod_mam writes down what comes, and what was missed is written from here.
+local archive_personal = {}
+do
+local recentOf, nameOf, store, RECENT, recent
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
+local readPage = archive_page.readPage
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+local appendMessage = state_messages.appendMessage
+local openMessages = state_messages.openMessages
+local isDelayBy = minimix_stanzas.isDelayBy
+local isWorthKeeping = minimix_stanzas.isWorthKeeping
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+
+--- What an account and one other, or all others, said to each other.
+function archive_personal.personalArchive(username, other)
+    return {store = store, key = username, label = other, holds = function() return true end}
+end
+
 --- What was said in a room last, oldest first; undefined if storage failed.
-function ____exports.readRoom(membership, most, since)
+function archive_personal.readRoom(membership, most, since)
     local done, page = readPage(
-        {____exports.personalArchive(membership.username, membership.room)},
+        {archive_personal.personalArchive(membership.username, membership.room)},
         {
             wants = function(stanza) return stanza.attr.type == "groupchat" end,
             start = since,
@@ -3509,178 +3818,151 @@ function ____exports.readRoom(membership, most, since)
             max = most
         }
     )
-    return done and (page and page.items or ({})) or nil
+    return done and (page and page.items or {}) or nil
 end
+
 function recentOf(membership)
     local known = recent[membership]
     if known == nil then
-        known = {
-            names = cache.new(RECENT + options.maxHistory),
-            isRead = false
-        }
+        known = {names = cache.new(RECENT + options.maxHistory), isRead = false}
         recent[membership] = known
     end
     if not known.isRead then
-        local items = ____exports.readRoom(membership, RECENT, 0)
+        local items = archive_personal.readRoom(membership, RECENT, 0)
         known.isRead = items ~= nil
-        for ____, item in ipairs(items or ({})) do
-            known.names:set(
-                nameOf(membership, item.stanza),
-                true
-            )
+        for _, item in ipairs(items or {}) do
+            known.names:set(nameOf(membership, item.stanza), true)
         end
     end
     return known
 end
+
 function nameOf(membership, stanza)
     local id = stanzaIdBy(stanza, membership.room)
     if id ~= nil then
         return id
     end
     local from = stanza.attr.from or ""
-    return (((from .. " ") .. (stanza.attr.id or "")) .. " ") .. (stanza:get_child_text("body") or "")
+    return from .. " " .. (stanza.attr.id or "") .. " " .. (stanza:get_child_text("body") or "")
 end
+
 store = openMessages(options.personalArchive)
 RECENT = 50
 recent = setmetatable({}, {__mode = "k"})
+
 --- Whether there is such an archive.
-function ____exports.hasPersonalArchive()
+function archive_personal.hasPersonalArchive()
     local host = prosody.hosts[module.host]
     return (host and host.modules.mam) ~= nil
 end
+
 --- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
 -- it, and what a room tells of its past on a join is there already, or is missed.
-function ____exports.onShouldStore(event)
+function archive_personal.onShouldStore(event)
     local stanza = event.stanza
     local room = jids.bare(stanza.attr.from or "")
     local membership = findMembership(stanza.attr.to or "", room)
     if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
-    if not isWorthKeeping(stanza) or delayBy(stanza, room) ~= nil then
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
         return false
     end
-    recentOf(membership).names:set(
-        nameOf(membership, stanza),
-        true
-    )
+    recentOf(membership).names:set(nameOf(membership, stanza), true)
     return true
 end
+
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
-function ____exports.addMissed(membership, delayed, when)
-    local ____recentOf_result_2 = recentOf(membership)
-    local names = ____recentOf_result_2.names
-    local isRead = ____recentOf_result_2.isRead
+function archive_personal.addMissed(membership, delayed, when)
+    local recentOf_result_2 = recentOf(membership)
+    local names = recentOf_result_2.names
+    local isRead = recentOf_result_2.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
     end
     local content = st.clone(delayed)
     content:maptags(function(tag)
-        local ____isDelayBy_result_3
         if isDelayBy(tag, membership.room) then
-            ____isDelayBy_result_3 = nil
+            return nil
         else
-            ____isDelayBy_result_3 = tag
+            return tag
         end
-        return ____isDelayBy_result_3
     end)
-    local outcome = isRead and (appendMessage(
-        store,
-        membership.username,
-        content,
-        when,
-        membership.room
-    )) or "failed"
-    if outcome == "failed" and membership.catchUp ~= nil then
-        membership.catchUp.failed = true
+    local outcome = isRead and (appendMessage(store, membership.username, content, when, membership.room)) or "failed"
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    if outcome == "failed" and (progress and progress.step) == "asking" then
+        progress.failed = true
     elseif outcome == "stored" then
         names:set(name, true)
     end
     return outcome == "stored"
 end
-return ____exports
- end,
-["archive.log"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/log.ts
+--
+-- Which message is an entry of the room's log already: another account's copy of it made it, or it comes again from the
+-- room's archive.
+local archive_log = {}
+do
 local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_KEPT, added, SKEW
-local datetime = require("util.datetime")
-local st = require("util.stanza")
-local ____entries = require("archive.entries")
-local append = ____entries.append
-local entryOf = ____entries.entryOf
-local fill = ____entries.fill
-local keyOf = ____entries.keyOf
-local stanzaOf = ____entries.stanzaOf
-local store = ____entries.store
-local ____delivered = require("archive.delivered")
-local deliver = ____delivered.deliver
-local isFor = ____delivered.isFor
-local settleSoon = ____delivered.settleSoon
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
-local STANZA_ID = ____namespaces.STANZA_ID
-local options = require("options")
-local ____clock = require("state.clock")
-local wallClock = ____clock.wallClock
-local ____deliveries = require("state.deliveries")
-local rangesOf = ____deliveries.rangesOf
-local ____messages = require("state.messages")
-local findMessages = ____messages.findMessages
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local isDelayBy = ____stanzas.isDelayBy
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____text = require("text")
-local textOf = ____text.textOf
-local ____personal = require("archive.personal")
-local addMissed = ____personal.addMissed
+local append = archive_entries.append
+local entryOf = archive_entries.entryOf
+local fill = archive_entries.fill
+local keyOf = archive_entries.keyOf
+local stanzaOf = archive_entries.stanzaOf
+local store = archive_entries.store
+local deliver = archive_delivered.deliver
+local isFor = archive_delivered.isFor
+local settleSoon = archive_delivered.settleSoon
+local MUC_USER = namespaces.MUC_USER
+local OCCUPANT_ID = namespaces.OCCUPANT_ID
+local STANZA_ID = namespaces.STANZA_ID
+local options = minimix_options
+local wallClock = state_clock.wallClock
+local rangesOf = state_deliveries.rangesOf
+local findMessages = state_messages.findMessages
+local delayBy = minimix_stanzas.delayBy
+local isDelayBy = minimix_stanzas.isDelayBy
+local isWorthKeeping = minimix_stanzas.isWorthKeeping
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local textOf = minimix_text.textOf
+local addMissed = archive_personal.addMissed
+
 function isAnothers(entry, membership)
     return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
 end
+
 function entryFor(log, membership, part, stanza)
     local past = pastOf(log.room, stanza)
-    local ____temp_3
     if past == nil then
-        ____temp_3 = newEntry(log, membership, part, stanza)
+        return newEntry(log, membership, part, stanza)
     else
-        ____temp_3 = pastEntry(
-            log,
-            membership,
-            part,
-            stanza,
-            past
-        )
+        return pastEntry(log, membership, part, stanza, past)
     end
-    return ____temp_3
 end
+
 function isLater(membership)
-    local ____opt_4 = membership.catchUp
-    local ____temp_6 = ____opt_4 and ____opt_4.isLater
-    if ____temp_6 == nil then
-        ____temp_6 = false
-    end
-    return ____temp_6
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.appendOutOfOrder) == true
 end
+
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
-    local ____temp_7
-    if stamp == nil then
-        ____temp_7 = nil
-    else
-        ____temp_7 = datetime.parse(stamp)
+    local past
+    if stamp ~= nil then
+        past = datetime.parse(stamp)
     end
-    local past = ____temp_7
-    local ____temp_8
     if past == nil then
-        ____temp_8 = nil
+        return nil
     else
-        ____temp_8 = math.floor(past)
+        return math.floor(past)
     end
-    return ____temp_8
 end
+
 function newEntry(log, membership, part, stanza)
     local owner
     local same
@@ -3697,28 +3979,23 @@ function newEntry(log, membership, part, stanza)
             end
         end
     end
-    return same or add(
-        log,
-        stanza,
-        wallClock(),
-        owner
-    )
+    return same or add(log, stanza, wallClock(), owner)
 end
+
 function isSameMessage(log, entry, stanza)
     local one = stanzaOf(entry)
     local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
-    local ____temp_12 = id ~= nil and (one and one.attr.from) == stanza.attr.from
-    if ____temp_12 then
-        local ____temp_11
-        if one == nil then
-            ____temp_11 = nil
-        else
-            ____temp_11 = stanzaIdBy(one, log.room) or one.attr.id
+    local from = id ~= nil and (one and one.attr.from) == stanza.attr.from
+    if from then
+        local temp_10
+        if one ~= nil then
+            temp_10 = stanzaIdBy(one, log.room) or one.attr.id
         end
-        ____temp_12 = id == ____temp_11
+        from = id == temp_10
     end
-    return ____temp_12
+    return from
 end
+
 function pastEntry(log, membership, part, stanza, when)
     local ranges, isKnown = rangesOf(membership.username, log.room)
     if not isKnown or not fill(log) then
@@ -3728,23 +4005,13 @@ function pastEntry(log, membership, part, stanza, when)
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
     local function isWanted(entry)
-        return isSamePast(
-            log,
-            membership,
-            ranges,
-            part,
-            entry,
-            content
-        )
+        return isSamePast(log, membership, ranges, part, entry, content)
     end
     local entry = findEntry(log.recent, isWanted)
-    local ____temp_13
+    local past
     if entry == nil then
-        ____temp_13 = pastAround(log, when)
-    else
-        ____temp_13 = nil
+        past = pastAround(log, when)
     end
-    local past = ____temp_13
     if past == "failed" then
         notPlaced(membership)
         return nil
@@ -3759,30 +4026,29 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not isLater(membership) then
         return nil
     end
-    return add(
-        log,
-        content,
-        math.min(
-            math.max(when, earliest),
-            wallClock()
-        ),
-        nil
-    )
+    return add(log, content, math.min(math.max(when, earliest), wallClock()), nil)
 end
+
 function notPlaced(membership)
-    if membership.catchUp ~= nil then
-        membership.catchUp.failed = true
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    if (progress and progress.step) == "asking" then
+        progress.failed = true
+    elseif membership.log ~= nil then
+        membership.log.gap = true
     end
 end
+
 function newestTime(log)
     local newest = log.recent[#log.recent]
     return (newest == nil or newest.when > wallClock() + SKEW) and 0 or newest.when
 end
+
 function add(log, stanza, when, owner)
     local entry = append(log, stanza, when, owner)
     if entry ~= nil then
-        local ____opt_14 = log.past
-        if (____opt_14 and ____opt_14.to) == math.huge then
+        local past = log.past
+        if (past and past.to) == math.huge then
             addPast(log, log.past, entry, stanza)
         end
         if owner == nil then
@@ -3791,37 +4057,40 @@ function add(log, stanza, when, owner)
     end
     return entry
 end
+
 function isSamePast(log, membership, ranges, part, entry, content)
     if isAnothers(entry, membership) then
         return false
     end
     return entry.text == textOf(content) or isSameMessage(log, entry, content) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, content))
 end
+
 function isSaidAs(entry, content)
     local stanza = stanzaOf(entry)
     return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(content))
 end
+
 function asSaid(stanza)
     local said = st.clone(stanza)
     said:maptags(function(tag)
-        local ____added_has_result_16
         if added[tag.attr.xmlns or ""] ~= nil then
-            ____added_has_result_16 = nil
+            return nil
         else
-            ____added_has_result_16 = tag
+            return tag
         end
-        return ____added_has_result_16
     end)
     return said
 end
+
 function findEntry(entries, isWanted)
-    for ____, entry in ipairs(entries) do
+    for _, entry in ipairs(entries) do
         if isWanted(entry) then
             return entry
         end
     end
     return nil
 end
+
 function pastAround(log, when)
     local oldest = log.recent[1]
     if oldest == nil or log.whole or when > oldest.when + SKEW then
@@ -3833,93 +4102,76 @@ function pastAround(log, when)
     end
     return log.past
 end
+
 function findPast(past, archiveId, isWanted)
-    local ____temp_17
-    if archiveId == nil then
-        ____temp_17 = nil
-    else
-        ____temp_17 = past.ids[archiveId]
+    local entry
+    if archiveId ~= nil then
+        entry = past.ids[archiveId]
     end
-    local entry = ____temp_17
     if entry ~= nil and isWanted(entry) then
         return entry
     end
     return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
+
 function readPast(log, from)
-    local found = findMessages(
-        store,
-        keyOf(log.room),
-        {start = from - SKEW, limit = PAST}
-    )
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = PAST})
     if found == nil then
         return nil
     end
-    local past = {
-        from = from,
-        to = math.huge,
-        entries = {},
-        others = {},
-        ids = {}
-    }
+    local past = {from = from, to = math.huge, entries = {}, others = {}, ids = {}}
     local before
-    for ____, stored in ipairs(found) do
+    for _, stored in ipairs(found) do
         local entry = entryOf(stored, before)
         addPast(log, past, entry, stored.stanza)
         if entry.owner == nil then
             before = entry.number
         end
     end
-    local ____temp_18
+    local last
     if #past.entries < PAST then
-        ____temp_18 = nil
+        last = nil
     else
-        ____temp_18 = past.entries[#past.entries]
+        last = past.entries[#past.entries]
     end
-    local last = ____temp_18
     if last ~= nil then
         past.to = last.when - SKEW
     end
-    module:add_timer(
-        PAST_KEPT,
-        function()
-            log.past = nil
-            return nil
-        end
-    )
+    module:add_timer(PAST_KEPT, function()
+        log.past = nil
+        return nil
+    end)
     return past
 end
+
 function addPast(log, past, entry, stanza)
-    local ____temp_19
+    local archiveId
     if entry.owner == nil then
-        ____temp_19 = stanzaIdBy(stanza, log.room)
-    else
-        ____temp_19 = nil
+        archiveId = stanzaIdBy(stanza, log.room)
     end
-    local archiveId = ____temp_19
-    local ____past_entries_20 = past.entries
-    ____past_entries_20[#____past_entries_20 + 1] = entry
+    local entries = past.entries
+    entries[#entries + 1] = entry
     if archiveId == nil then
-        local ____past_others_21 = past.others
-        ____past_others_21[#____past_others_21 + 1] = entry
+        local others = past.others
+        others[#others + 1] = entry
     else
         past.ids[archiveId] = entry
     end
 end
+
 function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_22
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_22 = nil
+            return nil
         else
-            ____isDelayBy_result_22 = tag
+            return tag
         end
-        return ____isDelayBy_result_22
     end)
     return content
 end
+
 PAST = 1000
 PAST_KEPT = 60
 added = {}
@@ -3927,10 +4179,11 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
+
 --- Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
 -- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
 -- what was recorded last.
-function ____exports.record(membership, stanza)
+function archive_log.record(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
@@ -3942,46 +4195,40 @@ function ____exports.record(membership, stanza)
     end
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
-        local ____isWorthKeeping_result_0
         if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+            log.current = entryFor(log, membership, part, stanza)
         else
-            ____isWorthKeeping_result_0 = nil
+            log.current = nil
         end
-        log.current = ____isWorthKeeping_result_0
     end
     local entry = log.current
     return entry ~= nil and deliver(membership, log, part, entry)
 end
-return ____exports
- end,
-["archive.read"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/read.ts
+--
+-- What an account may read of a room's log.
+local archive_read = {}
+do
 local readBefore, visitBack
-local ____page = require("archive.page")
-local readPage = ____page.readPage
-local ____entries = require("archive.entries")
-local fill = ____entries.fill
-local keyOf = ____entries.keyOf
-local parseLabel = ____entries.parseLabel
-local stanzaOf = ____entries.stanzaOf
-local store = ____entries.store
-local ____delivered = require("archive.delivered")
-local isFor = ____delivered.isFor
-local positionOf = ____delivered.positionOf
-local ____personal = require("archive.personal")
-local hasPersonalArchive = ____personal.hasPersonalArchive
-local readRoom = ____personal.readRoom
-local options = require("options")
-local ____clock = require("state.clock")
-local wallClock = ____clock.wallClock
-local ____deliveries = require("state.deliveries")
-local allRangesOf = ____deliveries.allRangesOf
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
-local ____ranges = require("state.ranges")
-local includes = ____ranges.includes
+local readPage = archive_page.readPage
+local fill = archive_entries.fill
+local keyOf = archive_entries.keyOf
+local parseLabel = archive_entries.parseLabel
+local stanzaOf = archive_entries.stanzaOf
+local store = archive_entries.store
+local isFor = archive_delivered.isFor
+local positionOf = archive_delivered.positionOf
+local hasPersonalArchive = archive_personal.hasPersonalArchive
+local readRoom = archive_personal.readRoom
+local options = minimix_options
+local wallClock = state_clock.wallClock
+local allRangesOf = state_deliveries.allRangesOf
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
+local includes = state_ranges.includes
+
 function readBefore(archive, number, when, most, since)
     local earlier = {
         store = store,
@@ -3997,8 +4244,9 @@ function readBefore(archive, number, when, most, since)
         max = most
     }
     local done, page = readPage({earlier}, query)
-    return done and (page and page.items or ({})) or nil
+    return done and (page and page.items or {}) or nil
 end
+
 function visitBack(messages, visit)
     if messages == nil then
         return false
@@ -4011,19 +4259,17 @@ function visitBack(messages, visit)
     end
     return true
 end
+
 --- What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed.
-function ____exports.archiveOf(username, room)
+function archive_read.archiveOf(username, room)
     local rooms = allRangesOf(username)
     if rooms == nil then
         return false, nil
     end
-    local ranges = rooms[room] or ({})
-    local ____opt_0 = findMembership(
-        occupantJid(username),
-        room
-    )
-    local part = ____opt_0 and ____opt_0.part
-    if not (rooms[room] ~= nil) and part == nil then
+    local ranges = rooms[room] or {}
+    local opt_0 = findMembership(occupantJid(username), room)
+    local part = opt_0 and opt_0.part
+    if rooms[room] == nil and part == nil then
         return true, nil
     end
     local position = positionOf(part)
@@ -4033,19 +4279,18 @@ function ____exports.archiveOf(username, room)
         label = nil,
         holds = function(label)
             local number, owner = parseLabel(label)
-            local ____temp_2
             if owner == nil then
-                ____temp_2 = includes(ranges, position, number)
+                return includes(ranges, position, number)
             else
-                ____temp_2 = owner == username
+                return owner == username
             end
-            return ____temp_2
         end
     }
     return true, archive
 end
+
 --- Rooms of whose log an account got something, the ones it has left included; undefined if storage failed.
-function ____exports.roomsRead(username)
+function archive_read.roomsRead(username)
     local ranges = allRangesOf(username)
     if ranges == nil then
         return nil
@@ -4057,14 +4302,12 @@ function ____exports.roomsRead(username)
     table.sort(rooms)
     return rooms
 end
+
 --- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
 -- returns true to end it. Reads from disk only what is not in memory; whether that was possible.
-function ____exports.readBack(membership, most, since, visit)
+function archive_read.readBack(membership, most, since, visit)
     if options.archive == "mam" then
-        return visitBack(
-            readRoom(membership, most, since),
-            visit
-        )
+        return visitBack(readRoom(membership, most, since), visit)
     end
     local log = membership.log
     local part = membership.part
@@ -4072,16 +4315,13 @@ function ____exports.readBack(membership, most, since, visit)
     if log == nil or part == nil then
         return true
     end
-    local done, archive = ____exports.archiveOf(username, membership.room)
+    local done, archive = archive_read.archiveOf(username, membership.room)
     if not done or archive == nil or not fill(log) then
         return false
     end
-    local ____opt_3 = allRangesOf(username)
-    local ranges = ____opt_3 and ____opt_3[membership.room] or ({})
-    local earliest = math.max(
-        since,
-        wallClock() - options.archiveExpiresAfter
-    )
+    local opt_3 = allRangesOf(username)
+    local ranges = opt_3 and opt_3[membership.room] or {}
+    local earliest = math.max(since, wallClock() - options.archiveExpiresAfter)
     local left = most
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
@@ -4100,108 +4340,98 @@ function ____exports.readBack(membership, most, since, visit)
     if oldest == nil or log.whole or left == 0 then
         return true
     end
-    return visitBack(
-        readBefore(
-            archive,
-            oldest.number,
-            oldest.when,
-            left,
-            earliest
-        ),
-        visit
-    )
+    return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit)
 end
+
 --- What an account was told last in its room, since it came there; whether it could be read.
-function ____exports.newestOf(membership)
+function archive_read.newestOf(membership)
     local newest
-    local done = ____exports.readBack(
-        membership,
-        1,
-        membership.since or 0,
-        function(said)
-            newest = said
-            return true
-        end
-    )
+    local done = archive_read.readBack(membership, 1, membership.since or 0, function(said)
+        newest = said
+        return true
+    end)
     return done, newest
 end
+
 --- Whether what the account misses in its room can be made up for.
-function ____exports.isKept(membership)
-    local ____temp_7
+function archive_read.isKept(membership)
     if options.archive == "mam" then
-        ____temp_7 = hasPersonalArchive()
+        return hasPersonalArchive()
     else
-        ____temp_7 = membership.part ~= nil
+        return membership.part ~= nil
     end
-    return ____temp_7
 end
-return ____exports
- end,
-["archive.catchup"] = function(...)
-local ____exports = {}
-local knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, asDelayed, takeHeldId, messageIdOf, PAGE, UNNOTICED
-local datetime = require("util.datetime")
+end
+
+-- src/archive/catchup.ts
+--
+-- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+local archive_catchup = {}
+do
+local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
 local id = require("util.id")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
-local STANZA_ID = ____namespaces.STANZA_ID
-local options = require("options")
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____memberships = require("state.memberships")
-local isCurrent = ____memberships.isCurrent
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
-local splitOccupant = ____stanzas.splitOccupant
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ask = require("send.ask")
-local ask = ____ask.ask
-local patience = ____ask.patience
-local ____blocklist = require("settings.blocklist")
-local blocklistOf = ____blocklist.blocklistOf
-local readBlocklist = ____blocklist.readBlocklist
-local silences = ____blocklist.silences
-local ____delivered = require("archive.delivered")
-local openPart = ____delivered.openPart
-local ____log = require("archive.log")
-local record = ____log.record
-local ____read = require("archive.read")
-local isKept = ____read.isKept
-local newestOf = ____read.newestOf
-local ____outage = require("state.outage")
-local isOutage = ____outage.isOutage
---- Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
--- the log goes by time, and where a gap begins is told by the last message before it.
-function ____exports.holdBack(membership)
+local DATAFORM = namespaces.DATAFORM
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+local options = minimix_options
+local fork = send_fork.fork
+local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
+local isCurrent = state_memberships.isCurrent
+local addDelay = minimix_stanzas.addDelay
+local delayBy = minimix_stanzas.delayBy
+local splitOccupant = minimix_stanzas.splitOccupant
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
+local ask = send_ask.ask
+local patience = send_ask.patience
+local blocklistOf = settings_blocklist.blocklistOf
+local readBlocklist = settings_blocklist.readBlocklist
+local silences = settings_blocklist.silences
+local addArchiveId = archive_gate.addArchiveId
+local fromArchive = archive_gate.fromArchive
+local openPart = archive_delivered.openPart
+local record = archive_log.record
+local isKept = archive_read.isKept
+local newestOf = archive_read.newestOf
+
+--- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
+-- goes by time, and where a gap begins is told by the last message before it.
+function archive_catchup.holdBack(membership)
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress.step) == "draining" then
+        archive_catchup.flush(membership)
+    end
     openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
-            queryId = nil,
+            progress = {step = "idle"},
             since = os.time(),
             position = nil,
             blocked = nil,
-            held = {},
-            heldIds = {},
-            tries = 0,
+            buffer = {},
+            drained = 0,
+            weight = 0,
+            bufferedIds = {},
             left = options.maxHistory,
-            failed = false,
-            isFirst = false,
-            isLater = false,
-            outcome = nil
+            appendOutOfOrder = false
         }
     end
 end
+
+function triesOf(catching)
+    local progress = catching and catching.progress
+    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+end
+
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is held back until endCatchUp().
-function ____exports.catchUp(membership, done)
-    local isHolding = membership.catchUp ~= nil
-    ____exports.holdBack(membership)
+-- `done`. What the room says is buffered until endCatchUp().
+function archive_catchup.catchUp(membership, done)
+    local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
+    archive_catchup.holdBack(membership)
     local isRead, newest = newestOf(membership)
     local catching = membership.catchUp
     if catching == nil then
@@ -4209,137 +4439,113 @@ function ____exports.catchUp(membership, done)
         return
     end
     if not isRead or not (readBlocklist(membership.username)) then
-        finish(catching, "unreached", done)
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+        done("unreached")
         return
     end
     if newest == nil and membership.since == nil then
-        finish(catching, "refused", done)
+        catching.progress = {step = "done", outcome = "refused"}
+        done("refused")
         return
     end
     catching.left = options.maxHistory
-    catching.isFirst = newest == nil
-    catching.outcome = nil
+    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
     if catching.position ~= nil then
-        askPage(
-            membership,
-            catching,
-            catching.position,
-            knownUntil(membership, newest),
-            done
-        )
-    elseif isHolding and options.archive == "mam" then
+        askPage(membership, catching, catching.position, query)
+    elseif isBuffering and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(
-            membership,
-            catching,
-            nil,
-            start,
-            done
-        )
+        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
-        local ____temp_0
-        if newest == nil then
-            ____temp_0 = nil
-        else
-            ____temp_0 = stanzaIdBy(newest.stanza, membership.room)
+        local after
+        if newest ~= nil then
+            after = stanzaIdBy(newest.stanza, membership.room)
         end
-        local after = ____temp_0
-        askPage(
-            membership,
-            catching,
-            after,
-            knownUntil(membership, newest),
-            done
-        )
+        askPage(membership, catching, after, query)
     end
 end
+
 function knownUntil(membership, newest)
     return newest == nil and (membership.since or os.time()) or newest.when
 end
-function askPage(membership, catching, after, start, done)
+
+function askPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    catching.queryId = queryId
+    local asking = {
+        step = "asking",
+        queryId = queryId,
+        tries = triesOf(catching),
+        results = 0,
+        failed = false
+    }
+    catching.progress = asking
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
-    catching.isLater = after ~= nil or catching.isFirst
-    local query = pageQuery(queryId, after, start)
+    catching.appendOutOfOrder = after ~= nil or query.isFirst
     local function answered(answer)
         if membership.catchUp == nil and isCurrent(membership) then
-            done("refused")
+            query.done("refused")
             return
         end
-        if membership.catchUp ~= catching or catching.queryId ~= queryId or not isCurrent(membership) then
+        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
             return
         end
-        catching.queryId = nil
-        if catching.failed then
-            catching.failed = false
-            finish(catching, "unreached", done)
+        if asking.failed then
+            finish(catching, "unreached", query)
             return
         end
         local fin = answer and answer:get_child("fin", MAM)
-        local ____temp_3
-        if fin == nil then
-            ____temp_3 = nil
-        else
-            ____temp_3 = lastOfPage(fin)
+        local next
+        if fin ~= nil then
+            next = lastOfPage(fin)
         end
-        local next = ____temp_3
         catching.position = next or catching.position
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(
-                membership,
-                catching,
-                nil,
-                start,
-                done
-            )
+            askPage(membership, catching, nil, query)
         elseif fin == nil then
-            finish(
-                catching,
-                isUnreached(answer) and "unreached" or "refused",
-                done
-            )
+            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            finish(catching, "complete", done)
+            finish(catching, "complete", query)
         else
-            askPage(
-                membership,
-                catching,
-                next,
-                start,
-                done
-            )
+            askPage(membership, catching, next, query)
         end
     end
     ask(
         membership,
         membership.room,
         "set",
-        query,
+        pageQuery(queryId, after, query.start),
         answered,
         patience(membership)
     )
 end
-function finish(catching, outcome, done)
-    catching.outcome = outcome
-    done(outcome)
+
+function finish(catching, outcome, query)
+    if outcome == "unreached" then
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+    else
+        catching.progress = {step = "done", outcome = outcome}
+    end
+    query.done(outcome)
 end
+
 function isEnough(catching, before)
     return catching.left <= 0 or catching.left == before
 end
+
 function isUnreached(answer)
     if answer == nil then
         return true
     end
-    local ____, condition = answer:get_error()
+    local _, condition = answer:get_error()
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
+
 function isUnknownId(answer)
-    local ____, condition = answer:get_error()
+    local _, condition = answer:get_error()
     return condition == "item-not-found"
 end
+
 function pageQuery(queryId, after, start)
     local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
     query:tag("x", {xmlns = DATAFORM, type = "submit"})
@@ -4354,140 +4560,188 @@ function pageQuery(queryId, after, start)
     end
     return query:reset()
 end
+
 function lastOfPage(fin)
-    local set = fin:get_child("set", RSM)
-    return set and set:get_child_text("last")
+    local opt_16 = fin:get_child("set", RSM)
+    local last = opt_16 and opt_16:get_child_text("last")
+    if last == nil or string.len(last) > LONGEST_ID then
+        return nil
+    else
+        return last
+    end
 end
+
 function isSilenced(membership, catching, message)
-    local ____, nick = splitOccupant(message.attr.from or "")
+    local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
-function asDelayed(membership, message, delay, archiveId)
-    local delayed = st.clone(message)
-    delayed.attr.xmlns = nil
-    for ____, tag in ipairs(delayed.tags) do
-        if tag.attr.xmlns == "jabber:client" then
-            tag.attr.xmlns = nil
-        end
-    end
-    delayed.attr.to = membership.occupant
-    if archiveId ~= nil and stanzaIdBy(delayed, membership.room) == nil then
-        delayed:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = membership.room, id = archiveId}))
-    end
-    delayed:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-    return delayed
-end
---- A message of the past: into the archive, and to who was attached all the time, if it is new.
-function ____exports.missed(membership, delayed)
-    local isSeen = takeHeldId(membership, delayed)
+
+--- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
+function archive_catchup.missed(membership, delayed)
+    local isSeen = takeBufferedId(membership, delayed)
     if record(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
-function takeHeldId(membership, delayed)
+
+function takeBufferedId(membership, delayed)
     local catching = membership.catchUp
     local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or not (catching.heldIds[messageId] ~= nil) then
+    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
         return false
     end
-    catching.heldIds[messageId] = nil
+    catching.bufferedIds[messageId] = nil
     return true
 end
+
 function messageIdOf(membership, stanza)
-    local ____temp_14
-    if stanza.attr.id == nil then
-        ____temp_14 = nil
-    else
-        ____temp_14 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+    local own
+    if stanza.attr.id ~= nil then
+        own = (stanza.attr.from or "") .. " " .. stanza.attr.id
     end
-    local own = ____temp_14
     return stanzaIdBy(stanza, membership.room) or own
 end
---- What was held back has its place now, behind the past that the room has shown, whether that was all or not.
-function ____exports.endCatchUp(membership)
+
+--- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
+function archive_catchup.endCatchUp(membership)
     local catching = membership.catchUp
-    if catching == nil then
-        return
+    if catching ~= nil and catching.progress.step ~= "draining" then
+        catching.progress = {step = "draining"}
+        catching.appendOutOfOrder = true
+        catching.buffer = unseenFirst(catching.buffer)
+        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
     end
-    catching.isLater = true
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if not seen then
-            ____exports.missed(membership, stanza)
-        end
-    end
-    for ____, ____value in ipairs(catching.held) do
-        local stanza = ____value.stanza
-        local seen = ____value.seen
-        if seen then
-            record(membership, stanza)
-        end
-    end
-    membership.catchUp = nil
 end
+
+--- The same at once: the account is out of the room, and what was said has to be in the log by then.
+function archive_catchup.flush(membership)
+    archive_catchup.endCatchUp(membership)
+    local catching = membership.catchUp
+    while catching ~= nil and membership.catchUp == catching do
+        drainOne(membership, catching)
+    end
+end
+
+function unseenFirst(buffer)
+    local ordered = {}
+    for _, seen in ipairs({false, true}) do
+        for _, buffered in ipairs(buffer) do
+            if buffered.seen == seen then
+                ordered[#ordered + 1] = buffered
+            end
+        end
+    end
+    return ordered
+end
+
+function drainOne(membership, catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered == nil then
+        membership.catchUp = nil
+        return true
+    end
+    catching.drained = catching.drained + 1
+    catching.weight = catching.weight - buffered.weight
+    if buffered.seen then
+        record(membership, buffered.stanza)
+    else
+        archive_catchup.missed(membership, buffered.stanza)
+    end
+    return false
+end
+
 PAGE = 50
 --- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
---- The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way.
-function ____exports.closeGap(membership)
-    ____exports.catchUp(
-        membership,
-        function(outcome)
-            local catching = membership.catchUp
-            if catching ~= nil and isOutage() then
-                catching.tries = 0
-            end
-            if outcome ~= "unreached" or catching == nil or catching.tries >= TRIES then
-                ____exports.endCatchUp(membership)
-                return
-            end
-            catching.tries = catching.tries + 1
-            module:add_timer(
-                PAUSE,
-                function()
-                    local isOpen = membership.catchUp == catching and catching.queryId == nil
-                    if isOpen and isCurrent(membership) and membership.phase == "joined" then
-                        ____exports.closeGap(membership)
-                    end
-                    return nil
-                end
-            )
+LONGEST_ID = 1024
+
+--- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
+function archive_catchup.closeGap(membership)
+    archive_catchup.catchUp(membership, function(outcome)
+        local catching = membership.catchUp
+        local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
+        if outcome ~= "unreached" or catching == nil or tries > TRIES then
+            archive_catchup.endCatchUp(membership)
+            return
         end
-    )
+        local waiting = {step = "waiting", tries = tries}
+        catching.progress = waiting
+        module:add_timer(PAUSE, function()
+            local isDue = membership.catchUp == catching and catching.progress == waiting
+            if isDue and isCurrent(membership) and membership.phase == "joined" then
+                archive_catchup.closeGap(membership)
+            end
+            return nil
+        end)
+    end)
 end
+
+--- Whether a page of the room's archive is on its way.
+function archive_catchup.isAsking(membership)
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.progress.step) == "asking"
+end
+
 --- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
-function ____exports.dropQuestion(membership)
-    if membership.catchUp ~= nil then
-        membership.catchUp.queryId = nil
+function archive_catchup.dropQuestion(membership)
+    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
+        membership.catchUp.progress = {step = "idle"}
     end
 end
---- A message with `<result/>` from the room: whether it is one, which no session has asked for.
-function ____exports.takeResult(membership, stanza)
+
+--- Whether a message is a result of an archive (XEP-0313 4.2).
+function archive_catchup.isResult(stanza)
+    return stanza:get_child("result", MAM) ~= nil
+end
+
+--- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
+    local progress = catching and catching.progress
     local result = stanza:get_child("result", MAM)
-    if result == nil then
-        return false
+    if nick ~= nil then
+        noteDrop("forged")
+        return
     end
-    if (catching and catching.queryId) == nil or result.attr.queryid ~= catching.queryId then
-        return true
+    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
+        return
+    end
+    progress.results = progress.results + 1
+    if progress.results > PAGE then
+        noteDrop("limit")
+        return
     end
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
-    local message = forwarded and forwarded:get_child("message", "jabber:client")
-    local delay = forwarded and forwarded:get_child("delay", DELAY)
-    if message ~= nil and delay ~= nil and message.attr.type == "groupchat" and not isSilenced(membership, catching, message) then
-        ____exports.missed(
-            membership,
-            asDelayed(membership, message, delay, result.attr.id)
-        )
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
     end
-    return true
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        archive_catchup.missed(membership, archived)
+    end
 end
---- What the room says now has its place after what is missing; its archive may have it as well.
-function ____exports.hold(membership, catching, stanza, seen)
+
+--- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
+function archive_catchup.hold(membership, catching, stanza, seen)
     local when = os.time()
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
@@ -4495,71 +4749,75 @@ function ____exports.hold(membership, catching, stanza, seen)
     end
     local messageId = messageIdOf(membership, copy)
     if messageId ~= nil and seen then
-        catching.heldIds[messageId] = true
+        catching.bufferedIds[messageId] = true
     end
-    local ____catching_held_15 = catching.held
-    ____catching_held_15[#____catching_held_15 + 1] = {stanza = copy, when = when, seen = seen}
-    if #catching.held > options.maxHistory then
-        ____exports.endCatchUp(membership)
+    local weight = weightOf(copy)
+    local buffer = catching.buffer
+    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    catching.weight = catching.weight + weight
+    if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
+        noteOver("minimix_max_gap_size", membership.username, membership.room)
+        archive_catchup.endCatchUp(membership)
     end
 end
---- Goes through what is held back and not in the log yet, newest first, until `visit` returns true.
-function ____exports.readHeld(membership, visit)
+
+--- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
+function archive_catchup.readHeld(membership, visit)
     local catching = membership.catchUp
-    for i = catching == nil and 0 or #catching.held, 1, -1 do
-        local held = catching and catching.held[i]
-        if catching == nil or held == nil then
-            return
+    if catching == nil then
+        return
+    end
+    for i = #catching.buffer, catching.drained + 1, -1 do
+        local buffered = catching.buffer[i]
+        local messageId
+        if buffered ~= nil then
+            messageId = messageIdOf(membership, buffered.stanza)
         end
-        local messageId = messageIdOf(membership, held.stanza)
-        local isPlaced = messageId ~= nil and not (catching.heldIds[messageId] ~= nil)
-        if held.seen and not isPlaced and visit(held) then
+        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
+        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
             return
         end
     end
 end
+
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
-function ____exports.outcomeOf(membership)
-    local ____opt_18 = membership.catchUp
-    return ____opt_18 and ____opt_18.outcome
+function archive_catchup.outcomeOf(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "done" and progress.outcome or nil
 end
+
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
-function ____exports.historySince(membership)
-    if not isKept(membership) or ____exports.outcomeOf(membership) == "complete" then
+function archive_catchup.historySince(membership)
+    if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
-    local ____, newest = newestOf(membership)
-    local ____temp_20
+    local _, newest = newestOf(membership)
     if newest == nil and membership.since == nil then
-        ____temp_20 = nil
+        return nil
     else
-        ____temp_20 = datetime.datetime(knownUntil(membership, newest))
+        return datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_20
 end
-return ____exports
- end,
-["archive.history"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/history.ts
+--
+-- What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+local archive_history = {}
+do
 local select, limitsOf
-local datetime = require("util.datetime")
-local st = require("util.stanza")
-local ____blocklist = require("settings.blocklist")
-local readBlocklist = ____blocklist.readBlocklist
-local silences = ____blocklist.silences
-local ____catchup = require("archive.catchup")
-local readHeld = ____catchup.readHeld
-local ____read = require("archive.read")
-local readBack = ____read.readBack
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local splitOccupant = ____stanzas.splitOccupant
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
+local readBlocklist = settings_blocklist.readBlocklist
+local silences = settings_blocklist.silences
+local readHeld = archive_catchup.readHeld
+local readBack = archive_read.readBack
+local MUC = namespaces.MUC
+local options = minimix_options
+local addDelay = minimix_stanzas.addDelay
+local splitOccupant = minimix_stanzas.splitOccupant
+local sendTo = send_fork.sendTo
+
 function select(membership, session, limits)
     local messages = {}
     local isRead, blocklist = readBlocklist(membership.username)
@@ -4571,11 +4829,11 @@ function select(membership, session, limits)
         if #messages >= limits.stanzas or said.when < limits.since then
             return true
         end
-        local ____, nick = splitOccupant(said.stanza.attr.from or "")
+        local _, nick = splitOccupant(said.stanza.attr.from or "")
         if blocklist ~= nil and nick ~= nil and silences(blocklist, membership.room, nick) then
             return false
         end
-        local message = ____exports.delayed(membership.room, said)
+        local message = archive_history.delayed(membership.room, said)
         if limits.chars ~= math.huge then
             message.attr.to = session
             chars = chars + string.len(tostring(message))
@@ -4592,42 +4850,35 @@ function select(membership, session, limits)
     end
     return messages
 end
+
 --- A message of the past as a room sends it.
-function ____exports.delayed(room, said)
+function archive_history.delayed(room, said)
     local message = st.clone(said.stanza)
-    addDelay(
-        message,
-        room,
-        math.floor(said.when)
-    )
+    addDelay(message, room, math.floor(said.when))
     return message
 end
+
 function limitsOf(join)
     local x = join:get_child("x", MUC)
     local wish = x and x:get_child("history")
-    local attr = wish == nil and ({}) or wish.attr
+    local attr = wish == nil and {} or wish.attr
     local stanzas = tonumber(attr.maxstanzas)
     local chars = tonumber(attr.maxchars)
     local seconds = tonumber(attr.seconds)
-    local ____temp_2
-    if attr.since == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = datetime.parse(attr.since)
+    local stamp
+    if attr.since ~= nil then
+        stamp = datetime.parse(attr.since)
     end
-    local stamp = ____temp_2
     local bounded = chars ~= nil or seconds ~= nil or stamp ~= nil
     return {
         stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
         chars = chars or math.huge,
-        since = math.max(
-            stamp or 0,
-            seconds == nil and 0 or os.time() - seconds
-        )
+        since = math.max(stamp or 0, seconds == nil and 0 or os.time() - seconds)
     }
 end
+
 --- Sends a session the account's history of the room, oldest first.
-function ____exports.sendHistory(membership, request)
+function archive_history.sendHistory(membership, request)
     local limits = limitsOf(request.stanza)
     if limits.stanzas <= 0 or limits.chars <= 0 then
         return
@@ -4640,51 +4891,45 @@ function ____exports.sendHistory(membership, request)
         end
     end
 end
-return ____exports
- end,
-["occupancy.replay"] = function(...)
-local ____exports = {}
-local addStatus, emptySubject, ownAffiliation
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____fork = require("send.fork")
-local sendHeld = ____fork.sendHeld
-local sendTo = ____fork.sendTo
-local ____history = require("archive.history")
-local sendHistory = ____history.sendHistory
---- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
-function ____exports.sendSubject(membership, session)
-    sendTo(
-        session,
-        membership.subject or emptySubject(membership)
-    )
 end
+
+-- src/occupancy/replay.ts
+--
+-- What a session is sent when it attaches to a room that the account is in already.
+local occupancy_replay = {}
+do
+local addStatus, emptySubject, ownAffiliation
+local MUC_USER = namespaces.MUC_USER
+local counters = state_counters.counters
+local stanzaOf = state_held.stanzaOf
+local sendHeld = send_fork.sendHeld
+local sendTo = send_fork.sendTo
+local sendHistory = archive_history.sendHistory
+
+--- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
+function occupancy_replay.sendSubject(membership, session)
+    sendTo(session, membership.subject or emptySubject(membership))
+end
+
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function ____exports.selfPresence(membership, request)
+function occupancy_replay.selfPresence(membership, request)
     if membership.self == nil then
         return nil
     end
-    local ____self = ____exports.ownPresence(membership, membership.self)
-    ____self.attr.id = request.id
-    local x = ____self:get_child("x", MUC_USER)
+    local self_ = occupancy_replay.ownPresence(membership, membership.self)
+    self_.attr.id = request.id
+    local x = self_:get_child("x", MUC_USER)
     if x == nil then
         x = st.stanza("x", {xmlns = MUC_USER})
-        ____self:add_direct_child(x)
+        self_:add_direct_child(x)
     end
     x:maptags(function(tag)
-        local ____temp_1
         if tag.name == "status" then
-            ____temp_1 = nil
+            return nil
         else
-            ____temp_1 = tag
+            return tag
         end
-        return ____temp_1
     end)
     if membership.nonAnonymous then
         addStatus(x, "100")
@@ -4696,146 +4941,139 @@ function ____exports.selfPresence(membership, request)
     if request.nick ~= membership.nick then
         addStatus(x, "210")
     end
-    return ____self
+    return self_
 end
+
 --- Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet.
-function ____exports.ownPresence(membership, ____self)
-    local presence = st.clone(____self)
-    presence.attr.from = (membership.room .. "/") .. membership.nick
+function occupancy_replay.ownPresence(membership, self_)
+    local presence = st.clone(self_)
+    presence.attr.from = membership.room .. "/" .. membership.nick
     return presence
 end
+
 function addStatus(x, code)
     x:add_direct_child(st.stanza("status", {code = code}))
 end
+
 function emptySubject(membership)
     local message = st.message({type = "groupchat", from = membership.room})
     message:add_direct_child(st.stanza("subject"))
     return message
 end
+
 function ownAffiliation(membership)
-    local ____self = membership.self
-    local ____temp_2
-    if ____self == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = ____exports.itemOf(____self).affiliation
+    local self_ = membership.self
+    local affiliation
+    if self_ ~= nil then
+        affiliation = occupancy_replay.itemOf(self_).affiliation
     end
-    return ____temp_2 or "none"
+    return affiliation or "none"
 end
-function ____exports.itemOf(presence)
+
+function occupancy_replay.itemOf(presence)
     local x = presence:get_child("x", MUC_USER)
     local item = x and x:get_child("item")
-    return item == nil and ({}) or item.attr
+    return item == nil and {} or item.attr
 end
+
 --- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
 -- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function ____exports.replay(membership, request)
+function occupancy_replay.replay(membership, request)
     counters.replays = counters.replays + 1
-    local ____temp_0
-    if membership.presenceOfRoom == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanzaOf(membership.presenceOfRoom)
+    local ofRoom
+    if membership.presenceOfRoom ~= nil then
+        ofRoom = stanzaOf(membership.presenceOfRoom)
     end
-    local ofRoom = ____temp_0
     if ofRoom ~= nil then
         sendTo(request.session, ofRoom)
     end
     sendHeld(request.session, membership.occupants)
-    local ____self = ____exports.selfPresence(membership, request)
-    if ____self ~= nil then
-        sendTo(request.session, ____self)
+    local self_ = occupancy_replay.selfPresence(membership, request)
+    if self_ ~= nil then
+        sendTo(request.session, self_)
     end
     sendHistory(membership, request)
-    ____exports.sendSubject(membership, request.session)
+    occupancy_replay.sendSubject(membership, request.session)
 end
+
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
-function ____exports.ownUnavailable(membership, id)
-    local from = (membership.room .. "/") .. membership.nick
-    return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag(
-        "item",
-        {
-            affiliation = ownAffiliation(membership),
-            role = "none"
-        }
-    ):up():tag("status", {code = "110"}):reset()
+function occupancy_replay.ownUnavailable(membership, id)
+    local from = membership.room .. "/" .. membership.nick
+    return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
 end
+
 --- What a session is told when the account cannot be brought back: removed for technical reasons (XEP-0045 15.6.2).
-function ____exports.technicalRemoval(membership)
-    local unavailable = ____exports.ownUnavailable(membership, nil)
+function occupancy_replay.technicalRemoval(membership)
+    local unavailable = occupancy_replay.ownUnavailable(membership, nil)
     local x = unavailable:get_child("x", MUC_USER)
     if x ~= nil then
         addStatus(x, "333")
     end
     return unavailable
 end
+
 --- Somebody who went while the account was not there to see it.
-function ____exports.occupantGone(membership, nick)
-    return st.presence({type = "unavailable", from = (membership.room .. "/") .. nick}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = "none", role = "none"}):reset()
+function occupancy_replay.occupantGone(membership, nick)
+    return st.presence({type = "unavailable", from = membership.room .. "/" .. nick}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = "none", role = "none"}):reset()
 end
+
 --- The first half of a nick change (XEP-0045 7.6) from the nick of `before` to the account's nick now.
-function ____exports.nickChange(membership, before)
-    local item = ____exports.itemOf(before)
+function occupancy_replay.nickChange(membership, before)
+    local item = occupancy_replay.itemOf(before)
     return st.presence({type = "unavailable", from = before.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = item.affiliation, role = item.role, nick = membership.nick}):up():tag("status", {code = "303"}):up():tag("status", {code = "110"}):reset()
 end
-return ____exports
- end,
-["send.upstream"] = function(...)
-local ____exports = {}
+end
+
+-- src/send/upstream.ts
+--
+-- From the account to a room.
+local send_upstream = {}
+do
 local id = require("util.id")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local post = ____turn.post
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MUC_OWNER = ____namespaces.MUC_OWNER
-local options = require("options")
+local post = minimix_turn.post
+local DATAFORM = namespaces.DATAFORM
+local MUC_OWNER = namespaces.MUC_OWNER
+local options = minimix_options
+
 --- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
 -- room's answers come back through this host's events and not straight to a client. A room of this server answers
 -- before this returns: write state first.
-function ____exports.sendUpstream(membership, stanza)
+function send_upstream.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
     post(copy)
 end
+
 --- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
-function ____exports.mayHaveRooms(domain)
+function send_upstream.mayHaveRooms(domain)
     local host = prosody.hosts[domain]
-    return not (options.excluded[domain] ~= nil) and (host and host.type) ~= "local"
+    return options.excluded[domain] == nil and (host and host.type) ~= "local"
 end
+
 --- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
 -- opened to the others with the service's defaults (XEP-0045 10.1.2).
-function ____exports.unlockRoom(membership)
-    local form = st.iq({
-        type = "set",
-        id = id.medium(),
-        from = membership.occupant,
-        to = membership.room
-    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
+function send_upstream.unlockRoom(membership)
+    local form = st.iq({type = "set", id = id.medium(), from = membership.occupant, to = membership.room}):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
     post(form)
 end
-return ____exports
- end,
-["occupancy.shown"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/shown.ts
+--
+-- What the account shows of itself in a room.
+local occupancy_shown = {}
+do
 local chooseShown, noteShown, detachedPresence
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
-local options = require("options")
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local ownPresence = ____replay.ownPresence
-local ____availability = require("state.availability")
-local bestSession = ____availability.bestSession
-local presenceContent = ____availability.presenceContent
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local VCARD_UPDATE = namespaces.VCARD_UPDATE
+local options = minimix_options
+local sendTo = send_fork.sendTo
+local ownPresence = occupancy_replay.ownPresence
+local bestSession = state_availability.bestSession
+local presenceContent = state_availability.presenceContent
+local isSameElement = minimix_stanzas.isSameElement
+local attachSession = state_memberships.attachSession
+local sendUpstream = send_upstream.sendUpstream
+
 function chooseShown(membership)
     local best = bestSession(membership)
     if best == nil then
@@ -4844,26 +5082,29 @@ function chooseShown(membership)
     membership.shown = best
     return membership.attached[best]
 end
+
 function noteShown(membership, presence)
     local shown = membership.shownPresence
     membership.shownPresence = presence
     return shown == nil or not isSameElement(shown, presence)
 end
+
 function detachedPresence(membership)
     local presence = st.presence()
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local ____opt_0 = membership.self
-    local update = ____opt_0 and ____opt_0:get_child("x", VCARD_UPDATE)
+    local opt_0 = membership.self
+    local update = opt_0 and opt_0:get_child("x", VCARD_UPDATE)
     if update ~= nil then
         presence:add_direct_child(st.clone(update))
     end
     return presence
 end
+
 --- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
 -- its way, a presence to the nick of before would turn it back.
-function ____exports.showBest(membership)
+function occupancy_shown.showBest(membership)
     if membership.renaming ~= nil then
         return false
     end
@@ -4872,13 +5113,14 @@ function ____exports.showBest(membership)
         return false
     end
     local presence = st.clone(attachment.presence)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
+    presence.attr.to = membership.room .. "/" .. membership.nick
     presence.attr.id = attachment.id
     sendUpstream(membership, presence)
     return true
 end
+
 --- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
-function ____exports.presenceToShow(membership, request)
+function occupancy_shown.presenceToShow(membership, request)
     local attachment = chooseShown(membership)
     local presence
     if attachment ~= nil then
@@ -4891,8 +5133,9 @@ function ____exports.presenceToShow(membership, request)
     membership.shownPresence = presence
     return st.clone(presence)
 end
+
 --- Shows the room that nobody is there to read, if it does not know yet.
-function ____exports.showDetached(membership)
+function occupancy_shown.showDetached(membership)
     if membership.renaming ~= nil then
         return
     end
@@ -4901,41 +5144,38 @@ function ____exports.showDetached(membership)
     membership.shownDetached = true
     if noteShown(membership, presence) then
         local copy = st.clone(presence)
-        copy.attr.to = (membership.room .. "/") .. membership.nick
+        copy.attr.to = membership.room .. "/" .. membership.nick
         sendUpstream(membership, copy)
     end
 end
+
 --- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
-function ____exports.updatePresence(membership, session, stanza)
-    attachSession(
-        membership,
-        session,
-        presenceContent(stanza),
-        stanza.attr.id
-    )
-    if not ____exports.showBest(membership) and membership.self ~= nil then
-        local ____self = ownPresence(membership, membership.self)
-        ____self.attr.id = stanza.attr.id
-        sendTo(session, ____self)
+function occupancy_shown.updatePresence(membership, session, stanza)
+    attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
+    if not occupancy_shown.showBest(membership) and membership.self ~= nil then
+        local self_ = ownPresence(membership, membership.self)
+        self_.attr.id = stanza.attr.id
+        sendTo(session, self_)
     end
 end
-return ____exports
- end,
-["send.ping"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____ask = require("send.ask")
-local ask = ____ask.ask
+end
+
+-- src/send/ping.ts
+--
+-- Self-pings (XEP-0410) from the occupant JID: is the account still in the room?
+local send_ping = {}
+do
+local PING = namespaces.PING
+local ask = send_ask.ask
+
 --- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
 -- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function ____exports.selfPing(membership, answered, limit)
+function send_ping.selfPing(membership, answered, limit)
     local ping = st.stanza("ping", {xmlns = PING})
     local nick = membership.nick
     ask(
         membership,
-        (membership.room .. "/") .. nick,
+        membership.room .. "/" .. nick,
         "get",
         ping,
         function(answer)
@@ -4944,92 +5184,85 @@ function ____exports.selfPing(membership, answered, limit)
             elseif answer.attr.type == "result" then
                 answered(nil)
             else
-                local ____, condition = answer:get_error()
+                local _, condition = answer:get_error()
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
-                local ____answered_1 = answered
-                local ____crossed_0
-                if crossed then
-                    ____crossed_0 = nil
-                else
-                    ____crossed_0 = condition or "undefined-condition"
+                local crossed_0
+                if not crossed then
+                    crossed_0 = condition or "undefined-condition"
                 end
-                ____answered_1(____crossed_0)
+                answered(crossed_0)
             end
         end,
         limit
     )
 end
+
 --- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
-function ____exports.saysJoined(condition)
+function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
+
 --- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
-function ____exports.saysNothing(condition)
+function send_ping.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
-return ____exports
- end,
-["occupancy.serve"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/serve.ts
+--
+-- Sessions that join a room which the account is in already.
+local occupancy_serve = {}
+do
 local asksForMore, resync, repeatedJoin, resyncUnanswered
-local st = require("util.stanza")
-local ____ping = require("send.ping")
-local selfPing = ____ping.selfPing
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local ____replay = require("occupancy.replay")
-local replay = ____replay.replay
-local sendSubject = ____replay.sendSubject
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local isAttached = ____memberships.isAttached
-local newResync = ____memberships.newResync
-local nextWaiting = ____memberships.nextWaiting
-local wait = ____memberships.wait
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local selfPing = send_ping.selfPing
+local MUC = namespaces.MUC
+local replay = occupancy_replay.replay
+local sendSubject = occupancy_replay.sendSubject
+local presenceContent = state_availability.presenceContent
+local attachSession = state_memberships.attachSession
+local isAttached = state_memberships.isAttached
+local newResync = state_memberships.newResync
+local nextWaiting = state_memberships.nextWaiting
+local wait = state_memberships.wait
+local presenceToShow = occupancy_shown.presenceToShow
+local showBest = occupancy_shown.showBest
+local sendUpstream = send_upstream.sendUpstream
+
 --- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
-function ____exports.serve(membership, request)
+function occupancy_serve.serve(membership, request)
     if membership.resync ~= nil then
         wait(membership, request)
     elseif membership.outdated or membership.incomplete or asksForMore(request.stanza) then
         resync(membership, request)
     else
         replay(membership, request)
-        ____exports.attach(membership, request)
+        occupancy_serve.attach(membership, request)
         showBest(membership)
     end
 end
+
 --- Serves who is in line, until one needs a full answer of the room: that is for one session at a time.
-function ____exports.serveWaiting(membership)
+function occupancy_serve.serveWaiting(membership)
     while membership.phase == "joined" and membership.resync == nil do
         local request = nextWaiting(membership)
         if request == nil then
             return
         end
-        ____exports.serve(membership, request)
+        occupancy_serve.serve(membership, request)
     end
 end
+
 --- The session gets the room's traffic from now on.
-function ____exports.attach(membership, request)
+function occupancy_serve.attach(membership, request)
     if request.session ~= nil then
-        attachSession(
-            membership,
-            request.session,
-            presenceContent(request.stanza),
-            nil
-        )
+        attachSession(membership, request.session, presenceContent(request.stanza), nil)
     end
 end
+
 function asksForMore(stanza)
     local x = stanza:get_child("x", MUC)
     if x ~= nil then
-        for ____, tag in ipairs(x.tags) do
+        for _, tag in ipairs(x.tags) do
             if tag.name ~= "history" and tag.name ~= "password" then
                 return true
             end
@@ -5037,30 +5270,26 @@ function asksForMore(stanza)
     end
     return false
 end
+
 function resync(membership, request)
     local open = newResync(request)
     membership.resync = open
     membership.outdated = false
     if isAttached(membership, request.session) then
-        ____exports.attach(membership, request)
+        occupancy_serve.attach(membership, request)
     end
-    sendUpstream(
-        membership,
-        repeatedJoin(membership, request)
-    )
-    selfPing(
-        membership,
-        function()
-            if membership.resync == open then
-                resyncUnanswered(membership, open)
-            end
+    sendUpstream(membership, repeatedJoin(membership, request))
+    selfPing(membership, function()
+        if membership.resync == open then
+            resyncUnanswered(membership, open)
         end
-    )
+    end)
 end
+
 function repeatedJoin(membership, request)
     local presence = presenceToShow(membership, request)
     local renaming = membership.renaming
-    presence.attr.to = (membership.room .. "/") .. (renaming == nil and membership.nick or renaming.nick)
+    presence.attr.to = membership.room .. "/" .. (renaming == nil and membership.nick or renaming.nick)
     presence.attr.id = request.id
     local x = request.stanza:get_child("x", MUC)
     if x ~= nil then
@@ -5068,68 +5297,60 @@ function repeatedJoin(membership, request)
     end
     return presence
 end
+
 function resyncUnanswered(membership, open)
     if open.request ~= nil then
         if open.selfShown then
             sendSubject(membership, open.request.session)
         else
             replay(membership, open.request)
-            ____exports.attach(membership, open.request)
+            occupancy_serve.attach(membership, open.request)
         end
     end
-    ____exports.resyncComplete(membership)
+    occupancy_serve.resyncComplete(membership)
 end
+
 --- The subject came, or the room will not send it.
-function ____exports.resyncComplete(membership)
+function occupancy_serve.resyncComplete(membership)
     membership.resync = nil
     showBest(membership)
-    ____exports.serveWaiting(membership)
+    occupancy_serve.serveWaiting(membership)
 end
-return ____exports
- end,
-["occupancy.nick"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/nick.ts
+--
+-- What the account is called in a room.
+local occupancy_nick = {}
+do
 local sendRenaming, isOnItsWay, RENAMING_TIMEOUT
 local id = require("util.id")
-local st = require("util.stanza")
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local beginRenaming = ____memberships.beginRenaming
-local endRenaming = ____memberships.endRenaming
-local isAttached = ____memberships.isAttached
-local noteAnswered = ____memberships.noteAnswered
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____serve = require("occupancy.serve")
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local isBlocked = settings_blocklist.isBlocked
+local MUC = namespaces.MUC
+local options = minimix_options
+local sendTo = send_fork.sendTo
+local presenceContent = state_availability.presenceContent
+local noteOver = state_limits.noteOver
+local attachSession = state_memberships.attachSession
+local beginRenaming = state_memberships.beginRenaming
+local endRenaming = state_memberships.endRenaming
+local isAttached = state_memberships.isAttached
+local noteAnswered = state_memberships.noteAnswered
+local presenceToShow = occupancy_shown.presenceToShow
+local showBest = occupancy_shown.showBest
+local serve = occupancy_serve.serve
+local sendUpstream = send_upstream.sendUpstream
+
 function sendRenaming(membership, nick, presence)
-    beginRenaming(
-        membership,
-        nick,
-        RENAMING_TIMEOUT,
-        function()
-            ____exports.renamingUnanswered(membership)
-        end
-    )
-    presence.attr.to = (membership.room .. "/") .. nick
+    beginRenaming(membership, nick, RENAMING_TIMEOUT, function()
+        occupancy_nick.renamingUnanswered(membership)
+    end)
+    presence.attr.to = membership.room .. "/" .. nick
     sendUpstream(membership, presence)
 end
+
 --- The answer is lost, or late. Whose nick change came as a join is in under the nick that the account has.
-function ____exports.renamingUnanswered(membership)
+function occupancy_nick.renamingUnanswered(membership)
     if membership.phase ~= "joined" then
         return
     end
@@ -5144,189 +5365,257 @@ function ____exports.renamingUnanswered(membership)
         end
     end
 end
+
 function isOnItsWay(membership, key)
-    for ____, request in ipairs(membership.nickRequests) do
+    for _, request in ipairs(membership.nickRequests) do
         if request.key == key then
             return true
         end
     end
     return false
 end
+
 --- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
-function ____exports.askForNick(membership, nick)
+function occupancy_nick.askForNick(membership, nick)
     if isBlocked(membership.username, membership.room, nick) then
         return
     end
-    sendRenaming(
-        membership,
-        nick,
-        presenceToShow(membership)
-    )
+    sendRenaming(membership, nick, presenceToShow(membership))
 end
+
 RENAMING_TIMEOUT = 10
+
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
-function ____exports.changeNick(membership, request)
+function occupancy_nick.changeNick(membership, request)
     local session = request.session
     if #membership.nickRequests >= options.maxNickRequests then
         noteOver("minimix_max_nick_requests", membership.username, membership.room)
         sendTo(
             session,
-            st.error_reply(
-                request.stanza,
-                "wait",
-                "resource-constraint",
-                nil,
-                membership.room
-            )
+            st.error_reply(request.stanza, "wait", "resource-constraint", nil, membership.room)
         )
         return
     end
     local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
-    local ____membership_nickRequests_8 = membership.nickRequests
-    local ____key_1 = key
-    local ____temp_2 = request.stanza:get_child("x", MUC) ~= nil
-    local ____session_3 = session
-    local ____request_id_4 = request.id
-    local ____request_nick_5 = request.nick
-    local ____request_stanza_6 = request.stanza
-    local ____temp_7 = {session = membership.shown, presence = membership.shownPresence}
-    local ____temp_0
-    if session == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = membership.attached[session]
+    local nickRequests = membership.nickRequests
+    local isJoin = request.stanza:get_child("x", MUC) ~= nil
+    local attachmentBefore
+    if session ~= nil then
+        attachmentBefore = membership.attached[session]
     end
-    ____membership_nickRequests_8[#____membership_nickRequests_8 + 1] = {
-        key = ____key_1,
-        isJoin = ____temp_2,
-        session = ____session_3,
-        id = ____request_id_4,
-        nick = ____request_nick_5,
-        stanza = ____request_stanza_6,
-        before = ____temp_7,
-        attachmentBefore = ____temp_0
+    nickRequests[#nickRequests + 1] = {
+        key = key,
+        isJoin = isJoin,
+        session = session,
+        id = request.id,
+        nick = request.nick,
+        stanza = request.stanza,
+        before = {session = membership.shown, presence = membership.shownPresence},
+        attachmentBefore = attachmentBefore
     }
     if session ~= nil then
-        attachSession(
-            membership,
-            session,
-            presenceContent(request.stanza),
-            key
-        )
+        attachSession(membership, session, presenceContent(request.stanza), key)
     end
     local change = presenceToShow(membership)
     change.attr.id = key
     sendRenaming(membership, request.nick, change)
 end
+
 --- The room has answered a nick change: what was not shown meanwhile is, after the last one.
-function ____exports.renamingAnswered(membership)
+function occupancy_nick.renamingAnswered(membership)
     if membership.renaming ~= nil and #membership.nickRequests == 0 then
         endRenaming(membership)
         showBest(membership)
     end
 end
+
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
-function ____exports.nickRefused(membership, request)
+function occupancy_nick.nickRefused(membership, request)
     local session = request.session
-    local ____temp_11
-    if session == nil then
-        ____temp_11 = nil
-    else
-        ____temp_11 = membership.attached[session]
+    local attachment
+    if session ~= nil then
+        attachment = membership.attached[session]
     end
-    local attachment = ____temp_11
     local before = request.attachmentBefore
     if session ~= nil and (attachment and attachment.id) == request.key and before ~= nil then
         membership.attached[session] = before
     end
     membership.shown = request.before.session
     membership.shownPresence = request.before.presence
-    ____exports.renamingAnswered(membership)
+    occupancy_nick.renamingAnswered(membership)
 end
+
 --- The account asks for the nick it would have if that were free, where it is.
-function ____exports.regainNick(membership)
+function occupancy_nick.regainNick(membership)
     local wanted = membership.wantedNick
-    if membership.phase == "joined" and membership.nick ~= wanted and not (membership.occupants[wanted] ~= nil) then
-        ____exports.askForNick(membership, wanted)
+    if membership.phase == "joined" and membership.nick ~= wanted and membership.occupants[wanted] == nil then
+        occupancy_nick.askForNick(membership, wanted)
     end
 end
-return ____exports
- end,
-["settings.notify"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/bookmarks.ts
+--
+-- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+local state_bookmarks = {}
+do
+local options = minimix_options
+
+--- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+function state_bookmarks.isAutojoin(membership)
+    local bookmark = membership.bookmark
+    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
+end
+
+--- Whether the server is to join the room by itself.
+function state_bookmarks.isToJoin(membership)
+    local autojoin = options.autojoin
+    if autojoin then
+        local bookmark = membership.bookmark
+        autojoin = (bookmark and bookmark.autojoin) == true
+    end
+    return autojoin
+end
+
+--- Whether the account is to be in the room though no session asks for it: brought back when lost.
+function state_bookmarks.isWanted(membership)
+    return membership.established or state_bookmarks.isToJoin(membership)
+end
+
+--- Whether two bookmarks say the same, or neither is there.
+function state_bookmarks.isSameBookmark(one, other)
+    if one == nil or other == nil then
+        return one == other
+    end
+    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
+end
+
+--- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+local refusals = {}
+
+--- The room does not want the account: it is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership)
+    local bookmark = membership.bookmark
+    if not (bookmark and bookmark.autojoin) then
+        return
+    end
+    local rooms = refusals[membership.username] or {}
+    rooms[membership.room] = bookmark
+    refusals[membership.username] = rooms
+end
+
+--- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+function state_bookmarks.isRefused(username, room, bookmark)
+    local rooms = refusals[username]
+    local refused = rooms and rooms[room]
+    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- Forgets the refusal of a room, or of all.
+function state_bookmarks.forgetRefusals(username, room)
+    local rooms = refusals[username]
+    if rooms ~= nil and room ~= nil then
+        rooms[room] = nil
+    end
+    if room == nil or rooms ~= nil and (next(rooms)) == nil then
+        refusals[username] = nil
+    end
+end
+
+--- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+local NICK_CHANGES = 5
+local NICK_PAUSE = 60
+
+--- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
+-- the account from one to the other without end.
+function state_bookmarks.mayFollowNick(membership)
+    local now = os.time()
+    local free = math.max(membership.nickFree, now)
+    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
+        return false
+    end
+    membership.nickFree = free + NICK_PAUSE
+    return true
+end
+end
+
+-- src/settings/notify.ts
+--
+-- What an account wants to be woken for (XEP-0492).
+local settings_notify = {}
+do
 local decisiveTag, dropTwins, hasFallback, rankOf
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
+local BOOKMARKS = namespaces.BOOKMARKS
+
 function decisiveTag(notify)
     local decisive
     local rank = -1
-    for ____, tag in ipairs(notify.tags) do
+    for _, tag in ipairs(notify.tags) do
         local rankOfTag = rankOf(tag)
-        if ____exports.isSetting(tag.name) and rankOfTag > rank then
+        if settings_notify.isSetting(tag.name) and rankOfTag > rank then
             decisive = tag
             rank = rankOfTag
         end
     end
     return decisive
 end
+
 function dropTwins(notify, kept)
     notify:maptags(function(tag)
-        local ____temp_2
         if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
-            ____temp_2 = nil
+            return nil
         else
-            ____temp_2 = tag
+            return tag
         end
-        return ____temp_2
     end)
 end
+
 function hasFallback(notify)
-    for ____, tag in ipairs(notify.tags) do
-        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
+    for _, tag in ipairs(notify.tags) do
+        if settings_notify.isSetting(tag.name) and rankOf(tag) == 0 then
             return true
         end
     end
     return false
 end
+
 --- Whether a text is one of the three settings.
-function ____exports.isSetting(name)
+function settings_notify.isSetting(name)
     return name == "always" or name == "on-mention" or name == "never"
 end
+
 function rankOf(tag)
     local category = tag.attr["identity-category"]
-    local ____type = tag.attr["identity-type"]
+    local type_ = tag.attr["identity-type"]
     if category == nil then
         return 0
     end
-    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
+    if category ~= "client" or type_ ~= nil and type_ ~= "phone" then
         return -1
     end
-    return ____type == nil and 1 or 2
+    return type_ == nil and 1 or 2
 end
+
 local NOTIFY = "urn:xmpp:notification-settings:1"
+
 --- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
 -- said of phones goes before what is said of clients, and that before what is said of all.
-function ____exports.readSetting(extensions)
+function settings_notify.readSetting(extensions)
     local notify = extensions:get_child("notify", NOTIFY)
-    local ____temp_0
-    if notify == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = decisiveTag(notify)
+    local tag
+    if notify ~= nil then
+        tag = decisiveTag(notify)
     end
-    local tag = ____temp_0
-    local ____temp_1
-    if tag == nil or not ____exports.isSetting(tag.name) then
-        ____temp_1 = nil
+    if tag == nil or not settings_notify.isSetting(tag.name) then
+        return nil
     else
-        ____temp_1 = tag.name
+        return tag.name
     end
-    return ____temp_1
 end
+
 --- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
 -- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
-function ____exports.withSetting(extensions, setting)
+function settings_notify.withSetting(extensions, setting)
     local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
     local notify = edited:get_child("notify", NOTIFY)
     if notify == nil then
@@ -5343,108 +5632,103 @@ function ____exports.withSetting(extensions, setting)
     end
     return edited
 end
-return ____exports
- end,
-["settings.bookmarks"] = function(...)
-local ____exports = {}
+end
+
+-- src/settings/bookmarks.ts
+--
+-- The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
+-- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+local settings_bookmarks = {}
+do
 local serviceOf, getItems, isNode, preppedNick, nodes
-local jids = require("util.jid")
-local ____upstream = require("send.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local NICK = ____namespaces.NICK
-local options = require("options")
-local ____records = require("state.records")
-local openRecords = ____records.openRecords
-local readRecord = ____records.readRecord
-local ____notify = require("settings.notify")
-local readSetting = ____notify.readSetting
+local mayHaveRooms = send_upstream.mayHaveRooms
+local BOOKMARKS = namespaces.BOOKMARKS
+local NICK = namespaces.NICK
+local options = minimix_options
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local readSetting = settings_notify.readSetting
+
 function serviceOf(pep, username)
     return pep.get_pep_service(username)
 end
+
 function getItems(service, node)
     return service:get_items(node, true)
 end
+
 function isNode(username, node)
     local done, known = readRecord(nodes, username)
     return not done or (known and known[node]) ~= nil
 end
+
 --- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
-function ____exports.roomOf(id)
+function settings_bookmarks.roomOf(id)
     local room = jids.prep(id)
     local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
     return isRoom and room or nil
 end
+
 --- What an item says; undefined if it is no bookmark, or not the account's own.
-function ____exports.readItem(username, room, item)
+function settings_bookmarks.readItem(username, room, item)
     local conference = item and item:get_child("conference", BOOKMARKS)
-    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
+    if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
         return nil
     end
     local autojoin = conference.attr.autojoin
     local extensions = conference:get_child("extensions")
-    local ____temp_17 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_18 = preppedNick(
-        room,
-        conference:get_child_text("nick")
-    )
-    local ____temp_19 = conference:get_child_text("password")
-    local ____conference_attr_name_20 = conference.attr.name
-    local ____temp_16
-    if extensions == nil then
-        ____temp_16 = nil
-    else
-        ____temp_16 = readSetting(extensions)
+    local nick = preppedNick(room, conference:get_child_text("nick"))
+    local password = conference:get_child_text("password")
+    local name = conference.attr.name
+    local notify
+    if extensions ~= nil then
+        notify = readSetting(extensions)
     end
     return {
-        autojoin = ____temp_17,
-        nick = ____preppedNick_result_18,
-        password = ____temp_19,
-        name = ____conference_attr_name_20,
-        notify = ____temp_16
+        autojoin = autojoin == "true" or autojoin == "1",
+        nick = nick,
+        password = password,
+        name = name,
+        notify = notify
     }
 end
+
 --- Whether something was published by the account itself, or by this server on its behalf.
-function ____exports.isBy(username, publisher)
+function settings_bookmarks.isBy(username, publisher)
     return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
 end
+
 function preppedNick(room, nick)
-    local ____temp_26
-    if nick == nil then
-        ____temp_26 = nil
-    else
-        ____temp_26 = jids.prep((room .. "/") .. nick)
+    local address
+    if nick ~= nil then
+        address = jids.prep(room .. "/" .. nick)
     end
-    local address = ____temp_26
-    local ____temp_27
     if address == nil then
-        ____temp_27 = nil
+        return nil
     else
-        ____temp_27 = jids.resource(address)
+        return jids.resource(address)
     end
-    return ____temp_27
 end
-nodes = openRecords(
-    "pep",
-    function() return nil end
-)
+
+nodes = openRecords("pep", function() return nil end)
+
 --- Whether accounts of this host have bookmarks.
-function ____exports.hasPep()
-    local ____temp_2 = not options.anonymous
-    if ____temp_2 then
-        local ____opt_0 = prosody.hosts[module.host]
-        ____temp_2 = (____opt_0 and ____opt_0.modules.pep ~= nil) == true
+function settings_bookmarks.hasPep()
+    local temp_2 = not options.anonymous
+    if temp_2 then
+        local opt_0 = prosody.hosts[module.host]
+        temp_2 = (opt_0 and opt_0.modules.pep ~= nil) == true
     end
-    return ____temp_2
+    return temp_2
 end
+
 --- The account's PEP service; undefined without mod_pep, where nothing of an account is kept, or if storage failed.
-function ____exports.pepService(username)
-    if not ____exports.hasPep() then
+function settings_bookmarks.pepService(username)
+    if not settings_bookmarks.hasPep() then
         return nil
     end
-    local ____opt_3 = prosody.hosts[module.host]
-    local pep = ____opt_3 and ____opt_3.modules.pep
+    local opt_3 = prosody.hosts[module.host]
+    local pep = opt_3 and opt_3.modules.pep
     local done, service = pcall(serviceOf, pep, username)
     if not done then
         module:log("debug", "Could not read the PEP nodes of %s: %s", username, service)
@@ -5452,9 +5736,10 @@ function ____exports.pepService(username)
     end
     return service.config.pep_username == username and service or nil
 end
+
 --- The items of a node, none where there is no such node; undefined if they cannot be read.
-function ____exports.itemsOf(username, node)
-    local service = ____exports.pepService(username)
+function settings_bookmarks.itemsOf(username, node)
+    local service = settings_bookmarks.pepService(username)
     if service == nil then
         return nil
     end
@@ -5465,99 +5750,83 @@ function ____exports.itemsOf(username, node)
     if done and items == "item-not-found" and not isNode(username, node) then
         return {}
     end
-    local ____module_log_8 = module.log
-    local ____node_6 = node
-    local ____username_7 = username
-    local ____done_5
+    local done_5
     if done then
-        ____done_5 = items
+        done_5 = items
     else
-        ____done_5 = found
+        done_5 = found
     end
-    ____module_log_8(
-        module,
-        "debug",
-        "Could not read %s of %s: %s",
-        ____node_6,
-        ____username_7,
-        ____done_5
-    )
+    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_5)
     return nil
 end
+
 --- All bookmarks of an account; undefined if they cannot be read.
-function ____exports.bookmarksOf(username)
-    local items = ____exports.itemsOf(username, BOOKMARKS)
+function settings_bookmarks.bookmarksOf(username)
+    local items = settings_bookmarks.itemsOf(username, BOOKMARKS)
     if items == nil then
         return nil
     end
     local bookmarks = {}
-    for ____, id in ipairs(items) do
-        local room = ____exports.roomOf(id)
-        local ____temp_11
-        if room == nil then
-            ____temp_11 = nil
-        else
-            ____temp_11 = ____exports.readItem(username, room, items[id])
+    for _, id in ipairs(items) do
+        local room = settings_bookmarks.roomOf(id)
+        local bookmark
+        if room ~= nil then
+            bookmark = settings_bookmarks.readItem(username, room, items[id])
         end
-        local bookmark = ____temp_11
         if room ~= nil and bookmark ~= nil then
             bookmarks[room] = bookmark
         end
     end
     return bookmarks
 end
+
 --- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
-function ____exports.readBookmark(username, room)
-    local bookmarks = ____exports.bookmarksOf(username)
+function settings_bookmarks.readBookmark(username, room)
+    local bookmarks = settings_bookmarks.bookmarksOf(username)
     return bookmarks and bookmarks[room]
 end
+
 --- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
-function ____exports.defaultNick(username, room)
-    local items = ____exports.itemsOf(username, NICK)
-    local ____temp_23
-    if (items and items[1]) == nil then
-        ____temp_23 = nil
-    else
-        ____temp_23 = items[items[1]]
+function settings_bookmarks.defaultNick(username, room)
+    local items = settings_bookmarks.itemsOf(username, NICK)
+    local last
+    if (items and items[1]) ~= nil then
+        last = items[items[1]]
     end
-    local last = ____temp_23
-    return preppedNick(
-        room,
-        last and last:get_child_text("nick", NICK)
-    ) or username
+    return preppedNick(room, last and last:get_child_text("nick", NICK)) or username
 end
-return ____exports
- end,
-["settings.bookmark-write"] = function(...)
-local ____exports = {}
+end
+
+-- src/settings/bookmark-write.ts
+--
+-- Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
+-- autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+local settings_bookmark_write = {}
+do
 local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, unwritten, records, writing
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local PUBSUB = ____namespaces.PUBSUB
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____records = require("state.records")
-local openRecords = ____records.openRecords
-local readRecord = ____records.readRecord
-local writeRecord = ____records.writeRecord
-local ____bookmarks = require("settings.bookmarks")
-local itemsOf = ____bookmarks.itemsOf
-local pepService = ____bookmarks.pepService
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____notify = require("settings.notify")
-local withSetting = ____notify.withSetting
+local BOOKMARKS = namespaces.BOOKMARKS
+local PUBSUB = namespaces.PUBSUB
+local options = minimix_options
+local mayFollowNick = state_bookmarks.mayFollowNick
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+local itemsOf = settings_bookmarks.itemsOf
+local pepService = settings_bookmarks.pepService
+local readItem = settings_bookmarks.readItem
+local roomOf = settings_bookmarks.roomOf
+local withSetting = settings_notify.withSetting
+
 function currentItem(membership)
     local items = itemsOf(membership.username, BOOKMARKS)
-    for ____, id in ipairs(items or ({})) do
+    for _, id in ipairs(items or {}) do
         if roomOf(id) == membership.room then
             return true, items and items[id]
         end
     end
     return items ~= nil, nil
 end
+
 function rewrite(membership, item, autojoin, nick)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
@@ -5569,13 +5838,14 @@ function rewrite(membership, item, autojoin, nick)
         edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
     end
     local nickBefore = conference:get_child("nick")
-    for ____, tag in ipairs(conference.tags) do
+    for _, tag in ipairs(conference.tags) do
         if nick == nil or tag ~= nickBefore then
             edited:add_direct_child(st.clone(tag))
         end
     end
     publish(membership, item.attr.id or membership.room, edited)
 end
+
 function create(membership)
     local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
     conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
@@ -5588,6 +5858,7 @@ function create(membership)
     setMark(membership.username, membership.room, "us")
     return true
 end
+
 function publish(membership, id, conference, config)
     local service = pepService(membership.username)
     if service == nil then
@@ -5595,13 +5866,7 @@ function publish(membership, id, conference, config)
     end
     local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
     writing = true
-    local done, problem = pcall(
-        publishItem,
-        service,
-        id,
-        item,
-        config
-    )
+    local done, problem = pcall(publishItem, service, id, item, config)
     writing = false
     if not done or problem ~= nil then
         module:log(
@@ -5616,57 +5881,48 @@ function publish(membership, id, conference, config)
     membership.bookmark = readItem(membership.username, membership.room, item)
     return true
 end
+
 function publishItem(service, id, item, config)
-    local done, problem = service:publish(
-        BOOKMARKS,
-        true,
-        id,
-        item,
-        config
-    )
-    local ____temp_10
+    local done, problem = service:publish(BOOKMARKS, true, id, item, config)
     if done == true then
-        ____temp_10 = nil
+        return nil
     else
-        ____temp_10 = tostring(problem)
+        return tostring(problem)
     end
-    return ____temp_10
 end
+
 function markedBy(username, room)
-    local ____opt_13 = marksOf(username)
-    local ____opt_11 = ____opt_13 and ____opt_13[room]
-    return ____opt_11 and ____opt_11.by
+    local opt_13 = marksOf(username)
+    local opt_11 = opt_13 and opt_13[room]
+    return opt_11 and opt_11.by
 end
+
 function marksOf(username)
     local known = unwritten[username]
     if known ~= nil then
         return known
     end
     local done, marks = readRecord(records, username)
-    return done and (marks or ({})) or nil
+    return done and (marks or {}) or nil
 end
+
 function setMark(username, room, by)
     local marks = marksOf(username)
     if marks == nil then
         return
     end
-    local ____room_16 = room
-    local ____temp_15
     if by == nil then
-        ____temp_15 = nil
+        marks[room] = nil
     else
-        ____temp_15 = {
-            by = by,
-            when = os.time()
-        }
+        marks[room] = {by = by, when = os.time()}
     end
-    marks[____room_16] = ____temp_15
     forgetOldest(marks)
     unwritten[username] = marks
     if writeRecord(records, username) then
         unwritten[username] = nil
     end
 end
+
 function forgetOldest(marks)
     local count = 0
     local oldest
@@ -5682,37 +5938,34 @@ function forgetOldest(marks)
         marks[oldest] = nil
     end
 end
+
 PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
 MAX_MARKS = 256
 unwritten = {}
-records = openRecords(
-    "minimix_bookmarks",
-    function(username) return unwritten[username] end
-)
+records = openRecords("minimix_bookmarks", function(username) return unwritten[username] end)
 writing = false
+
 --- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
-function ____exports.isWriting()
+function settings_bookmark_write.isWriting()
     return writing
 end
+
 --- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
 -- removed is not brought back: it may be another device that goes into the room again.
-function ____exports.bookmarkJoined(membership)
+function settings_bookmark_write.bookmarkJoined(membership)
     if not options.bookmarkWrite then
         return
     end
     local isRead, item = currentItem(membership)
-    local ____isRead_0
+    local marks
     if isRead then
-        ____isRead_0 = marksOf(membership.username)
-    else
-        ____isRead_0 = nil
+        marks = marksOf(membership.username)
     end
-    local marks = ____isRead_0
     if marks == nil then
         return
     end
-    local ____opt_1 = marks[membership.room]
-    local by = ____opt_1 and ____opt_1.by
+    local opt_1 = marks[membership.room]
+    local by = opt_1 and opt_1.by
     if item == nil and by ~= "user" then
         membership.ownBookmark = create(membership)
     elseif item ~= nil and by == "us" then
@@ -5720,48 +5973,35 @@ function ____exports.bookmarkJoined(membership)
         membership.ownBookmark = true
     end
 end
+
 --- The account leaves at a client's request.
-function ____exports.bookmarkLeft(membership)
+function settings_bookmark_write.bookmarkLeft(membership)
     if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(
-            membership,
-            select(
-                2,
-                currentItem(membership)
-            ),
-            "false"
-        )
+        rewrite(membership, select(2, currentItem(membership)), "false")
     end
 end
+
 --- The account has another nick at a client's request.
-function ____exports.bookmarkRenamed(membership)
+function settings_bookmark_write.bookmarkRenamed(membership)
     local bookmark = membership.bookmark
     local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
     if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(
-            membership,
-            select(
-                2,
-                currentItem(membership)
-            ),
-            nil,
-            membership.nick
-        )
+        rewrite(membership, select(2, currentItem(membership)), nil, membership.nick)
     end
 end
+
 --- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
-function ____exports.bookmarkNotify(membership, setting)
-    local ____membership_3 = membership
-    local username = ____membership_3.username
-    local room = ____membership_3.room
-    local ____, item = currentItem(membership)
+function settings_bookmark_write.bookmarkNotify(membership, setting)
+    local username = membership.username
+    local room = membership.room
+    local _, item = currentItem(membership)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or readItem(username, room, item) == nil then
         return nil
     end
     local before = conference:get_child("extensions")
     local edited = st.clone(conference, true)
-    for ____, tag in ipairs(conference.tags) do
+    for _, tag in ipairs(conference.tags) do
         if tag ~= before then
             edited:add_direct_child(st.clone(tag))
         end
@@ -5769,64 +6009,66 @@ function ____exports.bookmarkNotify(membership, setting)
     edited:add_direct_child(withSetting(before, setting))
     return publish(membership, item.attr.id or room, edited)
 end
+
 --- The user has made or changed a bookmark.
-function ____exports.noteMade(username, room)
+function settings_bookmark_write.noteMade(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
 end
+
 --- The user has removed a bookmark.
-function ____exports.noteRemoved(username, room)
+function settings_bookmark_write.noteRemoved(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
 end
+
 --- Whether we made a room's bookmark, and nobody has changed it since.
-function ____exports.isOurs(username, room)
+function settings_bookmark_write.isOurs(username, room)
     return options.bookmarkWrite and markedBy(username, room) == "us"
 end
-return ____exports
- end,
-["state.store"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/store.ts
+--
+-- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+-- Until an account's record has been read nothing is known of its rooms, and nothing is written.
+local state_store = {}
+do
 local recordOf, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
-local jids = require("util.jid")
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isWanted = ____bookmarks.isWanted
-local ____clock = require("state.clock")
-local monotonic = ____clock.monotonic
-local ____keys = require("state.keys")
-local membersOf = ____keys.membersOf
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
-local ____numbers = require("state.numbers")
-local hasNumbers = ____numbers.hasNumbers
-local startNumbers = ____numbers.startNumbers
-local ____outage = require("state.outage")
-local beginOutage = ____outage.beginOutage
-local onRetry = ____outage.onRetry
-local ____records = require("state.records")
-local listRecords = ____records.listRecords
-local openRecords = ____records.openRecords
-local readRecord = ____records.readRecord
-local writeRecord = ____records.writeRecord
+local options = minimix_options
+local isWanted = state_bookmarks.isWanted
+local monotonic = state_clock.monotonic
+local membersOf = state_keys.membersOf
+local createMembership = state_memberships.createMembership
+local findAccount = state_memberships.findAccount
+local hasNumbers = state_numbers.hasNumbers
+local startNumbers = state_numbers.startNumbers
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+local listRecords = state_records.listRecords
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
 --- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
 -- afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
-function ____exports.save(username)
-    if options.anonymous or closed or not ____exports.isKnown(username) then
+function state_store.save(username)
+    if options.anonymous or closed or not state_store.isKnown(username) then
         return
     end
     late[username] = nil
     writeRecord(records, username)
 end
+
 --- Writes what is to be written soon.
-function ____exports.saveLate()
-    for ____, username in ipairs(membersOf(late)) do
-        ____exports.save(username)
+function state_store.saveLate()
+    for _, username in ipairs(membersOf(late)) do
+        state_store.save(username)
     end
 end
+
 function recordOf(username)
     local account = findAccount(username)
     if account == nil then
@@ -5834,17 +6076,14 @@ function recordOf(username)
     end
     local rooms = {}
     for room, membership in pairs(account.memberships) do
-        local ____room_2 = room
-        local ____membership_nick_1 = membership.nick
-        local ____temp_0
-        if membership.wantedNick == membership.nick then
-            ____temp_0 = nil
-        else
-            ____temp_0 = membership.wantedNick
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
         end
-        rooms[____room_2] = {
-            nick = ____membership_nick_1,
-            wanted = ____temp_0,
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
             password = membership.password,
             bookmark = membership.bookmark,
             ownBookmark = membership.ownBookmark or nil,
@@ -5855,42 +6094,43 @@ function recordOf(username)
     end
     return {seen = account.seen, rooms = rooms}
 end
+
 function stateOf(membership)
     if not membership.established then
         return "joining"
     end
     return membership.phase == "leaving" and "leaving" or "in"
 end
+
 --- Whether the rooms of an account are known: its record has been read, or there is none.
-function ____exports.isKnown(username)
-    return isListed and not (unread[username] ~= nil)
+function state_store.isKnown(username)
+    return isListed and unread[username] == nil
 end
+
 function loadUntil(deadline)
     if onLoaded == nil or isListed and (next(unread)) == nil then
         return "done"
     end
     if not isListed then
-        local ____temp_8
+        local usernames
         if hasNumbers() or startNumbers() then
-            ____temp_8 = listRecords(records)
-        else
-            ____temp_8 = nil
+            usernames = listRecords(records)
         end
-        local usernames = ____temp_8
         if usernames == nil then
             return "failing"
         end
-        for ____, username in ipairs(usernames) do
+        for _, username in ipairs(usernames) do
             unread[username] = true
         end
         isListed = true
     end
     return readUnread(deadline, onLoaded)
 end
+
 function readUnread(deadline, loaded)
     local done = {}
     local result = "done"
-    for ____, username in ipairs(membersOf(unread)) do
+    for _, username in ipairs(membersOf(unread)) do
         if monotonic() > deadline then
             result = "more"
             break
@@ -5908,19 +6148,22 @@ function readUnread(deadline, loaded)
     loaded(done)
     return result
 end
+
 function mayComeBack(membership, saved)
     local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
     return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
 end
+
 function loadAccount(username, record)
     local done, problem = pcall(loadRooms, username, record)
     if not done then
         module:log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem)
     end
 end
+
 function loadRooms(username, record)
     local seen = tonumber(record and record.seen) or os.time()
-    for room, saved in pairs(record and record.rooms or ({})) do
+    for room, saved in pairs(record and record.rooms or {}) do
         if isWellFormed(room, saved) then
             loadRoom(username, room, saved, seen)
         else
@@ -5937,21 +6180,23 @@ function loadRooms(username, record)
         account.seen = seen
     end
 end
+
 function isWellFormed(room, saved)
     if type(room) ~= "string" or type(saved) ~= "table" then
         return false
     end
-    local ____saved_13 = saved
-    local nick = ____saved_13.nick
-    local wanted = ____saved_13.wanted
-    local password = ____saved_13.password
-    local bookmark = ____saved_13.bookmark
-    local since = ____saved_13.since
+    local nick = saved.nick
+    local wanted = saved.wanted
+    local password = saved.password
+    local bookmark = saved.bookmark
+    local since = saved.since
     return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(bookmark, "table") and isOptional(since, "number")
 end
+
 function isOptional(value, kind)
     return value == nil or type(value) == kind
 end
+
 function loadRoom(username, room, saved, seen)
     local membership = createMembership(username, room, saved.nick)
     membership.wantedNick = saved.wanted or saved.nick
@@ -5963,59 +6208,61 @@ function loadRoom(username, room, saved, seen)
     membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
     membership.detachedAt = seen
 end
+
 records = openRecords("minimix", recordOf)
 closed = false
+
 --- Nothing is written any more: what the account does from now on is not its user's doing.
-function ____exports.close()
-    ____exports.saveLate()
+function state_store.close()
+    state_store.saveLate()
     closed = true
 end
+
 --- Accounts whose records are to be written.
 late = {}
 --- Seconds until they are.
 local LATE = 5
+
 --- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function ____exports.saveSoon(username)
+function state_store.saveSoon(username)
     if (next(late)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                ____exports.saveLate()
-                return nil
-            end
-        )
+        module:add_timer(LATE, function()
+            state_store.saveLate()
+            return nil
+        end)
     end
     late[username] = true
 end
+
 --- Accounts whose records have been written by saveOften() a moment ago.
 local recent = {}
+
 --- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
 -- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
 -- nicks, but no membership.
-function ____exports.saveOften(username)
+function state_store.saveOften(username)
     if recent[username] ~= nil then
-        ____exports.saveSoon(username)
+        state_store.saveSoon(username)
         return
     end
     if (next(recent)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                for other in pairs(recent) do
-                    recent[other] = nil
-                end
-                return nil
+        module:add_timer(LATE, function()
+            for other in pairs(recent) do
+                recent[other] = nil
             end
-        )
+            return nil
+        end)
     end
     recent[username] = true
-    ____exports.save(username)
+    state_store.save(username)
 end
+
 isListed = options.anonymous
 unread = {}
+
 --- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
 -- called with the accounts that have been read: at once, or later with the others.
-function ____exports.load(loaded)
+function state_store.load(loaded)
     onLoaded = loaded
     if options.anonymous then
         startNumbers()
@@ -6024,28 +6271,32 @@ function ____exports.load(loaded)
         beginOutage()
     end
 end
-function ____exports.loading()
+
+function state_store.loading()
     return {isListed = isListed, unread = unread}
 end
+
 --- Goes on where the instance before was.
-function ____exports.restoreLoading(saved, loaded)
+function state_store.restoreLoading(saved, loaded)
     onLoaded = loaded
-    local ____temp_5 = saved and saved.isListed
-    if ____temp_5 == nil then
-        ____temp_5 = true
+    local temp_5 = saved and saved.isListed
+    if temp_5 == nil then
+        temp_5 = true
     end
-    isListed = ____temp_5
-    for username in pairs(saved and saved.unread or ({})) do
+    isListed = temp_5
+    for username in pairs(saved and saved.unread or {}) do
         unread[username] = true
     end
     if loadUntil(0) ~= "done" then
         beginOutage()
     end
 end
+
 onRetry(loadUntil)
+
 --- Whether an account's rooms are known by now, after another try to read its record if that is broken.
-function ____exports.isKnownNow(username)
-    if not ____exports.isKnown(username) and isListed and onLoaded ~= nil then
+function state_store.isKnownNow(username)
+    if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
         local isRead, record = readRecord(records, username)
         if isRead then
             unread[username] = nil
@@ -6053,90 +6304,78 @@ function ____exports.isKnownNow(username)
             onLoaded({username})
         end
     end
-    return ____exports.isKnown(username)
+    return state_store.isKnown(username)
 end
-return ____exports
- end,
-["occupancy.phases"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/phases.ts
+--
+-- The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
+-- or by the room. Every change of a membership's phase is made here.
+local occupancy_phases = {}
+do
 local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local id = require("util.id")
-local st = require("util.stanza")
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____nick = require("occupancy.nick")
-local regainNick = ____nick.regainNick
-local ____serve = require("occupancy.serve")
-local resyncComplete = ____serve.resyncComplete
-local serveWaiting = ____serve.serveWaiting
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
-local ____ask = require("send.ask")
-local patience = ____ask.patience
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____catchup = require("archive.catchup")
-local catchUp = ____catchup.catchUp
-local closeGap = ____catchup.closeGap
-local dropQuestion = ____catchup.dropQuestion
-local endCatchUp = ____catchup.endCatchUp
-local historySince = ____catchup.historySince
-local outcomeOf = ____catchup.outcomeOf
-local ____delivered = require("archive.delivered")
-local closePart = ____delivered.closePart
-local letIn = ____delivered.letIn
-local openPart = ____delivered.openPart
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
-local ____store = require("state.store")
-local save = ____store.save
-local saveSoon = ____store.saveSoon
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local takesText = ____fork.takesText
-local ____replay = require("occupancy.replay")
-local occupantGone = ____replay.occupantGone
-local ownUnavailable = ____replay.ownUnavailable
-local sendSubject = ____replay.sendSubject
-local technicalRemoval = ____replay.technicalRemoval
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local isWanted = ____bookmarks.isWanted
-local noteRefusal = ____bookmarks.noteRefusal
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local detachAll = ____memberships.detachAll
-local detachSession = ____memberships.detachSession
-local dropMembership = ____memberships.dropMembership
-local endRenaming = ____memberships.endRenaming
-local forgetOccupant = ____memberships.forgetOccupant
-local forgetRoom = ____memberships.forgetRoom
-local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
-local isCurrent = ____memberships.isCurrent
-local isUsed = ____memberships.isUsed
-local newResync = ____memberships.newResync
-local nextWaiting = ____memberships.nextWaiting
-local setTimer = ____memberships.setTimer
-local stopTimer = ____memberships.stopTimer
-local stopWaiting = ____memberships.stopWaiting
-local wait = ____memberships.wait
+local presenceToShow = occupancy_shown.presenceToShow
+local showBest = occupancy_shown.showBest
+local regainNick = occupancy_nick.regainNick
+local resyncComplete = occupancy_serve.resyncComplete
+local serveWaiting = occupancy_serve.serveWaiting
+local sendUpstream = send_upstream.sendUpstream
+local bookmarkJoined = settings_bookmark_write.bookmarkJoined
+local patience = send_ask.patience
+local isBlocked = settings_blocklist.isBlocked
+local catchUp = archive_catchup.catchUp
+local closeGap = archive_catchup.closeGap
+local dropQuestion = archive_catchup.dropQuestion
+local endCatchUp = archive_catchup.endCatchUp
+local flush = archive_catchup.flush
+local historySince = archive_catchup.historySince
+local isAsking = archive_catchup.isAsking
+local outcomeOf = archive_catchup.outcomeOf
+local closePart = archive_delivered.closePart
+local letIn = archive_delivered.letIn
+local openPart = archive_delivered.openPart
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+local save = state_store.save
+local saveSoon = state_store.saveSoon
+local MUC = namespaces.MUC
+local options = minimix_options
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local takesText = send_fork.takesText
+local occupantGone = occupancy_replay.occupantGone
+local ownUnavailable = occupancy_replay.ownUnavailable
+local sendSubject = occupancy_replay.sendSubject
+local technicalRemoval = occupancy_replay.technicalRemoval
+local presenceContent = state_availability.presenceContent
+local forgetRefusals = state_bookmarks.forgetRefusals
+local isWanted = state_bookmarks.isWanted
+local noteRefusal = state_bookmarks.noteRefusal
+local counters = state_counters.counters
+local attachSession = state_memberships.attachSession
+local detachAll = state_memberships.detachAll
+local detachSession = state_memberships.detachSession
+local dropMembership = state_memberships.dropMembership
+local endRenaming = state_memberships.endRenaming
+local forgetOccupant = state_memberships.forgetOccupant
+local forgetRoom = state_memberships.forgetRoom
+local hasAttached = state_memberships.hasAttached
+local isAttached = state_memberships.isAttached
+local isCurrent = state_memberships.isCurrent
+local isUsed = state_memberships.isUsed
+local newResync = state_memberships.newResync
+local nextWaiting = state_memberships.nextWaiting
+local setTimer = state_memberships.setTimer
+local stopTimer = state_memberships.stopTimer
+local stopWaiting = state_memberships.stopWaiting
+local wait = state_memberships.wait
+
 --- A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
 -- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
-function ____exports.enter(membership, request, unconfirmed)
+function occupancy_phases.enter(membership, request, unconfirmed)
     membership.phase = "joining"
     membership.claimed = nil
     membership.request = request
@@ -6160,85 +6399,67 @@ function ____exports.enter(membership, request, unconfirmed)
     if not membership.established then
         save(membership.username)
     end
-    setTimer(
-        membership,
-        options.answerTimeout,
-        function()
-            joinUnanswered(membership, request)
-        end
-    )
+    setTimer(membership, options.answerTimeout, function()
+        joinUnanswered(membership, request)
+    end)
     if unconfirmed ~= nil then
         sendUpstream(
             membership,
-            st.presence({
-                type = "unavailable",
-                id = id.medium(),
-                to = unconfirmed
-            })
+            st.presence({type = "unavailable", id = id.medium(), to = unconfirmed})
         )
     end
     sendUpstream(membership, request.stanza)
 end
+
 --- The account takes back a leave that the room has not confirmed.
-function ____exports.enterAfterLeave(membership, request)
-    ____exports.enter(
-        membership,
-        request,
-        ownAddress(membership)
-    )
+function occupancy_phases.enterAfterLeave(membership, request)
+    occupancy_phases.enter(membership, request, ownAddress(membership))
 end
+
 function joinUnanswered(membership, request)
     detachAsking(membership, request)
     refuse(membership, request)
     if isWanted(membership) then
-        ____exports.lost(membership)
+        occupancy_phases.lost(membership)
     else
-        ____exports.leave(
-            membership,
-            st.presence({type = "unavailable"})
-        )
+        occupancy_phases.leave(membership, st.presence({type = "unavailable"}))
     end
 end
+
 function detachAsking(membership, request)
     if request.session ~= nil and request.isBack ~= true then
         detachSession(membership, request.session)
     end
 end
+
 function awaitSubject(membership)
-    setTimer(
-        membership,
-        SUBJECT_TIMEOUT,
-        function()
-            local resync = membership.resync
-            if resync and resync.isDoubtful then
-                makeSure(membership, resync)
-                return
-            end
-            if isAttached(membership, membership.newcomer) then
-                sendSubject(membership, membership.newcomer)
-            end
-            ____exports.joinComplete(membership)
+    setTimer(membership, SUBJECT_TIMEOUT, function()
+        local resync = membership.resync
+        if resync and resync.isDoubtful then
+            makeSure(membership, resync)
+            return
         end
-    )
+        if isAttached(membership, membership.newcomer) then
+            sendSubject(membership, membership.newcomer)
+        end
+        occupancy_phases.joinComplete(membership)
+    end)
 end
+
 --- All that a room sends on a join has come.
-function ____exports.joinComplete(membership)
+function occupancy_phases.joinComplete(membership)
     stopTimer(membership)
     membership.phase = "joined"
     if membership.tries > 0 then
-        setTimer(
-            membership,
-            STEADY,
-            function()
-                membership.tries = 0
-            end
-        )
+        setTimer(membership, STEADY, function()
+            membership.tries = 0
+        end)
     end
     membership.newcomer = nil
     local resync = membership.resync
     membership.resync = nil
     if resync ~= nil then
-        ____exports.forgetOthers(membership, resync)
+        occupancy_phases.forgetOthers(membership, resync)
     end
     showBest(membership)
     if outcomeOf(membership) == "refused" then
@@ -6249,21 +6470,20 @@ function ____exports.joinComplete(membership)
     regainNick(membership)
     serveWaiting(membership)
 end
+
 --- Who was there before and has not been shown again has gone meanwhile.
-function ____exports.forgetOthers(membership, resync)
+function occupancy_phases.forgetOthers(membership, resync)
     forgetOccupant(membership, membership.nick)
     for nick in pairs(membership.occupants) do
-        if not (resync.shown[nick] ~= nil) then
+        if resync.shown[nick] == nil then
             forgetOccupant(membership, nick)
-            fork(
-                membership,
-                occupantGone(membership, nick)
-            )
+            fork(membership, occupantGone(membership, nick))
         end
     end
 end
-function rejoinRefused(membership, ____error)
-    local ____, condition = ____error:get_error()
+
+function rejoinRefused(membership, error_)
+    local _, condition = error_:get_error()
     if condition == "conflict" and string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES then
         forgetOccupant(membership, membership.nick)
         membership.nick = membership.nick .. "_"
@@ -6272,16 +6492,16 @@ function rejoinRefused(membership, ____error)
     end
     if condition == "remote-server-not-found" or condition == "remote-server-timeout" then
         refuseWaiting(membership)
-        ____exports.lost(membership)
+        occupancy_phases.lost(membership)
         return
     end
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enter(membership, next)
+        occupancy_phases.enter(membership, next)
         return
     end
-    if isTemporary(____error) then
-        ____exports.lost(membership)
+    if isTemporary(error_) then
+        occupancy_phases.lost(membership)
         return
     end
     module:log(
@@ -6291,33 +6511,27 @@ function rejoinRefused(membership, ____error)
         membership.room,
         condition
     )
-    fork(
-        membership,
-        technicalRemoval(membership)
-    )
-    ____exports.over(membership)
+    fork(membership, technicalRemoval(membership))
+    occupancy_phases.over(membership)
 end
+
 function refuseWaiting(membership)
     local waiting = membership.waiting
     membership.waiting = {}
-    for ____, request in ipairs(waiting) do
+    for _, request in ipairs(waiting) do
         refuse(membership, request)
     end
 end
+
 function refuse(membership, request)
     sendTo(
         request.session,
-        st.error_reply(
-            request.stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        )
+        st.error_reply(request.stanza, "wait", "remote-server-timeout", nil, membership.room)
     )
 end
+
 --- Nobody will be let in by this instance of the module.
-function ____exports.refuseAll(membership)
+function occupancy_phases.refuseAll(membership)
     resyncLost(membership)
     renamesLost(membership)
     local request = membership.request
@@ -6328,21 +6542,24 @@ function ____exports.refuseAll(membership)
     end
     refuseWaiting(membership)
 end
-function isTemporary(____error)
-    local ____type, condition, text = ____error:get_error()
-    return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
+
+function isTemporary(error_)
+    local type_, condition, text = error_:get_error()
+    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
 end
+
 function isBounce(text)
     return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
 end
+
 --- The account is out of the room without anybody's will, and will be back. Its sessions learn of it only when that takes
 -- too long; then they may try themselves.
-function ____exports.lost(membership)
-    if ____exports.leaveIfUnused(membership) then
+function occupancy_phases.lost(membership)
+    if occupancy_phases.leaveIfUnused(membership) then
         return
     end
-    if ____exports.isUnheard(membership) then
-        ____exports.leaveUnheard(membership)
+    if occupancy_phases.isUnheard(membership) then
+        occupancy_phases.leaveUnheard(membership)
         return
     end
     membership.phase = "lost"
@@ -6353,58 +6570,47 @@ function ____exports.lost(membership)
     membership.nick = membership.wantedNick
     membership.tries = membership.tries + 1
     if membership.tries == TRIES_UNTIL_TOLD then
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
+        fork(membership, technicalRemoval(membership))
         detachAll(membership)
     end
-    setTimer(
-        membership,
-        ____exports.pause(membership.tries),
-        function()
-            ____exports.rejoin(membership)
-        end
-    )
+    setTimer(membership, occupancy_phases.pause(membership.tries), function()
+        occupancy_phases.rejoin(membership)
+    end)
 end
+
 --- Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once.
-function ____exports.pause(tries)
-    return math.min(
-        2 ^ math.min(tries - 1, 10),
-        LONGEST_PAUSE
-    ) * (0.75 + math.random() / 2)
+function occupancy_phases.pause(tries)
+    return math.min(2 ^ math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
 end
+
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
-function ____exports.rejoin(membership)
-    local catching = membership.catchUp
-    local isAsking = (catching and catching.queryId) ~= nil
-    if not isAsking or membership.phase ~= "lost" or membership.timer ~= nil then
+function occupancy_phases.rejoin(membership)
+    if not isAsking(membership) or membership.phase ~= "lost" or membership.timer ~= nil then
         goBack(membership)
     end
 end
+
 function goBack(membership)
     stopTimer(membership)
     membership.phase = "lost"
     membership.request = nil
     if membership.established then
-        catchUp(
-            membership,
-            function(outcome)
-                if membership.phase ~= "lost" then
-                    return
-                end
-                if outcome == "unreached" and membership.tries < TRIES_FOR_ARCHIVE then
-                    refuseWaiting(membership)
-                    ____exports.lost(membership)
-                    return
-                end
-                joinAgain(membership)
+        catchUp(membership, function(outcome)
+            if membership.phase ~= "lost" then
+                return
             end
-        )
+            if outcome == "unreached" and membership.tries < TRIES_FOR_ARCHIVE then
+                refuseWaiting(membership)
+                occupancy_phases.lost(membership)
+                return
+            end
+            joinAgain(membership)
+        end)
     else
         joinAgain(membership)
     end
 end
+
 function joinAgain(membership)
     membership.phase = "joining"
     membership.claimed = nil
@@ -6413,53 +6619,37 @@ function joinAgain(membership)
     membership.resync = resync
     setTimer(
         membership,
-        math.min(
-            options.answerTimeout,
-            JOIN_PATIENCE * 2 ^ math.min(membership.tries, 10)
-        ),
+        math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(membership.tries, 10)),
         function()
             refuseWaiting(membership)
-            ____exports.lost(membership)
+            occupancy_phases.lost(membership)
         end
     )
-    sendUpstream(
-        membership,
-        joinPresence(membership)
-    )
+    sendUpstream(membership, joinPresence(membership))
     makeSure(membership, resync)
 end
+
 function makeSure(membership, resync)
-    selfPing(
-        membership,
-        function()
-            if membership.resync == resync and membership.phase == "entering" then
-                startOver(membership)
-            end
+    selfPing(membership, function()
+        if membership.resync == resync and membership.phase == "entering" then
+            startOver(membership)
         end
-    )
+    end)
 end
+
 function startOver(membership)
     local resync = newResync(nil)
     membership.phase = "joining"
     membership.claimed = nil
     membership.resync = resync
-    setTimer(
-        membership,
-        options.answerTimeout,
-        function()
-            ____exports.lost(membership)
-        end
-    )
-    local unavailable = st.presence({
-        type = "unavailable",
-        to = ownAddress(membership)
-    })
+    setTimer(membership, options.answerTimeout, function()
+        occupancy_phases.lost(membership)
+    end)
+    local unavailable = st.presence({type = "unavailable", to = ownAddress(membership)})
     sendUpstream(membership, unavailable)
-    sendUpstream(
-        membership,
-        joinPresence(membership)
-    )
+    sendUpstream(membership, joinPresence(membership))
 end
+
 function joinPresence(membership)
     local presence = presenceToShow(membership)
     presence.attr.to = ownAddress(membership)
@@ -6467,130 +6657,111 @@ function joinPresence(membership)
     presence.attr.id = membership.joinId
     local x = st.stanza("x", {xmlns = MUC})
     local since = historySince(membership)
-    x:tag("history", since == nil and ({xmlns = MUC, maxstanzas = "0"}) or ({xmlns = MUC, since = since})):up()
+    x:tag("history", since == nil and {xmlns = MUC, maxstanzas = "0"} or {xmlns = MUC, since = since}):up()
     if membership.password ~= nil then
         x:tag("password", {xmlns = MUC}):text(membership.password):up()
     end
     presence:add_direct_child(x)
     return presence
 end
+
 function ownAddress(membership)
-    return (membership.room .. "/") .. membership.nick
+    return membership.room .. "/" .. membership.nick
 end
+
 --- The account goes out of the room; `unavailable` may carry a client's parting words.
-function ____exports.leave(membership, unavailable)
+function occupancy_phases.leave(membership, unavailable)
     membership.phase = "leaving"
     membership.ending = false
     membership.request = nil
     membership.resync = nil
     membership.tries = 0
     save(membership.username)
-    setTimer(
-        membership,
-        options.answerTimeout,
-        function()
-            leaveUnanswered(membership, unavailable.attr.id)
-        end
-    )
+    setTimer(membership, options.answerTimeout, function()
+        leaveUnanswered(membership, unavailable.attr.id)
+    end)
     local presence = st.clone(unavailable)
     presence.attr.to = ownAddress(membership)
     sendUpstream(membership, presence)
 end
+
 --- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
-function ____exports.leaveUnheard(membership)
-    ____exports.refuseAll(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
+function occupancy_phases.leaveUnheard(membership)
+    occupancy_phases.refuseAll(membership)
+    fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
     membership.phase = "leaving"
     membership.ending = false
     membership.tries = 0
     save(membership.username)
-    ____exports.retryLeave(membership)
+    occupancy_phases.retryLeave(membership)
 end
+
 --- Whether the account has blocked what the room tells it of itself.
-function ____exports.isUnheard(membership)
+function occupancy_phases.isUnheard(membership)
     return isBlocked(membership.username, membership.room, membership.nick)
 end
+
 --- The account goes if only sessions keep it in the room, and none is there; whether it does.
-function ____exports.leaveIfUnused(membership)
+function occupancy_phases.leaveIfUnused(membership)
     if not membership.ending or isUsed(membership) then
         return false
     end
-    ____exports.leave(
-        membership,
-        st.presence({type = "unavailable"})
-    )
+    occupancy_phases.leave(membership, st.presence({type = "unavailable"}))
     return true
 end
+
 function leaveUnanswered(membership, leaveId)
-    fork(
-        membership,
-        ownUnavailable(membership, leaveId)
-    )
+    fork(membership, ownUnavailable(membership, leaveId))
     detachAll(membership)
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enterAfterLeave(membership, next)
+        occupancy_phases.enterAfterLeave(membership, next)
     else
-        ____exports.retryLeave(membership)
+        occupancy_phases.retryLeave(membership)
     end
 end
+
 --- Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it.
-function ____exports.retryLeave(membership)
+function occupancy_phases.retryLeave(membership)
     stopTimer(membership)
     membership.phase = "leaving"
     membership.tries = membership.tries + 1
     if membership.established then
         openPart(membership)
     end
-    sendUpstream(
-        membership,
-        st.presence({
-            type = "unavailable",
-            to = ownAddress(membership)
-        })
-    )
+    sendUpstream(membership, st.presence({type = "unavailable", to = ownAddress(membership)}))
     local function answered(condition)
         if membership.phase ~= "leaving" or membership.timer ~= nil or not isCurrent(membership) then
             return
         end
         local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        local mayBeIn = membership.established and not ____exports.isUnheard(membership)
+        local mayBeIn = membership.established and not occupancy_phases.isUnheard(membership)
         if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
-            setTimer(
-                membership,
-                ____exports.pause(membership.tries),
-                function()
-                    ____exports.retryLeave(membership)
-                end
-            )
+            setTimer(membership, occupancy_phases.pause(membership.tries), function()
+                occupancy_phases.retryLeave(membership)
+            end)
         else
-            ____exports.over(membership)
+            occupancy_phases.over(membership)
         end
     end
-    selfPing(
-        membership,
-        answered,
-        patience(membership)
-    )
+    selfPing(membership, answered, patience(membership))
 end
+
 function resyncLost(membership)
     local resync = membership.resync
-    local ____temp_6
+    local request
     if resync == nil or resync.selfShown then
-        ____temp_6 = nil
+        request = nil
     else
-        ____temp_6 = resync.request
+        request = resync.request
     end
-    local request = ____temp_6
     if (request and request.session) ~= nil then
         table.insert(membership.waiting, 1, request)
     end
     membership.resync = nil
 end
+
 function renamesLost(membership)
     endRenaming(membership)
     local request = table.remove(membership.nickRequests, 1)
@@ -6601,14 +6772,15 @@ function renamesLost(membership)
         request = table.remove(membership.nickRequests, 1)
     end
 end
+
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
-function ____exports.over(membership)
+function occupancy_phases.over(membership)
     stopTimer(membership)
     if membership.phase ~= "leaving" then
         noteRefusal(membership)
     end
     membership.ending = false
-    endCatchUp(membership)
+    flush(membership)
     closePart(membership)
     forgetRoom(membership)
     membership.since = nil
@@ -6621,22 +6793,20 @@ function ____exports.over(membership)
         dropMembership(membership)
         save(membership.username)
     else
-        ____exports.enter(membership, next)
+        occupancy_phases.enter(membership, next)
     end
 end
+
 function resumeLeave(membership)
     if hasAttached(membership) then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                leaveUnanswered(membership, nil)
-            end
-        )
+        setTimer(membership, options.answerTimeout, function()
+            leaveUnanswered(membership, nil)
+        end)
     else
-        ____exports.retryLeave(membership)
+        occupancy_phases.retryLeave(membership)
     end
 end
+
 function resumeJoined(membership)
     membership.tries = 0
     if membership.catchUp ~= nil then
@@ -6647,6 +6817,7 @@ function resumeJoined(membership)
         resyncComplete(membership)
     end
 end
+
 SUBJECT_TIMEOUT = 10
 TRIES_FOR_ARCHIVE = 4
 JOIN_PATIENCE = 15
@@ -6654,8 +6825,9 @@ LONGEST_PAUSE = 900
 STEADY = 60
 TRIES_UNTIL_TOLD = 8
 NICK_TRIES = 3
+
 --- The room let the account in: our own presence came. History and subject follow.
-function ____exports.joinAccepted(membership)
+function occupancy_phases.joinAccepted(membership)
     local request = membership.request
     if request ~= nil then
         local x = request.stanza:get_child("x", MUC)
@@ -6682,103 +6854,91 @@ function ____exports.joinAccepted(membership)
     end
     awaitSubject(membership)
 end
+
 --- The room refused a join.
-function ____exports.joinRefused(membership, ____error)
+function occupancy_phases.joinRefused(membership, error_)
     local request = membership.request
     if request == nil then
-        if ____error.attr.id == nil or ____error.attr.id == membership.joinId then
-            rejoinRefused(membership, ____error)
+        if error_.attr.id == nil or error_.attr.id == membership.joinId then
+            rejoinRefused(membership, error_)
         end
         return
     end
-    if ____error.attr.id ~= nil and request.id ~= nil and ____error.attr.id ~= request.id then
+    if error_.attr.id ~= nil and request.id ~= nil and error_.attr.id ~= request.id then
         return
     end
-    local answer = st.clone(____error)
+    local answer = st.clone(error_)
     answer.attr.id = request.id
     sendTo(request.session, answer)
     detachAsking(membership, request)
     membership.request = nil
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enter(membership, next)
-    elseif isWanted(membership) and isTemporary(____error) then
-        ____exports.lost(membership)
+        occupancy_phases.enter(membership, next)
+    elseif isWanted(membership) and isTemporary(error_) then
+        occupancy_phases.lost(membership)
     else
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
-        ____exports.over(membership)
+        fork(membership, technicalRemoval(membership))
+        occupancy_phases.over(membership)
     end
 end
+
 refusals = {}
-for ____, condition in ipairs({
-    "forbidden",
-    "gone",
-    "jid-malformed",
-    "not-acceptable",
-    "not-allowed",
-    "not-authorized"
-}) do
+for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
     refusals[condition] = true
 end
 refusals["registration-required"] = true
+
 --- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
-function ____exports.takeBack(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
+function occupancy_phases.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
-    ____exports.rejoin(membership)
+    occupancy_phases.rejoin(membership)
 end
+
 --- An error came back for a leave: the room was not reached, or has no such occupant.
-function ____exports.leaveRefused(membership, ____error)
-    if not isTemporary(____error) then
-        fork(
-            membership,
-            ownUnavailable(membership, ____error.attr.id)
-        )
-        ____exports.over(membership)
+function occupancy_phases.leaveRefused(membership, error_)
+    if not isTemporary(error_) then
+        fork(membership, ownUnavailable(membership, error_.attr.id))
+        occupancy_phases.over(membership)
     elseif membership.tries == 0 then
-        leaveUnanswered(membership, ____error.attr.id)
+        leaveUnanswered(membership, error_.attr.id)
     end
 end
+
 --- Goes on with a membership of the module before a reload. The questions that one had asked are nobody's now, and the
 -- timers it had set have ended.
-function ____exports.resume(membership)
+function occupancy_phases.resume(membership)
     local request = membership.request
     if membership.phase == "lost" then
         goBack(membership)
     elseif membership.phase == "leaving" then
         resumeLeave(membership)
     elseif request ~= nil then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                joinUnanswered(membership, request)
-            end
-        )
+        setTimer(membership, options.answerTimeout, function()
+            joinUnanswered(membership, request)
+        end)
     elseif membership.phase == "joining" or membership.phase == "entering" and membership.resync ~= nil then
-        ____exports.lost(membership)
+        occupancy_phases.lost(membership)
     elseif membership.phase == "entering" then
         awaitSubject(membership)
     else
         resumeJoined(membership)
     end
 end
-return ____exports
- end,
-["state.pending"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/pending.ts
+--
+-- The IQs that rooms still have to answer, and the sessions they were sent for.
+local state_pending = {}
+do
 local forgetIq, iqsOfSession
 local id = require("util.id")
-local st = require("util.stanza")
-local options = require("options")
+local options = minimix_options
+
 function forgetIq(key, pending)
-    ____exports.pendingIqs[key] = nil
+    state_pending.pendingIqs[key] = nil
     local open = (iqsOfSession[pending.session] or 1) - 1
     if open > 0 then
         iqsOfSession[pending.session] = open
@@ -6786,18 +6946,20 @@ function forgetIq(key, pending)
         iqsOfSession[pending.session] = nil
     end
 end
+
 --- By the id they were sent with.
-____exports.pendingIqs = {}
+state_pending.pendingIqs = {}
 iqsOfSession = {}
+
 --- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
-function ____exports.expectIqAnswer(session, room, request)
+function state_pending.expectIqAnswer(session, room, request)
     local open = iqsOfSession[session] or 0
     if open >= options.maxPendingIqs then
         return nil
     end
     iqsOfSession[session] = open + 1
     local key = "mm-" .. id.medium()
-    ____exports.pendingIqs[key] = {
+    state_pending.pendingIqs[key] = {
         session = session,
         room = room,
         expires = os.time() + options.iqTimeout,
@@ -6805,19 +6967,21 @@ function ____exports.expectIqAnswer(session, room, request)
     }
     return key
 end
+
 --- The IQ that an answer from a room belongs to; it is not pending any more.
-function ____exports.takeIq(key, room)
-    local pending = ____exports.pendingIqs[key]
+function state_pending.takeIq(key, room)
+    local pending = state_pending.pendingIqs[key]
     if (pending and pending.room) ~= room then
         return nil
     end
     forgetIq(key, pending)
     return pending
 end
+
 --- Forgets the IQs whose time is over by then and returns them.
-function ____exports.takeExpiredIqs(now)
+function state_pending.takeExpiredIqs(now)
     local expired = {}
-    for key, pending in pairs(____exports.pendingIqs) do
+    for key, pending in pairs(state_pending.pendingIqs) do
         if pending.expires <= now then
             expired[#expired + 1] = pending
             forgetIq(key, pending)
@@ -6825,30 +6989,34 @@ function ____exports.takeExpiredIqs(now)
     end
     return expired
 end
+
 --- Forgets the IQs of a session that is gone; late answers are dropped.
-function ____exports.forgetIqsOf(session)
-    for key, pending in pairs(____exports.pendingIqs) do
+function state_pending.forgetIqsOf(session)
+    for key, pending in pairs(state_pending.pendingIqs) do
         if pending.session == session then
             forgetIq(key, pending)
         end
     end
 end
+
 --- Takes over the IQs that an instance of the module before a reload has sent.
-function ____exports.restorePendingIqs(saved)
+function state_pending.restorePendingIqs(saved)
     for key, pending in pairs(saved) do
-        ____exports.pendingIqs[key] = pending
+        state_pending.pendingIqs[key] = pending
         iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
     end
 end
-return ____exports
- end,
-["admin.census"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/census.ts
+--
+-- How many there are now.
+local admin_census = {}
+do
 local size
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local ____pending = require("state.pending")
-local pendingIqs = ____pending.pendingIqs
+local accounts = state_memberships.accounts
+local pendingIqs = state_pending.pendingIqs
+
 function size(map)
     local count = 0
     local key = next(map)
@@ -6858,25 +7026,21 @@ function size(map)
     end
     return count
 end
+
 --- In the order in which a membership goes through them.
-____exports.phases = {
-    "joining",
-    "entering",
-    "joined",
-    "lost",
-    "leaving"
-}
-function ____exports.takeCensus()
+admin_census.phases = {"joining", "entering", "joined", "lost", "leaving"}
+
+function admin_census.takeCensus()
     local byPhase = {}
-    for ____, phase in ipairs(____exports.phases) do
+    for _, phase in ipairs(admin_census.phases) do
         byPhase[phase] = 0
     end
     local members = 0
     local memberships = 0
     local attached = 0
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         members = members + 1
-        for ____, membership in pairs(account.memberships) do
+        for _, membership in pairs(account.memberships) do
             memberships = memberships + 1
             byPhase[membership.phase] = (byPhase[membership.phase] or 0) + 1
             attached = attached + size(membership.attached)
@@ -6890,46 +7054,43 @@ function ____exports.takeCensus()
         pendingIqs = size(pendingIqs)
     }
 end
-return ____exports
- end,
-["admin.directory"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/directory.ts
+--
+-- Who is in which room, and what an admin, or the user, may have an account do there. All of it is in words: the shell
+-- and the ad-hoc commands say the same.
+local admin_directory = {}
+do
 local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____nick = require("occupancy.nick")
-local changeNick = ____nick.changeNick
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
-local ____notify = require("settings.notify")
-local isSetting = ____notify.isSetting
-local ____phases = require("occupancy.phases")
-local leave = ____phases.leave
-local lost = ____phases.lost
-local rejoin = ____phases.rejoin
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
-local hasAttached = ____memberships.hasAttached
-local isCurrent = ____memberships.isCurrent
-local membershipsOf = ____memberships.membershipsOf
-local ____census = require("admin.census")
-local phases = ____census.phases
-local takeCensus = ____census.takeCensus
+local changeNick = occupancy_nick.changeNick
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local bookmarkNotify = settings_bookmark_write.bookmarkNotify
+local isSetting = settings_notify.isSetting
+local leave = occupancy_phases.leave
+local lost = occupancy_phases.lost
+local rejoin = occupancy_phases.rejoin
+local counters = state_counters.counters
+local accounts = state_memberships.accounts
+local findAccount = state_memberships.findAccount
+local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
+local membershipsOf = state_memberships.membershipsOf
+local phases = admin_census.phases
+local takeCensus = admin_census.takeCensus
+
 function describe(membership, name)
     local since = membership.since == nil and "" or " since " .. datetime.datetime(membership.since)
-    return ((((((name .. ": ") .. stateOf(membership)) .. " as ") .. membership.nick) .. since) .. "; ") .. describeSessions(membership)
+    return name .. ": " .. stateOf(membership) .. " as " .. membership.nick .. since .. "; " .. describeSessions(membership)
 end
+
 function stateOf(membership)
     if membership.phase == "lost" and membership.tries > 0 then
         return string.format("lost, %d tries to come back,", membership.tries)
     end
     return membership.unanswered > 0 and membership.phase .. ", out of reach," or membership.phase
 end
+
 function describeSessions(membership)
     if hasAttached(membership) then
         local resources = {}
@@ -6942,167 +7103,164 @@ function describeSessions(membership)
     local since = membership.detachedAt
     return since == nil and "no session" or "no session since " .. datetime.datetime(since)
 end
+
 function nickOf(room, nick)
     local isBlank = (string.match(nick, "%S")) == nil
-    local ____isBlank_0
-    if isBlank then
-        ____isBlank_0 = nil
-    else
-        ____isBlank_0 = jids.prep((room .. "/") .. nick)
+    local address
+    if not isBlank then
+        address = jids.prep(room .. "/" .. nick)
     end
-    local address = ____isBlank_0
-    local ____temp_1
     if address == nil then
-        ____temp_1 = nil
+        return nil
     else
-        ____temp_1 = jids.resource(address)
+        return jids.resource(address)
     end
-    return ____temp_1
 end
+
 function isAskedFor(membership, nick)
-    for ____, request in ipairs(membership.nickRequests) do
+    for _, request in ipairs(membership.nickRequests) do
         if request.nick == nick then
             return true
         end
     end
     return false
 end
+
 function done(text)
     return {done = true, text = text}
 end
+
 function refused(text)
     return {done = false, text = text}
 end
+
 function membershipIn(username, room)
     local account = findAccount(username)
     return account and account.memberships[room]
 end
+
 function notIn(username, room)
-    return refused((addressOf(username) .. " is not in ") .. room)
+    return refused(addressOf(username) .. " is not in " .. room)
 end
+
 function addressOf(username)
-    return (username .. "@") .. module.host
+    return username .. "@" .. module.host
 end
+
 function figure(name, value)
     return string.format("%s: %d", name, value)
 end
+
 --- The account's rooms, a line for each, by name.
-function ____exports.roomsOf(username)
+function admin_directory.roomsOf(username)
     local lines = {}
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
     end
     table.sort(lines)
     return lines
 end
+
 --- The names alone.
-function ____exports.roomNamesOf(username)
+function admin_directory.roomNamesOf(username)
     local names = {}
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         names[#names + 1] = membership.room
     end
     table.sort(names)
     return names
 end
+
 --- This host's accounts in a room, a line for each, by name.
-function ____exports.accountsIn(room)
+function admin_directory.accountsIn(room)
     local lines = {}
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         local membership = account.memberships[room]
         if membership ~= nil then
-            lines[#lines + 1] = describe(membership, (account.username .. "@") .. module.host)
+            lines[#lines + 1] = describe(membership, account.username .. "@" .. module.host)
         end
     end
     table.sort(lines)
     return lines
 end
+
 --- Takes the account out of a room, as its last client would.
-function ____exports.leaveRoom(username, room)
+function admin_directory.leaveRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if membership.phase == "leaving" then
-        return refused(((addressOf(username) .. " is leaving ") .. room) .. " already")
+        return refused(addressOf(username) .. " is leaving " .. room .. " already")
     end
     module:log("info", "%s is made to leave %s", username, room)
     bookmarkLeft(membership)
-    leave(
-        membership,
-        st.presence({type = "unavailable"})
-    )
+    leave(membership, st.presence({type = "unavailable"}))
     local verb = isCurrent(membership) and "is leaving" or "has left"
-    return done((((addressOf(username) .. " ") .. verb) .. " ") .. room)
+    return done(addressOf(username) .. " " .. verb .. " " .. room)
 end
+
 --- Has the account join a room anew: at once where it is lost, and to see who is there where it is in.
-function ____exports.rejoinRoom(username, room)
+function admin_directory.rejoinRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     local phase = membership.phase
     if phase ~= "joined" and phase ~= "lost" then
-        return refused(((((addressOf(username) .. " is ") .. phase) .. " ") .. room) .. " now")
+        return refused(addressOf(username) .. " is " .. phase .. " " .. room .. " now")
     end
     module:log("info", "%s is made to join %s anew", username, room)
     if phase == "joined" then
         lost(membership)
     end
     rejoin(membership)
-    return done(((addressOf(username) .. " joins ") .. room) .. " anew")
+    return done(addressOf(username) .. " joins " .. room .. " anew")
 end
+
 --- Asks the room for another nick.
-function ____exports.renameIn(username, room, nick)
+function admin_directory.renameIn(username, room, nick)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     local wanted = nickOf(room, nick)
     if wanted == nil then
-        return refused(("\"" .. nick) .. "\" cannot be a nick")
+        return refused("\"" .. nick .. "\" cannot be a nick")
     end
     if membership.phase ~= "joined" then
-        return refused(((((addressOf(username) .. " is ") .. membership.phase) .. " in ") .. room) .. " now")
+        return refused(addressOf(username) .. " is " .. membership.phase .. " in " .. room .. " now")
     end
     if wanted ~= membership.nick then
-        changeNick(
-            membership,
-            {
-                session = nil,
-                id = nil,
-                nick = wanted,
-                stanza = st.presence()
-            }
-        )
+        changeNick(membership, {session = nil, id = nil, nick = wanted, stanza = st.presence()})
     end
     if wanted == membership.nick then
-        return done((("The nick in " .. room) .. " is ") .. wanted)
+        return done("The nick in " .. room .. " is " .. wanted)
     end
-    return isAskedFor(membership, wanted) and done((room .. " has been asked for the nick ") .. wanted) or refused((room .. " has refused the nick ") .. wanted)
+    return isAskedFor(membership, wanted) and done(room .. " has been asked for the nick " .. wanted) or refused(room .. " has refused the nick " .. wanted)
 end
+
 --- Has the account woken for what is said in a room always, on-mention or never, from now on.
-function ____exports.notifyOf(username, room, setting)
+function admin_directory.notifyOf(username, room, setting)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if not isSetting(setting) then
-        return refused(("\"" .. setting) .. "\" is none of always, on-mention and never")
+        return refused("\"" .. setting .. "\" is none of always, on-mention and never")
     end
     local written = bookmarkNotify(membership, setting)
     if written == nil then
         return refused(room .. " is not bookmarked, and that is where it would be noted: bookmark it first")
     end
-    return written and done((room .. " notifies you: ") .. setting) or refused(("The bookmark of " .. room) .. " could not be written")
+    return written and done(room .. " notifies you: " .. setting) or refused("The bookmark of " .. room .. " could not be written")
 end
+
 --- The figures of the metrics, a line for each.
-function ____exports.totals()
+function admin_directory.totals()
     local census = takeCensus()
-    local lines = {
-        figure("accounts", census.accounts),
-        figure("memberships", census.memberships)
-    }
-    for ____, phase in ipairs(phases) do
+    local lines = {figure("accounts", census.accounts), figure("memberships", census.memberships)}
+    for _, phase in ipairs(phases) do
         lines[#lines + 1] = figure("- " .. phase, census.byPhase[phase] or 0)
     end
     lines[#lines + 1] = figure("attached sessions", census.attached)
@@ -7118,44 +7276,44 @@ function ____exports.totals()
     end
     return lines
 end
-return ____exports
- end,
-["admin.commands"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/commands.ts
+--
+-- Ad-hoc commands (XEP-0050) on the host's JID: for admins over all accounts, for users over their own.
+local admin_commands = {}
+do
 local refusal, usernameOf
-local adhoc = require("util.adhoc")
-local dataforms = require("util.dataforms")
-local jids = require("util.jid")
-local ____namespaces = require("namespaces")
-local MINIMIX = ____namespaces.MINIMIX
-local ____directory = require("admin.directory")
-local accountsIn = ____directory.accountsIn
-local leaveRoom = ____directory.leaveRoom
-local notifyOf = ____directory.notifyOf
-local rejoinRoom = ____directory.rejoinRoom
-local renameIn = ____directory.renameIn
-local roomNamesOf = ____directory.roomNamesOf
-local roomsOf = ____directory.roomsOf
-local totals = ____directory.totals
+local MINIMIX = namespaces.MINIMIX
+local accountsIn = admin_directory.accountsIn
+local leaveRoom = admin_directory.leaveRoom
+local notifyOf = admin_directory.notifyOf
+local rejoinRoom = admin_directory.rejoinRoom
+local renameIn = admin_directory.renameIn
+local roomNamesOf = admin_directory.roomNamesOf
+local roomsOf = admin_directory.roomsOf
+local totals = admin_directory.totals
+
 function refusal(message)
     return {status = "completed", error = {message = message}}
 end
+
 function usernameOf(data)
     return jids.node(data.from) or ""
 end
+
 local function form(title, instructions, fields)
     local layout = fields
     layout.title = title
-    local ____temp_0
     if instructions == "" then
-        ____temp_0 = nil
+        layout.instructions = nil
     else
-        ____temp_0 = instructions
+        layout.instructions = instructions
     end
-    layout.instructions = ____temp_0
     table.insert(layout, 1, {name = "FORM_TYPE", type = "hidden", value = MINIMIX .. "#command"})
     return dataforms.new(layout)
 end
+
 local anyAccount = {name = "account", type = "jid-single", label = "Account", required = true}
 local anyRoom = {name = "room", type = "jid-single", label = "Group chat", required = true}
 local ownRoom = {name = "room", type = "list-single", label = "Group chat", required = true}
@@ -7168,6 +7326,7 @@ local setting = {
     options = {{label = "of every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
 }
 local NO_ROOMS = "You are in no group chats"
+
 --- A list in a form of its own, as every client shows one; a note is enough where there is nothing to list.
 local function answerList(title, lines, none)
     if #lines == 0 then
@@ -7176,56 +7335,43 @@ local function answerList(title, lines, none)
     local layout = form(title, "", {{name = "lines", type = "text-multi", label = title}})
     return {
         status = "completed",
-        result = {
-            layout = layout,
-            values = {lines = table.concat(lines, "\n")}
-        }
+        result = {layout = layout, values = {lines = table.concat(lines, "\n")}}
     }
 end
-local function answerOutcome(____bindingPattern0)
+
+local function answerOutcome(bindingPattern0_)
     local text
     local done
-    done = ____bindingPattern0.done
-    text = ____bindingPattern0.text
-    return done and ({status = "completed", info = text}) or refusal(text)
+    done = bindingPattern0_.done
+    text = bindingPattern0_.text
+    return done and {status = "completed", info = text} or refusal(text)
 end
+
 --- What is wrong with a form, a line for each field.
 local function problemsOf(layout, problems)
     local lines = {}
-    for ____, field in ipairs(layout) do
+    for _, field in ipairs(layout) do
         local problem = problems[field.name]
         if problem ~= nil then
-            lines[#lines + 1] = ((field.label or field.name) .. ": ") .. problem
+            lines[#lines + 1] = (field.label or field.name) .. ": " .. problem
         end
     end
     return table.concat(lines, "\n")
 end
+
 --- A command of one form; `initial` are the values it starts with.
 local function ask(layout, initial, answer)
-    return adhoc.new_initial_data_form(
-        layout,
-        initial,
-        function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end
-    )
+    return adhoc.new_initial_data_form(layout, initial, function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end)
 end
+
 --- A command of an admin's on any of the host's accounts.
 local function askAny(layout, answer)
-    return ask(
-        layout,
-        function() return {} end,
-        answer
-    )
+    return ask(layout, function() return {} end, answer)
 end
+
 --- A command of a user's on one of their own rooms; who is in none has nothing to choose from.
 local function askOwn(layout, answer)
-    local handler = ask(
-        layout,
-        function(data) return {room = roomNamesOf(usernameOf(data))} end,
-        function(fields, data) return answer(
-            usernameOf(data),
-            fields
-        ) end
-    )
+    local handler = ask(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
     return function(self, data, state)
         if data.form == nil and #roomNamesOf(usernameOf(data)) == 0 then
             return {status = "completed", info = NO_ROOMS}, nil
@@ -7233,21 +7379,25 @@ local function askOwn(layout, answer)
         return handler(nil, data, state)
     end
 end
+
 --- A command that has nothing to ask.
 local function tell(answer)
     return function(self, data)
         return answer(data), nil
     end
 end
+
 local function roomOf(fields)
     return jids.bare(fields.room or "")
 end
+
 --- An admin of this host acts on the accounts of this host.
 local function onAccount(fields, action)
     local jid = fields.account or ""
     local username = jids.node(jid)
-    return (username == nil or jids.host(jid) ~= module.host) and refusal((jid .. " is not an account of ") .. module.host) or action(username)
+    return (username == nil or jids.host(jid) ~= module.host) and refusal(jid .. " is not an account of " .. module.host) or action(username)
 end
+
 local LIST_OWN = "List my group chats"
 local LIST_ROOMS = "List the group chats of an account"
 local LIST_ACCOUNTS = "List the accounts in a group chat"
@@ -7262,36 +7412,19 @@ local commands = {
         name = "my-rooms",
         title = LIST_OWN,
         permission = "local_user",
-        handler = tell(function(data) return answerList(
-            LIST_OWN,
-            roomsOf(usernameOf(data)),
-            NO_ROOMS
-        ) end)
+        handler = tell(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
     },
     {
         name = "leave-my-room",
         title = LEAVE_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}),
-            function(username, fields) return answerOutcome(leaveRoom(
-                username,
-                roomOf(fields)
-            )) end
-        )
+        handler = askOwn(form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
     },
     {
         name = "my-nick",
         title = RENAME_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(RENAME_OWN, "On all devices.", {ownRoom, newNick}),
-            function(username, fields) return answerOutcome(renameIn(
-                username,
-                roomOf(fields),
-                fields.nick or ""
-            )) end
-        )
+        handler = askOwn(form(RENAME_OWN, "On all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
     },
     {
         name = "my-notify",
@@ -7299,137 +7432,84 @@ local commands = {
         permission = "local_user",
         handler = askOwn(
             form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", {ownRoom, setting}),
-            function(username, fields) return answerOutcome(notifyOf(
-                username,
-                roomOf(fields),
-                fields.setting or ""
-            )) end
+            function(username, fields) return answerOutcome(notifyOf(username, roomOf(fields), fields.setting or "")) end
         )
     },
     {
         name = "rooms",
         title = LIST_ROOMS,
         permission = "admin",
-        handler = askAny(
-            form(LIST_ROOMS, "", {anyAccount}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerList(
-                    LIST_ROOMS,
-                    roomsOf(username),
-                    ((username .. "@") .. module.host) .. " is in no group chats"
-                ) end
-            ) end
-        )
+        handler = askAny(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
+            LIST_ROOMS,
+            roomsOf(username),
+            username .. "@" .. module.host .. " is in no group chats"
+        ) end) end)
     },
     {
         name = "accounts",
         title = LIST_ACCOUNTS,
         permission = "admin",
-        handler = askAny(
-            form(LIST_ACCOUNTS, "", {anyRoom}),
-            function(fields)
-                local room = roomOf(fields)
-                return answerList(
-                    LIST_ACCOUNTS,
-                    accountsIn(room),
-                    (("No account of " .. module.host) .. " is in ") .. room
-                )
-            end
-        )
+        handler = askAny(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
+            local room = roomOf(fields)
+            return answerList(
+                LIST_ACCOUNTS,
+                accountsIn(room),
+                "No account of " .. module.host .. " is in " .. room
+            )
+        end)
     },
     {
         name = "leave",
         title = LEAVE,
         permission = "admin",
-        handler = askAny(
-            form(LEAVE, "", {anyAccount, anyRoom}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerOutcome(leaveRoom(
-                    username,
-                    roomOf(fields)
-                )) end
-            ) end
-        )
+        handler = askAny(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "rejoin",
         title = REJOIN,
         permission = "admin",
-        handler = askAny(
-            form(REJOIN, "", {anyAccount, anyRoom}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerOutcome(rejoinRoom(
-                    username,
-                    roomOf(fields)
-                )) end
-            ) end
-        )
+        handler = askAny(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "totals",
         title = TOTALS,
         permission = "admin",
-        handler = tell(function() return answerList(
-            TOTALS,
-            totals(),
-            ""
-        ) end)
+        handler = tell(function() return answerList(TOTALS, totals(), "") end)
     }
 }
+
 --- Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none.
-function ____exports.offerCommands()
+function admin_commands.offerCommands()
     local wanted = pcall(function() return module:depends("adhoc") end)
     if not wanted then
         return
     end
     local library = module:require("adhoc")
-    for ____, ____value in ipairs(commands) do
-        local name = ____value.name
-        local title = ____value.title
-        local permission = ____value.permission
-        local handler = ____value.handler
-        module:provides(
-            "adhoc",
-            library.new(title, (MINIMIX .. "#") .. name, handler, permission)
-        )
+    for _, value_ in ipairs(commands) do
+        local name = value_.name
+        local title = value_.title
+        local permission = value_.permission
+        local handler = value_.handler
+        module:provides("adhoc", library.new(title, MINIMIX .. "#" .. name, handler, permission))
     end
 end
-return ____exports
- end,
-["admin.metrics"] = function(...)
-local ____exports = {}
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____census = require("admin.census")
-local phases = ____census.phases
-local takeCensus = ____census.takeCensus
+end
+
+-- src/admin/metrics.ts
+--
+-- What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
+-- for, and never if statistics are off.
+local admin_metrics = {}
+do
+local counters = state_counters.counters
+local phases = admin_census.phases
+local takeCensus = admin_census.takeCensus
 --- 0.12 wants the names of labels even where there are none.
 local NO_LABELS = {}
 local gauges = {
-    accounts = module:metric(
-        "gauge",
-        "accounts",
-        "",
-        "Accounts that are in a room",
-        NO_LABELS
-    ),
-    memberships = module:metric(
-        "gauge",
-        "memberships",
-        "",
-        "Accounts in rooms, by how far they are",
-        {"state"}
-    ),
-    attached = module:metric(
-        "gauge",
-        "attached_sessions",
-        "",
-        "Sessions in rooms",
-        NO_LABELS
-    ),
+    accounts = module:metric("gauge", "accounts", "", "Accounts that are in a room", NO_LABELS),
+    memberships = module:metric("gauge", "memberships", "", "Accounts in rooms, by how far they are", {"state"}),
+    attached = module:metric("gauge", "attached_sessions", "", "Sessions in rooms", NO_LABELS),
     pendingIqs = module:metric(
         "gauge",
         "pending_iqs",
@@ -7439,20 +7519,8 @@ local gauges = {
     )
 }
 local totals = {
-    copiesIn = module:metric(
-        "counter",
-        "copies_in",
-        "",
-        "Messages and presences from rooms",
-        NO_LABELS
-    ),
-    copiesOut = module:metric(
-        "counter",
-        "copies_out",
-        "",
-        "Stanzas of rooms handed to sessions",
-        NO_LABELS
-    ),
+    copiesIn = module:metric("counter", "copies_in", "", "Messages and presences from rooms", NO_LABELS),
+    copiesOut = module:metric("counter", "copies_out", "", "Stanzas of rooms handed to sessions", NO_LABELS),
     copiesSaved = module:metric(
         "counter",
         "copies_saved",
@@ -7481,19 +7549,14 @@ local totals = {
         "Messages of rooms written to the archive",
         NO_LABELS
     ),
-    drops = module:metric(
-        "counter",
-        "drops",
-        "",
-        "Stanzas that were not passed on",
-        {"reason"}
-    )
+    drops = module:metric("counter", "drops", "", "Stanzas that were not passed on", {"reason"})
 }
+
 --- `stats-update`.
-function ____exports.updateMetrics()
+function admin_metrics.updateMetrics()
     local census = takeCensus()
     gauges.accounts:with_labels():set(census.accounts)
-    for ____, phase in ipairs(phases) do
+    for _, phase in ipairs(phases) do
         gauges.memberships:with_labels(phase):set(census.byPhase[phase] or 0)
     end
     gauges.attached:with_labels():set(census.attached)
@@ -7508,17 +7571,21 @@ function ____exports.updateMetrics()
         totals.drops:with_labels(reason):set(count)
     end
 end
-return ____exports
- end,
-["admin.neighbours"] = function(...)
-local ____exports = {}
-local options = require("options")
+end
+
+-- src/admin/neighbours.ts
+--
+-- What else is loaded, or is not, and makes less sense so.
+local admin_neighbours = {}
+do
+local options = minimix_options
 --- Modules that look after rooms which clients join by themselves.
 local overlaps = {}
 overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+
 --- Names in the log what does not go together, once all modules are loaded.
-function ____exports.checkNeighbours()
+function admin_neighbours.checkNeighbours()
     local host = prosody.hosts[module.host]
     if host == nil then
         return
@@ -7528,32 +7595,39 @@ function ____exports.checkNeighbours()
             module:log("warn", "%s", advice)
         end
     end
-    if options.archive == "mam" and not (host.modules.mam ~= nil) then
+    if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
     end
-    local ____opt_0 = host.users
-    if (____opt_0 and ____opt_0.name) == "null" then
+    local users = host.users
+    if (users and users.name) == "null" then
         module:log("warn", "There are no users on this host and nothing to do: take mod_minimix out, or set authentication")
     end
 end
-return ____exports
- end,
-["admin.shell"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/shell.ts
+--
+-- Commands of the admin shell (`prosodyctl shell`): minimix:rooms(), minimix:leave() and so on.
+--
+-- They go straight into the shell's environment, which 0.12 and 13.0 share with modules alike. 13.0's "shell-command"
+-- items, added by a module of a host, are found by a JID of that host only: minimix:accounts() takes a room's, and
+-- minimix:stats() none. So there is one table of commands for the server, and each host answers for its own accounts.
+local admin_shell = {}
+do
 local list, act, parseAccount, parseRoom, notRoom, quote, hosts
-local jids = require("util.jid")
-local ____directory = require("admin.directory")
-local accountsIn = ____directory.accountsIn
-local leaveRoom = ____directory.leaveRoom
-local rejoinRoom = ____directory.rejoinRoom
-local roomsOf = ____directory.roomsOf
-local totals = ____directory.totals
+local accountsIn = admin_directory.accountsIn
+local leaveRoom = admin_directory.leaveRoom
+local rejoinRoom = admin_directory.rejoinRoom
+local roomsOf = admin_directory.roomsOf
+local totals = admin_directory.totals
+
 function list(section, lines, what)
-    for ____, line in ipairs(lines) do
+    for _, line in ipairs(lines) do
         section.session.print(line)
     end
     return true, string.format("%d %s", #lines, what)
 end
+
 function act(jid, room, action)
     local username, host, problem = parseAccount(jid)
     if host == nil then
@@ -7563,29 +7637,24 @@ function act(jid, room, action)
     if address == nil then
         return nil, notRoom(room)
     end
-    local ____action_result_0 = action(host, username, address)
-    local done = ____action_result_0.done
-    local text = ____action_result_0.text
+    local action_result_0 = action(host, username, address)
+    local done = action_result_0.done
+    local text = action_result_0.text
     if not done then
         return nil, text
     end
     return true, text
 end
+
 function parseAccount(jid)
-    local ____temp_1
+    local address
     if type(jid) == "string" then
-        ____temp_1 = jids.prep(jid)
-    else
-        ____temp_1 = nil
+        address = jids.prep(jid)
     end
-    local address = ____temp_1
-    local ____temp_2
-    if address == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = jids.node(address)
+    local username
+    if address ~= nil then
+        username = jids.node(address)
     end
-    local username = ____temp_2
     if address == nil or username == nil then
         return nil, nil, quote(jid) .. " is not the JID of an account, such as \"user@example.org\""
     end
@@ -7596,28 +7665,27 @@ function parseAccount(jid)
     end
     return username, host, nil
 end
+
 function parseRoom(room)
-    local ____temp_3
+    local address
     if type(room) == "string" then
-        ____temp_3 = jids.prep(room)
-    else
-        ____temp_3 = nil
+        address = jids.prep(room)
     end
-    local address = ____temp_3
-    local ____temp_4
     if address == nil or jids.node(address) == nil then
-        ____temp_4 = nil
+        return nil
     else
-        ____temp_4 = jids.bare(address)
+        return jids.bare(address)
     end
-    return ____temp_4
 end
+
 function notRoom(room)
     return quote(room) .. " is not the JID of a room, such as \"room@rooms.example.org\""
 end
+
 function quote(value)
-    return type(value) == "string" and ("\"" .. value) .. "\"" or tostring(value)
+    return type(value) == "string" and "\"" .. value .. "\"" or tostring(value)
 end
+
 hosts = module:shared("/*/minimix/hosts")
 local environment = module:shared("/*/admin_shell/env")
 local SECTION = "Commands to see which accounts are in which rooms, and to act on it (mod_minimix)"
@@ -7629,57 +7697,51 @@ local help = {
     rejoin = {desc = "Have an account join a room anew", args = {{name = "jid"}, {name = "room"}}},
     stats = {desc = "Show totals of each host", args = {}}
 }
+
 local function rooms(self, jid)
     local username, host, problem = parseAccount(jid)
     if host == nil then
         return nil, problem
     end
-    return list(
-        self,
-        host.roomsOf(username),
-        "rooms"
-    )
+    return list(self, host.roomsOf(username), "rooms")
 end
+
 local function accounts(self, room)
     local address = parseRoom(room)
     if address == nil then
         return nil, notRoom(room)
     end
     local lines = {}
-    for ____, host in pairs(hosts) do
-        for ____, line in ipairs(host.accountsIn(address)) do
+    for _, host in pairs(hosts) do
+        for _, line in ipairs(host.accountsIn(address)) do
             lines[#lines + 1] = line
         end
     end
     return list(self, lines, "accounts")
 end
+
 local function leave(self, jid, room)
-    return act(
-        jid,
-        room,
-        function(host, username, address) return host.leaveRoom(username, address) end
-    )
+    return act(jid, room, function(host, username, address) return host.leaveRoom(username, address) end)
 end
+
 local function rejoin(self, jid, room)
-    return act(
-        jid,
-        room,
-        function(host, username, address) return host.rejoinRoom(username, address) end
-    )
+    return act(jid, room, function(host, username, address) return host.rejoinRoom(username, address) end)
 end
+
 local function stats(self)
     local count = 0
     for name, host in pairs(hosts) do
         count = count + 1
         self.session.print(name)
-        for ____, line in ipairs(host.totals()) do
+        for _, line in ipairs(host.totals()) do
             self.session.print("  " .. line)
         end
     end
     return true, string.format("%d hosts", count)
 end
+
 --- Adds the commands, and this host to those that answer.
-function ____exports.addShellCommands()
+function admin_shell.addShellCommands()
     hosts[module.host] = {
         roomsOf = roomsOf,
         accountsIn = accountsIn,
@@ -7687,42 +7749,37 @@ function ____exports.addShellCommands()
         rejoinRoom = rejoinRoom,
         totals = totals
     }
-    local commands = {
-        rooms = rooms,
-        accounts = accounts,
-        leave = leave,
-        rejoin = rejoin,
-        stats = stats
-    }
+    local commands = {rooms = rooms, accounts = accounts, leave = leave, rejoin = rejoin, stats = stats}
     environment.minimix = setmetatable(commands, {help = {desc = SECTION, commands = help}})
 end
+
 --- Takes this host away, and with the last one the commands.
-function ____exports.removeShellCommands()
+function admin_shell.removeShellCommands()
     hosts[module.host] = nil
     if (next(hosts)) == nil then
         environment.minimix = nil
     end
 end
-return ____exports
- end,
-["archive.form"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/form.ts
+--
+-- What a client asks of its archive: the form and the page of XEP-0313 4.
+local archive_form = {}
+do
 local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
+local DATAFORM = namespaces.DATAFORM
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+
 function checkForm(form)
-    for ____, field in ipairs(form.tags) do
+    for _, field in ipairs(form.tags) do
         local name = field.attr.var
         if field.name == "field" and name ~= "FORM_TYPE" and not isKnown(name) then
             return "feature-not-implemented"
         end
     end
-    for ____, name in ipairs({"start", "end"}) do
+    for _, name in ipairs({"start", "end"}) do
         if valueOf(form, name) ~= nil and parseTime(form, name) == nil then
             return "bad-request"
         end
@@ -7730,75 +7787,71 @@ function checkForm(form)
     local ids = valuesOf(form, "ids")
     return ids ~= nil and #ids > MAX_IDS and "policy-violation" or nil
 end
+
 function isKnown(name)
-    for ____, field in ipairs(fields) do
+    for _, field in ipairs(fields) do
         if field.name == name then
             return true
         end
     end
     return false
 end
+
 function parseTime(form, name)
     local value = valueOf(form, name)
-    local ____temp_2
     if value == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = datetime.parse(value)
+        return datetime.parse(value)
     end
-    return ____temp_2
 end
+
 function parseBoolean(value)
     if value == nil then
         return nil
     end
     return value == "true" or value == "1"
 end
+
 function valueOf(form, name)
     local values = valuesOf(form, name)
-    local ____temp_3
     if values == nil then
-        ____temp_3 = nil
+        return nil
     else
-        ____temp_3 = values[1]
+        return values[1]
     end
-    return ____temp_3
 end
+
 function valuesOf(form, name)
     local field = form:get_child_with_attr("field", nil, "var", name)
     if field == nil then
         return nil
     end
     local values = {}
-    for ____, tag in ipairs(field.tags) do
-        local ____temp_4
+    for _, tag in ipairs(field.tags) do
+        local value
         if tag.name == "value" then
-            ____temp_4 = text(tag:get_text())
-        else
-            ____temp_4 = nil
+            value = text(tag:get_text())
         end
-        local value = ____temp_4
         if value ~= nil then
             values[#values + 1] = value
         end
     end
-    local ____temp_5
     if #values == 0 then
-        ____temp_5 = nil
+        return nil
     else
-        ____temp_5 = values
+        return values
     end
-    return ____temp_5
 end
+
 function text(value)
-    local ____temp_6
     if value == "" then
-        ____temp_6 = nil
+        return nil
     else
-        ____temp_6 = value
+        return value
     end
-    return ____temp_6
 end
+
 fields = {
     {name = "with", type = "jid-single"},
     {name = "start", type = "text-single"},
@@ -7809,11 +7862,12 @@ fields = {
     {name = "include-groupchat", type = "boolean"}
 }
 MAX_IDS = 500
+
 --- The form that tells clients what they may ask.
-function ____exports.queryForm()
+function archive_form.queryForm()
     local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
     form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
-    for ____, field in ipairs(fields) do
+    for _, field in ipairs(fields) do
         form:tag("field", {var = field.name, type = field.type})
         if field.name == "ids" then
             form:tag("validate", {xmlns = "http://jabber.org/protocol/xdata-validate", datatype = "xs:string"})
@@ -7823,26 +7877,23 @@ function ____exports.queryForm()
     end
     return form
 end
+
 --- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
-function ____exports.readScope(query)
+function archive_form.readScope(query)
     local form = query:get_child("x", DATAFORM)
-    local ____temp_0
-    if form == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = jids.prep(valueOf(form, "with") or "")
+    local jid
+    if form ~= nil then
+        jid = jids.prep(valueOf(form, "with") or "")
     end
-    local jid = ____temp_0
-    local ____temp_1
-    if form == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
+    local temp_1
+    if form ~= nil then
+        temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
     end
-    return jid, ____temp_1
+    return jid, temp_1
 end
+
 --- What a query asks for, or why it cannot be answered.
-function ____exports.readRequest(query)
+function archive_form.readRequest(query)
     local form = query:get_child("x", DATAFORM) or st.stanza("x")
     local refusal = checkForm(form)
     if refusal ~= nil then
@@ -7856,7 +7907,7 @@ function ____exports.readRequest(query)
     if set:get_child("index") ~= nil then
         return nil, "feature-not-implemented"
     end
-    local jid, includeGroupchat = ____exports.readScope(query)
+    local jid, includeGroupchat = archive_form.readScope(query)
     return {
         with = jid,
         includeGroupchat = includeGroupchat,
@@ -7870,32 +7921,28 @@ function ____exports.readRequest(query)
         max = max
     }
 end
-return ____exports
- end,
-["archive.query"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/query.ts
+--
+-- Queries of the account's archive (XEP-0313) that go for what was said in rooms. mod_mam answers all others, as it did
+-- before: clients take messages of rooms for forged where they do not expect them.
+local archive_query = {}
+do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local rsm = require("util.rsm")
-local st = require("util.stanza")
-local ____read = require("archive.read")
-local archiveOf = ____read.archiveOf
-local roomsRead = ____read.roomsRead
-local ____personal = require("archive.personal")
-local hasPersonalArchive = ____personal.hasPersonalArchive
-local personalArchive = ____personal.personalArchive
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local options = require("options")
-local ____form = require("archive.form")
-local queryForm = ____form.queryForm
-local readRequest = ____form.readRequest
-local readScope = ____form.readScope
-local ____page = require("archive.page")
-local readPage = ____page.readPage
+local archiveOf = archive_read.archiveOf
+local roomsRead = archive_read.roomsRead
+local hasPersonalArchive = archive_personal.hasPersonalArchive
+local personalArchive = archive_personal.personalArchive
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local options = minimix_options
+local queryForm = archive_form.queryForm
+local readRequest = archive_form.readRequest
+local readScope = archive_form.readScope
+local readPage = archive_page.readPage
+
 function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
@@ -7910,27 +7957,21 @@ function scopeOf(session, query)
     end
     local room = jids.bare(jid)
     local done, log = archiveOf(username, room)
-    local ____includeGroupchat_0 = includeGroupchat
-    if ____includeGroupchat_0 == nil then
-        ____includeGroupchat_0 = jid == room
+    local groupchat = includeGroupchat
+    if groupchat == nil then
+        groupchat = jid == room
     end
-    local groupchat = ____includeGroupchat_0
     if log == nil or not groupchat then
         return done or not groupchat, nil
     end
-    local archives = hasPersonalArchive() and ({
-        personalArchive(username, room),
-        log
-    }) or ({log})
-    local ____archives_2 = archives
-    local ____temp_1
-    if jid == room then
-        ____temp_1 = nil
-    else
-        ____temp_1 = jid
+    local archives = hasPersonalArchive() and {personalArchive(username, room), log} or {log}
+    local address
+    if jid ~= room then
+        address = jid
     end
-    return true, {archives = ____archives_2, address = ____temp_1, groupchat = groupchat}
+    return true, {archives = archives, address = address, groupchat = groupchat}
 end
+
 function scopeOfAll(session)
     session.mam_requested = true
     local archives = {personalArchive(session.username, nil)}
@@ -7938,43 +7979,40 @@ function scopeOfAll(session)
     if rooms == nil then
         return false, nil
     end
-    for ____, room in ipairs(rooms) do
-        local ____, log = archiveOf(session.username, room)
+    for _, room in ipairs(rooms) do
+        local _, log = archiveOf(session.username, room)
         if log ~= nil then
             archives[#archives + 1] = log
         end
     end
     return true, {archives = archives, address = nil, groupchat = true}
 end
+
 function scopeWithoutRooms(username, jid, includeGroupchat)
-    local ____includeGroupchat_3 = includeGroupchat
-    if ____includeGroupchat_3 == nil then
-        ____includeGroupchat_3 = jid ~= nil
+    local groupchat = includeGroupchat
+    if groupchat == nil then
+        groupchat = jid ~= nil
     end
-    local groupchat = ____includeGroupchat_3
     if groupchat or not hasPersonalArchive() then
         return nil
     end
-    local ____temp_4
-    if jid == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = jids.bare(jid)
+    local room
+    if jid ~= nil then
+        room = jids.bare(jid)
     end
-    local room = ____temp_4
-    local ____temp_6 = {personalArchive(username, room)}
-    local ____temp_5
-    if jid == room then
-        ____temp_5 = nil
-    else
-        ____temp_5 = jid
+    local archives = {personalArchive(username, room)}
+    local address
+    if jid ~= room then
+        address = jid
     end
-    return {archives = ____temp_6, address = ____temp_5, groupchat = groupchat}
+    return {archives = archives, address = address, groupchat = groupchat}
 end
+
 function isWanted(scope, message)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
+
 function sendPage(session, stanza, queryId, request, page)
     local items = page.items
     local count = #items
@@ -7990,35 +8028,30 @@ function sendPage(session, stanza, queryId, request, page)
     local set = rsm.generate({first = first and first.id, last = last and last.id, count = page.count})
     session.send(st.reply(stanza):add_child(fin:add_child(set)))
 end
+
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
     message.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(session.full_jid),
-        to = session.full_jid
-    }):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag(
-        "delay",
-        {
-            xmlns = DELAY,
-            stamp = datetime.datetime(item.when)
-        }
-    ):up():add_child(message):reset()
+    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
 end
+
 --- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
-function ____exports.onAccountInfo(event)
+function archive_query.onAccountInfo(event)
     if hasPersonalArchive() then
         event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
         event.reply:tag("feature", {var = MAM .. "#groupchat-available"}):up()
     end
 end
+
 --- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
-function ____exports.onFormRequest(event)
+function archive_query.onFormRequest(event)
     local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
     event.origin.send(st.reply(event.stanza):add_child(query))
     return true
 end
+
 --- `iq-set/self/urn:xmpp:mam:2:query`.
-function ____exports.onQuery(event)
+function archive_query.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
     local query = stanza:get_child("query", MAM)
@@ -8056,69 +8089,49 @@ function ____exports.onQuery(event)
     elseif page == nil then
         session.send(st.error_reply(stanza, "cancel", "item-not-found"))
     else
-        sendPage(
-            session,
-            stanza,
-            query.attr.queryid,
-            request,
-            page
-        )
+        sendPage(session, stanza, query.attr.queryid, request, page)
     end
     return true
 end
-return ____exports
- end,
-["client.iq"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/iq.ts
+--
+-- IQs from a session to a room or to one of its occupants.
+local client_iq = {}
+do
 local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local post = ____turn.post
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local isReached = ____memberships.isReached
-local membershipOf = ____memberships.membershipOf
-local ____pending = require("state.pending")
-local expectIqAnswer = ____pending.expectIqAnswer
-local takeExpiredIqs = ____pending.takeExpiredIqs
+local post = minimix_turn.post
+local PING = namespaces.PING
+local sendTo = send_fork.sendTo
+local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
+local isAttached = state_memberships.isAttached
+local isReached = state_memberships.isReached
+local membershipOf = state_memberships.membershipOf
+local expectIqAnswer = state_pending.expectIqAnswer
+local takeExpiredIqs = state_pending.takeExpiredIqs
+
 function isSelfPing(membership, to, stanza)
     return stanza.attr.type == "get" and jids.resource(to) == membership.nick and stanza:get_child("ping", PING) ~= nil
 end
+
 function pong(membership, attached, stanza)
     if not attached then
-        return st.error_reply(
-            stanza,
-            "cancel",
-            "not-acceptable",
-            nil,
-            membership.room
-        )
+        return st.error_reply(stanza, "cancel", "not-acceptable", nil, membership.room)
     end
     if isReached(membership) then
         return st.reply(stanza)
     end
-    return st.error_reply(
-        stanza,
-        "wait",
-        "remote-server-timeout",
-        nil,
-        membership.room
-    )
+    return st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
 end
+
 function isArchiveQuery(stanza)
     local query = stanza.tags[1]
     local xmlns = query and query.attr.xmlns
     return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
 end
+
 function request(membership, session, stanza)
     local id = expectIqAnswer(session.full_jid, membership.room, stanza)
     if id == nil then
@@ -8128,31 +8141,31 @@ function request(membership, session, stanza)
     end
     forward(membership, stanza, id)
 end
+
 function forward(membership, stanza, id)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
     copy.attr.id = id
     post(copy)
 end
+
 function refuseIqs(now)
-    for ____, pending in ipairs(takeExpiredIqs(now)) do
+    for _, pending in ipairs(takeExpiredIqs(now)) do
         noteDrop("iq_timeout")
-        local ____error = st.error_reply(pending.request, "wait", "remote-server-timeout")
-        sendTo(pending.session, ____error)
+        local error_ = st.error_reply(pending.request, "wait", "remote-server-timeout")
+        sendTo(pending.session, error_)
     end
 end
+
 --- `pre-iq/bare` and `pre-iq/full`.
-function ____exports.onIq(event)
+function client_iq.onIq(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
     if to == nil then
         return nil
     end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
+    local membership = membershipOf(session, jids.bare(to))
     if membership == nil then
         return nil
     end
@@ -8164,57 +8177,55 @@ function ____exports.onIq(event)
     if not attached or isArchiveQuery(stanza) then
         return nil
     end
-    local ____type = stanza.attr.type
-    if ____type == "get" or ____type == "set" then
+    local type_ = stanza.attr.type
+    if type_ == "get" or type_ == "set" then
         request(membership, session, stanza)
     else
         forward(membership, stanza, stanza.attr.id)
     end
     return true
 end
+
 --- Tells the sessions whose IQs the rooms have not answered in time.
-function ____exports.expireIqs()
+function client_iq.expireIqs()
     refuseIqs(os.time())
 end
+
 --- The answers will not find the way any more.
-function ____exports.giveUpIqs()
+function client_iq.giveUpIqs()
     refuseIqs(math.huge)
 end
-return ____exports
- end,
-["client.message"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/message.ts
+--
+-- Messages from a session to a room or to one of its occupants.
+local client_message = {}
+do
 local joinedRoom, isPrivate, copyToOthers, sentCarbon
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local CARBONS = ____namespaces.CARBONS
-local FORWARD = ____namespaces.FORWARD
-local HINTS = ____namespaces.HINTS
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local isComingBack = ____memberships.isComingBack
-local noteSent = ____memberships.noteSent
-local membershipOf = ____memberships.membershipOf
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local CARBONS = namespaces.CARBONS
+local FORWARD = namespaces.FORWARD
+local HINTS = namespaces.HINTS
+local sendTo = send_fork.sendTo
+local isAttached = state_memberships.isAttached
+local isComingBack = state_memberships.isComingBack
+local noteSent = state_memberships.noteSent
+local membershipOf = state_memberships.membershipOf
+local hasJoined = state_sessions.hasJoined
+local sendUpstream = send_upstream.sendUpstream
+
 function joinedRoom(session, to)
     if to == nil then
         return nil
     end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
+    local membership = membershipOf(session, jids.bare(to))
     return membership ~= nil and isAttached(membership, session.full_jid) and membership or nil
 end
+
 function isPrivate(stanza, to)
     return stanza.attr.type ~= "groupchat" and jids.resource(to) ~= nil
 end
+
 function copyToOthers(membership, sender, stanza)
     if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
         return
@@ -8222,50 +8233,35 @@ function copyToOthers(membership, sender, stanza)
     for fullJid in pairs(membership.attached) do
         local session = prosody.full_sessions[fullJid]
         if (session and session.want_carbons) ~= nil and fullJid ~= sender.full_jid then
-            sendTo(
-                fullJid,
-                sentCarbon(sender, stanza)
-            )
+            sendTo(fullJid, sentCarbon(sender, stanza))
         end
     end
 end
+
 function sentCarbon(sender, stanza)
     local copy = st.clone(stanza)
     copy.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(sender.full_jid),
-        type = stanza.attr.type
-    }):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+    return st.message({from = jids.bare(sender.full_jid), type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
 end
+
 --- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
-function ____exports.onMessage(event)
+function client_message.onMessage(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
     if to ~= nil and stanza.attr.type == "error" then
-        local ____hasJoined_result_0
-        if hasJoined(
-            session.full_jid,
-            jids.bare(to)
-        ) then
-            ____hasJoined_result_0 = true
+        if hasJoined(session.full_jid, jids.bare(to)) then
+            return true
         else
-            ____hasJoined_result_0 = nil
+            return nil
         end
-        return ____hasJoined_result_0
     end
     local membership = joinedRoom(session, to)
     if to == nil or membership == nil then
         return nil
     end
     if isComingBack(membership) then
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        ))
+        session.send(st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room))
         return true
     end
     noteSent(membership, stanza.attr.id, session.full_jid)
@@ -8275,9 +8271,10 @@ function ____exports.onMessage(event)
     sendUpstream(membership, stanza)
     return true
 end
+
 --- `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
 -- in the room (XEP-0280 6.1), and comes from here.
-function ____exports.onCarbon(event)
+function client_message.onCarbon(event)
     local session = event.session
     local stanza = event.stanza
     if session.full_jid ~= stanza.attr.from or joinedRoom(session, stanza.attr.to) == nil then
@@ -8285,71 +8282,60 @@ function ____exports.onCarbon(event)
     end
     return false
 end
-return ____exports
- end,
-["archive.expire"] = function(...)
-local ____exports = {}
-local pruneAccount, pruneRoom, oldestOf
-local ____entries = require("archive.entries")
-local keyOf = ____entries.keyOf
-local parseLabel = ____entries.parseLabel
-local store = ____entries.store
-local ____delivered = require("archive.delivered")
-local saveDelivered = ____delivered.saveDelivered
-local ____page = require("archive.page")
-local readPage = ____page.readPage
-local ____read = require("archive.read")
-local roomsRead = ____read.roomsRead
-local options = require("options")
-local ____clock = require("state.clock")
-local wallClock = ____clock.wallClock
-local ____deliveries = require("state.deliveries")
-local editDeliveries = ____deliveries.editDeliveries
-local forgetDeliveries = ____deliveries.forgetDeliveries
-local usersWithDeliveries = ____deliveries.usersWithDeliveries
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
-local ____messages = require("state.messages")
-local deleteMessages = ____messages.deleteMessages
-local findMessages = ____messages.findMessages
-local listMessages = ____messages.listMessages
-local ____numbers = require("state.numbers")
-local forgetStarts = ____numbers.forgetStarts
-local ____ranges = require("state.ranges")
-local prune = ____ranges.prune
-function pruneAccount(username, oldest, wanted)
-    return editDeliveries(
-        username,
-        function(rooms)
-            local names = {}
-            for room in pairs(rooms) do
-                names[#names + 1] = room
-            end
-            local changed = false
-            for ____, room in ipairs(names) do
-                local ranges = rooms[room] or ({})
-                changed = pruneRoom(room, ranges, oldest) or changed
-                local ____temp_2 = #ranges == 0
-                if ____temp_2 then
-                    local ____opt_0 = findMembership(
-                        occupantJid(username),
-                        room
-                    )
-                    ____temp_2 = (____opt_0 and ____opt_0.part) == nil
-                end
-                if ____temp_2 then
-                    rooms[room] = nil
-                    changed = true
-                else
-                    wanted[keyOf(room)] = true
-                end
-            end
-            return changed
-        end
-    )
 end
+
+-- src/archive/expire.ts
+--
+-- What is deleted: messages that have passed their time, those that no account has a part of, and a deleted user's own.
+local archive_expire = {}
+do
+local pruneAccount, pruneRoom, oldestOf
+local keyOf = archive_entries.keyOf
+local parseLabel = archive_entries.parseLabel
+local store = archive_entries.store
+local saveDelivered = archive_delivered.saveDelivered
+local readPage = archive_page.readPage
+local roomsRead = archive_read.roomsRead
+local options = minimix_options
+local wallClock = state_clock.wallClock
+local editDeliveries = state_deliveries.editDeliveries
+local forgetDeliveries = state_deliveries.forgetDeliveries
+local usersWithDeliveries = state_deliveries.usersWithDeliveries
+local accounts = state_memberships.accounts
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
+local deleteMessages = state_messages.deleteMessages
+local findMessages = state_messages.findMessages
+local listMessages = state_messages.listMessages
+local forgetStarts = state_numbers.forgetStarts
+local prune = state_ranges.prune
+
+function pruneAccount(username, oldest, wanted)
+    return editDeliveries(username, function(rooms)
+        local names = {}
+        for room in pairs(rooms) do
+            names[#names + 1] = room
+        end
+        local changed = false
+        for _, room in ipairs(names) do
+            local ranges = rooms[room] or {}
+            changed = pruneRoom(room, ranges, oldest) or changed
+            local temp_2 = #ranges == 0
+            if temp_2 then
+                local opt_0 = findMembership(occupantJid(username), room)
+                temp_2 = (opt_0 and opt_0.part) == nil
+            end
+            if temp_2 then
+                rooms[room] = nil
+                changed = true
+            else
+                wanted[keyOf(room)] = true
+            end
+        end
+        return changed
+    end)
+end
+
 function pruneRoom(room, ranges, oldest)
     local least = oldest[room]
     if least == nil then
@@ -8358,19 +8344,17 @@ function pruneRoom(room, ranges, oldest)
     end
     return prune(ranges, least)
 end
+
 function oldestOf(room)
-    local found = findMessages(
-        store,
-        keyOf(room),
-        {limit = 1}
-    )
+    local found = findMessages(store, keyOf(room), {limit = 1})
     if found == nil then
         return 0
     end
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
+
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
-function ____exports.expire()
+function archive_expire.expire()
     saveDelivered()
     local usernames = usersWithDeliveries()
     local keys = listMessages(store)
@@ -8378,177 +8362,163 @@ function ____exports.expire()
         return
     end
     if options.archiveExpiresAfter ~= math.huge then
-        for ____, key in ipairs(keys) do
-            deleteMessages(
-                store,
-                key,
-                {["end"] = wallClock() - options.archiveExpiresAfter}
-            )
+        for _, key in ipairs(keys) do
+            deleteMessages(store, key, {["end"] = wallClock() - options.archiveExpiresAfter})
         end
     end
     local wanted = {}
     local oldest = {}
     local isComplete = true
-    for ____, username in ipairs(usernames) do
+    for _, username in ipairs(usernames) do
         isComplete = pruneAccount(username, oldest, wanted) and isComplete
     end
     if not isComplete then
         return
     end
     forgetStarts()
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         for room in pairs(account.memberships) do
             wanted[keyOf(room)] = true
         end
     end
-    for ____, key in ipairs(keys) do
-        if not (wanted[key] ~= nil) then
+    for _, key in ipairs(keys) do
+        if wanted[key] == nil then
             deleteMessages(store, key)
         end
     end
 end
+
 --- Deletes what was for one account alone. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
-function ____exports.deleteOwn(username)
-    for ____, room in ipairs(roomsRead(username) or ({})) do
+function archive_expire.deleteOwn(username)
+    for _, room in ipairs(roomsRead(username) or {}) do
         local key = keyOf(room)
         local own = {
             store = store,
             key = key,
             label = nil,
-            holds = function(label) return select(
-                2,
-                parseLabel(label)
-            ) == username end
+            holds = function(label) return select(2, parseLabel(label)) == username end
         }
-        local ____, page = readPage(
-            {own},
-            {
-                wants = function() return true end,
-                reverse = false,
-                max = math.huge
-            }
-        )
-        for ____, item in ipairs(page and page.items or ({})) do
+        local _, page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
+        for _, item in ipairs(page and page.items or {}) do
             deleteMessages(store, key, {key = item.id})
         end
     end
     forgetDeliveries(username)
 end
-return ____exports
- end,
-["follow.accounts"] = function(...)
-local ____exports = {}
-local withdraw, leaveAll
-local st = require("util.stanza")
-local ____shown = require("occupancy.shown")
-local showDetached = ____shown.showDetached
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local leave = ____phases.leave
-local refuseAll = ____phases.refuseAll
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____replay = require("occupancy.replay")
-local technicalRemoval = ____replay.technicalRemoval
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local allMemberships = ____memberships.allMemberships
-local detachAll = ____memberships.detachAll
-local dropMembership = ____memberships.dropMembership
-local findAccount = ____memberships.findAccount
-local hasAttached = ____memberships.hasAttached
-local membershipsOf = ____memberships.membershipsOf
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-local ____delivered = require("archive.delivered")
-local closePart = ____delivered.closePart
-local ____expire = require("archive.expire")
-local deleteOwn = ____expire.deleteOwn
-local ____store = require("state.store")
-local close = ____store.close
-local save = ____store.save
---- Whether a client of the account is connected, be it in hibernation.
-function ____exports.hasSession(username)
-    local host = prosody.hosts[module.host]
-    local ____opt_0 = host and host.sessions
-    return (____opt_0 and ____opt_0[username]) ~= nil
 end
+
+-- src/follow/accounts.ts
+--
+-- Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
+local follow_accounts = {}
+do
+local withdraw, leaveAll
+local showDetached = occupancy_shown.showDetached
+local options = minimix_options
+local leave = occupancy_phases.leave
+local refuseAll = occupancy_phases.refuseAll
+local fork = send_fork.fork
+local technicalRemoval = occupancy_replay.technicalRemoval
+local forgetRefusals = state_bookmarks.forgetRefusals
+local accounts = state_memberships.accounts
+local allMemberships = state_memberships.allMemberships
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local hasAttached = state_memberships.hasAttached
+local membershipsOf = state_memberships.membershipsOf
+local sendUpstream = send_upstream.sendUpstream
+local closePart = archive_delivered.closePart
+local deleteOwn = archive_expire.deleteOwn
+local close = state_store.close
+local save = state_store.save
+
+--- Whether a client of the account is connected, be it in hibernation.
+function follow_accounts.hasSession(username)
+    local host = prosody.hosts[module.host]
+    local sessions = host and host.sessions
+    return (sessions and sessions[username]) ~= nil
+end
+
 --- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
-function ____exports.forgetAccount(username)
-    for ____, membership in ipairs(membershipsOf(username)) do
+function follow_accounts.forgetAccount(username)
+    for _, membership in ipairs(membershipsOf(username)) do
         withdraw(membership)
         closePart(membership)
         dropMembership(membership)
     end
     save(username)
 end
+
 function withdraw(membership)
     sendUpstream(
         membership,
-        st.presence({type = "unavailable", to = (membership.room .. "/") .. membership.nick})
+        st.presence({type = "unavailable", to = membership.room .. "/" .. membership.nick})
     )
 end
+
 --- Whether nobody has used an account for so long that it is to leave its rooms.
-function ____exports.isInactive(account)
-    return os.time() - account.seen > options.inactiveAfter and not ____exports.hasSession(account.username)
+function follow_accounts.isInactive(account)
+    return os.time() - account.seen > options.inactiveAfter and not follow_accounts.hasSession(account.username)
 end
+
 function leaveAll(account)
-    for ____, membership in ipairs(membershipsOf(account.username)) do
+    for _, membership in ipairs(membershipsOf(account.username)) do
         if membership.phase ~= "leaving" then
             module:log("info", "%s is not used any more and leaves %s", account.username, membership.room)
-            leave(
-                membership,
-                st.presence({type = "unavailable"})
-            )
+            leave(membership, st.presence({type = "unavailable"}))
         end
     end
 end
+
 --- A session ended. From the last one on the account's time without any runs; on an anonymous host it is over.
-function ____exports.sessionEnded(username)
+function follow_accounts.sessionEnded(username)
     local account = findAccount(username)
-    if account == nil or ____exports.hasSession(username) then
+    if account == nil or follow_accounts.hasSession(username) then
         return
     end
     if options.anonymous then
-        ____exports.forgetAccount(username)
+        follow_accounts.forgetAccount(username)
     else
         account.seen = os.time()
         save(username)
     end
 end
+
 --- `user-disabled`.
-function ____exports.onAccountDisabled(event)
+function follow_accounts.onAccountDisabled(event)
     if event.host == module.host then
-        ____exports.forgetAccount(event.username)
+        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
     end
 end
+
 --- `user-deleted`.
-function ____exports.onAccountDeleted(event)
+function follow_accounts.onAccountDeleted(event)
     if event.host == module.host then
-        ____exports.forgetAccount(event.username)
+        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
         deleteOwn(event.username)
     end
 end
+
 --- Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever.
-function ____exports.leaveInactive()
+function follow_accounts.leaveInactive()
     local now = os.time()
-    for ____, account in pairs(accounts) do
-        if ____exports.isInactive(account) then
+    for _, account in pairs(accounts) do
+        if follow_accounts.isInactive(account) then
             leaveAll(account)
-        elseif ____exports.hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
+        elseif follow_accounts.hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
             account.seen = now
             save(account.username)
         end
     end
 end
+
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
-function ____exports.showAllDetached()
+function follow_accounts.showAllDetached()
     local now = os.time()
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         local since = membership.detachedAt
         local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
         if isDue and membership.phase == "joined" then
@@ -8556,83 +8526,66 @@ function ____exports.showAllDetached()
         end
     end
 end
+
 --- The module is unloaded for good: the rooms are left, as nobody would answer them any more, and the sessions are told,
 -- so that their clients join by themselves. What is stored stays for when the module is loaded again.
-function ____exports.withdrawAll()
+function follow_accounts.withdrawAll()
     close()
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         refuseAll(membership)
         if hasAttached(membership) then
-            fork(
-                membership,
-                technicalRemoval(membership)
-            )
+            fork(membership, technicalRemoval(membership))
             detachAll(membership)
         end
         membership.phase = "leaving"
         withdraw(membership)
     end
 end
-return ____exports
- end,
-["client.presence"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/presence.ts
+--
+-- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
+local client_presence = {}
+do
 local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____accounts = require("follow.accounts")
-local sessionEnded = ____accounts.sessionEnded
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local ____bookmarks = require("settings.bookmarks")
-local readBookmark = ____bookmarks.readBookmark
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local ____phases = require("occupancy.phases")
-local enter = ____phases.enter
-local enterAfterLeave = ____phases.enterAfterLeave
-local leave = ____phases.leave
-local leaveIfUnused = ____phases.leaveIfUnused
-local rejoin = ____phases.rejoin
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local ownUnavailable = ____replay.ownUnavailable
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isAutojoin = ____bookmarks.isAutojoin
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local mayJoin = ____limits.mayJoin
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local detachSession = ____memberships.detachSession
-local isAttached = ____memberships.isAttached
-local membershipOf = ____memberships.membershipOf
-local membershipsOf = ____memberships.membershipsOf
-local noteAnswered = ____memberships.noteAnswered
-local stopWaiting = ____memberships.stopWaiting
-local forgetNickRequests = ____memberships.forgetNickRequests
-local forgetSession = ____memberships.forgetSession
-local isWaiting = ____memberships.isWaiting
-local hasWaiting = ____memberships.hasWaiting
-local wait = ____memberships.wait
-local ____sessions = require("state.sessions")
-local forgetJoined = ____sessions.forgetJoined
-local hasJoined = ____sessions.hasJoined
-local ____pending = require("state.pending")
-local forgetIqsOf = ____pending.forgetIqsOf
-local ____store = require("state.store")
-local isKnownNow = ____store.isKnownNow
-local ____shown = require("occupancy.shown")
-local showBest = ____shown.showBest
-local updatePresence = ____shown.updatePresence
-local ____nick = require("occupancy.nick")
-local changeNick = ____nick.changeNick
-local ____serve = require("occupancy.serve")
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
+local sessionEnded = follow_accounts.sessionEnded
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local readBookmark = settings_bookmarks.readBookmark
+local MUC = namespaces.MUC
+local enter = occupancy_phases.enter
+local enterAfterLeave = occupancy_phases.enterAfterLeave
+local leave = occupancy_phases.leave
+local leaveIfUnused = occupancy_phases.leaveIfUnused
+local rejoin = occupancy_phases.rejoin
+local sendTo = send_fork.sendTo
+local ownUnavailable = occupancy_replay.ownUnavailable
+local options = minimix_options
+local isAutojoin = state_bookmarks.isAutojoin
+local noteOver = state_limits.noteOver
+local mayJoin = state_limits.mayJoin
+local createMembership = state_memberships.createMembership
+local detachSession = state_memberships.detachSession
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+local membershipsOf = state_memberships.membershipsOf
+local noteAnswered = state_memberships.noteAnswered
+local stopWaiting = state_memberships.stopWaiting
+local forgetNickRequests = state_memberships.forgetNickRequests
+local forgetSession = state_memberships.forgetSession
+local isWaiting = state_memberships.isWaiting
+local hasWaiting = state_memberships.hasWaiting
+local wait = state_memberships.wait
+local forgetJoined = state_sessions.forgetJoined
+local hasJoined = state_sessions.hasJoined
+local forgetIqsOf = state_pending.forgetIqsOf
+local isKnownNow = state_store.isKnownNow
+local showBest = occupancy_shown.showBest
+local updatePresence = occupancy_shown.updatePresence
+local changeNick = occupancy_nick.changeNick
+local serve = occupancy_serve.serve
+local mayHaveRooms = send_upstream.mayHaveRooms
+
 function join(session, stanza, room, wanted, membership)
     local attached = membership ~= nil and isAttached(membership, session.full_jid)
     local nick = wanted or (attached and not isAsking(membership, session.full_jid) and membership.nick or nil)
@@ -8643,25 +8596,13 @@ function join(session, stanza, room, wanted, membership)
         return nil
     end
     if membership == nil and not isKnownNow(session.username) then
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "internal-server-error",
-            nil,
-            room
-        ))
+        session.send(st.error_reply(stanza, "wait", "internal-server-error", nil, room))
         return true
     end
     local limit = limitReached(session.username, membership)
     if limit ~= nil then
         noteOver(limit, session.username, room)
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "resource-constraint",
-            nil,
-            room
-        ))
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, room))
         return true
     end
     local request = joinRequest(session.full_jid, stanza, nick)
@@ -8686,71 +8627,63 @@ function join(session, stanza, room, wanted, membership)
     end
     return true
 end
+
 function isAsking(membership, session)
-    local ____opt_2 = membership.request
-    return (____opt_2 and ____opt_2.session) == session
+    local request = membership.request
+    return (request and request.session) == session
 end
+
 function limitReached(username, membership)
     if membership == nil and #membershipsOf(username) >= options.maxRooms then
         return "minimix_max_rooms"
     end
-    local ____mayJoin_result_4
     if mayJoin(username) then
-        ____mayJoin_result_4 = nil
+        return nil
     else
-        ____mayJoin_result_4 = "minimix_join_rate"
+        return "minimix_join_rate"
     end
-    return ____mayJoin_result_4
 end
+
 function joinRequest(session, stanza, nick)
-    return {
-        session = session,
-        id = stanza.attr.id,
-        nick = nick,
-        stanza = st.clone(stanza)
-    }
+    return {session = session, id = stanza.attr.id, nick = nick, stanza = st.clone(stanza)}
 end
+
 function mayBeRoom(session, room)
-    local ____opt_5 = session.roster
-    local contact = ____opt_5 and ____opt_5[room]
+    local roster = session.roster
+    local contact = roster and roster[room]
     return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
 end
+
 function update(membership, session, stanza, nick)
     if not isAttached(membership, session) then
-        local ____isWaiting_result_7
         if isWaiting(membership, session) then
-            ____isWaiting_result_7 = true
+            return true
         else
-            ____isWaiting_result_7 = nil
+            return nil
         end
-        return ____isWaiting_result_7
     end
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
     else
-        changeNick(
-            membership,
-            joinRequest(session, stanza, nick)
-        )
+        changeNick(membership, joinRequest(session, stanza, nick))
     end
     return true
 end
+
 function sessionLeaves(membership, session, stanza)
     local waited = stopWaiting(membership, session)
     forgetNickRequests(membership, session)
     if isAttached(membership, session) then
         detachOrLeave(membership, session, stanza)
     elseif waited then
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
         leaveIfUnused(membership)
     else
         return nil
     end
     return true
 end
+
 function detachOrLeave(membership, session, stanza)
     if membership.phase == "leaving" then
         return
@@ -8758,10 +8691,7 @@ function detachOrLeave(membership, session, stanza)
     local leaves = isLast(membership, session) and not isAutojoin(membership)
     if not leaves or membership.phase == "lost" then
         detachSession(membership, session)
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
     end
     if leaves then
         bookmarkLeft(membership)
@@ -8770,6 +8700,7 @@ function detachOrLeave(membership, session, stanza)
         showBest(membership)
     end
 end
+
 function isLast(membership, session)
     for other in pairs(membership.attached) do
         if other ~= session then
@@ -8778,16 +8709,15 @@ function isLast(membership, session)
     end
     return not hasWaiting(membership)
 end
+
 function sessionOffline(session)
-    for ____, membership in ipairs(membershipsOf(session.username)) do
+    for _, membership in ipairs(membershipsOf(session.username)) do
         if detach(membership, session.full_jid) and session.destroyed ~= true then
-            sendTo(
-                session.full_jid,
-                ownUnavailable(membership, nil)
-            )
+            sendTo(session.full_jid, ownUnavailable(membership, nil))
         end
     end
 end
+
 function detach(membership, session)
     local waited = stopWaiting(membership, session)
     forgetNickRequests(membership, session)
@@ -8799,61 +8729,48 @@ function detach(membership, session)
     leaveIfUnused(membership)
     return true
 end
+
 --- `pre-presence/full` and `pre-presence/bare`.
-function ____exports.onPresence(event)
+function client_presence.onPresence(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
-    local ____type = stanza.attr.type
+    local type_ = stanza.attr.type
     if to == nil then
-        if ____type == "unavailable" then
+        if type_ == "unavailable" then
             sessionOffline(session)
         end
         return nil
     end
     local room = jids.bare(to)
-    if ____type == "error" then
-        local ____hasJoined_result_0
+    if type_ == "error" then
         if hasJoined(session.full_jid, room) then
-            ____hasJoined_result_0 = true
+            return true
         else
-            ____hasJoined_result_0 = nil
+            return nil
         end
-        return ____hasJoined_result_0
     end
     local membership = membershipOf(session, room)
-    if ____type == nil and stanza:get_child("x", MUC) ~= nil then
-        return join(
-            session,
-            stanza,
-            room,
-            jids.resource(to),
-            membership
-        )
+    if type_ == nil and stanza:get_child("x", MUC) ~= nil then
+        return join(session, stanza, room, jids.resource(to), membership)
     end
     if membership == nil then
         return nil
     end
-    if ____type == "unavailable" then
+    if type_ == "unavailable" then
         return sessionLeaves(membership, session.full_jid, stanza)
     end
-    local ____temp_1
-    if ____type == nil then
-        ____temp_1 = update(
-            membership,
-            session.full_jid,
-            stanza,
-            jids.resource(to)
-        )
+    if type_ == nil then
+        return update(membership, session.full_jid, stanza, jids.resource(to))
     else
-        ____temp_1 = nil
+        return nil
     end
-    return ____temp_1
 end
+
 --- `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it.
-function ____exports.onSessionGone(event)
+function client_presence.onSessionGone(event)
     local session = event.session
-    for ____, membership in ipairs(membershipsOf(session.username)) do
+    for _, membership in ipairs(membershipsOf(session.username)) do
         forgetSession(membership, session.full_jid)
         detach(membership, session.full_jid)
     end
@@ -8862,35 +8779,36 @@ function ____exports.onSessionGone(event)
     sessionEnded(session.username)
     return nil
 end
-return ____exports
- end,
-["occupancy.pace"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/pace.ts
+--
+-- Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+local occupancy_pace = {}
+do
 local move, shuffled, STEP
-local options = require("options")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
+local options = minimix_options
+local inTurn = minimix_turn.inTurn
+
 function move(line)
     local due = 0
-    module:add_timer(
-        STEP,
-        function()
-            due = due + options.rejoinRate * STEP
-            while due >= 1 do
-                local item = table.remove(line.items)
-                if item == nil then
-                    line.moving = false
-                    return nil
-                end
-                due = due - 1
-                inTurn(function()
-                    line.serve(item)
-                end)
+    module:add_timer(STEP, function()
+        due = due + options.rejoinRate * STEP
+        while due >= 1 do
+            local item = table.remove(line.items)
+            if item == nil then
+                line.moving = false
+                return nil
             end
-            return STEP
+            due = due - 1
+            inTurn(function()
+                line.serve(item)
+            end)
         end
-    )
+        return STEP
+    end)
 end
+
 function shuffled(list)
     for i = #list, 2, -1 do
         local j = math.random(i)
@@ -8900,58 +8818,56 @@ function shuffled(list)
     end
     return list
 end
+
 STEP = 0.1
+
 --- A line with nobody in it.
-function ____exports.newLine(serve)
+function occupancy_pace.newLine(serve)
     return {items = {}, serve = serve, moving = false}
 end
+
 --- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
-function ____exports.lineUp(line, items)
-    for ____, item in ipairs(shuffled(items)) do
-        local ____line_items_0 = line.items
-        ____line_items_0[#____line_items_0 + 1] = item
+function occupancy_pace.lineUp(line, items)
+    for _, item in ipairs(shuffled(items)) do
+        local line_items_0 = line.items
+        line_items_0[#line_items_0 + 1] = item
     end
     if not line.moving and #line.items > 0 then
         line.moving = true
         move(line)
     end
 end
-return ____exports
- end,
-["occupancy.watch"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/watch.ts
+--
+-- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
+local occupancy_watch = {}
+do
 local ask, asked, askAfter, noteHosts, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
-local jids = require("util.jid")
-local ____nick = require("occupancy.nick")
-local renamingUnanswered = ____nick.renamingUnanswered
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local isUnheard = ____phases.isUnheard
-local leaveUnheard = ____phases.leaveUnheard
-local lost = ____phases.lost
-local pause = ____phases.pause
-local rejoin = ____phases.rejoin
-local resume = ____phases.resume
-local retryLeave = ____phases.retryLeave
-local ____memberships = require("state.memberships")
-local allMemberships = ____memberships.allMemberships
-local isCurrent = ____memberships.isCurrent
-local membershipsOf = ____memberships.membershipsOf
-local setTimer = ____memberships.setTimer
-local ____ask = require("send.ask")
-local patience = ____ask.patience
-local ____catchup = require("archive.catchup")
-local closeGap = ____catchup.closeGap
-local holdBack = ____catchup.holdBack
-local ____entries = require("archive.entries")
-local takeGaps = ____entries.takeGaps
-local ____pace = require("occupancy.pace")
-local lineUp = ____pace.lineUp
-local newLine = ____pace.newLine
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
+local renamingUnanswered = occupancy_nick.renamingUnanswered
+local options = minimix_options
+local isUnheard = occupancy_phases.isUnheard
+local leaveUnheard = occupancy_phases.leaveUnheard
+local lost = occupancy_phases.lost
+local pause = occupancy_phases.pause
+local rejoin = occupancy_phases.rejoin
+local resume = occupancy_phases.resume
+local retryLeave = occupancy_phases.retryLeave
+local allMemberships = state_memberships.allMemberships
+local isCurrent = state_memberships.isCurrent
+local membershipsOf = state_memberships.membershipsOf
+local setTimer = state_memberships.setTimer
+local patience = send_ask.patience
+local closeGap = archive_catchup.closeGap
+local holdBack = archive_catchup.holdBack
+local takeGaps = archive_entries.takeGaps
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+
 function ask(membership, gap)
     if membership.checking or membership.phase ~= "joined" then
         return
@@ -8963,12 +8879,9 @@ function ask(membership, gap)
             asked(membership, condition, gap)
         end
     end
-    selfPing(
-        membership,
-        answered,
-        patience(membership)
-    )
+    selfPing(membership, answered, patience(membership))
 end
+
 function asked(membership, condition, gap)
     if condition == nil or saysJoined(condition) then
         local before = membership.unanswered
@@ -8982,11 +8895,7 @@ function asked(membership, condition, gap)
     elseif saysNothing(condition) then
         holdBack(membership)
         membership.unanswered = membership.unanswered + 1
-        askAfter(
-            membership,
-            pause(membership.unanswered),
-            true
-        )
+        askAfter(membership, pause(membership.unanswered), true)
     else
         module:log(
             "info",
@@ -8998,23 +8907,20 @@ function asked(membership, condition, gap)
         lost(membership)
     end
 end
+
 function askAfter(membership, seconds, gap)
-    setTimer(
-        membership,
-        seconds,
-        function()
-            ask(membership, gap)
-        end
-    )
+    setTimer(membership, seconds, function()
+        ask(membership, gap)
+    end)
 end
+
 function noteHosts(links, session)
-    local ____temp_0
+    local host
     if session.direction == "outgoing" then
-        ____temp_0 = session.to_host
+        host = session.to_host
     else
-        ____temp_0 = session.from_host
+        host = session.from_host
     end
-    local host = ____temp_0
     if host ~= nil then
         links[host] = true
     end
@@ -9025,19 +8931,17 @@ function noteHosts(links, session)
     end
     if not looking then
         looking = true
-        module:add_timer(
-            SOON,
-            function()
-                looking = false
-                lookAfterLinks()
-                return nil
-            end
-        )
+        module:add_timer(SOON, function()
+            looking = false
+            lookAfterLinks()
+            return nil
+        end)
     end
 end
+
 function lookAfterLinks()
     local doubtful = {}
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
         local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
         if isDoubtful and membership.phase == "joined" and membership.unanswered == 0 then
@@ -9051,41 +8955,33 @@ function lookAfterLinks()
     mended = {}
     askAll(doubtful)
 end
+
 function askAll(memberships)
     local spread = math.min(SPREAD, #memberships / options.rejoinRate)
-    for ____, membership in ipairs(memberships) do
-        askAfter(
-            membership,
-            math.random() * spread,
-            true
-        )
+    for _, membership in ipairs(memberships) do
+        askAfter(membership, math.random() * spread, true)
     end
 end
+
 function hasten(membership)
     if membership.phase == "joined" and membership.unanswered > PATIENT then
         membership.unanswered = PATIENT
-        askAfter(
-            membership,
-            pause(PATIENT),
-            true
-        )
+        askAfter(membership, pause(PATIENT), true)
     elseif membership.phase == "lost" or membership.phase == "leaving" and membership.tries > 0 then
         if membership.timer ~= nil and membership.tries > PATIENT then
             membership.tries = PATIENT
-            setTimer(
-                membership,
-                pause(PATIENT),
-                function()
-                    comeBack(membership)
-                end
-            )
+            setTimer(membership, pause(PATIENT), function()
+                comeBack(membership)
+            end)
         end
     end
 end
+
 --- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
-function ____exports.comeSoon(memberships)
+function occupancy_watch.comeSoon(memberships)
     lineUp(line, memberships)
 end
+
 function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
         return
@@ -9098,55 +8994,59 @@ function comeBack(membership)
         retryLeave(membership)
     end
 end
+
 --- Asks the room whether the account is in it, and brings it back if not.
-function ____exports.check(membership)
+function occupancy_watch.check(membership)
     ask(membership, false)
 end
+
 --- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
-function ____exports.checkQuiet(spread)
-    for ____, membership in ipairs(allMemberships()) do
+function occupancy_watch.checkQuiet(spread)
+    for _, membership in ipairs(allMemberships()) do
         if membership.heard then
             membership.heard = false
         elseif membership.phase == "joined" and membership.unanswered == 0 then
-            askAfter(
-                membership,
-                math.random() * spread,
-                false
-            )
+            askAfter(membership, math.random() * spread, false)
         end
     end
 end
+
 SOON = 1
 SPREAD = 5
+
 --- Whether a link to the room's server has broken a moment ago, over which it may have said something.
-function ____exports.isInDoubt(membership)
+function occupancy_watch.isInDoubt(membership)
     return looking and membership.phase == "joined" and broken[jids.host(membership.room)] ~= nil
 end
+
 PATIENT = 5
 --- Servers whose link has broken, or come up, since the last look.
 broken = {}
 mended = {}
 looking = false
+
 --- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
-function ____exports.onLinkGone(event)
+function occupancy_watch.onLinkGone(event)
     noteHosts(broken, event.session)
 end
+
 --- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
 -- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
-function ____exports.onLinkUp(event)
+function occupancy_watch.onLinkUp(event)
     local session = event.session
     noteHosts(mended, session)
     if session.direction == "incoming" then
-        for ____, membership in ipairs(allMemberships()) do
+        for _, membership in ipairs(allMemberships()) do
             if membership.phase == "joined" and jids.host(membership.room) == session.from_host then
                 holdBack(membership)
             end
         end
     end
 end
+
 --- Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again.
-function ____exports.resumeAll()
-    for ____, membership in ipairs(allMemberships()) do
+function occupancy_watch.resumeAll()
+    for _, membership in ipairs(allMemberships()) do
         local inDoubt = membership.checking or membership.timer ~= nil or membership.unanswered > 0
         membership.timer = nil
         membership.checking = false
@@ -9157,18 +9057,15 @@ function ____exports.resumeAll()
             renamingUnanswered(membership)
         end
         if inDoubt and membership.phase == "joined" then
-            askAfter(
-                membership,
-                math.random() * SPREAD,
-                true
-            )
+            askAfter(membership, math.random() * SPREAD, true)
         end
     end
 end
+
 --- Storage works again: what was said meanwhile and not kept is asked for.
-function ____exports.askForGaps()
+function occupancy_watch.askForGaps()
     local doubtful = {}
-    for ____, membership in ipairs(takeGaps()) do
+    for _, membership in ipairs(takeGaps()) do
         if membership.phase == "joined" then
             holdBack(membership)
             doubtful[#doubtful + 1] = membership
@@ -9176,87 +9073,77 @@ function ____exports.askForGaps()
     end
     askAll(doubtful)
 end
+
 --- Brings accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
-function ____exports.bringBack(usernames)
+function occupancy_watch.bringBack(usernames)
     local memberships = {}
-    for ____, username in ipairs(usernames) do
-        for ____, membership in ipairs(membershipsOf(username)) do
+    for _, username in ipairs(usernames) do
+        for _, membership in ipairs(membershipsOf(username)) do
             memberships[#memberships + 1] = membership
         end
     end
     if #memberships > 0 then
         module:log("info", "Coming back to %d rooms", #memberships)
-        ____exports.comeSoon(memberships)
+        occupancy_watch.comeSoon(memberships)
     end
 end
+
 line = newLine(comeBack)
-return ____exports
- end,
-["follow.autojoin"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/autojoin.ts
+--
+-- Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
+-- bookmark changes the membership.
+local follow_autojoin = {}
+do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
-local ____nick = require("occupancy.nick")
-local askForNick = ____nick.askForNick
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local ____phases = require("occupancy.phases")
-local isUnheard = ____phases.isUnheard
-local leaveIfUnused = ____phases.leaveIfUnused
-local takeBack = ____phases.takeBack
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local isRefused = ____bookmarks.isRefused
-local isSameBookmark = ____bookmarks.isSameBookmark
-local isToJoin = ____bookmarks.isToJoin
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____keys = require("state.keys")
-local membersOf = ____keys.membersOf
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
-local findMembership = ____memberships.findMembership
-local membershipsOf = ____memberships.membershipsOf
-local occupantJid = ____memberships.occupantJid
-local ____accounts = require("follow.accounts")
-local hasSession = ____accounts.hasSession
-local isInactive = ____accounts.isInactive
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local isOurs = ____bookmark_2Dwrite.isOurs
-local isWriting = ____bookmark_2Dwrite.isWriting
-local noteMade = ____bookmark_2Dwrite.noteMade
-local noteRemoved = ____bookmark_2Dwrite.noteRemoved
-local ____bookmarks = require("settings.bookmarks")
-local bookmarksOf = ____bookmarks.bookmarksOf
-local defaultNick = ____bookmarks.defaultNick
-local hasPep = ____bookmarks.hasPep
-local isBy = ____bookmarks.isBy
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____pace = require("occupancy.pace")
-local lineUp = ____pace.lineUp
-local newLine = ____pace.newLine
-local ____store = require("state.store")
-local isKnown = ____store.isKnown
-local save = ____store.save
-local ____watch = require("occupancy.watch")
-local comeSoon = ____watch.comeSoon
+local askForNick = occupancy_nick.askForNick
+local BOOKMARKS = namespaces.BOOKMARKS
+local isUnheard = occupancy_phases.isUnheard
+local leaveIfUnused = occupancy_phases.leaveIfUnused
+local takeBack = occupancy_phases.takeBack
+local options = minimix_options
+local forgetRefusals = state_bookmarks.forgetRefusals
+local isRefused = state_bookmarks.isRefused
+local isSameBookmark = state_bookmarks.isSameBookmark
+local isToJoin = state_bookmarks.isToJoin
+local mayFollowNick = state_bookmarks.mayFollowNick
+local membersOf = state_keys.membersOf
+local noteOver = state_limits.noteOver
+local createMembership = state_memberships.createMembership
+local findAccount = state_memberships.findAccount
+local findMembership = state_memberships.findMembership
+local membershipsOf = state_memberships.membershipsOf
+local occupantJid = state_memberships.occupantJid
+local hasSession = follow_accounts.hasSession
+local isInactive = follow_accounts.isInactive
+local isBlocked = settings_blocklist.isBlocked
+local isOurs = settings_bookmark_write.isOurs
+local isWriting = settings_bookmark_write.isWriting
+local noteMade = settings_bookmark_write.noteMade
+local noteRemoved = settings_bookmark_write.noteRemoved
+local bookmarksOf = settings_bookmarks.bookmarksOf
+local defaultNick = settings_bookmarks.defaultNick
+local hasPep = settings_bookmarks.hasPep
+local isBy = settings_bookmarks.isBy
+local readItem = settings_bookmarks.readItem
+local roomOf = settings_bookmarks.roomOf
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local isKnown = state_store.isKnown
+local save = state_store.save
+local comeSoon = occupancy_watch.comeSoon
+
 function onPublished(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
         noteMade(username, room)
-        bookmarkChanged(
-            username,
-            room,
-            readItem(username, room, event.item)
-        )
+        bookmarkChanged(username, room, readItem(username, room, event.item))
     end
 end
+
 function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
@@ -9265,11 +9152,12 @@ function onRetracted(event)
         bookmarkChanged(username, room, nil)
     end
 end
+
 function onEmptied(event)
     local username = event.service.config.pep_username
     if isUsersDoing(event) then
         forgetRefusals(username)
-        for ____, membership in ipairs(membershipsOf(username)) do
+        for _, membership in ipairs(membershipsOf(username)) do
             if membership.bookmark ~= nil then
                 noteRemoved(username, membership.room)
                 bookmarkChanged(username, membership.room, nil)
@@ -9277,14 +9165,13 @@ function onEmptied(event)
         end
     end
 end
+
 function isUsersDoing(event)
     return event.node == BOOKMARKS and not isWriting() and isBy(event.service.config.pep_username, event.actor)
 end
+
 function bookmarkChanged(username, room, bookmark)
-    local membership = findMembership(
-        occupantJid(username),
-        room
-    )
+    local membership = findMembership(occupantJid(username), room)
     if not isKnown(username) then
         early[username] = true
         return
@@ -9304,12 +9191,14 @@ function bookmarkChanged(username, room, bookmark)
     end
     stay(membership)
 end
+
 function stay(membership)
     local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
     if isTakenBack and not isUnheard(membership) then
         takeBack(membership)
     end
 end
+
 function membershipFor(username, room, bookmark)
     if not (bookmark and bookmark.autojoin) then
         forgetRefusals(username, room)
@@ -9331,6 +9220,7 @@ function membershipFor(username, room, bookmark)
     membership.detachedAt = os.time()
     return membership
 end
+
 function update(membership, bookmark)
     local before = membership.bookmark
     if isSameBookmark(before, bookmark) then
@@ -9344,6 +9234,7 @@ function update(membership, bookmark)
     end
     return true
 end
+
 function switchedOn(membership, before, bookmark)
     membership.ending = false
     if before ~= nil and bookmark.password ~= nil and bookmark.password ~= before.password then
@@ -9353,6 +9244,7 @@ function switchedOn(membership, before, bookmark)
         followNick(membership, bookmark.nick)
     end
 end
+
 function followNick(membership, nick)
     if nick == membership.nick or not mayFollowNick(membership) then
         return
@@ -9366,6 +9258,7 @@ function followNick(membership, nick)
         membership.nick = nick
     end
 end
+
 function switchedOff(membership)
     membership.ownBookmark = false
     if membership.phase ~= "leaving" then
@@ -9373,25 +9266,24 @@ function switchedOff(membership)
         leaveIfUnused(membership)
     end
 end
+
 function followLater(username)
     if not hasPep() or unread[username] ~= nil then
         return
     end
     if (next(unread)) == nil then
-        module:add_timer(
-            UNREAD_PAUSE,
-            function()
-                local usernames = membersOf(unread)
-                for ____, other in ipairs(usernames) do
-                    unread[other] = nil
-                end
-                lineUp(line, usernames)
-                return nil
+        module:add_timer(UNREAD_PAUSE, function()
+            local usernames = membersOf(unread)
+            for _, other in ipairs(usernames) do
+                unread[other] = nil
             end
-        )
+            lineUp(line, usernames)
+            return nil
+        end)
     end
     unread[username] = true
 end
+
 function follow(username)
     if not isKnown(username) then
         early[username] = true
@@ -9403,16 +9295,13 @@ function follow(username)
         return {}
     end
     local changed = false
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         changed = update(membership, bookmarks[membership.room]) or changed
         stay(membership)
     end
     local fresh = {}
     for room, bookmark in pairs(bookmarks) do
-        if findMembership(
-            occupantJid(username),
-            room
-        ) == nil then
+        if findMembership(occupantJid(username), room) == nil then
             local membership = membershipFor(username, room, bookmark)
             if membership ~= nil then
                 fresh[#fresh + 1] = membership
@@ -9424,53 +9313,56 @@ function follow(username)
     end
     return fresh
 end
+
 --- `item-added/pep-service`: an account's service, made when it is first used.
-function ____exports.onService(event)
+function follow_autojoin.onService(event)
     local events = event.item.service.events
     module:hook_object_event(events, "item-published/" .. BOOKMARKS, onPublished, -1)
     module:hook_object_event(events, "item-retracted", onRetracted, -1)
     module:hook_object_event(events, "node-purged", onEmptied, -1)
     module:hook_object_event(events, "node-deleted", onEmptied, -1)
 end
+
 --- `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again.
-function ____exports.onServiceGone(event)
+function follow_autojoin.onServiceGone(event)
     local events = event.item.service.events
     module:unhook_object_event(events, "item-published/" .. BOOKMARKS, onPublished)
     module:unhook_object_event(events, "item-retracted", onRetracted)
     module:unhook_object_event(events, "node-purged", onEmptied)
     module:unhook_object_event(events, "node-deleted", onEmptied)
 end
+
 --- Seconds that clients have to join first: it is their own join that has a room send them its history.
 local GRACE = 5
+
 --- `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old.
-function ____exports.onLogin(event)
+function follow_autojoin.onLogin(event)
     local fresh = follow(event.session.username)
     if #fresh > 0 then
-        module:add_timer(
-            GRACE,
-            function()
-                comeSoon(fresh)
-                return nil
-            end
-        )
+        module:add_timer(GRACE, function()
+            comeSoon(fresh)
+            return nil
+        end)
     end
 end
+
 line = newLine(function(username)
     comeSoon(follow(username))
 end)
+
 --- Follows the bookmarks of those accounts that are in rooms. Those of others are not even looked at: many have none, or
 -- have not been used for years. Their turn comes when they log in, unless that was before storage was read.
-function ____exports.followAll(usernames)
+function follow_autojoin.followAll(usernames)
     local wanted = {}
-    for ____, username in ipairs(usernames) do
+    for _, username in ipairs(usernames) do
         local account = findAccount(username)
-        local ____temp_6
+        local temp_6
         if account == nil then
-            ____temp_6 = hasSession(username)
+            temp_6 = hasSession(username)
         else
-            ____temp_6 = not isInactive(account)
+            temp_6 = not isInactive(account)
         end
-        if ____temp_6 then
+        if temp_6 then
             wanted[#wanted + 1] = username
         end
     end
@@ -9480,29 +9372,30 @@ function ____exports.followAll(usernames)
     end
     lineUp(line, wanted)
 end
+
 UNREAD_PAUSE = 20
 unread = {}
 --- Accounts that logged in while their rooms were not known.
 early = {}
-return ____exports
- end,
-["follow.blocking"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/blocking.ts
+--
+-- What the account does not want to hear of (XEP-0191). mod_blocklist drops all that comes from a blocked room before this
+-- module sees it, so that the account must not be in one: nobody would see it there, and no client could make it leave.
+-- The same goes for a room in which the account's own nick is blocked.
+local follow_blocking = {}
+do
 local forgetBlocked, jidsIn
-local jids = require("util.jid")
-local ____phases = require("occupancy.phases")
-local leaveUnheard = ____phases.leaveUnheard
-local ____stanzas = require("stanzas")
-local splitOccupant = ____stanzas.splitOccupant
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local forgetOccupant = ____memberships.forgetOccupant
-local membershipsOf = ____memberships.membershipsOf
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local silences = ____blocklist.silences
-local ____store = require("state.store")
-local save = ____store.save
+local leaveUnheard = occupancy_phases.leaveUnheard
+local splitOccupant = minimix_stanzas.splitOccupant
+local findMembership = state_memberships.findMembership
+local forgetOccupant = state_memberships.forgetOccupant
+local membershipsOf = state_memberships.membershipsOf
+local isBlocked = settings_blocklist.isBlocked
+local silences = settings_blocklist.silences
+local save = state_store.save
+
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
         local room, nick = splitOccupant(jid)
@@ -9515,10 +9408,11 @@ function forgetBlocked(membership, blocked)
         end
     end
 end
+
 function jidsIn(iq)
     local found = {}
     local list = iq.tags[1]
-    for ____, item in ipairs(list == nil and ({}) or list.tags) do
+    for _, item in ipairs(list == nil and {} or list.tags) do
         local jid = jids.prep(item.attr.jid or "")
         if jid == nil then
             return {}
@@ -9527,10 +9421,11 @@ function jidsIn(iq)
     end
     return found
 end
+
 --- `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard.
-function ____exports.onBlock(event)
+function follow_blocking.onBlock(event)
     local blocked = jidsIn(event.stanza)
-    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+    for _, membership in ipairs(membershipsOf(event.origin.username)) do
         if silences(blocked, membership.room, membership.nick) then
             module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
             leaveUnheard(membership)
@@ -9539,20 +9434,22 @@ function ____exports.onBlock(event)
         end
     end
 end
+
 --- `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows.
-function ____exports.onUnblock(event)
+function follow_blocking.onUnblock(event)
     local unblocked = jidsIn(event.stanza)
     local all = (next(unblocked)) == nil
-    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+    for _, membership in ipairs(membershipsOf(event.origin.username)) do
         for jid in pairs(unblocked) do
             membership.outdated = membership.outdated or (splitOccupant(jid)) == membership.room
         end
         membership.outdated = membership.outdated or all
     end
 end
+
 --- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
 -- throw out occupants for one (XEP-0045 18.1.2).
-function ____exports.onPrivateMessage(event)
+function follow_blocking.onPrivateMessage(event)
     local attr = event.stanza.attr
     local from = attr.from
     local to = attr.to
@@ -9566,103 +9463,104 @@ function ____exports.onPrivateMessage(event)
     end
     return true
 end
-return ____exports
- end,
-["push.mention"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/mention.ts
+--
+-- Whether a message is meant for somebody in particular.
+local push_mention = {}
+do
 local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
-local jids = require("util.jid")
+
 function isEncrypted(stanza)
     return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
 end
+
 function isReply(membership, stanza)
     local reply = stanza:get_child("reply", REPLY)
     return reply ~= nil and isSelf(membership, reply.attr.to or "")
 end
+
 function isReferred(membership, stanza)
-    for ____, tag in ipairs(stanza.tags) do
-        local ____temp_0
+    for _, tag in ipairs(stanza.tags) do
+        local uri
         if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
-            ____temp_0 = tag.attr.uri
-        else
-            ____temp_0 = nil
+            uri = tag.attr.uri
         end
-        local uri = ____temp_0
-        if uri ~= nil and tag.attr.type == "mention" and isSelf(
-            membership,
-            jidOf(uri)
-        ) then
+        if uri ~= nil and tag.attr.type == "mention" and isSelf(membership, jidOf(uri)) then
             return true
         end
     end
     return false
 end
+
 function isSelf(membership, jid)
-    return jid == (membership.room .. "/") .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
+    return jid == membership.room .. "/" .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
 end
+
 function jidOf(uri)
     local path = string.match(uri, "^xmpp:([^?#]*)")
-    local jid = string.gsub(
-        path or "",
-        "%%(%x%x)",
-        function(hex) return string.char(tonumber(hex, 16) or 0) end
-    )
+    local jid = string.gsub(path or "", "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16) or 0) end)
     return jid
 end
+
 function hasWord(body, nick)
     local text = string.lower(body)
     local word = string.lower(nick)
     local at = find(text, word, 1)
     while at ~= nil do
-        if not isLetter(text, at - 1) and not isLetter(
-            text,
-            at + string.len(word)
-        ) then
+        if not isLetter(text, at - 1) and not isLetter(text, at + string.len(word)) then
             return true
         end
         at = find(text, word, at + 1)
     end
     return false
 end
+
 function find(text, word, from)
     local at = string.find(text, word, from, true)
     return at
 end
+
 function isLetter(text, at)
     local letter = string.sub(text, at, at)
     return at > 0 and letter ~= "" and (string.byte(letter) >= 128 or (string.match(letter, "%w")) ~= nil)
 end
+
 EME = "urn:xmpp:eme:0"
 OMEMO = "eu.siacs.conversations.axolotl"
 REFERENCE = "urn:xmpp:reference:0"
 REPLY = "urn:xmpp:reply:0"
+
 --- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
-function ____exports.isNotable(stanza)
+function push_mention.isNotable(stanza)
     return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
 end
+
 --- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
-function ____exports.isMention(membership, stanza)
-    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(
-        stanza:get_child_text("body") or "",
-        membership.nick
-    )
+function push_mention.isMention(membership, stanza)
+    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(stanza:get_child_text("body") or "", membership.nick)
 end
-return ____exports
- end,
-["push.privacy"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/privacy.ts
+--
+-- Which rooms are among friends: members only, and not listed (XEP-0045 15.3). Asked of a room when it matters, once for
+-- all accounts of this host.
+local push_privacy = {}
+do
 local describesPrivate, hasFeature, DISCO_INFO
-local cache = require("util.cache")
-local st = require("util.stanza")
-local ____ask = require("send.ask")
-local ask = ____ask.ask
+local ask = send_ask.ask
+
 function describesPrivate(answer)
     local query = answer:get_child("query", DISCO_INFO)
     return query ~= nil and hasFeature(query, "muc_membersonly") and hasFeature(query, "muc_hidden")
 end
+
 function hasFeature(query, name)
     return query:get_child_with_attr("feature", nil, "var", name) ~= nil
 end
+
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 --- Rooms remembered.
 local ROOMS = 10000
@@ -9671,12 +9569,14 @@ local WAITING = 1000
 local known = cache.new(ROOMS)
 --- Rooms that have been asked, and who waits for the answer.
 local asked = {}
+
 --- Undefined as long as the room has not been asked.
-function ____exports.knownPrivate(room)
+function push_privacy.knownPrivate(room)
     return known:get(room)
 end
+
 --- Calls back once it is known whether the account's room is private; a room that does not answer is not.
-function ____exports.whetherPrivate(membership, told)
+function push_privacy.whetherPrivate(membership, told)
     local room = membership.room
     local waiting = asked[room]
     if waiting ~= nil and #waiting >= WAITING then
@@ -9688,100 +9588,96 @@ function ____exports.whetherPrivate(membership, told)
         return
     end
     asked[room] = {told}
-    ask(
-        membership,
-        room,
-        "get",
-        st.stanza("query", {xmlns = DISCO_INFO}),
-        function(answer)
-            local isPrivate = answer ~= nil and describesPrivate(answer)
-            known:set(room, isPrivate)
-            local all = asked[room] or ({})
-            asked[room] = nil
-            for ____, tell in ipairs(all) do
-                tell(isPrivate)
-            end
+    ask(membership, room, "get", st.stanza("query", {xmlns = DISCO_INFO}), function(answer)
+        local isPrivate = answer ~= nil and describesPrivate(answer)
+        known:set(room, isPrivate)
+        local all = asked[room] or {}
+        asked[room] = nil
+        for _, tell in ipairs(all) do
+            tell(isPrivate)
         end
-    )
+    end)
 end
+
 --- The room's configuration has changed.
-function ____exports.forgetPrivacy(room)
+function push_privacy.forgetPrivacy(room)
     known:set(room, nil)
 end
-return ____exports
- end,
-["push.push"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/push.ts
+--
+-- Push for messages of rooms. mod_cloud_notify (XEP-0357) wakes devices by events that an archive and mod_message fire;
+-- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
+local push_push = {}
+do
 local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
-local jids = require("util.jid")
-local st = require("util.stanza")
-local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local ____mention = require("push.mention")
-local isMention = ____mention.isMention
-local isNotable = ____mention.isNotable
-local ____privacy = require("push.privacy")
-local knownPrivate = ____privacy.knownPrivate
-local whetherPrivate = ____privacy.whetherPrivate
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
+local delayBy = minimix_stanzas.delayBy
+local isMention = push_mention.isMention
+local isNotable = push_mention.isNotable
+local knownPrivate = push_privacy.knownPrivate
+local whetherPrivate = push_privacy.whetherPrivate
+
 function isOfRoom(stanza)
     return stanza.name == "presence" or stanza.name == "message" and stanza.attr.type == "groupchat"
 end
+
 function isOwn(membership, stanza)
     return jids.resource(stanza.attr.from or "") == membership.nick
 end
+
 function isAskedFor(membership, stanza)
-    local ____opt_2 = membership.bookmark
-    local setting = ____opt_2 and ____opt_2.notify
+    local bookmark = membership.bookmark
+    local setting = bookmark and bookmark.notify
     if setting == "always" or setting == "never" then
         return setting == "always"
     end
     if isMention(membership, stanza) then
         return true
     end
-    local ____temp_4
     if setting == "on-mention" then
-        ____temp_4 = false
+        return false
     else
-        ____temp_4 = knownPrivate(membership.room)
+        return knownPrivate(membership.room)
     end
-    return ____temp_4
 end
+
 function wakeIfPrivate(membership, stanza)
     local username = membership.username
     local copy = st.clone(stanza)
-    whetherPrivate(
-        membership,
-        function(isPrivate)
-            if isPrivate then
-                wake(username, copy)
-            end
+    whetherPrivate(membership, function(isPrivate)
+        if isPrivate then
+            wake(username, copy)
         end
-    )
+    end)
 end
+
 function wake(username, stanza)
     local origin = prosody.hosts[module.host]
-    local ____opt_5 = origin and origin.sessions
-    local isOnline = ____opt_5 and ____opt_5[username] ~= nil
+    local sessions = origin and origin.sessions
+    local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
         module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
         module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
     end
 end
+
 function hasModule(name)
     local host = prosody.hosts[module.host]
     return (host and host.modules[name]) ~= nil
 end
+
 --- Whether it is said in a room now, and something that a device may be woken for.
-function ____exports.isWorthWaking(stanza, room)
+function push_push.isWorthWaking(stanza, room)
     return hasModule("cloud_notify") and delayBy(stanza, room) == nil and isNotable(stanza)
 end
+
 --- Wakes the account's devices that are not there for what is worth it, if that is asked for.
-function ____exports.notify(membership, stanza)
+function push_push.notify(membership, stanza)
     if isOwn(membership, stanza) then
         return
     end
@@ -9792,17 +9688,15 @@ function ____exports.notify(membership, stanza)
         wakeIfPrivate(membership, stanza)
     end
 end
+
 --- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
-function ____exports.onPush(event)
+function push_push.onPush(event)
     local stanza = event.original_stanza
     local from = stanza and stanza.attr.from
     if stanza == nil or from == nil or not isOfRoom(stanza) then
         return nil
     end
-    local membership = findMembership(
-        occupantJid(event.username),
-        jids.bare(from)
-    )
+    local membership = findMembership(occupantJid(event.username), jids.bare(from))
     if membership == nil then
         return nil
     end
@@ -9812,63 +9706,57 @@ function ____exports.onPush(event)
     event.reason = "not asked for in this room"
     return true
 end
-return ____exports
- end,
-["client.resource"] = function(...)
-local ____exports = {}
-local ____options = require("options")
-local resource = ____options.resource
+end
+
+-- src/client/resource.ts
+local client_resource = {}
+do
+local resource = minimix_options.resource
+
 --- `pre-resource-bind`: no client may take the resource that is the account's in its rooms; it is given a random one.
-function ____exports.onResourceBind(event)
+function client_resource.onResourceBind(event)
     if event.resource == resource then
         event.resource = nil
     end
 end
-return ____exports
- end,
-["room.iq"] = function(...)
-local ____exports = {}
+end
+
+-- src/room/iq.ts
+--
+-- IQs from a room or its occupants to the account.
+local room_iq = {}
+do
 local onAnswer, onRequest, askAccount
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____ask = require("send.ask")
-local isOwnId = ____ask.isOwnId
-local takeAnswer = ____ask.takeAnswer
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local PUBSUB = ____namespaces.PUBSUB
-local VCARD = ____namespaces.VCARD
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local ____pending = require("state.pending")
-local takeIq = ____pending.takeIq
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
+local isOwnId = send_ask.isOwnId
+local takeAnswer = send_ask.takeAnswer
+local PING = namespaces.PING
+local PUBSUB = namespaces.PUBSUB
+local VCARD = namespaces.VCARD
+local findMembership = state_memberships.findMembership
+local takeIq = state_pending.takeIq
+local sendTo = send_fork.sendTo
+
 function onAnswer(room, stanza)
     if takeAnswer(room, stanza) then
         return true
     end
-    local ____temp_2
-    if stanza.attr.id == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = takeIq(stanza.attr.id, room)
+    local pending
+    if stanza.attr.id ~= nil then
+        pending = takeIq(stanza.attr.id, room)
     end
-    local pending = ____temp_2
     if pending == nil then
-        local ____isOwnId_result_3
         if isOwnId(stanza.attr.id) then
-            ____isOwnId_result_3 = true
+            return true
         else
-            ____isOwnId_result_3 = nil
+            return nil
         end
-        return ____isOwnId_result_3
     end
     local answer = st.clone(stanza)
     answer.attr.id = pending.request.attr.id
     sendTo(pending.session, answer)
     return true
 end
+
 function onRequest(membership, event)
     local stanza = event.stanza
     local query = stanza.tags[1]
@@ -9890,6 +9778,7 @@ function onRequest(membership, event)
     sendTo(session, stanza)
     return true
 end
+
 function askAccount(membership, stanza)
     local account = jids.bare(membership.occupant)
     if stanza.attr.to == account then
@@ -9900,8 +9789,9 @@ function askAccount(membership, stanza)
     module:send(copy)
     return true
 end
+
 --- `iq/bare` or `iq/full`, by the shape of the occupant JID.
-function ____exports.onIq(event)
+function room_iq.onIq(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
@@ -9910,93 +9800,76 @@ function ____exports.onIq(event)
     end
     local room = jids.bare(from)
     local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
-    if ____type == "result" or ____type == "error" then
-        local ____temp_0
+    local type_ = stanza.attr.type
+    if type_ == "result" or type_ == "error" then
         if stanza.attr.id == nil then
-            ____temp_0 = true
+            return true
         else
-            ____temp_0 = onAnswer(room, stanza)
+            return onAnswer(room, stanza)
         end
-        return ____temp_0
     end
     if membership == nil then
         return nil
     end
-    local isRequest = (____type == "get" or ____type == "set") and stanza.attr.id ~= nil
-    local ____isRequest_1
+    local isRequest = (type_ == "get" or type_ == "set") and stanza.attr.id ~= nil
     if isRequest then
-        ____isRequest_1 = onRequest(membership, event)
+        return onRequest(membership, event)
     else
-        ____isRequest_1 = true
+        return true
     end
-    return ____isRequest_1
 end
-return ____exports
- end,
-["room.presence"] = function(...)
-local ____exports = {}
+end
+
+-- src/room/presence.ts
+--
+-- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or thrown out.
+local room_presence = {}
+do
 local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____nick = require("occupancy.nick")
-local nickRefused = ____nick.nickRefused
-local regainNick = ____nick.regainNick
-local renamingAnswered = ____nick.renamingAnswered
-local ____serve = require("occupancy.serve")
-local attach = ____serve.attach
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local unlockRoom = ____upstream.unlockRoom
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
-local ____store = require("state.store")
-local saveOften = ____store.saveOften
-local ____watch = require("occupancy.watch")
-local check = ____watch.check
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____phases = require("occupancy.phases")
-local forgetOthers = ____phases.forgetOthers
-local isUnheard = ____phases.isUnheard
-local joinAccepted = ____phases.joinAccepted
-local joinRefused = ____phases.joinRefused
-local leaveRefused = ____phases.leaveRefused
-local lost = ____phases.lost
-local over = ____phases.over
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local splitOccupant = ____stanzas.splitOccupant
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____held = require("state.held")
-local hold = ____held.hold
-local isSamePresence = ____held.isSamePresence
-local stanzaOf = ____held.stanzaOf
-local toldAgain = ____held.toldAgain
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local findMembership = ____memberships.findMembership
-local isAttached = ____memberships.isAttached
-local forgetOccupant = ____memberships.forgetOccupant
-local forgetRoom = ____memberships.forgetRoom
-local isCurrent = ____memberships.isCurrent
-local isNickAsked = ____memberships.isNickAsked
-local isOccupantJid = ____memberships.isOccupantJid
-local keepOccupant = ____memberships.keepOccupant
-local takeAnsweredRequests = ____memberships.takeAnsweredRequests
-local takeNickRequest = ____memberships.takeNickRequest
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendHeld = ____fork.sendHeld
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local itemOf = ____replay.itemOf
-local nickChange = ____replay.nickChange
-local selfPresence = ____replay.selfPresence
+local nickRefused = occupancy_nick.nickRefused
+local regainNick = occupancy_nick.regainNick
+local renamingAnswered = occupancy_nick.renamingAnswered
+local attach = occupancy_serve.attach
+local serve = occupancy_serve.serve
+local unlockRoom = send_upstream.unlockRoom
+local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
+local saveOften = state_store.saveOften
+local check = occupancy_watch.check
+local MUC_USER = namespaces.MUC_USER
+local forgetOthers = occupancy_phases.forgetOthers
+local isUnheard = occupancy_phases.isUnheard
+local joinAccepted = occupancy_phases.joinAccepted
+local joinRefused = occupancy_phases.joinRefused
+local leaveRefused = occupancy_phases.leaveRefused
+local lost = occupancy_phases.lost
+local over = occupancy_phases.over
+local isSameElement = minimix_stanzas.isSameElement
+local splitOccupant = minimix_stanzas.splitOccupant
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local hold = state_held.hold
+local isSamePresence = state_held.isSamePresence
+local stanzaOf = state_held.stanzaOf
+local toldAgain = state_held.toldAgain
+local noteOver = state_limits.noteOver
+local askingSession = state_memberships.askingSession
+local findMembership = state_memberships.findMembership
+local isAttached = state_memberships.isAttached
+local forgetOccupant = state_memberships.forgetOccupant
+local forgetRoom = state_memberships.forgetRoom
+local isCurrent = state_memberships.isCurrent
+local isNickAsked = state_memberships.isNickAsked
+local isOccupantJid = state_memberships.isOccupantJid
+local keepOccupant = state_memberships.keepOccupant
+local takeAnsweredRequests = state_memberships.takeAnsweredRequests
+local takeNickRequest = state_memberships.takeNickRequest
+local fork = send_fork.fork
+local sendHeld = send_fork.sendHeld
+local sendTo = send_fork.sendTo
+local itemOf = occupancy_replay.itemOf
+local nickChange = occupancy_replay.nickChange
+local selfPresence = occupancy_replay.selfPresence
+
 function onStray(stanza, from, to)
     if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
         return nil
@@ -10007,16 +9880,14 @@ function onStray(stanza, from, to)
     noteDrop("stray")
     return true
 end
+
 function onRoomPresence(membership, stanza)
     local before = membership.presenceOfRoom
     local held = stanza.attr.type == nil and hold(stanza) or nil
     membership.presenceOfRoom = held
-    forward(
-        membership,
-        stanza,
-        isKnown(membership, before, held)
-    )
+    forward(membership, stanza, isKnown(membership, before, held))
 end
+
 function onAvailable(membership, nick, stanza)
     if isLateRenaming(membership, nick, stanza) then
         renameLate(membership, nick)
@@ -10038,34 +9909,30 @@ function onAvailable(membership, nick, stanza)
         claim(membership, held)
     elseif not kept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
-        forward(
-            membership,
-            stanza,
-            answeredSession(membership) ~= nil
-        )
+        forward(membership, stanza, answeredSession(membership) ~= nil)
     elseif not isHeldBack(membership) then
-        forward(
-            membership,
-            stanza,
-            isKnown(membership, before, held)
-        )
+        forward(membership, stanza, isKnown(membership, before, held))
     end
 end
+
 function isKnown(membership, before, held)
     if membership.resync == nil or before == nil or held == nil then
         return before == held
     end
     return isSamePresence(before, held)
 end
+
 function isHeldBack(membership)
     local isFirst = membership.self == nil and membership.resync == nil
     return membership.batched and membership.phase == "joining" and isFirst
 end
+
 function showOccupants(membership)
     for session in pairs(membership.attached) do
         sendHeld(session, membership.occupants)
     end
 end
+
 function forward(membership, stanza, known)
     local resync = membership.resync
     if resync == nil or resync.selfShown then
@@ -10080,55 +9947,49 @@ function forward(membership, stanza, known)
         fork(membership, stanza)
     end
 end
+
 function answeredSession(membership)
     local request = membership.request
-    local ____temp_2
     if request == nil then
-        ____temp_2 = askingSession(membership)
+        return askingSession(membership)
     else
-        ____temp_2 = request.session
+        return request.session
     end
-    return ____temp_2
 end
+
 function isSelf(membership, nick, stanza)
     if membership.phase == "joining" and hasStatus(stanza, "110") then
         return true
     end
     return nick == membership.nick and membership.phase ~= "joining"
 end
+
 function claim(membership, held)
     membership.claimed = held
-    module:add_timer(
-        SELF_TIMEOUT,
-        function()
-            if isCurrent(membership) and membership.claimed == held then
-                ____exports.endWithoutSelf(membership)
-            end
-            return nil
+    module:add_timer(SELF_TIMEOUT, function()
+        if isCurrent(membership) and membership.claimed == held then
+            room_presence.endWithoutSelf(membership)
         end
-    )
+        return nil
+    end)
 end
+
 --- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
-function ____exports.endWithoutSelf(membership)
-    local ____temp_3
+function room_presence.endWithoutSelf(membership)
+    local held
     if membership.phase == "joining" then
-        ____temp_3 = membership.claimed
-    else
-        ____temp_3 = nil
+        held = membership.claimed
     end
-    local held = ____temp_3
     membership.claimed = nil
-    local ____temp_4
-    if held == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = stanzaOf(held)
+    local stanza
+    if held ~= nil then
+        stanza = stanzaOf(held)
     end
-    local stanza = ____temp_4
     if stanza ~= nil then
         onSelfAvailable(membership, membership.nick, stanza)
     end
 end
+
 function onSelfAvailable(membership, nick, stanza)
     local before = membership.self
     local copy = keepSelf(stanza)
@@ -10162,23 +10023,21 @@ function onSelfAvailable(membership, nick, stanza)
         onBack(membership, resync, before, stanza)
     else
         membership.self = copy
-        onResyncSelf(
-            membership,
-            resync,
-            stanza,
-            isSame(before, copy)
-        )
+        onResyncSelf(membership, resync, stanza, isSame(before, copy))
     end
 end
+
 function isRenamed(membership, before, nick)
     return membership.phase ~= "joining" and before ~= nil and selfNick(before) ~= nick
 end
+
 function noteRole(membership, before, now)
     local isChanged = before ~= nil and isModerator(before) ~= isModerator(now)
     if isChanged and not membership.nonAnonymous then
         membership.outdated = true
     end
 end
+
 function onBack(membership, resync, before, stanza)
     resync.selfShown = true
     if before ~= nil and selfNick(before) ~= membership.nick then
@@ -10197,9 +10056,11 @@ function onBack(membership, resync, before, stanza)
         fork(membership, stanza, request and request.session)
     end
 end
+
 function isLateRenaming(membership, nick, stanza)
     return membership.phase == "joined" and nick ~= membership.nick and isNickAsked(membership, nick) and hasStatus(stanza, "110")
 end
+
 function renameLate(membership, nick)
     local before = membership.self
     noteNick(membership, nick)
@@ -10207,49 +10068,48 @@ function renameLate(membership, nick)
         announceNick(membership, before)
     end
 end
+
 function noteNick(membership, nick)
     membership.nick = nick
     membership.wantedNick = nick
     saveOften(membership.username)
 end
+
 function announceNick(membership, before)
-    fork(
-        membership,
-        nickChange(membership, before)
-    )
+    fork(membership, nickChange(membership, before))
     local renamed = st.clone(before)
-    renamed.attr.from = (membership.room .. "/") .. membership.nick
+    renamed.attr.from = membership.room .. "/" .. membership.nick
     membership.self = renamed
     fork(membership, renamed)
 end
+
 function onResyncSelf(membership, resync, stanza, known)
     local request = resync.request
     if not known then
         fork(membership, stanza, request and request.session)
     end
     for nick in pairs(membership.occupants) do
-        if not (resync.shown[nick] ~= nil) then
+        if resync.shown[nick] == nil then
             resync.selfCame = true
             return
         end
     end
     endOccupants(membership, resync)
 end
+
 function endOccupants(membership, resync)
     local request = resync.request
     resync.selfShown = true
-    local ____temp_9
-    if request == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = selfPresence(membership, request)
+    local answer
+    if request ~= nil then
+        answer = selfPresence(membership, request)
     end
-    local answer = ____temp_9
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
     end
 end
+
 function onUnavailable(membership, nick, stanza)
     if isLateRenaming(membership, nick, stanza) then
         renameLate(membership, nick)
@@ -10258,8 +10118,8 @@ function onUnavailable(membership, nick, stanza)
     if nick ~= membership.nick then
         forgetOccupant(membership, nick)
         if not isHeldBack(membership) then
-            local ____opt_10 = membership.resync
-            local isSeen = ____opt_10 and ____opt_10.shown[nick] ~= nil
+            local resync = membership.resync
+            local isSeen = resync and resync.shown[nick] ~= nil
             if isSeen then
                 forward(membership, stanza, false)
             else
@@ -10267,31 +10127,26 @@ function onUnavailable(membership, nick, stanza)
             end
         end
         if nick == membership.wantedNick and membership.phase == "joined" then
-            module:add_timer(
-                0,
-                function()
-                    if isCurrent(membership) then
-                        regainNick(membership)
-                    end
-                    return nil
+            module:add_timer(0, function()
+                if isCurrent(membership) then
+                    regainNick(membership)
                 end
-            )
+                return nil
+            end)
         end
         return
     end
-    local ____hasStatus_result_12
+    local newNick
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_12 = newNickIn(membership, stanza)
-    else
-        ____hasStatus_result_12 = nil
+        newNick = newNickIn(membership, stanza)
     end
-    local newNick = ____hasStatus_result_12
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
         onRemoved(membership, stanza)
     end
 end
+
 function onRenamed(membership, nick, stanza)
     noteNick(membership, nick)
     fork(membership, stanza)
@@ -10299,6 +10154,7 @@ function onRenamed(membership, nick, stanza)
         check(membership)
     end
 end
+
 function onSelfShown(membership, nick, stanza, renamed)
     local requests = takeAnsweredRequests(membership, nick, stanza.attr.id)
     local request = requests[#requests]
@@ -10306,17 +10162,12 @@ function onSelfShown(membership, nick, stanza, renamed)
         bookmarkRenamed(membership)
     end
     local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
-    local ____fork_16 = fork
-    local ____membership_14 = membership
-    local ____stanza_15 = stanza
-    local ____isJoin_13
+    local session
     if isJoin then
-        ____isJoin_13 = request.session
-    else
-        ____isJoin_13 = nil
+        session = request.session
     end
-    ____fork_16(____membership_14, ____stanza_15, ____isJoin_13)
-    for ____, answered in ipairs(requests) do
+    fork(membership, stanza, session)
+    for _, answered in ipairs(requests) do
         local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
         if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
             serve(membership, answered)
@@ -10326,6 +10177,7 @@ function onSelfShown(membership, nick, stanza, renamed)
         renamingAnswered(membership)
     end
 end
+
 function onRemoved(membership, stanza)
     if membership.phase == "joining" or membership.phase == "lost" then
         if hasStatus(stanza, "110") then
@@ -10341,6 +10193,7 @@ function onRemoved(membership, stanza)
     fork(membership, stanza)
     over(membership)
 end
+
 function forgetShown(membership)
     if membership.resync ~= nil then
         membership.resync.shown = {}
@@ -10348,9 +10201,11 @@ function forgetShown(membership)
         forgetRoom(membership)
     end
 end
+
 function isTechnical(stanza)
     return hasStatus(stanza, "332") or hasStatus(stanza, "333")
 end
+
 function onError(membership, stanza)
     if membership.phase == "joining" then
         joinRefused(membership, stanza)
@@ -10369,54 +10224,57 @@ function onError(membership, stanza)
         return
     end
     nickRefused(membership, request)
-    local ____error = st.clone(stanza)
-    ____error.attr.id = request.id
-    sendTo(request.session, ____error)
+    local error_ = st.clone(stanza)
+    error_.attr.id = request.id
+    sendTo(request.session, error_)
 end
+
 function keepSelf(stanza)
     local copy = st.clone(toldAgain(stanza))
     copy.attr.to = nil
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_17
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_17 = nil
+                return nil
             else
-                ____temp_17 = tag
+                return tag
             end
-            return ____temp_17
         end)
     end
     return copy
 end
+
 function isSame(one, other)
     if one == nil or other == nil then
         return one == other
     end
     return isSameElement(one, other, "id")
 end
-function selfNick(____self)
-    return jids.resource(____self.attr.from or "")
+
+function selfNick(self_)
+    return jids.resource(self_.attr.from or "")
 end
+
 function hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
     return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
 end
+
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
-    local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_20
+    local address = membership.room .. "/" .. (nick or "")
     if jids.prep(address) == address then
-        ____temp_20 = nick
+        return nick
     else
-        ____temp_20 = nil
+        return nil
     end
-    return ____temp_20
 end
+
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
 end
+
 SELF_TIMEOUT = 10
 --- Of contacts; a gateway may be one.
 local subscriptions = {}
@@ -10424,8 +10282,9 @@ subscriptions.subscribe = true
 subscriptions.subscribed = true
 subscriptions.unsubscribe = true
 subscriptions.unsubscribed = true
+
 --- `presence/bare` or `presence/full`, by the shape of the occupant JID.
-function ____exports.onPresence(event)
+function room_presence.onPresence(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
@@ -10434,133 +10293,116 @@ function ____exports.onPresence(event)
     end
     local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
+    local type_ = stanza.attr.type
     if membership == nil then
-        local ____temp_0
         if nick == nil or not isOccupantJid(to) then
-            ____temp_0 = nil
+            return nil
         else
-            ____temp_0 = onStray(stanza, from, to)
+            return onStray(stanza, from, to)
         end
-        return ____temp_0
     end
     membership.heard = true
     counters.copiesIn = counters.copiesIn + 1
-    if ____type == "error" then
+    if type_ == "error" then
         onError(membership, stanza)
-    elseif ____type ~= nil and ____type ~= "unavailable" then
-        local ____subscriptions_has_result_1
-        if subscriptions[____type] ~= nil then
-            ____subscriptions_has_result_1 = nil
+    elseif type_ ~= nil and type_ ~= "unavailable" then
+        if subscriptions[type_] ~= nil then
+            return nil
         else
-            ____subscriptions_has_result_1 = true
+            return true
         end
-        return ____subscriptions_has_result_1
     elseif nick == nil then
         onRoomPresence(membership, stanza)
-    elseif ____type == nil then
+    elseif type_ == nil then
         onAvailable(membership, nick, stanza)
     else
         onUnavailable(membership, nick, stanza)
     end
     return true
 end
+
 --- History or a subject follows: the room has answered as to a join after all. Whom it has not shown is gone; a room that
 -- was started anew knows nobody.
-function ____exports.answeredAsJoin(membership, resync)
+function room_presence.answeredAsJoin(membership, resync)
     forgetOthers(membership, resync)
     endOccupants(membership, resync)
 end
-return ____exports
- end,
-["room.message"] = function(...)
-local ____exports = {}
-local lookAt, hasForeignId, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestRoom, latestNick, latestIsForeign, latestIsSubject, latestWakes
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____serve = require("occupancy.serve")
-local resyncComplete = ____serve.resyncComplete
-local ____catchup = require("archive.catchup")
-local hold = ____catchup.hold
-local holdBack = ____catchup.holdBack
-local missed = ____catchup.missed
-local takeResult = ____catchup.takeResult
-local ____log = require("archive.log")
-local record = ____log.record
-local ____push = require("push.push")
-local isWorthWaking = ____push.isWorthWaking
-local notify = ____push.notify
-local ____privacy = require("push.privacy")
-local forgetPrivacy = ____privacy.forgetPrivacy
-local ____watch = require("occupancy.watch")
-local check = ____watch.check
-local isInDoubt = ____watch.isInDoubt
-local ____namespaces = require("namespaces")
-local AFFILIATIONS = ____namespaces.AFFILIATIONS
-local CONFERENCE = ____namespaces.CONFERENCE
-local DELAY = ____namespaces.DELAY
-local MUC_USER = ____namespaces.MUC_USER
-local STANZA_ID = ____namespaces.STANZA_ID
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local findMembership = ____memberships.findMembership
-local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
-local occupantJid = ____memberships.occupantJid
-local takeSender = ____memberships.takeSender
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local joinComplete = ____phases.joinComplete
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
-local splitOccupant = ____stanzas.splitOccupant
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____text = require("text")
-local textOf = ____text.textOf
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local ____presence = require("room.presence")
-local answeredAsJoin = ____presence.answeredAsJoin
-local endWithoutSelf = ____presence.endWithoutSelf
+end
+
+-- src/room/message.ts
+--
+-- Messages from a room to the account.
+local room_message = {}
+do
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local resyncComplete = occupancy_serve.resyncComplete
+local hold = archive_catchup.hold
+local holdBack = archive_catchup.holdBack
+local isResult = archive_catchup.isResult
+local missed = archive_catchup.missed
+local takeResult = archive_catchup.takeResult
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
+local keptForm = archive_gate.keptForm
+local withoutOwnIds = archive_gate.withoutOwnIds
+local record = archive_log.record
+local isWorthWaking = push_push.isWorthWaking
+local notify = push_push.notify
+local forgetPrivacy = push_privacy.forgetPrivacy
+local check = occupancy_watch.check
+local isInDoubt = occupancy_watch.isInDoubt
+local AFFILIATIONS = namespaces.AFFILIATIONS
+local CONFERENCE = namespaces.CONFERENCE
+local MUC_USER = namespaces.MUC_USER
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local askingSession = state_memberships.askingSession
+local findMembership = state_memberships.findMembership
+local hasAttached = state_memberships.hasAttached
+local isAttached = state_memberships.isAttached
+local occupantJid = state_memberships.occupantJid
+local takeSender = state_memberships.takeSender
+local options = minimix_options
+local joinComplete = occupancy_phases.joinComplete
+local addDelay = minimix_stanzas.addDelay
+local splitOccupant = minimix_stanzas.splitOccupant
+local noteOver = state_limits.noteOver
+local textOf = minimix_text.textOf
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local answeredAsJoin = room_presence.answeredAsJoin
+local endWithoutSelf = room_presence.endWithoutSelf
+
 function lookAt(stanza)
     if stanza ~= latest then
         latest = stanza
         local room, nick = splitOccupant(stanza.attr.from or "")
         latestRoom = room
         latestNick = nick
-        latestIsForeign = hasForeignId(stanza)
+        latestDelayed = delayOf(stanza, room)
         latestIsSubject = isSubject(stanza)
         latestWakes = isWorthWaking(stanza, room)
+        latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
 end
-function hasForeignId(stanza)
-    local room = splitOccupant(stanza.attr.from or "")
-    for ____, tag in ipairs(stanza.tags) do
-        if tag.name == "stanza-id" and tag.attr.xmlns == STANZA_ID and tag.attr.by ~= room then
-            return true
-        end
-    end
-    return false
-end
+
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
     local version = x and x:get_child("mav", AFFILIATIONS)
     return version ~= nil and version.attr.since == nil
 end
+
 function noteHeard(membership)
     membership.heard = true
     counters.copiesIn = counters.copiesIn + 1
 end
+
 function onGroupchat(membership, stanza)
     local nick = latestNick
     local subject = latestIsSubject
     local wakes = latestWakes
+    local isPast = latestDelayed ~= nil and isAnswering(membership)
+    local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
     if membership.phase == "joining" then
         endWithoutSelf(membership)
@@ -10579,15 +10421,15 @@ function onGroupchat(membership, stanza)
     end
     local resync = membership.resync
     if resync ~= nil and resync.selfCame and not resync.selfShown then
-        if subject or delayBy(stanza, membership.room) ~= nil then
+        if subject or isPast then
             answeredAsJoin(membership, resync)
         end
     end
-    if resync ~= nil and resync.selfShown and (subject or stanza:get_child("delay", DELAY) ~= nil) then
+    if resync ~= nil and resync.selfShown and (subject or isPast) then
         if resync.request ~= nil then
             sendTo(resync.request.session, stanza)
         elseif not subject then
-            takePast(membership, stanza)
+            takePast(membership, kept)
         elseif not isSameSubject(before, stanza) then
             fork(membership, stanza)
         elseif isAttached(membership, membership.newcomer) then
@@ -10595,10 +10437,10 @@ function onGroupchat(membership, stanza)
         end
     else
         if not subject then
-            takeLive(membership, stanza)
+            takeLive(membership, kept)
         end
         fork(membership, stanza)
-        if wakes and not subject then
+        if wakes and not subject and not isPast then
             notify(membership, stanza)
         end
     end
@@ -10608,6 +10450,7 @@ function onGroupchat(membership, stanza)
         resyncComplete(membership)
     end
 end
+
 function takePast(membership, stanza)
     if membership.catchUp == nil then
         missed(membership, stanza)
@@ -10615,6 +10458,7 @@ function takePast(membership, stanza)
         hold(membership, membership.catchUp, stanza, false)
     end
 end
+
 function takeLive(membership, stanza)
     if membership.phase == "lost" then
         holdBack(membership)
@@ -10625,6 +10469,7 @@ function takeLive(membership, stanza)
         hold(membership, membership.catchUp, stanza, true)
     end
 end
+
 function keepSubject(membership, stanza)
     if string.len(textOf(stanza)) > options.maxCachedSize then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
@@ -10635,35 +10480,31 @@ function keepSubject(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.to = nil
     local live = membership.phase == "joined" and membership.resync == nil
-    if live and delayBy(copy, membership.room) == nil then
-        addDelay(
-            copy,
-            membership.room,
-            os.time()
-        )
+    if live and latestDelayed == nil then
+        addDelay(copy, membership.room, os.time())
     end
     membership.subject = copy
 end
+
 function isSameSubject(before, stanza)
     return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
 end
+
 function isSubject(stanza)
     return stanza:get_child("body") == nil and stanza:get_child("subject") ~= nil and stanza:get_child("thread") == nil
 end
+
 function noteConfiguration(membership, stanza)
     local x = stanza:get_child("x", MUC_USER)
     if x == nil then
         return
     end
     forgetPrivacy(membership.room)
-    for ____, tag in ipairs(x.tags) do
-        local ____temp_6
+    for _, tag in ipairs(x.tags) do
+        local code
         if tag.name == "status" then
-            ____temp_6 = tag.attr.code
-        else
-            ____temp_6 = nil
+            code = tag.attr.code
         end
-        local code = ____temp_6
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -10677,8 +10518,9 @@ function noteConfiguration(membership, stanza)
         end
     end
 end
+
 function onError(membership, stanza)
-    local ____, condition = stanza:get_error()
+    local _, condition = stanza:get_error()
     if condition == "not-acceptable" then
         check(membership)
     end
@@ -10689,9 +10531,11 @@ function onError(membership, stanza)
     end
     sendTo(sender, stanza)
 end
+
 function isNotice(stanza)
     return jids.resource(stanza.attr.from or "") == nil and stanza:get_child("body") == nil
 end
+
 function isInvitation(stanza)
     local x = stanza:get_child("x", MUC_USER)
     if x ~= nil and (x:get_child("invite") ~= nil or x:get_child("decline") ~= nil) then
@@ -10699,71 +10543,67 @@ function isInvitation(stanza)
     end
     return stanza:get_child("x", CONFERENCE) ~= nil
 end
+
 --- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
--- account's own name (XEP-0359 6). That is left to it where there may be such an id.
-function ____exports.onGroupchatMessage(event)
+-- account's own name (XEP-0359 6).
+function room_message.onGroupchatMessage(event)
     local stanza = event.stanza
     local attr = stanza.attr
     if attr.type ~= "groupchat" then
         return nil
     end
     lookAt(stanza)
-    local ____latestIsForeign_0
-    if latestIsForeign then
-        ____latestIsForeign_0 = nil
-    else
-        ____latestIsForeign_0 = findMembership(attr.to or "", latestRoom)
-    end
-    local membership = ____latestIsForeign_0
+    local membership = findMembership(attr.to or "", latestRoom)
     if membership == nil then
         return nil
     end
-    onGroupchat(membership, stanza)
+    onGroupchat(membership, latestPassed)
     return true
 end
+
+latestPassed = st.message()
 latestRoom = ""
-latestIsForeign = false
 latestIsSubject = false
 latestWakes = false
+
 --- `message/bare` or `message/full`, by the shape of the occupant JID.
-function ____exports.onMessage(event)
+function room_message.onMessage(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
     if from == nil or to == nil then
         return nil
     end
-    local room = splitOccupant(from)
+    local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
     if membership == nil then
         return nil
     end
-    local ____type = stanza.attr.type
-    if ____type == "groupchat" then
+    local type_ = stanza.attr.type
+    if type_ == "groupchat" then
         lookAt(stanza)
-        onGroupchat(membership, stanza)
+        onGroupchat(membership, latestPassed)
         return true
     end
     noteHeard(membership)
-    if ____type == "error" then
+    if type_ == "error" then
         onError(membership, stanza)
         return true
     end
-    if takeResult(membership, stanza) then
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
         return true
     end
-    if isInvitation(stanza) then
+    if nick == nil and isInvitation(stanza) then
         return nil
     end
     local asking = askingSession(membership)
     if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_1
         if isNotice(stanza) then
-            ____isNotice_result_1 = true
+            return true
         else
-            ____isNotice_result_1 = nil
+            return nil
         end
-        return ____isNotice_result_1
     end
     local forAsking = asking ~= nil and isJoinAffiliations(stanza)
     if not forAsking then
@@ -10774,64 +10614,52 @@ function ____exports.onMessage(event)
     end
     return true
 end
+
 --- `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
 -- mod_message would make an error of it, for which services throw out the occupant it comes from (XEP-0045 18.1.2).
-function ____exports.onUnkept(event)
+function room_message.onUnkept(event)
     local from = event.stanza.attr.from
-    if from == nil or findMembership(
-        occupantJid(event.username),
-        jids.bare(from)
-    ) == nil then
+    if from == nil or findMembership(occupantJid(event.username), jids.bare(from)) == nil then
         return nil
     end
     noteDrop("undelivered")
     return true
 end
-return ____exports
- end,
-["state.snapshot"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/snapshot.ts
+--
+-- The state as one instance of the module hands it to the next on a reload, which may be of another version.
+local state_snapshot = {}
+do
 local restoreAccount, restoreMembership, complete
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local restoreCounters = ____counters.restoreCounters
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local createMembership = ____memberships.createMembership
-local ____deliveries = require("state.deliveries")
-local deliveries = ____deliveries.deliveries
-local restoreDeliveries = ____deliveries.restoreDeliveries
-local ____logs = require("state.logs")
-local logs = ____logs.logs
-local restoreLogs = ____logs.restoreLogs
-local ____numbers = require("state.numbers")
-local numbers = ____numbers.numbers
-local restoreNumbers = ____numbers.restoreNumbers
-local startNumbers = ____numbers.startNumbers
-local ____records = require("state.records")
-local dirtyRecords = ____records.dirtyRecords
-local restoreDirty = ____records.restoreDirty
-local ____pending = require("state.pending")
-local pendingIqs = ____pending.pendingIqs
-local restorePendingIqs = ____pending.restorePendingIqs
-local ____store = require("state.store")
-local loading = ____store.loading
-local ____sessions = require("state.sessions")
-local joined = ____sessions.joined
-local noteJoined = ____sessions.noteJoined
-local restoreJoined = ____sessions.restoreJoined
+local counters = state_counters.counters
+local restoreCounters = state_counters.restoreCounters
+local accounts = state_memberships.accounts
+local createMembership = state_memberships.createMembership
+local deliveries = state_deliveries.deliveries
+local restoreDeliveries = state_deliveries.restoreDeliveries
+local logs = state_logs.logs
+local restoreLogs = state_logs.restoreLogs
+local numbers = state_numbers.numbers
+local restoreNumbers = state_numbers.restoreNumbers
+local startNumbers = state_numbers.startNumbers
+local dirtyRecords = state_records.dirtyRecords
+local restoreDirty = state_records.restoreDirty
+local pendingIqs = state_pending.pendingIqs
+local restorePendingIqs = state_pending.restorePendingIqs
+local loading = state_store.loading
+local joined = state_sessions.joined
+local noteJoined = state_sessions.noteJoined
+local restoreJoined = state_sessions.restoreJoined
+
 function restoreAccount(account)
-    account.seen = complete(
-        account,
-        {seen = os.time()}
-    ).seen
+    account.seen = complete(account, {seen = os.time()}).seen
     return account
 end
+
 function restoreMembership(membership, isOld)
-    complete(
-        membership,
-        createMembership(membership.username, membership.room, membership.nick)
-    )
+    complete(membership, createMembership(membership.username, membership.room, membership.nick))
     if isOld then
         membership.log = nil
         membership.part = nil
@@ -10840,6 +10668,7 @@ function restoreMembership(membership, isOld)
         noteJoined(session, membership.room)
     end
 end
+
 function complete(old, fresh)
     local target = old
     for key, value in pairs(fresh) do
@@ -10849,7 +10678,8 @@ function complete(old, fresh)
     end
     return old
 end
-function ____exports.snapshot()
+
+function state_snapshot.snapshot()
     return {
         accounts = accounts,
         pendingIqs = pendingIqs,
@@ -10862,8 +10692,9 @@ function ____exports.snapshot()
         loading = loading()
     }
 end
+
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
-function ____exports.restore(saved)
+function state_snapshot.restore(saved)
     if saved.accounts == nil then
         return false
     end
@@ -10872,12 +10703,12 @@ function ____exports.restore(saved)
         startNumbers()
     else
         restoreNumbers(saved.numbers)
-        restoreLogs(saved.logs or ({}))
-        restoreDeliveries(saved.deliveries or ({}))
-        restoreDirty(saved.dirty or ({}))
+        restoreLogs(saved.logs or {})
+        restoreDeliveries(saved.deliveries or {})
+        restoreDirty(saved.dirty or {})
     end
     for occupant, account in pairs(saved.accounts) do
-        for ____, membership in pairs(account.memberships) do
+        for _, membership in pairs(account.memberships) do
             restoreMembership(membership, isOld)
         end
         accounts[occupant] = restoreAccount(account)
@@ -10893,180 +10724,99 @@ function ____exports.restore(saved)
     end
     return true
 end
-return ____exports
- end,
-["main"] = function(...)
-local ____exports = {}
-require("admin.place")
-local ____announce = require("admin.announce")
-local onAnnounce = ____announce.onAccountInfo
-local ____commands = require("admin.commands")
-local offerCommands = ____commands.offerCommands
-local ____metrics = require("admin.metrics")
-local updateMetrics = ____metrics.updateMetrics
-local ____neighbours = require("admin.neighbours")
-local checkNeighbours = ____neighbours.checkNeighbours
-local ____shell = require("admin.shell")
-local addShellCommands = ____shell.addShellCommands
-local removeShellCommands = ____shell.removeShellCommands
-local ____query = require("archive.query")
-local onAccountInfo = ____query.onAccountInfo
-local onArchiveFormRequest = ____query.onFormRequest
-local onArchiveQuery = ____query.onQuery
-local ____iq = require("client.iq")
-local expireIqs = ____iq.expireIqs
-local giveUpIqs = ____iq.giveUpIqs
-local onClientIq = ____iq.onIq
-local ____message = require("client.message")
-local onCarbon = ____message.onCarbon
-local onClientMessage = ____message.onMessage
-local ____presence = require("client.presence")
-local onClientPresence = ____presence.onPresence
-local onSessionGone = ____presence.onSessionGone
-local ____accounts = require("follow.accounts")
-local leaveInactive = ____accounts.leaveInactive
-local onAccountDeleted = ____accounts.onAccountDeleted
-local onAccountDisabled = ____accounts.onAccountDisabled
-local showAllDetached = ____accounts.showAllDetached
-local withdrawAll = ____accounts.withdrawAll
-local ____autojoin = require("follow.autojoin")
-local followAll = ____autojoin.followAll
-local onLogin = ____autojoin.onLogin
-local onService = ____autojoin.onService
-local onServiceGone = ____autojoin.onServiceGone
-local ____blocking = require("follow.blocking")
-local onBlock = ____blocking.onBlock
-local onPrivateMessage = ____blocking.onPrivateMessage
-local onUnblock = ____blocking.onUnblock
-local ____delivered = require("archive.delivered")
-local reopenParts = ____delivered.reopenParts
-local saveDelivered = ____delivered.saveDelivered
-local ____entries = require("archive.entries")
-local restoreUnwritten = ____entries.restoreUnwritten
-local ____expire = require("archive.expire")
-local expire = ____expire.expire
-local ____personal = require("archive.personal")
-local onShouldStore = ____personal.onShouldStore
-local ____push = require("push.push")
-local onPush = ____push.onPush
-local ____store = require("state.store")
-local load = ____store.load
-local restoreLoading = ____store.restoreLoading
-local saveLate = ____store.saveLate
-local ____outage = require("state.outage")
-local onRecovery = ____outage.onRecovery
-local retryNow = ____outage.retryNow
-local ____watch = require("occupancy.watch")
-local askForGaps = ____watch.askForGaps
-local bringBack = ____watch.bringBack
-local checkQuiet = ____watch.checkQuiet
-local onLinkGone = ____watch.onLinkGone
-local onLinkUp = ____watch.onLinkUp
-local resumeAll = ____watch.resumeAll
-local options = require("options")
-local ____limits = require("state.limits")
-local forgetAllowances = ____limits.forgetAllowances
-local ____resource = require("client.resource")
-local onResourceBind = ____resource.onResourceBind
-local ____fork = require("send.fork")
-local onUndelivered = ____fork.onUndelivered
-local ____iq = require("room.iq")
-local onRoomIq = ____iq.onIq
-local ____message = require("room.message")
-local onGroupchatMessage = ____message.onGroupchatMessage
-local onRoomMessage = ____message.onMessage
-local onUnkept = ____message.onUnkept
-local ____presence = require("room.presence")
-local onRoomPresence = ____presence.onPresence
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-local turn = ____turn.turn
-local ____snapshot = require("state.snapshot")
-local restore = ____snapshot.restore
-local snapshot = ____snapshot.snapshot
-module:hook(
-    "pre-presence/full",
-    turn(onClientPresence),
-    0.05
-)
-module:hook(
-    "pre-presence/bare",
-    turn(onClientPresence),
-    0.05
-)
-module:hook(
-    "pre-message/full",
-    turn(onClientMessage),
-    -2
-)
-module:hook(
-    "pre-message/bare",
-    turn(onClientMessage),
-    -2
-)
+end
+
+-- src/main.ts
+--
+-- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
+-- (util/events.lua), so none here is at a priority that a module of Prosody's uses.
+do
+local onAnnounce = admin_announce.onAccountInfo
+local offerCommands = admin_commands.offerCommands
+local updateMetrics = admin_metrics.updateMetrics
+local checkNeighbours = admin_neighbours.checkNeighbours
+local addShellCommands = admin_shell.addShellCommands
+local removeShellCommands = admin_shell.removeShellCommands
+local onAccountInfo = archive_query.onAccountInfo
+local onArchiveFormRequest = archive_query.onFormRequest
+local onArchiveQuery = archive_query.onQuery
+local expireIqs = client_iq.expireIqs
+local giveUpIqs = client_iq.giveUpIqs
+local onClientIq = client_iq.onIq
+local onCarbon = client_message.onCarbon
+local onClientMessage = client_message.onMessage
+local onClientPresence = client_presence.onPresence
+local onSessionGone = client_presence.onSessionGone
+local leaveInactive = follow_accounts.leaveInactive
+local onAccountDeleted = follow_accounts.onAccountDeleted
+local onAccountDisabled = follow_accounts.onAccountDisabled
+local showAllDetached = follow_accounts.showAllDetached
+local withdrawAll = follow_accounts.withdrawAll
+local followAll = follow_autojoin.followAll
+local onLogin = follow_autojoin.onLogin
+local onService = follow_autojoin.onService
+local onServiceGone = follow_autojoin.onServiceGone
+local onBlock = follow_blocking.onBlock
+local onPrivateMessage = follow_blocking.onPrivateMessage
+local onUnblock = follow_blocking.onUnblock
+local reopenParts = archive_delivered.reopenParts
+local saveDelivered = archive_delivered.saveDelivered
+local restoreUnwritten = archive_entries.restoreUnwritten
+local expire = archive_expire.expire
+local fromRoom = archive_gate.fromRoom
+local onShouldStore = archive_personal.onShouldStore
+local onPush = push_push.onPush
+local load = state_store.load
+local restoreLoading = state_store.restoreLoading
+local saveLate = state_store.saveLate
+local onRecovery = state_outage.onRecovery
+local retryNow = state_outage.retryNow
+local askForGaps = occupancy_watch.askForGaps
+local bringBack = occupancy_watch.bringBack
+local checkQuiet = occupancy_watch.checkQuiet
+local onLinkGone = occupancy_watch.onLinkGone
+local onLinkUp = occupancy_watch.onLinkUp
+local resumeAll = occupancy_watch.resumeAll
+local options = minimix_options
+local forgetAllowances = state_limits.forgetAllowances
+local onResourceBind = client_resource.onResourceBind
+local onUndelivered = send_fork.onUndelivered
+local onRoomIq = room_iq.onIq
+local onGroupchatMessage = room_message.onGroupchatMessage
+local onRoomMessage = room_message.onMessage
+local onUnkept = room_message.onUnkept
+local onRoomPresence = room_presence.onPresence
+local inTurn = minimix_turn.inTurn
+local turn = minimix_turn.turn
+local restore = state_snapshot.restore
+local snapshot = state_snapshot.snapshot
+module:hook("pre-presence/full", turn(onClientPresence), 0.05)
+module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
+module:hook("pre-message/full", turn(onClientMessage), -2)
+module:hook("pre-message/bare", turn(onClientMessage), -2)
 module:hook("carbons-should-copy", onCarbon, 1)
-module:hook(
-    "pre-iq/full",
-    turn(onClientIq),
-    -1
-)
-module:hook(
-    "pre-iq/bare",
-    turn(onClientIq),
-    -1
-)
-module:hook(
-    "resource-unbind",
-    turn(onSessionGone),
-    1
-)
-module:hook(
-    "resource-bind",
-    turn(onLogin),
-    -1
-)
+module:hook("pre-iq/full", turn(onClientIq), -1)
+module:hook("pre-iq/bare", turn(onClientIq), -1)
+module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
 end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(onGroupchatMessage),
+        turn(fromRoom(onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
-    module:hook(
-        "presence/bare",
-        turn(onRoomPresence),
-        0.05
-    )
-    module:hook(
-        "message/bare",
-        turn(onRoomMessage),
-        -0.25
-    )
-    module:hook(
-        "iq/bare",
-        turn(onRoomIq),
-        0.05
-    )
+    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
 else
-    module:hook(
-        "presence/full",
-        turn(onRoomPresence),
-        0.05
-    )
-    module:hook(
-        "message/full",
-        turn(onRoomMessage),
-        -0.25
-    )
-    module:hook(
-        "iq/full",
-        turn(onRoomIq),
-        0.05
-    )
+    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
     module:hook("pre-resource-bind", onResourceBind, 1)
 end
 if options.archive ~= false then
@@ -11075,42 +10825,18 @@ if options.archive ~= false then
     module:hook("account-disco-info", onAccountInfo, -1)
 end
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook(
-    "iq-set/self/urn:xmpp:blocking:block",
-    turn(onBlock),
-    1
-)
-module:hook(
-    "iq-set/self/urn:xmpp:blocking:unblock",
-    turn(onUnblock),
-    1
-)
+module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)
 end
 module:hook("delivery/failure", onUndelivered, -1)
-module:hook(
-    "s2sin-destroyed",
-    turn(onLinkGone),
-    1
-)
-module:hook(
-    "s2sout-destroyed",
-    turn(onLinkGone),
-    1
-)
-module:hook(
-    "s2sin-established",
-    turn(onLinkUp),
-    1
-)
-module:hook(
-    "s2sout-established",
-    turn(onLinkUp),
-    1
-)
+module:hook("s2sin-destroyed", turn(onLinkGone), 1)
+module:hook("s2sout-destroyed", turn(onLinkGone), 1)
+module:hook("s2sin-established", turn(onLinkUp), 1)
+module:hook("s2sout-established", turn(onLinkUp), 1)
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)
@@ -11120,50 +10846,39 @@ module:hook("account-disco-info", onAnnounce, -2)
 module:hook_global("stats-update", updateMetrics)
 --- Those that go on until the module is unloaded; until they end they hold all of this instance.
 local timers = {}
+
 --- Calls `task` every so many seconds, or never.
 local function every(seconds, task)
     if seconds ~= math.huge then
-        local timer = module:add_timer(
-            seconds,
-            function()
-                inTurn(function()
-                    task(seconds)
-                end)
-                return seconds
-            end
-        )
+        local timer = module:add_timer(seconds, function()
+            inTurn(function()
+                task(seconds)
+            end)
+            return seconds
+        end)
         timers[#timers + 1] = timer
     end
 end
+
 every(30, expireIqs)
 every(600, forgetAllowances)
-every(
-    math.min(
-        30,
-        math.max(1, options.detachedAfter)
-    ),
-    showAllDetached
-)
+every(math.min(30, math.max(1, options.detachedAfter)), showAllDetached)
 every(options.pingAfter, checkQuiet)
 every(6 * 3600, expire)
-every(
-    math.min(3600, options.inactiveAfter),
-    leaveInactive
-)
+every(math.min(3600, options.inactiveAfter), leaveInactive)
+
 --- Calls `task` once there are all hosts and modules.
 local function onceStarted(task)
     if prosody.start_time == nil then
-        module:hook_global(
-            "server-started",
-            function()
-                task()
-                return nil
-            end
-        )
+        module:hook_global("server-started", function()
+            task()
+            return nil
+        end)
     else
         task()
     end
 end
+
 --- Accounts that storage knows of come back to their rooms, and follow their bookmarks.
 local function comeBack(usernames)
     onceStarted(function()
@@ -11171,7 +10886,9 @@ local function comeBack(usernames)
         followAll(usernames)
     end)
 end
+
 onRecovery(askForGaps)
+
 module.load = function()
     addShellCommands()
     offerCommands()
@@ -11180,12 +10897,14 @@ module.load = function()
         load(comeBack)
     end
 end
+
 module.save = function()
     saveDelivered()
     saveLate()
     retryNow()
     return snapshot()
 end
+
 module.restore = function(saved)
     local state = saved
     if restore(state) then
@@ -11197,8 +10916,9 @@ module.restore = function(saved)
         load(comeBack)
     end
 end
+
 module.unload = function()
-    for ____, timer in ipairs(timers) do
+    for _, timer in ipairs(timers) do
         timer:stop()
     end
     removeShellCommands()
@@ -11207,8 +10927,4 @@ module.unload = function()
         withdrawAll()
     end
 end
-return ____exports
- end,
-}
-local ____entry = require("main", ...)
-return ____entry
+end

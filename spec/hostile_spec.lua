@@ -1,7 +1,11 @@
 -- B3: rooms, occupants and services that mean harm. Each ends in a clear error or in nothing, and never in a Lua error: a
 -- spec fails on one by itself.
 
+local st = require "util.stanza";
+local datetime = require "util.datetime";
+local mam = require "support.mam";
 local scene = require "support.scene";
+local xml = require "support.xml";
 
 local join, seen, status = scene.join, scene.seen, scene.status;
 
@@ -242,4 +246,199 @@ it("B3: while one room rages, another account's room is as ever", function ()
 	end
 	quiet:say("Eve", "hi");
 	assert.same({ "message groupchat quiet/Eve hi" }, seen(other));
+end);
+
+-- A message as a hostile archive wraps it.
+local function wrapped(room, iq, message, n, fields)
+	local query = iq:get_child("query", "urn:xmpp:mam:2");
+	fields = fields or {};
+	local result = st.message({ from = fields.from or room.jid; to = iq.attr.from })
+		:tag("result", { xmlns = "urn:xmpp:mam:2"; queryid = query.attr.queryid; id = "a"..n })
+		:tag("forwarded", { xmlns = "urn:xmpp:forward:0" })
+		:tag("delay", { xmlns = "urn:xmpp:delay"; stamp = datetime.datetime(fields.time or os.time() - 1) }):up();
+	return result:add_child(message):reset();
+end
+
+-- The room's archive gives these messages (XML within the namespace of clients), once, whatever it is asked.
+local function give(room, messages, fields)
+	function room.on_iq(_, iq)
+		if not iq:get_child("query", "urn:xmpp:mam:2") then return; end
+		room.on_iq = nil;
+		for n, message in ipairs(messages) do
+			local parsed = xml.parse(message);
+			parsed.attr.xmlns = "jabber:client";
+			room.send(wrapped(room, iq, parsed, n, fields));
+		end
+		return st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset();
+	end
+end
+
+-- The room throws the account out for technical reasons and lets it in again.
+local function lose_and_return(s)
+	s.room:remove("Alice", "333");
+	s:wait(10);
+end
+
+local function said_by(from, body, content)
+	return ("<message type='groupchat' from='%s' id='%s'><body>%s</body>%s</message>"):format(from, body, body, content or "");
+end
+
+local function archived(s, client)
+	local bodies = {};
+	client:take();
+	client:send(mam.query { with = s.room.jid });
+	for _, stanza in ipairs(client:take()) do
+		local message = stanza.name == "message" and mam.message_in(stanza);
+		if message then table.insert(bodies, message); end
+	end
+	return bodies;
+end
+
+local function bodies_of(messages)
+	local bodies = {};
+	for i, message in ipairs(messages) do bodies[i] = message:get_child_text("body"); end
+	return bodies;
+end
+
+scene.everywhere(function (new_scene)
+	it("R5: a room's archive speaks for the room and its occupants only", function ()
+		local s, phone = in_room(new_scene, { modules = { "mam" } });
+		s.room:say("Bob", "before");
+		give(s.room, {
+			said_by("room@rooms.example.org/Eve", "true");
+			said_by("other@rooms.example.org/Eve", "of another room");
+			said_by("carol@elsewhere.example/x", "of a contact");
+			said_by("alice@example.org", "of the account");
+			said_by("alice@example.org/phone", "of a session");
+			said_by("rooms.example.org", "of the service");
+			said_by("@@", "of nobody");
+			"<message type='groupchat'><body>without sender</body></message>";
+			"<message type='chat' from='room@rooms.example.org/Eve'><body>private</body></message>";
+			"<message type='error' from='room@rooms.example.org/Eve'><body>error</body></message>";
+		});
+		phone:take();
+		lose_and_return(s);
+		assert.same({ "message groupchat room/Eve true" }, seen(phone));
+		assert.same({ "before", "true" }, bodies_of(archived(s, phone)));
+		assert.equal(9, s.host:metric("drops", { "forged" }));
+	end);
+
+	it("R5: what an archived message says in others' names is taken off it", function ()
+		local s, phone = in_room(new_scene, { modules = { "mam" } });
+		s.room:say("Bob", "before");
+		local forged = "<message xmlns='jabber:client' from='carol@example.org/x' to='alice@example.org'><body>forged</body></message>";
+		local forwarded = "<forwarded xmlns='urn:xmpp:forward:0'>"..forged.."</forwarded>";
+		give(s.room, { said_by("room@rooms.example.org/Eve", "true", ([[
+			<sent xmlns='urn:xmpp:carbons:2'>%s</sent><received xmlns='urn:xmpp:carbons:2'>%s</received>
+			<result xmlns='urn:xmpp:mam:2' id='x' queryid='f1'>%s</result>%s
+			<stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='x'/><stanza-id xmlns='urn:xmpp:sid:0' by='elsewhere' id='x'/>
+			<stanza-id xmlns='urn:xmpp:sid:0' by='room@rooms.example.org' id='good'/>
+			<x xmlns='http://jabber.org/protocol/muc#user'><item jid='eve@example.org' role='visitor'/><status code='110'/>
+			<invite from='x@y'/><destroy/></x><error type='cancel'/>
+			<delay xmlns='urn:xmpp:delay' from='room@rooms.example.org' stamp='1969-01-01T00:00:00Z'/>
+			<origin-id xmlns='urn:xmpp:sid:0' id='own'/>]]):gsub("\n%s*", ""):format(forwarded, forwarded, forwarded, forwarded)) });
+		phone:take();
+		lose_and_return(s);
+		local copies = scene.take(phone);
+		assert.equal(1, #copies);
+		for _, message in ipairs { copies[1], archived(s, phone)[2] } do
+			local names = {};
+			for _, tag in ipairs(message.tags) do
+				if tag.name ~= "delay" then table.insert(names, tag.name..(tag.attr.id and " "..tag.attr.id or "")); end
+			end
+			table.sort(names);
+			assert.same({ "body", "origin-id own", "stanza-id good", "x" }, names);
+			local x = message:get_child("x", "http://jabber.org/protocol/muc#user");
+			assert.equal(1, #x.tags);
+			assert.equal("item", x.tags[1].name);
+		end
+		assert.is_nil(tostring(shown[1]):find("1969", 1, true));
+	end);
+
+	it("R5: only the room itself hands out its archive", function ()
+		local s, phone = in_room(new_scene);
+		s.room:say("Bob", "before");
+		give(s.room, { said_by("room@rooms.example.org/Eve", "a lie") }, { from = "room@rooms.example.org/Eve" });
+		phone:take();
+		lose_and_return(s);
+		assert.same({}, seen(phone));
+	end);
+
+	it("R5: an archive that wraps nothing, or names no time, gives nothing", function ()
+		local s, phone = in_room(new_scene);
+		s.room:say("Bob", "before");
+		function s.room.on_iq(room, iq)
+			local query = iq:get_child("query", "urn:xmpp:mam:2");
+			if not query then return; end
+			local function result() return st.message({ from = room.jid; to = iq.attr.from }):tag("result", { xmlns = "urn:xmpp:mam:2"; queryid = query.attr.queryid }); end
+			room.send(result():reset());
+			room.send(result():tag("forwarded", { xmlns = "urn:xmpp:forward:0" }):reset());
+			for _, stamp in ipairs { "never", "" } do
+				room.send(result():tag("forwarded", { xmlns = "urn:xmpp:forward:0" }):tag("delay", { xmlns = "urn:xmpp:delay"; stamp = stamp }):up()
+					:tag("message", { xmlns = "jabber:client"; type = "groupchat"; from = room.jid.."/Eve" }):text_tag("body", "x"):reset());
+			end
+			return st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2" }):tag("set"):reset();
+		end
+		phone:take();
+		lose_and_return(s);
+		assert.same({}, seen(phone));
+		assert_well(s, phone);
+	end);
+
+	it("R5: a page has no more results than were asked for", function ()
+		local s, phone = in_room(new_scene);
+		s.room:say("Bob", "before");
+		local messages = {};
+		for i = 1, 200 do messages[i] = said_by("room@rooms.example.org/Eve", "m"..i); end
+		give(s.room, messages);
+		phone:take();
+		lose_and_return(s);
+		assert.equal(50, #seen(phone));
+		assert.equal(150, s.host:metric("drops", { "limit" }));
+	end);
+
+	for name, delay in pairs {
+		["names no sender"] = "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>";
+		["names somebody else"] = "<delay xmlns='urn:xmpp:delay' from='bob@elsewhere.example' stamp='2020-01-01T00:00:00Z'/>";
+		["names the room"] = "<delay xmlns='urn:xmpp:delay' from='room@rooms.example.org' stamp='2020-01-01T00:00:00Z'/>";
+	} do
+		it("R5: a message with a delay that "..name.." is shown and kept as any other", function ()
+			local s, phone = in_room(new_scene, { modules = { "mam" } });
+			s.room:say("Bob", "before");
+			phone:take();
+			s:from("Bob", said_by("room@rooms.example.org/Bob", "Alice: hi", delay));
+			assert.same({ "message groupchat room/Bob Alice: hi" }, seen(phone));
+			assert.same({ "before", "Alice: hi" }, bodies_of(archived(s, phone)));
+			-- In the order in which it came.
+			local laptop = s:client "laptop";
+			laptop:send(join("Alice", { id = "j2" }));
+			s:deliver();
+			local lines = seen(laptop);
+			assert.equal("message groupchat room/Bob Alice: hi", lines[#lines - 1]);
+		end);
+	end
+
+	it("R5: history of a service that names no sender in its delays is history", function ()
+		local s = new_scene { modules = { "mam" } };
+		local phone = s:client "phone";
+		local release = scene.hold_back(s.room);
+		phone:send(join("Alice"));
+		s:deliver();
+		release(1);
+		s:from("Bob", said_by("room@rooms.example.org/Bob", "old", "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>"));
+		release();
+		s:deliver();
+		assert.same({ "presence - room/Alice 110"; "message groupchat room/Bob old"; "message groupchat room subject:" }, seen(phone));
+		phone:send(mam.query { with = s.room.jid });
+		local result = phone:take()[1];
+		assert.equal("2020-01-01T00:00:00Z", result:find("{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{urn:xmpp:delay}delay@stamp"));
+	end);
+
+	it("R5: an id in the account's own name does not reach it", function ()
+		local s, phone = in_room(new_scene);
+		s:from("Bob", said_by("room@rooms.example.org/Bob", "hi", "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='x'/>"));
+		local message = scene.take(phone)[1];
+		assert.equal("hi", message:get_child_text("body"));
+		assert.is_nil(message:get_child("stanza-id", "urn:xmpp:sid:0"));
+	end);
 end);

@@ -17,6 +17,7 @@ import { onBlock, onPrivateMessage, onUnblock } from "./follow/blocking";
 import { reopenParts, saveDelivered } from "./archive/delivered";
 import { restoreUnwritten } from "./archive/entries";
 import { expire } from "./archive/expire";
+import { fromRoom } from "./archive/gate";
 import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
 import { load, restoreLoading, saveLate } from "./state/store";
@@ -53,16 +54,20 @@ if (!options.anonymous) {
 // From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5);
 // groupchat before mod_mam, unless that is to keep it.
 if (options.archive !== "mam") {
-    module.hook(options.resource === undefined ? "message/bare" : "message/full", turn(onGroupchatMessage), 0.05);
+    module.hook(
+        options.resource === undefined ? "message/bare" : "message/full",
+        turn(fromRoom(onGroupchatMessage)),
+        0.05,
+    );
 }
 if (options.resource === undefined) {
-    module.hook("presence/bare", turn(onRoomPresence), 0.05);
-    module.hook("message/bare", turn(onRoomMessage), -0.25);
-    module.hook("iq/bare", turn(onRoomIq), 0.05);
+    module.hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25);
+    module.hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05);
 } else {
-    module.hook("presence/full", turn(onRoomPresence), 0.05);
-    module.hook("message/full", turn(onRoomMessage), -0.25);
-    module.hook("iq/full", turn(onRoomIq), 0.05);
+    module.hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("message/full", turn(fromRoom(onRoomMessage)), -0.25);
+    module.hook("iq/full", turn(fromRoom(onRoomIq)), 0.05);
     module.hook("pre-resource-bind", onResourceBind, 1);
 }
 // Before mod_mam (0), which answers what is not about rooms.

@@ -89,6 +89,18 @@ export const maxArchivePage = count("max_archive_query_results", 50, 0);
 export const history = count("minimix_history", 20, 0);
 export const maxHistory = count("minimix_max_history", 1000, 0);
 
+/** Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled. */
+export const maxGapSize = count("minimix_max_gap_size", 524288, 0);
+
+/** Bytes of the messages of the past that a joining session is sent, as XML. */
+export const maxHistorySize = count("minimix_max_history_size", 1048576, 0);
+
+/** Ranges that are kept of what an account got of a room; there is one for each time that it was in the room. */
+export const maxRanges = count("minimix_max_ranges", 1000, 1);
+
+/** Rooms that one query of an account's archive goes through. */
+export const maxQueryRooms = count("minimix_max_query_rooms", 200, 1);
+
 /** Whether stanzas are written as text once for all; off only to show in tests that it makes no difference. */
 export const readyText = valueOf("minimix_ready_text") !== false;
 

@@ -78,9 +78,9 @@ export function addDelay(stanza: Stanza, room: string, when: number): void {
     stanza.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: room, stamp: datetime.datetime(when) }));
 }
 
-/** Rooms mark the past in their own name (XEP-0045 7.2.14), some leave the name out; a client's own delay is another. */
+/** Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past. */
 export function isDelayBy(tag: Stanza, room: string): boolean {
-    return tag.name === "delay" && tag.attr.xmlns === DELAY && (tag.attr.from === undefined || tag.attr.from === room);
+    return tag.name === "delay" && tag.attr.xmlns === DELAY && tag.attr.from === room;
 }
 
 /** Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types. */

@@ -3,17 +3,22 @@
 import * as datetime from "util.datetime";
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { DATAFORM, DELAY, FORWARD, MAM, RSM, STANZA_ID } from "../namespaces";
+import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../send/fork";
-import { type CatchUp, isCurrent, type Membership, type Outcome, Phase } from "../state/memberships";
+import { noteDrop } from "../state/counters";
+import type { Asking, Buffered, CatchUp, Outcome, Progress } from "../state/catchup";
+import { noteOver } from "../state/limits";
+import { isCurrent, type Membership, Phase } from "../state/memberships";
 import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
+import { inSlices } from "../slices";
+import { weightOf } from "../weight";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
+import { addArchiveId, fromArchive } from "./gate";
 import { openPart } from "./delivered";
 import { record } from "./log";
 import { isKept, newestOf, type Said } from "./read";
-import { isOutage } from "../state/outage";
 
 /** Messages asked for at a time. */
 const PAGE = 50;
@@ -22,48 +27,53 @@ const PAGE = 50;
 const PAUSE = 5;
 const TRIES = 6;
 
-/** Seconds before something was noticed that the messages may be from which it has swallowed. */
+/** Seconds before a failure was noticed in which messages may already have been lost. */
 const UNNOTICED = 60;
 
+/** The longest id of a message that is asked for again, in bytes. */
+const LONGEST_ID = 1024;
+
 /**
- * Something that the room said may be lost. What it says from now on is taken down only when that has been asked for:
- * the log goes by time, and where a gap begins is told by the last message before it.
+ * Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
+ * goes by time, and where a gap begins is told by the last message before it.
  */
 export function holdBack(membership: Membership): void {
+    if (membership.catchUp?.progress.step === "draining") {
+        // What is buffered came before the new gap.
+        flush(membership);
+    }
     openPart(membership);
     if (membership.catchUp === undefined && isKept(membership)) {
         membership.catchUp = {
-            queryId: undefined,
+            progress: { step: "idle" },
             since: os.time(),
             position: undefined,
             blocked: undefined,
-            held: [],
-            heldIds: new LuaSet(),
-            tries: 0,
+            buffer: [],
+            drained: 0,
+            weight: 0,
+            bufferedIds: new LuaSet(),
             left: options.maxHistory,
-            failed: false,
-            isFirst: false,
-            isLater: false,
-            outcome: undefined,
+            appendOutOfOrder: false,
         };
     }
 }
 
-/** The account is in the room: what it missed is asked for until there is an answer, and then all goes its usual way. */
+/** The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way. */
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
-        if (catching !== undefined && isOutage()) {
-            catching.tries = 0;
-        }
-        if (outcome !== "unreached" || catching === undefined || catching.tries >= TRIES) {
+        // An archive of our own that cannot be read is waited for.
+        const tries = newestOf(membership)[0] ? triesOf(catching) + 1 : 0;
+        if (outcome !== "unreached" || catching === undefined || tries > TRIES) {
             endCatchUp(membership);
             return;
         }
-        catching.tries = catching.tries + 1;
+        const waiting: Progress = { step: "waiting", tries };
+        catching.progress = waiting;
         module.add_timer(PAUSE, () => {
-            const isOpen = membership.catchUp === catching && catching.queryId === undefined;
-            if (isOpen && isCurrent(membership) && membership.phase === Phase.Joined) {
+            const isDue = membership.catchUp === catching && catching.progress === waiting;
+            if (isDue && isCurrent(membership) && membership.phase === Phase.Joined) {
                 closeGap(membership);
             }
             return undefined;
@@ -71,12 +81,18 @@ export function closeGap(membership: Membership): void {
     });
 }
 
+/** Times that the archive has been asked without an answer while the account was in the room. */
+function triesOf(catching: CatchUp | undefined): number {
+    const progress = catching?.progress;
+    return progress?.step === "asking" || progress?.step === "waiting" ? progress.tries : 0;
+}
+
 /**
  * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
- * `done`. What the room says is held back until endCatchUp().
+ * `done`. What the room says is buffered until endCatchUp().
  */
-export function catchUp(membership: Membership, done: (this: void, outcome: Outcome) => void): void {
-    const isHolding = membership.catchUp !== undefined;
+export function catchUp(membership: Membership, done: Done): void {
+    const isBuffering = membership.catchUp !== undefined && membership.catchUp.progress.step !== "draining";
     holdBack(membership);
     const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
@@ -85,32 +101,38 @@ export function catchUp(membership: Membership, done: (this: void, outcome: Outc
         return;
     }
     if (!isRead || !readBlocklist(membership.username)[0]) {
-        finish(catching, "unreached", done);
+        catching.progress = { step: "waiting", tries: triesOf(catching) };
+        done("unreached");
         return;
     }
     if (newest === undefined && membership.since === undefined) {
-        finish(catching, "refused", done);
+        catching.progress = { step: "done", outcome: "refused" };
+        done("refused");
         return;
     }
     catching.left = options.maxHistory;
-    catching.isFirst = newest === undefined;
-    catching.outcome = undefined;
+    const query: Query = { start: knownUntil(membership, newest), isFirst: newest === undefined, done };
     if (catching.position !== undefined) {
-        askPage(membership, catching, catching.position, knownUntil(membership, newest), done);
-    } else if (isHolding && options.archive === "mam") {
-        // mod_mam holds nothing back, so that its last message tells nothing.
+        askPage(membership, catching, catching.position, query);
+    } else if (isBuffering && options.archive === "mam") {
+        // mod_mam buffers nothing, so that its last message tells nothing.
         const start = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
-        askPage(membership, catching, undefined, start, done);
+        askPage(membership, catching, undefined, { start, isFirst: newest === undefined, done });
     } else {
         const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
-        askPage(membership, catching, after, knownUntil(membership, newest), done);
+        askPage(membership, catching, after, query);
     }
+}
+
+/** Whether a page of the room's archive is on its way. */
+export function isAsking(membership: Membership): boolean {
+    return membership.catchUp?.progress.step === "asking";
 }
 
 /** An archive that was asked on behalf of an account in the room is asked anew before the account goes back. */
 export function dropQuestion(membership: Membership): void {
-    if (membership.catchUp !== undefined) {
-        membership.catchUp.queryId = undefined;
+    if (membership.catchUp !== undefined && isAsking(membership)) {
+        membership.catchUp.progress = { step: "idle" };
     }
 }
 
@@ -119,33 +141,35 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? os.time()) : newest.when;
 }
 
-function askPage(
-    membership: Membership,
-    catching: CatchUp,
-    after: string | undefined,
-    start: number,
-    done: (this: void, outcome: Outcome) => void,
-): void {
+type Done = (this: void, outcome: Outcome) => void;
+
+interface Query {
+    /** From when on the archive is asked if not from a message on, in seconds. */
+    readonly start: number;
+    /** The account has had nothing since it came into the room. */
+    readonly isFirst: boolean;
+    readonly done: Done;
+}
+
+function askPage(membership: Membership, catching: CatchUp, after: string | undefined, query: Query): void {
     const left = catching.left;
     const queryId = id.medium();
-    catching.queryId = queryId;
+    const asking: Asking = { step: "asking", queryId, tries: triesOf(catching), results: 0, failed: false };
+    catching.progress = asking;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
-    catching.isLater = after !== undefined || catching.isFirst;
-    const query = pageQuery(queryId, after, start);
+    catching.appendOutOfOrder = after !== undefined || query.isFirst;
     const answered = (answer: Stanza | undefined) => {
         if (membership.catchUp === undefined && isCurrent(membership)) {
-            // So much was said meanwhile that it could not wait.
-            done("refused");
+            // The buffer was full meanwhile.
+            query.done("refused");
             return;
         }
-        if (membership.catchUp !== catching || catching.queryId !== queryId || !isCurrent(membership)) {
+        if (membership.catchUp !== catching || catching.progress !== asking || !isCurrent(membership)) {
             return;
         }
-        catching.queryId = undefined;
-        if (catching.failed) {
-            catching.failed = false;
-            finish(catching, "unreached", done);
+        if (asking.failed) {
+            finish(catching, "unreached", query);
             return;
         }
         const fin = answer?.get_child("fin", MAM);
@@ -153,21 +177,26 @@ function askPage(
         catching.position = next ?? catching.position;
         if (answer?.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room does not keep that message any more.
-            askPage(membership, catching, undefined, start, done);
+            askPage(membership, catching, undefined, query);
         } else if (fin === undefined) {
-            finish(catching, isUnreached(answer) ? "unreached" : "refused", done);
+            finish(catching, isUnreached(answer) ? "unreached" : "refused", query);
         } else if (fin.attr.complete === "true" || next === undefined || isEnough(catching, left)) {
-            finish(catching, "complete", done);
+            finish(catching, "complete", query);
         } else {
-            askPage(membership, catching, next, start, done);
+            askPage(membership, catching, next, query);
         }
     };
-    ask(membership, membership.room, "set", query, answered, patience(membership));
+    ask(membership, membership.room, "set", pageQuery(queryId, after, query.start), answered, patience(membership));
 }
 
-function finish(catching: CatchUp, outcome: Outcome, done: (this: void, outcome: Outcome) => void): void {
-    catching.outcome = outcome;
-    done(outcome);
+/** An archive that was not reached may be asked again: the tries count on. */
+function finish(catching: CatchUp, outcome: Outcome, query: Query): void {
+    if (outcome === "unreached") {
+        catching.progress = { step: "waiting", tries: triesOf(catching) };
+    } else {
+        catching.progress = { step: "done", outcome };
+    }
+    query.done(outcome);
 }
 
 /** A page without messages would be followed by others of its kind. */
@@ -204,34 +233,49 @@ function pageQuery(queryId: string, after: string | undefined, start: number): S
 }
 
 function lastOfPage(fin: Stanza): string | undefined {
-    const set = fin.get_child("set", RSM);
-    return set?.get_child_text("last");
+    const last = fin.get_child("set", RSM)?.get_child_text("last");
+    return last === undefined || string.len(last) > LONGEST_ID ? undefined : last;
 }
 
-/** A message with `<result/>` from the room: whether it is one, which no session has asked for. */
-export function takeResult(membership: Membership, stanza: Stanza): boolean {
+/** Whether a message is a result of an archive (XEP-0313 4.2). */
+export function isResult(stanza: Stanza): boolean {
+    return stanza.get_child("result", MAM) !== undefined;
+}
+
+/** Takes a result that came from the room or, which counts for nothing, from the occupant with this nick. */
+export function takeResult(membership: Membership, nick: string | undefined, stanza: Stanza): void {
     const catching = membership.catchUp;
+    const progress = catching?.progress;
     const result = stanza.get_child("result", MAM);
-    if (result === undefined) {
-        return false;
+    if (nick !== undefined) {
+        noteDrop("forged");
+        return;
     }
-    if (catching?.queryId === undefined || result.attr.queryid !== catching.queryId) {
-        // Sessions ask under their own addresses, so that it was asked for here, though a while ago.
-        return true;
+    if (
+        result === undefined ||
+        catching === undefined ||
+        progress?.step !== "asking" ||
+        result.attr.queryid !== progress.queryId
+    ) {
+        // It was asked for, though a while ago.
+        return;
+    }
+    progress.results = progress.results + 1;
+    if (progress.results > PAGE) {
+        noteDrop("limit");
+        return;
     }
     catching.left = catching.left - 1;
     const forwarded = result.get_child("forwarded", FORWARD);
-    const message = forwarded?.get_child("message", "jabber:client");
-    const delay = forwarded?.get_child("delay", DELAY);
-    if (
-        message !== undefined &&
-        delay !== undefined &&
-        message.attr.type === "groupchat" &&
-        !isSilenced(membership, catching, message)
-    ) {
-        missed(membership, asDelayed(membership, message, delay, result.attr.id));
+    const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
+    const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);
+    const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
+    const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
+    if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
+        addArchiveId(archived, membership.room, result.attr.id);
+        archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
+        missed(membership, archived);
     }
-    return true;
 }
 
 /** What the room itself says of somebody blocked does not arrive; its archive says it in its own name. */
@@ -240,40 +284,22 @@ function isSilenced(membership: Membership, catching: CatchUp, message: Stanza):
     return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
 }
 
-/** As the room would have sent it in the history of a join. */
-function asDelayed(membership: Membership, message: Stanza, delay: Stanza, archiveId: string | undefined): Stanza {
-    const delayed = st.clone(message);
-    delayed.attr.xmlns = undefined;
-    for (const tag of delayed.tags) {
-        // Within a forwarded message the namespace is another than the stream's, and so is named.
-        if (tag.attr.xmlns === "jabber:client") {
-            tag.attr.xmlns = undefined;
-        }
-    }
-    delayed.attr.to = membership.occupant;
-    if (archiveId !== undefined && stanzaIdBy(delayed, membership.room) === undefined) {
-        delayed.add_direct_child(st.stanza("stanza-id", { xmlns: STANZA_ID, by: membership.room, id: archiveId }));
-    }
-    delayed.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
-    return delayed;
-}
-
-/** A message of the past: into the archive, and to who was attached all the time, if it is new. */
+/** A message of the past: into the archive, and to the sessions that were attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
-    const isSeen = takeHeldId(membership, delayed);
+    const isSeen = takeBufferedId(membership, delayed);
     if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
     }
 }
 
 /** Whether a message of the past has come from the room when it was said as well. */
-function takeHeldId(membership: Membership, delayed: Stanza): boolean {
+function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
     const catching = membership.catchUp;
     const messageId = messageIdOf(membership, delayed);
-    if (catching === undefined || messageId === undefined || !catching.heldIds.has(messageId)) {
+    if (catching === undefined || messageId === undefined || !catching.bufferedIds.has(messageId)) {
         return false;
     }
-    catching.heldIds.delete(messageId);
+    catching.bufferedIds.delete(messageId);
     return true;
 }
 
@@ -283,7 +309,7 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
     return stanzaIdBy(stanza, membership.room) ?? own;
 }
 
-/** What the room says now has its place after what is missing; its archive may have it as well. */
+/** Buffers what the room says: it has its place after what is missing. The room's archive may have it as well. */
 export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
     const when = os.time();
     const copy = st.clone(stanza);
@@ -292,53 +318,87 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
     }
     const messageId = messageIdOf(membership, copy);
     if (messageId !== undefined && seen) {
-        catching.heldIds.add(messageId);
+        catching.bufferedIds.add(messageId);
     }
-    catching.held.push({ stanza: copy, when, seen });
-    if (catching.held.length > options.maxHistory) {
+    const weight = weightOf(copy);
+    catching.buffer.push({ stanza: copy, when, seen, weight });
+    catching.weight = catching.weight + weight;
+    if (catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize) {
+        noteOver("minimix_max_gap_size", membership.username, membership.room);
         endCatchUp(membership);
     }
 }
 
-/** Goes through what is held back and not in the log yet, newest first, until `visit` returns true. */
+/** Goes through what is buffered and not in the log yet, newest first, until `visit` returns true. */
 export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
-    const catching = membership.catchUp;
-    for (const i of $range(catching === undefined ? 0 : catching.held.length, 1, -1)) {
-        const held = catching?.held[i - 1];
-        if (catching === undefined || held === undefined) {
-            return;
-        }
-        const messageId = messageIdOf(membership, held.stanza);
-        const isPlaced = messageId !== undefined && !catching.heldIds.has(messageId);
-        if (held.seen && !isPlaced && visit(held)) {
-            return;
-        }
-    }
-}
-
-/** What was held back has its place now, behind the past that the room has shown, whether that was all or not. */
-export function endCatchUp(membership: Membership): void {
     const catching = membership.catchUp;
     if (catching === undefined) {
         return;
     }
-    catching.isLater = true;
-    for (const { stanza, seen } of catching.held) {
-        if (!seen) {
-            missed(membership, stanza);
+    for (const i of $range(catching.buffer.length, catching.drained + 1, -1)) {
+        const buffered = catching.buffer[i - 1];
+        const messageId = buffered === undefined ? undefined : messageIdOf(membership, buffered.stanza);
+        const isPlaced = messageId !== undefined && !catching.bufferedIds.has(messageId);
+        if (buffered?.seen === true && !isPlaced && visit(buffered)) {
+            return;
         }
     }
-    for (const { stanza, seen } of catching.held) {
-        if (seen) {
-            record(membership, stanza);
+}
+
+/** What is buffered gets its place now, behind the past that the room has shown, whether that was all or not. */
+export function endCatchUp(membership: Membership): void {
+    const catching = membership.catchUp;
+    if (catching !== undefined && catching.progress.step !== "draining") {
+        catching.progress = { step: "draining" };
+        catching.appendOutOfOrder = true;
+        catching.buffer = unseenFirst(catching.buffer);
+        inSlices(() => membership.catchUp !== catching || drainOne(membership, catching));
+    }
+}
+
+/** The same at once: the account is out of the room, and what was said has to be in the log by then. */
+export function flush(membership: Membership): void {
+    endCatchUp(membership);
+    const catching = membership.catchUp;
+    while (catching !== undefined && membership.catchUp === catching) {
+        drainOne(membership, catching);
+    }
+}
+
+/** What the room has told of its past was said before what came when it was said. */
+function unseenFirst(buffer: Buffered[]): Buffered[] {
+    const ordered: Buffered[] = [];
+    for (const seen of [false, true]) {
+        for (const buffered of buffer) {
+            if (buffered.seen === seen) {
+                ordered.push(buffered);
+            }
         }
     }
-    membership.catchUp = undefined;
+    return ordered;
+}
+
+/** Whether that was the last. */
+function drainOne(membership: Membership, catching: CatchUp): boolean {
+    const buffered = catching.buffer[catching.drained];
+    if (buffered === undefined) {
+        membership.catchUp = undefined;
+        return true;
+    }
+    catching.drained = catching.drained + 1;
+    catching.weight = catching.weight - buffered.weight;
+    if (buffered.seen) {
+        record(membership, buffered.stanza);
+    } else {
+        missed(membership, buffered.stanza);
+    }
+    return false;
 }
 
 /** How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place. */
 export function outcomeOf(membership: Membership): Outcome | undefined {
-    return membership.catchUp?.outcome;
+    const progress = membership.catchUp?.progress;
+    return progress?.step === "done" ? progress.outcome : undefined;
 }
 
 /**

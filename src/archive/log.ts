@@ -67,7 +67,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
 
 /** Whether what comes of the past is later than all that the account has had. */
 function isLater(membership: Membership): boolean {
-    return membership.catchUp?.isLater ?? false;
+    return membership.catchUp?.appendOutOfOrder === true;
 }
 
 /** When a message of the past was said, in seconds. */
@@ -143,8 +143,11 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
 
 /** Storage failed, so whether the account has the message is not known: it is asked for once more. */
 function notPlaced(membership: Membership): void {
-    if (membership.catchUp !== undefined) {
-        membership.catchUp.failed = true;
+    const progress = membership.catchUp?.progress;
+    if (progress?.step === "asking") {
+        progress.failed = true;
+    } else if (membership.log !== undefined) {
+        membership.log.gap = true;
     }
 }
 

@@ -5,11 +5,12 @@ import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { delayOf, isAnswering } from "./gate";
 import { type Archive, type Item, readPage } from "./page";
 import * as options from "../options";
 import { findMembership, type Membership } from "../state/memberships";
 import { appendMessage, openMessages } from "../state/messages";
-import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
+import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 
 const store = openMessages(options.personalArchive);
 
@@ -48,7 +49,8 @@ export function onShouldStore(event: { readonly stanza: Stanza }): boolean | und
     if (membership === undefined || stanza.attr.type !== "groupchat") {
         return undefined;
     }
-    if (!isWorthKeeping(stanza) || delayBy(stanza, room) !== undefined) {
+    const isPast = isAnswering(membership) && delayOf(stanza, room) !== undefined;
+    if (!isWorthKeeping(stanza) || isPast) {
         return false;
     }
     recentOf(membership).names.set(nameOf(membership, stanza), true);
@@ -65,8 +67,9 @@ export function addMissed(membership: Membership, delayed: Stanza, when: number)
     const content = st.clone(delayed);
     content.maptags((tag) => (isDelayBy(tag, membership.room) ? undefined : tag));
     const outcome = isRead ? appendMessage(store, membership.username, content, when, membership.room)[0] : "failed";
-    if (outcome === "failed" && membership.catchUp !== undefined) {
-        membership.catchUp.failed = true;
+    const progress = membership.catchUp?.progress;
+    if (outcome === "failed" && progress?.step === "asking") {
+        progress.failed = true;
     } else if (outcome === "stored") {
         names.set(name, true);
     }

@@ -10,7 +10,16 @@ import { sendUpstream } from "../send/upstream";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { patience } from "../send/ask";
 import { isBlocked } from "../settings/blocklist";
-import { catchUp, closeGap, dropQuestion, endCatchUp, historySince, outcomeOf } from "../archive/catchup";
+import {
+    catchUp,
+    closeGap,
+    dropQuestion,
+    endCatchUp,
+    flush,
+    historySince,
+    isAsking,
+    outcomeOf,
+} from "../archive/catchup";
 import { closePart, letIn, openPart } from "../archive/delivered";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
@@ -349,9 +358,7 @@ export function pause(tries: number): number {
 
 /** The account joins by itself, and finds out what was said and what has changed since it was in the room. */
 export function rejoin(membership: Membership): void {
-    const catching = membership.catchUp;
-    const isAsking = catching?.queryId !== undefined;
-    if (!isAsking || membership.phase !== Phase.Lost || membership.timer !== undefined) {
+    if (!isAsking(membership) || membership.phase !== Phase.Lost || membership.timer !== undefined) {
         goBack(membership);
     }
 }
@@ -566,7 +573,7 @@ export function over(membership: Membership): void {
         noteRefusal(membership);
     }
     membership.ending = false;
-    endCatchUp(membership);
+    flush(membership);
     closePart(membership);
     forgetRoom(membership);
     membership.since = undefined;

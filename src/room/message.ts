@@ -3,12 +3,13 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { resyncComplete } from "../occupancy/serve";
-import { hold, holdBack, missed, takeResult } from "../archive/catchup";
+import { hold, holdBack, isResult, missed, takeResult } from "../archive/catchup";
+import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
 import { record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
 import { forgetPrivacy } from "../push/privacy";
 import { check, isInDoubt } from "../occupancy/watch";
-import { AFFILIATIONS, CONFERENCE, DELAY, MUC_USER, STANZA_ID, Status } from "../namespaces";
+import { AFFILIATIONS, CONFERENCE, MUC_USER, Status } from "../namespaces";
 import { counters, noteDrop } from "../state/counters";
 import {
     askingSession,
@@ -22,7 +23,7 @@ import {
 } from "../state/memberships";
 import * as options from "../options";
 import { joinComplete } from "../occupancy/phases";
-import { addDelay, delayBy, splitOccupant } from "../stanzas";
+import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "../send/fork";
@@ -30,7 +31,7 @@ import { answeredAsJoin, endWithoutSelf } from "./presence";
 
 /**
  * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
- * account's own name (XEP-0359 6). That is left to it where there may be such an id.
+ * account's own name (XEP-0359 6).
  */
 export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
@@ -39,19 +40,20 @@ export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
         return undefined;
     }
     lookAt(stanza);
-    const membership = latestIsForeign ? undefined : findMembership(attr.to ?? "", latestRoom);
+    const membership = findMembership(attr.to ?? "", latestRoom);
     if (membership === undefined) {
         return undefined;
     }
-    onGroupchat(membership, stanza);
+    onGroupchat(membership, latestPassed);
     return true;
 }
 
 /** What was said last: a room of this server hands one table to every account (muc.lib.lua, broadcast). */
 let latest: Stanza | undefined;
+let latestPassed = st.message();
 let latestRoom = "";
 let latestNick: string | undefined;
-let latestIsForeign = false;
+let latestDelayed: Delayed;
 let latestIsSubject = false;
 let latestWakes = false;
 
@@ -61,21 +63,12 @@ function lookAt(stanza: Stanza): void {
         const [room, nick] = splitOccupant(stanza.attr.from ?? "");
         latestRoom = room;
         latestNick = nick;
-        latestIsForeign = hasForeignId(stanza);
+        latestDelayed = delayOf(stanza, room);
         latestIsSubject = isSubject(stanza);
         latestWakes = isWorthWaking(stanza, room);
+        // With minimix_archive = "mam" the ids are mod_mam's own.
+        latestPassed = options.archive === "mam" ? stanza : withoutOwnIds(stanza);
     }
-}
-
-/** Whether somebody else than the room gave the message an id. */
-function hasForeignId(stanza: Stanza): boolean {
-    const [room] = splitOccupant(stanza.attr.from ?? "");
-    for (const tag of stanza.tags) {
-        if (tag.name === "stanza-id" && tag.attr.xmlns === STANZA_ID && tag.attr.by !== room) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */
@@ -86,7 +79,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (from === undefined || to === undefined) {
         return undefined;
     }
-    const [room] = splitOccupant(from);
+    const [room, nick] = splitOccupant(from);
     const membership = findMembership(to, room);
     if (membership === undefined) {
         return undefined;
@@ -94,7 +87,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     const type = stanza.attr.type;
     if (type === "groupchat") {
         lookAt(stanza);
-        onGroupchat(membership, stanza);
+        onGroupchat(membership, latestPassed);
         return true;
     }
     noteHeard(membership);
@@ -102,10 +95,12 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
         onError(membership, stanza);
         return true;
     }
-    if (takeResult(membership, stanza)) {
+    if (isResult(stanza)) {
+        // Sessions ask an archive under their own addresses: what answers nothing asked here answers nothing at all.
+        takeResult(membership, nick, stanza);
         return true;
     }
-    if (isInvitation(stanza)) {
+    if (nick === undefined && isInvitation(stanza)) {
         return undefined;
     }
     const asking = askingSession(membership);
@@ -152,6 +147,8 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     const nick = latestNick;
     const subject = latestIsSubject;
     const wakes = latestWakes;
+    const isPast = latestDelayed !== undefined && isAnswering(membership);
+    const kept = keptForm(stanza, membership.room, latestDelayed, isPast);
     noteHeard(membership);
     if (membership.phase === Phase.Joining) {
         endWithoutSelf(membership);
@@ -171,15 +168,15 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     }
     const resync = membership.resync;
     if (resync !== undefined && resync.selfCame && !resync.selfShown) {
-        if (subject || delayBy(stanza, membership.room) !== undefined) {
+        if (subject || isPast) {
             answeredAsJoin(membership, resync);
         }
     }
-    if (resync !== undefined && resync.selfShown && (subject || stanza.get_child("delay", DELAY) !== undefined)) {
+    if (resync !== undefined && resync.selfShown && (subject || isPast)) {
         if (resync.request !== undefined) {
             sendTo(resync.request.session, stanza);
         } else if (!subject) {
-            takePast(membership, stanza);
+            takePast(membership, kept);
         } else if (!isSameSubject(before, stanza)) {
             fork(membership, stanza);
         } else if (isAttached(membership, membership.newcomer)) {
@@ -187,10 +184,10 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
         }
     } else {
         if (!subject) {
-            takeLive(membership, stanza);
+            takeLive(membership, kept);
         }
         fork(membership, stanza);
-        if (wakes && !subject) {
+        if (wakes && !subject && !isPast) {
             notify(membership, stanza);
         }
     }
@@ -233,7 +230,7 @@ function keepSubject(membership: Membership, stanza: Stanza): void {
     const copy = st.clone(stanza);
     copy.attr.to = undefined;
     const live = membership.phase === Phase.Joined && membership.resync === undefined;
-    if (live && delayBy(copy, membership.room) === undefined) {
+    if (live && latestDelayed === undefined) {
         addDelay(copy, membership.room, os.time());
     }
     membership.subject = copy;

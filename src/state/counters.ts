@@ -6,6 +6,8 @@ export type DropReason =
     | "stray"
     /** An error that answers nothing a session has sent. */
     | "unclaimed"
+    /** A room's archive spoke for somebody else, or an occupant for the room. */
+    | "forged"
     /** A session died before it acknowledged a stanza. */
     | "undelivered"
     /** Somebody is over a limit: refused, or not remembered. */

@@ -7,6 +7,7 @@ import * as jids from "util.jid";
 import * as options from "../options";
 import { inTurn } from "../turn";
 import type { Bookmark } from "./bookmarks";
+import type { CatchUp } from "./catchup";
 import type { Held } from "./held";
 import { noteJoined } from "./sessions";
 import type { Part, RoomLog } from "./logs";
@@ -75,46 +76,6 @@ export interface Resync {
     /** Our own presence has come, though not all occupants: the room may have taken the join for a presence update. */
     selfCame: boolean;
     selfShown: boolean;
-}
-
-/** What came from a room while there may be a gap before it. */
-export interface HeldBack {
-    /** As the room would send it later, with a delay. */
-    readonly stanza: Stanza;
-    readonly when: number;
-    /** The attached sessions have got it. */
-    readonly seen: boolean;
-}
-
-/** How a room's archive answers; `unreached`: not at all. */
-export type Outcome = "complete" | "refused" | "unreached";
-
-/** The account may have missed something: the room's archive is asked for it, or will be. */
-export interface CatchUp {
-    /** Of the question on its way; undefined while there is none. */
-    queryId: string | undefined;
-    /** Since when, in seconds. */
-    readonly since: number;
-    /** The archive's id of the last message that it has been asked for, or of the one to ask from. */
-    position: string | undefined;
-    /** JIDs that the account has blocked, as it was when the archive was asked last. */
-    blocked: LuaMap<string, unknown> | undefined;
-    /** What came from the room since, to be taken down once what is missing has its place. */
-    readonly held: HeldBack[];
-    /** The ids of those of these that were seen; those that the room has given as of the past too are taken out. */
-    readonly heldIds: LuaSet<string>;
-    /** Times that the archive has been asked in vain while the account was in the room. */
-    tries: number;
-    /** Messages that may still be asked for. */
-    left: number;
-    /** Storage failed under a message of the answer, which has to be asked for again. */
-    failed: boolean;
-    /** The account has had nothing since it came into the room. */
-    isFirst: boolean;
-    /** Whether what comes is later than all that the account has, whatever the room's clock says. */
-    isLater: boolean;
-    /** How the archive has answered; undefined until it has. */
-    outcome: Outcome | undefined;
 }
 
 /** One account in one room. */

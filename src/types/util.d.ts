@@ -72,6 +72,11 @@ declare module "util.cache" {
     export { _new as new, type Cache };
 }
 
+declare module "util.time" {
+    /** Seconds since some time or other, which no clock that is set changes. */
+    function monotonic(): number;
+}
+
 declare module "util.id" {
     function short(): string;
     function medium(): string;
@@ -149,9 +154,4 @@ declare module "util.adhoc" {
 declare module "core.configmanager" {
     /** By host, with "*" for the whole server. */
     function getconfig(): Record<string, Record<string, unknown> | undefined>;
-}
-
-declare module "util.time" {
-    /** Since 0.12. */
-    function monotonic(this: void): number;
 }

@@ -1,0 +1,77 @@
+// Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
+
+import * as time from "util.time";
+import { inTurn } from "./turn";
+
+/** Does a part of some work, a millisecond or two at the most; true once nothing is left to do. */
+export type Step = (this: void) => boolean;
+
+/** Seconds that one slice takes, and that pass until the next. */
+const SLICE = 0.01;
+const BREAK = 0;
+
+/** Work that is not done, in the order of its next step. */
+const work: Step[] = [];
+
+let scheduled = false;
+let slicing = false;
+
+/** Does some work: at once as far as a slice goes, the rest in slices, in turn with other work. */
+export function inSlices(step: Step): void {
+    work.push(step);
+    if (!scheduled && !slicing) {
+        slice();
+    }
+}
+
+/** Does what is left at once: the module is about to be unloaded. */
+export function finishSlices(): void {
+    let step = table.remove<Step>(work, 1);
+    while (step !== undefined) {
+        takeStep(step);
+        step = table.remove<Step>(work, 1);
+    }
+}
+
+function slice(): void {
+    const started = time.monotonic();
+    slicing = true;
+    let step = table.remove<Step>(work, 1);
+    while (step !== undefined) {
+        takeStep(step);
+        step = time.monotonic() - started < SLICE ? table.remove<Step>(work, 1) : undefined;
+    }
+    slicing = false;
+    if (work.length > 0) {
+        scheduled = true;
+        module.add_timer(BREAK, () => {
+            scheduled = false;
+            slice();
+            return undefined;
+        });
+    }
+}
+
+/** A step that fails ends its work, and no other. */
+function takeStep(step: Step): void {
+    const outcome = { done: true };
+    inTurn(() => {
+        outcome.done = step();
+    });
+    if (!outcome.done) {
+        work.push(step);
+    }
+}
+
+/** A step for each item of a list. */
+export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => void): void {
+    let at = 0;
+    inSlices(() => {
+        const item = items[at];
+        at = at + 1;
+        if (item !== undefined) {
+            task(item);
+        }
+        return at >= items.length;
+    });
+}
