@@ -3997,8 +3997,8 @@ function isSameMessage(log, entry, stanza)
 end
 
 function pastEntry(log, membership, part, stanza, when)
-    local ranges, isKnown = rangesOf(membership.username, log.room)
-    if not isKnown or not fill(log) then
+    local ranges = rangesOf(membership.username, log.room)
+    if not archive_log.canRecordPast(membership) then
         notPlaced(membership)
         return nil
     end
@@ -4029,12 +4029,18 @@ function pastEntry(log, membership, part, stanza, when)
     return add(log, content, math.min(math.max(when, earliest), wallClock()), nil)
 end
 
+--- Whether it can be known which messages of the past an account has.
+function archive_log.canRecordPast(membership)
+    local log = membership.log
+    return log == nil or select(2, rangesOf(membership.username, log.room)) and fill(log)
+end
+
 function notPlaced(membership)
     local catchUp = membership.catchUp
-    local progress = catchUp and catchUp.progress
-    if (progress and progress.step) == "asking" then
-        progress.failed = true
-    elseif membership.log ~= nil then
+    local step = catchUp and catchUp.progress
+    if (step and step.step) == "asking" then
+        step.failed = true
+    elseif (step and step.step) == "draining" and membership.log ~= nil then
         membership.log.gap = true
     end
 end
@@ -4225,6 +4231,7 @@ local readRoom = archive_personal.readRoom
 local options = minimix_options
 local wallClock = state_clock.wallClock
 local allRangesOf = state_deliveries.allRangesOf
+local rangesOf = state_deliveries.rangesOf
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
 local includes = state_ranges.includes
@@ -4315,12 +4322,8 @@ function archive_read.readBack(membership, most, since, visit)
     if log == nil or part == nil then
         return true
     end
-    local done, archive = archive_read.archiveOf(username, membership.room)
-    if not done or archive == nil or not fill(log) then
-        return false
-    end
-    local opt_3 = allRangesOf(username)
-    local ranges = opt_3 and opt_3[membership.room] or {}
+    local ranges, isKnown = rangesOf(username, membership.room)
+    local isFilled = fill(log) and isKnown
     local earliest = math.max(since, wallClock() - options.archiveExpiresAfter)
     local left = most
     for i = #log.recent, 1, -1 do
@@ -4337,8 +4340,12 @@ function archive_read.readBack(membership, most, since, visit)
         end
     end
     local oldest = log.recent[1]
-    if oldest == nil or log.whole or left == 0 then
-        return true
+    if not isFilled or oldest == nil or log.whole or left == 0 then
+        return isFilled
+    end
+    local done, archive = archive_read.archiveOf(username, membership.room)
+    if not done or archive == nil then
+        return false
     end
     return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit)
 end
@@ -7071,6 +7078,8 @@ local leave = occupancy_phases.leave
 local lost = occupancy_phases.lost
 local rejoin = occupancy_phases.rejoin
 local counters = state_counters.counters
+local countDirty = state_records.countDirty
+local countUnwritten = archive_entries.countUnwritten
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
@@ -7271,6 +7280,9 @@ function admin_directory.totals()
     lines[#lines + 1] = figure("replays", counters.replays)
     lines[#lines + 1] = figure("rejoins", counters.rejoins)
     lines[#lines + 1] = figure("archive writes", counters.archiveWrites)
+    lines[#lines + 1] = figure("storage failures", counters.storageFailures)
+    lines[#lines + 1] = figure("records waiting for storage", countDirty())
+    lines[#lines + 1] = figure("messages waiting for storage", countUnwritten())
     for reason, count in pairs(counters.drops) do
         lines[#lines + 1] = figure("dropped: " .. reason, count)
     end
@@ -7501,7 +7513,9 @@ end
 -- for, and never if statistics are off.
 local admin_metrics = {}
 do
+local countUnwritten = archive_entries.countUnwritten
 local counters = state_counters.counters
+local countDirty = state_records.countDirty
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
 --- 0.12 wants the names of labels even where there are none.
@@ -7515,6 +7529,13 @@ local gauges = {
         "pending_iqs",
         "",
         "Requests of sessions that rooms have not answered",
+        NO_LABELS
+    ),
+    storageWaiting = module:metric(
+        "gauge",
+        "storage_waiting",
+        "",
+        "Records and messages that wait for storage to work again",
         NO_LABELS
     )
 }
@@ -7549,6 +7570,7 @@ local totals = {
         "Messages of rooms written to the archive",
         NO_LABELS
     ),
+    storageFailures = module:metric("counter", "storage_failures", "", "Calls of storage drivers that failed", NO_LABELS),
     drops = module:metric("counter", "drops", "", "Stanzas that were not passed on", {"reason"})
 }
 
@@ -7567,6 +7589,8 @@ function admin_metrics.updateMetrics()
     totals.replays:with_labels():set(counters.replays)
     totals.rejoins:with_labels():set(counters.rejoins)
     totals.archiveWrites:with_labels():set(counters.archiveWrites)
+    totals.storageFailures:with_labels():set(counters.storageFailures)
+    gauges.storageWaiting:with_labels():set(countDirty() + countUnwritten())
     for reason, count in pairs(counters.drops) do
         totals.drops:with_labels(reason):set(count)
     end
@@ -9064,10 +9088,19 @@ end
 
 --- Storage works again: what was said meanwhile and not kept is asked for.
 function occupancy_watch.askForGaps()
-    local doubtful = {}
     for _, membership in ipairs(takeGaps()) do
         if membership.phase == "joined" then
             holdBack(membership)
+        end
+    end
+    local doubtful = {}
+    for _, membership in ipairs(allMemberships()) do
+        local temp_3 = membership.phase == "joined"
+        if temp_3 then
+            local catchUp = membership.catchUp
+            temp_3 = (catchUp and catchUp.progress.step) == "idle"
+        end
+        if temp_3 then
             doubtful[#doubtful + 1] = membership
         end
     end
@@ -10345,6 +10378,7 @@ local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local keptForm = archive_gate.keptForm
 local withoutOwnIds = archive_gate.withoutOwnIds
+local canRecordPast = archive_log.canRecordPast
 local record = archive_log.record
 local isWorthWaking = push_push.isWorthWaking
 local notify = push_push.notify
@@ -10452,6 +10486,9 @@ function onGroupchat(membership, stanza)
 end
 
 function takePast(membership, stanza)
+    if membership.catchUp == nil and not canRecordPast(membership) then
+        holdBack(membership)
+    end
     if membership.catchUp == nil then
         missed(membership, stanza)
     else

@@ -9,6 +9,8 @@ import { bookmarkLeft, bookmarkNotify } from "../settings/bookmark-write";
 import { isSetting } from "../settings/notify";
 import { leave, lost, rejoin } from "../occupancy/phases";
 import { counters } from "../state/counters";
+import { countDirty } from "../state/records";
+import { countUnwritten } from "../archive/entries";
 import {
     accounts,
     findAccount,
@@ -210,6 +212,9 @@ export function totals(): string[] {
     lines.push(figure("replays", counters.replays));
     lines.push(figure("rejoins", counters.rejoins));
     lines.push(figure("archive writes", counters.archiveWrites));
+    lines.push(figure("storage failures", counters.storageFailures));
+    lines.push(figure("records waiting for storage", countDirty()));
+    lines.push(figure("messages waiting for storage", countUnwritten()));
     for (const [reason, count] of counters.drops) {
         lines.push(figure(`dropped: ${reason}`, count));
     }

@@ -113,8 +113,8 @@ function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
  * be put in before others. Undefined if the account has it already, or there is no place for it.
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
-    const [ranges, isKnown] = rangesOf(membership.username, log.room);
-    if (!isKnown || !fill(log)) {
+    const [ranges] = rangesOf(membership.username, log.room);
+    if (!canRecordPast(membership)) {
         notPlaced(membership);
         return undefined;
     }
@@ -141,12 +141,18 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     return add(log, content, Math.min(Math.max(when, earliest), wallClock()), undefined);
 }
 
+/** Whether it can be known which messages of the past an account has. */
+export function canRecordPast(membership: Membership): boolean {
+    const log = membership.log;
+    return log === undefined || (rangesOf(membership.username, log.room)[1] && fill(log));
+}
+
 /** Storage failed, so whether the account has the message is not known: it is asked for once more. */
 function notPlaced(membership: Membership): void {
-    const progress = membership.catchUp?.progress;
-    if (progress?.step === "asking") {
-        progress.failed = true;
-    } else if (membership.log !== undefined) {
+    const step = membership.catchUp?.progress;
+    if (step?.step === "asking") {
+        step.failed = true;
+    } else if (step?.step === "draining" && membership.log !== undefined) {
         membership.log.gap = true;
     }
 }

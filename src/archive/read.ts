@@ -7,7 +7,7 @@ import { isFor, positionOf } from "./delivered";
 import { hasPersonalArchive, readRoom } from "./personal";
 import * as options from "../options";
 import { wallClock } from "../state/clock";
-import { allRangesOf } from "../state/deliveries";
+import { allRangesOf, rangesOf } from "../state/deliveries";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
 import { includes } from "../state/ranges";
 
@@ -72,11 +72,9 @@ export function readBack(membership: Membership, most: number, since: number, vi
     if (log === undefined || part === undefined) {
         return true;
     }
-    const [done, archive] = archiveOf(username, membership.room);
-    if (!done || archive === undefined || !fill(log)) {
-        return false;
-    }
-    const ranges = allRangesOf(username)?.get(membership.room) ?? [];
+    const [ranges, isKnown] = rangesOf(username, membership.room);
+    // Without what was before this start of the server, what is in memory will do for a history.
+    const isFilled = fill(log) && isKnown;
     // Disk is cleared now and then only.
     const earliest = Math.max(since, wallClock() - options.archiveExpiresAfter);
     let left = most;
@@ -94,8 +92,12 @@ export function readBack(membership: Membership, most: number, since: number, vi
         }
     }
     const oldest = log.recent[0];
-    if (oldest === undefined || log.whole || left === 0) {
-        return true;
+    if (!isFilled || oldest === undefined || log.whole || left === 0) {
+        return isFilled;
+    }
+    const [done, archive] = archiveOf(username, membership.room);
+    if (!done || archive === undefined) {
+        return false;
     }
     return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit);
 }

@@ -186,10 +186,14 @@ export function resumeAll(): void {
 
 /** Storage works again: what was said meanwhile and not kept is asked for. */
 export function askForGaps(): void {
-    const doubtful: Membership[] = [];
     for (const membership of takeGaps()) {
         if (membership.phase === Phase.Joined) {
             holdBack(membership);
+        }
+    }
+    const doubtful: Membership[] = [];
+    for (const membership of allMemberships()) {
+        if (membership.phase === Phase.Joined && membership.catchUp?.progress.step === "idle") {
             doubtful.push(membership);
         }
     }

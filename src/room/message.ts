@@ -5,7 +5,7 @@ import * as st from "util.stanza";
 import { resyncComplete } from "../occupancy/serve";
 import { hold, holdBack, isResult, missed, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
-import { record } from "../archive/log";
+import { canRecordPast, record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
 import { forgetPrivacy } from "../push/privacy";
 import { check, isInDoubt } from "../occupancy/watch";
@@ -200,6 +200,9 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
 
 /** What a room tells of its past to who comes back. */
 function takePast(membership: Membership, stanza: Stanza): void {
+    if (membership.catchUp === undefined && !canRecordPast(membership)) {
+        holdBack(membership);
+    }
     if (membership.catchUp === undefined) {
         missed(membership, stanza);
     } else {
