@@ -352,7 +352,7 @@ scene.everywhere(function (new_scene)
 			assert.equal(1, #x.tags);
 			assert.equal("item", x.tags[1].name);
 		end
-		assert.is_nil(tostring(shown[1]):find("1969", 1, true));
+		assert.is_nil(tostring(copies[1]):find("1969", 1, true));
 	end);
 
 	it("R5: only the room itself hands out its archive", function ()
