@@ -65,15 +65,15 @@ end
 
 -- src/state/clock.ts
 --
--- Two clocks. Durations are measured with one that nobody sets; the other one, which may jump, is for stamps alone.
+-- Two clocks. Durations are measured by one that cannot be set. The wall clock may jump and is for stamps alone.
 local state_clock = {}
 do
---- Seconds of a clock that only goes forward, at the speed of time.
+--- Seconds of a clock that only goes forward, at the speed of time. It goes on over a reload, not over a restart.
 function state_clock.monotonic()
     return time.monotonic()
 end
 
---- Seconds since 1970, whole ones: for what is stamped.
+--- Whole seconds since 1970.
 function state_clock.wallClock()
     return os.time()
 end
@@ -1227,6 +1227,7 @@ end
 local state_memberships = {}
 do
 local membershipList, isEmpty, takeFirst, NOBODY
+local monotonic = state_clock.monotonic
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 local noteJoined = state_sessions.noteJoined
@@ -1277,8 +1278,8 @@ function state_memberships.stopWaiting(membership, session)
     end
     membership.waiting = others
     local resync = membership.resync
-    local opt_7 = resync and resync.request
-    if (opt_7 and opt_7.session) == session then
+    local opt_11 = resync and resync.request
+    if (opt_11 and opt_11.session) == session then
         resync.request.session = nil
         return true
     end
@@ -1321,6 +1322,18 @@ function state_memberships.isOccupantJid(jid)
     return state_memberships.occupantJid(jids.node(jid) or "") == jid
 end
 
+--- Whether a client of the account is connected, be it in hibernation.
+function state_memberships.hasSession(username)
+    local opt_2 = prosody.hosts[module.host]
+    local sessions = opt_2 and opt_2.sessions
+    return (sessions and sessions[username] ~= nil) == true
+end
+
+--- Seconds for which no session of the account has been there, while this or an earlier start of the server ran.
+function state_memberships.idleOf(account)
+    return state_memberships.hasSession(account.username) and 0 or monotonic() - account.seen
+end
+
 function state_memberships.findAccount(username)
     return state_memberships.accounts[state_memberships.occupantJid(username)]
 end
@@ -1361,7 +1374,7 @@ function state_memberships.createMembership(username, room, nick)
     local occupant = state_memberships.occupantJid(username)
     local account = state_memberships.accounts[occupant]
     if account == nil then
-        account = {username = username, memberships = {}, seen = os.time()}
+        account = {username = username, memberships = {}, seen = monotonic(), idleOnDisk = 0}
         state_memberships.accounts[occupant] = account
     end
     local membership = {
@@ -1491,7 +1504,7 @@ end
 function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
     if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
-        membership.detachedAt = os.time()
+        membership.detachedAt = monotonic()
     end
 end
 
@@ -1911,6 +1924,7 @@ end
 -- What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
 local state_limits = {}
 do
+local monotonic = state_clock.monotonic
 local options = minimix_options
 local noteDrop = state_counters.noteDrop
 --- Accounts whose allowance is not full, by user name.
@@ -1918,7 +1932,7 @@ local allowances = {}
 
 --- Whether an account may join now. A device that starts joins all its rooms at once.
 function state_limits.mayJoin(username)
-    local now = os.time()
+    local now = monotonic()
     local allowance = allowances[username] or {left = options.joinBurst, at = now}
     allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
     allowance.at = now
@@ -1932,7 +1946,7 @@ end
 
 --- Forgets the accounts that may join as if they never had.
 function state_limits.forgetAllowances()
-    local now = os.time()
+    local now = monotonic()
     for username, allowance in pairs(allowances) do
         if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
             allowances[username] = nil
@@ -1951,7 +1965,7 @@ function state_limits.noteOver(limit, username, room, reason)
         reason = "limit"
     end
     noteDrop(reason)
-    local now = os.time()
+    local now = monotonic()
     if now - (logged[limit] or -PAUSE) >= PAUSE then
         logged[limit] = now
         module:log("warn", "%s is over the limit %s with %s", username, limit, room)
@@ -2335,7 +2349,8 @@ local startNumber = 0
 lastNumber = 0
 limit = 0
 local starts = {}
-records = openRecords("minimix_numbers", function() return {limit = limit, starts = starts} end)
+local alive = 0
+records = openRecords("minimix_numbers", function() return {limit = limit, starts = starts, alive = alive} end)
 
 --- Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read.
 function state_numbers.startNumbers()
@@ -2346,6 +2361,7 @@ function state_numbers.startNumbers()
     startNumber = lease == nil and (wallClock() + 1) * 1000 or lease.limit
     lastNumber = startNumber
     starts = lease and lease.starts or {}
+    alive = lease and lease.alive or wallClock()
     starts[#starts + 1] = startNumber
     extend()
     return true
@@ -2396,8 +2412,25 @@ function state_numbers.newestNumber()
     return lastNumber
 end
 
+--- When the server was seen alive last, by the wall clock, as this start found it.
+function state_numbers.aliveAt()
+    return alive
+end
+
+--- Notes that the server is alive.
+function state_numbers.noteAlive(when)
+    alive = when
+    writeRecord(records, HOST)
+end
+
 function state_numbers.numbers()
-    return {start = startNumber, last = lastNumber, limit = limit, starts = starts}
+    return {
+        start = startNumber,
+        last = lastNumber,
+        limit = limit,
+        starts = starts,
+        alive = alive
+    }
 end
 
 function state_numbers.restoreNumbers(saved)
@@ -2405,6 +2438,7 @@ function state_numbers.restoreNumbers(saved)
     lastNumber = saved.last
     limit = saved.limit
     starts = saved.starts
+    alive = saved.alive
 end
 end
 
@@ -4212,6 +4246,53 @@ function archive_log.record(membership, stanza)
 end
 end
 
+-- src/archive/retention.ts
+--
+-- How long messages are kept. They are stamped by the wall clock, which may be wrong by years until somebody sets it: after
+-- a jump forward nothing is deleted until the clock has gone on for a week.
+local archive_retention = {}
+do
+local lookAtClock, JUMP, DOWNTIME, DOUBT, lead, isStarted, doubtUntil
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local aliveAt = state_numbers.aliveAt
+local noteAlive = state_numbers.noteAlive
+
+function lookAtClock()
+    local now = wallClock()
+    local latest = now - monotonic()
+    local hasJumped = latest - lead > JUMP or not isStarted and now - aliveAt() > DOWNTIME
+    lead = latest
+    isStarted = true
+    if hasJumped and options.archiveExpiresAfter ~= math.huge then
+        doubtUntil = monotonic() + DOUBT
+        module:log("warn", "The clock has jumped forward: no message is deleted for a week")
+    end
+end
+
+JUMP = 3600
+DOWNTIME = 7 * 86400
+DOUBT = 7 * 86400
+lead = wallClock() - monotonic()
+isStarted = false
+doubtUntil = -math.huge
+
+--- Messages from before this time, in seconds, have passed their time.
+function archive_retention.expiryTime()
+    lookAtClock()
+    return monotonic() < doubtUntil and -math.huge or wallClock() - options.archiveExpiresAfter
+end
+
+--- Notes that the server is alive, by a clock that is not in doubt.
+function archive_retention.noteRunning()
+    lookAtClock()
+    if monotonic() >= doubtUntil then
+        noteAlive(wallClock())
+    end
+end
+end
+
 -- src/archive/read.ts
 --
 -- What an account may read of a room's log.
@@ -4228,8 +4309,8 @@ local isFor = archive_delivered.isFor
 local positionOf = archive_delivered.positionOf
 local hasPersonalArchive = archive_personal.hasPersonalArchive
 local readRoom = archive_personal.readRoom
+local expiryTime = archive_retention.expiryTime
 local options = minimix_options
-local wallClock = state_clock.wallClock
 local allRangesOf = state_deliveries.allRangesOf
 local rangesOf = state_deliveries.rangesOf
 local findMembership = state_memberships.findMembership
@@ -4324,7 +4405,7 @@ function archive_read.readBack(membership, most, since, visit)
     end
     local ranges, isKnown = rangesOf(username, membership.room)
     local isFilled = fill(log) and isKnown
-    local earliest = math.max(since, wallClock() - options.archiveExpiresAfter)
+    local earliest = math.max(since, expiryTime())
     local left = most
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
@@ -4376,6 +4457,7 @@ end
 local archive_catchup = {}
 do
 local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
+local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
 local DELAY = namespaces.DELAY
@@ -4416,7 +4498,7 @@ function archive_catchup.holdBack(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
             progress = {step = "idle"},
-            since = os.time(),
+            since = wallClock(),
             position = nil,
             blocked = nil,
             buffer = {},
@@ -4472,7 +4554,7 @@ function archive_catchup.catchUp(membership, done)
 end
 
 function knownUntil(membership, newest)
-    return newest == nil and (membership.since or os.time()) or newest.when
+    return newest == nil and (membership.since or wallClock()) or newest.when
 end
 
 function askPage(membership, catching, after, query)
@@ -4749,7 +4831,7 @@ end
 
 --- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
 function archive_catchup.hold(membership, catching, stanza, seen)
-    local when = os.time()
+    local when = wallClock()
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
         addDelay(copy, membership.room, when)
@@ -4815,6 +4897,7 @@ end
 local archive_history = {}
 do
 local select, limitsOf
+local wallClock = state_clock.wallClock
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
 local readHeld = archive_catchup.readHeld
@@ -4880,7 +4963,7 @@ function limitsOf(join)
     return {
         stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
         chars = chars or math.huge,
-        since = math.max(stamp or 0, seconds == nil and 0 or os.time() - seconds)
+        since = math.max(stamp or 0, seconds == nil and 0 or wallClock() - seconds)
     }
 end
 
@@ -5466,6 +5549,7 @@ end
 -- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
 local state_bookmarks = {}
 do
+local monotonic = state_clock.monotonic
 local options = minimix_options
 
 --- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
@@ -5536,7 +5620,7 @@ local NICK_PAUSE = 60
 --- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
 -- the account from one to the other without end.
 function state_bookmarks.mayFollowNick(membership)
-    local now = os.time()
+    local now = monotonic()
     local free = math.max(membership.nickFree, now)
     if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
         return false
@@ -5811,6 +5895,7 @@ end
 local settings_bookmark_write = {}
 do
 local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, unwritten, records, writing
+local wallClock = state_clock.wallClock
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
@@ -5921,7 +6006,7 @@ function setMark(username, room, by)
     if by == nil then
         marks[room] = nil
     else
-        marks[room] = {by = by, when = os.time()}
+        marks[room] = {by = by, when = wallClock()}
     end
     forgetOldest(marks)
     unwritten[username] = marks
@@ -6043,13 +6128,15 @@ end
 -- Until an account's record has been read nothing is known of its rooms, and nothing is written.
 local state_store = {}
 do
-local recordOf, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
+local recordOf, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
 local options = minimix_options
 local isWanted = state_bookmarks.isWanted
 local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
 local membersOf = state_keys.membersOf
 local createMembership = state_memberships.createMembership
 local findAccount = state_memberships.findAccount
+local idleOf = state_memberships.idleOf
 local hasNumbers = state_numbers.hasNumbers
 local startNumbers = state_numbers.startNumbers
 local beginOutage = state_outage.beginOutage
@@ -6099,7 +6186,8 @@ function recordOf(username)
             state = stateOf(membership)
         }
     end
-    return {seen = account.seen, rooms = rooms}
+    account.idleOnDisk = idleOf(account)
+    return {idle = account.idleOnDisk, rooms = rooms}
 end
 
 function stateOf(membership)
@@ -6169,7 +6257,7 @@ function loadAccount(username, record)
 end
 
 function loadRooms(username, record)
-    local seen = tonumber(record and record.seen) or os.time()
+    local seen = monotonic() - idleSince(record)
     for room, saved in pairs(record and record.rooms or {}) do
         if isWellFormed(room, saved) then
             loadRoom(username, room, saved, seen)
@@ -6185,7 +6273,13 @@ function loadRooms(username, record)
     local account = findAccount(username)
     if account ~= nil then
         account.seen = seen
+        account.idleOnDisk = monotonic() - seen
     end
+end
+
+function idleSince(record)
+    local seen = tonumber(record and record.seen)
+    return tonumber(record and record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
 end
 
 function isWellFormed(room, saved)
@@ -6322,6 +6416,7 @@ end
 local occupancy_phases = {}
 do
 local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
+local wallClock = state_clock.wallClock
 local id = require("util.id")
 local presenceToShow = occupancy_shown.presenceToShow
 local showBest = occupancy_shown.showBest
@@ -6848,7 +6943,7 @@ function occupancy_phases.joinAccepted(membership)
     membership.phase = "entering"
     membership.established = true
     if membership.since == nil then
-        membership.since = os.time()
+        membership.since = wallClock()
     end
     letIn(membership)
     membership.unanswered = 0
@@ -6941,6 +7036,7 @@ end
 local state_pending = {}
 do
 local forgetIq, iqsOfSession
+local monotonic = state_clock.monotonic
 local id = require("util.id")
 local options = minimix_options
 
@@ -6969,7 +7065,7 @@ function state_pending.expectIqAnswer(session, room, request)
     state_pending.pendingIqs[key] = {
         session = session,
         room = room,
-        expires = os.time() + options.iqTimeout,
+        expires = monotonic() + options.iqTimeout,
         request = st.clone(request, true)
     }
     return key
@@ -8125,6 +8221,7 @@ end
 local client_iq = {}
 do
 local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
+local monotonic = state_clock.monotonic
 local post = minimix_turn.post
 local PING = namespaces.PING
 local sendTo = send_fork.sendTo
@@ -8212,7 +8309,7 @@ end
 
 --- Tells the sessions whose IQs the rooms have not answered in time.
 function client_iq.expireIqs()
-    refuseIqs(os.time())
+    refuseIqs(monotonic())
 end
 
 --- The answers will not find the way any more.
@@ -8320,8 +8417,8 @@ local store = archive_entries.store
 local saveDelivered = archive_delivered.saveDelivered
 local readPage = archive_page.readPage
 local roomsRead = archive_read.roomsRead
-local options = minimix_options
-local wallClock = state_clock.wallClock
+local expiryTime = archive_retention.expiryTime
+local noteRunning = archive_retention.noteRunning
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
@@ -8385,9 +8482,11 @@ function archive_expire.expire()
     if usernames == nil or keys == nil then
         return
     end
-    if options.archiveExpiresAfter ~= math.huge then
+    noteRunning()
+    local before = expiryTime()
+    if before > 0 then
         for _, key in ipairs(keys) do
-            deleteMessages(store, key, {["end"] = wallClock() - options.archiveExpiresAfter})
+            deleteMessages(store, key, {["end"] = before})
         end
     end
     local wanted = {}
@@ -8436,7 +8535,8 @@ end
 -- Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
 local follow_accounts = {}
 do
-local withdraw, leaveAll
+local withdraw, isUnwritten, leaveAll, PART
+local monotonic = state_clock.monotonic
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local leave = occupancy_phases.leave
@@ -8450,19 +8550,15 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
+local hasSession = state_memberships.hasSession
+local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
+local inSlices = slices.inSlices
 local sendUpstream = send_upstream.sendUpstream
 local closePart = archive_delivered.closePart
 local deleteOwn = archive_expire.deleteOwn
 local close = state_store.close
 local save = state_store.save
-
---- Whether a client of the account is connected, be it in hibernation.
-function follow_accounts.hasSession(username)
-    local host = prosody.hosts[module.host]
-    local sessions = host and host.sessions
-    return (sessions and sessions[username]) ~= nil
-end
 
 --- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
 function follow_accounts.forgetAccount(username)
@@ -8481,9 +8577,13 @@ function withdraw(membership)
     )
 end
 
+function isUnwritten(account)
+    return math.abs(idleOf(account) - account.idleOnDisk) > options.inactiveAfter / PART
+end
+
 --- Whether nobody has used an account for so long that it is to leave its rooms.
 function follow_accounts.isInactive(account)
-    return os.time() - account.seen > options.inactiveAfter and not follow_accounts.hasSession(account.username)
+    return idleOf(account) > options.inactiveAfter
 end
 
 function leaveAll(account)
@@ -8498,14 +8598,16 @@ end
 --- A session ended. From the last one on the account's time without any runs; on an anonymous host it is over.
 function follow_accounts.sessionEnded(username)
     local account = findAccount(username)
-    if account == nil or follow_accounts.hasSession(username) then
+    if account == nil or hasSession(username) then
         return
     end
     if options.anonymous then
         follow_accounts.forgetAccount(username)
     else
-        account.seen = os.time()
-        save(username)
+        account.seen = monotonic()
+        if account.idleOnDisk > 0 then
+            save(username)
+        end
     end
 end
 
@@ -8526,22 +8628,28 @@ function follow_accounts.onAccountDeleted(event)
     end
 end
 
+PART = 120
+
 --- Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever.
 function follow_accounts.leaveInactive()
-    local now = os.time()
+    local left = {}
     for _, account in pairs(accounts) do
-        if follow_accounts.isInactive(account) then
+        left[#left + 1] = account
+    end
+    inSlices(function()
+        local account = table.remove(left)
+        if account ~= nil and follow_accounts.isInactive(account) then
             leaveAll(account)
-        elseif follow_accounts.hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
-            account.seen = now
+        elseif account ~= nil and isUnwritten(account) then
             save(account.username)
         end
-    end
+        return account == nil
+    end)
 end
 
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
 function follow_accounts.showAllDetached()
-    local now = os.time()
+    local now = monotonic()
     for _, membership in ipairs(allMemberships()) do
         local since = membership.detachedAt
         local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
@@ -9131,6 +9239,7 @@ end
 local follow_autojoin = {}
 do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
+local monotonic = state_clock.monotonic
 local askForNick = occupancy_nick.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_phases.isUnheard
@@ -9147,9 +9256,9 @@ local noteOver = state_limits.noteOver
 local createMembership = state_memberships.createMembership
 local findAccount = state_memberships.findAccount
 local findMembership = state_memberships.findMembership
+local hasSession = state_memberships.hasSession
 local membershipsOf = state_memberships.membershipsOf
 local occupantJid = state_memberships.occupantJid
-local hasSession = follow_accounts.hasSession
 local isInactive = follow_accounts.isInactive
 local isBlocked = settings_blocklist.isBlocked
 local isOurs = settings_bookmark_write.isOurs
@@ -9250,7 +9359,7 @@ function membershipFor(username, room, bookmark)
     membership.password = bookmark.password
     membership.bookmark = bookmark
     membership.ownBookmark = isOurs(username, room)
-    membership.detachedAt = os.time()
+    membership.detachedAt = monotonic()
     return membership
 end
 
@@ -10368,6 +10477,7 @@ end
 local room_message = {}
 do
 local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local wallClock = state_clock.wallClock
 local resyncComplete = occupancy_serve.resyncComplete
 local hold = archive_catchup.hold
 local holdBack = archive_catchup.holdBack
@@ -10518,7 +10628,7 @@ function keepSubject(membership, stanza)
     copy.attr.to = nil
     local live = membership.phase == "joined" and membership.resync == nil
     if live and latestDelayed == nil then
-        addDelay(copy, membership.room, os.time())
+        addDelay(copy, membership.room, wallClock())
     end
     membership.subject = copy
 end
@@ -10670,6 +10780,7 @@ end
 local state_snapshot = {}
 do
 local restoreAccount, restoreMembership, complete
+local monotonic = state_clock.monotonic
 local counters = state_counters.counters
 local restoreCounters = state_counters.restoreCounters
 local accounts = state_memberships.accounts
@@ -10690,8 +10801,11 @@ local joined = state_sessions.joined
 local noteJoined = state_sessions.noteJoined
 local restoreJoined = state_sessions.restoreJoined
 
-function restoreAccount(account)
-    account.seen = complete(account, {seen = os.time()}).seen
+function restoreAccount(account, isOld)
+    complete(account, {seen = monotonic(), idleOnDisk = 0})
+    if isOld then
+        account.seen = monotonic()
+    end
     return account
 end
 
@@ -10700,6 +10814,12 @@ function restoreMembership(membership, isOld)
     if isOld then
         membership.log = nil
         membership.part = nil
+        membership.nickFree = 0
+        if membership.detachedAt == nil then
+            membership.detachedAt = nil
+        else
+            membership.detachedAt = monotonic()
+        end
     end
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
@@ -10735,12 +10855,12 @@ function state_snapshot.restore(saved)
     if saved.accounts == nil then
         return false
     end
-    local isOld = saved.numbers == nil
-    if saved.numbers == nil then
+    local isOld = saved.logs == nil
+    if saved.numbers == nil or saved.logs == nil then
         startNumbers()
     else
         restoreNumbers(saved.numbers)
-        restoreLogs(saved.logs or {})
+        restoreLogs(saved.logs)
         restoreDeliveries(saved.deliveries or {})
         restoreDirty(saved.dirty or {})
     end
@@ -10748,9 +10868,9 @@ function state_snapshot.restore(saved)
         for _, membership in pairs(account.memberships) do
             restoreMembership(membership, isOld)
         end
-        accounts[occupant] = restoreAccount(account)
+        accounts[occupant] = restoreAccount(account, isOld)
     end
-    if saved.pendingIqs ~= nil then
+    if saved.pendingIqs ~= nil and not isOld then
         restorePendingIqs(saved.pendingIqs)
     end
     if saved.joined ~= nil then

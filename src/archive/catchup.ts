@@ -1,5 +1,6 @@
 // What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
 
+import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as id from "util.id";
 import * as st from "util.stanza";
@@ -46,7 +47,7 @@ export function holdBack(membership: Membership): void {
     if (membership.catchUp === undefined && isKept(membership)) {
         membership.catchUp = {
             progress: { step: "idle" },
-            since: os.time(),
+            since: wallClock(),
             position: undefined,
             blocked: undefined,
             buffer: [],
@@ -138,7 +139,7 @@ export function dropQuestion(membership: Membership): void {
 
 /** Seconds up to which the account has what was said. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
-    return newest === undefined ? (membership.since ?? os.time()) : newest.when;
+    return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
 
 type Done = (this: void, outcome: Outcome) => void;
@@ -311,7 +312,7 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
 
 /** Buffers what the room says: it has its place after what is missing. The room's archive may have it as well. */
 export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
-    const when = os.time();
+    const when = wallClock();
     const copy = st.clone(stanza);
     if (delayBy(copy, membership.room) === undefined) {
         addDelay(copy, membership.room, when);

@@ -4,8 +4,7 @@ import { keyOf, parseLabel, store } from "./entries";
 import { saveDelivered } from "./delivered";
 import { type Archive, readPage } from "./page";
 import { roomsRead } from "./read";
-import * as options from "../options";
-import { wallClock } from "../state/clock";
+import { expiryTime, noteRunning } from "./retention";
 import { editDeliveries, forgetDeliveries, usersWithDeliveries } from "../state/deliveries";
 import { accounts, findMembership, occupantJid } from "../state/memberships";
 import { deleteMessages, findMessages, listMessages } from "../state/messages";
@@ -20,9 +19,11 @@ export function expire(): void {
     if (usernames === undefined || keys === undefined) {
         return;
     }
-    if (options.archiveExpiresAfter !== math.huge) {
+    noteRunning();
+    const before = expiryTime();
+    if (before > 0) {
         for (const key of keys) {
-            deleteMessages(store, key, { end: wallClock() - options.archiveExpiresAfter });
+            deleteMessages(store, key, { end: before });
         }
     }
     const wanted = new LuaSet<string>();

@@ -1,5 +1,6 @@
 // What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
 
+import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
 import { readBlocklist, silences } from "../settings/blocklist";
@@ -88,6 +89,6 @@ function limitsOf(join: Stanza): Limits {
     return {
         stanzas: Math.min(stanzas ?? (bounded ? options.maxHistory : options.history), options.maxHistory),
         chars: chars ?? math.huge,
-        since: Math.max(stamp ?? 0, seconds === undefined ? 0 : os.time() - seconds),
+        since: Math.max(stamp ?? 0, seconds === undefined ? 0 : wallClock() - seconds),
     };
 }

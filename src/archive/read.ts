@@ -5,8 +5,8 @@ import { readPage } from "./page";
 import { fill, keyOf, parseLabel, stanzaOf, store } from "./entries";
 import { isFor, positionOf } from "./delivered";
 import { hasPersonalArchive, readRoom } from "./personal";
+import { expiryTime } from "./retention";
 import * as options from "../options";
-import { wallClock } from "../state/clock";
 import { allRangesOf, rangesOf } from "../state/deliveries";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
 import { includes } from "../state/ranges";
@@ -76,7 +76,7 @@ export function readBack(membership: Membership, most: number, since: number, vi
     // Without what was before this start of the server, what is in memory will do for a history.
     const isFilled = fill(log) && isKnown;
     // Disk is cleared now and then only.
-    const earliest = Math.max(since, wallClock() - options.archiveExpiresAfter);
+    const earliest = Math.max(since, expiryTime());
     let left = most;
     for (const i of $range(log.recent.length, 1, -1)) {
         const entry = log.recent[i - 1];

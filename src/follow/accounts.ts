@@ -1,5 +1,6 @@
 // Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
 
+import { monotonic } from "../state/clock";
 import * as st from "util.stanza";
 import { showDetached } from "../occupancy/shown";
 import * as options from "../options";
@@ -15,20 +16,17 @@ import {
     dropMembership,
     findAccount,
     hasAttached,
+    hasSession,
+    idleOf,
     type Membership,
     membershipsOf,
     Phase,
 } from "../state/memberships";
+import { forEachInSlices } from "../slices";
 import { sendUpstream } from "../send/upstream";
 import { closePart } from "../archive/delivered";
 import { deleteOwn } from "../archive/expire";
 import { close, save } from "../state/store";
-
-/** Whether a client of the account is connected, be it in hibernation. */
-export function hasSession(username: string): boolean {
-    const host = prosody.hosts.get(module.host);
-    return host?.sessions?.get(username) !== undefined;
-}
 
 /** A session ended. From the last one on the account's time without any runs; on an anonymous host it is over. */
 export function sessionEnded(username: string): void {
@@ -39,8 +37,10 @@ export function sessionEnded(username: string): void {
     if (options.anonymous) {
         forgetAccount(username);
     } else {
-        account.seen = os.time();
-        save(username);
+        account.seen = monotonic();
+        if (account.idleOnDisk > 0) {
+            save(username);
+        }
     }
 }
 
@@ -75,23 +75,32 @@ export function onAccountDeleted(event: { readonly username: string; readonly ho
     }
 }
 
+/** How much of options.inactiveAfter may pass before the idle time of an account is written. */
+const PART = 120;
+
 /** Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever. */
 export function leaveInactive(): void {
-    const now = os.time();
+    const left: Account[] = [];
     for (const [, account] of accounts) {
+        left.push(account);
+    }
+    forEachInSlices(left, (account) => {
         if (isInactive(account)) {
             leaveAll(account);
-        } else if (hasSession(account.username) && now - account.seen > options.inactiveAfter / 30) {
-            // A killed server does not see how long its sessions lasted.
-            account.seen = now;
+        } else if (isUnwritten(account)) {
             save(account.username);
         }
-    }
+    });
+}
+
+/** Whether the time for which an account has been idle is not on disk, from where the next start of the server takes it. */
+function isUnwritten(account: Account): boolean {
+    return Math.abs(idleOf(account) - account.idleOnDisk) > options.inactiveAfter / PART;
 }
 
 /** Whether nobody has used an account for so long that it is to leave its rooms. */
 export function isInactive(account: Account): boolean {
-    return os.time() - account.seen > options.inactiveAfter && !hasSession(account.username);
+    return idleOf(account) > options.inactiveAfter;
 }
 
 function leaveAll(account: Account): void {
@@ -105,7 +114,7 @@ function leaveAll(account: Account): void {
 
 /** Rooms in which no session has been attached for a while are shown that nobody is there. */
 export function showAllDetached(): void {
-    const now = os.time();
+    const now = monotonic();
     for (const membership of allMemberships()) {
         const since = membership.detachedAt;
         const isDue = since !== undefined && now - since >= options.detachedAfter && !membership.shownDetached;

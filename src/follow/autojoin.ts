@@ -1,6 +1,7 @@
 // Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
 // bookmark changes the membership.
 
+import { monotonic } from "../state/clock";
 import { askForNick } from "../occupancy/nick";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard, leaveIfUnused, takeBack } from "../occupancy/phases";
@@ -12,12 +13,13 @@ import {
     createMembership,
     findAccount,
     findMembership,
+    hasSession,
     type Membership,
     membershipsOf,
     occupantJid,
     Phase,
 } from "../state/memberships";
-import { hasSession, isInactive } from "./accounts";
+import { isInactive } from "./accounts";
 import { isBlocked } from "../settings/blocklist";
 import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-write";
 import { bookmarksOf, defaultNick, hasPep, isBy, readItem, roomOf } from "../settings/bookmarks";
@@ -130,7 +132,7 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
     membership.password = bookmark.password;
     membership.bookmark = bookmark;
     membership.ownBookmark = isOurs(username, room);
-    membership.detachedAt = os.time();
+    membership.detachedAt = monotonic();
     return membership;
 }
 

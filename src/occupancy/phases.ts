@@ -1,6 +1,7 @@
 // The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
 // or by the room. Every change of a membership's phase is made here.
 
+import { wallClock } from "../state/clock";
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { presenceToShow, showBest } from "./shown";
@@ -151,7 +152,7 @@ export function joinAccepted(membership: Membership): void {
     membership.request = undefined;
     membership.phase = Phase.Entering;
     membership.established = true;
-    membership.since ??= os.time();
+    membership.since ??= wallClock();
     letIn(membership);
     membership.unanswered = 0;
     forgetRefusals(membership.username, membership.room);

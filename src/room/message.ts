@@ -1,5 +1,6 @@
 // Messages from a room to the account.
 
+import { wallClock } from "../state/clock";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { resyncComplete } from "../occupancy/serve";
@@ -234,7 +235,7 @@ function keepSubject(membership: Membership, stanza: Stanza): void {
     copy.attr.to = undefined;
     const live = membership.phase === Phase.Joined && membership.resync === undefined;
     if (live && latestDelayed === undefined) {
-        addDelay(copy, membership.room, os.time());
+        addDelay(copy, membership.room, wallClock());
     }
     membership.subject = copy;
 }

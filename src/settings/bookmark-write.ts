@@ -1,6 +1,7 @@
 // Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
 // autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
 
+import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
 import { BOOKMARKS, PUBSUB } from "../namespaces";
 import * as options from "../options";
@@ -209,7 +210,7 @@ function setMark(username: string, room: string, by: Mark["by"] | undefined): vo
     if (marks === undefined) {
         return;
     }
-    marks[room] = by === undefined ? undefined : { by, when: os.time() };
+    marks[room] = by === undefined ? undefined : { by, when: wallClock() };
     forgetOldest(marks);
     unwritten.set(username, marks);
     if (writeRecord(records, username)) {

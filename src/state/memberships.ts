@@ -1,6 +1,7 @@
 // The accounts of this host, their memberships, and which sessions are attached to which room.
 // Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
 
+import { monotonic } from "./clock";
 import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import * as jids from "util.jid";
@@ -165,7 +166,9 @@ export interface Membership {
 export interface Account {
     readonly username: string;
     readonly memberships: LuaMap<string, Membership>;
-    /** When the account's last session ended, in seconds; while there is one, when it came. */
+    /** Idle seconds as they are on disk, from where the next start of the server goes on. */
+    idleOnDisk: number;
+    /** When the account's last session ended, by monotonic(); while there is one, when it came. */
     seen: number;
 }
 
@@ -185,6 +188,16 @@ export function occupantJid(username: string): string {
 /** Whether rooms know an account by this JID; sessions may have joined some by their own. */
 export function isOccupantJid(jid: string): boolean {
     return occupantJid(jids.node(jid) ?? "") === jid;
+}
+
+/** Whether a client of the account is connected, be it in hibernation. */
+export function hasSession(username: string): boolean {
+    return prosody.hosts.get(module.host)?.sessions?.has(username) === true;
+}
+
+/** Seconds for which no session of the account has been there, while this or an earlier start of the server ran. */
+export function idleOf(account: Account): number {
+    return hasSession(account.username) ? 0 : monotonic() - account.seen;
 }
 
 export function findAccount(username: string): Account | undefined {
@@ -235,7 +248,7 @@ export function createMembership(username: string, room: string, nick: string): 
     const occupant = occupantJid(username);
     let account = accounts.get(occupant);
     if (account === undefined) {
-        account = { username, memberships: new LuaMap(), seen: os.time() };
+        account = { username, memberships: new LuaMap(), seen: monotonic(), idleOnDisk: 0 };
         accounts.set(occupant, account);
     }
     const membership: Membership = {
@@ -384,7 +397,7 @@ export function attachSession(membership: Membership, session: string, presence:
 export function detachSession(membership: Membership, session: string): void {
     membership.attached.delete(session);
     if (!hasAttached(membership) && membership.detachedAt === undefined) {
-        membership.detachedAt = os.time();
+        membership.detachedAt = monotonic();
     }
 }
 

@@ -12,6 +12,8 @@ interface Lease {
     readonly limit: number;
     /** The numbers at which starts of the server began, in order, as far as ranges on disk refer to them. */
     readonly starts: number[] | undefined;
+    /** When the server was seen alive last, by the wall clock. */
+    readonly alive: number | undefined;
 }
 
 /** Numbers that one write is good for. */
@@ -22,8 +24,9 @@ let lastNumber = 0;
 /** What is on disk, or will be when the record is written. */
 let limit = 0;
 let starts: number[] = [];
+let alive = 0;
 
-const records = openRecords<Lease>("minimix_numbers", () => ({ limit, starts }));
+const records = openRecords<Lease>("minimix_numbers", () => ({ limit, starts, alive }));
 
 /** Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read. */
 export function startNumbers(): boolean {
@@ -35,6 +38,7 @@ export function startNumbers(): boolean {
     startNumber = lease === undefined ? (wallClock() + 1) * 1000 : lease.limit;
     lastNumber = startNumber;
     starts = lease?.starts ?? [];
+    alive = lease?.alive ?? wallClock();
     starts.push(startNumber);
     extend();
     return true;
@@ -90,16 +94,28 @@ export function newestNumber(): number {
     return lastNumber;
 }
 
+/** When the server was seen alive last, by the wall clock, as this start found it. */
+export function aliveAt(): number {
+    return alive;
+}
+
+/** Notes that the server is alive. */
+export function noteAlive(when: number): void {
+    alive = when;
+    writeRecord(records, HOST);
+}
+
 /** As one instance of the module hands it to the next on a reload. */
 export interface Numbers {
     readonly start: number;
     readonly last: number;
     readonly limit: number;
     readonly starts: number[];
+    readonly alive: number;
 }
 
 export function numbers(): Numbers {
-    return { start: startNumber, last: lastNumber, limit, starts };
+    return { start: startNumber, last: lastNumber, limit, starts, alive };
 }
 
 export function restoreNumbers(saved: Numbers): void {
@@ -107,4 +123,5 @@ export function restoreNumbers(saved: Numbers): void {
     lastNumber = saved.last;
     limit = saved.limit;
     starts = saved.starts;
+    alive = saved.alive;
 }

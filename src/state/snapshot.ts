@@ -1,5 +1,6 @@
 // The state as one instance of the module hands it to the next on a reload, which may be of another version.
 
+import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
@@ -41,12 +42,13 @@ export function restore(saved: Partial<Saved>): boolean {
     if (saved.accounts === undefined) {
         return false;
     }
-    const isOld = saved.numbers === undefined;
-    if (saved.numbers === undefined) {
+    // Earlier versions measured durations by the wall clock and kept what accounts got with the account.
+    const isOld = saved.logs === undefined;
+    if (saved.numbers === undefined || saved.logs === undefined) {
         startNumbers();
     } else {
         restoreNumbers(saved.numbers);
-        restoreLogs(saved.logs ?? new LuaMap());
+        restoreLogs(saved.logs);
         restoreDeliveries(saved.deliveries ?? new LuaMap());
         restoreDirty(saved.dirty ?? {});
     }
@@ -54,9 +56,9 @@ export function restore(saved: Partial<Saved>): boolean {
         for (const [, membership] of account.memberships) {
             restoreMembership(membership, isOld);
         }
-        accounts.set(occupant, restoreAccount(account));
+        accounts.set(occupant, restoreAccount(account, isOld));
     }
-    if (saved.pendingIqs !== undefined) {
+    if (saved.pendingIqs !== undefined && !isOld) {
         restorePendingIqs(saved.pendingIqs);
     }
     if (saved.joined !== undefined) {
@@ -68,17 +70,21 @@ export function restore(saved: Partial<Saved>): boolean {
     return true;
 }
 
-function restoreAccount(account: Account): Account {
-    account.seen = complete(account, { seen: os.time() }).seen;
+function restoreAccount(account: Account, isOld: boolean): Account {
+    complete(account, { seen: monotonic(), idleOnDisk: 0 });
+    if (isOld) {
+        account.seen = monotonic();
+    }
     return account;
 }
 
-/** `isOld`: what is kept of the log has another form. */
 function restoreMembership(membership: Membership, isOld: boolean): void {
     complete(membership, createMembership(membership.username, membership.room, membership.nick));
     if (isOld) {
         membership.log = undefined;
         membership.part = undefined;
+        membership.nickFree = 0;
+        membership.detachedAt = membership.detachedAt === undefined ? undefined : monotonic();
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);

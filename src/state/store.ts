@@ -4,9 +4,9 @@
 import * as jids from "util.jid";
 import * as options from "../options";
 import { type Bookmark, isWanted } from "./bookmarks";
-import { monotonic } from "./clock";
+import { monotonic, wallClock } from "./clock";
 import { membersOf } from "./keys";
-import { createMembership, findAccount, type Membership, Phase } from "./memberships";
+import { createMembership, findAccount, idleOf, type Membership, Phase } from "./memberships";
 import { hasNumbers, startNumbers } from "./numbers";
 import { beginOutage, onRetry, type Progress } from "./outage";
 import { listRecords, openRecords, readRecord, writeRecord } from "./records";
@@ -24,7 +24,10 @@ interface RoomRecord {
 }
 
 interface AccountRecord {
-    readonly seen: number;
+    /** Seconds for which no session was there. */
+    readonly idle: number | undefined;
+    /** Earlier versions: when the last session ended, by the wall clock. */
+    readonly seen?: number;
     readonly rooms: Record<string, RoomRecord | undefined>;
 }
 
@@ -117,7 +120,8 @@ function recordOf(username: string): AccountRecord | undefined {
             state: stateOf(membership),
         };
     }
-    return { seen: account.seen, rooms };
+    account.idleOnDisk = idleOf(account);
+    return { idle: account.idleOnDisk, rooms };
 }
 
 function stateOf(membership: Membership): RoomRecord["state"] {
@@ -248,7 +252,7 @@ function loadAccount(username: string, record: AccountRecord | undefined): void 
 }
 
 function loadRooms(this: void, username: string, record: AccountRecord | undefined): void {
-    const seen = tonumber(record?.seen) ?? os.time();
+    const seen = monotonic() - idleSince(record);
     for (const [room, saved] of pairs(record?.rooms ?? {})) {
         if (isWellFormed(room, saved)) {
             loadRoom(username, room, saved, seen);
@@ -259,7 +263,13 @@ function loadRooms(this: void, username: string, record: AccountRecord | undefin
     const account = findAccount(username);
     if (account !== undefined) {
         account.seen = seen;
+        account.idleOnDisk = monotonic() - seen;
     }
+}
+
+function idleSince(record: AccountRecord | undefined): number {
+    const seen = tonumber(record?.seen);
+    return tonumber(record?.idle) ?? (seen === undefined ? 0 : Math.max(0, wallClock() - seen));
 }
 
 function isWellFormed(room: unknown, saved: unknown): boolean {
