@@ -637,7 +637,7 @@ end
 -- so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
 local minimix_options = {}
 do
-local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
+local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, DEFAULT_RESOURCE, units
 local config = require("core.configmanager")
 
 function valueOf(name)
@@ -655,13 +655,16 @@ function refuseUnknown(section)
 end
 
 function resourceOption()
-    local value = text("minimix_resource", nil)
-    local address = module.host .. "/" .. (value or "resource")
-    if value == nil or jids.prep(address) == address then
-        return value
+    local value = valueOf("minimix_resource")
+    if value == nil then
+        value = DEFAULT_RESOURCE
     end
-    refuse("minimix_resource", value, "a resource that a client could bind", nil)
-    return nil
+    if value == false then
+        return nil
+    end
+    local address = module.host .. "/" .. tostring(value)
+    local isResource = type(value) == "string" and value ~= "" and jids.prep(address) == address
+    return isResource and value or refuse("minimix_resource", value, "a resource that a client could bind, or false", DEFAULT_RESOURCE)
 end
 
 function text(name, fallback)
@@ -784,6 +787,7 @@ end
 local HOUR = 3600
 local DAY = 24 * HOUR
 names = {}
+DEFAULT_RESOURCE = "minimix"
 units = {}
 units.s = 1
 units.min = 60
@@ -793,7 +797,7 @@ units.d = DAY
 units.w = 7 * DAY
 units.mon = 31 * DAY
 units.y = 365.2425 * DAY
---- The fixed resource of the occupant JID, or undefined for the bare JID.
+--- The resource of the occupant JID, "minimix" by default. Undefined (`false`) makes the bare JID the occupant JID.
 minimix_options.resource = resourceOption()
 --- Services whose rooms are left to the clients.
 minimix_options.excluded = services("minimix_exclude")
@@ -3824,12 +3828,13 @@ end
 -- account: mod_mam writes down what comes, and what was missed is written from here.
 local archive_personal = {}
 do
-local recentOf, nameOf, store, RECENT, recent
+local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local readPage = archive_page.readPage
 local options = minimix_options
 local findMembership = state_memberships.findMembership
+local isOccupantJid = state_memberships.isOccupantJid
 local appendMessage = state_messages.appendMessage
 local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
@@ -3839,6 +3844,24 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 --- What an account and one other, or all others, said to each other.
 function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
+end
+
+function isLocalError(stanza)
+    return prosody.hosts[jids.host(stanza.attr.from or "")] ~= nil and isOccupantJid(stanza.attr.to or "")
+end
+
+function isToKeep(stanza)
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
+        return nil
+    end
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
+        return false
+    end
+    recentOf(membership).names:set(nameOf(membership, stanza), true)
+    return true
 end
 
 --- What was said in a room last, oldest first; undefined if storage failed.
@@ -3890,28 +3913,28 @@ function archive_personal.hasPersonalArchive()
     return (host and host.modules.mam) ~= nil
 end
 
---- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
--- it, and what a room tells of its past on a join is there already, or is missed.
+--- `archive-should-store`.
 function archive_personal.onShouldStore(event)
     local stanza = event.stanza
-    local room = jids.bare(stanza.attr.from or "")
-    local membership = findMembership(stanza.attr.to or "", room)
-    if membership == nil or stanza.attr.type ~= "groupchat" then
+    if stanza.attr.type == "error" then
+        if isLocalError(stanza) then
+            return false
+        else
+            return nil
+        end
+    end
+    if options.archive == "mam" then
+        return isToKeep(stanza)
+    else
         return nil
     end
-    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
-    if not isWorthKeeping(stanza) or isPast then
-        return false
-    end
-    recentOf(membership).names:set(nameOf(membership, stanza), true)
-    return true
 end
 
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
 function archive_personal.addMissed(membership, delayed, when)
-    local recentOf_result_2 = recentOf(membership)
-    local names = recentOf_result_2.names
-    local isRead = recentOf_result_2.isRead
+    local recentOf_result_4 = recentOf(membership)
+    local names = recentOf_result_4.names
+    local isRead = recentOf_result_4.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -5114,6 +5137,575 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
+-- src/state/former.ts
+--
+-- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, across
+-- restarts, until the room has shown that the account has left under that address.
+local state_former = {}
+do
+--- By account.
+state_former.formerOccupants = {}
+local none = {}
+
+function state_former.hasFormerOccupants()
+    return (next(state_former.formerOccupants)) ~= nil
+end
+
+function state_former.formerOccupantsOf(username)
+    return state_former.formerOccupants[username] or none
+end
+
+function state_former.allFormerOccupants()
+    local all = {}
+    for _, list in pairs(state_former.formerOccupants) do
+        for _, former in ipairs(list) do
+            all[#all + 1] = former
+        end
+    end
+    return all
+end
+
+--- The entry of an occupant JID in a room, both as in a stanza's addresses.
+function state_former.findFormerOccupant(occupant, room)
+    for _, former in ipairs(state_former.formerOccupantsOf(jids.node(occupant) or "")) do
+        if former.occupant == occupant and former.room == room then
+            return former
+        end
+    end
+    return nil
+end
+
+function state_former.addFormerOccupant(username, room, occupant, nick)
+    if state_former.findFormerOccupant(occupant, room) == nil then
+        local list = state_former.formerOccupants[username] or {}
+        state_former.formerOccupants[username] = list
+        list[#list + 1] = {username = username, room = room, occupant = occupant, nick = nick, tries = 0}
+    end
+end
+
+--- The account is out of the room under that address.
+function state_former.dropFormerOccupant(former)
+    local others = {}
+    for _, other in ipairs(state_former.formerOccupantsOf(former.username)) do
+        if other ~= former then
+            others[#others + 1] = other
+        end
+    end
+    if #others > 0 then
+        state_former.formerOccupants[former.username] = others
+    else
+        state_former.formerOccupants[former.username] = nil
+    end
+end
+
+--- Takes over what an instance of the module before a reload had. Its questions to rooms have ended with it.
+function state_former.restoreFormerOccupants(saved)
+    for username, list in pairs(saved) do
+        for _, former in ipairs(list) do
+            former.tries = 0
+        end
+        state_former.formerOccupants[username] = list
+    end
+end
+end
+
+-- src/state/bookmarks.ts
+--
+-- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+local state_bookmarks = {}
+do
+local monotonic = state_clock.monotonic
+local options = minimix_options
+
+--- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+function state_bookmarks.isAutojoin(membership)
+    local bookmark = membership.bookmark
+    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
+end
+
+--- Whether the server is to join the room by itself.
+function state_bookmarks.isToJoin(membership)
+    local autojoin = options.autojoin
+    if autojoin then
+        local bookmark = membership.bookmark
+        autojoin = (bookmark and bookmark.autojoin) == true
+    end
+    return autojoin
+end
+
+--- Whether the account is to be in the room though no session asks for it: brought back when lost.
+function state_bookmarks.isWanted(membership)
+    return membership.established or state_bookmarks.isToJoin(membership)
+end
+
+--- Whether two bookmarks say the same, or neither is there.
+function state_bookmarks.isSameBookmark(one, other)
+    if one == nil or other == nil then
+        return one == other
+    end
+    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
+end
+
+--- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+local refusals = {}
+
+--- The room does not want the account: it is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership)
+    local bookmark = membership.bookmark
+    if not (bookmark and bookmark.autojoin) then
+        return
+    end
+    local rooms = refusals[membership.username] or {}
+    rooms[membership.room] = bookmark
+    refusals[membership.username] = rooms
+end
+
+--- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+function state_bookmarks.isRefused(username, room, bookmark)
+    local rooms = refusals[username]
+    local refused = rooms and rooms[room]
+    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- Forgets the refusal of a room, or of all.
+function state_bookmarks.forgetRefusals(username, room)
+    local rooms = refusals[username]
+    if rooms ~= nil and room ~= nil then
+        rooms[room] = nil
+    end
+    if room == nil or rooms ~= nil and (next(rooms)) == nil then
+        refusals[username] = nil
+    end
+end
+
+--- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+local NICK_CHANGES = 5
+local NICK_PAUSE = 60
+
+--- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
+-- the account from one to the other without end.
+function state_bookmarks.mayFollowNick(membership)
+    local now = monotonic()
+    local free = math.max(membership.nickFree, now)
+    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
+        return false
+    end
+    membership.nickFree = free + NICK_PAUSE
+    return true
+end
+end
+
+-- src/state/store.ts
+--
+-- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+-- Until an account's record has been read nothing is known of its rooms, and nothing is written.
+local state_store = {}
+do
+local recordOf, formerRecords, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
+local options = minimix_options
+local isWanted = state_bookmarks.isWanted
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local addFormerOccupant = state_former.addFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local membersOf = state_keys.membersOf
+local createMembership = state_memberships.createMembership
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local idleOf = state_memberships.idleOf
+local membershipsOf = state_memberships.membershipsOf
+local hasNumbers = state_numbers.hasNumbers
+local startNumbers = state_numbers.startNumbers
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+local listRecords = state_records.listRecords
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
+--- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+-- afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
+function state_store.save(username)
+    if options.anonymous or closed or not state_store.isKnown(username) then
+        return
+    end
+    late[username] = nil
+    writeRecord(records, username)
+end
+
+--- Writes what is to be written soon.
+function state_store.saveLate()
+    for _, username in ipairs(membersOf(late)) do
+        state_store.save(username)
+    end
+end
+
+function recordOf(username)
+    local account = findAccount(username)
+    local former = formerRecords(username)
+    if account == nil and former == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account and account.memberships or {}) do
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
+        end
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
+            password = membership.password,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark or nil,
+            ending = membership.ending or nil,
+            since = membership.since,
+            state = stateOf(membership)
+        }
+    end
+    local idle = account == nil and 0 or idleOf(account)
+    if account ~= nil then
+        account.idleOnDisk = idle
+    end
+    return {idle = idle, resource = options.resource, rooms = rooms, former = former}
+end
+
+function formerRecords(username)
+    local former = {}
+    for _, value_ in ipairs(formerOccupantsOf(username)) do
+        local room = value_.room
+        local occupant = value_.occupant
+        local nick = value_.nick
+        former[#former + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
+    end
+    return #former > 0 and former or nil
+end
+
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.phase == "leaving" and "leaving" or "in"
+end
+
+--- Whether the rooms of an account are known: its record has been read, or there is none.
+function state_store.isKnown(username)
+    return isListed and unread[username] == nil
+end
+
+function loadUntil(deadline)
+    if onLoaded == nil or isListed and (next(unread)) == nil then
+        return "done"
+    end
+    if not isListed then
+        local usernames
+        if hasNumbers() or startNumbers() then
+            usernames = listRecords(records)
+        end
+        if usernames == nil then
+            return "failing"
+        end
+        for _, username in ipairs(usernames) do
+            unread[username] = true
+        end
+        isListed = true
+    end
+    return readUnread(deadline, onLoaded)
+end
+
+function readUnread(deadline, loaded)
+    local done = {}
+    local result = "done"
+    for _, username in ipairs(membersOf(unread)) do
+        if monotonic() > deadline then
+            result = "more"
+            break
+        end
+        local isRead, record = readRecord(records, username)
+        if isRead then
+            unread[username] = nil
+            loadAccount(username, record)
+            done[#done + 1] = username
+        elseif records.store.readsFail then
+            result = "failing"
+            break
+        end
+    end
+    loaded(done)
+    return result
+end
+
+function mayComeBack(membership, saved)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
+end
+
+function loadAccount(username, record)
+    if record == nil then
+        return
+    end
+    local done, problem = pcall(loadRooms, username, record)
+    if not done then
+        module:log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem)
+    end
+end
+
+function loadRooms(username, record)
+    local seen = monotonic() - idleSince(record)
+    for _, value_ in ipairs(record.former or {}) do
+        local room = value_.room
+        local resource = value_.resource
+        local nick = value_.nick
+        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
+    end
+    for room, saved in pairs(record.rooms or {}) do
+        if isWellFormed(room, saved) then
+            loadRoom(username, room, saved, seen)
+        else
+            module:log(
+                "warn",
+                "Ignoring %s of %s: malformed record in minimix",
+                tostring(room),
+                username
+            )
+        end
+    end
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = seen
+        account.idleOnDisk = monotonic() - seen
+    end
+    if record.resource ~= options.resource then
+        leaveFormerAddress(username, record)
+    end
+end
+
+function leaveFormerAddress(username, record)
+    local occupant = jids.join(username, module.host, record.resource)
+    for _, membership in ipairs(membershipsOf(username)) do
+        addFormerOccupant(username, membership.room, occupant, membership.nick)
+        if membership.phase == "leaving" then
+            dropMembership(membership)
+        end
+    end
+    state_store.save(username)
+end
+
+function idleSince(record)
+    local seen = tonumber(record.seen)
+    return tonumber(record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
+end
+
+function isWellFormed(room, saved)
+    if type(room) ~= "string" or type(saved) ~= "table" then
+        return false
+    end
+    local nick = saved.nick
+    local wanted = saved.wanted
+    local password = saved.password
+    local bookmark = saved.bookmark
+    local since = saved.since
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(bookmark, "table") and isOptional(since, "number")
+end
+
+function isOptional(value, kind)
+    return value == nil or type(value) == kind
+end
+
+function loadRoom(username, room, saved, seen)
+    local membership = createMembership(username, room, saved.nick)
+    membership.wantedNick = saved.wanted or saved.nick
+    membership.password = saved.password
+    membership.bookmark = saved.bookmark
+    membership.ownBookmark = saved.ownBookmark == true
+    membership.since = saved.since
+    membership.established = saved.state ~= "joining"
+    membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
+    membership.detachedAt = seen
+end
+
+records = openRecords("minimix", recordOf)
+closed = false
+
+--- Nothing is written any more: what the account does from now on is not its user's doing.
+function state_store.close()
+    state_store.saveLate()
+    closed = true
+end
+
+--- Accounts whose records are to be written.
+late = {}
+--- Seconds until they are.
+local LATE = 5
+
+--- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+function state_store.saveSoon(username)
+    if (next(late)) == nil then
+        module:add_timer(LATE, function()
+            state_store.saveLate()
+            return nil
+        end)
+    end
+    late[username] = true
+end
+
+--- Accounts whose records have been written by saveOften() a moment ago.
+local recent = {}
+
+--- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
+-- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
+-- nicks, but no membership.
+function state_store.saveOften(username)
+    if recent[username] ~= nil then
+        state_store.saveSoon(username)
+        return
+    end
+    if (next(recent)) == nil then
+        module:add_timer(LATE, function()
+            for other in pairs(recent) do
+                recent[other] = nil
+            end
+            return nil
+        end)
+    end
+    recent[username] = true
+    state_store.save(username)
+end
+
+isListed = options.anonymous
+unread = {}
+
+--- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
+-- called with the accounts that have been read: at once, or later with the others.
+function state_store.load(loaded)
+    onLoaded = loaded
+    if options.anonymous then
+        startNumbers()
+        loaded({})
+    elseif loadUntil(math.huge) ~= "done" then
+        beginOutage()
+    end
+end
+
+function state_store.loading()
+    return {isListed = isListed, unread = unread}
+end
+
+--- Goes on where the instance before was.
+function state_store.restoreLoading(saved, loaded)
+    onLoaded = loaded
+    local temp_7 = saved and saved.isListed
+    if temp_7 == nil then
+        temp_7 = true
+    end
+    isListed = temp_7
+    for username in pairs(saved and saved.unread or {}) do
+        unread[username] = true
+    end
+    if loadUntil(0) ~= "done" then
+        beginOutage()
+    end
+end
+
+onRetry(loadUntil)
+
+--- Whether an account's rooms are known by now, after another try to read its record if that is broken.
+function state_store.isKnownNow(username)
+    if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
+        local isRead, record = readRecord(records, username)
+        if isRead then
+            unread[username] = nil
+            loadAccount(username, record)
+            onLoaded({username})
+        end
+    end
+    return state_store.isKnown(username)
+end
+end
+
+-- src/send/former.ts
+--
+-- Leaves rooms under addresses that the account no longer uses (state/former.ts).
+local send_former = {}
+do
+local leave, saysOut, LONGEST_PAUSE
+local id = require("util.id")
+local inTurn = minimix_turn.inTurn
+local post = minimix_turn.post
+local PING = namespaces.PING
+local allFormerOccupants = state_former.allFormerOccupants
+local dropFormerOccupant = state_former.dropFormerOccupant
+local findFormerOccupant = state_former.findFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local saveSoon = state_store.saveSoon
+local ask = send_ask.ask
+
+--- Sends the first leave; what follows it has a timer of its own.
+function send_former.leaveOnce(former)
+    if former.tries == 0 then
+        leave(former)
+    end
+end
+
+function leave(former)
+    former.tries = former.tries + 1
+    local nick = former.room .. "/" .. former.nick
+    post(st.presence({type = "unavailable", id = id.medium(), from = former.occupant, to = nick}))
+    ask(former, nick, "get", st.stanza("ping", {xmlns = PING}), function(answer)
+        if findFormerOccupant(former.occupant, former.room) ~= former then
+            return
+        end
+        if answer ~= nil and saysOut(answer) then
+            send_former.confirmLeft(former)
+            return
+        end
+        local pause = math.min(2 ^ math.min(former.tries, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
+        module:add_timer(pause, function()
+            inTurn(function()
+                if findFormerOccupant(former.occupant, former.room) == former then
+                    leave(former)
+                end
+            end)
+            return nil
+        end)
+    end)
+end
+
+function saysOut(answer)
+    local _, condition = answer:get_error()
+    return answer.attr.type == "error" and (condition == "not-acceptable" or condition == "item-not-found")
+end
+
+function send_former.confirmLeft(former)
+    dropFormerOccupant(former)
+    saveSoon(former.username)
+    module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
+    if #allFormerOccupants() == 0 then
+        module:log("info", "All rooms have been left under former addresses")
+    end
+end
+
+LONGEST_PAUSE = 900
+
+--- Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one.
+function send_former.leaveAsFormer(username, room)
+    for _, former in ipairs(formerOccupantsOf(username)) do
+        if former.room == room then
+            send_former.leaveOnce(former)
+        end
+    end
+end
+
+--- The account is deleted: sends one leave for each of its former addresses and forgets them.
+function send_former.forgetAsFormer(username)
+    for _, former in ipairs(formerOccupantsOf(username)) do
+        send_former.leaveOnce(former)
+        dropFormerOccupant(former)
+    end
+end
+end
+
 -- src/send/upstream.ts
 --
 -- From the account to a room.
@@ -5121,6 +5713,7 @@ local send_upstream = {}
 do
 local id = require("util.id")
 local post = minimix_turn.post
+local leaveAsFormer = send_former.leaveAsFormer
 local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
@@ -5131,6 +5724,7 @@ local options = minimix_options
 function send_upstream.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
+    leaveAsFormer(membership.username, membership.room)
     post(copy)
 end
 
@@ -5541,92 +6135,6 @@ function occupancy_nick.regainNick(membership)
     if membership.phase == "joined" and membership.nick ~= wanted and membership.occupants[wanted] == nil then
         occupancy_nick.askForNick(membership, wanted)
     end
-end
-end
-
--- src/state/bookmarks.ts
---
--- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
-local state_bookmarks = {}
-do
-local monotonic = state_clock.monotonic
-local options = minimix_options
-
---- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
-function state_bookmarks.isAutojoin(membership)
-    local bookmark = membership.bookmark
-    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
-end
-
---- Whether the server is to join the room by itself.
-function state_bookmarks.isToJoin(membership)
-    local autojoin = options.autojoin
-    if autojoin then
-        local bookmark = membership.bookmark
-        autojoin = (bookmark and bookmark.autojoin) == true
-    end
-    return autojoin
-end
-
---- Whether the account is to be in the room though no session asks for it: brought back when lost.
-function state_bookmarks.isWanted(membership)
-    return membership.established or state_bookmarks.isToJoin(membership)
-end
-
---- Whether two bookmarks say the same, or neither is there.
-function state_bookmarks.isSameBookmark(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
-end
-
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
-local refusals = {}
-
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
-    local bookmark = membership.bookmark
-    if not (bookmark and bookmark.autojoin) then
-        return
-    end
-    local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
-    refusals[membership.username] = rooms
-end
-
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
-function state_bookmarks.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local refused = rooms and rooms[room]
-    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
-end
-
---- Forgets the refusal of a room, or of all.
-function state_bookmarks.forgetRefusals(username, room)
-    local rooms = refusals[username]
-    if rooms ~= nil and room ~= nil then
-        rooms[room] = nil
-    end
-    if room == nil or rooms ~= nil and (next(rooms)) == nil then
-        refusals[username] = nil
-    end
-end
-
---- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
-local NICK_CHANGES = 5
-local NICK_PAUSE = 60
-
---- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
--- the account from one to the other without end.
-function state_bookmarks.mayFollowNick(membership)
-    local now = monotonic()
-    local free = math.max(membership.nickFree, now)
-    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
-        return false
-    end
-    membership.nickFree = free + NICK_PAUSE
-    return true
 end
 end
 
@@ -6119,293 +6627,6 @@ end
 --- Whether we made a room's bookmark, and nobody has changed it since.
 function settings_bookmark_write.isOurs(username, room)
     return options.bookmarkWrite and markedBy(username, room) == "us"
-end
-end
-
--- src/state/store.ts
---
--- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
--- Until an account's record has been read nothing is known of its rooms, and nothing is written.
-local state_store = {}
-do
-local recordOf, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
-local options = minimix_options
-local isWanted = state_bookmarks.isWanted
-local monotonic = state_clock.monotonic
-local wallClock = state_clock.wallClock
-local membersOf = state_keys.membersOf
-local createMembership = state_memberships.createMembership
-local findAccount = state_memberships.findAccount
-local idleOf = state_memberships.idleOf
-local hasNumbers = state_numbers.hasNumbers
-local startNumbers = state_numbers.startNumbers
-local beginOutage = state_outage.beginOutage
-local onRetry = state_outage.onRetry
-local listRecords = state_records.listRecords
-local openRecords = state_records.openRecords
-local readRecord = state_records.readRecord
-local writeRecord = state_records.writeRecord
-
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
-function state_store.save(username)
-    if options.anonymous or closed or not state_store.isKnown(username) then
-        return
-    end
-    late[username] = nil
-    writeRecord(records, username)
-end
-
---- Writes what is to be written soon.
-function state_store.saveLate()
-    for _, username in ipairs(membersOf(late)) do
-        state_store.save(username)
-    end
-end
-
-function recordOf(username)
-    local account = findAccount(username)
-    if account == nil then
-        return nil
-    end
-    local rooms = {}
-    for room, membership in pairs(account.memberships) do
-        local nick = membership.nick
-        local wanted
-        if membership.wantedNick ~= membership.nick then
-            wanted = membership.wantedNick
-        end
-        rooms[room] = {
-            nick = nick,
-            wanted = wanted,
-            password = membership.password,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
-            since = membership.since,
-            state = stateOf(membership)
-        }
-    end
-    account.idleOnDisk = idleOf(account)
-    return {idle = account.idleOnDisk, rooms = rooms}
-end
-
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
-    end
-    return membership.phase == "leaving" and "leaving" or "in"
-end
-
---- Whether the rooms of an account are known: its record has been read, or there is none.
-function state_store.isKnown(username)
-    return isListed and unread[username] == nil
-end
-
-function loadUntil(deadline)
-    if onLoaded == nil or isListed and (next(unread)) == nil then
-        return "done"
-    end
-    if not isListed then
-        local usernames
-        if hasNumbers() or startNumbers() then
-            usernames = listRecords(records)
-        end
-        if usernames == nil then
-            return "failing"
-        end
-        for _, username in ipairs(usernames) do
-            unread[username] = true
-        end
-        isListed = true
-    end
-    return readUnread(deadline, onLoaded)
-end
-
-function readUnread(deadline, loaded)
-    local done = {}
-    local result = "done"
-    for _, username in ipairs(membersOf(unread)) do
-        if monotonic() > deadline then
-            result = "more"
-            break
-        end
-        local isRead, record = readRecord(records, username)
-        if isRead then
-            unread[username] = nil
-            loadAccount(username, record)
-            done[#done + 1] = username
-        elseif records.store.readsFail then
-            result = "failing"
-            break
-        end
-    end
-    loaded(done)
-    return result
-end
-
-function mayComeBack(membership, saved)
-    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
-    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
-end
-
-function loadAccount(username, record)
-    local done, problem = pcall(loadRooms, username, record)
-    if not done then
-        module:log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem)
-    end
-end
-
-function loadRooms(username, record)
-    local seen = monotonic() - idleSince(record)
-    for room, saved in pairs(record and record.rooms or {}) do
-        if isWellFormed(room, saved) then
-            loadRoom(username, room, saved, seen)
-        else
-            module:log(
-                "warn",
-                "Ignoring %s of %s: malformed record in minimix",
-                tostring(room),
-                username
-            )
-        end
-    end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = seen
-        account.idleOnDisk = monotonic() - seen
-    end
-end
-
-function idleSince(record)
-    local seen = tonumber(record and record.seen)
-    return tonumber(record and record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
-end
-
-function isWellFormed(room, saved)
-    if type(room) ~= "string" or type(saved) ~= "table" then
-        return false
-    end
-    local nick = saved.nick
-    local wanted = saved.wanted
-    local password = saved.password
-    local bookmark = saved.bookmark
-    local since = saved.since
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(bookmark, "table") and isOptional(since, "number")
-end
-
-function isOptional(value, kind)
-    return value == nil or type(value) == kind
-end
-
-function loadRoom(username, room, saved, seen)
-    local membership = createMembership(username, room, saved.nick)
-    membership.wantedNick = saved.wanted or saved.nick
-    membership.password = saved.password
-    membership.bookmark = saved.bookmark
-    membership.ownBookmark = saved.ownBookmark == true
-    membership.since = saved.since
-    membership.established = saved.state ~= "joining"
-    membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
-    membership.detachedAt = seen
-end
-
-records = openRecords("minimix", recordOf)
-closed = false
-
---- Nothing is written any more: what the account does from now on is not its user's doing.
-function state_store.close()
-    state_store.saveLate()
-    closed = true
-end
-
---- Accounts whose records are to be written.
-late = {}
---- Seconds until they are.
-local LATE = 5
-
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function state_store.saveSoon(username)
-    if (next(late)) == nil then
-        module:add_timer(LATE, function()
-            state_store.saveLate()
-            return nil
-        end)
-    end
-    late[username] = true
-end
-
---- Accounts whose records have been written by saveOften() a moment ago.
-local recent = {}
-
---- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
--- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
--- nicks, but no membership.
-function state_store.saveOften(username)
-    if recent[username] ~= nil then
-        state_store.saveSoon(username)
-        return
-    end
-    if (next(recent)) == nil then
-        module:add_timer(LATE, function()
-            for other in pairs(recent) do
-                recent[other] = nil
-            end
-            return nil
-        end)
-    end
-    recent[username] = true
-    state_store.save(username)
-end
-
-isListed = options.anonymous
-unread = {}
-
---- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
--- called with the accounts that have been read: at once, or later with the others.
-function state_store.load(loaded)
-    onLoaded = loaded
-    if options.anonymous then
-        startNumbers()
-        loaded({})
-    elseif loadUntil(math.huge) ~= "done" then
-        beginOutage()
-    end
-end
-
-function state_store.loading()
-    return {isListed = isListed, unread = unread}
-end
-
---- Goes on where the instance before was.
-function state_store.restoreLoading(saved, loaded)
-    onLoaded = loaded
-    local temp_5 = saved and saved.isListed
-    if temp_5 == nil then
-        temp_5 = true
-    end
-    isListed = temp_5
-    for username in pairs(saved and saved.unread or {}) do
-        unread[username] = true
-    end
-    if loadUntil(0) ~= "done" then
-        beginOutage()
-    end
-end
-
-onRetry(loadUntil)
-
---- Whether an account's rooms are known by now, after another try to read its record if that is broken.
-function state_store.isKnownNow(username)
-    if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
-        local isRead, record = readRecord(records, username)
-        if isRead then
-            unread[username] = nil
-            loadAccount(username, record)
-            onLoaded({username})
-        end
-    end
-    return state_store.isKnown(username)
 end
 end
 
@@ -8553,7 +8774,8 @@ local hasAttached = state_memberships.hasAttached
 local hasSession = state_memberships.hasSession
 local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
-local inSlices = slices.inSlices
+local forEachInSlices = slices.forEachInSlices
+local forgetAsFormer = send_former.forgetAsFormer
 local sendUpstream = send_upstream.sendUpstream
 local closePart = archive_delivered.closePart
 local deleteOwn = archive_expire.deleteOwn
@@ -8567,6 +8789,7 @@ function follow_accounts.forgetAccount(username)
         closePart(membership)
         dropMembership(membership)
     end
+    forgetAsFormer(username)
     save(username)
 end
 
@@ -8636,14 +8859,12 @@ function follow_accounts.leaveInactive()
     for _, account in pairs(accounts) do
         left[#left + 1] = account
     end
-    inSlices(function()
-        local account = table.remove(left)
-        if account ~= nil and follow_accounts.isInactive(account) then
+    forEachInSlices(left, function(account)
+        if follow_accounts.isInactive(account) then
             leaveAll(account)
-        elseif account ~= nil and isUnwritten(account) then
+        elseif isUnwritten(account) then
             save(account.username)
         end
-        return account == nil
     end)
 end
 
@@ -8971,6 +9192,50 @@ function occupancy_pace.lineUp(line, items)
 end
 end
 
+-- src/occupancy/former.ts
+--
+-- Memberships under an address that has changed: left there, and joined anew under the present one (O5).
+local occupancy_former = {}
+do
+local fork = send_fork.fork
+local leaveOnce = send_former.leaveOnce
+local occupantJid = state_memberships.occupantJid
+local save = state_store.save
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local lost = occupancy_phases.lost
+local over = occupancy_phases.over
+local refuseAll = occupancy_phases.refuseAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+local line = newLine(leaveOnce)
+
+--- Leaves rooms under former addresses, paced. A join of the account there does not wait for its turn.
+function occupancy_former.leaveFormerAddresses(formers)
+    if #formers > 0 then
+        module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
+        lineUp(line, formers)
+    end
+end
+
+--- Whether a membership from before a reload uses an address that is no longer the account's.
+function occupancy_former.hasMoved(membership)
+    return membership.occupant ~= occupantJid(membership.username)
+end
+
+--- Moves a membership to the present address, under which the account is not in the room yet.
+function occupancy_former.move(membership)
+    membership.occupant = occupantJid(membership.username)
+    save(membership.username)
+    refuseAll(membership)
+    if membership.established and membership.phase ~= "leaving" then
+        lost(membership)
+    else
+        fork(membership, ownUnavailable(membership, nil))
+        over(membership)
+    end
+end
+end
+
 -- src/occupancy/watch.ts
 --
 -- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
@@ -8991,6 +9256,8 @@ local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
 local setTimer = state_memberships.setTimer
 local patience = send_ask.patience
+local hasMoved = occupancy_former.hasMoved
+local move = occupancy_former.move
 local closeGap = archive_catchup.closeGap
 local holdBack = archive_catchup.holdBack
 local takeGaps = archive_entries.takeGaps
@@ -9184,7 +9451,11 @@ function occupancy_watch.resumeAll()
         membership.checking = false
         local wasRenaming = membership.renaming ~= nil
         membership.renaming = nil
-        resume(membership)
+        if hasMoved(membership) then
+            move(membership)
+        else
+            resume(membership)
+        end
         if wasRenaming then
             renamingUnanswered(membership)
         end
@@ -9958,6 +10229,66 @@ function room_iq.onIq(event)
         return onRequest(membership, event)
     else
         return true
+    end
+end
+end
+
+-- src/room/former.ts
+--
+-- What rooms still send to addresses that accounts no longer use (state/former.ts). It is for nobody: mod_presence would
+-- hand presence to all sessions, and mod_message would answer groupchat with an error.
+local room_former = {}
+do
+local isNickChange, formerOf
+local MUC_USER = namespaces.MUC_USER
+local takeAnswer = send_ask.takeAnswer
+local confirmLeft = send_former.confirmLeft
+local findFormerOccupant = state_former.findFormerOccupant
+local splitOccupant = minimix_stanzas.splitOccupant
+
+function isNickChange(stanza)
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child_with_attr("status", nil, "code", "303")) ~= nil
+end
+
+function formerOf(stanza)
+    local room = splitOccupant(stanza.attr.from or "")
+    return findFormerOccupant(stanza.attr.to or "", room)
+end
+
+--- `presence/bare` and `presence/full`.
+function room_former.onFormerPresence(event)
+    local stanza = event.stanza
+    local type_ = stanza.attr.type
+    local former = formerOf(stanza)
+    if former == nil or type_ ~= nil and type_ ~= "unavailable" and type_ ~= "error" then
+        return nil
+    end
+    local _, nick = splitOccupant(stanza.attr.from or "")
+    if type_ == "unavailable" and nick == former.nick and not isNickChange(stanza) then
+        confirmLeft(former)
+    end
+    return true
+end
+
+--- `message/bare` and `message/full`. Other types are for the account: invitations and private messages.
+function room_former.onFormerMessage(event)
+    local type_ = event.stanza.attr.type
+    if (type_ == "groupchat" or type_ == "error") and formerOf(event.stanza) ~= nil then
+        return true
+    else
+        return nil
+    end
+end
+
+--- `iq/bare` and `iq/full`: the answer to a self-ping from the former address.
+function room_former.onFormerIq(event)
+    local stanza = event.stanza
+    local isAnswer = stanza.attr.type == "result" or stanza.attr.type == "error"
+    if isAnswer and takeAnswer(jids.bare(stanza.attr.from or ""), stanza) then
+        return true
+    else
+        return nil
     end
 end
 end
@@ -10785,8 +11116,12 @@ local counters = state_counters.counters
 local restoreCounters = state_counters.restoreCounters
 local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
+local occupantJid = state_memberships.occupantJid
 local deliveries = state_deliveries.deliveries
 local restoreDeliveries = state_deliveries.restoreDeliveries
+local addFormerOccupant = state_former.addFormerOccupant
+local formerOccupants = state_former.formerOccupants
+local restoreFormerOccupants = state_former.restoreFormerOccupants
 local logs = state_logs.logs
 local restoreLogs = state_logs.restoreLogs
 local numbers = state_numbers.numbers
@@ -10824,6 +11159,9 @@ function restoreMembership(membership, isOld)
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
+    if membership.occupant ~= occupantJid(membership.username) then
+        addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick)
+    end
 end
 
 function complete(old, fresh)
@@ -10842,6 +11180,7 @@ function state_snapshot.snapshot()
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
+        formerOccupants = formerOccupants,
         numbers = numbers(),
         logs = logs,
         deliveries = deliveries(),
@@ -10864,11 +11203,14 @@ function state_snapshot.restore(saved)
         restoreDeliveries(saved.deliveries or {})
         restoreDirty(saved.dirty or {})
     end
-    for occupant, account in pairs(saved.accounts) do
+    for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
             restoreMembership(membership, isOld)
         end
-        accounts[occupant] = restoreAccount(account, isOld)
+        accounts[occupantJid(account.username)] = restoreAccount(account, isOld)
+    end
+    if saved.formerOccupants ~= nil then
+        restoreFormerOccupants(saved.formerOccupants)
     end
     if saved.pendingIqs ~= nil and not isOld then
         restorePendingIqs(saved.pendingIqs)
@@ -10928,6 +11270,7 @@ local restoreLoading = state_store.restoreLoading
 local saveLate = state_store.saveLate
 local onRecovery = state_outage.onRecovery
 local retryNow = state_outage.retryNow
+local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
 local askForGaps = occupancy_watch.askForGaps
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
@@ -10939,12 +11282,18 @@ local forgetAllowances = state_limits.forgetAllowances
 local onResourceBind = client_resource.onResourceBind
 local onUndelivered = send_fork.onUndelivered
 local onRoomIq = room_iq.onIq
+local onFormerIq = room_former.onFormerIq
+local onFormerMessage = room_former.onFormerMessage
+local onFormerPresence = room_former.onFormerPresence
 local onGroupchatMessage = room_message.onGroupchatMessage
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
 local inTurn = minimix_turn.inTurn
 local turn = minimix_turn.turn
+local allFormerOccupants = state_former.allFormerOccupants
+local formerOccupantsOf = state_former.formerOccupantsOf
+local hasFormerOccupants = state_former.hasFormerOccupants
 local restore = state_snapshot.restore
 local snapshot = state_snapshot.snapshot
 module:hook("pre-presence/full", turn(onClientPresence), 0.05)
@@ -10986,9 +11335,7 @@ module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
-if options.archive == "mam" then
-    module:hook("archive-should-store", onShouldStore, 0)
-end
+module:hook("archive-should-store", onShouldStore, 0)
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
@@ -11036,9 +11383,29 @@ local function onceStarted(task)
     end
 end
 
+local isFormerHooked = false
+
+--- Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
+-- of any shape.
+local function hookFormerAddresses()
+    if hasFormerOccupants() and not isFormerHooked then
+        isFormerHooked = true
+        module:hook("presence/bare", turn(onFormerPresence), 0.06)
+        module:hook("presence/full", turn(onFormerPresence), 0.06)
+        module:hook("message/bare", turn(onFormerMessage), 0.06)
+        module:hook("message/full", turn(onFormerMessage), 0.06)
+        module:hook("iq/bare", turn(onFormerIq), 0.06)
+        module:hook("iq/full", turn(onFormerIq), 0.06)
+    end
+end
+
 --- Accounts that storage knows of come back to their rooms, and follow their bookmarks.
 local function comeBack(usernames)
+    hookFormerAddresses()
     onceStarted(function()
+        for _, username in ipairs(usernames) do
+            leaveFormerAddresses(formerOccupantsOf(username))
+        end
         bringBack(usernames)
         followAll(usernames)
     end)
@@ -11067,7 +11434,9 @@ module.restore = function(saved)
     if restore(state) then
         restoreUnwritten()
         reopenParts()
+        hookFormerAddresses()
         resumeAll()
+        leaveFormerAddresses(allFormerOccupants())
         restoreLoading(state.loading, comeBack)
     else
         load(comeBack)

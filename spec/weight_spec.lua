@@ -105,7 +105,7 @@ describe("an account without clients", function ()
 		local addresses = {};
 		for account in pairs(service.joined[room]) do table.insert(addresses, account); end
 		local handle = prosody.hosts[host.name].events.fire_event;
-		local name = host.options.minimix_resource == nil and "presence/bare" or "presence/full";
+		local name = host.options.minimix_resource == false and "presence/bare" or "presence/full";
 		local function show(nick, caps)
 			local event = { origin = { type = "s2sin" }; stanza = presence(room, nick, nil, caps) };
 			for _, account in ipairs(addresses) do

@@ -23,6 +23,7 @@ import {
     Phase,
 } from "../state/memberships";
 import { forEachInSlices } from "../slices";
+import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
 import { closePart } from "../archive/delivered";
 import { deleteOwn } from "../archive/expire";
@@ -51,6 +52,7 @@ export function forgetAccount(username: string): void {
         closePart(membership);
         dropMembership(membership);
     }
+    forgetAsFormer(username);
     save(username);
 }
 

@@ -6,6 +6,7 @@ import * as options from "../options";
 import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "./phases";
 import { allMemberships, isCurrent, type Membership, membershipsOf, Phase, setTimer } from "../state/memberships";
 import { patience } from "../send/ask";
+import { hasMoved, move } from "./former";
 import { closeGap, holdBack } from "../archive/catchup";
 import { takeGaps } from "../archive/entries";
 import { lineUp, newLine } from "./pace";
@@ -174,7 +175,11 @@ export function resumeAll(): void {
         membership.checking = false;
         const wasRenaming = membership.renaming !== undefined;
         membership.renaming = undefined;
-        resume(membership);
+        if (hasMoved(membership)) {
+            move(membership);
+        } else {
+            resume(membership);
+        }
         if (wasRenaming) {
             renamingUnanswered(membership);
         }

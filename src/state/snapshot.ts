@@ -2,8 +2,9 @@
 
 import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
-import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
+import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
+import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
@@ -16,6 +17,7 @@ export interface Saved {
     readonly pendingIqs: PendingIqs;
     readonly joined: Joined;
     readonly counters: Counters;
+    readonly formerOccupants: FormerOccupants;
     readonly numbers: Numbers;
     readonly logs: LuaMap<string, RoomLog>;
     readonly deliveries: Known;
@@ -29,6 +31,7 @@ export function snapshot(): Saved {
         pendingIqs,
         joined,
         counters,
+        formerOccupants,
         numbers: numbers(),
         logs,
         deliveries: deliveries(),
@@ -52,11 +55,14 @@ export function restore(saved: Partial<Saved>): boolean {
         restoreDeliveries(saved.deliveries ?? new LuaMap());
         restoreDirty(saved.dirty ?? {});
     }
-    for (const [occupant, account] of saved.accounts) {
+    for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
             restoreMembership(membership, isOld);
         }
-        accounts.set(occupant, restoreAccount(account, isOld));
+        accounts.set(occupantJid(account.username), restoreAccount(account, isOld));
+    }
+    if (saved.formerOccupants !== undefined) {
+        restoreFormerOccupants(saved.formerOccupants);
     }
     if (saved.pendingIqs !== undefined && !isOld) {
         restorePendingIqs(saved.pendingIqs);
@@ -88,6 +94,9 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);
+    }
+    if (membership.occupant !== occupantJid(membership.username)) {
+        addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick);
     }
 }
 

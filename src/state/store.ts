@@ -5,8 +5,17 @@ import * as jids from "util.jid";
 import * as options from "../options";
 import { type Bookmark, isWanted } from "./bookmarks";
 import { monotonic, wallClock } from "./clock";
+import { addFormerOccupant, formerOccupantsOf } from "./former";
 import { membersOf } from "./keys";
-import { createMembership, findAccount, idleOf, type Membership, Phase } from "./memberships";
+import {
+    createMembership,
+    dropMembership,
+    findAccount,
+    idleOf,
+    type Membership,
+    membershipsOf,
+    Phase,
+} from "./memberships";
 import { hasNumbers, startNumbers } from "./numbers";
 import { beginOutage, onRetry, type Progress } from "./outage";
 import { listRecords, openRecords, readRecord, writeRecord } from "./records";
@@ -23,12 +32,22 @@ interface RoomRecord {
     readonly state: "in" | "joining" | "leaving";
 }
 
+/** An address that may still be in a room, although it is no longer the account's. */
+interface FormerRecord {
+    readonly room: string;
+    readonly resource: string | undefined;
+    readonly nick: string;
+}
+
 interface AccountRecord {
     /** Seconds for which no session was there. */
     readonly idle: number | undefined;
     /** Earlier versions: when the last session ended, by the wall clock. */
     readonly seen?: number;
+    /** Of the occupant JID in all rooms of this record. Undefined is the bare JID, as in records of versions before. */
+    readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
+    readonly former: FormerRecord[] | undefined;
 }
 
 const records = openRecords<AccountRecord>("minimix", recordOf);
@@ -104,11 +123,12 @@ export function saveLate(): undefined {
 
 function recordOf(username: string): AccountRecord | undefined {
     const account = findAccount(username);
-    if (account === undefined) {
+    const former = formerRecords(username);
+    if (account === undefined && former === undefined) {
         return undefined;
     }
     const rooms: Record<string, RoomRecord | undefined> = {};
-    for (const [room, membership] of account.memberships) {
+    for (const [room, membership] of account?.memberships ?? new LuaMap<string, Membership>()) {
         rooms[room] = {
             nick: membership.nick,
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
@@ -120,8 +140,19 @@ function recordOf(username: string): AccountRecord | undefined {
             state: stateOf(membership),
         };
     }
-    account.idleOnDisk = idleOf(account);
-    return { idle: account.idleOnDisk, rooms };
+    const idle = account === undefined ? 0 : idleOf(account);
+    if (account !== undefined) {
+        account.idleOnDisk = idle;
+    }
+    return { idle, resource: options.resource, rooms, former };
+}
+
+function formerRecords(username: string): FormerRecord[] | undefined {
+    const former: FormerRecord[] = [];
+    for (const { room, occupant, nick } of formerOccupantsOf(username)) {
+        former.push({ room, resource: jids.resource(occupant), nick });
+    }
+    return former.length > 0 ? former : undefined;
 }
 
 function stateOf(membership: Membership): RoomRecord["state"] {
@@ -243,17 +274,23 @@ function mayComeBack(membership: Membership, saved: RoomRecord): boolean {
     return saved.state !== "leaving" && saved.ending !== true && !isExcluded && isWanted(membership);
 }
 
-/** Malformed records concern their room alone. */
+/** Malformed records concern their account or room alone. */
 function loadAccount(username: string, record: AccountRecord | undefined): void {
+    if (record === undefined) {
+        return;
+    }
     const [done, problem] = pcall(loadRooms, username, record);
     if (!done) {
         module.log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem);
     }
 }
 
-function loadRooms(this: void, username: string, record: AccountRecord | undefined): void {
+function loadRooms(this: void, username: string, record: AccountRecord): void {
     const seen = monotonic() - idleSince(record);
-    for (const [room, saved] of pairs(record?.rooms ?? {})) {
+    for (const { room, resource, nick } of record.former ?? []) {
+        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick);
+    }
+    for (const [room, saved] of pairs((record.rooms as AccountRecord["rooms"] | undefined) ?? {})) {
         if (isWellFormed(room, saved)) {
             loadRoom(username, room, saved, seen);
         } else {
@@ -265,11 +302,29 @@ function loadRooms(this: void, username: string, record: AccountRecord | undefin
         account.seen = seen;
         account.idleOnDisk = monotonic() - seen;
     }
+    if (record.resource !== options.resource) {
+        leaveFormerAddress(username, record);
+    }
 }
 
-function idleSince(record: AccountRecord | undefined): number {
-    const seen = tonumber(record?.seen);
-    return tonumber(record?.idle) ?? (seen === undefined ? 0 : Math.max(0, wallClock() - seen));
+/**
+ * The occupant JID has changed since the record was written. Memberships that come back join under the present one;
+ * for those that end, the leave under the former one is all that is left to do.
+ */
+function leaveFormerAddress(username: string, record: AccountRecord): void {
+    const occupant = jids.join(username, module.host, record.resource);
+    for (const membership of membershipsOf(username)) {
+        addFormerOccupant(username, membership.room, occupant, membership.nick);
+        if (membership.phase === Phase.Leaving) {
+            dropMembership(membership);
+        }
+    }
+    save(username);
+}
+
+function idleSince(record: AccountRecord): number {
+    const seen = tonumber(record.seen);
+    return tonumber(record.idle) ?? (seen === undefined ? 0 : Math.max(0, wallClock() - seen));
 }
 
 function isWellFormed(room: unknown, saved: unknown): boolean {

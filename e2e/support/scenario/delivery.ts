@@ -2,6 +2,7 @@
 // and a model knows which sessions have joined: what each session is to get follows from these two.
 import { bare, type Element, statusCodes } from "../client.ts";
 import type { Arrival, Server } from "../prosody.ts";
+import { occupantJid } from "../house.ts";
 import { isPast } from "./deviations.ts";
 import type { Result } from "./equality.ts";
 import { type Cast, closing, nextStep } from "./generate.ts";
@@ -60,7 +61,7 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
                 before,
                 after: stateOf(model),
                 received,
-                arrivals: await server.arrivals(),
+                arrivals: (await server.arrivals()).map(toAccount),
                 mail,
                 heard,
                 backlog,
@@ -111,6 +112,12 @@ interface Moment {
     readonly isEnding: boolean;
 }
 
+/** What comes for the occupant JID is the account's. */
+function toAccount(arrival: Arrival): Arrival {
+    const account = bare(arrival.to);
+    return arrival.to === occupantJid(account) ? { ...arrival, to: account } : arrival;
+}
+
 function stateOf({ rooms }: Model): State {
     return structuredClone(rooms);
 }
@@ -122,7 +129,7 @@ async function occupantProblems(server: Server, model: Model, step: Step): Promi
         return [];
     }
     const seen = (await server.occupants(room.jid)).map(({ nick, sessions }) => `${nick} ${sessions.join()}`);
-    const known = [...room.occupants].map(([account, { nick }]) => `${nick} ${account}`);
+    const known = [...room.occupants].map(([account, { nick }]) => `${nick} ${occupantJid(account)}`);
     return difference(known.sort(), seen.sort(), `in ${room.jid}`);
 }
 

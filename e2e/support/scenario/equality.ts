@@ -5,6 +5,7 @@ import { canonical, copy, diff, sortOccupants } from "../compare.ts";
 import type { Server } from "../prosody.ts";
 import { comparable, isPast, type Moment, type Side } from "./deviations.ts";
 import { type Cast, closing, nextStep } from "./generate.ts";
+import { occupantJid } from "../house.ts";
 import { accountOf, apply, type Model, newModel, type Room, roomOf } from "./model.ts";
 import { seededRandom } from "./random.ts";
 import { answerIn, clear, idOf, openStage, perform, type Stage } from "./stage.ts";
@@ -62,14 +63,17 @@ export async function compareScenario(pair: Pair, cast: Cast, seed: number, leng
 interface View {
     readonly stage: Stage;
     readonly side: Side;
-    /** All sessions' JIDs. */
+    /** JIDs of all sessions and occupants. */
     readonly jids: readonly string[];
     /** Names for the ids that the server has made up. */
     readonly names: Map<string, string>;
 }
 
 function openView(server: Server, side: Side, cast: Cast): View {
-    const jids = cast.sessions.map((session) => session.replace("/", `@${cast.domain}/`));
+    const jids = cast.sessions.flatMap((session) => [
+        session.replace("/", `@${cast.domain}/`),
+        occupantJid(accountOf(session, cast.domain)),
+    ]);
     return { stage: openStage(server), side, jids, names: new Map() };
 }
 
@@ -185,7 +189,7 @@ function lineOf(stanza: Element, { jids, names }: View, name: string, answeredId
         return known;
     };
     let line = sortLists(canonical(stanza, rename)).toString();
-    // But for the address, a session may be known by the account's JID.
+    // But for the address, a session may be known by the account's JID in rooms.
     for (const jid of jids) {
         line = line.replaceAll(jid, bare(jid));
     }
