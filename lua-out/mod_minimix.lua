@@ -2818,9 +2818,9 @@ function state_logs.logOf(room)
             source = nil,
             current = nil,
             past = nil,
-            unwritten = {},
-            failures = 0,
-            gap = false,
+            unwritten = nil,
+            failures = nil,
+            gap = nil,
             readers = {},
             settling = false
         }
@@ -2831,7 +2831,7 @@ end
 
 --- Frees the memory of a log that no account of this host reads any more, once all of it is stored.
 function state_logs.dropUnread(log)
-    if (next(log.readers)) ~= nil or #log.unwritten > 0 then
+    if (next(log.readers)) ~= nil or log.unwritten ~= nil then
         return
     end
     state_logs.logs[log.room] = nil
@@ -2874,7 +2874,7 @@ function state_logs.restoreLogs(saved)
         state_logs.logs[room] = log
         log.settling = false
         log.past = nil
-        if #log.unwritten > 0 then
+        if log.unwritten ~= nil then
             beginOutage()
         end
     end
@@ -2916,10 +2916,10 @@ function openRange(membership, part, first)
 end
 
 function closeRange(membership, part)
-    if part.range == nil then
+    if part.range == nil or part.range == false then
         return false
     end
-    part.range = nil
+    part.range = false
     close((rangesOf(membership.username, membership.room)), part.position)
     return true
 end
@@ -2966,7 +2966,7 @@ end
 function closeMissed(log)
     for _, membership in pairs(log.readers) do
         local part = membership.part
-        if (part and part.range) ~= nil and part.position ~= log.last and closeRange(membership, part) then
+        if part ~= nil and part.position ~= log.last and closeRange(membership, part) then
             markChanged(membership.username)
         end
     end
@@ -2981,7 +2981,7 @@ function archive_delivered.openPart(membership)
     end
     local log = logOf(membership.room)
     membership.log = log
-    membership.part = {inside = false, range = nil, position = log.last}
+    membership.part = {range = nil, position = log.last}
     log.readers[membership.username] = membership
 end
 
@@ -2990,10 +2990,9 @@ function archive_delivered.letIn(membership)
     archive_delivered.openPart(membership)
     local log = membership.log
     local part = membership.part
-    if log == nil or part == nil or part.inside then
+    if log == nil or part == nil or part.range ~= nil then
         return
     end
-    part.inside = true
     part.position = log.last
     openRange(membership, part, log.last + 1)
 end
@@ -3028,7 +3027,7 @@ end
 function archive_delivered.deliver(membership, log, part, entry)
     local range = part.range
     local before = entry.before
-    if range ~= nil and before ~= nil and (before == part.position or before < range.first) then
+    if range ~= nil and range ~= false and before ~= nil and (before == part.position or before < range.first) then
         if entry.number > part.position then
             part.position = entry.number
             return true
@@ -3041,7 +3040,7 @@ function archive_delivered.deliver(membership, log, part, entry)
     if entry.number <= part.position then
         return deliverPast(membership, log, part, entry)
     end
-    if part.inside then
+    if range ~= nil then
         closeRange(membership, part)
         openRange(membership, part, entry.number)
     else
@@ -3296,7 +3295,7 @@ function archive_entries.stanzaOf(entry)
 end
 
 function write(log, entry, stanza)
-    local outcome = #log.unwritten > 0 and "failed" or storeEntry(log, entry, stanza)
+    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
     if outcome == "refused" then
         module:log("debug", "A message of %s is not of a kind that storage can hold", log.room)
         return false
@@ -3330,6 +3329,9 @@ function keep(log, entry)
         log.gap = true
         return false
     end
+    if log.unwritten == nil then
+        log.unwritten = {}
+    end
     local unwritten = log.unwritten
     unwritten[#unwritten + 1] = entry
     unwrittenSize = unwrittenSize + size
@@ -3337,7 +3339,8 @@ function keep(log, entry)
 end
 
 function writeLog(log, deadline)
-    local first = log.unwritten[1]
+    local unwritten = log.unwritten
+    local first = unwritten and unwritten[1]
     local newest = findMessages(archive_entries.store, archive_entries.keyOf(log.room), {reverse = true, limit = 1})
     if first == nil or newest == nil then
         return "failing"
@@ -3345,7 +3348,8 @@ function writeLog(log, deadline)
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local entry = log.unwritten[1]
+    local opt_6 = log.unwritten
+    local entry = opt_6 and opt_6[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -3356,13 +3360,14 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        entry = log.unwritten[1]
+        local opt_8 = log.unwritten
+        entry = opt_8 and opt_8[1]
     end
     return "done"
 end
 
 function isGivenUp(log)
-    log.failures = archive_entries.store.writesFail and 0 or log.failures + 1
+    log.failures = archive_entries.store.writesFail and 0 or (log.failures or 0) + 1
     if log.failures < MOST_FAILURES then
         return false
     end
@@ -3371,8 +3376,13 @@ function isGivenUp(log)
 end
 
 function drop(log, entry)
-    table.remove(log.unwritten, 1)
-    log.failures = 0
+    if log.unwritten ~= nil then
+        table.remove(log.unwritten, 1)
+        if #log.unwritten == 0 then
+            log.unwritten = nil
+        end
+    end
+    log.failures = nil
     unwrittenSize = unwrittenSize - string.len(entry.text)
 end
 
@@ -3407,7 +3417,7 @@ function archive_entries.append(log, stanza, when, owner)
         return nil
     end
     local number
-    if not log.gap then
+    if log.gap ~= true then
         number = nextNumber()
     end
     if number == nil then
@@ -3434,7 +3444,7 @@ end
 --- Takes over entries that are not stored yet from the instance of the module before a reload.
 function archive_entries.restoreUnwritten()
     for _, log in pairs(logs) do
-        for _, entry in ipairs(log.unwritten) do
+        for _, entry in ipairs(log.unwritten or {}) do
             unwrittenSize = unwrittenSize + string.len(entry.text)
         end
     end
@@ -3443,7 +3453,7 @@ end
 local function writeUnwritten(deadline)
     local result = "done"
     for _, log in pairs(logs) do
-        if #log.unwritten > 0 then
+        if log.unwritten ~= nil then
             local progress = writeLog(log, deadline)
             if progress ~= "done" then
                 result = progress
@@ -3460,7 +3470,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        count = count + #log.unwritten
+        local count_12 = count
+        local unwritten = log.unwritten
+        count = count_12 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -3469,8 +3481,8 @@ end
 function archive_entries.takeGaps()
     local memberships = {}
     for _, log in pairs(logs) do
-        if log.gap then
-            log.gap = false
+        if log.gap == true then
+            log.gap = nil
             for _, membership in pairs(log.readers) do
                 memberships[#memberships + 1] = membership
             end

@@ -23,7 +23,7 @@ export function openPart(membership: Membership): void {
     }
     const log = logOf(membership.room);
     membership.log = log;
-    membership.part = { inside: false, range: undefined, position: log.last };
+    membership.part = { range: undefined, position: log.last };
     log.readers.set(membership.username, membership);
 }
 
@@ -32,10 +32,9 @@ export function letIn(membership: Membership): void {
     openPart(membership);
     const log = membership.log;
     const part = membership.part;
-    if (log === undefined || part === undefined || part.inside) {
+    if (log === undefined || part === undefined || part.range !== undefined) {
         return;
     }
-    part.inside = true;
     part.position = log.last;
     openRange(membership, part, log.last + 1);
 }
@@ -64,10 +63,10 @@ export function closePart(membership: Membership): void {
 }
 
 function closeRange(membership: Membership, part: Part): boolean {
-    if (part.range === undefined) {
+    if (part.range === undefined || part.range === false) {
         return false;
     }
-    part.range = undefined;
+    part.range = false;
     close(rangesOf(membership.username, membership.room)[0], part.position);
     return true;
 }
@@ -85,7 +84,12 @@ export function reopenParts(): void {
 export function deliver(membership: Membership, log: RoomLog, part: Part, entry: Entry): boolean {
     const range = part.range;
     const before = entry.before;
-    if (range !== undefined && before !== undefined && (before === part.position || before < range.first)) {
+    if (
+        range !== undefined &&
+        range !== false &&
+        before !== undefined &&
+        (before === part.position || before < range.first)
+    ) {
         if (entry.number > part.position) {
             part.position = entry.number;
             return true;
@@ -98,7 +102,7 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
     if (entry.number <= part.position) {
         return deliverPast(membership, log, part, entry);
     }
-    if (part.inside) {
+    if (range !== undefined) {
         closeRange(membership, part);
         openRange(membership, part, entry.number);
     } else {
@@ -153,7 +157,7 @@ export function settleSoon(log: RoomLog): void {
 function closeMissed(log: RoomLog): void {
     for (const [, membership] of log.readers) {
         const part = membership.part;
-        if (part?.range !== undefined && part.position !== log.last && closeRange(membership, part)) {
+        if (part !== undefined && part.position !== log.last && closeRange(membership, part)) {
             markChanged(membership.username);
         }
     }

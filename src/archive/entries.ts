@@ -52,7 +52,7 @@ export function append(log: RoomLog, stanza: Stanza, when: number, owner: string
         module.log("debug", "A message of %s is too big to be kept: %d bytes", log.room, string.len(text));
         return undefined;
     }
-    const number = log.gap ? undefined : nextNumber();
+    const number = log.gap === true ? undefined : nextNumber();
     if (number === undefined) {
         log.gap = true;
         return undefined;
@@ -70,7 +70,7 @@ export function append(log: RoomLog, stanza: Stanza, when: number, owner: string
 
 /** Stores an entry, or keeps it to be stored behind those before it; whether it was possible. */
 function write(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
-    const outcome = log.unwritten.length > 0 ? "failed" : storeEntry(log, entry, stanza);
+    const outcome = log.unwritten !== undefined ? "failed" : storeEntry(log, entry, stanza);
     if (outcome === "refused") {
         module.log("debug", "A message of %s is not of a kind that storage can hold", log.room);
         return false;
@@ -98,6 +98,7 @@ function keep(log: RoomLog, entry: Entry): boolean {
         log.gap = true;
         return false;
     }
+    log.unwritten ??= [];
     log.unwritten.push(entry);
     unwrittenSize = unwrittenSize + size;
     return true;
@@ -106,7 +107,7 @@ function keep(log: RoomLog, entry: Entry): boolean {
 /** Takes over entries that are not stored yet from the instance of the module before a reload. */
 export function restoreUnwritten(): void {
     for (const [, log] of logs) {
-        for (const entry of log.unwritten) {
+        for (const entry of log.unwritten ?? []) {
             unwrittenSize = unwrittenSize + string.len(entry.text);
         }
     }
@@ -115,7 +116,7 @@ export function restoreUnwritten(): void {
 function writeUnwritten(deadline: number): Progress {
     let result: Progress = "done";
     for (const [, log] of logs) {
-        if (log.unwritten.length > 0) {
+        if (log.unwritten !== undefined) {
             const progress = writeLog(log, deadline);
             if (progress !== "done") {
                 result = progress;
@@ -127,7 +128,7 @@ function writeUnwritten(deadline: number): Progress {
 }
 
 function writeLog(log: RoomLog, deadline: number): Progress {
-    const first = log.unwritten[0];
+    const first = log.unwritten?.[0];
     const newest = findMessages(store, keyOf(log.room), { reverse: true, limit: 1 });
     if (first === undefined || newest === undefined) {
         return "failing";
@@ -136,7 +137,7 @@ function writeLog(log: RoomLog, deadline: number): Progress {
     if (newest[0] !== undefined && parseLabel(newest[0].label)[0] >= first.number) {
         drop(log, first);
     }
-    let entry = log.unwritten[0];
+    let entry = log.unwritten?.[0];
     while (entry !== undefined) {
         if (monotonic() > deadline) {
             return "more";
@@ -147,13 +148,13 @@ function writeLog(log: RoomLog, deadline: number): Progress {
             return "failing";
         }
         drop(log, entry);
-        entry = log.unwritten[0];
+        entry = log.unwritten?.[0];
     }
     return "done";
 }
 
 function isGivenUp(log: RoomLog): boolean {
-    log.failures = store.writesFail ? 0 : log.failures + 1;
+    log.failures = store.writesFail ? 0 : (log.failures ?? 0) + 1;
     if (log.failures < MOST_FAILURES) {
         return false;
     }
@@ -162,8 +163,13 @@ function isGivenUp(log: RoomLog): boolean {
 }
 
 function drop(log: RoomLog, entry: Entry): void {
-    table.remove(log.unwritten, 1);
-    log.failures = 0;
+    if (log.unwritten !== undefined) {
+        table.remove(log.unwritten, 1);
+        if (log.unwritten.length === 0) {
+            log.unwritten = undefined;
+        }
+    }
+    log.failures = undefined;
     unwrittenSize = unwrittenSize - string.len(entry.text);
 }
 
@@ -173,7 +179,7 @@ onRetry(writeUnwritten);
 export function countUnwritten(): number {
     let count = 0;
     for (const [, log] of logs) {
-        count = count + log.unwritten.length;
+        count = count + (log.unwritten?.length ?? 0);
     }
     return count;
 }
@@ -182,8 +188,8 @@ export function countUnwritten(): number {
 export function takeGaps(): Membership[] {
     const memberships: Membership[] = [];
     for (const [, log] of logs) {
-        if (log.gap) {
-            log.gap = false;
+        if (log.gap === true) {
+            log.gap = undefined;
             for (const [, membership] of log.readers) {
                 memberships.push(membership);
             }

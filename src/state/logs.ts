@@ -35,12 +35,12 @@ export interface RoomLog {
     current: Entry | undefined;
     /** Some entries of before `recent`, while they are needed. */
     past: Past | undefined;
-    /** Entries that could not be stored yet, oldest first. */
-    readonly unwritten: Entry[];
+    /** Entries that could not be stored yet, oldest first; undefined if there are none. */
+    unwritten: Entry[] | undefined;
     /** Retries in a row in which the first of them was the only one that failed. */
-    failures: number;
+    failures: number | undefined;
     /** Messages were neither stored nor kept to be stored later. */
-    gap: boolean;
+    gap: true | undefined;
     /** Accounts that are in the room, by user name. */
     readonly readers: LuaMap<string, Membership>;
     /** Whether the accounts that have not got the last entry will be looked for. */
@@ -59,10 +59,8 @@ export interface Past {
 
 /** What an account that is in a room, or on its way there, gets of the room's log. */
 export interface Part {
-    /** The room has let the account in: what is said is for it. */
-    inside: boolean;
-    /** The open range; undefined while the account is outside, and after it missed something. */
-    range: Range | undefined;
+    /** The open range; false after the account missed something, undefined before the room has let it in. */
+    range: Range | false | undefined;
     /** The number of the last entry that the account got, or of the last one there was when the part began. */
     position: number;
 }
@@ -91,9 +89,9 @@ export function logOf(room: string): RoomLog {
             source: undefined,
             current: undefined,
             past: undefined,
-            unwritten: [],
-            failures: 0,
-            gap: false,
+            unwritten: undefined,
+            failures: undefined,
+            gap: undefined,
             readers: new LuaMap(),
             settling: false,
         };
@@ -104,7 +102,7 @@ export function logOf(room: string): RoomLog {
 
 /** Frees the memory of a log that no account of this host reads any more, once all of it is stored. */
 export function dropUnread(log: RoomLog): void {
-    if (next(log.readers)[0] !== undefined || log.unwritten.length > 0) {
+    if (next(log.readers)[0] !== undefined || log.unwritten !== undefined) {
         return;
     }
     logs.delete(log.room);
@@ -148,7 +146,7 @@ export function restoreLogs(saved: LuaMap<string, RoomLog>): void {
         logs.set(room, log);
         log.settling = false;
         log.past = undefined;
-        if (log.unwritten.length > 0) {
+        if (log.unwritten !== undefined) {
             beginOutage();
         }
     }
