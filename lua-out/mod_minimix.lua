@@ -11117,6 +11117,554 @@ function room_message.onUnkept(event)
 end
 end
 
+-- src/state/occupant-list.ts
+--
+-- Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
+-- lists a room has.
+local state_occupant_list = {}
+do
+local count, without, countOf, markOf, lists
+local options = minimix_options
+
+--- The lists of a room, those with more readers first.
+function state_occupant_list.listsOf(room)
+    local found = lists[room]
+    if found == nil then
+        found = {}
+        lists[room] = found
+    end
+    return found
+end
+
+--- Adds a list to those of its room.
+function state_occupant_list.register(list)
+    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
+    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
+end
+
+--- A copy of all that a list says at a position.
+function state_occupant_list.copyAt(list, position)
+    local copy = {}
+    for nick, held in pairs(list.occupants) do
+        copy[nick] = held
+    end
+    for i = #list.log, position - list.settled + 1, -1 do
+        local later = list.log[i]
+        if (later and later.before) ~= nil then
+            copy[later.nick] = later.before
+        elseif later ~= nil then
+            copy[later.nick] = nil
+        end
+    end
+    return copy
+end
+
+function count(list, before, after)
+    list.count = list.count + countOf(after) - countOf(before)
+    list.size = list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before)
+    list.sum = list.sum + markOf(after) - markOf(before)
+end
+
+function without(list, own, missing)
+    local first
+    if own ~= nil then
+        first = list.occupants[own]
+    end
+    local second
+    if missing ~= nil then
+        second = list.occupants[missing]
+    end
+    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
+end
+
+function countOf(held)
+    return held == nil and 0 or 1
+end
+
+--- Bytes of a presence, as XML.
+function state_occupant_list.sizeOf(held)
+    return held == nil and 0 or string.len(held.text)
+end
+
+function markOf(held)
+    return held == nil and 0 or held.mark
+end
+
+lists = {}
+
+--- A list that no account reads yet.
+function state_occupant_list.newList(room, occupants)
+    local list = {
+        room = room,
+        occupants = occupants,
+        count = 0,
+        size = 0,
+        sum = 0,
+        last = 0,
+        settled = 0,
+        log = {},
+        readers = {},
+        readerCount = 0,
+        behind = 0
+    }
+    for _, held in pairs(occupants) do
+        count(list, nil, held)
+    end
+    state_occupant_list.register(list)
+    return list
+end
+
+--- Whether a room's lists are those of this instance of the module.
+function state_occupant_list.isRegistered(list)
+    for _, other in ipairs(lists[list.room] or {}) do
+        if other == list then
+            return true
+        end
+    end
+    return false
+end
+
+--- Forgets a list that no account reads any more.
+function state_occupant_list.remove(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 1, #all do
+        if all[i] == list then
+            table.remove(all, i)
+            break
+        end
+    end
+    if #all == 0 then
+        lists[list.room] = nil
+    end
+end
+
+--- Keeps lists with more readers before others: those are what new readers most likely are shown.
+function state_occupant_list.sortIn(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 2, #all do
+        local before = all[i - 2 + 1]
+        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
+            all[i - 2 + 1] = list
+            all[i] = before
+            return
+        end
+    end
+end
+
+--- What a list says of a nick at a position.
+function state_occupant_list.entryAt(list, position, nick)
+    for i = position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        if (later and later.nick) == nick then
+            return later.before
+        end
+    end
+    return list.occupants[nick]
+end
+
+--- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
+function state_occupant_list.contentAt(list, position)
+    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
+end
+
+--- Number and bytes of the occupants that the account was shown.
+function state_occupant_list.totalsOf(reader)
+    local list = reader.list
+    if list == nil then
+        return 0, 0
+    end
+    local count = list.count
+    local size = list.size
+    for i = reader.position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        count = count + countOf(later and later.before) - countOf(later and later.after)
+        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
+    end
+    local own
+    if reader.own ~= nil then
+        own = state_occupant_list.entryAt(list, reader.position, reader.own)
+    end
+    return count - countOf(own), size - state_occupant_list.sizeOf(own)
+end
+
+--- Adds a change at the end of a list.
+function state_occupant_list.append(list, nick, after)
+    local before = list.occupants[nick]
+    if after == nil then
+        list.occupants[nick] = nil
+    else
+        list.occupants[nick] = after
+    end
+    count(list, before, after)
+    list.last = list.last + 1
+    local log = list.log
+    log[#log + 1] = {nick = nick, before = before, after = after}
+end
+
+--- Whether a list that several accounts read stays within the limits, and so each of them.
+function state_occupant_list.fits(list, before, after)
+    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
+end
+
+--- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
+function state_occupant_list.isSame(one, other, own, missing)
+    local count, sum = without(one, own, missing)
+    local otherCount, otherSum = without(other, own, missing)
+    if count ~= otherCount or sum ~= otherSum then
+        return false
+    end
+    for nick, held in pairs(one.occupants) do
+        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
+            return false
+        end
+    end
+    return true
+end
+
+--- Readers that have not been shown the last change.
+function state_occupant_list.late(list)
+    local found = {}
+    for reader in pairs(list.readers) do
+        if reader.position < list.last then
+            found[#found + 1] = reader
+        end
+    end
+    return found
+end
+
+--- Any of the readers.
+function state_occupant_list.firstOf(readers)
+    for reader in pairs(readers) do
+        return reader
+    end
+    return nil
+end
+end
+
+-- src/state/occupants.ts
+--
+-- Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
+-- list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
+-- account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
+-- decides: no account reads an entry that the room has not shown it.
+local state_occupants = {}
+do
+local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local options = minimix_options
+local restoreHeld = state_held.restoreHeld
+local append = state_occupant_list.append
+local contentAt = state_occupant_list.contentAt
+local copyAt = state_occupant_list.copyAt
+local entryAt = state_occupant_list.entryAt
+local firstOf = state_occupant_list.firstOf
+local fits = state_occupant_list.fits
+local isSame = state_occupant_list.isSame
+local isRegistered = state_occupant_list.isRegistered
+local late = state_occupant_list.late
+local listsOf = state_occupant_list.listsOf
+local newList = state_occupant_list.newList
+local register = state_occupant_list.register
+local remove = state_occupant_list.remove
+local sizeOf = state_occupant_list.sizeOf
+local sortIn = state_occupant_list.sortIn
+local totalsOf = state_occupant_list.totalsOf
+
+function hasSpace(reader, before, held)
+    local count, size = totalsOf(reader)
+    local others = before == nil and count or count - 1
+    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+end
+
+function passChange(reader, nick, held)
+    skipOwn(reader)
+    local list = reader.list
+    if list == nil or reader.position == list.last then
+        return false
+    end
+    local later = list.log[reader.position - list.settled + 1]
+    if (later and later.nick) ~= nick or later.after ~= held then
+        return false
+    end
+    moveOn(reader, list)
+    return true
+end
+
+function skipOwn(reader)
+    local list = reader.list
+    while list ~= nil and reader.position < list.last do
+        local later = list.log[reader.position - list.settled + 1]
+        if later == nil or later.nick ~= reader.own then
+            return
+        end
+        moveOn(reader, list)
+        if reader.list ~= list then
+            return
+        end
+    end
+end
+
+function moveOn(reader, list)
+    reader.position = reader.position + 1
+    if reader.position == list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function settleIfDone(list)
+    if list.behind > 0 then
+        return
+    end
+    for i = #list.log, 1, -1 do
+        table.remove(list.log, i)
+    end
+    list.settled = list.last
+    merge(list)
+end
+
+function change(room, reader, nick, before, after)
+    if before == after then
+        return
+    end
+    local list = reader.list
+    if list == nil then
+        list = newList(room, {})
+        enter(reader, list)
+    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
+        local copy = newList(room, copyAt(list, reader.position))
+        leave(reader, list)
+        enter(reader, copy)
+        list = copy
+    end
+    append(list, nick, after)
+    reader.position = list.last
+    if list.readerCount == 1 then
+        list.behind = 0
+        settleIfDone(list)
+    else
+        list.behind = list.readerCount - 1
+        if #list.log > MAX_BEHIND then
+            splitOff(list)
+        end
+    end
+end
+
+function splitOff(list)
+    local copies = {}
+    for _, reader in ipairs(late(list)) do
+        skipOwn(reader)
+        local position = reader.position
+        if reader.list == list and position < list.last then
+            local copy = copies[position]
+            if copy == nil then
+                copy = newList(list.room, copyAt(list, position))
+                copies[position] = copy
+            end
+            leave(reader, list)
+            enter(reader, copy)
+        end
+    end
+end
+
+function enter(reader, list)
+    reader.list = list
+    reader.position = list.last
+    list.readers[reader] = true
+    list.readerCount = list.readerCount + 1
+    sortIn(list)
+end
+
+function leave(reader, list)
+    list.readers[reader] = nil
+    list.readerCount = list.readerCount - 1
+    if list.readerCount == 0 then
+        remove(list)
+        return
+    end
+    if reader.position < list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function merge(list)
+    local all = listsOf(list.room)
+    if #all < 2 then
+        return
+    end
+    for i = 1, math.min(#all, MAX_COMPARED + 1) do
+        local other = all[i]
+        if other ~= nil and other ~= list and other.behind == 0 then
+            local isLarger = other.readerCount >= list.readerCount
+            local isLarger_3
+            if isLarger then
+                isLarger_3 = moveReaders(list, other)
+            else
+                isLarger_3 = moveReaders(other, list)
+            end
+            if isLarger_3 then
+                return
+            end
+        end
+    end
+end
+
+function moveReaders(from, to)
+    local moved = false
+    for reader in pairs(from.readers) do
+        if not moveReader(reader, from, to) then
+            return moved
+        end
+        moved = true
+    end
+    return moved
+end
+
+function moveReader(reader, from, to)
+    local only
+    if to.readerCount == 1 then
+        only = firstOf(to.readers)
+    end
+    local missing
+    if (only and only.own) ~= reader.own then
+        missing = only and only.own
+    end
+    if not isSame(from, to, reader.own, missing) then
+        return false
+    end
+    local held
+    if missing ~= nil then
+        held = from.occupants[missing]
+    end
+    local old
+    if missing ~= nil then
+        old = to.occupants[missing]
+    end
+    if not fits(to, old, held) then
+        return false
+    end
+    leave(reader, from)
+    if missing ~= nil and old ~= held then
+        append(to, missing, held)
+        if only ~= nil then
+            only.position = to.last
+        end
+        table.remove(to.log)
+        to.settled = to.last
+    end
+    enter(reader, to)
+    return true
+end
+
+MAX_BEHIND = 64
+MAX_COMPARED = 4
+
+--- A reader of nothing.
+function state_occupants.newReader()
+    return {list = nil, position = 0, own = nil}
+end
+
+--- The presence that the account was shown of an occupant.
+function state_occupants.findOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or nick == reader.own then
+        return nil
+    end
+    return entryAt(list, reader.position, nick)
+end
+
+--- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
+function state_occupants.eachOccupant(reader)
+    local list = reader.list
+    local own = reader.own
+    local occupants
+    if list ~= nil then
+        occupants = contentAt(list, reader.position)
+    end
+    local nick
+    local held
+    local function step()
+        if occupants ~= nil then
+            nick, held = next(occupants, nick)
+            if nick ~= nil and nick == own then
+                nick, held = next(occupants, nick)
+            end
+        end
+        return nick, held
+    end
+    return step
+end
+
+--- How many occupants the account was shown.
+function state_occupants.countOccupants(reader)
+    return (totalsOf(reader))
+end
+
+--- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
+-- is remembered.
+function state_occupants.keepOccupant(room, reader, nick, held)
+    if reader.own == nick then
+        reader.own = nil
+    end
+    if passChange(reader, nick, held) then
+        return true
+    end
+    local before = state_occupants.findOccupant(reader, nick)
+    if before == held then
+        return true
+    end
+    if not hasSpace(reader, before, held) then
+        change(room, reader, nick, before, nil)
+        return false
+    end
+    change(room, reader, nick, before, held)
+    return true
+end
+
+--- Forgets an occupant that is gone.
+function state_occupants.forgetOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or passChange(reader, nick, nil) then
+        return
+    end
+    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
+end
+
+--- Notes the account's own nick, which is that of no other occupant from now on.
+function state_occupants.setOwnNick(reader, nick)
+    local before = reader.own
+    reader.own = nick
+    if before ~= nil and before ~= nick then
+        state_occupants.forgetOccupant(reader, before)
+    end
+    skipOwn(reader)
+    if before ~= nick and reader.list ~= nil then
+        settleIfDone(reader.list)
+    end
+end
+
+--- Forgets all that the account was shown.
+function state_occupants.forgetOccupants(reader)
+    if reader.list ~= nil then
+        leave(reader, reader.list)
+    end
+    reader.list = nil
+    reader.position = 0
+    reader.own = nil
+end
+
+--- Takes over a reader from the instance of the module before a reload.
+function state_occupants.restoreReader(reader)
+    local list = reader.list
+    if list ~= nil and not isRegistered(list) then
+        register(list)
+        for _, held in pairs(list.occupants) do
+            restoreHeld(held)
+        end
+    end
+end
+end
+
 -- src/state/snapshot.ts
 --
 -- The state as one instance of the module hands it to the next on a reload, which may be of another version.

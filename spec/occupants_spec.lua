@@ -12,9 +12,8 @@ local world = {};
 world.__index = world;
 
 local function load_lists(options, fault)
-	local required = { options = options; ["state.held"] = { restoreHeld = function () end } };
-	required["state.occupant-list"] = part.load("state.occupant-list", required, fault);
-	return part.load("state.occupants", required, fault);
+	local others = { minimix_options = options; state_held = { restoreHeld = function () end } };
+	return part.load({ "state/occupant-list", "state/occupants" }, others, fault);
 end
 
 local function new_world(seed, fault)

@@ -246,7 +246,7 @@ function rowsOf(label: string, [plain, module]: readonly Costs[]): Row[] {
 
 /** Occupants go away and come back, one after the other, as accounts see it that are in the room without sessions. */
 async function storms({ version, rounds, accounts }: Run): Promise<Row[]> {
-    const watching = Math.min(200, accounts);
+    const watching = Math.min(200, accounts * 5);
     const moving = 50;
     const stages = [];
     for (const minimix of [false, true]) {

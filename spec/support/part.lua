@@ -1,4 +1,4 @@
--- One module of the bundle by itself, with stand-ins for what it requires.
+-- Some files of the bundle by themselves, with stand-ins for the tables of the other files that they use.
 
 local function read_bundle()
 	local file = assert(io.open("lua-out/mod_minimix.lua"));
@@ -7,21 +7,26 @@ local function read_bundle()
 	return text;
 end
 
--- name: as in the bundle, "state.occupants" for instance. required: by name. fault: a pattern and what to put in its place,
--- if the part has the place.
-local function load_part(name, required, fault)
-	local text = read_bundle();
-	local _, start = text:find(('\n["%s"] = function(...)'):format(name), 1, true);
-	assert(start, "the bundle has no "..name);
-	local stop = assert(text:find("\nreturn ____exports\n", start, true));
-	local part = text:sub(start + 1, stop).."return ____exports";
+local function block(bundle, name)
+	local start = assert(bundle:find(("\n-- src/%s.ts\n"):format(name), 1, true), "the bundle has no "..name);
+	return bundle:sub(start + 1, (bundle:find("\n-- src/", start + 1, true)));
+end
+
+-- names: in the order in which they are used, "state/occupants" for instance, of which the last one's table is returned.
+-- others: tables of other files by their names in the bundle. fault: a pattern and what to put in its place.
+local function load_part(names, others, fault)
+	local bundle = read_bundle();
+	local blocks = {};
+	for i, name in ipairs(names) do blocks[i] = block(bundle, name); end
+	local text = table.concat(blocks);
 	if fault then
-		part = part:gsub(fault[1], fault[2]);
+		local places;
+		text, places = text:gsub(fault[1], fault[2]);
+		assert(places > 0, "there is no place to plant it");
 	end
-	local env = setmetatable({
-		require = function (wanted) return assert(required[wanted], wanted); end;
-	}, { __index = _G });
-	return assert(load(part, "="..name, "t", env))();
+	local result = names[#names]:gsub("[/-]", "_");
+	local env = setmetatable({}, { __index = function (_, name) return others[name] or _G[name]; end });
+	return assert(load(text.."return "..result, "="..result, "t", env))();
 end
 
 return { load = load_part };

@@ -111,6 +111,9 @@ export function setOwnNick(reader: OccupantReader, nick: string): void {
         forgetOccupant(reader, before);
     }
     skipOwn(reader);
+    if (before !== nick && reader.list !== undefined) {
+        settleIfDone(reader.list);
+    }
 }
 
 /** Forgets all that the account was shown. */
@@ -153,7 +156,7 @@ function passChange(reader: OccupantReader, nick: string, held: Held | undefined
         return false;
     }
     const later = list.log[reader.position - list.settled];
-    if (later === undefined || later.nick !== nick || later.after !== held) {
+    if (later?.nick !== nick || later.after !== held) {
         return false;
     }
     moveOn(reader, list);
