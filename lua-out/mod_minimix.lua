@@ -3716,14 +3716,14 @@ function rangeQuery(cursor, walk)
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
     local temp_10
-    if reverse or from == nil then
+    if reverse or from == nil or id ~= nil then
         temp_10 = start
     else
         temp_10 = math.max(start or 0, from.when)
     end
     local roughly_11_result_18 = roughly(temp_10, -1)
     local temp_12
-    if not reverse or from == nil then
+    if not reverse or from == nil or id ~= nil then
         temp_12 = end_
     else
         temp_12 = math.min(end_ or math.huge, from.when)
@@ -5325,6 +5325,7 @@ local createMembership = state_memberships.createMembership
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local idleOf = state_memberships.idleOf
+local isOccupantJid = state_memberships.isOccupantJid
 local membershipsOf = state_memberships.membershipsOf
 local hasNumbers = state_numbers.hasNumbers
 local startNumbers = state_numbers.startNumbers
@@ -5587,6 +5588,11 @@ end
 
 isListed = options.anonymous
 unread = {}
+
+--- Whether an address is that of an account in its rooms which are not known yet: what rooms send it has to be dropped.
+function state_store.isTooEarly(jid)
+    return (not isListed or (next(unread)) ~= nil) and isOccupantJid(jid) and not state_store.isKnown(jids.node(jid) or "")
+end
 
 --- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
 -- called with the accounts that have been read: at once, or later with the others.
@@ -10854,6 +10860,7 @@ local joinComplete = occupancy_phases.joinComplete
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
 local noteOver = state_limits.noteOver
+local isTooEarly = state_store.isTooEarly
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -11045,7 +11052,11 @@ function room_message.onGroupchatMessage(event)
     lookAt(stanza)
     local membership = findMembership(attr.to or "", latestRoom)
     if membership == nil then
-        return nil
+        if isTooEarly(attr.to or "") then
+            return true
+        else
+            return nil
+        end
     end
     onGroupchat(membership, latestPassed)
     return true
@@ -11066,10 +11077,14 @@ function room_message.onMessage(event)
     end
     local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    if membership == nil then
-        return nil
-    end
     local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "groupchat" and isTooEarly(to) then
+            return true
+        else
+            return nil
+        end
+    end
     if type_ == "groupchat" then
         lookAt(stanza)
         onGroupchat(membership, latestPassed)

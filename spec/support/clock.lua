@@ -4,7 +4,7 @@
 local real_time, real_date = os.time, os.date;
 local start = 1700000000;
 
-local clock = { now = start; offset = 0 };
+local clock = { now = start; offset = 0; real_time = real_time };
 local timers, sequence = {}, 0;
 
 function os.time(t)

@@ -24,9 +24,9 @@ function faulty.new()
 end
 
 -- kind: see faulty.kinds. what: "reads", "writes", or nil for both; stores: a list of names, or nil for the module's own;
--- key: only of this account or room
-function faulty:fail(kind, what, stores, key)
-	self.kind, self.what, self.key = kind, what, key;
+-- key: only of this account or room; calls: so many, and then it works again
+function faulty:fail(kind, what, stores, key, calls)
+	self.kind, self.what, self.key, self.left = kind, what, key, calls;
 	self.stores = stores and {};
 	for _, name in ipairs(stores or {}) do self.stores[name] = true; end
 end
@@ -50,9 +50,14 @@ function faulty:wrap_store(store, name)
 		return function (_, key, ...)
 			if name:find "^minimix" then spec.calls = spec.calls + 1; end
 			if is_hit(spec, name, method, key) then
-				spec.failed = spec.failed + 1;
 				-- An iterator of users has no other way.
-				return answers[method == "users" and "raise" or spec.kind]();
+				local answer = answers[method == "users" and "raise" or spec.kind];
+				spec.failed = spec.failed + 1;
+				if spec.left then
+					spec.left = spec.left - 1;
+					if spec.left == 0 then spec:work(); end
+				end
+				return answer();
 			end
 			if writes[method] and name:find "^minimix" then
 				table.insert(spec.writes, ("%s %s %s"):format(name, method, tostring(key)));

@@ -303,8 +303,12 @@ function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
         with: label,
         limit: cursor.chunk,
         reverse,
-        start: roughly(reverse || from === undefined ? start : Math.max(start ?? 0, from.when), -1),
-        end: roughly(!reverse || from === undefined ? end : Math.min(end ?? math.huge, from.when), 1),
+        // Where an id says where to go on, the time does not: the clock may have been set back since.
+        start: roughly(reverse || from === undefined || id !== undefined ? start : Math.max(start ?? 0, from.when), -1),
+        end: roughly(
+            !reverse || from === undefined || id !== undefined ? end : Math.min(end ?? math.huge, from.when),
+            1,
+        ),
         after: reverse ? undefined : id,
         before: reverse ? id : undefined,
     };

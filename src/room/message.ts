@@ -26,6 +26,7 @@ import * as options from "../options";
 import { joinComplete } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
+import { isTooEarly } from "../state/store";
 import { textOf } from "../text";
 import { fork, sendTo } from "../send/fork";
 import { answeredAsJoin, endWithoutSelf } from "./presence";
@@ -43,7 +44,8 @@ export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     lookAt(stanza);
     const membership = findMembership(attr.to ?? "", latestRoom);
     if (membership === undefined) {
-        return undefined;
+        // mod_message would answer with an error, for which rooms remove an occupant.
+        return isTooEarly(attr.to ?? "") ? true : undefined;
     }
     onGroupchat(membership, latestPassed);
     return true;
@@ -82,10 +84,10 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     }
     const [room, nick] = splitOccupant(from);
     const membership = findMembership(to, room);
-    if (membership === undefined) {
-        return undefined;
-    }
     const type = stanza.attr.type;
+    if (membership === undefined) {
+        return type === "groupchat" && isTooEarly(to) ? true : undefined;
+    }
     if (type === "groupchat") {
         lookAt(stanza);
         onGroupchat(membership, latestPassed);

@@ -12,6 +12,7 @@ import {
     dropMembership,
     findAccount,
     idleOf,
+    isOccupantJid,
     type Membership,
     membershipsOf,
     Phase,
@@ -171,6 +172,11 @@ const unread = new LuaSet<string>();
 /** Whether the rooms of an account are known: its record has been read, or there is none. */
 export function isKnown(username: string): boolean {
     return isListed && !unread.has(username);
+}
+
+/** Whether an address is that of an account in its rooms which are not known yet: what rooms send it has to be dropped. */
+export function isTooEarly(jid: string): boolean {
+    return (!isListed || next(unread)[0] !== undefined) && isOccupantJid(jid) && !isKnown(jids.node(jid) ?? "");
 }
 
 type Listener = (this: void, usernames: string[]) => void;
