@@ -329,25 +329,31 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+--- By account and room.
 local refusals = {}
 
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
+--- The room is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership, forbidden)
     local bookmark = membership.bookmark
     if not (bookmark and bookmark.autojoin) then
         return
     end
     local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
+    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
     refusals[membership.username] = rooms
 end
 
 --- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
 function state_bookmarks.isRefused(username, room, bookmark)
     local rooms = refusals[username]
-    local refused = rooms and rooms[room]
+    local opt_5 = rooms and rooms[room]
+    local refused = opt_5 and opt_5.bookmark
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- The rooms that an account is not joined to for their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
 end
 
 --- Forgets the refusal of a room, or of all.
@@ -708,15 +714,25 @@ function state_sent.noteReflected(sent, id)
     end
 end
 
+--- Whether a message with this id has been sent to the room and not come back.
+function state_sent.awaitsReflection(sent, id)
+    for _, message in ipairs(sent and sent.groupchat or {}) do
+        if message.id == id then
+            return true
+        end
+    end
+    return false
+end
+
 --- The message that a room refuses. Undefined if none was sent, or it has been answered.
 function state_sent.takeRefused(sent, from, id)
     dropOld(sent.groupchat, math.huge)
     dropOld(sent.private, math.huge)
-    local temp_0
+    local temp_2
     if id ~= "" then
-        temp_0 = id
+        temp_2 = id
     end
-    local message = findRefused(sent, from, temp_0)
+    local message = findRefused(sent, from, temp_2)
     if message ~= nil then
         noteAnswered(sent, message)
     end
@@ -6063,13 +6079,73 @@ function occupancy_requests.lateRename(place, key)
 end
 end
 
+-- src/send/rules.ts
+--
+-- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
+-- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+local send_rules = {}
+do
+local isChecked, checked
+local id = require("util.id")
+local MUC = namespaces.MUC
+
+function isChecked(origin)
+    return checked == origin
+end
+
+--- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+function send_rules.passesRules(origin)
+    local passes = isChecked(origin)
+    if passes then
+        checked = nil
+    end
+    return passes
+end
+
+--- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+function send_rules.refusalOf(membership)
+    local answer
+    local to = membership.room .. "/" .. membership.nick
+    local stanza = st.presence({from = membership.occupant, to = to, id = id.medium()}):tag("x", {xmlns = MUC}):reset()
+    local origin = {
+        type = "local",
+        host = module.host,
+        username = membership.username,
+        full_jid = membership.occupant,
+        send = function(reply)
+            if type(reply) == "string" then
+                answer = nil
+            else
+                answer = reply
+            end
+            return true
+        end
+    }
+    checked = origin
+    local ok, problem = pcall(function() return module:fire_event("pre-presence/full", {origin = origin, stanza = stanza}) end)
+    local isRefused = isChecked(origin)
+    checked = nil
+    if not ok then
+        module:log(
+            "error",
+            "A module failed on the join of %s to %s: %s",
+            membership.username,
+            stanza.attr.to,
+            problem
+        )
+        return nil
+    end
+    return isRefused and (answer or st.error_reply(stanza, "auth", "forbidden")) or nil
+end
+end
+
 -- src/occupancy/transitions.ts
 --
 -- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
 -- or by the room. Each change of place sets what ends it before anything is sent.
 local occupancy_transitions = {}
 do
-local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
 local id = require("util.id")
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -6080,6 +6156,7 @@ local dropQuestion = archive_catchup.dropQuestion
 local flush = archive_catchup.flush
 local closePart = archive_log.closePart
 local openPart = archive_log.openPart
+local refusalOf = send_rules.refusalOf
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -6347,11 +6424,44 @@ end
 
 --- The account's own join.
 function occupancy_transitions.joinAgain(membership)
+    local refusal = refusalOf(membership)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
     local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
     local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_transitions.makeSure(membership, join)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request)
+    elseif type_ == "wait" then
+        occupancy_transitions.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        membership.ending = false
+        if membership.established then
+            occupancy_transitions.retryLeave(membership, 1)
+        else
+            dropMembership(membership)
+        end
+        save(membership.username)
+    end
 end
 
 --- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
@@ -7910,6 +8020,7 @@ local onRequest = occupancy_phases.onRequest
 local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
+local refusalsOf = state_bookmarks.refusalsOf
 local counters = state_counters.counters
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
@@ -8009,6 +8120,11 @@ function admin_directory.roomsOf(username)
     local lines = {}
     for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
+    end
+    for room, refusal in pairs(refusalsOf(username)) do
+        if refusal.forbidden ~= nil then
+            lines[#lines + 1] = room .. ": forbidden by this server (" .. refusal.forbidden .. ") until its bookmark changes"
+        end
     end
     table.sort(lines)
     return lines
@@ -8432,10 +8548,7 @@ end
 local admin_neighbours = {}
 do
 local options = minimix_options
---- Modules that look after rooms which clients join by themselves.
-local overlaps = {}
-overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
-overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+local PING_MUC = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 
 --- Names in the log what does not go together, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
@@ -8443,10 +8556,8 @@ function admin_neighbours.checkNeighbours()
     if host == nil then
         return
     end
-    for name, advice in pairs(overlaps) do
-        if host.modules[name] ~= nil then
-            module:log("warn", "%s", advice)
-        end
+    if host.modules.ping_muc ~= nil then
+        module:log("warn", "%s", PING_MUC)
     end
     if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
@@ -9048,6 +9159,63 @@ function client_iq.giveUpIqs()
 end
 end
 
+-- src/client/joined.ts
+--
+-- `session.rooms_joined`, in which mod_track_muc_joins keeps the nick of a session in each room that it has joined.
+-- mod_throttle_unsolicited, mod_csi_battery_saver and others look rooms up there. For rooms that are joined through the
+-- account the table is answered from the memberships. pairs() does not list these: mod_ping_muc would ping them from the
+-- session's own address, be refused, and tell the client that it is out.
+local client_joined = {}
+do
+local track, nickOf, forEachSession
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+
+function track(session)
+    session.rooms_joined = setmetatable(
+        session.rooms_joined or {},
+        {__index = function(_, room) return nickOf(session, room) end}
+    )
+end
+
+function nickOf(session, room)
+    local membership = membershipOf(session, room)
+    local isIn = membership ~= nil and isAttached(membership, session.full_jid)
+    return isIn and membership.nick or nil
+end
+
+function forEachSession(task)
+    local opt_0 = prosody.hosts[module.host]
+    local users = opt_0 and opt_0.sessions
+    if users ~= nil then
+        for _, user in pairs(users) do
+            for _, session in pairs(user.sessions) do
+                task(session)
+            end
+        end
+    end
+end
+
+--- `resource-bind`.
+function client_joined.onBind(event)
+    track(event.session)
+end
+
+--- The module is loaded while sessions are there.
+function client_joined.trackAll()
+    forEachSession(track)
+end
+
+--- The module is unloaded.
+function client_joined.untrackAll()
+    forEachSession(function(session)
+        if session.rooms_joined ~= nil then
+            setmetatable(session.rooms_joined, {})
+        end
+    end)
+end
+end
+
 -- src/client/message.ts
 --
 -- Messages from a session to a room or to one of its occupants.
@@ -9381,6 +9549,7 @@ local forgetJoined = state_sessions.forgetJoined
 local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local forgetIqsOf = state_pending.forgetIqsOf
+local passesRules = send_rules.passesRules
 local mayHaveRooms = send_upstream.mayHaveRooms
 local hold = client_hold.hold
 
@@ -9449,6 +9618,9 @@ function client_presence.onPresence(event)
     local stanza = event.stanza
     local to = stanza.attr.to
     local type_ = stanza.attr.type
+    if passesRules(session) then
+        return true
+    end
     if to == nil then
         if type_ == "unavailable" then
             broadcastUnavailable(session)
@@ -9976,7 +10148,7 @@ end
 -- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
+local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -10025,9 +10197,16 @@ function wake(username, stanza)
     local sessions = origin and origin.sessions
     local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
-        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+        fire("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
-        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+        fire("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+
+function fire(name, event)
+    local ok, problem = xpcall(function() return module:fire_event(name, event) end, debug.traceback, nil)
+    if not ok then
+        module:log("error", "A module failed on %s: %s", name, problem)
     end
 end
 
@@ -10384,6 +10563,43 @@ function room_former.onFormerIq(event)
 end
 end
 
+-- src/room/copies.ts
+--
+-- A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
+-- members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
+-- message itself.
+local room_copies = {}
+do
+--- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
+local KEPT = 8
+local SECONDS = 5
+--- For each membership the latest messages, oldest first.
+local latest = setmetatable({}, {__mode = "k"})
+
+--- Whether a message with this id, sender and text has come a moment ago. If not, it is remembered.
+function room_copies.hasComeBefore(membership, stanza)
+    local from = stanza.attr.from
+    local id = stanza.attr.id
+    local body = stanza:get_child_text("body")
+    if from == nil or id == nil or body == nil then
+        return false
+    end
+    local copies = latest[membership] or {}
+    local now = os.time()
+    for _, copy in ipairs(copies) do
+        if copy.id == id and copy.from == from and copy.body == body and now - copy.when <= SECONDS then
+            return true
+        end
+    end
+    copies[#copies + 1] = {from = from, id = id, body = body, when = now}
+    if #copies > KEPT then
+        table.remove(copies, 1)
+    end
+    latest[membership] = copies
+    return false
+end
+end
+
 -- src/room/message.ts
 --
 -- Messages from a room to the account.
@@ -10415,6 +10631,7 @@ local findMembership = state_memberships.findMembership
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local occupantJid = state_memberships.occupantJid
+local awaitsReflection = state_sent.awaitsReflection
 local noteReflected = state_sent.noteReflected
 local retiredSent = state_sent.retiredSent
 local takeRefused = state_sent.takeRefused
@@ -10428,6 +10645,7 @@ local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local hasComeBefore = room_copies.hasComeBefore
 
 function lookAt(stanza)
     if stanza ~= latest then
@@ -10464,8 +10682,15 @@ function onGroupchat(membership, stanza)
     if isInDoubt(membership) then
         holdBack(membership)
     end
+    local isOwn = nick == membership.nick
+    if options.resource == nil and not isPast and hasComeBefore(membership, stanza) then
+        if not isOwn or not awaitsReflection(membership.sent, stanza.attr.id) then
+            noteDrop("copy")
+            return
+        end
+    end
     local before = membership.view.subject
-    if nick == membership.nick and membership.sent ~= nil then
+    if isOwn and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
@@ -11726,6 +11951,9 @@ local onArchiveQuery = archive_query.onQuery
 local expireIqs = client_iq.expireIqs
 local giveUpIqs = client_iq.giveUpIqs
 local onClientIq = client_iq.onIq
+local onBind = client_joined.onBind
+local trackAll = client_joined.trackAll
+local untrackAll = client_joined.untrackAll
 local onCarbon = client_message.onCarbon
 local onClientMessage = client_message.onMessage
 local onClientPresence = client_presence.onPresence
@@ -11780,6 +12008,7 @@ module:hook("carbons-should-copy", onCarbon, 1)
 module:hook("pre-iq/full", turn(onClientIq), -1)
 module:hook("pre-iq/bare", turn(onClientIq), -1)
 module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", onBind, 0.05)
 module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
@@ -11882,6 +12111,7 @@ local function start()
 end
 
 module.load = function()
+    trackAll()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
@@ -11911,6 +12141,7 @@ module.unload = function()
         timer:stop()
     end
     removeShellCommands()
+    untrackAll()
     if module.reloading ~= true then
         giveUpIqs()
         withdrawAll()

@@ -8,6 +8,7 @@ import { after } from "../turn";
 import { patience } from "../send/ask";
 import { catchUp, dropQuestion, flush } from "../archive/catchup";
 import { closePart, openPart } from "../archive/log";
+import { refusalOf } from "../send/rules";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save } from "../state/store";
 import * as options from "../options";
@@ -277,11 +278,39 @@ export function rejoin(membership: Membership): void {
 
 /** The account's own join. */
 export function joinAgain(membership: Membership): void {
+    const refusal = refusalOf(membership);
+    if (refusal !== undefined) {
+        joinForbidden(membership, refusal);
+        return;
+    }
     const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
     const join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered);
     beginJoin(membership, join, []);
     sendOwnJoin(membership, join);
     makeSure(membership, join);
+}
+
+/** This server forbids the account's own join. A client that waits has passed the same rules with its own. */
+function joinForbidden(membership: Membership, error: Stanza): void {
+    const [type, condition] = error.get_error();
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request);
+    } else if (type === "wait") {
+        lost(membership);
+    } else {
+        module.log("warn", "This server forbids %s to join %s: %s", membership.username, membership.room, condition);
+        noteRefusal(membership, condition);
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+        membership.ending = false;
+        if (membership.established) {
+            retryLeave(membership, 1);
+        } else {
+            dropMembership(membership);
+        }
+        save(membership.username);
+    }
 }
 
 /** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
