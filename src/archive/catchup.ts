@@ -10,7 +10,8 @@ import { fork } from "../send/fork";
 import { noteDrop } from "../state/counters";
 import type { Asking, Buffered, CatchUp, Outcome, Progress } from "../state/catchup";
 import { noteOver } from "../state/limits";
-import { isCurrent, type Membership, Phase } from "../state/memberships";
+import { isCurrent, type Membership } from "../state/memberships";
+import { Phase } from "../state/place";
 import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
 import { inSlices } from "../slices";
 import { weightOf } from "../weight";
@@ -74,7 +75,7 @@ export function closeGap(membership: Membership): void {
         catching.progress = waiting;
         module.add_timer(PAUSE, () => {
             const isDue = membership.catchUp === catching && catching.progress === waiting;
-            if (isDue && isCurrent(membership) && membership.phase === Phase.Joined) {
+            if (isDue && isCurrent(membership) && membership.place.phase === Phase.Joined) {
                 closeGap(membership);
             }
             return undefined;

@@ -8,7 +8,8 @@
 import * as options from "../options";
 import { markChanged, rangesOf, releaseDeliveries, saveChanged, saveDeliveries } from "../state/deliveries";
 import { dropUnread, type Entry, logOf, logs, type Part, type RoomLog } from "../state/logs";
-import { allMemberships, type Membership, Phase } from "../state/memberships";
+import { allMemberships, type Membership } from "../state/memberships";
+import { Phase } from "../state/place";
 import { startOfNumbers } from "../state/numbers";
 import { close, includes, insert, open, type Ranges } from "../state/ranges";
 import { inTurn } from "../turn";
@@ -74,7 +75,8 @@ function closeRange(membership: Membership, part: Part): boolean {
 /** Opens what the instance of the module before a reload kept in another form. */
 export function reopenParts(): void {
     for (const membership of allMemberships()) {
-        if (membership.phase === Phase.Joined || membership.phase === Phase.Entering) {
+        const phase = membership.place.phase;
+        if (phase === Phase.Joined || phase === Phase.Entering) {
             letIn(membership);
         }
     }

@@ -8,7 +8,8 @@ import { readHeld } from "./catchup";
 import { readBack, type Said } from "./read";
 import { MUC } from "../namespaces";
 import * as options from "../options";
-import type { JoinRequest, Membership } from "../state/memberships";
+import type { Membership } from "../state/memberships";
+import type { SessionRequest } from "../state/place";
 import { addDelay, splitOccupant } from "../stanzas";
 import { sendTo } from "../send/fork";
 
@@ -21,7 +22,7 @@ interface Limits {
 }
 
 /** Sends a session the account's history of the room, oldest first. */
-export function sendHistory(membership: Membership, request: JoinRequest): void {
+export function sendHistory(membership: Membership, request: SessionRequest): void {
     const limits = limitsOf(request.stanza);
     if (limits.stanzas <= 0 || limits.chars <= 0) {
         return;

@@ -4,7 +4,8 @@ import { monotonic } from "../state/clock";
 import * as st from "util.stanza";
 import { showDetached } from "../occupancy/shown";
 import * as options from "../options";
-import { leave, refuseAll } from "../occupancy/phases";
+import { refuseAll } from "../occupancy/refuse";
+import { leave } from "../occupancy/transitions";
 import { fork } from "../send/fork";
 import { technicalRemoval } from "../occupancy/replay";
 import { forgetRefusals } from "../state/bookmarks";
@@ -20,9 +21,10 @@ import {
     idleOf,
     type Membership,
     membershipsOf,
-    Phase,
+    setPlace,
 } from "../state/memberships";
 import { forEachInSlices } from "../slices";
+import { inLine, Phase } from "../state/place";
 import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
 import { closePart } from "../archive/delivered";
@@ -107,7 +109,7 @@ export function isInactive(account: Account): boolean {
 
 function leaveAll(account: Account): void {
     for (const membership of membershipsOf(account.username)) {
-        if (membership.phase !== Phase.Leaving) {
+        if (membership.place.phase !== Phase.Leaving) {
             module.log("info", "%s is not used any more and leaves %s", account.username, membership.room);
             leave(membership, st.presence({ type: "unavailable" }));
         }
@@ -120,7 +122,7 @@ export function showAllDetached(): void {
     for (const membership of allMemberships()) {
         const since = membership.detachedAt;
         const isDue = since !== undefined && now - since >= options.detachedAfter && !membership.shownDetached;
-        if (isDue && membership.phase === Phase.Joined) {
+        if (isDue && membership.place.phase === Phase.Joined) {
             showDetached(membership);
         }
     }
@@ -138,7 +140,7 @@ export function withdrawAll(): void {
             fork(membership, technicalRemoval(membership));
             detachAll(membership);
         }
-        membership.phase = Phase.Leaving;
+        setPlace(membership, inLine(Phase.Leaving));
         withdraw(membership);
     }
 }

@@ -7,26 +7,31 @@ import { sendTo } from "../send/fork";
 import { ownPresence } from "./replay";
 import { bestSession, presenceContent } from "../state/availability";
 import { isSameElement } from "../stanzas";
-import { type Attachment, attachSession, type JoinRequest, type Membership } from "../state/memberships";
-import { sendUpstream } from "../send/upstream";
+import { attachSession, type Membership } from "../state/memberships";
+import { type Attachment, Phase, type SessionRequest } from "../state/place";
+import { presenceIdFor, sendPresence } from "../send/upstream";
 
 /**
- * Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
- * its way, a presence to the nick of before would turn it back.
+ * Whether the room may be shown another presence. During an operation it may not: to the nick of before it would turn a
+ * nick change back. What was not shown meanwhile is shown when the operation ends.
  */
+function mayShow(membership: Membership): boolean {
+    const place = membership.place;
+    return place.phase === Phase.Joined && place.operation === undefined;
+}
+
+/** Shows the room the best presence among the attached sessions. Returns whether that was news to it. */
 export function showBest(membership: Membership): boolean {
-    if (membership.renaming !== undefined) {
-        return false;
-    }
-    const attachment = chooseShown(membership);
+    const attachment = mayShow(membership) ? chooseShown(membership) : undefined;
     if (attachment === undefined || !noteShown(membership, attachment.presence)) {
         return false;
     }
-    const presence = st.clone(attachment.presence);
-    presence.attr.to = `${membership.room}/${membership.nick}`;
-    presence.attr.id = attachment.id;
-    sendUpstream(membership, presence);
+    show(membership, attachment.presence, attachment.id);
     return true;
+}
+
+function show(membership: Membership, presence: Stanza, id: string | undefined): void {
+    sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id));
 }
 
 function chooseShown(membership: Membership): Attachment | undefined {
@@ -38,15 +43,15 @@ function chooseShown(membership: Membership): Attachment | undefined {
     return membership.attached.get(best);
 }
 
-/** Notes a presence as shown to the room; whether it was news. */
+/** Notes a presence as shown to the room. Returns whether it was news. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
     const shown = membership.shownPresence;
     membership.shownPresence = presence;
     return shown === undefined || !isSameElement(shown, presence);
 }
 
-/** What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first. */
-export function presenceToShow(membership: Membership, request?: JoinRequest): Stanza {
+/** What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it. */
+export function presenceToShow(membership: Membership, request?: SessionRequest): Stanza {
     const attachment = chooseShown(membership);
     let presence: Stanza;
     if (attachment !== undefined) {
@@ -60,18 +65,16 @@ export function presenceToShow(membership: Membership, request?: JoinRequest): S
     return st.clone(presence);
 }
 
-/** Shows the room that nobody is there to read, if it does not know yet. */
+/** Shows the room that no session is there, unless it knows. */
 export function showDetached(membership: Membership): void {
-    if (membership.renaming !== undefined) {
+    if (!mayShow(membership)) {
         return;
     }
     const presence = detachedPresence(membership);
     membership.shown = undefined;
     membership.shownDetached = true;
     if (noteShown(membership, presence)) {
-        const copy = st.clone(presence);
-        copy.attr.to = `${membership.room}/${membership.nick}`;
-        sendUpstream(membership, copy);
+        show(membership, presence, undefined);
     }
 }
 
@@ -81,7 +84,8 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const update = membership.self?.get_child("x", VCARD_UPDATE);
+    const self = membership.view.self;
+    const update = self === undefined ? undefined : self.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));
     }
@@ -91,8 +95,9 @@ function detachedPresence(membership: Membership): Stanza {
 /** A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows. */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
-    if (!showBest(membership) && membership.self !== undefined) {
-        const self = ownPresence(membership, membership.self);
+    const known = membership.view.self;
+    if (!showBest(membership) && known !== undefined) {
+        const self = ownPresence(membership, known);
         self.attr.id = stanza.attr.id;
         sendTo(session, self);
     }

@@ -2,7 +2,8 @@
 
 import * as st from "util.stanza";
 import { MUC } from "../namespaces";
-import type { Attachment, Membership } from "./memberships";
+import type { Membership } from "./memberships";
+import type { Attachment } from "./place";
 
 /** Most available first; `dnd` is somebody at the keyboard, `away` nobody. */
 const ranks = new LuaMap<string, number>();

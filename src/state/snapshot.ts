@@ -5,6 +5,9 @@ import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
+import { inLine, isKnownPhase, Phase } from "./place";
+import { newView, outdate } from "./view";
+import { convert } from "./upgrade";
 import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
@@ -85,7 +88,15 @@ function restoreAccount(account: Account, isOld: boolean): Account {
 }
 
 function restoreMembership(membership: Membership, isOld: boolean): void {
+    const hadView = (membership as Partial<Membership>).view !== undefined;
     complete(membership, createMembership(membership.username, membership.room, membership.nick));
+    complete(membership.view, newView());
+    if (!convert(membership) && !hadView) {
+        outdate(membership.view);
+    }
+    if (!isKnownPhase(membership.place.phase)) {
+        membership.place = inLine(Phase.Lost);
+    }
     if (isOld) {
         membership.log = undefined;
         membership.part = undefined;

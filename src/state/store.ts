@@ -15,10 +15,10 @@ import {
     isOccupantJid,
     type Membership,
     membershipsOf,
-    Phase,
 } from "./memberships";
 import { hasNumbers, startNumbers } from "./numbers";
 import { beginOutage, onRetry, type Progress } from "./outage";
+import { inLine, Phase } from "./place";
 import { listRecords, openRecords, readRecord, writeRecord } from "./records";
 
 interface RoomRecord {
@@ -160,7 +160,7 @@ function stateOf(membership: Membership): RoomRecord["state"] {
     if (!membership.established) {
         return "joining";
     }
-    return membership.phase === Phase.Leaving ? "leaving" : "in";
+    return membership.place.phase === Phase.Leaving ? "leaving" : "in";
 }
 
 /** Whether it has been read which accounts there are; on an anonymous host there is nothing to be read. */
@@ -321,7 +321,7 @@ function leaveFormerAddress(username: string, record: AccountRecord): void {
     const occupant = jids.join(username, module.host, record.resource);
     for (const membership of membershipsOf(username)) {
         addFormerOccupant(username, membership.room, occupant, membership.nick);
-        if (membership.phase === Phase.Leaving) {
+        if (membership.place.phase === Phase.Leaving) {
             dropMembership(membership);
         }
     }
@@ -360,6 +360,6 @@ function loadRoom(username: string, room: string, saved: RoomRecord, seen: numbe
     membership.ownBookmark = saved.ownBookmark === true;
     membership.since = saved.since;
     membership.established = saved.state !== "joining";
-    membership.phase = mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving;
+    membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
     membership.detachedAt = seen;
 }
