@@ -349,7 +349,7 @@ for (const version of versions) {
             test("of an admin take an account out, or have it join anew", async () => {
                 const room = await house.roomWithBoth("moved");
                 const both = { account: "alice@a.lab", room };
-                assert.deepEqual((await fill(bob, "rejoin", both)).info, [`alice@a.lab joins ${room} anew`]);
+                assert.deepEqual((await fill(bob, "rejoin", both)).info, [`alice@a.lab is rejoining ${room}`]);
                 assert.equal(await isIn(room, "Alice"), true);
                 await phone.expectNone({ room });
                 assert.deepEqual((await fill(bob, "leave", both)).info, [`alice@a.lab has left ${room}`]);
@@ -359,9 +359,9 @@ for (const version of versions) {
 
             test("of a user are about the user's own rooms", async () => {
                 const room = await house.roomWithBoth("own");
-                assert.deepEqual((await run(carol, "my-rooms")).info, ["You are in no group chats"]);
-                assert.deepEqual((await run(carol, "leave-my-room")).info, ["You are in no group chats"]);
-                assert.deepEqual((await run(carol, "my-notify")).info, ["You are in no group chats"]);
+                assert.deepEqual((await run(carol, "my-rooms")).info, ["You are not in any group chat"]);
+                assert.deepEqual((await run(carol, "leave-my-room")).info, ["You are not in any group chat"]);
+                assert.deepEqual((await run(carol, "my-notify")).info, ["You are not in any group chat"]);
                 assert(
                     (await run(phone, "my-rooms")).lines.some((line) => line.startsWith(`${room}: joined as Alice`)),
                 );
@@ -377,7 +377,7 @@ for (const version of versions) {
                 assert.deepEqual(changed.info, [`The nick in ${room} is Alicia`]);
                 await laptop.expect({ from: `${room}/Alicia`, status: "110" });
                 const taken = await fill(phone, "my-nick", { room, nick: "Bob" });
-                assert.deepEqual(taken.errors, [`${room} has refused the nick Bob`]);
+                assert.deepEqual(taken.errors, [`${room} refused the nick Bob`]);
                 const same = await fill(phone, "my-nick", { room, nick: "Alicia" });
                 assert.deepEqual(same.info, [`The nick in ${room} is Alicia`]);
                 assert.equal(await isIn(room, "Alicia"), true);
@@ -389,14 +389,14 @@ for (const version of versions) {
                 const missing = await fill(phone, "my-notify", { room, setting: "never" });
                 assert.match(
                     missing.errors.join("\n"),
-                    /^quiet@rooms\.a\.lab is not bookmarked, .*: bookmark it first$/,
+                    /^quiet@rooms\.a\.lab is not bookmarked, .*: add a bookmark first$/,
                 );
                 await assert.rejects(readBookmarks(phone), { condition: "item-not-found" });
                 const other = xml("other", { xmlns: "urn:example:other" });
                 await publishBookmark(phone, room, { nick: "Alice", name: "Quiet", extensions: [other] });
                 for (const setting of ["always", "on-mention", "never"]) {
                     const { info } = await fill(phone, "my-notify", { room, setting });
-                    assert.deepEqual(info, [`${room} notifies you: ${setting}`]);
+                    assert.deepEqual(info, [`Notifications of ${room}: ${setting}`]);
                     const bookmark = (await readBookmarks(laptop)).get(room);
                     assert.equal(bookmark?.attrs.name, "Quiet");
                     assert.equal(bookmark.getChildText("nick"), "Alice");
@@ -421,13 +421,13 @@ for (const version of versions) {
                     [bob, "rejoin", { account: "carol@a.lab", room }, /^carol@a.lab is not in wrong@/],
                     [phone, "leave-my-room", { room: "nowhere@rooms.a.lab" }, /^alice@a.lab is not in nowhere@/],
                     [phone, "my-nick", { room }, /^Nickname: Required value missing$/],
-                    [phone, "my-nick", { room, nick: " " }, /cannot be a nick$/],
+                    [phone, "my-nick", { room, nick: " " }, /is not a valid nick$/],
                     [phone, "my-notify", { room }, /^Notify me: Required value missing$/],
                     [
                         phone,
                         "my-notify",
                         { room, setting: "loudly" },
-                        /^"loudly" is none of always, on-mention and never$/,
+                        /^Invalid setting "loudly": expected always, on-mention or never$/,
                     ],
                     [phone, "my-notify", { room: "a.lab", setting: "never" }, /^alice@a.lab is not in a.lab$/],
                 ];

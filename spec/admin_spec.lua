@@ -21,7 +21,7 @@ describe("where there are no users, the module is not loaded and says why:", fun
 	it("on a component", function ()
 		local host = new_host();
 		host:add_component("rooms.example.org", "muc");
-		assert.matches("mod_minimix is for hosts that have users, not for the component rooms.example.org: take it out there",
+		assert.matches("mod_minimix is for hosts that have users, not for the component rooms.example.org: remove it there",
 			refusal("rooms.example.org", host), 1, true);
 	end);
 
@@ -38,7 +38,7 @@ describe("what goes ill with the module is named when it is loaded:", function (
 
 	it("mod_ping_muc", function ()
 		local text = warning({ modules = { "ping_muc" } }, "^mod_ping_muc");
-		assert.matches("take it out of modules_enabled", text, 1, true);
+		assert.matches("remove it from modules_enabled", text, 1, true);
 	end);
 
 	it("an archive in mod_mam's where there is none", function ()
@@ -46,7 +46,7 @@ describe("what goes ill with the module is named when it is loaded:", function (
 	end);
 
 	it("a host that nobody can log in to", function ()
-		assert.is_string(warning({ options = { authentication = "null" } }, "There are no users on this host"));
+		assert.is_string(warning({ options = { authentication = "null" } }, "This host has no users"));
 	end);
 
 	it("and nothing is said where all is well", function ()
@@ -80,7 +80,7 @@ describe("the shell", function ()
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
 		local _, message, lines = shell(s, "rooms", "alice@example.org");
 		assert.equal("1 rooms", message);
-		assert.matches("^room@rooms.example.org: lost, 1 tries to come back, as Alice since .-; no session since ", lines[1]);
+		assert.matches("^room@rooms.example.org: lost, 1 attempts to rejoin, as Alice since .-; no session since ", lines[1]);
 		s.host:drop();
 	end);
 
@@ -101,7 +101,7 @@ describe("the shell", function ()
 		assert.equal("alice@example.org is leaving room@rooms.example.org", message);
 		ok, message = shell(s, "leave", "alice@example.org", "room@rooms.example.org");
 		assert.is_nil(ok);
-		assert.equal("alice@example.org is leaving room@rooms.example.org already", message);
+		assert.equal("alice@example.org is already leaving room@rooms.example.org", message);
 		ok, message = shell(s, "rejoin", "alice@example.org", "room@rooms.example.org");
 		assert.is_nil(ok);
 		assert.equal("alice@example.org is leaving room@rooms.example.org now", message);
@@ -197,7 +197,7 @@ describe("ad-hoc commands", function ()
 	it("tell that a remote room has been asked for a nick", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(command("my-nick", { room = "room@rooms.example.org"; nick = "Alicia" }));
-		assert.equal("room@rooms.example.org has been asked for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
+		assert.equal("Asked room@rooms.example.org for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
 		s:deliver();
 		assert.same({ "presence unavailable room/Alice 110 303", "presence - room/Alicia 110" }, seen(phone));
 	end);
@@ -252,7 +252,7 @@ describe("the ad-hoc command my-notify", function ()
 	for _, setting in ipairs { "always", "on-mention", "never" } do
 		it("O2: notes "..setting.." in the bookmark, and leaves alone what else is there", function ()
 			local _, phone = bookmarked "<nick>Alice</nick><x xmlns='urn:example:x'>y</x>";
-			assert.same({ room.." notifies you: "..setting, "info" }, { note(phone, { room = room; setting = setting }) });
+			assert.same({ "Notifications of "..room..": "..setting, "info" }, { note(phone, { room = room; setting = setting }) });
 			assert.equal(conference("<nick>Alice</nick><x xmlns='urn:example:x'>y</x>"..extensions("<"..setting.."/>")), stored(phone));
 		end);
 	end
@@ -277,7 +277,7 @@ describe("the ad-hoc command my-notify", function ()
 
 	it("O2: says so where there is no bookmark, and makes none", function ()
 		local _, phone = in_room { modules = { "pep", "bookmarks" }; options = { minimix_bookmark_write = false } };
-		assert.same({ room.." is not bookmarked, and that is where it would be noted: bookmark it first", "error" },
+		assert.same({ room.." is not bookmarked, and the bookmark stores this setting: add a bookmark first", "error" },
 			{ note(phone, { room = room; setting = "never" }) });
 		assert.is_nil(stored(phone));
 	end);
@@ -298,7 +298,7 @@ describe("the ad-hoc command my-notify", function ()
 
 	it("O2: refuses what is no setting, and what is no room of the account's", function ()
 		local _, phone = bookmarked "<nick>Alice</nick>";
-		assert.same({ '"sometimes" is none of always, on-mention and never', "error" }, { note(phone, { room = room; setting = "sometimes" }) });
+		assert.same({ 'Invalid setting "sometimes": expected always, on-mention or never', "error" }, { note(phone, { room = room; setting = "sometimes" }) });
 		assert.same({ "Notify me: Required value missing", "error" }, { note(phone, { room = room }) });
 		assert.same({ "alice@example.org is not in tea@rooms.example.org", "error" },
 			{ note(phone, { room = "tea@rooms.example.org"; setting = "never" }) });

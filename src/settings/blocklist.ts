@@ -1,8 +1,8 @@
-// What mod_blocklist keeps (XEP-0191).
+// Reads the block lists of mod_blocklist (XEP-0191).
 
 import * as jids from "util.jid";
 
-/** Blocked JIDs are its keys. */
+/** The keys are the blocked JIDs. */
 export type Blocklist = LuaMap<string, unknown>;
 
 const store = module.open_store<Blocklist>("blocklist", "keyval");
@@ -16,14 +16,14 @@ export function blocklistOf(username: string): Blocklist | undefined {
     return store.get(username)[0];
 }
 
-/** Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service. */
+/** Whether the list blocks an occupant: by its own JID, its room or its service. */
 export function silences(blocklist: Blocklist, room: string, nick: string): boolean {
     return blocklist.has(`${room}/${nick}`) || blocklist.has(room) || blocklist.has(jids.host(room));
 }
 
 /**
- * Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
- * must not be: no client could make it leave.
+ * Whether an account has blocked an occupant. If it blocks its own nick, it never sees its own presence. It must then
+ * leave the room, because no client could make it leave.
  */
 export function isBlocked(username: string, room: string, nick: string): boolean {
     const blocklist = blocklistOf(username);
