@@ -18,7 +18,7 @@ local function jids_of(s)
 	return jids;
 end
 
--- Joins and leaves that reached the room since the last time, as "leave <sender>" and "join <sender>".
+-- Returns the joins and leaves that reached the room since the last call, as "leave <sender>" and "join <sender>".
 local function moves(s)
 	local lines = {};
 	for _, stanza in ipairs(s:arrived()) do
@@ -37,7 +37,7 @@ local function in_room(resource, remote)
 	return s, phone;
 end
 
--- The ways from one address to another: "minimix" is the default.
+-- The changes from one address to another. "minimix" is the default.
 local changes = {
 	{ about = "the bare JID to a full one"; from = false; to = "minimix" };
 	{ about = "a full JID to the bare one"; from = "minimix"; to = false };
@@ -67,7 +67,7 @@ for _, change in ipairs(changes) do
 				s:wait(60);
 				assert.same({ "leave "..full(change.from); "join "..full(change.to) }, moves(s));
 				assert.same({ full(change.to) }, jids_of(s));
-				-- All that is new to them is the address in their own presence.
+				-- Only the address in their own presence is new to them.
 				assert.same({ "presence - room/Alice 110" }, seen(phone));
 				s.room:say("Bob", "hi");
 				assert.same({ "message groupchat room/Bob hi" }, seen(phone));

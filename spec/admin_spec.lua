@@ -1,4 +1,4 @@
--- O2, O3: what an admin is told when the module is loaded, and can see and do afterwards.
+-- O2, O3: warnings for the admin at load, and commands and metrics afterwards.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -62,7 +62,7 @@ describe("what goes ill with the module is named when it is loaded:", function (
 	end);
 end);
 
--- Runs a command of the admin shell. Returns what it gives and the lines it prints.
+-- Runs a command of the admin shell. Returns its results and the lines that it prints.
 local function shell(s, name, ...)
 	local commands = s.host:module():shared("/*/admin_shell/env").minimix;
 	local lines = {};
@@ -127,7 +127,7 @@ describe("the shell", function ()
 	end);
 end);
 
--- A room in which so many accounts of this server were when it stopped.
+-- Returns a scene with a room in which this number of accounts were when the server stopped.
 local function crowd(count)
 	local accounts = {};
 	for i = 1, count do
@@ -141,7 +141,7 @@ local function crowd(count)
 	return { ["example.org"] = { minimix = accounts } };
 end
 
--- A stanza of an ad-hoc command; fields are those of its form.
+-- Returns the IQ of an ad-hoc command. `fields` are the fields of the form.
 local function command(name, fields)
 	local iq = st.iq({ type = "set"; id = "c1"; to = "example.org" })
 		:tag("command", { xmlns = "http://jabber.org/protocol/commands"; node = nodes..name });
@@ -181,7 +181,7 @@ describe("a room with 1,000 accounts", function ()
 
 		admin:send(command("leave", { account = "user7@example.org"; room = "room@rooms.example.org" }));
 		assert.equal("user7@example.org is leaving room@rooms.example.org", admin:take()[1].tags[1]:get_child_text "note");
-		-- The room does not know of it, so it is asked after a while.
+		-- The room does not answer the leave, so the account asks again after a while.
 		s:wait(90);
 		assert.equal("999 accounts", select(2, shell(s, "accounts", "room@rooms.example.org")));
 	end);
@@ -208,7 +208,7 @@ describe("the ad-hoc command my-notify", function ()
 	local bookmarks = "urn:xmpp:bookmarks:1";
 	local pubsub = "http://jabber.org/protocol/pubsub";
 
-	-- In the room, with a bookmark whose children are these.
+	-- Returns a scene in the room, with a bookmark that has these children.
 	local function bookmarked(children)
 		local s, phone = in_room { modules = { "pep", "bookmarks" } };
 		phone:send(("<iq type='set' id='b1'><pubsub xmlns='%s'><publish node='%s'><item id='%s'><conference xmlns='%s' name='Tea'>%s"
@@ -223,7 +223,7 @@ describe("the ad-hoc command my-notify", function ()
 		return element:get_text(), element.attr.type;
 	end
 
-	-- The bookmark as it stands; nil if there is none.
+	-- Returns the current bookmark, or nil.
 	local function stored(phone)
 		phone:send(("<iq type='get' id='b2'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
 		local item = phone:take()[1]:find("{"..pubsub.."}pubsub/items/item");
@@ -257,7 +257,7 @@ describe("the ad-hoc command my-notify", function ()
 		end);
 	end
 
-	-- XEP-0492 3: the most specific element decides, a fallback is always there, <advanced/> is not ours.
+	-- XEP-0492 3: the most specific element decides. There is always a fallback. <advanced/> is kept.
 	local cases = {
 		{ "<never/>", "<always/>" };
 		{ "<never><advanced><a xmlns='urn:example:a'/></advanced></never>", "<always><advanced><a xmlns='urn:example:a'/></advanced></always>" };

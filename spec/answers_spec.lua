@@ -1,4 +1,4 @@
--- Each form in which a room may answer, for each thing that it can be asked; and errors of messages, whenever they come.
+-- R7: each form of a room's answer, for each kind of request; and errors for messages at any time.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -10,7 +10,7 @@ local join, leave, message, presence, query, status, whisper =
 
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 local xmlns_stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas";
-local unknown_child = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>"; -- the cache cannot serve a join with it
+local unknown_child = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>"; -- The cache cannot serve a join with this payload.
 local version = "<query xmlns='jabber:iq:version'/>";
 
 -- Forms of an answer
@@ -42,9 +42,9 @@ local function set_error(stanza, element)
 	if element then stanza:add_child(element); end
 end
 
--- change(answer): what becomes of it. wait: seconds that everything of the room is held back. lost: the room does not hear.
--- doubtful: the answer may be taken for one or not. errors: means something for errors only; presence: for presence only.
--- new_id: it does not come with the id of the request.
+-- change(answer): replaces the answer. wait: seconds for which all stanzas of the room are held back. lost: the room
+-- does not receive the request. doubtful: the answer may or may not be accepted. errors: applies to errors only;
+-- presence: to presence only. new_id: the answer has another id than the request.
 local forms = {
 	["as it should be"] = {};
 	["without an id"] = { new_id = true; change = function (answer) answer.attr.id = nil; end };
@@ -76,7 +76,7 @@ local forms = {
 	["never"] = { lost = true; unanswered = true };
 };
 
--- Changes what the room sends as an answer; returns a function that ends that, after sending what was held back.
+-- Changes the answers of the room. Returns a function that stops this, after the delayed stanzas are sent.
 local function reform(s, form, is_answer)
 	local room = s.room;
 	local send, held = room.send, {};
@@ -119,8 +119,9 @@ local function is_iq_from(nick)
 	end;
 end
 
--- Things to ask. `errors`: the room refuses. setup(s, t) and ask(s, t) with t.phone, t.laptop and what they see in t.seen and
--- t.laptop_seen; answered(s, t, form) and unanswered(s, t, form) say what has to be then. wait: seconds for an answer.
+-- Requests. `errors`: the room refuses. setup(s, t) and ask(s, t) with t.phone, t.laptop and their received stanzas in
+-- t.seen and t.laptop_seen. answered(s, t, form) and unanswered(s, t, form) check the result. wait: seconds for an
+-- answer.
 local operations = {};
 
 local function same_nick(expected, actual)
@@ -251,7 +252,7 @@ operations["a resync that is refused"] = {
 	is_answer = is_own;
 	setup = function (s, t)
 		both_enter(s, t);
-		-- mod_muc may do so for an extension it does not like.
+		-- mod_muc may do so for an extension that it does not like.
 		local receive = s.room.receive;
 		function s.room.receive(room, stanza)
 			if stanza.attr.id == nil or not (stanza.name == "presence" and stanza:find "{http://jabber.org/protocol/muc}x/{urn:xmpp:muc:affiliations:1}mav") then
@@ -481,7 +482,7 @@ operations["a self-ping of an account that is out"] = {
 	end;
 };
 
--- What holds whatever has happened: the room is as it should be again, and so is everything else.
+-- Checks that hold after every form of answer: the room and all other state are as before.
 local function assert_well(s, t)
 	s.room.members_only, s.room.receive = nil, nil;
 	s:wait(3600);
@@ -616,7 +617,7 @@ end);
 
 describe("an error that is not the answer to the account's own join", function ()
 	for condition, kind in pairs { ["not-acceptable"] = "modify"; ["item-not-found"] = "cancel" } do
-		-- A room that answers the presence of one who is not in it as Prosody does, or with another condition.
+		-- A room that answers the presence of a non-occupant as Prosody does, or with another condition.
 		local function lost_with_update(id)
 			local s = scene.new { remote = true };
 			s.room:enter "Bob";
@@ -834,7 +835,7 @@ describe("the error of a message", function ()
 	end);
 end);
 
--- How the account's stay may end while a message of the phone's is on its way.
+-- How the membership may end while a message of the phone is in flight.
 local ends = {
 	["a kick"] = function (s) s.room:kick "Alice"; end;
 	["a ban"] = function (s) s.room:ban "Alice"; end;

@@ -1,4 +1,4 @@
--- What docs/ says of data on disk.
+-- Checks the examples of docs/ against the stored data.
 
 local scene = require "support.scene";
 local xml = require "support.xml";

@@ -1,5 +1,5 @@
--- B3: rooms, occupants and services that mean harm. Each ends in a clear error or in nothing, and never in a Lua error: a
--- spec fails on one by itself.
+-- B3: hostile rooms, occupants and services. Each stanza ends in a clear error or has no effect. A Lua error fails the
+-- spec.
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
@@ -9,13 +9,13 @@ local xml = require "support.xml";
 
 local join, seen, status = scene.join, scene.seen, scene.status;
 
--- "Alice" is in the room with the phone, and "Bob" is there.
+-- Returns a scene with "Alice" (the phone) and "Bob" in the room.
 local function in_room(new_scene, fields)
 	local s = new_scene(fields);
 	return s, s:fill();
 end
 
--- The room is well, and so is the account.
+-- Checks that the room and the account still work.
 local function assert_well(s, phone)
 	s:deliver();
 	phone:take();
@@ -24,7 +24,7 @@ local function assert_well(s, phone)
 	assert.same({ "Alice" }, s:occupants());
 end
 
--- What a laptop that joins is shown.
+-- Returns the stanzas that a joining laptop receives.
 local function shown(s)
 	local laptop = s:client "laptop";
 	laptop:send(join("Alice", { id = "j9"; muc = "<history maxstanzas='0'/>" }));
@@ -154,7 +154,7 @@ scene.everywhere(function (new_scene)
 			s:from(from, "<presence type='error' id='j1'>"..scene.error("cancel", "gone").."</presence>");
 		end
 		for _, stanza in ipairs(phone:take()) do
-			-- As without the module: no occupant's, so that it is mod_presence's to pass on.
+			-- As without the module: the stanza is not from an occupant, so mod_presence forwards it.
 			assert.is_nil(stanza.attr.from:find "/");
 		end
 		assert_well(s, phone);
@@ -248,7 +248,7 @@ it("B3: while one room rages, another account's room is as ever", function ()
 	assert.same({ "message groupchat quiet/Eve hi" }, seen(other));
 end);
 
--- A message as a hostile archive wraps it.
+-- Returns a message as a hostile archive wraps it.
 local function wrapped(room, iq, message, n, fields)
 	local query = iq:get_child("query", "urn:xmpp:mam:2");
 	fields = fields or {};
@@ -259,7 +259,7 @@ local function wrapped(room, iq, message, n, fields)
 	return result:add_child(message):reset();
 end
 
--- The room's archive gives these messages (XML within the namespace of clients), once, whatever it is asked.
+-- The room's archive returns these messages (XML in the namespace of clients) once, for any query.
 local function give(room, messages, fields)
 	function room.on_iq(_, iq)
 		if not iq:get_child("query", "urn:xmpp:mam:2") then return; end
@@ -273,7 +273,7 @@ local function give(room, messages, fields)
 	end
 end
 
--- The room throws the account out for technical reasons and lets it in again.
+-- The room removes the account with status 332 and admits it again.
 local function lose_and_return(s)
 	s.room:remove("Alice", "333");
 	s:wait(10);
@@ -409,7 +409,7 @@ scene.everywhere(function (new_scene)
 			s:from("Bob", said_by("room@rooms.example.org/Bob", "Alice: hi", delay));
 			assert.same({ "message groupchat room/Bob Alice: hi" }, seen(phone));
 			assert.same({ "before", "Alice: hi" }, bodies_of(archived(s, phone)));
-			-- In the order in which it came.
+			-- In order of arrival.
 			local laptop = s:client "laptop";
 			laptop:send(join("Alice", { id = "j2" }));
 			s:deliver();

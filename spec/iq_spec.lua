@@ -1,4 +1,4 @@
--- Queries of sessions to rooms and occupants, queries to the account, and self-pings.
+-- Queries of sessions to rooms and occupants, queries of occupants to the account, and self-pings.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -31,7 +31,7 @@ local function failure(id, kind, condition)
 	return ("<iq type='error' id='%s'>%s</iq>"):format(id, scene.error(kind, condition));
 end
 
--- Asks a room that does not answer; returns the ids that the questions went out with.
+-- Sends queries to a room that does not answer. Returns the ids of the forwarded queries.
 local function ids_of(s)
 	local ids = {};
 	for i, stanza in ipairs(s:arrived()) do ids[i] = stanza.attr.id; end

@@ -1,11 +1,11 @@
--- From a session's join to its place in the room.
+-- J: sessions join rooms.
 
 local scene = require "support.scene";
 
 local join, seen, status = scene.join, scene.seen, scene.status;
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 
--- The first join on its way to a room that answers nothing yet.
+-- Returns a scene with the first join in flight to a room that has not answered.
 local function joining(fields)
 	fields = fields or {};
 	fields.remote = true;
@@ -15,7 +15,7 @@ local function joining(fields)
 	return s, phone;
 end
 
--- A room that lost every stanza on its way there, and hears none from now on.
+-- Returns a room that loses every stanza, also those sent before.
 local function fall_silent(s)
 	s.host:drop();
 	s.room.silent = true;
@@ -940,7 +940,7 @@ describe("a session that joins again", function ()
 		s.room:enter "Bob";
 		s:enter(phone);
 		local receive = s.room.receive;
-		-- ejabberd takes it for a presence that changes nothing.
+		-- ejabberd treats it as a presence without changes.
 		function s.room:receive(stanza)
 			if stanza.name ~= "presence" then return receive(self, stanza); end
 		end

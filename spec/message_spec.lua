@@ -1,4 +1,4 @@
--- Messages that sessions send, private ones, and mail about rooms.
+-- Messages that sessions send, private messages, and messages about rooms (invitations, voice requests).
 
 local scene = require "support.scene";
 

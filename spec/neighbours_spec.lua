@@ -74,7 +74,7 @@ describe("a rule of this server that keeps the account from a room", function ()
 			:format(pubsub, bookmarks, room_jid, bookmarks, nick));
 	end
 
-	-- How a module refuses a presence, and what is said of it.
+	-- How a module refuses a presence, and the resulting error.
 	local rules = {
 		["bounces"] = { word = "policy-violation"; rule = function (event)
 			event.origin.send(require "util.stanza".error_reply(event.stanza, "cancel", "policy-violation"));

@@ -1,4 +1,4 @@
--- O1: every option does what the README says, and a value that makes no sense is named and not used.
+-- O1: every option has the effect that the README describes. An invalid value is logged and not used.
 
 local scene = require "support.scene";
 local new_host = require "support.host".new;
@@ -19,7 +19,7 @@ local function bodies(stanzas)
 	return found;
 end
 
--- What another session is shown of the room's past.
+-- Returns the history that another session receives.
 local function history(s)
 	local laptop = s:client "laptop";
 	laptop:send(scene.join("Alice"));
@@ -34,7 +34,7 @@ local function say(s, count)
 	s:wait(2);
 end
 
--- Messages of the room in storage.
+-- Returns the stored messages of the room.
 local function kept(s)
 	local items = s.host.storage["example.org"].minimix_archive["room@rooms.example.org"];
 	return items and #items or 0;
@@ -52,7 +52,7 @@ local function is_in(s, room)
 	return s:occupants(room)[1] ~= nil;
 end
 
--- Storage of a server that stopped with the account in so many rooms.
+-- Returns the storage of a server that stopped with the account in a number of rooms.
 local function stopped_in(count)
 	local rooms = {};
 	for i = 1, count do
@@ -264,7 +264,7 @@ describe("a value that makes no sense", function ()
 		{ "minimix_max_kept_size", 0, "a whole number from 1, got 0; using 65536" };
 		{ "minimix_history", -1, "a whole number from 0, got %-1; using 20" };
 		{ "minimix_max_history", "all", "a whole number from 0, got all; using 1000" };
-		-- mod_mam's own
+		-- options of mod_mam
 		{ "archive_store", 5, "a string, got 5; using archive" };
 		{ "max_archive_query_results", "all", "a whole number from 0, got all; using 50" };
 	};
@@ -288,7 +288,7 @@ describe("a value that makes no sense", function ()
 end);
 
 describe("a period", function ()
-	-- What is an hour at the most tells how the text is understood.
+	-- The maximum of one hour shows how the text is parsed.
 	local good = { 3600, "3600 s", "60 minutes", "60min", "1 h", "1 Hour" };
 	local bad = { 3601, "3600", "3601 s", "61 minutes", "2 hours", "1 day", "1 week", "1 month", "1 year", "1 m", "soon", "-1 s", "" };
 

@@ -1,4 +1,4 @@
--- The account outlives its clients, its rooms' servers and its own: what takes time to show.
+-- P: the account outlives its clients, the servers of its rooms and this server. These specs need virtual time.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -9,7 +9,7 @@ local ping = "<ping xmlns='urn:xmpp:ping'/>";
 
 local in_room = scene.in_room;
 
--- The times at which the room gets stanzas of this kind from now on.
+-- Returns the times at which the room receives stanzas of this kind from now on.
 local function times_of(s, room, is_wanted)
 	local times = {};
 	function room.receive(...)
@@ -34,14 +34,14 @@ local function is_ping(stanza)
 	return stanza.name == "iq" and stanza:get_child("ping", "urn:xmpp:ping") ~= nil;
 end
 
--- As mod_s2s fires it, with the room's server on the other end.
+-- Fires an event as mod_s2s does, for a link to the room's server.
 local function link(s, event)
 	s.host:fire("s2sout-"..event, {
 		session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
 	});
 end
 
--- What is stored for the account in this store of the module.
+-- Returns the account's record in a store of the module.
 local function stored(s, name)
 	local found;
 	local function look(t)
@@ -54,7 +54,7 @@ local function stored(s, name)
 	return found;
 end
 
--- The room has no such occupant any more, and says so as Prosody does of a room that it does not know.
+-- The room has lost the occupant. It answers as Prosody answers for an unknown room.
 local function vanish(s)
 	s.room:forget();
 	function s.room.on_iq(room, stanza)
@@ -595,7 +595,7 @@ describe("L5: a leave that the room does not confirm", function ()
 		local leaves = times_of(s, s.room, is_leave);
 		s.host:tick(20 * hour);
 		for i = 2, #leaves do
-			local patience = math.min(5 * 2 ^ (i - 1), 30); -- the self-ping's
+			local patience = math.min(5 * 2 ^ (i - 1), 30); -- of the self-ping
 			local pause = leaves[i] - leaves[i - 1] - patience;
 			local wanted = math.min(2 ^ (i - 2), 900);
 			assert.is_true(pause >= wanted * 0.75 and pause <= wanted * 1.25, ("pause %d is %g s"):format(i - 1, pause));
@@ -656,7 +656,7 @@ end);
 describe("O5: a reload", function ()
 	local needed = { username = true; occupant = true; room = true; nick = true; attached = true };
 
-	-- f(membership) changes what the instance before hands over.
+	-- f(membership) changes the data that the previous instance hands over.
 	local function reload_with(s, f)
 		local module = s.host:module();
 		local save = module.save;

@@ -1,4 +1,4 @@
--- What sessions send while the room has not answered a join: newer requests, requests in line, and everything else.
+-- Stanzas that sessions send while the join is pending: newer requests, queued requests, and all others.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -10,7 +10,7 @@ local join, leave, message, presence, query, status, whisper =
 local version = "<query xmlns='jabber:iq:version'/>";
 local wrong, right = "<password>wrong</password>", "<password>secret</password>";
 
--- The phone's join is on its way to a room of another server, with Bob in it.
+-- Returns a scene with the phone's join in flight to a remote room, with Bob in it.
 local function joining(fields, join_fields)
 	fields = fields or {};
 	if fields.remote == nil then fields.remote = true; end
@@ -30,7 +30,7 @@ local function is_from_session(line)
 	return line:find "^alice/" ~= nil;
 end
 
--- What reached the room, all of which the account has to have sent.
+-- Returns the stanzas that reached the room, and checks that the account sent them.
 local function sent_by_account(s)
 	local lines = s:upstream();
 	for _, line in ipairs(lines) do
@@ -660,7 +660,7 @@ describe("what a session sends while its join is pending", function ()
 end);
 
 describe("a membership always goes on:", function ()
-	-- In each of these the room has stopped talking in the middle of something; the session has asked with this id.
+	-- In each case the room has stopped in the middle of an exchange. The session has asked with this id.
 	local states = {
 		["the room says nothing"] = { id = "j1"; function (s, phone)
 			s.room.silent = true;

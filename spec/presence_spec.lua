@@ -1,4 +1,4 @@
--- What the account shows of itself: the best presence of its sessions, and its nick.
+-- The presence and the nick that the account shows. The presence is the best among its sessions.
 
 local scene = require "support.scene";
 
@@ -247,7 +247,7 @@ describe("a nick change", function ()
 		phone:send(join("Alicia", { id = "n1" }));
 		assert.equal(1, #s:upstream());
 		assert.same({ "presence unavailable room/Alice 110 303"; "presence - room/Alicia 110" }, seen(laptop));
-		-- It may be told all of the room once more (J6).
+		-- The session may receive a second full replay (J6).
 		local got = seen(phone);
 		assert.equal("presence unavailable room/Alice 110 303", got[1]);
 		assert.equal("presence - room/Alicia 110", got[2]);
@@ -442,7 +442,7 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
-		-- Nick changes are asked for one after the other: all of them are lost.
+		-- Nick changes are sent one after the other. All of them are lost.
 		local function ignore_new_nicks(world)
 			function world.room.ignores(_, stanza)
 				return stanza.name == "presence" and stanza.attr.to:find "/Ali[^/]*$" and not stanza.attr.to:find "/Alice$";

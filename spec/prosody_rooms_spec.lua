@@ -1,4 +1,4 @@
--- Rooms of Prosody's own mod_muc: the main flows against a service that nobody here wrote.
+-- The main flows with Prosody's own mod_muc as the service.
 
 local scene = require "support.scene";
 
@@ -21,7 +21,7 @@ end
 
 for _, resource in ipairs { false, "minimix" } do
 	describe("in a room of Prosody's, as the account's "..(resource and "full" or "bare").." JID,", function ()
-		-- Alice's phone and laptop in the room that she made, and Bob in it.
+		-- Returns a scene with Alice's phone and laptop in a room that she created, and Bob.
 		local function in_room(modules)
 			local s = scene.new { prosody = true, resource = resource, modules = modules };
 			local phone, laptop, bob = s:client "phone", s:client "laptop", s:client("phone", "bob");

@@ -1,4 +1,4 @@
--- Which messages of rooms wake a device that is not there (XEP-0357, XEP-0492).
+-- Tests which messages of rooms trigger a push to an offline device (XEP-0357, XEP-0492).
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -13,7 +13,7 @@ local function field(var, value)
 	return ("<field var='pubsub#%s'><value>%s</value></field>"):format(var, value);
 end
 
--- Bookmarks the room with a setting for notifications, as XML in <notify/>.
+-- Bookmarks the room with a notification setting, as XML in <notify/>.
 local function set_notify(client, setting)
 	client:send(("<iq type='set' id='b1'><pubsub xmlns='%s'><publish node='%s'><item id='%s'>"
 		.."<conference xmlns='%s' autojoin='true'><nick>Alice</nick><extensions>"
@@ -25,7 +25,7 @@ local function set_notify(client, setting)
 		pubsub, bookmarks, lab, bookmarks, setting));
 end
 
--- The room says of itself whether it is private.
+-- The room announces whether it is private.
 local function describe_room(room, is_private)
 	function room.on_iq(_, iq)
 		local query = iq:get_child("query", "http://jabber.org/protocol/disco#info");
@@ -38,8 +38,8 @@ local function describe_room(room, is_private)
 	end
 end
 
--- The account's phone has asked to be woken, and has gone; a laptop of the account may be there. options: private, laptop (it has joined),
--- setting (in <notify/>), stays (the phone is there), resource
+-- The account's phone has enabled push and is offline. A laptop of the account may be online. options: private, laptop
+-- (it has joined), setting (in <notify/>), stays (the phone is online), resource
 local function open(options)
 	local s = scene.new {
 		modules = { "disco"; "pep"; "bookmarks"; "cloud_notify" }; resource = options.resource;
@@ -60,7 +60,7 @@ local function is_push(stanza)
 	return stanza.name == "iq" and stanza.attr.to == push_service and stanza:get_child("pubsub", pubsub);
 end
 
--- How often the phone is woken by what f does.
+-- Returns the number of pushes to the phone while f runs.
 local function wakes(s, f)
 	s.host:take();
 	f();

@@ -25,7 +25,7 @@ local function summaries(stanzas)
 	return lines;
 end
 
--- Without the module under test: the room and the client talk to each other directly.
+-- These specs run without the module: the room and the client exchange stanzas directly.
 local function new_room(fields, options)
 	local host = spec_host.new { module_file = "spec/support/fixtures/mod_relay.lua" };
 	fields.jid = "room@rooms.example.org";
