@@ -88,7 +88,7 @@ for (const version of versions) {
             assert.deepEqual(new Set(asked.flat()), there);
         });
 
-        test("they tell what happened", async () => {
+        test("they show what happened", async () => {
             const room = await house.bobsRoom("counted");
             const { phone, laptop, bob } = house;
             const start = await scrape();
@@ -208,7 +208,7 @@ for (const version of versions) {
                 assert.match(await shell(`minimix:leave("alice@a.lab", "${room}")`), /Error: alice@a.lab is not in/);
             });
 
-            test("has an account join anew, of which its sessions see nothing", async () => {
+            test("makes an account rejoin without a visible change for its sessions", async () => {
                 const room = await house.roomWithBoth("anew");
                 assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab joins/);
                 await phone.expectNone({ room });
@@ -225,7 +225,7 @@ for (const version of versions) {
                 assert.match(output, /OK: 1 hosts/);
             });
 
-            test("says what is wrong with what was typed", async () => {
+            test("explains invalid arguments", async () => {
                 const cases: [string, RegExp][] = [
                     ["minimix:rooms()", /Error: nil is not the JID of an account/],
                     ['minimix:rooms("a.lab")', /Error: "a.lab" is not the JID of an account/],
@@ -321,7 +321,7 @@ for (const version of versions) {
             const forUsers = ["leave-my-room", "my-nick", "my-notify", "my-rooms"];
             const forAdmins = ["accounts", "leave", "rejoin", "rooms", "totals"];
 
-            test("are offered to those who may use them", async () => {
+            test("are offered to the users that may run them", async () => {
                 assert.deepEqual(await offered(phone), forUsers);
                 assert.deepEqual(await offered(bob), [...forAdmins, ...forUsers].sort());
             });
@@ -346,7 +346,7 @@ for (const version of versions) {
                 assert((await run(bob, "totals")).lines.some((line) => /^- lost: \d+$/.test(line)));
             });
 
-            test("of an admin take an account out, or have it join anew", async () => {
+            test("of an admin make an account leave or rejoin", async () => {
                 const room = await house.roomWithBoth("moved");
                 const both = { account: "alice@a.lab", room };
                 assert.deepEqual((await fill(bob, "rejoin", both)).info, [`alice@a.lab is rejoining ${room}`]);
@@ -383,7 +383,7 @@ for (const version of versions) {
                 assert.equal(await isIn(room, "Alicia"), true);
             });
 
-            test("note in a user's bookmark what a room notifies of", async () => {
+            test("store the notification setting of a room in the user's bookmark", async () => {
                 const room = await house.roomWithBoth("quiet");
                 assert((await run(phone, "my-notify")).options.includes(room));
                 const missing = await fill(phone, "my-notify", { room, setting: "never" });
@@ -411,7 +411,7 @@ for (const version of versions) {
                 }
             });
 
-            test("say what is wrong with a form, and can be cancelled", async () => {
+            test("explain invalid fields of a form, and can be cancelled", async () => {
                 const room = await house.roomWithBoth("wrong");
                 const wrong: [Client, string, Record<string, string>, RegExp][] = [
                     [bob, "rooms", {}, /^Account: Required value missing$/],

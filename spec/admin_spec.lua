@@ -10,7 +10,7 @@ local nodes = "https://modules.prosody.im/mod_minimix#";
 
 local in_room = scene.in_room;
 
-describe("where there are no users, the module is not loaded and says why:", function ()
+describe("on a host without users the module does not load, and says why:", function ()
 	local function refusal(place, host)
 		local _, problem = require "core.modulemanager".load(place, "minimix");
 		assert.is_nil(require "core.modulemanager".get_module(place, "minimix"));
@@ -31,7 +31,7 @@ describe("where there are no users, the module is not loaded and says why:", fun
 	end);
 end);
 
-describe("what goes ill with the module is named when it is loaded:", function ()
+describe("the module warns about other modules when it is loaded:", function ()
 	local function warning(fields, pattern)
 		return new_host(fields):last_log("warn", pattern);
 	end
@@ -41,19 +41,19 @@ describe("what goes ill with the module is named when it is loaded:", function (
 		assert.matches("remove it from modules_enabled", text, 1, true);
 	end);
 
-	it("an archive in mod_mam's where there is none", function ()
+	it("minimix_archive is mam without mod_mam", function ()
 		assert.is_string(warning({ options = { minimix_archive = "mam" } }, "mod_mam is not loaded"));
 	end);
 
-	it("a host that nobody can log in to", function ()
+	it("a host without users", function ()
 		assert.is_string(warning({ options = { authentication = "null" } }, "This host has no users"));
 	end);
 
-	it("and nothing is said where all is well", function ()
+	it("no warning for a working configuration", function ()
 		assert.is_nil(warning({ modules = { "mam", "carbons", "pep" } }, ""));
 	end);
 
-	it("when it is loaded into a running server, too", function ()
+	it("also when it is loaded into a running server", function ()
 		local host = new_host { modules = { "ping_muc" } };
 		host:unload();
 		host.log = {};
@@ -74,7 +74,7 @@ local function shell(s, name, ...)
 end
 
 describe("the shell", function ()
-	it("names the state of a room that the account is not in for now", function ()
+	it("shows the state of a room that the account has lost", function ()
 		local s, phone = in_room { remote = true };
 		phone:close();
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
@@ -84,7 +84,7 @@ describe("the shell", function ()
 		s.host:drop();
 	end);
 
-	it("has a lost account come back at once", function ()
+	it("makes a lost account rejoin at once", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
 		s.room:forget();
@@ -94,7 +94,7 @@ describe("the shell", function ()
 		assert.same({ "presence unavailable room/Bob" }, seen(phone));
 	end);
 
-	it("tries a leave until the room has confirmed it", function ()
+	it("makes the account leave, with retries until the room has confirmed it", function ()
 		local s = in_room { remote = true };
 		local ok, message = shell(s, "leave", "alice@example.org", "room@rooms.example.org");
 		assert.is_true(ok);
@@ -166,7 +166,7 @@ local function lines_of(answer)
 end
 
 describe("a room with 1,000 accounts", function ()
-	it("is listed by the shell and by an ad-hoc command, and each of them can be taken out", function ()
+	it("is listed by the shell and by an ad-hoc command, and each account can be removed", function ()
 		local s = scene.new {
 			storage = crowd(1000);
 			options = { admins = { "admin@example.org" }; minimix_rejoin_rate = 1 };
@@ -188,13 +188,13 @@ describe("a room with 1,000 accounts", function ()
 end);
 
 describe("ad-hoc commands", function ()
-	it("are not there where an admin has disabled mod_adhoc, and the module is", function ()
+	it("do not exist if mod_adhoc is disabled", function ()
 		local host = new_host { options = { modules_disabled = { "adhoc" } } };
 		assert.is_nil(prosody.hosts["example.org"].modules.adhoc);
 		assert.truthy(host:module());
 	end);
 
-	it("tell that a remote room has been asked for a nick", function ()
+	it("tell that a remote room was asked for a nick", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(command("my-nick", { room = "room@rooms.example.org"; nick = "Alicia" }));
 		assert.equal("Asked room@rooms.example.org for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
@@ -250,7 +250,7 @@ describe("the ad-hoc command my-notify", function ()
 	end);
 
 	for _, setting in ipairs { "always", "on-mention", "never" } do
-		it("O2: notes "..setting.." in the bookmark, and leaves alone what else is there", function ()
+		it("O2: stores "..setting.." in the bookmark, and leaves alone what else is there", function ()
 			local _, phone = bookmarked "<nick>Alice</nick><x xmlns='urn:example:x'>y</x>";
 			assert.same({ "Notifications of "..room..": "..setting, "info" }, { note(phone, { room = room; setting = setting }) });
 			assert.equal(conference("<nick>Alice</nick><x xmlns='urn:example:x'>y</x>"..extensions("<"..setting.."/>")), stored(phone));
@@ -268,26 +268,26 @@ describe("the ad-hoc command my-notify", function ()
 		{ "<never/><always/>", "<always/>" };
 	};
 	for _, case in ipairs(cases) do
-		it("O2: makes of "..case[1].." "..case[2], function ()
+		it("O2: changes "..case[1].." "..case[2], function ()
 			local _, phone = bookmarked(extensions(case[1], "<other xmlns='urn:example:o'/>"));
 			note(phone, { room = room; setting = "always" });
 			assert.equal(conference(extensions(case[2], "<other xmlns='urn:example:o'/>")), stored(phone));
 		end);
 	end
 
-	it("O2: says so where there is no bookmark, and makes none", function ()
+	it("O2: reports a missing bookmark, and creates none", function ()
 		local _, phone = in_room { modules = { "pep", "bookmarks" }; options = { minimix_bookmark_write = false } };
 		assert.same({ room.." is not bookmarked, and the bookmark stores this setting: add a bookmark first", "error" },
 			{ note(phone, { room = room; setting = "never" }) });
 		assert.is_nil(stored(phone));
 	end);
 
-	it("O2: says so where the server keeps no bookmarks", function ()
+	it("O2: reports a server without bookmarks", function ()
 		local _, phone = in_room();
 		assert.matches("is not bookmarked", note(phone, { room = room; setting = "never" }), 1, true);
 	end);
 
-	it("O2: says so where the bookmark could not be written", function ()
+	it("O2: reports a failure to write the bookmark", function ()
 		local s, phone = bookmarked "<nick>Alice</nick>";
 		local service = prosody.hosts["example.org"].modules.pep.get_pep_service("alice");
 		service.publish = function () return false, "internal-server-error"; end;
@@ -296,7 +296,7 @@ describe("the ad-hoc command my-notify", function ()
 		assert.truthy(s.host:last_log("warn", "Could not bookmark"));
 	end);
 
-	it("O2: refuses what is no setting, and what is no room of the account's", function ()
+	it("O2: refuses an invalid setting, and rooms that the account is not in", function ()
 		local _, phone = bookmarked "<nick>Alice</nick>";
 		assert.same({ 'Invalid setting "sometimes": expected always, on-mention or never', "error" }, { note(phone, { room = room; setting = "sometimes" }) });
 		assert.same({ "Notify me: Required value missing", "error" }, { note(phone, { room = room }) });
@@ -308,7 +308,7 @@ describe("the ad-hoc command my-notify", function ()
 end);
 
 describe("metrics", function ()
-	it("count what is dropped, by reason", function ()
+	it("count dropped stanzas, by reason", function ()
 		local s, phone = in_room();
 		s:from("Somebody", "<presence>"..scene.status().."</presence>", s:occupant_jid "carol");
 		s:from("Bob", "<message type='error' id='m9'>"..scene.error("cancel", "item-not-found").."</message>");
@@ -317,7 +317,7 @@ describe("metrics", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("count accounts that come back by themselves", function ()
+	it("count automatic rejoins", function ()
 		local s = in_room();
 		assert.equal(0, s.host:metric "rejoins");
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");

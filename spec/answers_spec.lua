@@ -552,7 +552,7 @@ for operation_name, operation in pairs(operations) do
 	end);
 end
 
-describe("a room that first of all", function ()
+describe("a room that first", function ()
 	local function asked()
 		local s = scene.new { remote = true, room = { silent = true } };
 		s.room:enter "Bob";
@@ -603,7 +603,7 @@ describe("a room that first of all", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J9, R7: sends a challenge does not keep the next in line", function ()
+	it("J9, R7: sends a challenge does not delay the next request", function ()
 		local s = asked();
 		s:from(nil, "<message id='c1'><captcha xmlns='urn:xmpp:captcha'><x xmlns='jabber:x:data' type='form'/></captcha></message>");
 		s.room.silent = false;
@@ -658,9 +658,9 @@ describe("an error that is not the answer to the account's own join", function (
 	end
 end);
 
-describe("an own presence without 110 that is not kept for a limit", function ()
+describe("an own presence without 110 that is over a cache limit", function ()
 	for name, options in pairs { occupants = { minimix_max_occupants = 1 }, size = { minimix_max_cached_size = 10 } } do
-		it("J5: lets the account in, or ends the join: "..name, function ()
+		it("J5: completes or ends the join: "..name, function ()
 			local s = scene.new { remote = true, room = { silent = true }, options = options };
 			local phone, laptop = s:client "phone", s:client "laptop";
 			local seen, laptop_seen = view.of(phone), view.of(laptop);
@@ -708,7 +708,7 @@ describe("the error of a message", function ()
 		id = id ~= "" and id or nil;
 		local key = "message "..(id or "-");
 
-		it("C1: goes to its sender when another session's has been heard, "..has, function ()
+		it("C1: goes to its sender when another session's message has been reflected, "..has, function ()
 			local s, t = two_devices();
 			send_text(t.laptop, id, "first");
 			s:deliver();
@@ -719,7 +719,7 @@ describe("the error of a message", function ()
 			assert.same({}, t.laptop_seen:failed());
 		end);
 
-		it("C1: goes to its sender when another session's is heard after it, "..has, function ()
+		it("C1: goes to its sender when another session's message is reflected after it, "..has, function ()
 			local s, t = two_devices();
 			s.room:set_role("Alice", "visitor");
 			send_text(t.phone, id, "first");
@@ -742,7 +742,7 @@ describe("the error of a message", function ()
 			assert.equal("forbidden", t.laptop_seen:error(key));
 		end);
 
-		it("C1: goes to its sender when the first of two on their way is refused, "..has, function ()
+		it("C1: goes to its sender when the first of two in flight is refused, "..has, function ()
 			local s, t = two_devices();
 			s.room.silent = true;
 			send_text(t.phone, id, "first");
@@ -754,7 +754,7 @@ describe("the error of a message", function ()
 			assert.same({}, t.laptop_seen:failed());
 		end);
 
-		it("C1: goes to its sender when the second of two on their way is refused, "..has, function ()
+		it("C1: goes to its sender when the second of two in flight is refused, "..has, function ()
 			local s, t = two_devices();
 			s.room.silent = true;
 			send_text(t.phone, id, "first");
@@ -779,7 +779,7 @@ describe("the error of a message", function ()
 		assert.same({}, t.laptop_seen:failed());
 	end);
 
-	it("C1: goes to its sender when the service changes the ids of what it broadcasts as well", function ()
+	it("C1: goes to its sender when the service also changes the ids of reflected messages", function ()
 		local s, t = two_devices();
 		s.room.silent = true;
 		send_text(t.laptop, "m1", "first");
@@ -804,7 +804,7 @@ describe("the error of a message", function ()
 		assert.equal("forbidden", t.laptop_seen:error "message m1");
 	end);
 
-	it("C1: goes to the sender of the message to the room when many private messages have gone unanswered", function ()
+	it("C1: goes to the sender of the message to the room after many unanswered private messages", function ()
 		local s, t = two_devices();
 		s.room.silent = true;
 		for i = 1, 200 do t.laptop:send(whisper("Bob", "psst "..i, { id = "p"..i })); end
@@ -816,13 +816,13 @@ describe("the error of a message", function ()
 		assert.same({}, t.laptop_seen:failed());
 	end);
 
-	it("C1: goes to nobody when nobody sent one", function ()
+	it("C1: is dropped when no session sent a message", function ()
 		local s, t = two_devices();
 		for _, id in ipairs { "m1", "" } do s:from(nil, error_for(id ~= "" and id or nil)); end
 		assert.same({ {}; {} }, { t.seen:failed(); t.laptop_seen:failed() });
 	end);
 
-	it("C1: goes to nobody when its session has ended", function ()
+	it("C1: is dropped when its session has ended", function ()
 		local s, t = two_devices();
 		s.room.silent = true;
 		send_text(t.phone, "m1");

@@ -97,7 +97,7 @@ describe("the option", function ()
 		s.host:drop();
 	end);
 
-	it("minimix_max_pending_iqs bounds what a session may ask at a time", function ()
+	it("minimix_max_pending_iqs limits the pending IQs of a session", function ()
 		local s, phone = in_room({ minimix_max_pending_iqs = 1 }, { remote = true });
 		phone:send(scene.query("<query xmlns='jabber:iq:version'/>", { to = "Bob"; id = "q1" }));
 		phone:send(scene.query("<query xmlns='jabber:iq:version'/>", { to = "Bob"; id = "q2" }));
@@ -105,7 +105,7 @@ describe("the option", function ()
 		s.host:drop();
 	end);
 
-	it("minimix_detached_after and minimix_detached_show say when and how a room is shown that nobody is there", function ()
+	it("minimix_detached_after and minimix_detached_show set the presence without attached sessions", function ()
 		local s, phone = in_room { minimix_detached_after = "10 minutes"; minimix_detached_show = "away" };
 		phone:close();
 		s:wait(9 * minute);
@@ -130,7 +130,7 @@ describe("the option", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("minimix_ping_after says when a quiet room is asked whether the account is in it", function ()
+	it("minimix_ping_after sets the interval of self-pings in a quiet room", function ()
 		local s = in_room { minimix_ping_after = 100 };
 		local before = pings(s);
 		s:wait(1000);
@@ -145,7 +145,7 @@ describe("the option", function ()
 		assert.equal(before, pings(s));
 	end);
 
-	it("minimix_rejoin_rate says how many rooms a second the accounts come back to", function ()
+	it("minimix_rejoin_rate sets the number of rejoins per second", function ()
 		local s = scene.new { storage = stopped_in(50); options = { minimix_rejoin_rate = 10 } };
 		local before = s.host:metric("memberships", { "lost" });
 		s:wait(3);
@@ -153,7 +153,7 @@ describe("the option", function ()
 		assert.is_true(lost >= 15 and lost <= 30, ("%d of %d to go"):format(lost, before));
 	end);
 
-	it("minimix_inactive_after has an account leave that nobody uses", function ()
+	it("minimix_inactive_after makes an unused account leave", function ()
 		local s, phone = in_room { minimix_inactive_after = "2 hours" };
 		phone:close();
 		s:wait(hour);
@@ -169,7 +169,7 @@ describe("the option", function ()
 		assert.is_true(is_in(s));
 	end);
 
-	it("minimix_archive keeps what is said, or not", function ()
+	it("minimix_archive turns the archive on and off", function ()
 		local s = in_room { minimix_archive = true };
 		say(s, 1);
 		assert.same({ "1" }, history(s));
@@ -180,14 +180,14 @@ describe("the option", function ()
 		assert.equal(0, s.host:metric "archive_writes");
 	end);
 
-	it("minimix_archive may be mam, which keeps it in mod_mam's archive", function ()
+	it("minimix_archive may be mam, which stores messages in mod_mam's archive", function ()
 		local s = in_room({ minimix_archive = "mam" }, { modules = { "mam" } });
 		say(s, 1);
 		assert.equal(0, s.host:metric "archive_writes");
 		assert.is_nil(s.host:last_log("warn", "mod_mam is not loaded"));
 	end);
 
-	it("minimix_archive_expires_after says how long", function ()
+	it("minimix_archive_expires_after sets the lifetime of messages", function ()
 		local s = in_room { minimix_archive_expires_after = "1 day" };
 		say(s, 1);
 		s:wait(20 * hour);
@@ -205,7 +205,7 @@ describe("the option", function ()
 		assert.equal(1, kept(s));
 	end);
 
-	it("minimix_max_kept_size says what is too big to keep", function ()
+	it("minimix_max_kept_size limits the size of archived messages", function ()
 		local s = in_room { minimix_max_kept_size = 1000 };
 		s.room:say("Bob", ("long "):rep(200), "b1");
 		s.room:say("Bob", "short", "b2");
@@ -213,13 +213,13 @@ describe("the option", function ()
 		assert.same({ "short" }, history(s));
 	end);
 
-	it("minimix_history says what a client gets that does not say how much", function ()
+	it("minimix_history sets the history of a client that asks for no limit", function ()
 		local s = in_room { minimix_history = 2 };
 		say(s, 5);
 		assert.same({ "4", "5" }, history(s));
 	end);
 
-	it("minimix_max_history says what it gets at the most", function ()
+	it("minimix_max_history limits the history of a client", function ()
 		local s = in_room { minimix_max_history = 3 };
 		say(s, 5);
 		local laptop = s:client "laptop";
@@ -229,7 +229,7 @@ describe("the option", function ()
 	end);
 end);
 
-describe("a value that makes no sense", function ()
+describe("an invalid value", function ()
 	local bad = {
 		{ "minimix_resource", "", "a resource that a client could bind, or false, got ; using minimix" };
 		{ "minimix_resource", 5, "got 5; using minimix" };
@@ -271,7 +271,7 @@ describe("a value that makes no sense", function ()
 
 	for _, case in ipairs(bad) do
 		local name, value, message = table.unpack(case);
-		it(("of %s is named, with what is used instead: %s"):format(name, tostring(value)), function ()
+		it(("of %s is logged, with the value that is used instead: %s"):format(name, tostring(value)), function ()
 			local host = new_host { options = { [name] = value } };
 			host:expect_error(("^Invalid value for %s: expected .*%s$"):format(name, message:gsub("%$$", "")));
 		end);
@@ -299,13 +299,13 @@ describe("a period", function ()
 	end
 
 	for _, value in ipairs(bad) do
-		it(("of an hour at the most may not be %s"):format(value), function ()
+		it(("of at most one hour may not be %s"):format(value), function ()
 			new_host { options = { minimix_iq_timeout = value } }:expect_error "^Invalid value for minimix_iq_timeout: ";
 		end);
 	end
 end);
 
-it("O1: each option of the README has a spec for what it does and one for a value that makes no sense", function ()
+it("O1: each option of the README has a spec for its effect, and one for an invalid value", function ()
 	local function read(path)
 		local file = assert(io.open(path));
 		local text = file:read "a";
@@ -326,12 +326,12 @@ it("O1: each option of the README has a spec for what it does and one for a valu
 	assert.is_true(count > 20);
 end);
 
-it("O1: an option that there is none of is named", function ()
+it("O1: an unknown option is logged", function ()
 	local host = new_host { options = { minimix_detached_afer = 10 } };
 	host:expect_error "^Unknown option minimix_detached_afer$";
 end);
 
-it("O1: nothing is said of options that make sense, and of none", function ()
+it("O1: valid options, and options of other modules, are not logged", function ()
 	local host = new_host { options = { minimix_ping_after = "1 hour"; minimix_archive = false } };
 	assert.is_nil(host:last_log("warn", "ption"));
 	assert.is_nil(host:last_log("error"));

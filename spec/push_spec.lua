@@ -87,10 +87,10 @@ for _, laptop in ipairs { false, true } do
 			return open(options);
 		end
 
-		describe(("H4: a device that is not there, %s, in %s JID"):format(
+		describe(("H4: an offline device, %s, in %s JID"):format(
 			laptop and "while another has joined" or "with no other", resource and "a full" or "the bare"), function ()
 
-			it("is woken by mentions in a public room", function ()
+			it("is notified of mentions in a public room", function ()
 				local s = here {};
 				assert.equal(0, wakes_for(s, "hello"));
 				assert.equal(1, wakes_for(s, "hello alice!"));
@@ -98,7 +98,7 @@ for _, laptop in ipairs { false, true } do
 				assert.equal(0, wakes_for(s, "malice and Alicette"));
 			end);
 
-			it("is woken by references and answers", function ()
+			it("is notified of references and replies", function ()
 				local s = here {};
 				local reference = "<reference xmlns='urn:xmpp:reference:0' type='%s' uri='xmpp:%s'/>";
 				assert.equal(1, wakes_for(s, "1", reference:format("mention", "alice@example.org")));
@@ -109,14 +109,14 @@ for _, laptop in ipairs { false, true } do
 				assert.equal(0, wakes_for(s, "6", ("<reply xmlns='urn:xmpp:reply:0' id='x' to='%s/Bob'/>"):format(lab)));
 			end);
 
-			it("is woken by everything in a private room, each time once", function ()
+			it("is notified of every message in a private room, once each", function ()
 				local s = here { private = true };
 				assert.equal(1, wakes_for(s, "hello"));
 				assert.equal(1, wakes_for(s, "hello Alice"));
 				assert.equal(1, wakes_for(s, "and again"));
 			end);
 
-			it("is woken as the bookmark says", function ()
+			it("is notified as the bookmark says", function ()
 				for setting, expected in pairs {
 					["<always/>"] = { 1, 1 };
 					["<on-mention/>"] = { 0, 1 };
@@ -131,14 +131,14 @@ for _, laptop in ipairs { false, true } do
 				end
 			end);
 
-			it("is not woken by what the account said itself", function ()
+			it("is not notified of the account's own messages", function ()
 				local s = here { setting = "<always/>" };
 				assert.equal(0, wakes(s, function ()
 					s.room:say("Alice", "I am Alice");
 				end));
 			end);
 
-			it("is not woken by subjects, markers and what is of the past", function ()
+			it("is not notified of subjects, markers and history", function ()
 				local s = here { setting = "<always/>" };
 				assert.equal(0, wakes(s, function ()
 					s.room:set_subject("Bob", "Alice");
@@ -151,8 +151,8 @@ for _, laptop in ipairs { false, true } do
 	end
 end
 
-describe("H4: a device that is there", function ()
-	it("is not woken, in the room or not", function ()
+describe("H4: a device that is online", function ()
+	it("is not notified, attached or not", function ()
 		local s, phone = open { private = true; stays = true };
 		assert.equal(0, wakes_for(s, "Alice?"));
 		phone:send(scene.leave "Alice");
@@ -161,8 +161,8 @@ describe("H4: a device that is there", function ()
 	end);
 end);
 
-describe("H4: a room that changes", function ()
-	it("is asked anew whether it is private", function ()
+describe("H4: a room that changes its configuration", function ()
+	it("is asked again whether it is private", function ()
 		local s = open {};
 		assert.equal(0, wakes_for(s, "hello"));
 		describe_room(s.room, true);
