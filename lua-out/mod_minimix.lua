@@ -11009,7 +11009,7 @@ function onGroupchat(membership, stanza)
         end
     end
     local before = membership.view.subject
-    if isOwn and membership.sent ~= nil then
+    if isOwn and not isPast and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
