@@ -11371,7 +11371,9 @@ function onUnavailable(membership, nick, stanza)
 end
 
 function isLeaveAnswer(membership, stanza)
-    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
+    local phase = membership.place.phase
+    local isAwaited = phase == "leaving" or phase == "joining"
+    return isAwaited and hasStatus(stanza, "110") and not hasStatus(stanza, "303")
 end
 
 function onOwnUnavailable(membership, stanza)
