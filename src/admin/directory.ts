@@ -10,6 +10,8 @@ import { onRequest } from "../occupancy/phases";
 import { leave, lost, rejoin } from "../occupancy/transitions";
 import { refusalsOf } from "../state/bookmarks";
 import { counters } from "../state/counters";
+import { countDirty } from "../state/records";
+import { countUnwritten } from "../archive/entries";
 import { accounts, findAccount, hasAttached, isCurrent, type Membership, membershipsOf } from "../state/memberships";
 import { Phase } from "../state/place";
 import { newRequest } from "../state/queue";
@@ -215,6 +217,9 @@ export function totals(): string[] {
     lines.push(figure("replays", counters.replays));
     lines.push(figure("rejoins", counters.rejoins));
     lines.push(figure("archive writes", counters.archiveWrites));
+    lines.push(figure("storage failures", counters.storageFailures));
+    lines.push(figure("records waiting for storage", countDirty()));
+    lines.push(figure("messages waiting for storage", countUnwritten()));
     for (const [reason, count] of counters.drops) {
         lines.push(figure(`dropped: ${reason}`, count));
     }

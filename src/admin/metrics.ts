@@ -1,7 +1,9 @@
 // What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
 // for, and never if statistics are off.
 
+import { countUnwritten } from "../archive/entries";
 import { counters } from "../state/counters";
+import { countDirty } from "../state/records";
 import { phases, takeCensus } from "./census";
 
 /** 0.12 wants the names of labels even where there are none. */
@@ -16,6 +18,13 @@ const gauges = {
         "pending_iqs",
         "",
         "Requests of sessions that rooms have not answered",
+        NO_LABELS,
+    ),
+    storageWaiting: module.metric(
+        "gauge",
+        "storage_waiting",
+        "",
+        "Records and messages that wait for storage to work again",
         NO_LABELS,
     ),
 };
@@ -39,6 +48,13 @@ const totals = {
         "Messages of rooms written to the archive",
         NO_LABELS,
     ),
+    storageFailures: module.metric(
+        "counter",
+        "storage_failures",
+        "",
+        "Calls of storage drivers that failed",
+        NO_LABELS,
+    ),
     drops: module.metric("counter", "drops", "", "Stanzas that were not passed on", ["reason"]),
 };
 
@@ -57,6 +73,8 @@ export function updateMetrics(): undefined {
     totals.replays.with_labels().set(counters.replays);
     totals.rejoins.with_labels().set(counters.rejoins);
     totals.archiveWrites.with_labels().set(counters.archiveWrites);
+    totals.storageFailures.with_labels().set(counters.storageFailures);
+    gauges.storageWaiting.with_labels().set(countDirty() + countUnwritten());
     for (const [reason, count] of counters.drops) {
         totals.drops.with_labels(reason).set(count);
     }

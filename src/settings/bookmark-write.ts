@@ -1,11 +1,13 @@
 // Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
 // autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
 
+import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
 import { BOOKMARKS, PUBSUB } from "../namespaces";
 import * as options from "../options";
 import { mayFollowNick, type Setting } from "../state/bookmarks";
 import type { Membership } from "../state/memberships";
+import { openRecords, readRecord, writeRecord } from "../state/records";
 import { itemsOf, pepService, readItem, roomOf } from "./bookmarks";
 import { withSetting } from "./notify";
 
@@ -29,7 +31,10 @@ type Marks = Record<string, Mark | undefined>;
 
 const MAX_MARKS = 256;
 
-const marksStore = module.open_store<Marks>("minimix_bookmarks", "keyval");
+/** Marks that are not on disk yet, by account. */
+const unwritten = new LuaMap<string, Marks>();
+
+const records = openRecords<Marks>("minimix_bookmarks", (username) => unwritten.get(username));
 
 let writing = false;
 
@@ -46,8 +51,12 @@ export function bookmarkJoined(membership: Membership): void {
     if (!options.bookmarkWrite) {
         return;
     }
-    const item = currentItem(membership);
-    const by = markedBy(membership.username, membership.room);
+    const [isRead, item] = currentItem(membership);
+    const marks = isRead ? marksOf(membership.username) : undefined;
+    if (marks === undefined) {
+        return;
+    }
+    const by = marks[membership.room]?.by;
     if (item === undefined && by !== "user") {
         membership.ownBookmark = create(membership);
     } else if (item !== undefined && by === "us") {
@@ -59,7 +68,7 @@ export function bookmarkJoined(membership: Membership): void {
 /** The account leaves at a client's request. */
 export function bookmarkLeft(membership: Membership): void {
     if (options.bookmarkWrite && membership.ownBookmark) {
-        rewrite(membership, currentItem(membership), "false");
+        rewrite(membership, currentItem(membership)[1], "false");
     }
 }
 
@@ -68,14 +77,14 @@ export function bookmarkRenamed(membership: Membership): void {
     const bookmark = membership.bookmark;
     const isNews = bookmark !== undefined && bookmark.nick !== membership.nick;
     if (options.bookmarkWrite && isNews && mayFollowNick(membership)) {
-        rewrite(membership, currentItem(membership), undefined, membership.nick);
+        rewrite(membership, currentItem(membership)[1], undefined, membership.nick);
     }
 }
 
 /** Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one. */
 export function bookmarkNotify(membership: Membership, setting: Setting): boolean | undefined {
     const { username, room } = membership;
-    const item = currentItem(membership);
+    const [, item] = currentItem(membership);
     const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || readItem(username, room, item) === undefined) {
         return undefined;
@@ -91,19 +100,15 @@ export function bookmarkNotify(membership: Membership, setting: Setting): boolea
     return publish(membership, item.attr.id ?? room, edited);
 }
 
-/** The item as it stands: what is written is never what was kept from before. */
-function currentItem(membership: Membership): Stanza | undefined {
-    const service = pepService(membership.username);
-    const items = service === undefined ? undefined : itemsOf(service, BOOKMARKS);
-    if (items === undefined) {
-        return undefined;
-    }
-    for (const id of items) {
+/** Whether the read succeeded, and the item as it stands: what is written is never what was kept from before. */
+function currentItem(membership: Membership): LuaMultiReturn<[ok: boolean, item: Stanza | undefined]> {
+    const items = itemsOf(membership.username, BOOKMARKS);
+    for (const id of items ?? []) {
         if (roomOf(id) === membership.room) {
-            return items[id];
+            return $multi(true, items?.[id]);
         }
     }
-    return undefined;
+    return $multi(items !== undefined, undefined);
 }
 
 /** Changes autojoin or the nick of a bookmark, and nothing else: extensions and what is unknown stay (XEP-0402 3.4). */
@@ -187,19 +192,30 @@ export function isOurs(username: string, room: string): boolean {
 }
 
 function markedBy(username: string, room: string): Mark["by"] | undefined {
-    const mark = marksOf(username)[room];
-    return mark?.by;
+    return marksOf(username)?.[room]?.by;
 }
 
-function marksOf(username: string): Marks {
-    return marksStore.get(username)[0] ?? {};
+/** Undefined if they cannot be read. */
+function marksOf(username: string): Marks | undefined {
+    const known = unwritten.get(username);
+    if (known !== undefined) {
+        return known;
+    }
+    const [done, marks] = readRecord(records, username);
+    return done ? (marks ?? {}) : undefined;
 }
 
 function setMark(username: string, room: string, by: Mark["by"] | undefined): void {
     const marks = marksOf(username);
-    marks[room] = by === undefined ? undefined : { by, when: os.time() };
+    if (marks === undefined) {
+        return;
+    }
+    marks[room] = by === undefined ? undefined : { by, when: wallClock() };
     forgetOldest(marks);
-    marksStore.set(username, marks);
+    unwritten.set(username, marks);
+    if (writeRecord(records, username)) {
+        unwritten.delete(username);
+    }
 }
 
 function forgetOldest(marks: Marks): void {

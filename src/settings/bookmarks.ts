@@ -6,37 +6,66 @@ import { mayHaveRooms } from "../send/upstream";
 import { BOOKMARKS, NICK } from "../namespaces";
 import * as options from "../options";
 import type { Bookmark, Bookmarks } from "../state/bookmarks";
+import { openRecords, readRecord } from "../state/records";
 import { readSetting } from "./notify";
 
-/** The account's PEP service; undefined without mod_pep, or where nothing of an account is kept. */
+/** mod_pep's list of nodes, which only mod_pep writes. */
+const nodes = openRecords<Record<string, unknown>>("pep", () => undefined);
+
+/** Whether accounts of this host have bookmarks. */
+export function hasPep(): boolean {
+    return !options.anonymous && prosody.hosts.get(module.host)?.modules.has("pep") === true;
+}
+
+/** The account's PEP service; undefined without mod_pep, where nothing of an account is kept, or if storage failed. */
 export function pepService(username: string): PepService | undefined {
-    if (options.anonymous) {
+    if (!hasPep()) {
         return undefined;
     }
-    const host = prosody.hosts.get(module.host);
-    const pep = host?.modules.get("pep");
-    return pep === undefined ? undefined : (pep as PepModule).get_pep_service(username);
+    const pep = prosody.hosts.get(module.host)?.modules.get("pep") as PepModule;
+    const [done, service] = tryCall(serviceOf, pep, username);
+    if (!done) {
+        module.log("debug", "Could not read the PEP nodes of %s: %s", username, service);
+        return undefined;
+    }
+    // Without the account, mod_pep gives a service that is nobody's. The account may be there, and storage fail.
+    return (service as PepService).config.pep_username === username ? (service as PepService) : undefined;
+}
+
+function serviceOf(this: void, pep: PepModule, username: string): PepService {
+    return pep.get_pep_service(username);
 }
 
 /** The items of a node, none where there is no such node; undefined if they cannot be read. */
-export function itemsOf(service: PepService, node: string): PepItems | undefined {
-    const [done, items] = pcall(getItems, service, node);
-    if (!done) {
-        module.log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items);
+export function itemsOf(username: string, node: string): PepItems | undefined {
+    const service = pepService(username);
+    if (service === undefined) {
         return undefined;
     }
-    return items;
+    const [done, found, items] = tryCall(getItems, service, node);
+    if (done && found === true) {
+        return items as PepItems;
+    }
+    if (done && items === "item-not-found" && !isNode(username, node)) {
+        return [] as unknown as PepItems;
+    }
+    module.log("debug", "Could not read %s of %s: %s", node, username, done ? items : found);
+    return undefined;
 }
 
-function getItems(service: PepService, node: string): PepItems {
-    const [found, items] = service.get_items(node, true);
-    return found ? items : ([] as unknown as PepItems);
+function getItems(this: void, service: PepService, node: string): LuaMultiReturn<[boolean, PepItems | string]> {
+    return service.get_items(node, true);
+}
+
+/** Whether storage may hold a node that mod_pep does not know. What it could not read once it takes for empty for good. */
+function isNode(username: string, node: string): boolean {
+    const [done, known] = readRecord(nodes, username);
+    return !done || known?.[node] !== undefined;
 }
 
 /** All bookmarks of an account; undefined if they cannot be read. */
 export function bookmarksOf(username: string): Bookmarks | undefined {
-    const service = pepService(username);
-    const items = service === undefined ? undefined : itemsOf(service, BOOKMARKS);
+    const items = itemsOf(username, BOOKMARKS);
     if (items === undefined) {
         return undefined;
     }
@@ -92,8 +121,7 @@ export function isBy(username: string, publisher: string | true | undefined): bo
 
 /** XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part. */
 export function defaultNick(username: string, room: string): string {
-    const service = pepService(username);
-    const items = service === undefined ? undefined : itemsOf(service, NICK);
+    const items = itemsOf(username, NICK);
     const last = items?.[0] === undefined ? undefined : items[items[0]];
     return preppedNick(room, last?.get_child_text("nick", NICK)) ?? username;
 }

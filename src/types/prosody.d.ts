@@ -10,6 +10,16 @@ declare function xpcall<E, R>(
     argument: E,
 ): LuaMultiReturn<[true, R] | [false, string]>;
 
+/**
+ * Lua's pcall, for functions that return several values.
+ * @customName pcall
+ */
+declare function tryCall<A extends unknown[]>(
+    this: void,
+    task: (this: void, ...values: A) => unknown,
+    ...values: A
+): LuaMultiReturn<[boolean, unknown, unknown, unknown]>;
+
 /** Any value but nil ends the event, `false` too (util/events.lua): only carbons-should-copy wants that. */
 type Handled = true | undefined;
 type Handler<E> = (this: void, event: E) => Handled | false;
