@@ -318,7 +318,7 @@ end
 
 --- Whether the account is to be in the room though no session asks for it: brought back when lost.
 function state_bookmarks.isWanted(membership)
-    return membership.established or state_bookmarks.isToJoin(membership)
+    return membership.established == true or state_bookmarks.isToJoin(membership)
 end
 
 --- Whether two bookmarks say the same, or neither is there.
@@ -369,7 +369,7 @@ local NICK_PAUSE = 60
 -- the account from one to the other without end.
 function state_bookmarks.mayFollowNick(membership)
     local now = os.time()
-    local free = math.max(membership.nickFree, now)
+    local free = math.max(membership.nickFree or 0, now)
     if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
         return false
     end
@@ -794,48 +794,949 @@ function state_sessions.restoreJoined(saved)
 end
 end
 
--- src/state/view.ts
+-- src/stanzas.ts
 --
--- What a room has shown an account, from which sessions are served that join later.
-local state_view = {}
+-- Questions about stanzas that util.stanza has no answer to.
+local minimix_stanzas = {}
 do
+local prepared, isSameAttributes, kept
+local DELAY = namespaces.DELAY
+local HINTS = namespaces.HINTS
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+
+function prepared(nick)
+    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+end
+
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+
+--- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
+function minimix_stanzas.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
+end
+
+--- Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order.
+function minimix_stanzas.hasStatus(stanza, code)
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+end
+
+--- Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form.
+function minimix_stanzas.isSameNick(one, other)
+    return one == other or prepared(one) == prepared(other)
+end
+
+--- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+function minimix_stanzas.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+
+local splitJid = ""
+local splitRoom = ""
+local splitNick
+
+--- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
+function minimix_stanzas.splitOccupant(jid)
+    if jid ~= splitJid then
+        splitJid = jid
+        splitRoom = jids.bare(jid)
+        splitNick = jids.resource(jid)
+    end
+    return splitRoom, splitNick
+end
+
+--- The id that a room gave a message (XEP-0359).
+function minimix_stanzas.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    return element and element.attr.id
+end
+
+--- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+function minimix_stanzas.delayBy(stanza, room)
+    for _, tag in ipairs(stanza.tags) do
+        if minimix_stanzas.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+
+--- Marks a message as one of the past, in the name of its room.
+function minimix_stanzas.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
+end
+
+--- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+function minimix_stanzas.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for _, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+end
+
+-- src/text.ts
+--
+-- Stanzas as text, written once for all who get them.
+local minimix_text = {}
+do
+local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
+
+function write(element, outerNamespace, at)
+    pieces[at] = "<"
+    pieces[at + 1] = element.name
+    return writeRest(element, outerNamespace, at + 2)
+end
+
+function writeRest(element, outerNamespace, start)
+    local attr = element.attr
+    local children = element
+    local at = writeAttributes(attr, outerNamespace, start)
+    if #children == 0 then
+        pieces[at] = "/>"
+        return at + 1
+    end
+    pieces[at] = ">"
+    at = at + 1
+    for _, child in ipairs(children) do
+        if type(child) == "string" then
+            pieces[at] = st.xml_escape(child)
+            at = at + 1
+        else
+            at = write(child, attr.xmlns, at)
+        end
+    end
+    pieces[at] = "</"
+    pieces[at + 1] = element.name
+    pieces[at + 2] = ">"
+    return at + 3
+end
+
+function writeAttributes(attr, outerNamespace, start)
+    local at = start
+    local prefixes = 0
+    for i = 1, sortNames(attr) do
+        local name = names[i]
+        local value = attr[name] or ""
+        local separator = (string.find(name, SEPARATOR, 1, true))
+        if separator ~= nil then
+            prefixes = prefixes + 1
+            pieces[at] = prefixedAttribute(name, value, prefixes)
+            at = at + 1
+        elseif name ~= "xmlns" or value ~= outerNamespace then
+            at = writeAttribute(name, value, at)
+        end
+    end
+    return at
+end
+
+function writeAttribute(name, value, at)
+    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+        pieces[at] = remembered(name, value)
+        return at + 1
+    end
+    pieces[at] = " "
+    pieces[at + 1] = name
+    pieces[at + 2] = "='"
+    pieces[at + 3] = st.xml_escape(value)
+    pieces[at + 4] = "'"
+    return at + 5
+end
+
+function remembered(name, value)
+    local texts = memo[name]
+    local text = texts and texts[value]
+    if text == nil then
+        if memoSize >= MEMO_SIZE then
+            memo = {}
+            memoSize = 0
+            texts = nil
+        end
+        if texts == nil then
+            texts = {}
+            memo[name] = texts
+        end
+        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
+        texts[value] = text
+        memoSize = memoSize + 1
+    end
+    return text
+end
+
+function sortNames(attr)
+    local count = 0
+    for key in pairs(attr) do
+        local name = key
+        local at = count
+        while at > 0 and names[at] > name do
+            names[at + 1] = names[at]
+            at = at - 1
+        end
+        names[at + 1] = name
+        count = count + 1
+    end
+    return count
+end
+
+function prefixedAttribute(name, value, number)
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
+    local prefix = "ns" .. string.format("%d", number)
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
+end
+
+--- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
+-- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
+-- _dostring).
+function minimix_text.textOf(stanza)
+    if stanza ~= source or #stanza.tags ~= sourceTags then
+        local to = stanza.attr.to
+        stanza.attr.to = nil
+        local end_ = writeRest(stanza, nil, 1)
+        stanza.attr.to = to
+        source = stanza
+        sourceTags = #stanza.tags
+        sourceText = table.concat(pieces, "", 1, end_ - 1)
+    end
+    return sourceText
+end
+
+sourceTags = 0
+sourceText = ""
+SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
+--- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
+pieces = {}
+names = {}
+end
+
+-- src/state/held.ts
+--
+-- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
+-- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
+-- text, which is most often all that is needed, and takes a third of the memory.
+local state_held = {}
+do
+local MUC_USER = namespaces.MUC_USER
+local isSameElement = minimix_stanzas.isSameElement
+local textOf = minimix_text.textOf
+
+--- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
+function state_held.toldAgain(presence)
+    local x = presence:get_child("x", MUC_USER)
+    local item = x and x:get_child("item")
+    if item == nil or #item.tags == 0 then
+        return presence
+    end
+    local copy = st.clone(presence)
+    local copied = copy:get_child("x", MUC_USER)
+    if copied ~= nil then
+        for _, tag in ipairs(copied.tags) do
+            tag:maptags(function(child)
+                if child.name == "actor" or child.name == "reason" then
+                    return nil
+                else
+                    return child
+                end
+            end)
+        end
+    end
+    return copy
+end
+
+--- The mark given last. Lehmer's generator: math.random() is for what others are not to foresee.
+local lastMark = 1
+
+local function nextMark()
+    lastMark = lastMark * 48271 % 2147483647
+    return lastMark
+end
+
+--- By text. Entries go with the last membership that refers to them.
+local held = setmetatable({}, {__mode = "v"})
+--- The stanza held last and what became of it: a room of this server hands one table to every account.
+local source
+local latest
+
+--- What is to be shown of a presence to those who come later.
+function state_held.hold(presence)
+    if presence == source and latest ~= nil then
+        return latest
+    end
+    local text = textOf(state_held.toldAgain(presence))
+    local found = held[text]
+    if found == nil then
+        found = {text = text, mark = nextMark()}
+        held[text] = found
+    end
+    source = presence
+    latest = found
+    return found
+end
+
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function state_held.restoreHeld(presence)
+    local former = presence
+    if former.mark == nil then
+        former.mark = nextMark()
+    end
+    held[presence.text] = presence
+end
+
+--- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
+function state_held.stanzaOf(presence)
+    if presence.stanza == nil then
+        presence.stanza = xml.parse("<presence" .. presence.text)
+    end
+    return presence.stanza
+end
+
+--- The same for a message.
+function state_held.messageOf(message)
+    if message.stanza == nil then
+        message.stanza = xml.parse("<message" .. message.text)
+    end
+    return message.stanza
+end
+
+--- Whether two presences say the same. Which presence an `id` answered does not matter.
+function state_held.isSamePresence(one, other)
+    if one == other then
+        return true
+    end
+    local stanza = state_held.stanzaOf(one)
+    local counterpart = state_held.stanzaOf(other)
+    return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
+end
+end
+
+-- src/state/occupant-list.ts
+--
+-- Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
+-- lists a room has.
+local state_occupant_list = {}
+do
+local count, without, countOf, markOf, lists
 local options = minimix_options
 
-function state_view.forgetOccupant(view, nick)
-    local held = view.occupants[nick]
-    if held ~= nil then
-        view.occupants[nick] = nil
-        view.count = view.count - 1
-        view.size = view.size - string.len(held.text)
+--- The lists of a room, those with more readers first.
+function state_occupant_list.listsOf(room)
+    local found = lists[room]
+    if found == nil then
+        found = {}
+        lists[room] = found
+    end
+    return found
+end
+
+--- Adds a list to those of its room.
+function state_occupant_list.register(list)
+    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
+    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
+end
+
+--- A copy of all that a list says at a position.
+function state_occupant_list.copyAt(list, position)
+    local copy = {}
+    for nick, held in pairs(list.occupants) do
+        copy[nick] = held
+    end
+    for i = #list.log, position - list.settled + 1, -1 do
+        local later = list.log[i]
+        if (later and later.before) ~= nil then
+            copy[later.nick] = later.before
+        elseif later ~= nil then
+            copy[later.nick] = nil
+        end
+    end
+    return copy
+end
+
+function count(list, before, after)
+    list.count = list.count + countOf(after) - countOf(before)
+    list.size = list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before)
+    list.sum = list.sum + markOf(after) - markOf(before)
+end
+
+function without(list, own, missing)
+    local first
+    if own ~= nil then
+        first = list.occupants[own]
+    end
+    local second
+    if missing ~= nil then
+        second = list.occupants[missing]
+    end
+    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
+end
+
+function countOf(held)
+    return held == nil and 0 or 1
+end
+
+--- Bytes of a presence, as XML.
+function state_occupant_list.sizeOf(held)
+    return held == nil and 0 or string.len(held.text)
+end
+
+function markOf(held)
+    return held == nil and 0 or held.mark
+end
+
+lists = {}
+
+--- A list that no account reads yet.
+function state_occupant_list.newList(room, occupants)
+    local list = {
+        room = room,
+        occupants = occupants,
+        count = 0,
+        size = 0,
+        sum = 0,
+        last = 0,
+        settled = 0,
+        log = {},
+        readers = {},
+        readerCount = 0,
+        behind = 0
+    }
+    for _, held in pairs(occupants) do
+        count(list, nil, held)
+    end
+    state_occupant_list.register(list)
+    return list
+end
+
+--- Whether a room's lists are those of this instance of the module.
+function state_occupant_list.isRegistered(list)
+    for _, other in ipairs(lists[list.room] or {}) do
+        if other == list then
+            return true
+        end
+    end
+    return false
+end
+
+--- Forgets a list that no account reads any more.
+function state_occupant_list.remove(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 1, #all do
+        if all[i] == list then
+            table.remove(all, i)
+            break
+        end
+    end
+    if #all == 0 then
+        lists[list.room] = nil
     end
 end
 
+--- Keeps lists with more readers before others: those are what new readers most likely are shown.
+function state_occupant_list.sortIn(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 2, #all do
+        local before = all[i - 2 + 1]
+        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
+            all[i - 2 + 1] = list
+            all[i] = before
+            return
+        end
+    end
+end
+
+--- What a list says of a nick at a position.
+function state_occupant_list.entryAt(list, position, nick)
+    for i = position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        if (later and later.nick) == nick then
+            return later.before
+        end
+    end
+    return list.occupants[nick]
+end
+
+--- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
+function state_occupant_list.contentAt(list, position)
+    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
+end
+
+--- Number and bytes of the occupants that the account was shown.
+function state_occupant_list.totalsOf(reader)
+    local list = reader.list
+    if list == nil then
+        return 0, 0
+    end
+    local count = list.count
+    local size = list.size
+    for i = reader.position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        count = count + countOf(later and later.before) - countOf(later and later.after)
+        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
+    end
+    local own
+    if reader.own ~= nil then
+        own = state_occupant_list.entryAt(list, reader.position, reader.own)
+    end
+    return count - countOf(own), size - state_occupant_list.sizeOf(own)
+end
+
+--- Adds a change at the end of a list.
+function state_occupant_list.append(list, nick, after)
+    local before = list.occupants[nick]
+    if after == nil then
+        list.occupants[nick] = nil
+    else
+        list.occupants[nick] = after
+    end
+    count(list, before, after)
+    list.last = list.last + 1
+    local log = list.log
+    log[#log + 1] = {nick = nick, before = before, after = after}
+end
+
+--- Whether a list that several accounts read stays within the limits, and so each of them.
+function state_occupant_list.fits(list, before, after)
+    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
+end
+
+--- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
+function state_occupant_list.isSame(one, other, own, missing)
+    local count, sum = without(one, own, missing)
+    local otherCount, otherSum = without(other, own, missing)
+    if count ~= otherCount or sum ~= otherSum then
+        return false
+    end
+    for nick, held in pairs(one.occupants) do
+        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
+            return false
+        end
+    end
+    return true
+end
+
+--- Readers that have not been shown the last change.
+function state_occupant_list.late(list)
+    local found = {}
+    for reader in pairs(list.readers) do
+        if reader.position < list.last then
+            found[#found + 1] = reader
+        end
+    end
+    return found
+end
+
+--- Any of the readers.
+function state_occupant_list.firstOf(readers)
+    for reader in pairs(readers) do
+        return reader
+    end
+    return nil
+end
+end
+
+-- src/state/occupants.ts
+--
+-- Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
+-- list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
+-- account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
+-- decides: no account reads an entry that the room has not shown it.
+local state_occupants = {}
+do
+local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local options = minimix_options
+local restoreHeld = state_held.restoreHeld
+local append = state_occupant_list.append
+local contentAt = state_occupant_list.contentAt
+local copyAt = state_occupant_list.copyAt
+local entryAt = state_occupant_list.entryAt
+local firstOf = state_occupant_list.firstOf
+local fits = state_occupant_list.fits
+local isSame = state_occupant_list.isSame
+local isRegistered = state_occupant_list.isRegistered
+local late = state_occupant_list.late
+local listsOf = state_occupant_list.listsOf
+local newList = state_occupant_list.newList
+local register = state_occupant_list.register
+local remove = state_occupant_list.remove
+local sizeOf = state_occupant_list.sizeOf
+local sortIn = state_occupant_list.sortIn
+local totalsOf = state_occupant_list.totalsOf
+
+function hasSpace(reader, before, held)
+    local count, size = totalsOf(reader)
+    local others = before == nil and count or count - 1
+    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+end
+
+function passChange(reader, nick, held)
+    skipOwn(reader)
+    local list = reader.list
+    if list == nil or reader.position == list.last then
+        return false
+    end
+    local later = list.log[reader.position - list.settled + 1]
+    if (later and later.nick) ~= nick or later.after ~= held then
+        return false
+    end
+    moveOn(reader, list)
+    return true
+end
+
+function skipOwn(reader)
+    local list = reader.list
+    while list ~= nil and reader.position < list.last do
+        local later = list.log[reader.position - list.settled + 1]
+        if later == nil or later.nick ~= reader.own then
+            return
+        end
+        moveOn(reader, list)
+        if reader.list ~= list then
+            return
+        end
+    end
+end
+
+function moveOn(reader, list)
+    reader.position = reader.position + 1
+    if reader.position == list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function settleIfDone(list)
+    if list.behind > 0 then
+        return
+    end
+    for i = #list.log, 1, -1 do
+        table.remove(list.log, i)
+    end
+    list.settled = list.last
+    merge(list)
+end
+
+function change(room, reader, nick, before, after)
+    if before == after then
+        return
+    end
+    local list = reader.list
+    if list == nil then
+        list = newList(room, {})
+        enter(reader, list)
+    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
+        local copy = newList(room, copyAt(list, reader.position))
+        leave(reader, list)
+        enter(reader, copy)
+        list = copy
+    end
+    append(list, nick, after)
+    reader.position = list.last
+    if list.readerCount == 1 then
+        list.behind = 0
+        settleIfDone(list)
+    else
+        list.behind = list.readerCount - 1
+        if #list.log > MAX_BEHIND then
+            splitOff(list)
+        end
+    end
+end
+
+function splitOff(list)
+    local copies = {}
+    for _, reader in ipairs(late(list)) do
+        skipOwn(reader)
+        local position = reader.position
+        if reader.list == list and position < list.last then
+            local copy = copies[position]
+            if copy == nil then
+                copy = newList(list.room, copyAt(list, position))
+                copies[position] = copy
+            end
+            leave(reader, list)
+            enter(reader, copy)
+        end
+    end
+end
+
+function enter(reader, list)
+    reader.list = list
+    reader.position = list.last
+    list.readers[reader] = true
+    list.readerCount = list.readerCount + 1
+    sortIn(list)
+end
+
+function leave(reader, list)
+    list.readers[reader] = nil
+    list.readerCount = list.readerCount - 1
+    if list.readerCount == 0 then
+        remove(list)
+        return
+    end
+    if reader.position < list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function merge(list)
+    local all = listsOf(list.room)
+    if #all < 2 then
+        return
+    end
+    for i = 1, math.min(#all, MAX_COMPARED + 1) do
+        local other = all[i]
+        if other ~= nil and other ~= list and other.behind == 0 then
+            local isLarger = other.readerCount >= list.readerCount
+            local isLarger_3
+            if isLarger then
+                isLarger_3 = moveReaders(list, other)
+            else
+                isLarger_3 = moveReaders(other, list)
+            end
+            if isLarger_3 then
+                return
+            end
+        end
+    end
+end
+
+function moveReaders(from, to)
+    local moved = false
+    for reader in pairs(from.readers) do
+        if not moveReader(reader, from, to) then
+            return moved
+        end
+        moved = true
+    end
+    return moved
+end
+
+function moveReader(reader, from, to)
+    local only
+    if to.readerCount == 1 then
+        only = firstOf(to.readers)
+    end
+    local missing
+    if (only and only.own) ~= reader.own then
+        missing = only and only.own
+    end
+    if not isSame(from, to, reader.own, missing) then
+        return false
+    end
+    local held
+    if missing ~= nil then
+        held = from.occupants[missing]
+    end
+    local old
+    if missing ~= nil then
+        old = to.occupants[missing]
+    end
+    if not fits(to, old, held) then
+        return false
+    end
+    leave(reader, from)
+    if missing ~= nil and old ~= held then
+        append(to, missing, held)
+        if only ~= nil then
+            only.position = to.last
+        end
+        table.remove(to.log)
+        to.settled = to.last
+    end
+    enter(reader, to)
+    return true
+end
+
+MAX_BEHIND = 64
+MAX_COMPARED = 4
+
+--- The presence that the account was shown of an occupant.
+function state_occupants.findOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or nick == reader.own then
+        return nil
+    end
+    return entryAt(list, reader.position, nick)
+end
+
+--- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
+function state_occupants.eachOccupant(reader)
+    local list = reader.list
+    local own = reader.own
+    local occupants
+    if list ~= nil then
+        occupants = contentAt(list, reader.position)
+    end
+    local nick
+    local held
+    local function step()
+        if occupants ~= nil then
+            nick, held = next(occupants, nick)
+            if nick ~= nil and nick == own then
+                nick, held = next(occupants, nick)
+            end
+        end
+        return nick, held
+    end
+    return step
+end
+
+--- How many occupants the account was shown.
+function state_occupants.countOccupants(reader)
+    return (totalsOf(reader))
+end
+
+--- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
+-- is remembered.
+function state_occupants.keepOccupant(room, reader, nick, held)
+    if reader.own == nick then
+        reader.own = nil
+    end
+    if passChange(reader, nick, held) then
+        return true
+    end
+    local before = state_occupants.findOccupant(reader, nick)
+    if before == held then
+        return true
+    end
+    if not hasSpace(reader, before, held) then
+        change(room, reader, nick, before, nil)
+        return false
+    end
+    change(room, reader, nick, before, held)
+    return true
+end
+
+--- Forgets an occupant that is gone.
+function state_occupants.forgetOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or passChange(reader, nick, nil) then
+        return
+    end
+    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
+end
+
+--- Notes the account's own nick, which is that of no other occupant from now on.
+function state_occupants.setOwnNick(reader, nick)
+    local before = reader.own
+    reader.own = nick
+    if before ~= nil and before ~= nick then
+        state_occupants.forgetOccupant(reader, before)
+    end
+    skipOwn(reader)
+    if before ~= nick and reader.list ~= nil then
+        settleIfDone(reader.list)
+    end
+end
+
+--- Forgets all that the account was shown.
+function state_occupants.forgetOccupants(reader)
+    if reader.list ~= nil then
+        leave(reader, reader.list)
+    end
+    reader.list = nil
+    reader.own = nil
+end
+
+--- Takes over a reader from the instance of the module before a reload.
+function state_occupants.restoreReader(reader)
+    local list = reader.list
+    if list ~= nil and not isRegistered(list) then
+        register(list)
+        for _, held in pairs(list.occupants) do
+            restoreHeld(held)
+        end
+    end
+end
+end
+
+-- src/state/view.ts
+--
+-- What a room has shown an account, from which sessions are served that join later. What is not there takes no memory.
+local state_view = {}
+do
+local keep = state_occupants.keepOccupant
+local textOf = minimix_text.textOf
+
 function state_view.newView()
-    return {
-        occupants = {},
-        count = 0,
-        size = 0,
-        self = nil,
-        room = nil,
-        subject = nil,
-        stale = nil,
-        nonAnonymous = false,
-        logged = false
-    }
+    return {position = 0}
 end
 
 --- Remembers the presence of an occupant, as far as there is room for it. Returns whether there was.
-function state_view.keepOccupant(view, nick, held)
-    local size = string.len(held.text)
-    state_view.forgetOccupant(view, nick)
-    if size > options.maxCachedSize or view.count >= options.maxOccupants or view.size + size > options.maxRoomSize then
+function state_view.keepOccupant(room, view, nick, held)
+    local isKept = keep(room, view, nick, held)
+    if not isKept then
         view.stale = "incomplete"
-        return false
     end
-    view.occupants[nick] = held
-    view.count = view.count + 1
-    view.size = view.size + size
-    return true
+    return isKept
+end
+
+--- The account's own presence; the caller may change it.
+function state_view.selfOf(view)
+    if view.self == nil then
+        return nil
+    else
+        return xml.parse("<presence" .. view.self)
+    end
+end
+
+--- Remembers the account's own presence. Returns whether it differs from the one before.
+function state_view.setSelf(view, nick, presence)
+    local before = view.self
+    view.self = textOf(presence)
+    view.selfNick = nick
+    return view.self ~= before
 end
 
 --- Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason.
@@ -860,6 +1761,7 @@ local timersOf = state_place.timersOf
 local retireSent = state_sent.retireSent
 local reviveSent = state_sent.reviveSent
 local noteJoined = state_sessions.noteJoined
+local forgetOccupants = state_occupants.forgetOccupants
 local newView = state_view.newView
 
 --- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
@@ -911,6 +1813,14 @@ function isAsked(requests)
     return false
 end
 
+--- Replaces what an attached session shows.
+function state_memberships.setAttachment(membership, session, attachment)
+    if membership.attached == state_memberships.NO_SESSIONS then
+        membership.attached = {}
+    end
+    membership.attached[session] = attachment
+end
+
 function sessionOf(request)
     if request == nil then
         return nil
@@ -923,6 +1833,9 @@ function isEmpty(map)
     return (next(map)) == nil
 end
 
+--- What most memberships have: no session, and no request. Never changed.
+state_memberships.NO_SESSIONS = {}
+state_memberships.NO_REQUESTS = {}
 --- Seconds in the room after which the tries of before do not count.
 local STEADY = 60
 --- By occupant JID, which is what stanzas from rooms are addressed to.
@@ -977,28 +1890,16 @@ function state_memberships.createMembership(username, room, nick)
         occupant = occupant,
         room = room,
         place = inLine("lost"),
-        queue = {},
-        attached = {},
-        detachedAt = nil,
-        established = false,
-        since = nil,
+        attached = state_memberships.NO_SESSIONS,
         nick = nick,
         wantedNick = nick,
-        password = nil,
-        shown = nil,
-        shownPresence = nil,
-        shownDetached = false,
-        bookmark = nil,
-        ownBookmark = false,
-        ending = false,
-        nickFree = 0,
         view = newView(),
-        liveness = {heard = false, checking = false, unanswered = 0, timer = nil},
-        sent = reviveSent(occupant, room),
-        log = nil,
-        part = nil,
-        catchUp = nil
+        liveness = {unanswered = 0}
     }
+    local sent = reviveSent(occupant, room)
+    if sent ~= nil then
+        membership.sent = sent
+    end
     account.memberships[room] = membership
     return membership
 end
@@ -1009,6 +1910,7 @@ function state_memberships.dropMembership(membership)
         timer:stop()
     end
     state_memberships.stopPing(membership)
+    forgetOccupants(membership.view)
     local account = state_memberships.accounts[membership.occupant]
     if account == nil or not state_memberships.isCurrent(membership) then
         return
@@ -1018,6 +1920,24 @@ function state_memberships.dropMembership(membership)
     if isEmpty(account.memberships) then
         state_memberships.accounts[membership.occupant] = nil
     end
+end
+
+--- The requests of sessions that wait for their turn, oldest first.
+function state_memberships.queueOf(membership)
+    return membership.queue or state_memberships.NO_REQUESTS
+end
+
+--- What is empty is the empty one of this instance of the module, after a reload.
+function state_memberships.restoreEmpty(membership)
+    if isEmpty(membership.attached) then
+        membership.attached = state_memberships.NO_SESSIONS
+    end
+end
+
+--- Forgets what the room showed: the next join starts from nothing.
+function state_memberships.forgetRoom(membership)
+    forgetOccupants(membership.view)
+    membership.view = newView()
 end
 
 --- Moves the account to another place. Timers of the place before that do not belong to the new one stop.
@@ -1064,7 +1984,7 @@ end
 
 --- Whether a session is in the room, or about to be.
 function state_memberships.isUsed(membership)
-    return state_memberships.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
+    return state_memberships.hasAttached(membership) or isAsked(state_memberships.queueOf(membership)) or isAsked(requestsOf(membership.place))
 end
 
 --- The session whose join the room is answering, and which gets the answer although it may not be attached.
@@ -1086,15 +2006,21 @@ end
 
 function state_memberships.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
-    membership.attached[session] = {presence = presence, id = id}
+    state_memberships.setAttachment(membership, session, {presence = presence, id = id})
     membership.detachedAt = nil
-    membership.shownDetached = false
+    membership.shownDetached = nil
 end
 
 function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
-    if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
-        membership.detachedAt = os.time()
+    if membership.shown == session then
+        membership.shown = nil
+    end
+    if not state_memberships.hasAttached(membership) then
+        membership.attached = state_memberships.NO_SESSIONS
+        if membership.detachedAt == nil then
+            membership.detachedAt = os.time()
+        end
     end
 end
 
@@ -1159,8 +2085,8 @@ function recordOf(username)
             wanted = wanted,
             password = membership.password,
             bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
+            ownBookmark = membership.ownBookmark,
+            ending = membership.ending,
             since = membership.since,
             state = stateOf(membership)
         }
@@ -1218,9 +2144,13 @@ function loadAccount(username, record)
         membership.wantedNick = saved.wanted or saved.nick
         membership.password = saved.password
         membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
+        membership.ownBookmark = saved.ownBookmark
         membership.since = saved.since
-        membership.established = saved.state ~= "joining"
+        if saved.state == "joining" then
+            membership.established = nil
+        else
+            membership.established = true
+        end
         membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
         membership.detachedAt = record.seen
     end
@@ -1894,7 +2824,7 @@ function settings_bookmark_write.bookmarkJoined(membership)
     local item = currentItem(membership)
     local by = markedBy(membership.username, membership.room)
     if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership)
+        membership.ownBookmark = create(membership) or nil
     elseif item ~= nil and by == "us" then
         rewrite(membership, item, "true")
         membership.ownBookmark = true
@@ -2012,353 +2942,6 @@ function state_counters.restoreCounters(saved)
     for name, value in pairs(saved) do
         all[name] = value
     end
-end
-end
-
--- src/stanzas.ts
---
--- Questions about stanzas that util.stanza has no answer to.
-local minimix_stanzas = {}
-do
-local prepared, isSameAttributes, kept
-local DELAY = namespaces.DELAY
-local HINTS = namespaces.HINTS
-local MUC_USER = namespaces.MUC_USER
-local STANZA_ID = namespaces.STANZA_ID
-
-function prepared(nick)
-    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
-end
-
-function isSameAttributes(one, other, ignored)
-    for name, value in pairs(one) do
-        if other[name] ~= value and name ~= ignored then
-            return false
-        end
-    end
-    for name in pairs(other) do
-        if one[name] == nil and name ~= ignored then
-            return false
-        end
-    end
-    return true
-end
-
---- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
-function minimix_stanzas.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
-end
-
---- Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order.
-function minimix_stanzas.hasStatus(stanza, code)
-    local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
-end
-
---- Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form.
-function minimix_stanzas.isSameNick(one, other)
-    return one == other or prepared(one) == prepared(other)
-end
-
---- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function minimix_stanzas.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not minimix_stanzas.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
-
-local splitJid = ""
-local splitRoom = ""
-local splitNick
-
---- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
-function minimix_stanzas.splitOccupant(jid)
-    if jid ~= splitJid then
-        splitJid = jid
-        splitRoom = jids.bare(jid)
-        splitNick = jids.resource(jid)
-    end
-    return splitRoom, splitNick
-end
-
---- The id that a room gave a message (XEP-0359).
-function minimix_stanzas.stanzaIdBy(stanza, room)
-    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    return element and element.attr.id
-end
-
---- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function minimix_stanzas.delayBy(stanza, room)
-    for _, tag in ipairs(stanza.tags) do
-        if minimix_stanzas.isDelayBy(tag, room) then
-            return tag.attr.stamp
-        end
-    end
-    return nil
-end
-
---- Marks a message as one of the past, in the name of its room.
-function minimix_stanzas.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
-end
-
---- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function minimix_stanzas.isWorthKeeping(stanza)
-    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
-        return false
-    end
-    for _, tag in ipairs(stanza.tags) do
-        local keep = kept[tag.attr.xmlns or ""]
-        if keep == true or keep == tag.name or tag.name == "body" then
-            return true
-        end
-    end
-    return false
-end
-
---- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
-kept = {}
-kept[HINTS] = "store"
-kept["urn:xmpp:eme:0"] = "encryption"
-kept["urn:xmpp:receipts"] = true
-kept["urn:xmpp:chat-markers:0"] = true
-kept["urn:xmpp:jingle-message:0"] = true
-kept["urn:xmpp:jingle-message:1"] = true
-end
-
--- src/text.ts
---
--- Stanzas as text, written once for all who get them.
-local minimix_text = {}
-do
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
-
-function write(element, outerNamespace, at)
-    pieces[at] = "<"
-    pieces[at + 1] = element.name
-    return writeRest(element, outerNamespace, at + 2)
-end
-
-function writeRest(element, outerNamespace, start)
-    local attr = element.attr
-    local children = element
-    local at = writeAttributes(attr, outerNamespace, start)
-    if #children == 0 then
-        pieces[at] = "/>"
-        return at + 1
-    end
-    pieces[at] = ">"
-    at = at + 1
-    for _, child in ipairs(children) do
-        if type(child) == "string" then
-            pieces[at] = st.xml_escape(child)
-            at = at + 1
-        else
-            at = write(child, attr.xmlns, at)
-        end
-    end
-    pieces[at] = "</"
-    pieces[at + 1] = element.name
-    pieces[at + 2] = ">"
-    return at + 3
-end
-
-function writeAttributes(attr, outerNamespace, start)
-    local at = start
-    local prefixes = 0
-    for i = 1, sortNames(attr) do
-        local name = names[i]
-        local value = attr[name] or ""
-        local separator = (string.find(name, SEPARATOR, 1, true))
-        if separator ~= nil then
-            prefixes = prefixes + 1
-            pieces[at] = prefixedAttribute(name, value, prefixes)
-            at = at + 1
-        elseif name ~= "xmlns" or value ~= outerNamespace then
-            at = writeAttribute(name, value, at)
-        end
-    end
-    return at
-end
-
-function writeAttribute(name, value, at)
-    if string.len(name) + string.len(value) <= MEMO_LENGTH then
-        pieces[at] = remembered(name, value)
-        return at + 1
-    end
-    pieces[at] = " "
-    pieces[at + 1] = name
-    pieces[at + 2] = "='"
-    pieces[at + 3] = st.xml_escape(value)
-    pieces[at + 4] = "'"
-    return at + 5
-end
-
-function remembered(name, value)
-    local texts = memo[name]
-    local text = texts and texts[value]
-    if text == nil then
-        if memoSize >= MEMO_SIZE then
-            memo = {}
-            memoSize = 0
-            texts = nil
-        end
-        if texts == nil then
-            texts = {}
-            memo[name] = texts
-        end
-        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
-        texts[value] = text
-        memoSize = memoSize + 1
-    end
-    return text
-end
-
-function sortNames(attr)
-    local count = 0
-    for key in pairs(attr) do
-        local name = key
-        local at = count
-        while at > 0 and names[at] > name do
-            names[at + 1] = names[at]
-            at = at - 1
-        end
-        names[at + 1] = name
-        count = count + 1
-    end
-    return count
-end
-
-function prefixedAttribute(name, value, number)
-    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
-    local prefix = "ns" .. string.format("%d", number)
-    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
-end
-
---- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
--- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
--- _dostring).
-function minimix_text.textOf(stanza)
-    if stanza ~= source or #stanza.tags ~= sourceTags then
-        local to = stanza.attr.to
-        stanza.attr.to = nil
-        local end_ = writeRest(stanza, nil, 1)
-        stanza.attr.to = to
-        source = stanza
-        sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, end_ - 1)
-    end
-    return sourceText
-end
-
-sourceTags = 0
-sourceText = ""
-SEPARATOR = string.char(1)
-memo = {}
-memoSize = 0
-MEMO_SIZE = 1000
-MEMO_LENGTH = 40
---- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
-pieces = {}
-names = {}
-end
-
--- src/state/held.ts
---
--- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
--- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
--- text, which is most often all that is needed, and takes a third of the memory.
-local state_held = {}
-do
-local MUC_USER = namespaces.MUC_USER
-local isSameElement = minimix_stanzas.isSameElement
-local textOf = minimix_text.textOf
-
---- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
-function state_held.toldAgain(presence)
-    local x = presence:get_child("x", MUC_USER)
-    local item = x and x:get_child("item")
-    if item == nil or #item.tags == 0 then
-        return presence
-    end
-    local copy = st.clone(presence)
-    local copied = copy:get_child("x", MUC_USER)
-    if copied ~= nil then
-        for _, tag in ipairs(copied.tags) do
-            tag:maptags(function(child)
-                if child.name == "actor" or child.name == "reason" then
-                    return nil
-                else
-                    return child
-                end
-            end)
-        end
-    end
-    return copy
-end
-
---- What Lua 5.2 draws from as well.
-local MARKS = 2 ^ 31 - 1
---- By text. Entries go with the last membership that refers to them.
-local held = setmetatable({}, {__mode = "v"})
---- The stanza held last and what became of it: a room of this server hands one table to every account.
-local source
-local latest
-
---- What is to be shown of a presence to those who come later.
-function state_held.hold(presence)
-    if presence == source and latest ~= nil then
-        return latest
-    end
-    local text = textOf(state_held.toldAgain(presence))
-    local found = held[text]
-    if found == nil then
-        found = {text = text, mark = math.random(MARKS), stanza = nil}
-        held[text] = found
-    end
-    source = presence
-    latest = found
-    return found
-end
-
---- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
-function state_held.restoreHeld(presence)
-    held[presence.text] = presence
-end
-
---- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
-function state_held.stanzaOf(presence)
-    if presence.stanza == nil then
-        presence.stanza = xml.parse("<presence" .. presence.text)
-    end
-    return presence.stanza
-end
-
---- Whether two presences say the same. Which presence an `id` answered does not matter.
-function state_held.isSamePresence(one, other)
-    if one == other then
-        return true
-    end
-    local stanza = state_held.stanzaOf(one)
-    local counterpart = state_held.stanzaOf(other)
-    return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
 end
 end
 
@@ -2499,7 +3082,7 @@ function send_fork.sendHeld(fullJid, presences)
     local start = "<presence" .. addressOf(session)
     local free = send_fork.takesText(fullJid)
     local texts = {}
-    for _, held in pairs(presences) do
+    for _, held in presences do
         if free or passHeld(session, held) then
             texts[#texts + 1] = start
             texts[#texts + 1] = held.text
@@ -2540,8 +3123,17 @@ end
 -- Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
 local state_queue = {}
 do
-local isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
+local setQueue, isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
 local requestsOf = state_place.requestsOf
+local queueOf = state_memberships.queueOf
+
+function setQueue(membership, requests)
+    if #requests == 0 then
+        membership.queue = nil
+    else
+        membership.queue = requests
+    end
+end
 
 function isAlive(request)
     return request.session ~= nil or #request.held > 0
@@ -2549,7 +3141,7 @@ end
 
 --- The newest join of a session that has not been answered.
 function state_queue.pendingJoin(membership, session)
-    return newestOf(membership.queue, session) or newestOf(requestsOf(membership.place), session)
+    return newestOf(queueOf(membership), session) or newestOf(requestsOf(membership.place), session)
 end
 
 function newestOf(requests, session)
@@ -2566,7 +3158,7 @@ end
 function state_queue.isSuperseded(membership, request)
     local newer
     if request.session ~= nil then
-        newer = newestOf(membership.queue, request.session)
+        newer = newestOf(queueOf(membership), request.session)
     end
     return request.kind == "join" and newer ~= nil and newer ~= request
 end
@@ -2581,12 +3173,12 @@ end
 
 function removeFromQueue(membership, session)
     local others = {}
-    for _, request in ipairs(membership.queue) do
+    for _, request in ipairs(queueOf(membership)) do
         if request.session ~= session then
             others[#others + 1] = request
         end
     end
-    membership.queue = others
+    setQueue(membership, others)
 end
 
 function takeHeld(membership, session)
@@ -2641,23 +3233,36 @@ function state_queue.enqueue(membership, request)
         end
         removeFromQueue(membership, request.session)
     end
+    if membership.queue == nil then
+        membership.queue = {}
+    end
     local queue = membership.queue
     queue[#queue + 1] = request
 end
 
 --- Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one.
 function state_queue.requeue(membership, requests)
-    for i = #requests, 1, -1 do
-        local request = requests[i]
-        if request ~= nil and not state_queue.isSuperseded(membership, request) and isAlive(request) then
-            table.insert(membership.queue, 1, request)
+    local queue = {}
+    for _, request in ipairs(requests) do
+        if not state_queue.isSuperseded(membership, request) and isAlive(request) then
+            queue[#queue + 1] = request
         end
     end
+    for _, request in ipairs(queueOf(membership)) do
+        queue[#queue + 1] = request
+    end
+    setQueue(membership, queue)
 end
 
 --- The first request in the queue, which is not in it any more.
 function state_queue.takeNext(membership)
-    return table.remove(membership.queue, 1)
+    local queue = membership.queue
+    if queue == nil then
+        return nil
+    end
+    local request = table.remove(queue, 1)
+    setQueue(membership, queue)
+    return request
 end
 
 --- The first join in the queue. Nick changes before it were of sessions that are not in the room any more.
@@ -2671,14 +3276,14 @@ end
 
 --- All requests in the queue, which is empty then.
 function state_queue.takeAll(membership)
-    local requests = membership.queue
-    membership.queue = {}
+    local requests = queueOf(membership)
+    membership.queue = nil
     return requests
 end
 
 --- Whether a session waits to be let in, other than this one.
 function state_queue.hasPending(membership, except)
-    for _, requests in ipairs({membership.queue, requestsOf(membership.place)}) do
+    for _, requests in ipairs({queueOf(membership), requestsOf(membership.place)}) do
         for _, request in ipairs(requests) do
             if request.session ~= nil and request.session ~= except and request.kind == "join" then
                 return true
@@ -2699,7 +3304,7 @@ end
 --- The session is gone. What it has sent goes out still, if the room lets the account in.
 function state_queue.abandon(membership, session)
     local others = {}
-    for _, request in ipairs(membership.queue) do
+    for _, request in ipairs(queueOf(membership)) do
         local isOwn = request.session == session
         if isOwn then
             request.session = nil
@@ -2708,7 +3313,7 @@ function state_queue.abandon(membership, session)
             others[#others + 1] = request
         end
     end
-    membership.queue = others
+    setQueue(membership, others)
     disown(membership, session)
 end
 end
@@ -5023,7 +5628,10 @@ do
 local addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
+local messageOf = state_held.messageOf
 local stanzaOf = state_held.stanzaOf
+local eachOccupant = state_occupants.eachOccupant
+local selfOf = state_view.selfOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
 local sendHistory = archive_history.sendHistory
@@ -5038,22 +5646,27 @@ function occupancy_replay.sendOccupants(membership, session)
     if ofRoom ~= nil then
         sendTo(session, ofRoom)
     end
-    sendHeld(session, view.occupants)
+    sendHeld(session, eachOccupant(view))
 end
 
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
 function occupancy_replay.sendSubject(membership, session)
-    sendTo(session, membership.view.subject or emptySubject(membership))
+    local subject = membership.view.subject
+    local temp_1
+    if subject ~= nil then
+        temp_1 = messageOf(subject)
+    end
+    sendTo(session, temp_1 or emptySubject(membership))
 end
 
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
 function occupancy_replay.selfPresence(membership, request)
     local view = membership.view
-    if view.self == nil then
+    local self_ = occupancy_replay.ownPresence(membership)
+    if self_ == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, view.self)
     self_.attr.id = request.id
     local x = self_:get_child("x", MUC_USER)
     if x == nil then
@@ -5081,9 +5694,11 @@ function occupancy_replay.selfPresence(membership, request)
 end
 
 --- Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet.
-function occupancy_replay.ownPresence(membership, self_)
-    local presence = st.clone(self_)
-    presence.attr.from = membership.room .. "/" .. membership.nick
+function occupancy_replay.ownPresence(membership)
+    local presence = selfOf(membership.view)
+    if presence ~= nil then
+        presence.attr.from = membership.room .. "/" .. membership.nick
+    end
     return presence
 end
 
@@ -5098,7 +5713,7 @@ function emptySubject(membership)
 end
 
 function ownAffiliation(membership)
-    local self_ = membership.view.self
+    local self_ = selfOf(membership.view)
     local affiliation
     if self_ ~= nil then
         affiliation = occupancy_replay.itemOf(self_).affiliation
@@ -5162,7 +5777,7 @@ end
 -- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
 local occupancy_burst = {}
 do
-local isKnown, withoutCodes, isModerator, nickOf
+local isKnown, toldLater, isModerator
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -5170,15 +5785,20 @@ local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local hasStatus = minimix_stanzas.hasStatus
-local isSameElement = minimix_stanzas.isSameElement
 local isSameNick = minimix_stanzas.isSameNick
 local hold = state_held.hold
 local isSamePresence = state_held.isSamePresence
 local toldAgain = state_held.toldAgain
 local noteOver = state_limits.noteOver
 local askingSession = state_memberships.askingSession
-local forgetOccupant = state_view.forgetOccupant
+local eachOccupant = state_occupants.eachOccupant
+local findOccupant = state_occupants.findOccupant
+local forgetOccupant = state_occupants.forgetOccupant
+local setOwnNick = state_occupants.setOwnNick
 local keepOccupant = state_view.keepOccupant
+local outdate = state_view.outdate
+local selfOf = state_view.selfOf
+local setSelf = state_view.setSelf
 
 function isKnown(before, held)
     if before == nil or held == nil then
@@ -5188,9 +5808,10 @@ function isKnown(before, held)
     end
 end
 
-function withoutCodes(stanza)
+function toldLater(stanza)
     local copy = st.clone(toldAgain(stanza))
     copy.attr.to = nil
+    copy.attr.id = nil
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
@@ -5209,16 +5830,24 @@ function isModerator(presence)
 end
 
 --- Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6).
-function occupancy_burst.announceNick(membership, before)
-    fork(membership, nickChange(membership, before))
-    local renamed = st.clone(before)
-    renamed.attr.from = membership.room .. "/" .. membership.nick
-    membership.view.self = renamed
-    fork(membership, renamed)
+function occupancy_burst.announceIfRenamed(membership, nick)
+    local self_
+    if occupancy_burst.isRenamed(membership, nick) then
+        self_ = selfOf(membership.view)
+    end
+    if self_ ~= nil then
+        membership.nick = nick
+        fork(membership, nickChange(membership, self_))
+        self_.attr.from = membership.room .. "/" .. nick
+        setSelf(membership.view, nick, self_)
+        fork(membership, self_)
+    end
 end
 
-function nickOf(self_)
-    return jids.resource(self_.attr.from or "")
+--- Whether our presence was last shown under another nick.
+function occupancy_burst.isRenamed(membership, nick)
+    local before = membership.view.selfNick
+    return before ~= nil and before ~= nick
 end
 
 --- The nicks that the room has shown since a join was sent; undefined if it answers none.
@@ -5256,17 +5885,20 @@ end
 --- Another occupant came, or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
-    if view.self ~= nil and nick == nickOf(view.self) and nick ~= membership.nick then
-        occupancy_burst.announceNick(membership, view.self)
+    if nick == view.selfNick and nick ~= membership.nick then
+        occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
-    local before = view.occupants[nick]
+    local isDuring = isAnswering(membership)
+    local before
+    if isDuring then
+        before = findOccupant(view, nick)
+    end
     local held = hold(stanza)
-    local isKept = keepOccupant(view, nick, held)
+    local isKept = keepOccupant(membership.room, view, nick, held)
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
     end
-    local isDuring = isAnswering(membership)
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
         local asking
@@ -5293,7 +5925,7 @@ end
 function occupancy_burst.forgetOthers(membership, shown)
     local view = membership.view
     forgetOccupant(view, membership.nick)
-    for nick in pairs(view.occupants) do
+    for nick in eachOccupant(view) do
         if shown[nick] == nil then
             forgetOccupant(view, nick)
             fork(membership, occupantGone(membership, nick))
@@ -5303,7 +5935,7 @@ end
 
 --- Whether all occupants that are remembered have been shown again.
 function occupancy_burst.areAllShown(membership, shown)
-    for nick in pairs(membership.view.occupants) do
+    for nick in eachOccupant(membership.view) do
         if shown[nick] == nil then
             return false
         end
@@ -5314,43 +5946,25 @@ end
 --- Remembers our own presence. Returns whether it differs from the one before.
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
-    local before = view.self
-    local now = withoutCodes(stanza)
+    local now = toldLater(stanza)
     membership.nick = nick
-    forgetOccupant(view, nick)
+    setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
         view.nonAnonymous = true
     end
     if hasStatus(stanza, "170") then
         view.logged = true
     end
-    if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
-        if view.stale == nil then
-            view.stale = "outdated"
-        end
+    local before = selfOf(view)
+    if before ~= nil and isModerator(before) ~= isModerator(now) and view.nonAnonymous == nil then
+        outdate(view)
     end
-    view.self = now
-    return before == nil or not isSameElement(before, now, "id")
-end
-
---- The account's nick is another than that of our presence before: the sessions are told.
-function occupancy_burst.announceIfRenamed(membership, nick)
-    local before = membership.view.self
-    if before ~= nil and nickOf(before) ~= nick then
-        membership.nick = nick
-        occupancy_burst.announceNick(membership, before)
-    end
-end
-
---- Whether our presence was last shown under another nick.
-function occupancy_burst.isRenamed(membership, nick)
-    local before = membership.view.self
-    return before ~= nil and nickOf(before) ~= nick
+    return setSelf(view, nick, now)
 end
 
 --- Whether a nick is the account's, be it prepared otherwise, and not that of another occupant.
 function occupancy_burst.isOwnNick(membership, nick)
-    return nick == membership.nick or membership.view.occupants[nick] == nil and isSameNick(nick, membership.nick)
+    return nick == membership.nick or findOccupant(membership.view, nick) == nil and isSameNick(nick, membership.nick)
 end
 end
 
@@ -5562,7 +6176,8 @@ local sendTo = send_fork.sendTo
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
-local isSameElement = minimix_stanzas.isSameElement
+local hold = state_held.hold
+local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -5582,8 +6197,8 @@ end
 
 function noteShown(membership, presence)
     local shown = membership.shownPresence
-    membership.shownPresence = presence
-    return shown == nil or not isSameElement(shown, presence)
+    membership.shownPresence = hold(presence)
+    return shown ~= membership.shownPresence
 end
 
 function detachedPresence(membership)
@@ -5591,7 +6206,7 @@ function detachedPresence(membership)
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local self_ = membership.view.self
+    local self_ = selfOf(membership.view)
     local update
     if self_ ~= nil then
         update = self_:get_child("x", VCARD_UPDATE)
@@ -5633,7 +6248,7 @@ function occupancy_shown.presenceToShow(membership, request)
     else
         presence = detachedPresence(membership)
     end
-    membership.shownPresence = presence
+    membership.shownPresence = hold(presence)
     return st.clone(presence)
 end
 
@@ -5653,9 +6268,11 @@ end
 --- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
 function occupancy_shown.updatePresence(membership, session, stanza)
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
-    local known = membership.view.self
-    if not occupancy_shown.showBest(membership) and known ~= nil then
-        local self_ = ownPresence(membership, known)
+    local self_
+    if not occupancy_shown.showBest(membership) then
+        self_ = ownPresence(membership)
+    end
+    if self_ ~= nil then
         self_.attr.id = stanza.attr.id
         sendTo(session, self_)
     end
@@ -5864,20 +6481,22 @@ local refuseUnanswered = occupancy_refuse.refuseUnanswered
 local ownUnavailable = occupancy_replay.ownUnavailable
 local technicalRemoval = occupancy_replay.technicalRemoval
 local presenceContent = state_availability.presenceContent
+local hold = state_held.hold
 local isWanted = state_bookmarks.isWanted
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
+local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local queueOf = state_memberships.queueOf
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
 local takeJoin = state_queue.takeJoin
 local takeNext = state_queue.takeNext
-local newView = state_view.newView
 
 --- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
 -- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
@@ -5887,7 +6506,7 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
     end
     local isReturn = hasAttached(membership)
     if not isReturn then
-        membership.view = newView()
+        forgetRoom(membership)
     end
     local key = presenceIdFor(membership, request.id)
     local isFirst = not membership.established and unconfirmed == nil
@@ -5896,12 +6515,12 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
         nick = request.nick,
         request = request,
         isReturn = isReturn,
-        isDoubtful = membership.established,
+        isDoubtful = membership.established == true,
         isFirst = isFirst
     }
     local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
     membership.shown = request.session
-    membership.shownPresence = presenceContent(request.stanza)
+    membership.shownPresence = hold(presenceContent(request.stanza))
     beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -5922,7 +6541,7 @@ end
 --- A request in the queue has its turn soon, whether the room has answered the join before it or not.
 function occupancy_transitions.waitForTurn(membership)
     local place = membership.place
-    if place.phase == "joining" and place.turn == nil and #membership.queue > 0 then
+    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
         place.turn = after(occupancy_transitions.TURN, function()
             place.turn = nil
             if membership.place == place then
@@ -6117,7 +6736,7 @@ end
 --- The account goes out of the room; `unavailable` may carry a client's parting words.
 function occupancy_transitions.leave(membership, unavailable)
     recall(membership)
-    membership.ending = false
+    membership.ending = nil
     local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
     setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
     occupancy_transitions.hastenLeave(membership)
@@ -6128,7 +6747,7 @@ end
 --- A session waits for the end of a leave, which the room may never confirm.
 function occupancy_transitions.hastenLeave(membership)
     local place = membership.place
-    local isFirst = place.phase == "leaving" and place.tries == 0 and #membership.queue > 0
+    local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
     if isFirst and place.operation ~= nil then
         place.operation.timer:stop()
         place.operation.timer = after(occupancy_transitions.TURN, function()
@@ -6142,7 +6761,7 @@ function occupancy_transitions.leaveUnheard(membership)
     refuseAll(membership)
     fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
-    membership.ending = false
+    membership.ending = nil
     occupancy_transitions.retryLeave(membership, 1)
     save(membership.username)
 end
@@ -6211,13 +6830,13 @@ function occupancy_transitions.over(membership)
         noteRefusal(membership)
     end
     recall(membership)
-    membership.ending = false
-    membership.established = false
+    membership.ending = nil
+    membership.established = nil
     membership.since = nil
     detachAll(membership)
     flush(membership)
     closePart(membership)
-    membership.view = newView()
+    forgetRoom(membership)
     local request = takeJoin(membership)
     if request == nil then
         dropMembership(membership)
@@ -6608,11 +7227,14 @@ local sendTo = send_fork.sendTo
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
+local findOccupant = state_occupants.findOccupant
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local setAttachment = state_memberships.setAttachment
+local queueOf = state_memberships.queueOf
 local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
@@ -6656,7 +7278,7 @@ function occupancy_joined.requested(membership, place, request)
         serveRequest(membership, place, request)
         return
     end
-    if #membership.queue + 1 >= options.maxNickRequests and isAttached(membership, request.session) then
+    if #queueOf(membership) + 1 >= options.maxNickRequests and isAttached(membership, request.session) then
         noteOver("minimix_max_nick_requests", membership.username, membership.room)
         local error_ = st.error_reply(request.stanza, "wait", "resource-constraint", nil, membership.room)
         sendTo(request.session, error_)
@@ -6664,7 +7286,7 @@ function occupancy_joined.requested(membership, place, request)
     end
     request.isResync = request.kind == "join" and request.nick == membership.nick
     enqueue(membership, request)
-    if operation.kind == "resync" and #membership.queue == 1 then
+    if operation.kind == "resync" and #queueOf(membership) == 1 then
         operation.timer:stop()
         operation.timer = after(TURN, function()
             resyncUnanswered(membership, place, operation)
@@ -6922,7 +7544,7 @@ function occupancy_joined.renameRefused(membership, place, operation, error_)
         membership.shownPresence = operation.before.presence
     end
     if session ~= nil and before ~= nil and (attachment and attachment.id) == operation.id then
-        membership.attached[session] = before
+        setAttachment(membership, session, before)
     end
     if (request and request.kind) == "join" and before == nil then
         serve(membership, place, request)
@@ -6952,7 +7574,7 @@ end
 function occupancy_joined.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
-    local isFree = membership.nick ~= wanted and membership.view.occupants[wanted] == nil
+    local isFree = membership.nick ~= wanted and findOccupant(membership.view, wanted) == nil
     if isFree and place.phase == "joined" and place.operation == nil and not isNickBlocked(membership, wanted) then
         rename(membership, place, wanted)
     end
@@ -7050,6 +7672,7 @@ local forgetRefusals = state_bookmarks.forgetRefusals
 local isWanted = state_bookmarks.isWanted
 local counters = state_counters.counters
 local stanzaOf = state_held.stanzaOf
+local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
@@ -7057,8 +7680,7 @@ local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
 local takeNext = state_queue.takeNext
-local forgetOccupant = state_view.forgetOccupant
-local newView = state_view.newView
+local forgetOccupant = state_occupants.forgetOccupant
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
 local keepSelf = occupancy_burst.keepSelf
@@ -7242,10 +7864,7 @@ function occupancy_joining.complete(membership, place)
     local place_6 = place
     local tries = place_6.tries
     local later = place_6.later
-    setPlace(
-        membership,
-        {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
-    )
+    setPlace(membership, {phase = "joined", tries = tries, since = now()})
     if join.isReturn then
         forgetOthers(membership, join.shown)
     end
@@ -7374,7 +7993,7 @@ function occupancy_joining.removed(membership, place, stanza)
     join.claimed = nil
     join.shown = {}
     if not hasAttached(membership) then
-        membership.view = newView()
+        forgetRoom(membership)
     end
     if isExpulsion(stanza) and join.isFirst then
         removedAtOnce(membership, place, stanza)
@@ -7988,6 +8607,7 @@ local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
+local queueOf = state_memberships.queueOf
 local newRequest = state_queue.newRequest
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
@@ -8043,7 +8663,7 @@ function isAskedFor(membership, nick)
     if temp_5 then
         return true
     end
-    for _, request in ipairs(membership.queue) do
+    for _, request in ipairs(queueOf(membership)) do
         if request.nick == nick then
             return true
         end
@@ -9553,7 +10173,7 @@ function bookmarkChanged(username, room, bookmark)
         return
     end
     local wasOwn = membership.ownBookmark
-    membership.ownBookmark = false
+    membership.ownBookmark = nil
     if update(membership, bookmark) or wasOwn then
         save(username)
     end
@@ -9583,7 +10203,7 @@ function membershipFor(username, room, bookmark)
     local membership = createMembership(username, room, nick)
     membership.password = bookmark.password
     membership.bookmark = bookmark
-    membership.ownBookmark = isOurs(username, room)
+    membership.ownBookmark = isOurs(username, room) or nil
     membership.detachedAt = os.time()
     return membership
 end
@@ -9603,7 +10223,7 @@ function update(membership, bookmark)
 end
 
 function switchedOn(membership, before, bookmark)
-    membership.ending = false
+    membership.ending = nil
     if before ~= nil and bookmark.password ~= nil and bookmark.password ~= before.password then
         membership.password = bookmark.password
     end
@@ -9627,7 +10247,7 @@ function followNick(membership, nick)
 end
 
 function switchedOff(membership)
-    membership.ownBookmark = false
+    membership.ownBookmark = nil
     if membership.place.phase ~= "leaving" then
         membership.ending = true
         leaveIfUnused(membership)
@@ -9723,7 +10343,7 @@ local membershipsOf = state_memberships.membershipsOf
 local isBlocked = settings_blocklist.isBlocked
 local silences = settings_blocklist.silences
 local save = state_store.save
-local forgetOccupant = state_view.forgetOccupant
+local forgetOccupant = state_occupants.forgetOccupant
 local outdate = state_view.outdate
 
 function forgetBlocked(membership, blocked)
@@ -10098,6 +10718,7 @@ local closeGap = archive_catchup.closeGap
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local setPlace = state_memberships.setPlace
+local queueOf = state_memberships.queueOf
 local inLine = state_place.inLine
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
@@ -10154,7 +10775,7 @@ function resumeJoined(membership, before)
         return
     end
     requeue(membership, requestsOf(before))
-    if #membership.queue > 0 then
+    if #queueOf(membership) > 0 then
         proceed(membership)
     end
 end
@@ -10166,7 +10787,7 @@ local SPREAD = 5
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
-        local isInDoubt = liveness.checking or liveness.timer ~= nil or liveness.unanswered > 0
+        local isInDoubt = liveness.checking == true or liveness.timer ~= nil or liveness.unanswered > 0
         liveness.timer = nil
         liveness.checking = false
         if hasMoved(membership) then
@@ -10393,6 +11014,8 @@ local audienceOf = occupancy_joining.audienceOf
 local onSubject = occupancy_phases.onSubject
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
+local intern = state_held.hold
+local messageOf = state_held.messageOf
 local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
@@ -10509,11 +11132,15 @@ function keepSubject(membership, stanza, isLive)
     if isLive and membership.place.phase == "joined" and latestDelayed == nil then
         addDelay(copy, membership.room, os.time())
     end
-    membership.view.subject = copy
+    membership.view.subject = intern(copy)
 end
 
 function isSameSubject(before, stanza)
-    return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
+    local known
+    if before ~= nil then
+        known = messageOf(before)
+    end
+    return known ~= nil and known:get_child_text("subject") == stanza:get_child_text("subject")
 end
 
 function isSubject(stanza)
@@ -10534,12 +11161,12 @@ function noteConfiguration(membership, stanza)
         if code == "170" then
             membership.view.logged = true
         elseif code == "171" then
-            membership.view.logged = false
+            membership.view.logged = nil
         elseif code == "172" then
             membership.view.nonAnonymous = true
             outdate(membership.view)
         elseif code == "173" then
-            membership.view.nonAnonymous = false
+            membership.view.nonAnonymous = nil
             outdate(membership.view)
         end
     end
@@ -10863,578 +11490,53 @@ function room_presence.onPresence(event)
 end
 end
 
--- src/state/occupant-list.ts
---
--- Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
--- lists a room has.
-local state_occupant_list = {}
-do
-local count, without, countOf, markOf, lists
-local options = minimix_options
-
---- The lists of a room, those with more readers first.
-function state_occupant_list.listsOf(room)
-    local found = lists[room]
-    if found == nil then
-        found = {}
-        lists[room] = found
-    end
-    return found
-end
-
---- Adds a list to those of its room.
-function state_occupant_list.register(list)
-    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
-    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
-end
-
---- A copy of all that a list says at a position.
-function state_occupant_list.copyAt(list, position)
-    local copy = {}
-    for nick, held in pairs(list.occupants) do
-        copy[nick] = held
-    end
-    for i = #list.log, position - list.settled + 1, -1 do
-        local later = list.log[i]
-        if (later and later.before) ~= nil then
-            copy[later.nick] = later.before
-        elseif later ~= nil then
-            copy[later.nick] = nil
-        end
-    end
-    return copy
-end
-
-function count(list, before, after)
-    list.count = list.count + countOf(after) - countOf(before)
-    list.size = list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before)
-    list.sum = list.sum + markOf(after) - markOf(before)
-end
-
-function without(list, own, missing)
-    local first
-    if own ~= nil then
-        first = list.occupants[own]
-    end
-    local second
-    if missing ~= nil then
-        second = list.occupants[missing]
-    end
-    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
-end
-
-function countOf(held)
-    return held == nil and 0 or 1
-end
-
---- Bytes of a presence, as XML.
-function state_occupant_list.sizeOf(held)
-    return held == nil and 0 or string.len(held.text)
-end
-
-function markOf(held)
-    return held == nil and 0 or held.mark
-end
-
-lists = {}
-
---- A list that no account reads yet.
-function state_occupant_list.newList(room, occupants)
-    local list = {
-        room = room,
-        occupants = occupants,
-        count = 0,
-        size = 0,
-        sum = 0,
-        last = 0,
-        settled = 0,
-        log = {},
-        readers = {},
-        readerCount = 0,
-        behind = 0
-    }
-    for _, held in pairs(occupants) do
-        count(list, nil, held)
-    end
-    state_occupant_list.register(list)
-    return list
-end
-
---- Whether a room's lists are those of this instance of the module.
-function state_occupant_list.isRegistered(list)
-    for _, other in ipairs(lists[list.room] or {}) do
-        if other == list then
-            return true
-        end
-    end
-    return false
-end
-
---- Forgets a list that no account reads any more.
-function state_occupant_list.remove(list)
-    local all = state_occupant_list.listsOf(list.room)
-    for i = 1, #all do
-        if all[i] == list then
-            table.remove(all, i)
-            break
-        end
-    end
-    if #all == 0 then
-        lists[list.room] = nil
-    end
-end
-
---- Keeps lists with more readers before others: those are what new readers most likely are shown.
-function state_occupant_list.sortIn(list)
-    local all = state_occupant_list.listsOf(list.room)
-    for i = 2, #all do
-        local before = all[i - 2 + 1]
-        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
-            all[i - 2 + 1] = list
-            all[i] = before
-            return
-        end
-    end
-end
-
---- What a list says of a nick at a position.
-function state_occupant_list.entryAt(list, position, nick)
-    for i = position - list.settled + 1, #list.log do
-        local later = list.log[i]
-        if (later and later.nick) == nick then
-            return later.before
-        end
-    end
-    return list.occupants[nick]
-end
-
---- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
-function state_occupant_list.contentAt(list, position)
-    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
-end
-
---- Number and bytes of the occupants that the account was shown.
-function state_occupant_list.totalsOf(reader)
-    local list = reader.list
-    if list == nil then
-        return 0, 0
-    end
-    local count = list.count
-    local size = list.size
-    for i = reader.position - list.settled + 1, #list.log do
-        local later = list.log[i]
-        count = count + countOf(later and later.before) - countOf(later and later.after)
-        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
-    end
-    local own
-    if reader.own ~= nil then
-        own = state_occupant_list.entryAt(list, reader.position, reader.own)
-    end
-    return count - countOf(own), size - state_occupant_list.sizeOf(own)
-end
-
---- Adds a change at the end of a list.
-function state_occupant_list.append(list, nick, after)
-    local before = list.occupants[nick]
-    if after == nil then
-        list.occupants[nick] = nil
-    else
-        list.occupants[nick] = after
-    end
-    count(list, before, after)
-    list.last = list.last + 1
-    local log = list.log
-    log[#log + 1] = {nick = nick, before = before, after = after}
-end
-
---- Whether a list that several accounts read stays within the limits, and so each of them.
-function state_occupant_list.fits(list, before, after)
-    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
-end
-
---- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
-function state_occupant_list.isSame(one, other, own, missing)
-    local count, sum = without(one, own, missing)
-    local otherCount, otherSum = without(other, own, missing)
-    if count ~= otherCount or sum ~= otherSum then
-        return false
-    end
-    for nick, held in pairs(one.occupants) do
-        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
-            return false
-        end
-    end
-    return true
-end
-
---- Readers that have not been shown the last change.
-function state_occupant_list.late(list)
-    local found = {}
-    for reader in pairs(list.readers) do
-        if reader.position < list.last then
-            found[#found + 1] = reader
-        end
-    end
-    return found
-end
-
---- Any of the readers.
-function state_occupant_list.firstOf(readers)
-    for reader in pairs(readers) do
-        return reader
-    end
-    return nil
-end
-end
-
--- src/state/occupants.ts
---
--- Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
--- list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
--- account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
--- decides: no account reads an entry that the room has not shown it.
-local state_occupants = {}
-do
-local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
-local options = minimix_options
-local restoreHeld = state_held.restoreHeld
-local append = state_occupant_list.append
-local contentAt = state_occupant_list.contentAt
-local copyAt = state_occupant_list.copyAt
-local entryAt = state_occupant_list.entryAt
-local firstOf = state_occupant_list.firstOf
-local fits = state_occupant_list.fits
-local isSame = state_occupant_list.isSame
-local isRegistered = state_occupant_list.isRegistered
-local late = state_occupant_list.late
-local listsOf = state_occupant_list.listsOf
-local newList = state_occupant_list.newList
-local register = state_occupant_list.register
-local remove = state_occupant_list.remove
-local sizeOf = state_occupant_list.sizeOf
-local sortIn = state_occupant_list.sortIn
-local totalsOf = state_occupant_list.totalsOf
-
-function hasSpace(reader, before, held)
-    local count, size = totalsOf(reader)
-    local others = before == nil and count or count - 1
-    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
-end
-
-function passChange(reader, nick, held)
-    skipOwn(reader)
-    local list = reader.list
-    if list == nil or reader.position == list.last then
-        return false
-    end
-    local later = list.log[reader.position - list.settled + 1]
-    if (later and later.nick) ~= nick or later.after ~= held then
-        return false
-    end
-    moveOn(reader, list)
-    return true
-end
-
-function skipOwn(reader)
-    local list = reader.list
-    while list ~= nil and reader.position < list.last do
-        local later = list.log[reader.position - list.settled + 1]
-        if later == nil or later.nick ~= reader.own then
-            return
-        end
-        moveOn(reader, list)
-        if reader.list ~= list then
-            return
-        end
-    end
-end
-
-function moveOn(reader, list)
-    reader.position = reader.position + 1
-    if reader.position == list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
-    end
-end
-
-function settleIfDone(list)
-    if list.behind > 0 then
-        return
-    end
-    for i = #list.log, 1, -1 do
-        table.remove(list.log, i)
-    end
-    list.settled = list.last
-    merge(list)
-end
-
-function change(room, reader, nick, before, after)
-    if before == after then
-        return
-    end
-    local list = reader.list
-    if list == nil then
-        list = newList(room, {})
-        enter(reader, list)
-    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
-        local copy = newList(room, copyAt(list, reader.position))
-        leave(reader, list)
-        enter(reader, copy)
-        list = copy
-    end
-    append(list, nick, after)
-    reader.position = list.last
-    if list.readerCount == 1 then
-        list.behind = 0
-        settleIfDone(list)
-    else
-        list.behind = list.readerCount - 1
-        if #list.log > MAX_BEHIND then
-            splitOff(list)
-        end
-    end
-end
-
-function splitOff(list)
-    local copies = {}
-    for _, reader in ipairs(late(list)) do
-        skipOwn(reader)
-        local position = reader.position
-        if reader.list == list and position < list.last then
-            local copy = copies[position]
-            if copy == nil then
-                copy = newList(list.room, copyAt(list, position))
-                copies[position] = copy
-            end
-            leave(reader, list)
-            enter(reader, copy)
-        end
-    end
-end
-
-function enter(reader, list)
-    reader.list = list
-    reader.position = list.last
-    list.readers[reader] = true
-    list.readerCount = list.readerCount + 1
-    sortIn(list)
-end
-
-function leave(reader, list)
-    list.readers[reader] = nil
-    list.readerCount = list.readerCount - 1
-    if list.readerCount == 0 then
-        remove(list)
-        return
-    end
-    if reader.position < list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
-    end
-end
-
-function merge(list)
-    local all = listsOf(list.room)
-    if #all < 2 then
-        return
-    end
-    for i = 1, math.min(#all, MAX_COMPARED + 1) do
-        local other = all[i]
-        if other ~= nil and other ~= list and other.behind == 0 then
-            local isLarger = other.readerCount >= list.readerCount
-            local isLarger_3
-            if isLarger then
-                isLarger_3 = moveReaders(list, other)
-            else
-                isLarger_3 = moveReaders(other, list)
-            end
-            if isLarger_3 then
-                return
-            end
-        end
-    end
-end
-
-function moveReaders(from, to)
-    local moved = false
-    for reader in pairs(from.readers) do
-        if not moveReader(reader, from, to) then
-            return moved
-        end
-        moved = true
-    end
-    return moved
-end
-
-function moveReader(reader, from, to)
-    local only
-    if to.readerCount == 1 then
-        only = firstOf(to.readers)
-    end
-    local missing
-    if (only and only.own) ~= reader.own then
-        missing = only and only.own
-    end
-    if not isSame(from, to, reader.own, missing) then
-        return false
-    end
-    local held
-    if missing ~= nil then
-        held = from.occupants[missing]
-    end
-    local old
-    if missing ~= nil then
-        old = to.occupants[missing]
-    end
-    if not fits(to, old, held) then
-        return false
-    end
-    leave(reader, from)
-    if missing ~= nil and old ~= held then
-        append(to, missing, held)
-        if only ~= nil then
-            only.position = to.last
-        end
-        table.remove(to.log)
-        to.settled = to.last
-    end
-    enter(reader, to)
-    return true
-end
-
-MAX_BEHIND = 64
-MAX_COMPARED = 4
-
---- A reader of nothing.
-function state_occupants.newReader()
-    return {list = nil, position = 0, own = nil}
-end
-
---- The presence that the account was shown of an occupant.
-function state_occupants.findOccupant(reader, nick)
-    local list = reader.list
-    if list == nil or nick == reader.own then
-        return nil
-    end
-    return entryAt(list, reader.position, nick)
-end
-
---- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
-function state_occupants.eachOccupant(reader)
-    local list = reader.list
-    local own = reader.own
-    local occupants
-    if list ~= nil then
-        occupants = contentAt(list, reader.position)
-    end
-    local nick
-    local held
-    local function step()
-        if occupants ~= nil then
-            nick, held = next(occupants, nick)
-            if nick ~= nil and nick == own then
-                nick, held = next(occupants, nick)
-            end
-        end
-        return nick, held
-    end
-    return step
-end
-
---- How many occupants the account was shown.
-function state_occupants.countOccupants(reader)
-    return (totalsOf(reader))
-end
-
---- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
--- is remembered.
-function state_occupants.keepOccupant(room, reader, nick, held)
-    if reader.own == nick then
-        reader.own = nil
-    end
-    if passChange(reader, nick, held) then
-        return true
-    end
-    local before = state_occupants.findOccupant(reader, nick)
-    if before == held then
-        return true
-    end
-    if not hasSpace(reader, before, held) then
-        change(room, reader, nick, before, nil)
-        return false
-    end
-    change(room, reader, nick, before, held)
-    return true
-end
-
---- Forgets an occupant that is gone.
-function state_occupants.forgetOccupant(reader, nick)
-    local list = reader.list
-    if list == nil or passChange(reader, nick, nil) then
-        return
-    end
-    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
-end
-
---- Notes the account's own nick, which is that of no other occupant from now on.
-function state_occupants.setOwnNick(reader, nick)
-    local before = reader.own
-    reader.own = nick
-    if before ~= nil and before ~= nick then
-        state_occupants.forgetOccupant(reader, before)
-    end
-    skipOwn(reader)
-    if before ~= nick and reader.list ~= nil then
-        settleIfDone(reader.list)
-    end
-end
-
---- Forgets all that the account was shown.
-function state_occupants.forgetOccupants(reader)
-    if reader.list ~= nil then
-        leave(reader, reader.list)
-    end
-    reader.list = nil
-    reader.position = 0
-    reader.own = nil
-end
-
---- Takes over a reader from the instance of the module before a reload.
-function state_occupants.restoreReader(reader)
-    local list = reader.list
-    if list ~= nil and not isRegistered(list) then
-        register(list)
-        for _, held in pairs(list.occupants) do
-            restoreHeld(held)
-        end
-    end
-end
-end
-
 -- src/state/upgrade.ts
 --
 -- Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
 local state_upgrade = {}
 do
 local viewOf, placeOf, joinOf, takeRequests
+local hold = state_held.hold
+local restoreHeld = state_held.restoreHeld
 local isAttached = state_memberships.isAttached
 local now = state_memberships.now
 local inLine = state_place.inLine
+local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
+local keepOccupant = state_view.keepOccupant
+local setSelf = state_view.setSelf
 
-function viewOf(former)
+function viewOf(room, former)
     local stale = former.outdated == true and "outdated" or nil
-    return {
-        occupants = former.occupants or {},
-        count = former.occupantCount or 0,
-        size = former.occupantSize or 0,
-        self = former.self,
-        room = former.presenceOfRoom,
-        subject = former.subject,
+    local presenceOfRoom = former.presenceOfRoom
+    local subject
+    if former.subject ~= nil then
+        subject = hold(former.subject)
+    end
+    local nonAnonymous
+    if former.nonAnonymous == true then
+        nonAnonymous = true
+    end
+    local logged
+    if former.logged == true then
+        logged = true
+    end
+    local view = {
+        position = 0,
+        room = presenceOfRoom,
+        subject = subject,
         stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
-        nonAnonymous = former.nonAnonymous == true,
-        logged = former.logged == true
+        nonAnonymous = nonAnonymous,
+        logged = logged
     }
+    for nick, held in pairs(former.occupants or {}) do
+        restoreHeld(held)
+        keepOccupant(room, view, nick, held)
+    end
+    if former.self ~= nil then
+        setSelf(view, jids.resource(former.self.attr.from or "") or "", former.self)
+    end
+    return view
 end
 
 function placeOf(membership, former)
@@ -11455,7 +11557,7 @@ function placeOf(membership, former)
         }
     end
     if phase == "joined" or phase == "entering" and resync == nil then
-        return {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
+        return {phase = "joined", tries = tries, since = now()}
     end
     return inLine("lost", tries)
 end
@@ -11501,8 +11603,7 @@ function takeRequests(membership, former)
         local nick = value_.nick
         local stanza = value_.stanza
         if session ~= nil then
-            local queue = membership.queue
-            queue[#queue + 1] = newRequest("join", session, id, nick, stanza)
+            enqueue(membership, newRequest("join", session, id, nick, stanza))
         end
     end
 end
@@ -11551,7 +11652,12 @@ function state_upgrade.convert(membership)
     end
     membership.liveness.heard = former.heard == true
     membership.liveness.unanswered = former.unanswered or 0
-    membership.view = viewOf(former)
+    if former.shownPresence == nil then
+        membership.shownPresence = nil
+    else
+        membership.shownPresence = hold(former.shownPresence)
+    end
+    membership.view = viewOf(membership.room, former)
     membership.place = placeOf(membership, former)
     takeRequests(membership, former)
     local fields = membership
@@ -11573,11 +11679,14 @@ local restoreCounters = state_counters.restoreCounters
 local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
 local occupantJid = state_memberships.occupantJid
+local restoreEmpty = state_memberships.restoreEmpty
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
 local inLine = state_place.inLine
 local isKnownPhase = state_place.isKnownPhase
+local restoreHeld = state_held.restoreHeld
+local restoreReader = state_occupants.restoreReader
 local newView = state_view.newView
 local outdate = state_view.outdate
 local convert = state_upgrade.convert
@@ -11604,11 +11713,16 @@ function restoreMembership(membership)
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
+    restoreEmpty(membership)
     if not isKnownPhase(membership.place.phase) then
         membership.place = inLine("lost")
     end
     if membership.log ~= nil then
         restoreLog(complete(membership.log, logOf(membership.room)))
+    end
+    restoreReader(membership.view)
+    if membership.shownPresence ~= nil then
+        restoreHeld(membership.shownPresence)
     end
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)

@@ -9,7 +9,15 @@ import { isSetting } from "../settings/notify";
 import { onRequest } from "../occupancy/phases";
 import { leave, lost, rejoin } from "../occupancy/transitions";
 import { counters } from "../state/counters";
-import { accounts, findAccount, hasAttached, isCurrent, type Membership, membershipsOf } from "../state/memberships";
+import {
+    accounts,
+    findAccount,
+    hasAttached,
+    isCurrent,
+    type Membership,
+    membershipsOf,
+    queueOf,
+} from "../state/memberships";
 import { Phase } from "../state/place";
 import { newRequest } from "../state/queue";
 import { phases, takeCensus } from "./census";
@@ -165,7 +173,7 @@ function isAskedFor(membership: Membership, nick: string): boolean {
     if (place.phase === Phase.Joined && place.operation?.nick === nick) {
         return true;
     }
-    for (const request of membership.queue) {
+    for (const request of queueOf(membership)) {
         if (request.nick === nick) {
             return true;
         }

@@ -11,9 +11,10 @@ import * as options from "../options";
 import { fork, sendTo } from "../send/fork";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
+import { findOccupant } from "../state/occupants";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
-import { attachSession, isAttached, isCurrent, type Membership } from "../state/memberships";
+import { attachSession, isAttached, isCurrent, type Membership, setAttachment, queueOf } from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
 import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
@@ -41,7 +42,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
         serveRequest(membership, place, request);
         return;
     }
-    if (membership.queue.length + 1 >= options.maxNickRequests && isAttached(membership, request.session)) {
+    if (queueOf(membership).length + 1 >= options.maxNickRequests && isAttached(membership, request.session)) {
         noteOver("minimix_max_nick_requests", membership.username, membership.room);
         const error = st.error_reply(request.stanza, "wait", "resource-constraint", undefined, membership.room);
         sendTo(request.session, error);
@@ -49,7 +50,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     }
     request.isResync = request.kind === "join" && request.nick === membership.nick;
     enqueue(membership, request);
-    if (operation.kind === "resync" && membership.queue.length === 1) {
+    if (operation.kind === "resync" && queueOf(membership).length === 1) {
         // A join that the room leaves unanswered is not to delay the next one.
         operation.timer.stop();
         operation.timer = after(TURN, () => {
@@ -296,7 +297,7 @@ export function renameRefused(membership: Membership, place: Joined, operation: 
         membership.shownPresence = operation.before.presence;
     }
     if (session !== undefined && before !== undefined && attachment?.id === operation.id) {
-        membership.attached.set(session, before);
+        setAttachment(membership, session, before);
     }
     if (request?.kind === "join" && before === undefined) {
         serve(membership, place, request);
@@ -326,7 +327,7 @@ export function adopt(membership: Membership, place: Joined, join: Join): void {
 export function regainNick(membership: Membership): void {
     const wanted = membership.wantedNick;
     const place = membership.place;
-    const isFree = membership.nick !== wanted && !membership.view.occupants.has(wanted);
+    const isFree = membership.nick !== wanted && findOccupant(membership.view, wanted) === undefined;
     if (isFree && place.phase === Phase.Joined && place.operation === undefined && !isNickBlocked(membership, wanted)) {
         rename(membership, place, wanted);
     }

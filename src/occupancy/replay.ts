@@ -4,8 +4,10 @@ import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import { counters } from "../state/counters";
-import { stanzaOf } from "../state/held";
+import { messageOf, stanzaOf } from "../state/held";
 import type { Membership } from "../state/memberships";
+import { eachOccupant } from "../state/occupants";
+import { selfOf } from "../state/view";
 import type { SessionRequest } from "../state/place";
 import { sendHeld, sendTo } from "../send/fork";
 import { sendHistory } from "../archive/history";
@@ -32,12 +34,13 @@ export function sendOccupants(membership: Membership, session: string | undefine
     if (ofRoom !== undefined) {
         sendTo(session, ofRoom);
     }
-    sendHeld(session, view.occupants);
+    sendHeld(session, eachOccupant(view));
 }
 
 /** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
 export function sendSubject(membership: Membership, session: string | undefined): void {
-    sendTo(session, membership.view.subject ?? emptySubject(membership));
+    const subject = membership.view.subject;
+    sendTo(session, (subject === undefined ? undefined : messageOf(subject)) ?? emptySubject(membership));
 }
 
 /**
@@ -46,10 +49,10 @@ export function sendSubject(membership: Membership, session: string | undefined)
  */
 export function selfPresence(membership: Membership, request: SessionRequest): Stanza | undefined {
     const view = membership.view;
-    if (view.self === undefined) {
+    const self = ownPresence(membership);
+    if (self === undefined) {
         return undefined;
     }
-    const self = ownPresence(membership, view.self);
     self.attr.id = request.id;
     let x = self.get_child("x", MUC_USER);
     if (x === undefined) {
@@ -71,9 +74,11 @@ export function selfPresence(membership: Membership, request: SessionRequest): S
 }
 
 /** Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet. */
-export function ownPresence(membership: Membership, self: Stanza): Stanza {
-    const presence = st.clone(self);
-    presence.attr.from = `${membership.room}/${membership.nick}`;
+export function ownPresence(membership: Membership): Stanza | undefined {
+    const presence = selfOf(membership.view);
+    if (presence !== undefined) {
+        presence.attr.from = `${membership.room}/${membership.nick}`;
+    }
     return presence;
 }
 
@@ -133,7 +138,7 @@ export function nickChange(membership: Membership, before: Stanza): Stanza {
 }
 
 function ownAffiliation(membership: Membership): string {
-    const self = membership.view.self;
+    const self = selfOf(membership.view);
     return (self === undefined ? undefined : itemOf(self).affiliation) ?? "none";
 }
 

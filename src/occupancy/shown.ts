@@ -6,7 +6,8 @@ import * as options from "../options";
 import { sendTo } from "../send/fork";
 import { ownPresence } from "./replay";
 import { bestSession, presenceContent } from "../state/availability";
-import { isSameElement } from "../stanzas";
+import { hold } from "../state/held";
+import { selfOf } from "../state/view";
 import { attachSession, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -46,8 +47,8 @@ function chooseShown(membership: Membership): Attachment | undefined {
 /** Notes a presence as shown to the room. Returns whether it was news. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
     const shown = membership.shownPresence;
-    membership.shownPresence = presence;
-    return shown === undefined || !isSameElement(shown, presence);
+    membership.shownPresence = hold(presence);
+    return shown !== membership.shownPresence;
 }
 
 /** What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it. */
@@ -61,7 +62,7 @@ export function presenceToShow(membership: Membership, request?: SessionRequest)
     } else {
         presence = detachedPresence(membership);
     }
-    membership.shownPresence = presence;
+    membership.shownPresence = hold(presence);
     return st.clone(presence);
 }
 
@@ -84,7 +85,7 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const self = membership.view.self;
+    const self = selfOf(membership.view);
     const update = self === undefined ? undefined : self.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));
@@ -95,9 +96,8 @@ function detachedPresence(membership: Membership): Stanza {
 /** A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows. */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
-    const known = membership.view.self;
-    if (!showBest(membership) && known !== undefined) {
-        const self = ownPresence(membership, known);
+    const self = showBest(membership) ? undefined : ownPresence(membership);
+    if (self !== undefined) {
         self.attr.id = stanza.attr.id;
         sendTo(session, self);
     }

@@ -16,20 +16,22 @@ import { isUnheard, newJoin, newLeave, ownJoin, pause, removeJoin, sendOwnJoin, 
 import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
 import { ownUnavailable, technicalRemoval } from "./replay";
 import { presenceContent } from "../state/availability";
+import { hold } from "../state/held";
 import { isWanted, noteRefusal } from "../state/bookmarks";
 import {
     detachAll,
     dropMembership,
+    forgetRoom,
     hasAttached,
     isCurrent,
     isUsed,
     type Membership,
     setPlace,
     triesOf,
+    queueOf,
 } from "../state/memberships";
 import { type Join, type Joining, Phase, requestsOf, type SessionRequest } from "../state/place";
 import { requeue, takeJoin, takeNext } from "../state/queue";
-import { newView } from "../state/view";
 
 /** Seconds that a join without an answer may delay the next request. */
 export const TURN = 5;
@@ -61,14 +63,21 @@ export function enter(
 ): void {
     const isReturn = hasAttached(membership);
     if (!isReturn) {
-        membership.view = newView();
+        forgetRoom(membership);
     }
     const key = presenceIdFor(membership, request.id);
     const isFirst = !membership.established && unconfirmed === undefined;
-    const parts = { id: key, nick: request.nick, request, isReturn, isDoubtful: membership.established, isFirst };
+    const parts = {
+        id: key,
+        nick: request.nick,
+        request,
+        isReturn,
+        isDoubtful: membership.established === true,
+        isFirst,
+    };
     const join = newJoin(membership, parts, options.answerTimeout, joinUnanswered);
     membership.shown = request.session;
-    membership.shownPresence = presenceContent(request.stanza);
+    membership.shownPresence = hold(presenceContent(request.stanza));
     beginJoin(membership, join, earlier);
     if (!membership.established) {
         save(membership.username);
@@ -89,7 +98,7 @@ function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
 /** A request in the queue has its turn soon, whether the room has answered the join before it or not. */
 export function waitForTurn(membership: Membership): void {
     const place = membership.place;
-    if (place.phase === Phase.Joining && place.turn === undefined && membership.queue.length > 0) {
+    if (place.phase === Phase.Joining && place.turn === undefined && queueOf(membership).length > 0) {
         place.turn = after(TURN, () => {
             place.turn = undefined;
             if (membership.place === place) {
@@ -289,7 +298,7 @@ function startOver(membership: Membership): void {
 /** The account goes out of the room; `unavailable` may carry a client's parting words. */
 export function leave(membership: Membership, unavailable: Stanza): void {
     recall(membership);
-    membership.ending = false;
+    membership.ending = undefined;
     const operation = newLeave(membership, options.answerTimeout, leaveUnanswered, unavailable.attr.id);
     setPlace(membership, { phase: Phase.Leaving, tries: 0, operation });
     hastenLeave(membership);
@@ -306,7 +315,7 @@ export function awaitLeave(membership: Membership, tries: number): void {
 /** A session waits for the end of a leave, which the room may never confirm. */
 export function hastenLeave(membership: Membership): void {
     const place = membership.place;
-    const isFirst = place.phase === Phase.Leaving && place.tries === 0 && membership.queue.length > 0;
+    const isFirst = place.phase === Phase.Leaving && place.tries === 0 && queueOf(membership).length > 0;
     if (isFirst && place.operation !== undefined) {
         place.operation.timer.stop();
         place.operation.timer = after(TURN, () => {
@@ -320,7 +329,7 @@ export function leaveUnheard(membership: Membership): void {
     refuseAll(membership);
     fork(membership, ownUnavailable(membership, undefined));
     detachAll(membership);
-    membership.ending = false;
+    membership.ending = undefined;
     retryLeave(membership, 1);
     save(membership.username);
 }
@@ -387,13 +396,13 @@ export function over(membership: Membership): void {
         noteRefusal(membership);
     }
     recall(membership);
-    membership.ending = false;
-    membership.established = false;
+    membership.ending = undefined;
+    membership.established = undefined;
     membership.since = undefined;
     detachAll(membership);
     flush(membership);
     closePart(membership);
-    membership.view = newView();
+    forgetRoom(membership);
     const request = takeJoin(membership);
     if (request === undefined) {
         dropMembership(membership);

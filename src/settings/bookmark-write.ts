@@ -49,7 +49,7 @@ export function bookmarkJoined(membership: Membership): void {
     const item = currentItem(membership);
     const by = markedBy(membership.username, membership.room);
     if (item === undefined && by !== "user") {
-        membership.ownBookmark = create(membership);
+        membership.ownBookmark = create(membership) || undefined;
     } else if (item !== undefined && by === "us") {
         rewrite(membership, item, "true");
         membership.ownBookmark = true;

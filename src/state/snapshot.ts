@@ -1,9 +1,19 @@
 // The state as one instance of the module hands it to the next on a reload, which may be of another version.
 
 import { type Counters, counters, restoreCounters } from "./counters";
-import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
+import {
+    type Account,
+    type Accounts,
+    accounts,
+    createMembership,
+    type Membership,
+    occupantJid,
+    restoreEmpty,
+} from "./memberships";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inLine, isKnownPhase, Phase } from "./place";
+import { restoreHeld } from "./held";
+import { restoreReader } from "./occupants";
 import { newView, outdate } from "./view";
 import { convert } from "./upgrade";
 import { logOf, restoreLog } from "./logs";
@@ -67,11 +77,16 @@ function restoreMembership(membership: Membership): void {
     if (!convert(membership) && !hadView) {
         outdate(membership.view);
     }
+    restoreEmpty(membership);
     if (!isKnownPhase(membership.place.phase)) {
         membership.place = inLine(Phase.Lost);
     }
     if (membership.log !== undefined) {
         restoreLog(complete(membership.log, logOf(membership.room)));
+    }
+    restoreReader(membership.view);
+    if (membership.shownPresence !== undefined) {
+        restoreHeld(membership.shownPresence);
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);

@@ -121,8 +121,8 @@ function recordOf(username: string): AccountRecord | undefined {
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
             password: membership.password,
             bookmark: membership.bookmark,
-            ownBookmark: membership.ownBookmark || undefined,
-            ending: membership.ending || undefined,
+            ownBookmark: membership.ownBookmark,
+            ending: membership.ending,
             since: membership.since,
             state: stateOf(membership),
         };
@@ -189,9 +189,9 @@ function loadAccount(username: string, record: AccountRecord): void {
         membership.wantedNick = saved.wanted ?? saved.nick;
         membership.password = saved.password;
         membership.bookmark = saved.bookmark;
-        membership.ownBookmark = saved.ownBookmark === true;
+        membership.ownBookmark = saved.ownBookmark;
         membership.since = saved.since;
-        membership.established = saved.state !== "joining";
+        membership.established = saved.state === "joining" ? undefined : true;
         membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
         membership.detachedAt = record.seen;
     }
