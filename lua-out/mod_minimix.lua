@@ -1,4 +1,4 @@
--- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- mod_minimix 0.2.0: the account, not each client, is the occupant of a MUC room.
 -- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
 -- Each block below is one source file. Its local table holds what other files use.
 
@@ -329,25 +329,31 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+--- By account and room.
 local refusals = {}
 
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
+--- The room is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership, forbidden)
     local bookmark = membership.bookmark
     if not (bookmark and bookmark.autojoin) then
         return
     end
     local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
+    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
     refusals[membership.username] = rooms
 end
 
 --- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
 function state_bookmarks.isRefused(username, room, bookmark)
     local rooms = refusals[username]
-    local refused = rooms and rooms[room]
+    local opt_5 = rooms and rooms[room]
+    local refused = opt_5 and opt_5.bookmark
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- The rooms that an account is not joined to for their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
 end
 
 --- Forgets the refusal of a room, or of all.
@@ -529,271 +535,6 @@ function state_former.restoreFormerOccupants(saved)
 end
 end
 
--- src/state/place.ts
---
--- Where an account stands in a room, and the one presence of its that the room has yet to answer.
-local state_place = {}
-do
-local phases = {}
-for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
-    phases[phase] = true
-end
-
---- Whether this version knows a phase; another one may have handed it over on a reload.
-function state_place.isKnownPhase(phase)
-    return phases[phase] ~= nil
-end
-
---- A place in the line of all accounts: the account is lost, or about to leave, and has its turn to come.
-function state_place.inLine(phase, tries)
-    if tries == nil then
-        tries = 0
-    end
-    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "line"}} or {phase = phase, tries = tries, operation = nil}
-end
-
---- The timers that go on as long as the place is the account's.
-function state_place.timersOf(place)
-    if place.phase == "lost" then
-        return place.next.kind == "line" and {} or {place.next.timer}
-    end
-    local timers = {}
-    if place.operation ~= nil then
-        timers[#timers + 1] = place.operation.timer
-    end
-    if place.phase == "joining" then
-        for _, join in ipairs(place.earlier) do
-            timers[#timers + 1] = join.timer
-        end
-        if place.turn ~= nil then
-            timers[#timers + 1] = place.turn
-        end
-    elseif place.phase == "entering" then
-        timers[#timers + 1] = place.timer
-        if place.later ~= nil then
-            timers[#timers + 1] = place.later.timer
-        end
-    end
-    return timers
-end
-
---- The requests of sessions whose presence the room has yet to answer, oldest first.
-function state_place.requestsOf(place)
-    local requests = {}
-    local function add(operation)
-        if (operation and operation.request) ~= nil then
-            requests[#requests + 1] = operation.request
-        end
-    end
-    if place.phase == "joining" then
-        for _, join in ipairs(place.earlier) do
-            add(join)
-        end
-        add(place.operation)
-    elseif place.phase == "entering" then
-        add(place.later)
-    elseif place.phase == "joined" then
-        add(place.operation)
-    end
-    return requests
-end
-end
-
--- src/state/sent.ts
---
--- Which session sent a message that the room has not answered: its error is for that session and no other.
-local state_sent = {}
-do
-local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
-
-function dropOld(messages, limit)
-    local oldest = os.time() - LIFETIME
-    local first = messages[1]
-    while first ~= nil and (#messages >= limit or first.when < oldest) do
-        table.remove(messages, 1)
-        first = messages[1]
-    end
-end
-
-function findRefused(sent, from, id)
-    local isPrivate = jids.resource(from) ~= nil
-    local messages = isPrivate and sent.private or sent.groupchat
-    local others = isPrivate and sent.groupchat or sent.private
-    if id ~= nil then
-        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
-        if message ~= nil then
-            return message
-        end
-        for _, answered in ipairs(sent.answered) do
-            if answered == id then
-                return nil
-            end
-        end
-    end
-    if isPrivate then
-        return takeByAddress(messages, from)
-    else
-        return takeFirst(messages) or takeFirst(others)
-    end
-end
-
-function takeFirst(messages)
-    return table.remove(messages, 1)
-end
-
-function takeById(messages, id, to)
-    for i = 1, #messages do
-        local message = messages[i]
-        if message ~= nil and message.id == id and (to == nil or message.to == to) then
-            return table.remove(messages, i)
-        end
-    end
-    return nil
-end
-
-function takeByAddress(messages, to)
-    for i = 1, #messages do
-        local message = messages[i]
-        if (message and message.to) == to then
-            return table.remove(messages, i)
-        end
-    end
-    return nil
-end
-
-function noteAnswered(sent, message)
-    if message.id ~= nil then
-        if #sent.answered >= MAX_ANSWERED then
-            table.remove(sent.answered, 1)
-        end
-        local answered = sent.answered
-        answered[#answered + 1] = message.id
-    end
-end
-
---- Messages that are remembered for one account and room.
-local MAX_GROUPCHAT = 512
-local MAX_PRIVATE = 64
-MAX_ANSWERED = 16
-LIFETIME = 300
---- Of accounts that are not in the room any more, by occupant JID and room.
-local retired = cache.new(256)
-
-function state_sent.newSent()
-    return {groupchat = {}, private = {}, answered = {}}
-end
-
---- Notes which session sent a message.
-function state_sent.noteSent(sent, stanza, session)
-    local to = stanza.attr.to or ""
-    local isGroupchat = stanza.attr.type == "groupchat"
-    local messages = isGroupchat and sent.groupchat or sent.private
-    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
-    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = os.time()}
-end
-
---- The room has reflected a message of the account: no error will come. Some services give it another id.
-function state_sent.noteReflected(sent, id)
-    local messages = sent.groupchat
-    local message = takeById(messages, id) or table.remove(messages, 1)
-    if message ~= nil then
-        noteAnswered(sent, message)
-    end
-end
-
---- The message that a room refuses. Undefined if none was sent, or it has been answered.
-function state_sent.takeRefused(sent, from, id)
-    dropOld(sent.groupchat, math.huge)
-    dropOld(sent.private, math.huge)
-    local temp_0
-    if id ~= "" then
-        temp_0 = id
-    end
-    local message = findRefused(sent, from, temp_0)
-    if message ~= nil then
-        noteAnswered(sent, message)
-    end
-    return message
-end
-
---- The session is gone: a new session with its JID has sent none of this.
-function state_sent.disownSent(sent, session)
-    if sent == nil then
-        return
-    end
-    for _, messages in ipairs({sent.groupchat, sent.private}) do
-        for _, message in ipairs(messages) do
-            if message.session == session then
-                message.session = nil
-            end
-        end
-    end
-end
-
---- The account is not in the room any more; what it has sent may still be refused.
-function state_sent.retireSent(occupant, room, sent)
-    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
-        retired:set(occupant .. " " .. room, sent)
-    end
-end
-
---- What the account sent the last time it was in the room, if that is remembered.
-function state_sent.reviveSent(occupant, room)
-    local key = occupant .. " " .. room
-    local sent = retired:get(key)
-    if sent ~= nil then
-        retired:set(key, nil)
-    end
-    return sent
-end
-
---- The same, for an error that comes when the account is out of the room.
-function state_sent.retiredSent(occupant, room)
-    return retired:get(occupant .. " " .. room)
-end
-
---- A session is gone: see disownSent().
-function state_sent.disownRetired(session)
-    for _, sent in retired:items() do
-        state_sent.disownSent(sent, session)
-    end
-end
-end
-
--- src/state/sessions.ts
---
--- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
-local state_sessions = {}
-do
-state_sessions.joined = {}
-
-function state_sessions.noteJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    if rooms == nil then
-        rooms = {}
-        state_sessions.joined[session] = rooms
-    end
-    rooms[room] = true
-end
-
-function state_sessions.hasJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    return (rooms and rooms[room] ~= nil) == true
-end
-
---- The session is no more.
-function state_sessions.forgetJoined(session)
-    state_sessions.joined[session] = nil
-end
-
---- Takes over what an instance of the module before a reload knew.
-function state_sessions.restoreJoined(saved)
-    for session, rooms in pairs(saved) do
-        state_sessions.joined[session] = rooms
-    end
-end
-end
-
 -- src/stanzas.ts
 --
 -- Questions about stanzas that util.stanza has no answer to.
@@ -857,6 +598,20 @@ function minimix_stanzas.isSameElement(one, other, ignored)
                 return false
             end
         elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+
+--- Whether two presences of an occupant say the same, whatever the order of their children.
+function minimix_stanzas.isSameContent(one, other)
+    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
+        return false
+    end
+    for _, tag in ipairs(one.tags) do
+        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
+        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
             return false
         end
     end
@@ -1156,6 +911,288 @@ function state_held.isSamePresence(one, other)
     local stanza = state_held.stanzaOf(one)
     local counterpart = state_held.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
+end
+end
+
+-- src/state/place.ts
+--
+-- Where an account stands in a room, and the one presence of its that the room has yet to answer.
+local state_place = {}
+do
+local phases = {}
+for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
+    phases[phase] = true
+end
+
+--- Whether this version knows a phase; another one may have handed it over on a reload.
+function state_place.isKnownPhase(phase)
+    return phases[phase] ~= nil
+end
+
+--- A place in the line of all accounts: the account is lost, or about to leave, and has its turn to come.
+function state_place.inLine(phase, tries)
+    if tries == nil then
+        tries = 0
+    end
+    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "line"}} or {phase = phase, tries = tries, operation = nil}
+end
+
+--- The timers that go on as long as the place is the account's.
+function state_place.timersOf(place)
+    if place.phase == "lost" then
+        return place.next.kind == "line" and {} or {place.next.timer}
+    end
+    local timers = {}
+    if place.operation ~= nil then
+        timers[#timers + 1] = place.operation.timer
+    end
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            timers[#timers + 1] = join.timer
+        end
+        if place.turn ~= nil then
+            timers[#timers + 1] = place.turn
+        end
+    elseif place.phase == "entering" then
+        timers[#timers + 1] = place.timer
+        if place.later ~= nil then
+            timers[#timers + 1] = place.later.timer
+        end
+    end
+    return timers
+end
+
+--- The requests of sessions whose presence the room has yet to answer, oldest first.
+function state_place.requestsOf(place)
+    local requests = {}
+    local function add(operation)
+        if (operation and operation.request) ~= nil then
+            requests[#requests + 1] = operation.request
+        end
+    end
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            add(join)
+        end
+        add(place.operation)
+    elseif place.phase == "entering" then
+        add(place.later)
+    elseif place.phase == "joined" then
+        add(place.operation)
+    end
+    return requests
+end
+end
+
+-- src/state/sent.ts
+--
+-- Which session sent a message that the room has not answered: its error is for that session and no other.
+local state_sent = {}
+do
+local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
+
+function dropOld(messages, limit)
+    local oldest = os.time() - LIFETIME
+    local first = messages[1]
+    while first ~= nil and (#messages >= limit or first.when < oldest) do
+        table.remove(messages, 1)
+        first = messages[1]
+    end
+end
+
+function findRefused(sent, from, id)
+    local isPrivate = jids.resource(from) ~= nil
+    local messages = isPrivate and sent.private or sent.groupchat
+    local others = isPrivate and sent.groupchat or sent.private
+    if id ~= nil then
+        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
+        if message ~= nil then
+            return message
+        end
+        for _, answered in ipairs(sent.answered) do
+            if answered == id then
+                return nil
+            end
+        end
+    end
+    local withoutId
+    if id == nil then
+        withoutId = takeById(messages, nil, from)
+    end
+    if withoutId == nil then
+        if isPrivate then
+            withoutId = takeByAddress(messages, from)
+        else
+            withoutId = takeFirst(messages) or takeFirst(others)
+        end
+    end
+    return withoutId
+end
+
+function takeFirst(messages)
+    return table.remove(messages, 1)
+end
+
+function takeById(messages, id, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if message ~= nil and message.id == id and (to == nil or message.to == to) then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+
+function takeByAddress(messages, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if (message and message.to) == to then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+
+function noteAnswered(sent, message)
+    if message.id ~= nil then
+        if #sent.answered >= MAX_ANSWERED then
+            table.remove(sent.answered, 1)
+        end
+        local answered = sent.answered
+        answered[#answered + 1] = message.id
+    end
+end
+
+--- Messages that are remembered for one account and room.
+local MAX_GROUPCHAT = 512
+local MAX_PRIVATE = 64
+MAX_ANSWERED = 16
+LIFETIME = 300
+--- Of accounts that are not in the room any more, by occupant JID and room.
+local retired = cache.new(256)
+
+function state_sent.newSent()
+    return {groupchat = {}, private = {}, answered = {}}
+end
+
+--- Notes which session sent a message.
+function state_sent.noteSent(sent, stanza, session)
+    local to = stanza.attr.to or ""
+    local isGroupchat = stanza.attr.type == "groupchat"
+    local messages = isGroupchat and sent.groupchat or sent.private
+    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
+    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = os.time()}
+end
+
+--- The room has reflected a message of the account: no error will come. Some services give it another id.
+function state_sent.noteReflected(sent, id)
+    local messages = sent.groupchat
+    local message = takeById(messages, id) or table.remove(messages, 1)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+end
+
+--- Whether a message with this id has been sent to the room and not come back.
+function state_sent.awaitsReflection(sent, id)
+    for _, message in ipairs(sent and sent.groupchat or {}) do
+        if message.id == id then
+            return true
+        end
+    end
+    return false
+end
+
+--- The message that a room refuses. Undefined if none was sent, or it has been answered.
+function state_sent.takeRefused(sent, from, id)
+    dropOld(sent.groupchat, math.huge)
+    dropOld(sent.private, math.huge)
+    local temp_2
+    if id ~= "" then
+        temp_2 = id
+    end
+    local message = findRefused(sent, from, temp_2)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+    return message
+end
+
+--- The session is gone: a new session with its JID has sent none of this.
+function state_sent.disownSent(sent, session)
+    if sent == nil then
+        return
+    end
+    for _, messages in ipairs({sent.groupchat, sent.private}) do
+        for _, message in ipairs(messages) do
+            if message.session == session then
+                message.session = nil
+            end
+        end
+    end
+end
+
+--- The account is not in the room any more; what it has sent may still be refused.
+function state_sent.retireSent(occupant, room, sent)
+    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
+        retired:set(occupant .. " " .. room, sent)
+    end
+end
+
+--- What the account sent the last time it was in the room, if that is remembered.
+function state_sent.reviveSent(occupant, room)
+    local key = occupant .. " " .. room
+    local sent = retired:get(key)
+    if sent ~= nil then
+        retired:set(key, nil)
+    end
+    return sent
+end
+
+--- The same, for an error that comes when the account is out of the room.
+function state_sent.retiredSent(occupant, room)
+    return retired:get(occupant .. " " .. room)
+end
+
+--- A session is gone: see disownSent().
+function state_sent.disownRetired(session)
+    for _, sent in retired:items() do
+        state_sent.disownSent(sent, session)
+    end
+end
+end
+
+-- src/state/sessions.ts
+--
+-- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+local state_sessions = {}
+do
+state_sessions.joined = {}
+
+function state_sessions.noteJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    if rooms == nil then
+        rooms = {}
+        state_sessions.joined[session] = rooms
+    end
+    rooms[room] = true
+end
+
+function state_sessions.hasJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    return (rooms and rooms[room] ~= nil) == true
+end
+
+--- The session is no more.
+function state_sessions.forgetJoined(session)
+    state_sessions.joined[session] = nil
+end
+
+--- Takes over what an instance of the module before a reload knew.
+function state_sessions.restoreJoined(saved)
+    for session, rooms in pairs(saved) do
+        state_sessions.joined[session] = rooms
+    end
 end
 end
 
@@ -1804,6 +1841,10 @@ function state_memberships.stopPing(membership)
     end
 end
 
+function state_memberships.hasAttached(membership)
+    return not isEmpty(membership.attached)
+end
+
 function isAsked(requests)
     for _, request in ipairs(requests) do
         if request.session ~= nil or #request.held > 0 then
@@ -1819,6 +1860,16 @@ function state_memberships.setAttachment(membership, session, attachment)
         membership.attached = {}
     end
     membership.attached[session] = attachment
+end
+
+--- Notes that no session is attached, if that is so.
+function state_memberships.noteDetached(membership)
+    if not state_memberships.hasAttached(membership) then
+        membership.attached = state_memberships.NO_SESSIONS
+        if membership.detachedAt == nil then
+            membership.detachedAt = os.time()
+        end
+    end
 end
 
 function sessionOf(request)
@@ -1978,10 +2029,6 @@ function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
 
-function state_memberships.hasAttached(membership)
-    return not isEmpty(membership.attached)
-end
-
 --- Whether a session is in the room, or about to be.
 function state_memberships.isUsed(membership)
     return state_memberships.hasAttached(membership) or isAsked(state_memberships.queueOf(membership)) or isAsked(requestsOf(membership.place))
@@ -2004,9 +2051,9 @@ function state_memberships.askingSession(membership)
     return nil
 end
 
-function state_memberships.attachSession(membership, session, presence, id)
+function state_memberships.attachSession(membership, session, presence, id, told)
     noteJoined(session, membership.room)
-    state_memberships.setAttachment(membership, session, {presence = presence, id = id})
+    state_memberships.setAttachment(membership, session, {presence = presence, id = id, told = told})
     membership.detachedAt = nil
     membership.shownDetached = nil
 end
@@ -2016,12 +2063,13 @@ function state_memberships.detachSession(membership, session)
     if membership.shown == session then
         membership.shown = nil
     end
-    if not state_memberships.hasAttached(membership) then
-        membership.attached = state_memberships.NO_SESSIONS
-        if membership.detachedAt == nil then
-            membership.detachedAt = os.time()
-        end
-    end
+    state_memberships.noteDetached(membership)
+end
+
+--- Whether no session has been attached for so many seconds.
+function state_memberships.isDetachedFor(membership, seconds)
+    local since = membership.detachedAt
+    return since ~= nil and os.time() - since >= seconds
 end
 
 function state_memberships.detachAll(membership)
@@ -2036,7 +2084,8 @@ end
 -- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
 local state_store = {}
 do
-local recordOf, formerRecords, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local recordOf, formerRecords, shownText, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local hold = state_held.hold
 local options = minimix_options
 local isWanted = state_bookmarks.isWanted
 local addFormerOccupant = state_former.addFormerOccupant
@@ -2088,6 +2137,7 @@ function recordOf(username)
             ownBookmark = membership.ownBookmark,
             ending = membership.ending,
             since = membership.since,
+            shown = shownText(membership),
             state = stateOf(membership)
         }
     end
@@ -2108,6 +2158,16 @@ function formerRecords(username)
         records[#records + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
     end
     return #records > 0 and records or nil
+end
+
+function shownText(membership)
+    local presence = membership.shownPresence
+    local text = presence and presence.text
+    if text == nil or string.len(text) > options.maxCachedSize then
+        return nil
+    else
+        return "<presence" .. text
+    end
 end
 
 function stateOf(membership)
@@ -2152,7 +2212,14 @@ function loadAccount(username, record)
             membership.established = true
         end
         membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-        membership.detachedAt = record.seen
+        local shown
+        if saved.shown ~= nil then
+            shown = xml.parse(saved.shown)
+        end
+        if shown ~= nil then
+            membership.shownPresence = hold(shown)
+        end
+        membership.detachedAt = os.time()
     end
     local account = findAccount(username)
     if account ~= nil then
@@ -3118,6 +3185,65 @@ function send_fork.onUndelivered(event)
 end
 end
 
+-- src/send/own.ts
+--
+-- The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
+-- expects its own full JID, as it would be the occupant without this module.
+local send_own = {}
+do
+local takeTold, showsOccupant, addressed
+local MUC_USER = namespaces.MUC_USER
+local selfOf = state_view.selfOf
+local isSameContent = minimix_stanzas.isSameContent
+local sendTo = send_fork.sendTo
+
+function takeTold(attachment, view)
+    local told = attachment.told
+    local self_
+    if told ~= nil then
+        self_ = selfOf(view)
+    end
+    if told == nil or self_ == nil or not isSameContent(told, self_) then
+        return false
+    end
+    attachment.told = nil
+    return true
+end
+
+--- Sends a presence of the account's own occupant to one session.
+function send_own.sendOwn(membership, session, presence)
+    local isShown = session ~= nil and showsOccupant(membership, presence)
+    sendTo(session, isShown and addressed(presence, session) or presence)
+end
+
+function showsOccupant(membership, presence)
+    local x = presence:get_child("x", MUC_USER)
+    local opt_1 = x and x:get_child("item")
+    return (opt_1 and opt_1.attr.jid) == membership.occupant
+end
+
+function addressed(presence, session)
+    local copy = st.clone(presence)
+    local opt_5 = copy:get_child("x", MUC_USER)
+    local item = opt_5 and opt_5:get_child("item")
+    if item ~= nil then
+        item.attr.jid = session
+    end
+    return copy
+end
+
+--- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
+-- that were shown it with their join.
+function send_own.forkOwn(membership, presence, except)
+    for session, attachment in pairs(membership.attached) do
+        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view)
+        if session ~= except and not wasTold then
+            send_own.sendOwn(membership, session, presence)
+        end
+    end
+end
+end
+
 -- src/state/queue.ts
 --
 -- Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
@@ -3183,17 +3309,13 @@ end
 
 function takeHeld(membership, session)
     local request = state_queue.pendingJoin(membership, session)
-    local kept = {}
-    for _, stanza in ipairs(request == nil and {} or request.held) do
-        if stanza.attr.type ~= "unavailable" then
-            kept[#kept + 1] = stanza
-        end
+    if request == nil then
+        return {}
     end
-    if request ~= nil then
-        request.held = {}
-        request.heldSize = 0
-    end
-    return kept
+    local held = request.held
+    request.held = {}
+    request.heldSize = 0
+    return held
 end
 
 --- Holds a stanza until the session is in. Returns false if there is no room for it.
@@ -3315,6 +3437,56 @@ function state_queue.abandon(membership, session)
     end
     setQueue(membership, others)
     disown(membership, session)
+end
+end
+
+-- src/state/offline.ts
+--
+-- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+local state_offline = {}
+do
+local options = minimix_options
+
+--- Forgets a member that is online, or is none any more.
+function state_offline.forgetMember(members, key)
+    local held = members.presences[key]
+    if held ~= nil then
+        members.presences[key] = nil
+        members.count = members.count - 1
+        members.size = members.size - string.len(held.text)
+    end
+end
+
+--- An empty list.
+function state_offline.noMembers()
+    return {presences = {}, count = 0, size = 0}
+end
+
+--- All members, by the keys of `presences`.
+function state_offline.eachMember(members)
+    local key
+    local held
+    local function step()
+        if members ~= nil then
+            key, held = next(members.presences, key)
+        end
+        return key, held
+    end
+    return step
+end
+
+--- Remembers a member, as far as there is room for it. Returns whether there was.
+function state_offline.keepMember(members, key, held)
+    local size = string.len(held.text)
+    state_offline.forgetMember(members, key)
+    local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
+    if isOver or size > options.maxCachedSize then
+        return false
+    end
+    members.presences[key] = held
+    members.count = members.count + 1
+    members.size = members.size + size
+    return true
 end
 end
 
@@ -5625,28 +5797,38 @@ end
 -- What a session is sent when it attaches to a room that the account is in already.
 local occupancy_replay = {}
 do
-local addStatus, emptySubject, ownAffiliation
+local sendRoom, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local messageOf = state_held.messageOf
 local stanzaOf = state_held.stanzaOf
 local eachOccupant = state_occupants.eachOccupant
+local eachMember = state_offline.eachMember
 local selfOf = state_view.selfOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
 
---- The room's own presence, and those of the other occupants.
+--- Those of the other occupants and of members who are offline, with the room's own if that comes first.
 function occupancy_replay.sendOccupants(membership, session)
     local view = membership.view
-    local ofRoom
-    if view.room ~= nil then
-        ofRoom = stanzaOf(view.room)
-    end
-    if ofRoom ~= nil then
-        sendTo(session, ofRoom)
+    if view.isRoomFirst then
+        sendRoom(membership, session)
     end
     sendHeld(session, eachOccupant(view))
+    sendHeld(session, eachMember(view.offline))
+end
+
+function sendRoom(membership, session)
+    local room = membership.view.room
+    local presence
+    if room ~= nil then
+        presence = stanzaOf(room)
+    end
+    if presence ~= nil then
+        sendTo(session, presence)
+    end
 end
 
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
@@ -5661,12 +5843,13 @@ end
 
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function occupancy_replay.selfPresence(membership, request)
+-- `shown` is our own presence without them.
+function occupancy_replay.selfPresence(membership, request, shown)
     local view = membership.view
-    local self_ = occupancy_replay.ownPresence(membership)
-    if self_ == nil then
+    if shown == nil then
         return nil
     end
+    local self_ = occupancy_replay.ownPresence(membership, shown)
     self_.attr.id = request.id
     local x = self_:get_child("x", MUC_USER)
     if x == nil then
@@ -5694,11 +5877,9 @@ function occupancy_replay.selfPresence(membership, request)
 end
 
 --- Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet.
-function occupancy_replay.ownPresence(membership)
-    local presence = selfOf(membership.view)
-    if presence ~= nil then
-        presence.attr.from = membership.room .. "/" .. membership.nick
-    end
+function occupancy_replay.ownPresence(membership, self_)
+    local presence = st.clone(self_)
+    presence.attr.from = membership.room .. "/" .. membership.nick
     return presence
 end
 
@@ -5727,17 +5908,20 @@ function occupancy_replay.itemOf(presence)
     return item == nil and {} or item.attr
 end
 
---- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
--- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function occupancy_replay.replay(membership, request)
+--- The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+-- subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
+function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
-    local self_ = occupancy_replay.selfPresence(membership, request)
+    local self_ = occupancy_replay.selfPresence(membership, request, shown)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
+    if not membership.view.isRoomFirst then
+        sendRoom(membership, request.session)
+    end
 end
 
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
@@ -5777,13 +5961,14 @@ end
 -- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
 local occupancy_burst = {}
 do
-local isKnown, toldLater, isModerator
+local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, isModerator
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local hold = state_held.hold
@@ -5795,10 +5980,77 @@ local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
 local setOwnNick = state_occupants.setOwnNick
+local eachMember = state_offline.eachMember
+local forgetMember = state_offline.forgetMember
+local keepMember = state_offline.keepMember
+local noMembers = state_offline.noMembers
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
 local selfOf = state_view.selfOf
 local setSelf = state_view.setSelf
+
+function shownSince(membership)
+    local place = membership.place
+    if place.phase == "joining" or place.phase == "entering" then
+        return place.operation.shown
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.shown or nil
+end
+
+function isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" and place.operation ~= nil then
+        return place.operation.kind == "resync" and place.operation.stage ~= "history"
+    end
+    return place.phase == "joining"
+end
+
+function onOffline(membership, key, stanza, wasThere)
+    if wasThere == nil then
+        wasThere = false
+    end
+    if not isAnswering(membership) then
+        fork(membership, stanza)
+        return
+    end
+    local view = membership.view
+    if view.offline == nil then
+        view.offline = noMembers()
+    end
+    local before = view.offline.presences[key]
+    local held = hold(stanza)
+    local isKept = keepMember(view.offline, key, held)
+    local opt_9 = shownSince(membership)
+    if opt_9 ~= nil then
+        opt_9[key] = true
+    end
+    if not isKept then
+        view.stale = "incomplete"
+        sendTo(askingSession(membership), stanza)
+    end
+    if wasThere or not isKnown(before, held) then
+        fork(membership, stanza)
+    end
+end
+
+function keyOfJid(jid)
+    return "@" .. jids.bare(jid)
+end
+
+function forgetOffline(membership, nick, stanza)
+    local members = membership.view.offline
+    if members ~= nil and members.count > 0 then
+        local jid = itemOf(stanza).jid
+        forgetMember(members, nick)
+        if jid ~= nil then
+            forgetMember(members, keyOfJid(jid))
+        end
+    end
+end
 
 function isKnown(before, held)
     if before == nil or held == nil then
@@ -5806,6 +6058,19 @@ function isKnown(before, held)
     else
         return isSamePresence(before, held)
     end
+end
+
+function hasOffline(view)
+    return view.offline ~= nil and view.offline.count > 0
+end
+
+function areShown(presences, shown)
+    for nick in presences do
+        if shown[nick] == nil then
+            return false
+        end
+    end
+    return true
 end
 
 function toldLater(stanza)
@@ -5840,7 +6105,7 @@ function occupancy_burst.announceIfRenamed(membership, nick)
         fork(membership, nickChange(membership, self_))
         self_.attr.from = membership.room .. "/" .. nick
         setSelf(membership.view, nick, self_)
-        fork(membership, self_)
+        forkOwn(membership, self_)
     end
 end
 
@@ -5850,33 +6115,25 @@ function occupancy_burst.isRenamed(membership, nick)
     return before ~= nil and before ~= nick
 end
 
---- The nicks that the room has shown since a join was sent; undefined if it answers none.
-local function shownSince(membership)
-    local place = membership.place
-    if place.phase == "joining" or place.phase == "entering" then
-        return place.operation.shown
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    return (operation and operation.kind) == "resync" and operation.shown or nil
-end
-
---- Whether the room answers a join of which our own presence has not come.
-local function isAnswering(membership)
-    local place = membership.place
-    if place.phase == "joined" and place.operation ~= nil then
-        return place.operation.kind == "resync" and place.operation.stage ~= "history"
-    end
-    return place.phase == "joining"
-end
-
 --- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local before = membership.view.room
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = itemOf(stanza).jid
+    end
+    if member ~= nil then
+        onOffline(membership, keyOfJid(member), stanza)
+        return
+    end
+    local view = membership.view
+    local before = view.room
     local held = stanza.attr.type == nil and hold(stanza) or nil
-    membership.view.room = held
+    view.room = held
+    if isAnswering(membership) then
+        view.isRoomFirst = true
+    elseif before == nil then
+        view.isRoomFirst = false
+    end
     if not isAnswering(membership) or not isKnown(before, held) then
         fork(membership, stanza)
     end
@@ -5895,9 +6152,13 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     local held = hold(stanza)
     local isKept = keepOccupant(membership.room, view, nick, held)
+    forgetOffline(membership, nick, stanza)
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
+    end
+    if membership.place.phase == "joining" then
+        membership.place.operation.isShowing = true
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -5915,9 +6176,23 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
 end
 
---- Another occupant went.
+--- Another occupant went, or is shown as offline by a room that answers a join.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
-    forgetOccupant(membership.view, nick)
+    local view = membership.view
+    local isOffline = isAnswering(membership)
+    if isOffline then
+        local opt_6 = shownSince(membership)
+        isOffline = (opt_6 and opt_6[nick] ~= nil) ~= true
+    end
+    local wasThere = isOffline and findOccupant(view, nick) ~= nil
+    forgetOccupant(view, nick)
+    if isOffline then
+        onOffline(membership, nick, stanza, wasThere)
+        return
+    end
+    if hasOffline(view) and itemOf(stanza).affiliation ~= "none" then
+        outdate(view)
+    end
     fork(membership, stanza)
 end
 
@@ -5931,16 +6206,20 @@ function occupancy_burst.forgetOthers(membership, shown)
             fork(membership, occupantGone(membership, nick))
         end
     end
-end
-
---- Whether all occupants that are remembered have been shown again.
-function occupancy_burst.areAllShown(membership, shown)
-    for nick in eachOccupant(membership.view) do
-        if shown[nick] == nil then
-            return false
+    local members = view.offline
+    if members ~= nil then
+        for key in pairs(members.presences) do
+            if shown[key] == nil then
+                forgetMember(members, key)
+            end
         end
     end
-    return true
+end
+
+--- Whether all that are remembered have been shown again.
+function occupancy_burst.areAllShown(membership, shown)
+    local view = membership.view
+    return areShown(eachOccupant(view), shown) and areShown(eachMember(view.offline), shown)
 end
 
 --- Remembers our own presence. Returns whether it differs from the one before.
@@ -5956,7 +6235,7 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
         view.logged = true
     end
     local before = selfOf(view)
-    if before ~= nil and isModerator(before) ~= isModerator(now) and view.nonAnonymous == nil then
+    if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
         outdate(view)
     end
     return setSelf(view, nick, now)
@@ -6062,105 +6341,22 @@ local function isBetter(one, other)
     return rank(one) > rank(other)
 end
 
---- The session to show: highest priority, then most available, then the one already shown.
-function state_availability.bestSession(membership)
-    local best = membership.shown
-    local bestAttachment
-    if best ~= nil then
-        bestAttachment = membership.attached[best]
-    end
+local function isPreferred(membership, session, attachment, best)
+    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
+    return isTie or isBetter(attachment, best.attachment)
+end
+
+--- The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
+-- attached.
+function state_availability.bestSession(membership, coming)
+    local best = coming
     for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
+        local isOther = session ~= (coming and coming.session)
+        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
+            best = {session = session, attachment = attachment}
         end
     end
-    if bestAttachment == nil then
-        return nil
-    else
-        return best
-    end
-end
-end
-
--- src/occupancy/refuse.ts
---
--- What sessions are told whose joins have failed.
-local occupancy_refuse = {}
-do
-local finish
-local sendTo = send_fork.sendTo
-local requestsOf = state_place.requestsOf
-local isSuperseded = state_queue.isSuperseded
-local takeAll = state_queue.takeAll
-local ownUnavailable = occupancy_replay.ownUnavailable
-
-function finish(membership, request, answer, type_, condition)
-    local session = request.session
-    local held = request.held
-    local isTold = not isSuperseded(membership, request)
-    request.session = nil
-    request.held = {}
-    request.heldSize = 0
-    if isTold then
-        sendTo(session, answer)
-    end
-    for _, stanza in ipairs(held) do
-        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
-    end
-end
-
---- Returns one stanza to its sender. A leave is answered as such, and an answer to an IQ needs none.
-function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
-    local kind = stanza.attr.type
-    if stanza.name == "presence" and kind == "unavailable" then
-        sendTo(session, ownUnavailable(membership, stanza.attr.id))
-    elseif kind ~= "error" and kind ~= "result" then
-        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
-    end
-end
-
---- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
-local NOT_ACCEPTABLE = "not-acceptable"
-local UNANSWERED = "remote-server-timeout"
-
---- The room has refused a join. A newer join of the same session counts instead.
-function occupancy_refuse.refuse(membership, request, error_)
-    if request ~= nil then
-        local answer = st.clone(error_)
-        answer.attr.id = request.id
-        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
-    end
-end
-
---- The room has not answered a join, or will not.
-function occupancy_refuse.refuseUnanswered(membership, request)
-    if request ~= nil then
-        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
-        finish(membership, request, error_, "wait", UNANSWERED)
-    end
-end
-
---- What did not reach the room for one session would not for another.
-function occupancy_refuse.refuseQueue(membership)
-    for _, request in ipairs(takeAll(membership)) do
-        occupancy_refuse.refuseUnanswered(membership, request)
-    end
-end
-
---- No session will be let in by this instance of the module.
-function occupancy_refuse.refuseAll(membership)
-    for _, request in ipairs(requestsOf(membership.place)) do
-        occupancy_refuse.refuseUnanswered(membership, request)
-    end
-    occupancy_refuse.refuseQueue(membership)
-end
-
---- The session has left before it was let in: what it has sent comes back.
-function occupancy_refuse.bounceAll(membership, session, stanzas)
-    for _, stanza in ipairs(stanzas) do
-        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
-    end
+    return best
 end
 end
 
@@ -6169,16 +6365,21 @@ end
 -- What the account shows of itself in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, noteShown, detachedPresence
+local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
-local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
+local saveSoon = state_store.saveSoon
 local hold = state_held.hold
+local stanzaOf = state_held.stanzaOf
 local selfOf = state_view.selfOf
+local isSameElement = minimix_stanzas.isSameElement
 local attachSession = state_memberships.attachSession
+local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 
@@ -6186,19 +6387,71 @@ function show(membership, presence, id)
     sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
 end
 
-function chooseShown(membership)
-    local best = bestSession(membership)
+function chooseShown(membership, request)
+    local temp_1
+    if request ~= nil then
+        temp_1 = candidateOf(request)
+    end
+    local best = bestSession(membership, temp_1)
     if best == nil then
         return nil
     end
-    membership.shown = best
-    return membership.attached[best]
+    membership.shown = best.session
+    return best.attachment
+end
+
+function candidateOf(request)
+    local session = request.session
+    if session == nil then
+        return nil
+    else
+        return {
+            session = session,
+            attachment = {presence = presenceContent(request.stanza), id = nil}
+        }
+    end
+end
+
+function withPayload(self_, before, after)
+    if before ~= nil and isSameElement(before, after) then
+        return self_
+    end
+    local copy = st.clone(after)
+    copy.attr.from = self_.attr.from
+    for _, tag in ipairs(self_.tags) do
+        local isOfClient = tag.attr.xmlns == nil or before ~= nil and hasChildLike(before, tag)
+        if not isOfClient and not hasChildLike(after, tag) then
+            copy:add_direct_child(st.clone(tag))
+        end
+    end
+    return copy
+end
+
+function hasChildLike(presence, tag)
+    return presence:get_child(tag.name, tag.attr.xmlns) ~= nil
 end
 
 function noteShown(membership, presence)
-    local shown = membership.shownPresence
-    membership.shownPresence = hold(presence)
-    return shown ~= membership.shownPresence
+    local shown = hold(presence)
+    local isNews = membership.shownPresence ~= shown
+    if isNews then
+        membership.shownPresence = shown
+        saveSoon(membership.username)
+    end
+    return isNews
+end
+
+function shownStill(membership)
+    local isOver = membership.shownDetached or isDetachedFor(membership, options.detachedAfter)
+    local shown
+    if not isOver then
+        shown = membership.shownPresence
+    end
+    if shown == nil then
+        return nil
+    else
+        return stanzaOf(shown)
+    end
 end
 
 function detachedPresence(membership)
@@ -6237,19 +6490,44 @@ function occupancy_shown.showBest(membership)
     return true
 end
 
+--- Our own presence as the room will show it once the session of a join is attached: the one before if it is that.
+function occupancy_shown.selfToBe(membership, request, self_)
+    local attachment = chooseShown(membership, request)
+    if self_ == nil or attachment == nil then
+        return self_
+    end
+    local shown = membership.shownPresence
+    local temp_5
+    if shown ~= nil then
+        temp_5 = stanzaOf(shown)
+    end
+    return withPayload(self_, temp_5, attachment.presence)
+end
+
 --- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
 function occupancy_shown.presenceToShow(membership, request)
-    local attachment = chooseShown(membership)
+    local attachment = chooseShown(membership, request)
     local presence
     if attachment ~= nil then
         presence = attachment.presence
     elseif request ~= nil then
         presence = presenceContent(request.stanza)
     else
-        presence = detachedPresence(membership)
+        presence = shownStill(membership) or detachedPresence(membership)
     end
-    membership.shownPresence = hold(presence)
+    noteShown(membership, presence)
     return st.clone(presence)
+end
+
+--- A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
+-- update, so it shows what the account shows anyway.
+function occupancy_shown.joinToShow(membership, request)
+    local presence = occupancy_shown.presenceToShow(membership, request)
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    return presence
 end
 
 --- Shows the room that no session is there, unless it knows.
@@ -6268,13 +6546,14 @@ end
 --- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
 function occupancy_shown.updatePresence(membership, session, stanza)
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
-    local self_
+    local known
     if not occupancy_shown.showBest(membership) then
-        self_ = ownPresence(membership)
+        known = selfOf(membership.view)
     end
-    if self_ ~= nil then
+    if known ~= nil then
+        local self_ = ownPresence(membership, known)
         self_.attr.id = stanza.attr.id
-        sendTo(session, self_)
+        sendOwn(membership, session, self_)
     end
 end
 end
@@ -6320,6 +6599,8 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         shown = {},
         claimed = nil,
         since = now(),
+        isOverdue = false,
+        isShowing = false,
         isHeard = false,
         isRemoved = false
     }
@@ -6441,546 +6722,6 @@ end
 --- Whether the account has blocked what the room tells it of itself.
 function occupancy_operations.isUnheard(membership)
     return isBlocked(membership.username, membership.room, membership.nick)
-end
-end
-
--- src/occupancy/transitions.ts
---
--- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
--- or by the room. Each change of place sets what ends it before anything is sent.
-local occupancy_transitions = {}
-do
-local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
-local id = require("util.id")
-local presenceIdFor = send_upstream.presenceIdFor
-local sendPresence = send_upstream.sendPresence
-local after = minimix_turn.after
-local patience = send_ask.patience
-local catchUp = archive_catchup.catchUp
-local dropQuestion = archive_catchup.dropQuestion
-local flush = archive_catchup.flush
-local closePart = archive_log.closePart
-local openPart = archive_log.openPart
-local saysJoined = send_ping.saysJoined
-local saysNothing = send_ping.saysNothing
-local selfPing = send_ping.selfPing
-local save = state_store.save
-local options = minimix_options
-local fork = send_fork.fork
-local isUnheard = occupancy_operations.isUnheard
-local newJoin = occupancy_operations.newJoin
-local newLeave = occupancy_operations.newLeave
-local ownJoin = occupancy_operations.ownJoin
-local pause = occupancy_operations.pause
-local removeJoin = occupancy_operations.removeJoin
-local sendOwnJoin = occupancy_operations.sendOwnJoin
-local timeLeft = occupancy_operations.timeLeft
-local refuseAll = occupancy_refuse.refuseAll
-local refuseQueue = occupancy_refuse.refuseQueue
-local refuseUnanswered = occupancy_refuse.refuseUnanswered
-local ownUnavailable = occupancy_replay.ownUnavailable
-local technicalRemoval = occupancy_replay.technicalRemoval
-local presenceContent = state_availability.presenceContent
-local hold = state_held.hold
-local isWanted = state_bookmarks.isWanted
-local noteRefusal = state_bookmarks.noteRefusal
-local detachAll = state_memberships.detachAll
-local dropMembership = state_memberships.dropMembership
-local forgetRoom = state_memberships.forgetRoom
-local hasAttached = state_memberships.hasAttached
-local isCurrent = state_memberships.isCurrent
-local isUsed = state_memberships.isUsed
-local setPlace = state_memberships.setPlace
-local triesOf = state_memberships.triesOf
-local queueOf = state_memberships.queueOf
-local requestsOf = state_place.requestsOf
-local requeue = state_queue.requeue
-local takeJoin = state_queue.takeJoin
-local takeNext = state_queue.takeNext
-
---- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
--- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
-function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
-    if earlier == nil then
-        earlier = {}
-    end
-    local isReturn = hasAttached(membership)
-    if not isReturn then
-        forgetRoom(membership)
-    end
-    local key = presenceIdFor(membership, request.id)
-    local isFirst = not membership.established and unconfirmed == nil
-    local parts = {
-        id = key,
-        nick = request.nick,
-        request = request,
-        isReturn = isReturn,
-        isDoubtful = membership.established == true,
-        isFirst = isFirst
-    }
-    local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
-    membership.shown = request.session
-    membership.shownPresence = hold(presenceContent(request.stanza))
-    beginJoin(membership, join, earlier)
-    if not membership.established then
-        save(membership.username)
-    end
-    if unconfirmed ~= nil then
-        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
-    end
-    sendPresence(membership, request.stanza, request.nick, key)
-end
-
-function beginJoin(membership, join, earlier)
-    membership.nick = join.nick
-    local tries = triesOf(membership)
-    setPlace(membership, {phase = "joining", tries = tries, operation = join, earlier = earlier, turn = nil})
-    occupancy_transitions.waitForTurn(membership)
-end
-
---- A request in the queue has its turn soon, whether the room has answered the join before it or not.
-function occupancy_transitions.waitForTurn(membership)
-    local place = membership.place
-    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
-        place.turn = after(occupancy_transitions.TURN, function()
-            place.turn = nil
-            if membership.place == place then
-                takeTurn(membership, place)
-            end
-        end)
-    end
-end
-
-function takeTurn(membership, place)
-    if (next(place.operation.shown)) ~= nil then
-        occupancy_transitions.waitForTurn(membership)
-        return
-    end
-    local request = takeNext(membership)
-    if request ~= nil then
-        local earlier = place.earlier
-        earlier[#earlier + 1] = place.operation
-        occupancy_transitions.enter(membership, request, place.earlier)
-    end
-end
-
-function joinUnanswered(membership, join)
-    local place = membership.place
-    if place.phase ~= "joining" then
-        return
-    end
-    if join ~= place.operation then
-        removeJoin(place.earlier, join)
-        refuseUnanswered(membership, join.request)
-    elseif timeLeft(join) > 0 then
-        limitJoin(membership, join, timeLeft(join))
-    elseif join.request == nil then
-        occupancy_transitions.unreached(membership)
-    else
-        refuseUnanswered(membership, join.request)
-        occupancy_transitions.joinFailed(membership, place, true)
-    end
-end
-
-function limitJoin(membership, join, seconds)
-    if seconds == nil then
-        seconds = options.answerTimeout
-    end
-    join.timer = after(seconds, function()
-        joinUnanswered(membership, join)
-    end)
-end
-
---- A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
--- sent before may still be answered. Returns whether there is either.
-function occupancy_transitions.tryNext(membership, place)
-    local request = takeNext(membership)
-    if request ~= nil then
-        occupancy_transitions.enter(membership, request, place.earlier)
-        return true
-    end
-    local join = table.remove(place.earlier)
-    if join ~= nil then
-        beginJoin(membership, join, place.earlier)
-        return true
-    end
-    return false
-end
-
---- A session's join has failed. If the room has said nothing it may still have let the account in, so it is left.
-function occupancy_transitions.joinFailed(membership, place, isUnanswered)
-    if occupancy_transitions.tryNext(membership, place) then
-        return
-    end
-    if isWanted(membership) then
-        occupancy_transitions.lost(membership)
-    elseif isUnanswered then
-        occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
-    else
-        fork(membership, technicalRemoval(membership))
-        occupancy_transitions.over(membership)
-    end
-end
-
---- The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
--- too long; then they may try themselves.
-function occupancy_transitions.lost(membership)
-    recall(membership)
-    local tries = triesOf(membership) + 1
-    membership.nick = membership.wantedNick
-    setPlace(
-        membership,
-        {
-            phase = "lost",
-            tries = tries,
-            next = {
-                kind = "pause",
-                timer = occupancy_transitions.rejoinAfter(membership, pause(tries))
-            }
-        }
-    )
-    dropQuestion(membership)
-    if occupancy_transitions.leaveIfUnused(membership) then
-        return
-    end
-    if isUnheard(membership) then
-        occupancy_transitions.leaveUnheard(membership)
-    elseif tries == TRIES_UNTIL_TOLD then
-        fork(membership, technicalRemoval(membership))
-        detachAll(membership)
-    end
-end
-
---- The room is out of reach: the account is lost, and no session is let in either.
-function occupancy_transitions.unreached(membership)
-    occupancy_transitions.lost(membership)
-    refuseQueue(membership)
-    if membership.place.phase == "lost" then
-        occupancy_transitions.leaveIfUnused(membership)
-    end
-end
-
-function occupancy_transitions.rejoinAfter(membership, seconds)
-    return after(seconds, function()
-        occupancy_transitions.rejoin(membership)
-    end)
-end
-
-function recall(membership)
-    requeue(membership, requestsOf(membership.place))
-end
-
---- The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
--- room's archive has answered the account is still lost: what the room says of it answers no join.
-function occupancy_transitions.rejoin(membership)
-    local before = membership.place
-    if before.phase == "lost" and before.next.kind == "archive" then
-        return
-    end
-    local timer = after(ARCHIVE_TIMEOUT, function()
-        occupancy_transitions.lost(membership)
-    end)
-    recall(membership)
-    setPlace(
-        membership,
-        {
-            phase = "lost",
-            tries = triesOf(membership),
-            next = {kind = "archive", timer = timer}
-        }
-    )
-    local place = membership.place
-    if not membership.established then
-        occupancy_transitions.joinAgain(membership)
-        return
-    end
-    catchUp(membership, function(outcome)
-        if membership.place ~= place then
-            return
-        end
-        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
-            occupancy_transitions.unreached(membership)
-        else
-            occupancy_transitions.joinAgain(membership)
-        end
-    end)
-end
-
---- The account's own join.
-function occupancy_transitions.joinAgain(membership)
-    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
-    local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
-    beginJoin(membership, join, {})
-    sendOwnJoin(membership, join)
-    occupancy_transitions.makeSure(membership, join)
-end
-
---- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
-function occupancy_transitions.makeSure(membership, join)
-    selfPing(membership, function()
-        local place = membership.place
-        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
-            startOver(membership)
-        end
-    end)
-end
-
-function startOver(membership)
-    recall(membership)
-    local join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered)
-    beginJoin(membership, join, {})
-    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
-    sendOwnJoin(membership, join)
-end
-
---- The account goes out of the room; `unavailable` may carry a client's parting words.
-function occupancy_transitions.leave(membership, unavailable)
-    recall(membership)
-    membership.ending = nil
-    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
-    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
-    occupancy_transitions.hastenLeave(membership)
-    save(membership.username)
-    sendPresence(membership, unavailable, membership.nick, operation.id)
-end
-
---- A session waits for the end of a leave, which the room may never confirm.
-function occupancy_transitions.hastenLeave(membership)
-    local place = membership.place
-    local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
-    if isFirst and place.operation ~= nil then
-        place.operation.timer:stop()
-        place.operation.timer = after(occupancy_transitions.TURN, function()
-            occupancy_transitions.leaveUnanswered(membership)
-        end)
-    end
-end
-
---- Leaves a blocked room: its answer will not arrive, so pending joins fail now.
-function occupancy_transitions.leaveUnheard(membership)
-    refuseAll(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    membership.ending = nil
-    occupancy_transitions.retryLeave(membership, 1)
-    save(membership.username)
-end
-
---- Leaves the room if only sessions keep the account there, and none is. Returns whether it does.
-function occupancy_transitions.leaveIfUnused(membership)
-    if not membership.ending or isUsed(membership) then
-        return false
-    end
-    occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
-    return true
-end
-
---- Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak.
-function occupancy_transitions.leaveUnanswered(membership)
-    local place = membership.place
-    local leaving
-    if place.phase == "leaving" then
-        leaving = place.operation
-    end
-    local answerId
-    if leaving ~= nil then
-        answerId = leaving.answerId
-    end
-    fork(membership, ownUnavailable(membership, answerId))
-    detachAll(membership)
-    local request = takeNext(membership)
-    if request ~= nil then
-        occupancy_transitions.enter(membership, request, {}, membership.nick)
-    else
-        occupancy_transitions.retryLeave(membership)
-    end
-end
-
---- Leaves again, then self-pings: rooms do not answer the leave of a non-occupant.
-function occupancy_transitions.retryLeave(membership, tries)
-    if tries == nil then
-        tries = triesOf(membership) + 1
-    end
-    local operation = newLeave(membership, PING_TIMEOUT, occupancy_transitions.retryLeave)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
-    local place = membership.place
-    if membership.established then
-        openPart(membership)
-    end
-    sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, operation.id)
-    local function answered(condition)
-        if membership.place ~= place or not isCurrent(membership) then
-            return
-        end
-        local isUnknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        local mayBeIn = membership.established and not isUnheard(membership)
-        if isUnknown and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
-            local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
-            setPlace(membership, {phase = "leaving", tries = tries, operation = next})
-        else
-            occupancy_transitions.over(membership)
-        end
-    end
-    selfPing(membership, answered, patience(membership))
-end
-
---- The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left.
-function occupancy_transitions.over(membership)
-    if membership.place.phase ~= "leaving" then
-        noteRefusal(membership)
-    end
-    recall(membership)
-    membership.ending = nil
-    membership.established = nil
-    membership.since = nil
-    detachAll(membership)
-    flush(membership)
-    closePart(membership)
-    forgetRoom(membership)
-    local request = takeJoin(membership)
-    if request == nil then
-        dropMembership(membership)
-        save(membership.username)
-    else
-        occupancy_transitions.enter(membership, request)
-    end
-end
-
---- Seconds that a join without an answer may delay the next request.
-occupancy_transitions.TURN = 5
-TRIES_FOR_ARCHIVE = 4
-ARCHIVE_TIMEOUT = 600
-JOIN_PATIENCE = 15
-TRIES_UNTIL_TOLD = 8
-PING_TIMEOUT = 60
-
---- Waits anew for the answer to sessions' joins, after a reload.
-function occupancy_transitions.resumeJoin(membership, place)
-    place.turn = nil
-    for _, join in ipairs(place.earlier) do
-        limitJoin(membership, join)
-    end
-    limitJoin(membership, place.operation)
-    occupancy_transitions.waitForTurn(membership)
-end
-
---- Waits anew for the answer to a leave, after a reload.
-function occupancy_transitions.awaitLeave(membership, tries)
-    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
-end
-
---- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
-function occupancy_transitions.takeBack(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    occupancy_transitions.rejoin(membership)
-end
-end
-
--- src/occupancy/depart.ts
---
--- Sessions that leave a room, or are gone.
-local occupancy_depart = {}
-do
-local withdrawJoin, detachOrLeave, isLast, detach
-local bookmarkLeft = settings_bookmark_write.bookmarkLeft
-local sendTo = send_fork.sendTo
-local isAutojoin = state_bookmarks.isAutojoin
-local detachSession = state_memberships.detachSession
-local isAttached = state_memberships.isAttached
-local isUsed = state_memberships.isUsed
-local abandon = state_queue.abandon
-local hasPending = state_queue.hasPending
-local holdStanza = state_queue.holdStanza
-local pendingJoin = state_queue.pendingJoin
-local withdraw = state_queue.withdraw
-local disownSent = state_sent.disownSent
-local bounceAll = occupancy_refuse.bounceAll
-local ownUnavailable = occupancy_replay.ownUnavailable
-local showBest = occupancy_shown.showBest
-local leave = occupancy_transitions.leave
-local leaveIfUnused = occupancy_transitions.leaveIfUnused
-
-function withdrawJoin(membership, session, nick, stanza)
-    local place = membership.place
-    local isAsked = place.phase == "joining" and place.operation.request ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
-    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
-    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
-        bookmarkLeft(membership)
-        leave(membership, stanza)
-    else
-        leaveIfUnused(membership)
-    end
-end
-
-function detachOrLeave(membership, session, stanza)
-    local phase = membership.place.phase
-    if phase == "leaving" then
-        return
-    end
-    local leaves = isLast(membership, session) and not isAutojoin(membership)
-    if not leaves or phase == "lost" then
-        detachSession(membership, session)
-        sendTo(session, ownUnavailable(membership, stanza.attr.id))
-    end
-    if leaves then
-        bookmarkLeft(membership)
-        leave(membership, stanza)
-    else
-        showBest(membership)
-    end
-end
-
-function isLast(membership, session)
-    for other in pairs(membership.attached) do
-        if other ~= session then
-            return false
-        end
-    end
-    return not hasPending(membership, session)
-end
-
-function detach(membership, session)
-    if not isAttached(membership, session) then
-        return false
-    end
-    detachSession(membership, session)
-    showBest(membership)
-    leaveIfUnused(membership)
-    return true
-end
-
---- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
-function occupancy_depart.sessionLeaves(membership, session, stanza)
-    if isAttached(membership, session) then
-        bounceAll(membership, session, withdraw(membership, session))
-        detachOrLeave(membership, session, stanza)
-        return true
-    end
-    local request = pendingJoin(membership, session)
-    if request == nil then
-        return false
-    end
-    if #request.held == 0 or not holdStanza(request, stanza) then
-        withdrawJoin(membership, session, request.nick, stanza)
-    end
-    return true
-end
-
---- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
-function occupancy_depart.sessionOffline(membership, session)
-    local isPending = pendingJoin(membership, session) ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
-    return detach(membership, session) or isPending
-end
-
---- The session is no more. The account stays in the room, which hears nothing of it.
-function occupancy_depart.sessionGone(membership, session)
-    abandon(membership, session)
-    disownSent(membership.sent, session)
-    detach(membership, session)
 end
 end
 
@@ -7146,6 +6887,85 @@ function occupancy_outgoing.sendIq(membership, session, stanza)
 end
 end
 
+-- src/occupancy/refuse.ts
+--
+-- What sessions are told whose joins have failed.
+local occupancy_refuse = {}
+do
+local finish
+local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
+local requestsOf = state_place.requestsOf
+local isSuperseded = state_queue.isSuperseded
+local takeAll = state_queue.takeAll
+
+function finish(membership, request, answer, type_, condition)
+    local session = request.session
+    local held = request.held
+    local isTold = not isSuperseded(membership, request)
+    request.session = nil
+    request.held = {}
+    request.heldSize = 0
+    if isTold then
+        sendOwn(membership, session, answer)
+    end
+    for _, stanza in ipairs(held) do
+        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    end
+end
+
+--- Returns one stanza to its sender. An answer to an IQ needs no answer.
+function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    local kind = stanza.attr.type
+    if kind ~= "error" and kind ~= "result" then
+        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
+    end
+end
+
+--- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
+local NOT_ACCEPTABLE = "not-acceptable"
+local UNANSWERED = "remote-server-timeout"
+
+--- The room has refused a join. A newer join of the same session counts instead.
+function occupancy_refuse.refuse(membership, request, error_)
+    if request ~= nil then
+        local answer = st.clone(error_)
+        answer.attr.id = request.id
+        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
+    end
+end
+
+--- The room has not answered a join, or will not.
+function occupancy_refuse.refuseUnanswered(membership, request)
+    if request ~= nil then
+        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
+        finish(membership, request, error_, "wait", UNANSWERED)
+    end
+end
+
+--- What did not reach the room for one session would not for another.
+function occupancy_refuse.refuseQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+end
+
+--- No session will be let in by this instance of the module.
+function occupancy_refuse.refuseAll(membership)
+    for _, request in ipairs(requestsOf(membership.place)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+    occupancy_refuse.refuseQueue(membership)
+end
+
+--- The session has left before it was let in: what it has sent comes back.
+function occupancy_refuse.bounceAll(membership, session, stanzas)
+    for _, stanza in ipairs(stanzas) do
+        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
+    end
+end
+end
+
 -- src/occupancy/requests.ts
 --
 -- What a request of a session asks for, and which answers are its own, while the account is in the room.
@@ -7208,6 +7028,553 @@ function occupancy_requests.lateRename(place, key)
 end
 end
 
+-- src/send/rules.ts
+--
+-- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
+-- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+local send_rules = {}
+do
+local isChecked, checked
+local id = require("util.id")
+local MUC = namespaces.MUC
+
+function isChecked(origin)
+    return checked == origin
+end
+
+--- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+function send_rules.passesRules(origin)
+    local passes = isChecked(origin)
+    if passes then
+        checked = nil
+    end
+    return passes
+end
+
+--- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+function send_rules.refusalOf(membership)
+    local answer
+    local to = membership.room .. "/" .. membership.nick
+    local stanza = st.presence({from = membership.occupant, to = to, id = id.medium()}):tag("x", {xmlns = MUC}):reset()
+    local origin = {
+        type = "local",
+        host = module.host,
+        username = membership.username,
+        full_jid = membership.occupant,
+        send = function(reply)
+            if type(reply) == "string" then
+                answer = nil
+            else
+                answer = reply
+            end
+            return true
+        end
+    }
+    checked = origin
+    local ok, problem = pcall(function() return module:fire_event("pre-presence/full", {origin = origin, stanza = stanza}) end)
+    local isRefused = isChecked(origin)
+    checked = nil
+    if not ok then
+        module:log(
+            "error",
+            "A module failed on the join of %s to %s: %s",
+            membership.username,
+            stanza.attr.to,
+            problem
+        )
+        return nil
+    end
+    return isRefused and (answer or st.error_reply(stanza, "auth", "forbidden")) or nil
+end
+end
+
+-- src/occupancy/transitions.ts
+--
+-- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
+-- or by the room. Each change of place sets what ends it before anything is sent.
+local occupancy_transitions = {}
+do
+local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local id = require("util.id")
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local after = minimix_turn.after
+local patience = send_ask.patience
+local catchUp = archive_catchup.catchUp
+local dropQuestion = archive_catchup.dropQuestion
+local flush = archive_catchup.flush
+local closePart = archive_log.closePart
+local openPart = archive_log.openPart
+local refusalOf = send_rules.refusalOf
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+local save = state_store.save
+local options = minimix_options
+local fork = send_fork.fork
+local isUnheard = occupancy_operations.isUnheard
+local newJoin = occupancy_operations.newJoin
+local newLeave = occupancy_operations.newLeave
+local ownJoin = occupancy_operations.ownJoin
+local pause = occupancy_operations.pause
+local removeJoin = occupancy_operations.removeJoin
+local sendOwnJoin = occupancy_operations.sendOwnJoin
+local timeLeft = occupancy_operations.timeLeft
+local refuseAll = occupancy_refuse.refuseAll
+local refuseQueue = occupancy_refuse.refuseQueue
+local refuseUnanswered = occupancy_refuse.refuseUnanswered
+local ownUnavailable = occupancy_replay.ownUnavailable
+local technicalRemoval = occupancy_replay.technicalRemoval
+local joinToShow = occupancy_shown.joinToShow
+local isWanted = state_bookmarks.isWanted
+local noteRefusal = state_bookmarks.noteRefusal
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local forgetRoom = state_memberships.forgetRoom
+local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
+local isUsed = state_memberships.isUsed
+local setPlace = state_memberships.setPlace
+local triesOf = state_memberships.triesOf
+local queueOf = state_memberships.queueOf
+local requestsOf = state_place.requestsOf
+local requeue = state_queue.requeue
+local takeJoin = state_queue.takeJoin
+local takeNext = state_queue.takeNext
+
+--- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
+-- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
+function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
+    if earlier == nil then
+        earlier = {}
+    end
+    local isReturn = hasAttached(membership)
+    if not isReturn then
+        forgetRoom(membership)
+    end
+    local key = presenceIdFor(membership, request.id)
+    local isFirst = not membership.established and unconfirmed == nil
+    local parts = {
+        id = key,
+        nick = request.nick,
+        request = request,
+        isReturn = isReturn,
+        isDoubtful = membership.established == true,
+        isFirst = isFirst
+    }
+    local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
+    beginJoin(membership, join, earlier)
+    if not membership.established then
+        save(membership.username)
+    end
+    if unconfirmed ~= nil then
+        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
+    end
+    sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function beginJoin(membership, join, earlier)
+    membership.nick = join.nick
+    local before = membership.place
+    setPlace(
+        membership,
+        {
+            phase = "joining",
+            tries = triesOf(membership),
+            operation = join,
+            earlier = earlier,
+            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
+            turn = nil
+        }
+    )
+    occupancy_transitions.waitForTurn(membership)
+end
+
+--- A request in the queue has its turn soon, whether the room has answered the join before it or not.
+function occupancy_transitions.waitForTurn(membership)
+    local place = membership.place
+    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
+        place.turn = after(occupancy_transitions.TURN, function()
+            place.turn = nil
+            if membership.place == place then
+                takeTurn(membership, place)
+            end
+        end)
+    end
+end
+
+function takeTurn(membership, place)
+    local isShowing = place.operation.isShowing
+    place.operation.isShowing = false
+    if isShowing then
+        occupancy_transitions.waitForTurn(membership)
+        return
+    end
+    local request = takeNext(membership)
+    if request ~= nil then
+        place.operation.isOverdue = true
+        local earlier = place.earlier
+        earlier[#earlier + 1] = place.operation
+        occupancy_transitions.enter(membership, request, place.earlier)
+    end
+end
+
+function joinUnanswered(membership, join)
+    local place = membership.place
+    if place.phase ~= "joining" then
+        return
+    end
+    if join ~= place.operation then
+        removeJoin(place.earlier, join)
+        refuseUnanswered(membership, join.request)
+    elseif timeLeft(join) > 0 then
+        limitJoin(membership, join, timeLeft(join))
+    elseif join.request == nil then
+        occupancy_transitions.unreached(membership)
+    else
+        join.isOverdue = true
+        refuseUnanswered(membership, join.request)
+        occupancy_transitions.joinFailed(membership, place)
+    end
+end
+
+function limitJoin(membership, join, seconds)
+    if seconds == nil then
+        seconds = options.answerTimeout
+    end
+    join.timer = after(seconds, function()
+        joinUnanswered(membership, join)
+    end)
+end
+
+--- A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
+-- sent before may still be answered. Returns whether there is either.
+function occupancy_transitions.tryNext(membership, place)
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request, place.earlier)
+        return true
+    end
+    local join = table.remove(place.earlier)
+    if join ~= nil then
+        beginJoin(membership, join, place.earlier)
+        return true
+    end
+    return false
+end
+
+--- A session's join has failed. Another try follows if the account is to be in the room.
+function occupancy_transitions.joinFailed(membership, place)
+    if occupancy_transitions.tryNext(membership, place) then
+        return
+    end
+    if isWanted(membership) then
+        occupancy_transitions.lost(membership)
+    else
+        occupancy_transitions.giveUp(membership, place)
+    end
+end
+
+--- No try is left. If a join was not answered in time, the room may have let the account in, so it is left.
+function occupancy_transitions.giveUp(membership, place)
+    fork(membership, technicalRemoval(membership))
+    if place.mayBeIn or place.operation.isOverdue then
+        detachAll(membership)
+        occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
+    else
+        occupancy_transitions.over(membership)
+    end
+end
+
+--- The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
+-- too long; then they may try themselves.
+function occupancy_transitions.lost(membership)
+    recall(membership)
+    local tries = triesOf(membership) + 1
+    membership.nick = membership.wantedNick
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = tries,
+            next = {
+                kind = "pause",
+                timer = occupancy_transitions.rejoinAfter(membership, pause(tries))
+            }
+        }
+    )
+    dropQuestion(membership)
+    if occupancy_transitions.leaveIfUnused(membership) then
+        return
+    end
+    if isUnheard(membership) then
+        occupancy_transitions.leaveUnheard(membership)
+    elseif tries == TRIES_UNTIL_TOLD then
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+    end
+end
+
+--- The room is out of reach: the account is lost, and no session is let in either.
+function occupancy_transitions.unreached(membership)
+    occupancy_transitions.lost(membership)
+    refuseQueue(membership)
+    if membership.place.phase == "lost" then
+        occupancy_transitions.leaveIfUnused(membership)
+    end
+end
+
+function occupancy_transitions.rejoinAfter(membership, seconds)
+    return after(seconds, function()
+        occupancy_transitions.rejoin(membership)
+    end)
+end
+
+function recall(membership)
+    requeue(membership, requestsOf(membership.place))
+end
+
+--- The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
+-- room's archive has answered the account is still lost: what the room says of it answers no join.
+function occupancy_transitions.rejoin(membership)
+    local before = membership.place
+    if before.phase == "lost" and before.next.kind == "archive" then
+        return
+    end
+    local timer = after(ARCHIVE_TIMEOUT, function()
+        occupancy_transitions.lost(membership)
+    end)
+    recall(membership)
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = triesOf(membership),
+            next = {kind = "archive", timer = timer}
+        }
+    )
+    local place = membership.place
+    if not membership.established then
+        occupancy_transitions.joinAgain(membership)
+        return
+    end
+    catchUp(membership, function(outcome)
+        if membership.place ~= place then
+            return
+        end
+        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
+            occupancy_transitions.unreached(membership)
+        else
+            occupancy_transitions.joinAgain(membership)
+        end
+    end)
+end
+
+--- The account's own join.
+function occupancy_transitions.joinAgain(membership)
+    local refusal = refusalOf(membership)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
+    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
+    local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
+    beginJoin(membership, join, {})
+    sendOwnJoin(membership, join)
+    occupancy_transitions.makeSure(membership, join)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request)
+    elseif type_ == "wait" then
+        occupancy_transitions.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        membership.ending = nil
+        if membership.established then
+            occupancy_transitions.retryLeave(membership, 1)
+        else
+            dropMembership(membership)
+        end
+        save(membership.username)
+    end
+end
+
+--- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
+function occupancy_transitions.makeSure(membership, join)
+    selfPing(membership, function()
+        local place = membership.place
+        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
+            startOver(membership)
+        end
+    end)
+end
+
+function startOver(membership)
+    recall(membership)
+    local join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered)
+    beginJoin(membership, join, {})
+    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
+    sendOwnJoin(membership, join)
+end
+
+--- The account goes out of the room; `unavailable` may carry a client's parting words.
+function occupancy_transitions.leave(membership, unavailable)
+    recall(membership)
+    membership.ending = nil
+    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
+    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    occupancy_transitions.hastenLeave(membership)
+    save(membership.username)
+    sendPresence(membership, unavailable, membership.nick, operation.id)
+end
+
+--- A session waits for the end of a leave, which the room may never confirm.
+function occupancy_transitions.hastenLeave(membership)
+    local place = membership.place
+    local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
+    if isFirst and place.operation ~= nil then
+        place.operation.timer:stop()
+        place.operation.timer = after(occupancy_transitions.TURN, function()
+            occupancy_transitions.leaveUnanswered(membership)
+        end)
+    end
+end
+
+--- Leaves a blocked room: its answer will not arrive, so pending joins fail now.
+function occupancy_transitions.leaveUnheard(membership)
+    refuseAll(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    membership.ending = nil
+    occupancy_transitions.retryLeave(membership, 1)
+    save(membership.username)
+end
+
+--- Leaves the room if only sessions keep the account there, and none is. Returns whether it does.
+function occupancy_transitions.leaveIfUnused(membership)
+    if not membership.ending or isUsed(membership) then
+        return false
+    end
+    occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
+    return true
+end
+
+--- Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak.
+function occupancy_transitions.leaveUnanswered(membership)
+    local place = membership.place
+    local leaving
+    if place.phase == "leaving" then
+        leaving = place.operation
+    end
+    local answerId
+    if leaving ~= nil then
+        answerId = leaving.answerId
+    end
+    fork(membership, ownUnavailable(membership, answerId))
+    detachAll(membership)
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request, {}, membership.nick)
+    else
+        occupancy_transitions.retryLeave(membership)
+    end
+end
+
+--- Leaves again, then self-pings: rooms do not answer the leave of a non-occupant.
+function occupancy_transitions.retryLeave(membership, tries)
+    if tries == nil then
+        tries = triesOf(membership) + 1
+    end
+    local operation = newLeave(membership, PING_TIMEOUT, occupancy_transitions.retryLeave)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    local place = membership.place
+    if membership.established then
+        openPart(membership)
+    end
+    sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, operation.id)
+    local function answered(condition)
+        if membership.place ~= place or not isCurrent(membership) then
+            return
+        end
+        local isUnknown = condition == nil or saysJoined(condition) or saysNothing(condition)
+        local mayBeIn = membership.established and not isUnheard(membership)
+        if isUnknown and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
+            local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
+            setPlace(membership, {phase = "leaving", tries = tries, operation = next})
+        else
+            occupancy_transitions.over(membership)
+        end
+    end
+    selfPing(membership, answered, patience(membership))
+end
+
+--- The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left.
+function occupancy_transitions.over(membership)
+    if membership.place.phase ~= "leaving" then
+        noteRefusal(membership)
+    end
+    recall(membership)
+    membership.ending = nil
+    membership.established = nil
+    membership.since = nil
+    detachAll(membership)
+    flush(membership)
+    closePart(membership)
+    forgetRoom(membership)
+    local request = takeJoin(membership)
+    if request == nil then
+        dropMembership(membership)
+        save(membership.username)
+    else
+        occupancy_transitions.enter(membership, request)
+    end
+end
+
+--- Seconds that a join without an answer may delay the next request.
+occupancy_transitions.TURN = 5
+TRIES_FOR_ARCHIVE = 4
+ARCHIVE_TIMEOUT = 600
+JOIN_PATIENCE = 15
+TRIES_UNTIL_TOLD = 8
+PING_TIMEOUT = 60
+
+--- Waits anew for the answer to sessions' joins, after a reload.
+function occupancy_transitions.resumeJoin(membership, place)
+    place.turn = nil
+    for _, join in ipairs(place.earlier) do
+        limitJoin(membership, join)
+    end
+    limitJoin(membership, place.operation)
+    occupancy_transitions.waitForTurn(membership)
+end
+
+--- Waits anew for the answer to a leave, after a reload.
+function occupancy_transitions.awaitLeave(membership, tries)
+    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+end
+
+--- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
+function occupancy_transitions.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    occupancy_transitions.rejoin(membership)
+end
+end
+
 -- src/occupancy/joined.ts
 --
 -- The account is in the room: sessions are let in under its nick, and ask for other nicks. One presence at a time is in
@@ -7220,14 +7587,15 @@ local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
-local MUC = namespaces.MUC
 local options = minimix_options
-local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
 local findOccupant = state_occupants.findOccupant
+local selfOf = state_view.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
@@ -7243,7 +7611,6 @@ local areAllShown = occupancy_burst.areAllShown
 local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
-local sessionLeaves = occupancy_depart.sessionLeaves
 local endOperation = occupancy_operations.endOperation
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
@@ -7258,7 +7625,9 @@ local isAnswerTo = occupancy_requests.isAnswerTo
 local isInView = occupancy_requests.isInView
 local isRename = occupancy_requests.isRename
 local isServedAtOnce = occupancy_requests.isServedAtOnce
+local joinToShow = occupancy_shown.joinToShow
 local presenceToShow = occupancy_shown.presenceToShow
+local selfToBe = occupancy_shown.selfToBe
 local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
 local lost = occupancy_transitions.lost
@@ -7332,14 +7701,21 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    replay(membership, request)
-    occupancy_joined.letIn(membership, request)
+    local before = selfOf(membership.view)
+    local self_ = selfToBe(membership, request, before)
+    replay(membership, request, self_)
+    local temp_0
+    if self_ ~= before then
+        temp_0 = self_
+    end
+    occupancy_joined.letIn(membership, request, temp_0)
 end
 
---- The session gets the room's traffic from now on, and what it has sent since its join goes out.
-function occupancy_joined.letIn(membership, request)
+--- The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+-- presence that it has been shown before the room.
+function occupancy_joined.letIn(membership, request, told)
     if request.session ~= nil then
-        attachSession(membership, request.session, presenceContent(request.stanza), nil)
+        attachSession(membership, request.session, presenceContent(request.stanza), nil, told)
     end
     release(membership, request)
 end
@@ -7356,8 +7732,6 @@ function release(membership, request)
             sendMessage(membership, session, stanza)
         elseif session ~= nil and stanza.name == "iq" then
             sendIq(membership, session, stanza)
-        elseif session ~= nil and stanza.attr.type == "unavailable" then
-            sessionLeaves(membership, session, stanza)
         elseif session ~= nil then
             occupancy_joined.presenceSent(membership, session, stanza)
         end
@@ -7388,12 +7762,7 @@ function resync(membership, place, request)
     if isAttached(membership, request.session) then
         attachSession(membership, request.session or "", presenceContent(request.stanza), nil)
     end
-    local presence = presenceToShow(membership, request)
-    local x = request.stanza:get_child("x", MUC)
-    if x ~= nil then
-        presence:add_direct_child(st.clone(x))
-    end
-    sendPresence(membership, presence, operation.nick, operation.id)
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id)
     awaitResync(membership, place, operation)
 end
 
@@ -7423,10 +7792,10 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request)
+    local self_ = selfPresence(membership, request, selfOf(membership.view))
     sendOccupants(membership, request.session)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     occupancy_joined.letIn(membership, request)
 end
@@ -7464,14 +7833,14 @@ function renamed(membership, place, operation, stanza)
     endOperation(place)
     place.late = nil
     if request == nil then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     else
         bookmarkRenamed(membership)
         local session
         if request.kind == "join" then
             session = request.session
         end
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
         if request.kind == "join" then
             serve(membership, place, request)
         end
@@ -7516,11 +7885,11 @@ function occupancy_joined.selfShown(membership, place, nick, stanza)
         renamed(membership, place, operation, stanza)
     elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
         if isNews then
-            fork(membership, stanza, operation.request.session)
+            forkOwn(membership, stanza, operation.request.session)
         end
         resyncSelf(membership, operation)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     end
 end
 
@@ -7552,6 +7921,7 @@ function occupancy_joined.renameRefused(membership, place, operation, error_)
         local answer = st.clone(error_)
         answer.attr.id = request.id
         sendTo(session, answer)
+        release(membership, request)
     end
     occupancy_joined.proceed(membership)
 end
@@ -7662,7 +8032,8 @@ local save = state_store.save
 local saveSoon = state_store.saveSoon
 local MUC = namespaces.MUC
 local fork = send_fork.fork
-local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
@@ -7676,6 +8047,7 @@ local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
@@ -7700,6 +8072,7 @@ local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
 local enter = occupancy_transitions.enter
 local joinAgain = occupancy_transitions.joinAgain
+local giveUp = occupancy_transitions.giveUp
 local joinFailed = occupancy_transitions.joinFailed
 local lost = occupancy_transitions.lost
 local makeSure = occupancy_transitions.makeSure
@@ -7742,7 +8115,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         saveSoon(membership.username)
     end
     if isChanged then
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
     end
     if request ~= nil then
         showRoom(membership, request, stanza)
@@ -7750,6 +8123,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
     elseif hasStatus(stanza, "201") then
         unlockRoom(membership)
     end
+    noteDetached(membership)
 end
 
 function answeredJoin(place, nick, key)
@@ -7831,11 +8205,11 @@ end
 function showRoom(membership, request, stanza)
     sendOccupants(membership, request.session)
     if stanza.attr.id == request.id then
-        sendTo(request.session, stanza)
+        sendOwn(membership, request.session, stanza)
     else
         local answer = st.clone(stanza)
         answer.attr.id = request.id
-        sendTo(request.session, answer)
+        sendOwn(membership, request.session, answer)
     end
 end
 
@@ -7898,10 +8272,9 @@ end
 function joinRefused(membership, place, request, error_)
     refuse(membership, request, error_)
     if isTemporary(error_) then
-        joinFailed(membership, place, false)
+        joinFailed(membership, place)
     elseif not tryNext(membership, place) then
-        fork(membership, technicalRemoval(membership))
-        over(membership)
+        giveUp(membership, place)
     end
 end
 
@@ -7941,7 +8314,7 @@ function removedAtOnce(membership, place, stanza)
     if isTechnical(stanza) and (request == nil or isWanted(membership)) then
         lost(membership)
     elseif not tryNext(membership, place) then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -8328,7 +8701,7 @@ local occupancy_phases = {}
 do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
-local fork = send_fork.fork
+local forkOwn = send_own.forkOwn
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -8359,7 +8732,7 @@ end
 
 function stillIn(membership, _, nick, stanza)
     keepSelf(membership, nick, stanza)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
@@ -8373,7 +8746,7 @@ function putOut(membership, _, stanza)
     if isTechnical(stanza) then
         lost(membership)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -8385,7 +8758,7 @@ function leaveConfirmed(membership, place, stanza)
         answer = st.clone(stanza)
         answer.attr.id = leave.answerId
     end
-    fork(membership, answer)
+    forkOwn(membership, answer)
     over(membership)
 end
 
@@ -8531,7 +8904,7 @@ function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
     saveOften(membership.username)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then
         check(membership)
     end
@@ -8601,6 +8974,7 @@ local onRequest = occupancy_phases.onRequest
 local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
+local refusalsOf = state_bookmarks.refusalsOf
 local counters = state_counters.counters
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
@@ -8701,6 +9075,11 @@ function admin_directory.roomsOf(username)
     local lines = {}
     for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
+    end
+    for room, refusal in pairs(refusalsOf(username)) do
+        if refusal.forbidden ~= nil then
+            lines[#lines + 1] = room .. ": forbidden by this server (" .. refusal.forbidden .. ") until its bookmark changes"
+        end
     end
     table.sort(lines)
     return lines
@@ -9124,10 +9503,7 @@ end
 local admin_neighbours = {}
 do
 local options = minimix_options
---- Modules that look after rooms which clients join by themselves.
-local overlaps = {}
-overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
-overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+local PING_MUC = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 
 --- Names in the log what does not go together, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
@@ -9135,10 +9511,8 @@ function admin_neighbours.checkNeighbours()
     if host == nil then
         return
     end
-    for name, advice in pairs(overlaps) do
-        if host.modules[name] ~= nil then
-            module:log("warn", "%s", advice)
-        end
+    if host.modules.ping_muc ~= nil then
+        module:log("warn", "%s", PING_MUC)
     end
     if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
@@ -9740,6 +10114,63 @@ function client_iq.giveUpIqs()
 end
 end
 
+-- src/client/joined.ts
+--
+-- `session.rooms_joined`, in which mod_track_muc_joins keeps the nick of a session in each room that it has joined.
+-- mod_throttle_unsolicited, mod_csi_battery_saver and others look rooms up there. For rooms that are joined through the
+-- account the table is answered from the memberships. pairs() does not list these: mod_ping_muc would ping them from the
+-- session's own address, be refused, and tell the client that it is out.
+local client_joined = {}
+do
+local track, nickOf, forEachSession
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+
+function track(session)
+    session.rooms_joined = setmetatable(
+        session.rooms_joined or {},
+        {__index = function(_, room) return nickOf(session, room) end}
+    )
+end
+
+function nickOf(session, room)
+    local membership = membershipOf(session, room)
+    local isIn = membership ~= nil and isAttached(membership, session.full_jid)
+    return isIn and membership.nick or nil
+end
+
+function forEachSession(task)
+    local opt_0 = prosody.hosts[module.host]
+    local users = opt_0 and opt_0.sessions
+    if users ~= nil then
+        for _, user in pairs(users) do
+            for _, session in pairs(user.sessions) do
+                task(session)
+            end
+        end
+    end
+end
+
+--- `resource-bind`.
+function client_joined.onBind(event)
+    track(event.session)
+end
+
+--- The module is loaded while sessions are there.
+function client_joined.trackAll()
+    forEachSession(track)
+end
+
+--- The module is unloaded.
+function client_joined.untrackAll()
+    forEachSession(function(session)
+        if session.rooms_joined ~= nil then
+            setmetatable(session.rooms_joined, {})
+        end
+    end)
+end
+end
+
 -- src/client/message.ts
 --
 -- Messages from a session to a room or to one of its occupants.
@@ -9821,6 +10252,7 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
+local isDetachedFor = state_memberships.isDetachedFor
 local membershipsOf = state_memberships.membershipsOf
 local setPlace = state_memberships.setPlace
 local inLine = state_place.inLine
@@ -9915,10 +10347,8 @@ end
 
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
 function follow_accounts.showAllDetached()
-    local now = os.time()
     for _, membership in ipairs(allMemberships()) do
-        local since = membership.detachedAt
-        local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
+        local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
             showDetached(membership)
         end
@@ -9938,6 +10368,109 @@ function follow_accounts.withdrawAll()
         setPlace(membership, inLine("leaving"))
         withdraw(membership)
     end
+end
+end
+
+-- src/occupancy/depart.ts
+--
+-- Sessions that leave a room, or are gone.
+local occupancy_depart = {}
+do
+local withdrawJoin, detachOrLeave, isLast, detach
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local sendTo = send_fork.sendTo
+local isAutojoin = state_bookmarks.isAutojoin
+local detachSession = state_memberships.detachSession
+local isAttached = state_memberships.isAttached
+local isUsed = state_memberships.isUsed
+local abandon = state_queue.abandon
+local hasPending = state_queue.hasPending
+local pendingJoin = state_queue.pendingJoin
+local withdraw = state_queue.withdraw
+local disownSent = state_sent.disownSent
+local bounceAll = occupancy_refuse.bounceAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+local showBest = occupancy_shown.showBest
+local leave = occupancy_transitions.leave
+local leaveIfUnused = occupancy_transitions.leaveIfUnused
+
+function withdrawJoin(membership, session, nick, stanza)
+    local place = membership.place
+    local isAsked = place.phase == "joining" and place.operation.request ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
+    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        leaveIfUnused(membership)
+    end
+end
+
+function detachOrLeave(membership, session, stanza)
+    local phase = membership.place.phase
+    if phase == "leaving" then
+        return
+    end
+    local leaves = isLast(membership, session) and not isAutojoin(membership)
+    if not leaves or phase == "lost" then
+        detachSession(membership, session)
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
+    end
+    if leaves then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        showBest(membership)
+    end
+end
+
+function isLast(membership, session)
+    for other in pairs(membership.attached) do
+        if other ~= session then
+            return false
+        end
+    end
+    return not hasPending(membership, session)
+end
+
+function detach(membership, session)
+    if not isAttached(membership, session) then
+        return false
+    end
+    detachSession(membership, session)
+    showBest(membership)
+    leaveIfUnused(membership)
+    return true
+end
+
+--- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
+function occupancy_depart.sessionLeaves(membership, session, stanza)
+    if isAttached(membership, session) then
+        bounceAll(membership, session, withdraw(membership, session))
+        detachOrLeave(membership, session, stanza)
+        return true
+    end
+    local request = pendingJoin(membership, session)
+    if request == nil then
+        return false
+    end
+    withdrawJoin(membership, session, request.nick, stanza)
+    return true
+end
+
+--- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
+function occupancy_depart.sessionOffline(membership, session)
+    local isPending = pendingJoin(membership, session) ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    return detach(membership, session) or isPending
+end
+
+--- The session is no more. The account stays in the room, which hears nothing of it.
+function occupancy_depart.sessionGone(membership, session)
+    abandon(membership, session)
+    disownSent(membership.sent, session)
+    detach(membership, session)
 end
 end
 
@@ -9970,6 +10503,7 @@ local forgetJoined = state_sessions.forgetJoined
 local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local forgetIqsOf = state_pending.forgetIqsOf
+local passesRules = send_rules.passesRules
 local mayHaveRooms = send_upstream.mayHaveRooms
 local hold = client_hold.hold
 
@@ -10038,6 +10572,9 @@ function client_presence.onPresence(event)
     local stanza = event.stanza
     local to = stanza.attr.to
     local type_ = stanza.attr.type
+    if passesRules(session) then
+        return true
+    end
     if to == nil then
         if type_ == "unavailable" then
             broadcastUnavailable(session)
@@ -10565,7 +11102,7 @@ end
 -- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
+local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -10614,9 +11151,16 @@ function wake(username, stanza)
     local sessions = origin and origin.sessions
     local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
-        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+        fire("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
-        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+        fire("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+
+function fire(name, event)
+    local ok, problem = xpcall(function() return module:fire_event(name, event) end, debug.traceback, nil)
+    if not ok then
+        module:log("error", "A module failed on %s: %s", name, problem)
     end
 end
 
@@ -10974,6 +11518,43 @@ function room_former.onFormerIq(event)
 end
 end
 
+-- src/room/copies.ts
+--
+-- A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
+-- members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
+-- message itself.
+local room_copies = {}
+do
+--- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
+local KEPT = 8
+local SECONDS = 5
+--- For each membership the latest messages, oldest first.
+local latest = setmetatable({}, {__mode = "k"})
+
+--- Whether a message with this id, sender and text has come a moment ago. If not, it is remembered.
+function room_copies.hasComeBefore(membership, stanza)
+    local from = stanza.attr.from
+    local id = stanza.attr.id
+    local body = stanza:get_child_text("body")
+    if from == nil or id == nil or body == nil then
+        return false
+    end
+    local copies = latest[membership] or {}
+    local now = os.time()
+    for _, copy in ipairs(copies) do
+        if copy.id == id and copy.from == from and copy.body == body and now - copy.when <= SECONDS then
+            return true
+        end
+    end
+    copies[#copies + 1] = {from = from, id = id, body = body, when = now}
+    if #copies > KEPT then
+        table.remove(copies, 1)
+    end
+    latest[membership] = copies
+    return false
+end
+end
+
 -- src/room/message.ts
 --
 -- Messages from a room to the account.
@@ -11005,6 +11586,7 @@ local findMembership = state_memberships.findMembership
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local occupantJid = state_memberships.occupantJid
+local awaitsReflection = state_sent.awaitsReflection
 local noteReflected = state_sent.noteReflected
 local retiredSent = state_sent.retiredSent
 local takeRefused = state_sent.takeRefused
@@ -11020,6 +11602,7 @@ local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local hasComeBefore = room_copies.hasComeBefore
 
 function lookAt(stanza)
     if stanza ~= latest then
@@ -11056,8 +11639,15 @@ function onGroupchat(membership, stanza)
     if isInDoubt(membership) then
         holdBack(membership)
     end
+    local isOwn = nick == membership.nick
+    if options.resource == nil and not isPast and hasComeBefore(membership, stanza) then
+        if not isOwn or not awaitsReflection(membership.sent, stanza.attr.id) then
+            noteDrop("copy")
+            return
+        end
+    end
     local before = membership.view.subject
-    if nick == membership.nick and membership.sent ~= nil then
+    if isOwn and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
@@ -11314,7 +11904,7 @@ end
 -- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or put out.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -11400,7 +11990,7 @@ function onUnavailable(membership, nick, stanza)
             renamedUnheard(membership.place)
         end
     end
-    if not isOwnNick(membership, nick) then
+    if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
             after(0, function()
@@ -11420,6 +12010,10 @@ function onUnavailable(membership, nick, stanza)
     else
         onOwnUnavailable(membership, stanza)
     end
+end
+
+function isLeaveAnswer(membership, stanza)
+    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
 end
 
 function onOwnUnavailable(membership, stanza)
@@ -11509,6 +12103,7 @@ local setSelf = state_view.setSelf
 function viewOf(room, former)
     local stale = former.outdated == true and "outdated" or nil
     local presenceOfRoom = former.presenceOfRoom
+    local isRoomFirst = former.presenceOfRoom ~= nil
     local subject
     if former.subject ~= nil then
         subject = hold(former.subject)
@@ -11524,6 +12119,7 @@ function viewOf(room, former)
     local view = {
         position = 0,
         room = presenceOfRoom,
+        isRoomFirst = isRoomFirst,
         subject = subject,
         stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
         nonAnonymous = nonAnonymous,
@@ -11553,6 +12149,7 @@ function placeOf(membership, former)
             tries = tries,
             operation = joinOf(membership, request, resync ~= nil),
             earlier = {},
+            mayBeIn = false,
             turn = nil
         }
     end
@@ -11577,6 +12174,8 @@ function joinOf(membership, request, isReturn)
         shown = {},
         claimed = nil,
         since = now(),
+        isOverdue = false,
+        isShowing = false,
         isHeard = false,
         isFirst = false,
         isRemoved = false
@@ -11802,6 +12401,9 @@ local onArchiveQuery = archive_query.onQuery
 local expireIqs = client_iq.expireIqs
 local giveUpIqs = client_iq.giveUpIqs
 local onClientIq = client_iq.onIq
+local onBind = client_joined.onBind
+local trackAll = client_joined.trackAll
+local untrackAll = client_joined.untrackAll
 local onCarbon = client_message.onCarbon
 local onClientMessage = client_message.onMessage
 local onClientPresence = client_presence.onPresence
@@ -11856,6 +12458,7 @@ module:hook("carbons-should-copy", onCarbon, 1)
 module:hook("pre-iq/full", turn(onClientIq), -1)
 module:hook("pre-iq/bare", turn(onClientIq), -1)
 module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", onBind, 0.05)
 module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
@@ -11958,6 +12561,7 @@ local function start()
 end
 
 module.load = function()
+    trackAll()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
@@ -11987,6 +12591,7 @@ module.unload = function()
         timer:stop()
     end
     removeShellCommands()
+    untrackAll()
     if module.reloading ~= true then
         giveUpIqs()
         withdrawAll()

@@ -5,7 +5,7 @@ import { sendTo } from "../send/fork";
 import { isAutojoin } from "../state/bookmarks";
 import { detachSession, isAttached, isUsed, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { abandon, hasPending, holdStanza, pendingJoin, withdraw } from "../state/queue";
+import { abandon, hasPending, pendingJoin, withdraw } from "../state/queue";
 import { disownSent } from "../state/sent";
 import { bounceAll } from "./refuse";
 import { ownUnavailable } from "./replay";
@@ -23,9 +23,7 @@ export function sessionLeaves(membership: Membership, session: string, stanza: S
     if (request === undefined) {
         return false;
     }
-    if (request.held.length === 0 || !holdStanza(request, stanza)) {
-        withdrawJoin(membership, session, request.nick, stanza);
-    }
+    withdrawJoin(membership, session, request.nick, stanza);
     return true;
 }
 

@@ -7,14 +7,24 @@ import { letIn as beginRange } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC, Status } from "../namespaces";
-import { fork, sendTo } from "../send/fork";
+import { fork } from "../send/fork";
+import { forkOwn, sendOwn } from "../send/own";
 import { unlockRoom, wasSent } from "../send/upstream";
 import { hasStatus, isSameNick } from "../stanzas";
 import { after } from "../turn";
 import { forgetRefusals, isWanted } from "../state/bookmarks";
 import { counters } from "../state/counters";
 import { type Held, stanzaOf } from "../state/held";
-import { forgetRoom, hasAttached, isAttached, isCurrent, type Membership, now, setPlace } from "../state/memberships";
+import {
+    forgetRoom,
+    hasAttached,
+    isAttached,
+    isCurrent,
+    type Membership,
+    noteDetached,
+    now,
+    setPlace,
+} from "../state/memberships";
 import { type Entering, type Join, type Joining, Phase, type SessionRequest } from "../state/place";
 import { requeue, takeNext } from "../state/queue";
 import { forgetOccupant } from "../state/occupants";
@@ -24,7 +34,7 @@ import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
-import { enter, joinAgain, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
+import { enter, joinAgain, giveUp, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
 
 /** Seconds between a presence with the account's nick without 110 and one with it, if the room has any. */
 const SELF_TIMEOUT = 10;
@@ -75,7 +85,7 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         saveSoon(membership.username);
     }
     if (isChanged) {
-        fork(membership, stanza, session);
+        forkOwn(membership, stanza, session);
     }
     if (request !== undefined) {
         showRoom(membership, request, stanza);
@@ -83,6 +93,7 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
     } else if (hasStatus(stanza, Status.RoomCreated)) {
         unlockRoom(membership);
     }
+    noteDetached(membership);
 }
 
 /** Which join the room has answered: by id, else by nick, else the last one. */
@@ -160,11 +171,11 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
 function showRoom(membership: Membership, request: SessionRequest, stanza: Stanza): void {
     sendOccupants(membership, request.session);
     if (stanza.attr.id === request.id) {
-        sendTo(request.session, stanza);
+        sendOwn(membership, request.session, stanza);
     } else {
         const answer = st.clone(stanza);
         answer.attr.id = request.id;
-        sendTo(request.session, answer);
+        sendOwn(membership, request.session, answer);
     }
 }
 
@@ -247,11 +258,9 @@ function refusedJoin(
 function joinRefused(membership: Membership, place: Joining, request: SessionRequest, error: Stanza): void {
     refuse(membership, request, error);
     if (isTemporary(error)) {
-        joinFailed(membership, place, false);
+        joinFailed(membership, place);
     } else if (!tryNext(membership, place)) {
-        // A client that was already in the room would read the error as that of a nick change.
-        fork(membership, technicalRemoval(membership));
-        over(membership);
+        giveUp(membership, place);
     }
 }
 
@@ -312,7 +321,7 @@ function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): 
     if (isTechnical(stanza) && (request === undefined || isWanted(membership))) {
         lost(membership);
     } else if (!tryNext(membership, place)) {
-        fork(membership, stanza);
+        forkOwn(membership, stanza);
         over(membership);
     }
 }

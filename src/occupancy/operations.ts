@@ -47,6 +47,8 @@ export function newJoin(
         shown: new LuaSet(),
         claimed: undefined,
         since: now(),
+        isOverdue: false,
+        isShowing: false,
         isHeard: false,
         isRemoved: false,
     };

@@ -7,34 +7,47 @@ import { counters } from "../state/counters";
 import { messageOf, stanzaOf } from "../state/held";
 import type { Membership } from "../state/memberships";
 import { eachOccupant } from "../state/occupants";
+import { eachMember } from "../state/offline";
 import { selfOf } from "../state/view";
 import type { SessionRequest } from "../state/place";
 import { sendHeld, sendTo } from "../send/fork";
+import { sendOwn } from "../send/own";
 import { sendHistory } from "../archive/history";
 
 /**
- * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
- * history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
+ * The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+ * subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
  */
-export function replay(membership: Membership, request: SessionRequest): void {
+export function replay(membership: Membership, request: SessionRequest, shown: Stanza | undefined): void {
     counters.replays = counters.replays + 1;
     sendOccupants(membership, request.session);
-    const self = selfPresence(membership, request);
+    const self = selfPresence(membership, request, shown);
     if (self !== undefined) {
-        sendTo(request.session, self);
+        sendOwn(membership, request.session, self);
     }
     sendHistory(membership, request);
     sendSubject(membership, request.session);
+    if (!membership.view.isRoomFirst) {
+        sendRoom(membership, request.session);
+    }
 }
 
-/** The room's own presence, and those of the other occupants. */
+/** Those of the other occupants and of members who are offline, with the room's own if that comes first. */
 export function sendOccupants(membership: Membership, session: string | undefined): void {
     const view = membership.view;
-    const ofRoom = view.room === undefined ? undefined : stanzaOf(view.room);
-    if (ofRoom !== undefined) {
-        sendTo(session, ofRoom);
+    if (view.isRoomFirst) {
+        sendRoom(membership, session);
     }
     sendHeld(session, eachOccupant(view));
+    sendHeld(session, eachMember(view.offline));
+}
+
+function sendRoom(membership: Membership, session: string | undefined): void {
+    const room = membership.view.room;
+    const presence = room === undefined ? undefined : stanzaOf(room);
+    if (presence !== undefined) {
+        sendTo(session, presence);
+    }
 }
 
 /** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
@@ -46,13 +59,18 @@ export function sendSubject(membership: Membership, session: string | undefined)
 /**
  * The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
  * and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
+ * `shown` is our own presence without them.
  */
-export function selfPresence(membership: Membership, request: SessionRequest): Stanza | undefined {
+export function selfPresence(
+    membership: Membership,
+    request: SessionRequest,
+    shown: Stanza | undefined,
+): Stanza | undefined {
     const view = membership.view;
-    const self = ownPresence(membership);
-    if (self === undefined) {
+    if (shown === undefined) {
         return undefined;
     }
+    const self = ownPresence(membership, shown);
     self.attr.id = request.id;
     let x = self.get_child("x", MUC_USER);
     if (x === undefined) {
@@ -74,11 +92,9 @@ export function selfPresence(membership: Membership, request: SessionRequest): S
 }
 
 /** Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet. */
-export function ownPresence(membership: Membership): Stanza | undefined {
-    const presence = selfOf(membership.view);
-    if (presence !== undefined) {
-        presence.attr.from = `${membership.room}/${membership.nick}`;
-    }
+export function ownPresence(membership: Membership, self: Stanza): Stanza {
+    const presence = st.clone(self);
+    presence.attr.from = `${membership.room}/${membership.nick}`;
     return presence;
 }
 

@@ -8,6 +8,7 @@ import { after } from "../turn";
 import { patience } from "../send/ask";
 import { catchUp, dropQuestion, flush } from "../archive/catchup";
 import { closePart, openPart } from "../archive/log";
+import { refusalOf } from "../send/rules";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save } from "../state/store";
 import * as options from "../options";
@@ -15,8 +16,7 @@ import { fork } from "../send/fork";
 import { isUnheard, newJoin, newLeave, ownJoin, pause, removeJoin, sendOwnJoin, timeLeft } from "./operations";
 import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
 import { ownUnavailable, technicalRemoval } from "./replay";
-import { presenceContent } from "../state/availability";
-import { hold } from "../state/held";
+import { joinToShow } from "./shown";
 import { isWanted, noteRefusal } from "../state/bookmarks";
 import {
     detachAll,
@@ -76,8 +76,6 @@ export function enter(
         isFirst,
     };
     const join = newJoin(membership, parts, options.answerTimeout, joinUnanswered);
-    membership.shown = request.session;
-    membership.shownPresence = hold(presenceContent(request.stanza));
     beginJoin(membership, join, earlier);
     if (!membership.established) {
         save(membership.username);
@@ -85,13 +83,20 @@ export function enter(
     if (unconfirmed !== undefined) {
         sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
     }
-    sendPresence(membership, request.stanza, request.nick, key);
+    sendPresence(membership, joinToShow(membership, request), request.nick, key);
 }
 
 function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
     membership.nick = join.nick;
-    const tries = triesOf(membership);
-    setPlace(membership, { phase: Phase.Joining, tries, operation: join, earlier, turn: undefined });
+    const before = membership.place;
+    setPlace(membership, {
+        phase: Phase.Joining,
+        tries: triesOf(membership),
+        operation: join,
+        earlier,
+        mayBeIn: before.phase === Phase.Joining && (before.mayBeIn || before.operation.isOverdue),
+        turn: undefined,
+    });
     waitForTurn(membership);
 }
 
@@ -109,12 +114,15 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (next(place.operation.shown)[0] !== undefined) {
+    const isShowing = place.operation.isShowing;
+    place.operation.isShowing = false;
+    if (isShowing) {
         waitForTurn(membership);
         return;
     }
     const request = takeNext(membership);
     if (request !== undefined) {
+        place.operation.isOverdue = true;
         place.earlier.push(place.operation);
         enter(membership, request, place.earlier);
     }
@@ -134,8 +142,9 @@ function joinUnanswered(membership: Membership, join: Join): void {
     } else if (join.request === undefined) {
         unreached(membership);
     } else {
+        join.isOverdue = true;
         refuseUnanswered(membership, join.request);
-        joinFailed(membership, place, true);
+        joinFailed(membership, place);
     }
 }
 
@@ -173,17 +182,26 @@ export function tryNext(membership: Membership, place: Joining): boolean {
     return false;
 }
 
-/** A session's join has failed. If the room has said nothing it may still have let the account in, so it is left. */
-export function joinFailed(membership: Membership, place: Joining, isUnanswered: boolean): void {
+/** A session's join has failed. Another try follows if the account is to be in the room. */
+export function joinFailed(membership: Membership, place: Joining): void {
     if (tryNext(membership, place)) {
         return;
     }
     if (isWanted(membership)) {
         lost(membership);
-    } else if (isUnanswered) {
+    } else {
+        giveUp(membership, place);
+    }
+}
+
+/** No try is left. If a join was not answered in time, the room may have let the account in, so it is left. */
+export function giveUp(membership: Membership, place: Joining): void {
+    // A client that was already in the room would read the error as that of a nick change.
+    fork(membership, technicalRemoval(membership));
+    if (place.mayBeIn || place.operation.isOverdue) {
+        detachAll(membership);
         leave(membership, st.presence({ type: "unavailable" }));
     } else {
-        fork(membership, technicalRemoval(membership));
         over(membership);
     }
 }
@@ -266,11 +284,39 @@ export function rejoin(membership: Membership): void {
 
 /** The account's own join. */
 export function joinAgain(membership: Membership): void {
+    const refusal = refusalOf(membership);
+    if (refusal !== undefined) {
+        joinForbidden(membership, refusal);
+        return;
+    }
     const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
     const join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered);
     beginJoin(membership, join, []);
     sendOwnJoin(membership, join);
     makeSure(membership, join);
+}
+
+/** This server forbids the account's own join. A client that waits has passed the same rules with its own. */
+function joinForbidden(membership: Membership, error: Stanza): void {
+    const [type, condition] = error.get_error();
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request);
+    } else if (type === "wait") {
+        lost(membership);
+    } else {
+        module.log("warn", "This server forbids %s to join %s: %s", membership.username, membership.room, condition);
+        noteRefusal(membership, condition);
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+        membership.ending = undefined;
+        if (membership.established) {
+            retryLeave(membership, 1);
+        } else {
+            dropMembership(membership);
+        }
+        save(membership.username);
+    }
 }
 
 /** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */

@@ -302,9 +302,15 @@ export function askingSession(membership: Membership): string | undefined {
     return undefined;
 }
 
-export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
+export function attachSession(
+    membership: Membership,
+    session: string,
+    presence: Stanza,
+    id: string | undefined,
+    told?: Stanza,
+): void {
     noteJoined(session, membership.room);
-    setAttachment(membership, session, { presence, id });
+    setAttachment(membership, session, { presence, id, told });
     membership.detachedAt = undefined;
     membership.shownDetached = undefined;
 }
@@ -322,10 +328,21 @@ export function detachSession(membership: Membership, session: string): void {
     if (membership.shown === session) {
         membership.shown = undefined;
     }
+    noteDetached(membership);
+}
+
+/** Notes that no session is attached, if that is so. */
+export function noteDetached(membership: Membership): void {
     if (!hasAttached(membership)) {
         membership.attached = NO_SESSIONS;
         membership.detachedAt ??= os.time();
     }
+}
+
+/** Whether no session has been attached for so many seconds. */
+export function isDetachedFor(membership: Membership, seconds: number): boolean {
+    const since = membership.detachedAt;
+    return since !== undefined && os.time() - since >= seconds;
 }
 
 export function detachAll(membership: Membership): void {

@@ -1,6 +1,8 @@
 // Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
 
 import * as jids from "util.jid";
+import * as xml from "util.xml";
+import { hold } from "./held";
 import * as options from "../options";
 import { type Bookmark, isWanted } from "./bookmarks";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
@@ -15,6 +17,8 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
+    /** What the account shows the room, as XML. */
+    readonly shown: string | undefined;
     /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
     readonly state: "in" | "joining" | "leaving";
 }
@@ -124,6 +128,7 @@ function recordOf(username: string): AccountRecord | undefined {
             ownBookmark: membership.ownBookmark,
             ending: membership.ending,
             since: membership.since,
+            shown: shownText(membership),
             state: stateOf(membership),
         };
     }
@@ -136,6 +141,12 @@ function formerRecords(username: string): FormerRecord[] | undefined {
         records.push({ room, resource: jids.resource(occupant), nick });
     }
     return records.length > 0 ? records : undefined;
+}
+
+function shownText(membership: Membership): string | undefined {
+    const presence = membership.shownPresence;
+    const text = presence?.text;
+    return text === undefined || string.len(text) > options.maxCachedSize ? undefined : `<presence${text}`;
 }
 
 function stateOf(membership: Membership): RoomRecord["state"] {
@@ -193,7 +204,11 @@ function loadAccount(username: string, record: AccountRecord): void {
         membership.since = saved.since;
         membership.established = saved.state === "joining" ? undefined : true;
         membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
-        membership.detachedAt = record.seen;
+        const shown = saved.shown === undefined ? undefined : xml.parse(saved.shown);
+        if (shown !== undefined) {
+            membership.shownPresence = hold(shown);
+        }
+        membership.detachedAt = os.time();
     }
     const account = findAccount(username);
     if (account !== undefined) {

@@ -108,6 +108,7 @@ function viewOf(room: string, former: Partial<Former>): RoomView {
     const view: RoomView = {
         position: 0,
         room: former.presenceOfRoom,
+        isRoomFirst: former.presenceOfRoom !== undefined,
         subject: former.subject === undefined ? undefined : hold(former.subject),
         stale: former.incomplete === true || former.occupants === undefined ? "incomplete" : stale,
         nonAnonymous: former.nonAnonymous === true ? true : undefined,
@@ -135,6 +136,7 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
             tries,
             operation: joinOf(membership, request, resync !== undefined),
             earlier: [],
+            mayBeIn: false,
             turn: undefined,
         };
     }
@@ -160,6 +162,8 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
         shown: new LuaSet(),
         claimed: undefined,
         since: now(),
+        isOverdue: false,
+        isShowing: false,
         isHeard: false,
         isFirst: false,
         isRemoved: false,

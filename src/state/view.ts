@@ -4,16 +4,21 @@ import * as xml from "util.xml";
 import type { Held } from "./held";
 import type { OccupantReader } from "./occupant-list";
 import { keepOccupant as keep } from "./occupants";
+import type { OfflineMembers } from "./offline";
 import { textOf } from "../text";
 
 /** The other occupants are in the list of the room that the account reads. */
 export interface RoomView extends OccupantReader {
+    /** Members that the room has shown as offline. */
+    offline?: OfflineMembers;
     /** The account's own presence: what follows its name in XML. */
-    self?: string | undefined;
+    self?: string;
     /** The nick that it was shown under. */
-    selfNick?: string | undefined;
+    selfNick?: string;
     /** Of the room itself: its avatar and capabilities. */
     room?: Held | undefined;
+    /** The room sends it before the occupants, otherwise after the subject. */
+    isRoomFirst?: boolean;
     subject?: Held | undefined;
     /**
      * Why a session that joins is answered by the room itself. `incomplete`: the room showed more than is remembered.
