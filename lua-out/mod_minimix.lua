@@ -6442,7 +6442,7 @@ function noteShown(membership, presence)
 end
 
 function shownStill(membership)
-    local isOver = membership.shownDetached or isDetachedFor(membership, options.detachedAfter)
+    local isOver = membership.shownDetached == true or isDetachedFor(membership, options.detachedAfter)
     local shown
     if not isOver then
         shown = membership.shownPresence

@@ -172,9 +172,6 @@ local nonsense = {
 	["a wrong count of occupants"] = function (m)
 		return m.view.list and m.view.list.count ~= count(m.view.list.occupants);
 	end;
-	["itself among the others"] = function (m, place)
-		return place.phase == "joined" and m.view.own ~= m.nick and m.view.list and m.view.list.occupants[m.nick];
-	end;
 	["a question to the archive while leaving"] = function (m, place)
 		return place.phase == "leaving" and m.catchUp and m.catchUp.queryId;
 	end;

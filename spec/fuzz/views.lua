@@ -70,8 +70,11 @@ function views.problem(host)
 	end
 	local problem;
 	inspect.each_membership(host, function (membership)
-		if not same(content(occupants, membership.view), shown_to(membership.view)) then
+		local seen = content(occupants, membership.view);
+		if not same(seen, shown_to(membership.view)) then
 			problem = ("%s has another view of %s than it was shown"):format(membership.username, membership.room);
+		elseif inspect.phase(membership) == "joined" and seen[membership.nick] then
+			problem = ("%s sees itself among the others in %s"):format(membership.username, membership.room);
 		end
 	end);
 	return problem;

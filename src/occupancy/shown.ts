@@ -141,7 +141,7 @@ export function showDetached(membership: Membership): void {
 
 /** What the account showed before it was lost, or the server started, until sessions have been away for long. */
 function shownStill(membership: Membership): Stanza | undefined {
-    const isOver = membership.shownDetached || isDetachedFor(membership, options.detachedAfter);
+    const isOver = membership.shownDetached === true || isDetachedFor(membership, options.detachedAfter);
     const shown = isOver ? undefined : membership.shownPresence;
     return shown === undefined ? undefined : stanzaOf(shown);
 }
