@@ -1743,11 +1743,26 @@ end
 -- What a room has shown an account, from which sessions are served that join later. What is not there takes no memory.
 local state_view = {}
 do
+local forgetOccupants = state_occupants.forgetOccupants
 local keep = state_occupants.keepOccupant
 local textOf = minimix_text.textOf
 
 function state_view.newView()
     return {position = 0}
+end
+
+--- Forgets all that the room has shown.
+function state_view.clearView(view)
+    forgetOccupants(view)
+    view.offline = nil
+    view.self = nil
+    view.selfNick = nil
+    view.room = nil
+    view.isRoomFirst = nil
+    view.subject = nil
+    view.stale = nil
+    view.nonAnonymous = nil
+    view.logged = nil
 end
 
 --- Remembers the presence of an occupant, as far as there is room for it. Returns whether there was.
@@ -1799,6 +1814,7 @@ local retireSent = state_sent.retireSent
 local reviveSent = state_sent.reviveSent
 local noteJoined = state_sessions.noteJoined
 local forgetOccupants = state_occupants.forgetOccupants
+local clearView = state_view.clearView
 local newView = state_view.newView
 
 --- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
@@ -1987,8 +2003,7 @@ end
 
 --- Forgets what the room showed: the next join starts from nothing.
 function state_memberships.forgetRoom(membership)
-    forgetOccupants(membership.view)
-    membership.view = newView()
+    clearView(membership.view)
 end
 
 --- Moves the account to another place. Timers of the place before that do not belong to the new one stop.
@@ -6564,19 +6579,26 @@ end
 local occupancy_operations = {}
 do
 local id = require("util.id")
+local flush = archive_catchup.flush
 local historySince = archive_catchup.historySince
+local closePart = archive_log.closePart
 local MUC = namespaces.MUC
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local isBlocked = settings_blocklist.isBlocked
+local detachAll = state_memberships.detachAll
 local now = state_memberships.now
+local triesOf = state_memberships.triesOf
+local forgetRoom = state_memberships.forgetRoom
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
 --- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
 local EXTENSIONS = 5
 --- The longest pause between two tries, in seconds.
 local LONGEST_PAUSE = 900
+--- Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time.
+local JOIN_PATIENCE = 15
 --- Seconds that a room has to answer a nick change; the answer may be lost.
 local RENAME_TIMEOUT = 10
 --- Seconds that a room has to answer a resync. A self-ping tells earlier that it does not.
@@ -6618,6 +6640,11 @@ function occupancy_operations.ownJoin(membership, isDoubtful)
         isDoubtful = isDoubtful,
         isFirst = isFirst
     }
+end
+
+--- The time limit of the account's own join, in seconds.
+function occupancy_operations.ownTimeLimit(membership)
+    return math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
 end
 
 --- Sends a join of the account itself.
@@ -6704,6 +6731,17 @@ function occupancy_operations.startRename(membership, place, parts, ended)
         attachmentBefore = attachmentBefore
     }
     place.operation = operation
+end
+
+--- The account is not in the room (any more): what belongs to its stay ends.
+function occupancy_operations.endStay(membership)
+    membership.ending = nil
+    membership.established = nil
+    membership.since = nil
+    detachAll(membership)
+    flush(membership)
+    closePart(membership)
+    forgetRoom(membership)
 end
 
 --- The operation has ended: the next one may begin.
@@ -7094,7 +7132,7 @@ end
 -- or by the room. Each change of place sets what ends it before anything is sent.
 local occupancy_transitions = {}
 do
-local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local beginJoin, takeTurn, joinUnanswered, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
 local id = require("util.id")
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -7102,8 +7140,6 @@ local after = minimix_turn.after
 local patience = send_ask.patience
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
-local flush = archive_catchup.flush
-local closePart = archive_log.closePart
 local openPart = archive_log.openPart
 local refusalOf = send_rules.refusalOf
 local saysJoined = send_ping.saysJoined
@@ -7112,10 +7148,12 @@ local selfPing = send_ping.selfPing
 local save = state_store.save
 local options = minimix_options
 local fork = send_fork.fork
+local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local newJoin = occupancy_operations.newJoin
 local newLeave = occupancy_operations.newLeave
 local ownJoin = occupancy_operations.ownJoin
+local ownTimeLimit = occupancy_operations.ownTimeLimit
 local pause = occupancy_operations.pause
 local removeJoin = occupancy_operations.removeJoin
 local sendOwnJoin = occupancy_operations.sendOwnJoin
@@ -7204,9 +7242,8 @@ function occupancy_transitions.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    local isShowing = place.operation.isShowing
-    place.operation.isShowing = false
-    if isShowing then
+    if place.operation.isShowing then
+        place.operation.isShowing = false
         occupancy_transitions.waitForTurn(membership)
         return
     end
@@ -7228,7 +7265,7 @@ function joinUnanswered(membership, join)
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
     elseif timeLeft(join) > 0 then
-        limitJoin(membership, join, timeLeft(join))
+        occupancy_transitions.limitJoin(membership, join, timeLeft(join))
     elseif join.request == nil then
         occupancy_transitions.unreached(membership)
     else
@@ -7238,7 +7275,8 @@ function joinUnanswered(membership, join)
     end
 end
 
-function limitJoin(membership, join, seconds)
+--- Sets the time limit of a join anew.
+function occupancy_transitions.limitJoin(membership, join, seconds)
     if seconds == nil then
         seconds = options.answerTimeout
     end
@@ -7319,9 +7357,7 @@ end
 function occupancy_transitions.unreached(membership)
     occupancy_transitions.lost(membership)
     refuseQueue(membership)
-    if membership.place.phase == "lost" then
-        occupancy_transitions.leaveIfUnused(membership)
-    end
+    occupancy_transitions.leaveIfUnused(membership)
 end
 
 function occupancy_transitions.rejoinAfter(membership, seconds)
@@ -7377,8 +7413,7 @@ function occupancy_transitions.joinAgain(membership)
         joinForbidden(membership, refusal)
         return
     end
-    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
-    local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
+    local join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_transitions.makeSure(membership, join)
@@ -7527,13 +7562,7 @@ function occupancy_transitions.over(membership)
         noteRefusal(membership)
     end
     recall(membership)
-    membership.ending = nil
-    membership.established = nil
-    membership.since = nil
-    detachAll(membership)
-    flush(membership)
-    closePart(membership)
-    forgetRoom(membership)
+    endStay(membership)
     local request = takeJoin(membership)
     if request == nil then
         dropMembership(membership)
@@ -7547,32 +7576,8 @@ end
 occupancy_transitions.TURN = 5
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
-JOIN_PATIENCE = 15
 TRIES_UNTIL_TOLD = 8
 PING_TIMEOUT = 60
-
---- Waits anew for the answer to sessions' joins, after a reload.
-function occupancy_transitions.resumeJoin(membership, place)
-    place.turn = nil
-    for _, join in ipairs(place.earlier) do
-        limitJoin(membership, join)
-    end
-    limitJoin(membership, place.operation)
-    occupancy_transitions.waitForTurn(membership)
-end
-
---- Waits anew for the answer to a leave, after a reload.
-function occupancy_transitions.awaitLeave(membership, tries)
-    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
-end
-
---- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
-function occupancy_transitions.takeBack(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    occupancy_transitions.rejoin(membership)
-end
 end
 
 -- src/occupancy/joined.ts
@@ -8709,6 +8714,7 @@ local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeNext = state_queue.takeNext
 local saveOften = state_store.saveOften
+local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
@@ -8903,6 +8909,7 @@ end
 function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
+    forgetOccupant(membership.view, nick)
     saveOften(membership.username)
     forkOwn(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then
@@ -10378,8 +10385,10 @@ local occupancy_depart = {}
 do
 local withdrawJoin, detachOrLeave, isLast, detach
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local isAutojoin = state_bookmarks.isAutojoin
+local detachAll = state_memberships.detachAll
 local detachSession = state_memberships.detachSession
 local isAttached = state_memberships.isAttached
 local isUsed = state_memberships.isUsed
@@ -10393,6 +10402,7 @@ local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
 local leave = occupancy_transitions.leave
 local leaveIfUnused = occupancy_transitions.leaveIfUnused
+local rejoin = occupancy_transitions.rejoin
 
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
@@ -10471,6 +10481,13 @@ function occupancy_depart.sessionGone(membership, session)
     abandon(membership, session)
     disownSent(membership.sent, session)
     detach(membership, session)
+end
+
+--- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
+function occupancy_depart.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    rejoin(membership)
 end
 end
 
@@ -10631,11 +10648,11 @@ end
 local follow_autojoin = {}
 do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
+local takeBack = occupancy_depart.takeBack
 local askForNick = occupancy_joined.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
 local leaveIfUnused = occupancy_transitions.leaveIfUnused
-local takeBack = occupancy_transitions.takeBack
 local options = minimix_options
 local forgetRefusals = state_bookmarks.forgetRefusals
 local isRefused = state_bookmarks.isRefused
@@ -11257,12 +11274,13 @@ end
 -- After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
 local occupancy_resume = {}
 do
-local resume, resumeJoined
+local resume, resumeJoined, resumeJoin, awaitLeave
 local closeGap = archive_catchup.closeGap
+local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
-local setPlace = state_memberships.setPlace
 local queueOf = state_memberships.queueOf
+local setPlace = state_memberships.setPlace
 local inLine = state_place.inLine
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
@@ -11271,11 +11289,13 @@ local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
-local awaitLeave = occupancy_transitions.awaitLeave
+local newLeave = occupancy_operations.newLeave
+local leaveUnanswered = occupancy_transitions.leaveUnanswered
+local limitJoin = occupancy_transitions.limitJoin
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
-local resumeJoin = occupancy_transitions.resumeJoin
 local retryLeave = occupancy_transitions.retryLeave
+local waitForTurn = occupancy_transitions.waitForTurn
 local askAfter = occupancy_watch.askAfter
 
 function resume(membership)
@@ -11322,6 +11342,20 @@ function resumeJoined(membership, before)
     if #queueOf(membership) > 0 then
         proceed(membership)
     end
+end
+
+function resumeJoin(membership, place)
+    place.turn = nil
+    for _, join in ipairs(place.earlier) do
+        limitJoin(membership, join)
+    end
+    limitJoin(membership, place.operation)
+    waitForTurn(membership)
+end
+
+function awaitLeave(membership, tries)
+    local operation = newLeave(membership, options.answerTimeout, leaveUnanswered)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
 
 --- Seconds over which the rooms are asked whether the account is still in them.
@@ -12089,7 +12123,7 @@ end
 -- Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
 local state_upgrade = {}
 do
-local viewOf, placeOf, joinOf, takeRequests
+local showFormer, placeOf, joinOf, takeRequests
 local hold = state_held.hold
 local restoreHeld = state_held.restoreHeld
 local isAttached = state_memberships.isAttached
@@ -12100,31 +12134,7 @@ local newRequest = state_queue.newRequest
 local keepOccupant = state_view.keepOccupant
 local setSelf = state_view.setSelf
 
-function viewOf(room, former)
-    local stale = former.outdated == true and "outdated" or nil
-    local presenceOfRoom = former.presenceOfRoom
-    local isRoomFirst = former.presenceOfRoom ~= nil
-    local subject
-    if former.subject ~= nil then
-        subject = hold(former.subject)
-    end
-    local nonAnonymous
-    if former.nonAnonymous == true then
-        nonAnonymous = true
-    end
-    local logged
-    if former.logged == true then
-        logged = true
-    end
-    local view = {
-        position = 0,
-        room = presenceOfRoom,
-        isRoomFirst = isRoomFirst,
-        subject = subject,
-        stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
-        nonAnonymous = nonAnonymous,
-        logged = logged
-    }
+function showFormer(room, view, former)
     for nick, held in pairs(former.occupants or {}) do
         restoreHeld(held)
         keepOccupant(room, view, nick, held)
@@ -12132,7 +12142,28 @@ function viewOf(room, former)
     if former.self ~= nil then
         setSelf(view, jids.resource(former.self.attr.from or "") or "", former.self)
     end
-    return view
+    view.room = former.presenceOfRoom
+    view.isRoomFirst = former.presenceOfRoom ~= nil
+    if former.subject == nil then
+        view.subject = nil
+    else
+        view.subject = hold(former.subject)
+    end
+    if former.nonAnonymous == true then
+        view.nonAnonymous = true
+    else
+        view.nonAnonymous = nil
+    end
+    if former.logged == true then
+        view.logged = true
+    else
+        view.logged = nil
+    end
+    if former.incomplete == true or former.occupants == nil then
+        view.stale = "incomplete"
+    elseif former.outdated == true then
+        view.stale = "outdated"
+    end
 end
 
 function placeOf(membership, former)
@@ -12256,7 +12287,7 @@ function state_upgrade.convert(membership)
     else
         membership.shownPresence = hold(former.shownPresence)
     end
-    membership.view = viewOf(membership.room, former)
+    showFormer(membership.room, membership.view, former)
     membership.place = placeOf(membership, former)
     takeRequests(membership, former)
     local fields = membership

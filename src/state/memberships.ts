@@ -12,7 +12,7 @@ import { type Attachment, inLine, Phase, type Place, requestsOf, type SessionReq
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
 import { forgetOccupants } from "./occupants";
-import { newView, type RoomView } from "./view";
+import { clearView, newView, type RoomView } from "./view";
 
 /** Whether the room can be heard. */
 export interface Liveness {
@@ -62,7 +62,7 @@ export interface Membership {
     /** Rate limit: when nick and bookmark may follow each other again, in seconds. */
     nickFree?: number;
     /** What the room showed the account. */
-    view: RoomView;
+    readonly view: RoomView;
     readonly liveness: Liveness;
     /** Messages that the room has not answered. */
     sent?: SentMessages | undefined;
@@ -212,8 +212,7 @@ export function isCurrent(membership: Membership): boolean {
 
 /** Forgets what the room showed: the next join starts from nothing. */
 export function forgetRoom(membership: Membership): void {
-    forgetOccupants(membership.view);
-    membership.view = newView();
+    clearView(membership.view);
 }
 
 /** Moves the account to another place. Timers of the place before that do not belong to the new one stop. */

@@ -93,7 +93,7 @@ export function convert(membership: Membership): boolean {
     membership.liveness.heard = former.heard === true;
     membership.liveness.unanswered = former.unanswered ?? 0;
     membership.shownPresence = former.shownPresence === undefined ? undefined : hold(former.shownPresence);
-    membership.view = viewOf(membership.room, former);
+    showFormer(membership.room, membership.view, former);
     membership.place = placeOf(membership, former);
     takeRequests(membership, former);
     const fields = membership as unknown as LuaTable<string, unknown>;
@@ -103,17 +103,7 @@ export function convert(membership: Membership): boolean {
     return true;
 }
 
-function viewOf(room: string, former: Partial<Former>): RoomView {
-    const stale = former.outdated === true ? "outdated" : undefined;
-    const view: RoomView = {
-        position: 0,
-        room: former.presenceOfRoom,
-        isRoomFirst: former.presenceOfRoom !== undefined,
-        subject: former.subject === undefined ? undefined : hold(former.subject),
-        stale: former.incomplete === true || former.occupants === undefined ? "incomplete" : stale,
-        nonAnonymous: former.nonAnonymous === true ? true : undefined,
-        logged: former.logged === true ? true : undefined,
-    };
+function showFormer(room: string, view: RoomView, former: Partial<Former>): void {
     for (const [nick, held] of former.occupants ?? new LuaMap()) {
         restoreHeld(held);
         keepOccupant(room, view, nick, held);
@@ -121,7 +111,16 @@ function viewOf(room: string, former: Partial<Former>): RoomView {
     if (former.self !== undefined) {
         setSelf(view, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
     }
-    return view;
+    view.room = former.presenceOfRoom;
+    view.isRoomFirst = former.presenceOfRoom !== undefined;
+    view.subject = former.subject === undefined ? undefined : hold(former.subject);
+    view.nonAnonymous = former.nonAnonymous === true ? true : undefined;
+    view.logged = former.logged === true ? true : undefined;
+    if (former.incomplete === true || former.occupants === undefined) {
+        view.stale = "incomplete";
+    } else if (former.outdated === true) {
+        view.stale = "outdated";
+    }
 }
 
 function placeOf(membership: Membership, former: Partial<Former>): Place {

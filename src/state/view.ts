@@ -3,22 +3,22 @@
 import * as xml from "util.xml";
 import type { Held } from "./held";
 import type { OccupantReader } from "./occupant-list";
-import { keepOccupant as keep } from "./occupants";
+import { forgetOccupants, keepOccupant as keep } from "./occupants";
 import type { OfflineMembers } from "./offline";
 import { textOf } from "../text";
 
 /** The other occupants are in the list of the room that the account reads. */
 export interface RoomView extends OccupantReader {
     /** Members that the room has shown as offline. */
-    offline?: OfflineMembers;
+    offline?: OfflineMembers | undefined;
     /** The account's own presence: what follows its name in XML. */
-    self?: string;
+    self?: string | undefined;
     /** The nick that it was shown under. */
-    selfNick?: string;
+    selfNick?: string | undefined;
     /** Of the room itself: its avatar and capabilities. */
     room?: Held | undefined;
     /** The room sends it before the occupants, otherwise after the subject. */
-    isRoomFirst?: boolean;
+    isRoomFirst?: boolean | undefined;
     subject?: Held | undefined;
     /**
      * Why a session that joins is answered by the room itself. `incomplete`: the room showed more than is remembered.
@@ -31,6 +31,20 @@ export interface RoomView extends OccupantReader {
 
 export function newView(): RoomView {
     return { position: 0 };
+}
+
+/** Forgets all that the room has shown. */
+export function clearView(view: RoomView): void {
+    forgetOccupants(view);
+    view.offline = undefined;
+    view.self = undefined;
+    view.selfNick = undefined;
+    view.room = undefined;
+    view.isRoomFirst = undefined;
+    view.subject = undefined;
+    view.stale = undefined;
+    view.nonAnonymous = undefined;
+    view.logged = undefined;
 }
 
 /** Remembers the presence of an occupant, as far as there is room for it. Returns whether there was. */
