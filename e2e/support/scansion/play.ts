@@ -53,7 +53,7 @@ async function act(play: Play, { actor, does, xml: text }: Action): Promise<void
         throw new Error("not connected");
     }
     const stanzas = parseStanzas(fillIn(play, text));
-    await (does === "sends" ? send(stream, stanzas) : receive(stream, withOccupantJids(play, stanzas)));
+    await (does === "sends" ? send(stream, stanzas) : receive(stream, withOccupantJids(play, stream, stanzas)));
 }
 
 async function logIn({ server, script }: Play, name: string): Promise<Stream> {
@@ -106,13 +106,17 @@ function fillIn({ script, streams }: Play, text: string): string {
     });
 }
 
-/** A room shows the occupant JID of an account, where it would show the full JID of a session without the module. */
-function withOccupantJids({ streams, occupantResource }: Play, stanzas: Element[]): Element[] {
+/**
+ * A room shows the occupant JID of an account, where it would show the full JID of a session without the module. The
+ * item in a session's own presence has its full JID.
+ */
+function withOccupantJids({ streams, occupantResource }: Play, receiver: Stream, stanzas: Element[]): Element[] {
     if (occupantResource !== undefined) {
         const sessions = [...streams.values()].map(({ jid }) => jid);
         for (const element of stanzas.flatMap(descendants)) {
             const jid = element.attrs.jid ?? "";
-            if (element.getNS() === nsMucUser && sessions.includes(jid)) {
+            const isOwn = element.name === "item" && jid === receiver.jid;
+            if (element.getNS() === nsMucUser && sessions.includes(jid) && !isOwn) {
                 element.attrs.jid = `${bare(jid)}/${occupantResource}`;
             }
         }
