@@ -6014,13 +6014,12 @@ end
 -- account: mod_mam writes down what comes, and what was missed is written from here.
 local archive_personal = {}
 do
-local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
+local recentOf, nameOf, store, RECENT, recent
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local readPage = archive_page.readPage
 local options = minimix_options
 local findMembership = state_memberships.findMembership
-local isOccupantJid = state_memberships.isOccupantJid
 local appendMessage = state_messages.appendMessage
 local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
@@ -6030,24 +6029,6 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 --- What an account and one other, or all others, said to each other.
 function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
-end
-
-function isLocalError(stanza)
-    return prosody.hosts[jids.host(stanza.attr.from or "")] ~= nil and isOccupantJid(stanza.attr.to or "")
-end
-
-function isToKeep(stanza)
-    local room = jids.bare(stanza.attr.from or "")
-    local membership = findMembership(stanza.attr.to or "", room)
-    if membership == nil or stanza.attr.type ~= "groupchat" then
-        return nil
-    end
-    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
-    if not isWorthKeeping(stanza) or isPast then
-        return false
-    end
-    recentOf(membership).names:set(nameOf(membership, stanza), true)
-    return true
 end
 
 --- What was said in a room last, oldest first; undefined if storage failed.
@@ -6099,28 +6080,28 @@ function archive_personal.hasPersonalArchive()
     return (host and host.modules.mam) ~= nil
 end
 
---- `archive-should-store`.
+--- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
+-- it, and what a room tells of its past on a join is there already, or is missed.
 function archive_personal.onShouldStore(event)
     local stanza = event.stanza
-    if stanza.attr.type == "error" then
-        if isLocalError(stanza) then
-            return false
-        else
-            return nil
-        end
-    end
-    if options.archive == "mam" then
-        return isToKeep(stanza)
-    else
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
+        return false
+    end
+    recentOf(membership).names:set(nameOf(membership, stanza), true)
+    return true
 end
 
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
 function archive_personal.addMissed(membership, delayed, when)
-    local recentOf_result_4 = recentOf(membership)
-    local names = recentOf_result_4.names
-    local isRead = recentOf_result_4.isRead
+    local recentOf_result_2 = recentOf(membership)
+    local names = recentOf_result_2.names
+    local isRead = recentOf_result_2.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -7652,8 +7633,14 @@ end
 -- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 local send_ping = {}
 do
+local conditionOf
 local PING = namespaces.PING
 local ask = send_ask.ask
+
+function conditionOf(membership, condition)
+    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
+    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
+end
 
 --- Pings the account's own occupant.
 --
@@ -7677,7 +7664,7 @@ function send_ping.selfPing(membership, pinged, limit)
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
                 local crossed_0
                 if not crossed then
-                    crossed_0 = condition or "undefined-condition"
+                    crossed_0 = conditionOf(membership, condition)
                 end
                 pinged(crossed_0)
             end
@@ -9866,7 +9853,7 @@ end
 -- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 local occupancy_watch = {}
 do
-local ask, asked, noteHosts, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, noteHosts, lookSoon, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -9959,6 +9946,10 @@ function noteHosts(links, session)
             links[other] = true
         end
     end
+    lookSoon()
+end
+
+function lookSoon()
     if not looking then
         looking = true
         after(SOON, function()
@@ -10073,6 +10064,19 @@ function occupancy_watch.onLinkUp(event)
             end
         end
     end
+end
+
+--- `component-disconnected`: rooms of an external component are out of reach.
+function occupancy_watch.onComponentGone(event)
+    broken[event.session.host] = true
+    lookSoon()
+end
+
+--- `component-authenticated`: a component that connects anew may have started anew, and know no occupants.
+function occupancy_watch.onComponentUp(event)
+    broken[event.session.host] = true
+    mended[event.session.host] = true
+    lookSoon()
 end
 
 --- Storage works again: what was said meanwhile and not kept is asked for.
@@ -13253,6 +13257,7 @@ local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
 local askingSession = state_memberships.askingSession
 local findMembership = state_memberships.findMembership
+local isOccupantJid = state_memberships.isOccupantJid
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local occupantJid = state_memberships.occupantJid
@@ -13286,6 +13291,69 @@ function lookAt(stanza)
         latestWakes = isWorthWaking(stanza, room)
         latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
+end
+
+--- `message/bare` or `message/full`, by the shape of the occupant JID.
+function room_message.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "groupchat" then
+            if isTooEarly(to) then
+                return true
+            else
+                return nil
+            end
+        end
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
+        else
+            return nil
+        end
+    end
+    if type_ == "groupchat" then
+        lookAt(stanza)
+        onGroupchat(membership, latestPassed)
+        return true
+    end
+    noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.operation.isHeard = true
+    end
+    if type_ == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
+        return true
+    end
+    if nick == nil and isInvitation(stanza) then
+        return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        if isNotice(stanza) then
+            return true
+        else
+            return nil
+        end
+    end
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    return true
 end
 
 function isJoinAffiliations(stanza)
@@ -13509,67 +13577,15 @@ latestRoom = ""
 latestIsSubject = false
 latestWakes = false
 
---- `message/bare` or `message/full`, by the shape of the occupant JID.
-function room_message.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
+--- The same, before other modules: errors from rooms of this server. Spam filters would drop them, mod_mam keep them.
+function room_message.onLocalError(event)
+    local attr = event.stanza.attr
+    local isLocal = attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil
+    if isLocal and isOccupantJid(attr.to or "") then
+        return room_message.onMessage(event)
+    else
         return nil
     end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
-    if membership == nil then
-        if type_ == "groupchat" then
-            if isTooEarly(to) then
-                return true
-            else
-                return nil
-            end
-        end
-        if type_ == "error" then
-            return onLateError(stanza, from, to)
-        else
-            return nil
-        end
-    end
-    if type_ == "groupchat" then
-        lookAt(stanza)
-        onGroupchat(membership, latestPassed)
-        return true
-    end
-    noteHeard(membership)
-    if membership.place.phase == "joining" then
-        membership.place.operation.isHeard = true
-    end
-    if type_ == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if isResult(stanza) then
-        takeResult(membership, nick, stanza)
-        return true
-    end
-    if nick == nil and isInvitation(stanza) then
-        return nil
-    end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
-        if isNotice(stanza) then
-            return true
-        else
-            return nil
-        end
-    end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
-        fork(membership, stanza)
-    end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    return true
 end
 
 --- `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
@@ -14097,6 +14113,7 @@ end
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 -- (util/events.lua), so none here is at a priority that a module of Prosody's uses.
 do
+local watchComponent
 local onAnnounce = admin_announce.onAccountInfo
 local offerCommands = admin_commands.offerCommands
 local updateMetrics = admin_metrics.updateMetrics
@@ -14145,6 +14162,8 @@ local resumeAll = occupancy_resume.resumeAll
 local askForGaps = occupancy_watch.askForGaps
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
+local onComponentGone = occupancy_watch.onComponentGone
+local onComponentUp = occupancy_watch.onComponentUp
 local onLinkGone = occupancy_watch.onLinkGone
 local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
@@ -14156,6 +14175,7 @@ local onFormerIq = room_former.onFormerIq
 local onFormerMessage = room_former.onFormerMessage
 local onFormerPresence = room_former.onFormerPresence
 local onGroupchatMessage = room_message.onGroupchatMessage
+local onLocalMessageError = room_message.onLocalError
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
@@ -14166,6 +14186,16 @@ local formerOccupantsOf = state_former.formerOccupantsOf
 local hasFormerOccupants = state_former.hasFormerOccupants
 local restore = state_snapshot.restore
 local snapshot = state_snapshot.snapshot
+
+function watchComponent(domain)
+    local host = prosody.hosts[domain]
+    if (host and host.type) == "component" then
+        local events = host.events
+        module:hook_object_event(events, "component-disconnected", turn(onComponentGone), 1)
+        module:hook_object_event(events, "component-authenticated", turn(onComponentUp), 1)
+    end
+end
+
 module:hook("pre-presence/full", turn(onClientPresence), 0.05)
 module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
 module:hook("pre-message/full", turn(onClientMessage), -2)
@@ -14201,17 +14231,28 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook(
+    options.resource == nil and "message/bare" or "message/full",
+    turn(onLocalMessageError),
+    1000
+)
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
 module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
-module:hook("archive-should-store", onShouldStore, 0)
+if options.archive == "mam" then
+    module:hook("archive-should-store", onShouldStore, 0)
+end
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
+module:hook_global("host-activated", watchComponent)
+for domain in pairs(prosody.hosts) do
+    watchComponent(domain)
+end
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)

@@ -122,6 +122,19 @@ export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     }
 }
 
+/** `component-disconnected`: rooms of an external component are out of reach. */
+export function onComponentGone(event: ComponentEvent): undefined {
+    broken.add(event.session.host);
+    lookSoon();
+}
+
+/** `component-authenticated`: a component that connects anew may have started anew, and know no occupants. */
+export function onComponentUp(event: ComponentEvent): undefined {
+    broken.add(event.session.host);
+    mended.add(event.session.host);
+    lookSoon();
+}
+
 /** One link may serve several hosts. A server that stops breaks them all, so that they are looked at together. */
 function noteHosts(links: LuaSet<string>, session: S2sSession): void {
     const host = session.direction === "outgoing" ? session.to_host : session.from_host;
@@ -133,6 +146,10 @@ function noteHosts(links: LuaSet<string>, session: S2sSession): void {
             links.add(other);
         }
     }
+    lookSoon();
+}
+
+function lookSoon(): void {
     if (!looking) {
         looking = true;
         after(SOON, () => {
