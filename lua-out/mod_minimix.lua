@@ -307,8 +307,8 @@ ____exports.history = count("minimix_history", 20, 0)
 ____exports.maxHistory = count("minimix_max_history", 1000, 0)
 --- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
 ____exports.maxGapSize = count("minimix_max_gap_size", 524288, 0)
---- Bytes of the messages of the past that a joining session is sent, as XML.
-____exports.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
+--- Bytes of memory of the messages of the past that a joining session is sent.
+____exports.maxHistorySize = count("minimix_max_history_size", 2097152, 0)
 --- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
 ____exports.maxRanges = count("minimix_max_ranges", 1000, 1)
 --- Rooms that one query of an account's archive goes through.
@@ -342,6 +342,32 @@ function ____exports.restoreCounters(saved)
     for name, value in pairs(saved) do
         all[name] = value
     end
+end
+return ____exports
+ end,
+["weight"] = function(...)
+local ____exports = {}
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for ____, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for ____, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function ____exports.weightOf(stanza)
+    return weigh(stanza, 1)
 end
 return ____exports
  end,
@@ -457,7 +483,7 @@ return ____exports
  end,
 ["text"] = function(...)
 local ____exports = {}
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
+local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES
 local st = require("util.stanza")
 function write(element, outerNamespace, at)
     pieces[at] = "<"
@@ -566,6 +592,9 @@ function ____exports.textOf(stanza)
         source = stanza
         sourceTags = #stanza.tags
         sourceText = table.concat(pieces, "", 1, ____end - 1)
+        if ____end > MOST_PIECES then
+            pieces = {}
+        end
     end
     return sourceText
 end
@@ -579,6 +608,8 @@ MEMO_LENGTH = 40
 --- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
 pieces = {}
 names = {}
+--- Pieces for which the table is kept: a big stanza must not hold its memory for ever.
+MOST_PIECES = 4096
 return ____exports
  end,
 ["state.held"] = function(...)
@@ -587,6 +618,9 @@ local st = require("util.stanza")
 local xml = require("util.xml")
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
+local options = require("options")
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
 local ____stanzas = require("stanzas")
 local isSameElement = ____stanzas.isSameElement
 local ____text = require("text")
@@ -620,6 +654,12 @@ local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
 local source
 local latest
+--- How many times its XML a stanza may take as a tree to be kept as one: an ordinary presence takes four or five.
+local TREE = 8
+--- Whether a stanza may be kept as a tree: minimix_max_cached_size bounds its XML, and with it the memory.
+function ____exports.mayKeep(stanza)
+    return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= TREE * math.max(options.maxCachedSize, 1024)
+end
 --- What is to be shown of a presence to those who come later.
 function ____exports.hold(presence)
     if presence == source and latest ~= nil then
@@ -628,19 +668,17 @@ function ____exports.hold(presence)
     local text = textOf(____exports.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        found = {text = text, stanza = nil}
+        found = {text = text}
         held[text] = found
     end
     source = presence
     latest = found
     return found
 end
---- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
+--- A presence as a stanza without `to`; undefined for what is no XML. It is parsed each time, as a tree takes many times the
+-- memory of its text.
 function ____exports.stanzaOf(presence)
-    if presence.stanza == nil then
-        presence.stanza = xml.parse("<presence" .. presence.text)
-    end
-    return presence.stanza
+    return xml.parse("<presence" .. presence.text)
 end
 --- Whether two presences say the same. Which presence an `id` answered does not matter.
 function ____exports.isSamePresence(one, other)
@@ -1325,254 +1363,6 @@ function ____exports.forgetRoom(membership)
 end
 return ____exports
  end,
-["send.fork"] = function(...)
-local ____exports = {}
-local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
-local jids = require("util.jid")
-local st = require("util.stanza")
-local options = require("options")
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____memberships = require("state.memberships")
-local membershipOf = ____memberships.membershipOf
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____text = require("text")
-local textOf = ____text.textOf
---- Sends a stanza to one session, if it is there still.
-function ____exports.sendTo(fullJid, stanza)
-    local session = findSession(fullJid)
-    local ____temp_0
-    if session == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = pass(session, stanza)
-    end
-    local stream = ____temp_0
-    if stream ~= nil then
-        local name = stanza.name
-        local address = addressOf(stream)
-        stream.log(
-            "debug",
-            "Sending[%s]: <%s%s>",
-            stream.type,
-            name,
-            address
-        )
-        stream.rawsend((("<" .. name) .. address) .. textOf(stanza))
-    end
-end
-function passHeld(session, held)
-    local stanza = stanzaOf(held)
-    return stanza ~= nil and pass(session, stanza) ~= nil
-end
---- Whether nobody but the stream itself wants to see what a session is sent.
-function ____exports.takesText(fullJid)
-    local session = findSession(fullJid)
-    return session ~= nil and isPlainStream(session) and not isFiltered(session)
-end
-function isFiltered(session)
-    local ____temp_1
-    if session.filters == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = session.filters["stanzas/out"]
-    end
-    local filters = ____temp_1
-    return filters ~= nil and #filters > 0
-end
-function findSession(fullJid)
-    local ____temp_2
-    if fullJid == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = prosody.full_sessions[fullJid]
-    end
-    return ____temp_2
-end
-function pass(session, stanza)
-    local attr = stanza.attr
-    local to = attr.to
-    local stream
-    counters.copiesOut = counters.copiesOut + 1
-    attr.to = session.full_jid
-    if not isPlainStream(session) then
-        session.send(stanza)
-    elseif passesFilters(session, stanza) then
-        stream = session
-    end
-    attr.to = to
-    return stream
-end
-function addressOf(session)
-    local address = addresses[session]
-    if address == nil then
-        address = (" to='" .. st.xml_escape(session.full_jid)) .. "'"
-        addresses[session] = address
-    end
-    return address
-end
-function isPlainStream(session)
-    if not options.readyText or session.rawsend == nil then
-        return false
-    end
-    local plain = plainSends[session.send]
-    if plain == nil then
-        local source = debug.getinfo(session.send, "S").source
-        plain = source ~= nil and (string.match(source, "core/sessionmanager%.lua$")) ~= nil
-        plainSends[session.send] = plain
-    end
-    return plain
-end
-function passesFilters(session, stanza)
-    if not isFiltered(session) then
-        return true
-    end
-    local filtered = session.filter("stanzas/out", stanza)
-    if filtered == stanza then
-        return true
-    end
-    if filtered ~= nil then
-        session.rawsend(filtered)
-    end
-    return false
-end
---- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
-function ____exports.fork(membership, stanza, except)
-    if membership.detachedAt ~= nil then
-        return
-    end
-    local before = counters.copiesOut
-    for fullJid in pairs(membership.attached) do
-        if fullJid ~= except then
-            ____exports.sendTo(fullJid, stanza)
-        end
-    end
-    local copies = counters.copiesOut - before
-    if copies > 1 then
-        counters.copiesSaved = counters.copiesSaved + copies - 1
-    end
-end
---- Sends a session presences that are held as text already; a plain stream gets them in one go.
-function ____exports.sendHeld(fullJid, presences)
-    local session = findSession(fullJid)
-    if session == nil then
-        return
-    end
-    local start = "<presence" .. addressOf(session)
-    local free = ____exports.takesText(fullJid)
-    local texts = {}
-    for ____, held in pairs(presences) do
-        if free or passHeld(session, held) then
-            texts[#texts + 1] = start
-            texts[#texts + 1] = held.text
-        end
-    end
-    if free then
-        counters.copiesOut = counters.copiesOut + #texts / 2
-    end
-    if session.rawsend ~= nil and #texts > 0 then
-        session.log(
-            "debug",
-            "Sending[%s]: %d times %s>",
-            session.type,
-            #texts / 2,
-            start
-        )
-        session.rawsend(table.concat(texts))
-    end
-end
-addresses = setmetatable({}, {__mode = "k"})
-plainSends = setmetatable({}, {__mode = "k"})
---- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
--- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
-function ____exports.onUndelivered(event)
-    local session = event.session
-    local from = event.stanza.attr.from
-    if from == nil then
-        return nil
-    end
-    local room = jids.bare(from)
-    local isForAccount = event.stanza.name ~= "iq" and membershipOf(session, room) ~= nil
-    if not isForAccount and not hasJoined(session.full_jid, room) then
-        return nil
-    end
-    noteDrop("undelivered")
-    return true
-end
-return ____exports
- end,
-["state.availability"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
---- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
-local ranks = {}
-ranks.chat = 5
-ranks[""] = 4
-ranks.dnd = 3
-ranks.away = 2
-ranks.xa = 1
---- A client's presence bare of its addresses and of the join, as the account may show it.
-function ____exports.presenceContent(stanza)
-    local content = st.clone(stanza)
-    content.attr.from = nil
-    content.attr.to = nil
-    content.attr.id = nil
-    content:maptags(function(tag)
-        local ____temp_0
-        if tag.name == "x" and tag.attr.xmlns == MUC then
-            ____temp_0 = nil
-        else
-            ____temp_0 = tag
-        end
-        return ____temp_0
-    end)
-    return content
-end
-local function priority(attachment)
-    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
-end
-local function rank(attachment)
-    return ranks[attachment.presence:get_child_text("show") or ""] or 0
-end
-local function isBetter(one, other)
-    local difference = priority(one) - priority(other)
-    if difference ~= 0 then
-        return difference > 0
-    end
-    return rank(one) > rank(other)
-end
---- The session to show: highest priority, then most available, then the one already shown.
-function ____exports.bestSession(membership)
-    local best = membership.shown
-    local ____temp_1
-    if best == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.attached[best]
-    end
-    local bestAttachment = ____temp_1
-    for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
-        end
-    end
-    local ____temp_2
-    if bestAttachment == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = best
-    end
-    return ____temp_2
-end
-return ____exports
- end,
 ["state.limits"] = function(...)
 local ____exports = {}
 local options = require("options")
@@ -1700,31 +1490,408 @@ function ____exports.forEachInSlices(items, task)
         return at >= #items
     end)
 end
+function ____exports.newQueues()
+    local queues = {}
+    return {
+        add = function(key, step)
+            local queue = queues[key]
+            if queue ~= nil then
+                queue[#queue + 1] = step
+                return
+            end
+            local added = {step}
+            queues[key] = added
+            ____exports.inSlices(function()
+                local first = added[1]
+                if queues[key] ~= added or first == nil then
+                    return true
+                end
+                if first() then
+                    table.remove(added, 1)
+                end
+                if added[1] ~= nil then
+                    return false
+                end
+                queues[key] = nil
+                return true
+            end)
+        end,
+        length = function(key)
+            local ____opt_1 = queues[key]
+            return ____opt_1 and #____opt_1 or 0
+        end,
+        drop = function(key)
+            queues[key] = nil
+        end
+    }
+end
 return ____exports
  end,
-["weight"] = function(...)
+["send.outlet"] = function(...)
 local ____exports = {}
-local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
-function weigh(element, depth)
-    if depth > MAX_DEPTH then
-        return math.huge
-    end
-    local weight = ELEMENT
-    for ____, value in pairs(element.attr) do
-        weight = weight + ATTRIBUTE + string.len(value)
-    end
-    local children = element
-    for ____, child in ipairs(children) do
-        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
-    end
-    return weight
+local st = require("util.stanza")
+local ____slices = require("slices")
+local newQueues = ____slices.newQueues
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
+--- Bytes of memory of what may wait for one session, about.
+local MAX_WAITING = 4194304
+local outlets = newQueues()
+--- Bytes of memory of what waits for each session.
+local waiting = {}
+--- The session that something is being sent to in slices right now.
+local sending
+--- Whether what is sent to a session now has to wait.
+function ____exports.mustWait(fullJid)
+    return sending ~= fullJid and outlets.length(fullJid) > 0
 end
-ELEMENT = 320
-ATTRIBUTE = 64
-MAX_DEPTH = 100
---- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
-function ____exports.weightOf(stanza)
-    return weigh(stanza, 1)
+--- Whether so much waits for a session that no more of what a room says can.
+function ____exports.isFull(fullJid)
+    return (waiting[fullJid] or 0) > MAX_WAITING and ____exports.mustWait(fullJid)
+end
+--- Sends something to a session step by step.
+function ____exports.sendInSlices(fullJid, step)
+    outlets.add(
+        fullJid,
+        function()
+            sending = fullJid
+            local done = step()
+            sending = nil
+            if done and outlets.length(fullJid) <= 1 then
+                waiting[fullJid] = nil
+            end
+            return done
+        end
+    )
+end
+--- Sends a stanza that is lent once all before it has been sent.
+function ____exports.sendBehind(fullJid, stanza, send)
+    local copy = st.clone(stanza)
+    local weight = weightOf(copy)
+    waiting[fullJid] = (waiting[fullJid] or 0) + weight
+    ____exports.sendInSlices(
+        fullJid,
+        function()
+            waiting[fullJid] = (waiting[fullJid] or 0) - weight
+            send(copy)
+            return true
+        end
+    )
+end
+--- Forgets what was to be sent to a session that is gone.
+function ____exports.dropOutlet(fullJid)
+    outlets.drop(fullJid)
+    waiting[fullJid] = nil
+end
+return ____exports
+ end,
+["send.fork"] = function(...)
+local ____exports = {}
+local isOverfull, sendNow, writeBatch, passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
+local jids = require("util.jid")
+local st = require("util.stanza")
+local options = require("options")
+local ____counters = require("state.counters")
+local counters = ____counters.counters
+local noteDrop = ____counters.noteDrop
+local ____held = require("state.held")
+local stanzaOf = ____held.stanzaOf
+local ____memberships = require("state.memberships")
+local membershipOf = ____memberships.membershipOf
+local ____sessions = require("state.sessions")
+local hasJoined = ____sessions.hasJoined
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
+local ____text = require("text")
+local textOf = ____text.textOf
+local ____outlet = require("send.outlet")
+local isFull = ____outlet.isFull
+local mustWait = ____outlet.mustWait
+local sendBehind = ____outlet.sendBehind
+local sendInSlices = ____outlet.sendInSlices
+function isOverfull(membership, fullJid)
+    local isOver = isFull(fullJid)
+    if isOver then
+        noteOver("stanzas that wait for a session", membership.username, membership.room)
+    end
+    return isOver
+end
+--- Sends a stanza to one session, if it is there still; behind what it is being sent in slices.
+function ____exports.sendTo(fullJid, stanza)
+    if fullJid == nil then
+        return
+    end
+    if not mustWait(fullJid) then
+        sendNow(fullJid, stanza)
+    elseif findSession(fullJid) ~= nil then
+        sendBehind(
+            fullJid,
+            stanza,
+            function(copy)
+                sendNow(fullJid, copy)
+            end
+        )
+    end
+end
+function sendNow(fullJid, stanza)
+    local session = findSession(fullJid)
+    local ____temp_0
+    if session == nil then
+        ____temp_0 = nil
+    else
+        ____temp_0 = pass(session, stanza)
+    end
+    local stream = ____temp_0
+    if stream ~= nil then
+        local name = stanza.name
+        local address = addressOf(stream)
+        stream.log(
+            "debug",
+            "Sending[%s]: <%s%s>",
+            stream.type,
+            name,
+            address
+        )
+        stream.rawsend((("<" .. name) .. address) .. textOf(stanza))
+    end
+end
+function writeBatch(session, list, from)
+    local start = "<presence" .. addressOf(session)
+    local texts = {}
+    local size = 0
+    local at = from
+    local held = list[at + 1]
+    while held ~= nil and size < BATCH do
+        texts[#texts + 1] = start
+        texts[#texts + 1] = held.text
+        size = size + string.len(held.text)
+        at = at + 1
+        held = list[at + 1]
+    end
+    counters.copiesOut = counters.copiesOut + at - from
+    session.log(
+        "debug",
+        "Sending[%s]: %d times %s>",
+        session.type,
+        at - from,
+        start
+    )
+    session.rawsend(table.concat(texts))
+    return at
+end
+function passHeld(session, held)
+    local ____temp_1
+    if held == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = stanzaOf(held)
+    end
+    local stanza = ____temp_1
+    if stanza ~= nil then
+        sendNow(session.full_jid, stanza)
+    end
+end
+--- Whether nobody but the stream itself wants to see what a session is sent.
+function ____exports.takesText(fullJid)
+    local session = findSession(fullJid)
+    return session ~= nil and isPlainStream(session) and not isFiltered(session)
+end
+function isFiltered(session)
+    local ____temp_2
+    if session.filters == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = session.filters["stanzas/out"]
+    end
+    local filters = ____temp_2
+    return filters ~= nil and #filters > 0
+end
+function findSession(fullJid)
+    local ____temp_3
+    if fullJid == nil then
+        ____temp_3 = nil
+    else
+        ____temp_3 = prosody.full_sessions[fullJid]
+    end
+    return ____temp_3
+end
+function pass(session, stanza)
+    local attr = stanza.attr
+    local to = attr.to
+    local stream
+    counters.copiesOut = counters.copiesOut + 1
+    attr.to = session.full_jid
+    if not isPlainStream(session) then
+        session.send(stanza)
+    elseif passesFilters(session, stanza) then
+        stream = session
+    end
+    attr.to = to
+    return stream
+end
+function addressOf(session)
+    local address = addresses[session]
+    if address == nil then
+        address = (" to='" .. st.xml_escape(session.full_jid)) .. "'"
+        addresses[session] = address
+    end
+    return address
+end
+function isPlainStream(session)
+    if not options.readyText or session.rawsend == nil then
+        return false
+    end
+    local plain = plainSends[session.send]
+    if plain == nil then
+        local source = debug.getinfo(session.send, "S").source
+        plain = source ~= nil and (string.match(source, "core/sessionmanager%.lua$")) ~= nil
+        plainSends[session.send] = plain
+    end
+    return plain
+end
+function passesFilters(session, stanza)
+    if not isFiltered(session) then
+        return true
+    end
+    local filtered = session.filter("stanzas/out", stanza)
+    if filtered == stanza then
+        return true
+    end
+    if filtered ~= nil then
+        session.rawsend(filtered)
+    end
+    return false
+end
+--- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
+function ____exports.fork(membership, stanza, except)
+    if membership.detachedAt ~= nil then
+        return
+    end
+    local before = counters.copiesOut
+    for fullJid in pairs(membership.attached) do
+        if fullJid ~= except and not isOverfull(membership, fullJid) then
+            ____exports.sendTo(fullJid, stanza)
+        end
+    end
+    local copies = counters.copiesOut - before
+    if copies > 1 then
+        counters.copiesSaved = counters.copiesSaved + copies - 1
+    end
+end
+BATCH = 65536
+--- Sends a session presences that are held as text already; a plain stream gets many in one go.
+function ____exports.sendHeld(fullJid, presences)
+    if fullJid == nil or (next(presences)) == nil then
+        return
+    end
+    local list = {}
+    for ____, held in pairs(presences) do
+        list[#list + 1] = held
+    end
+    local sent = 0
+    sendInSlices(
+        fullJid,
+        function()
+            local session = findSession(fullJid)
+            if session == nil then
+                return true
+            end
+            if ____exports.takesText(fullJid) then
+                sent = writeBatch(session, list, sent)
+            else
+                local held = list[sent + 1]
+                sent = sent + 1
+                passHeld(session, held)
+            end
+            return sent >= #list
+        end
+    )
+end
+addresses = setmetatable({}, {__mode = "k"})
+plainSends = setmetatable({}, {__mode = "k"})
+--- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
+-- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
+function ____exports.onUndelivered(event)
+    local session = event.session
+    local from = event.stanza.attr.from
+    if from == nil then
+        return nil
+    end
+    local room = jids.bare(from)
+    local isForAccount = event.stanza.name ~= "iq" and membershipOf(session, room) ~= nil
+    if not isForAccount and not hasJoined(session.full_jid, room) then
+        return nil
+    end
+    noteDrop("undelivered")
+    return true
+end
+return ____exports
+ end,
+["state.availability"] = function(...)
+local ____exports = {}
+local st = require("util.stanza")
+local ____namespaces = require("namespaces")
+local MUC = ____namespaces.MUC
+--- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
+local ranks = {}
+ranks.chat = 5
+ranks[""] = 4
+ranks.dnd = 3
+ranks.away = 2
+ranks.xa = 1
+--- A client's presence bare of its addresses and of the join, as the account may show it.
+function ____exports.presenceContent(stanza)
+    local content = st.clone(stanza)
+    content.attr.from = nil
+    content.attr.to = nil
+    content.attr.id = nil
+    content:maptags(function(tag)
+        local ____temp_0
+        if tag.name == "x" and tag.attr.xmlns == MUC then
+            ____temp_0 = nil
+        else
+            ____temp_0 = tag
+        end
+        return ____temp_0
+    end)
+    return content
+end
+local function priority(attachment)
+    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
+end
+local function rank(attachment)
+    return ranks[attachment.presence:get_child_text("show") or ""] or 0
+end
+local function isBetter(one, other)
+    local difference = priority(one) - priority(other)
+    if difference ~= 0 then
+        return difference > 0
+    end
+    return rank(one) > rank(other)
+end
+--- The session to show: highest priority, then most available, then the one already shown.
+function ____exports.bestSession(membership)
+    local best = membership.shown
+    local ____temp_1
+    if best == nil then
+        ____temp_1 = nil
+    else
+        ____temp_1 = membership.attached[best]
+    end
+    local bestAttachment = ____temp_1
+    for session, attachment in pairs(membership.attached) do
+        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
+            best = session
+            bestAttachment = attachment
+        end
+    end
+    local ____temp_2
+    if bestAttachment == nil then
+        ____temp_2 = nil
+    else
+        ____temp_2 = best
+    end
+    return ____temp_2
 end
 return ____exports
  end,
@@ -1966,49 +2133,167 @@ function ____exports.addArchiveId(message, room, id)
 end
 return ____exports
  end,
-["archive.page"] = function(...)
+["archive.cursor"] = function(...)
 local ____exports = {}
-local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
-local cache = require("util.cache")
-function noteEnd(archives, item)
-    local ____temp_2
-    if item == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = archives[item.rank]
-    end
-    local archive = ____temp_2
-    if item ~= nil and archive ~= nil then
-        ends:set((archive.key .. " ") .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
-    end
-end
-function findPlace(archives, id)
-    local rank = 0
-    for ____, archive in ipairs(archives) do
-        rank = rank + 1
-        local ____end = ends:get((archive.key .. " ") .. id)
-        if (____end and ____end.rank) == rank and archive.holds(____end.label) then
-            return ____end
+local readIds, read, rangeQuery, roughly, consider, isPast, isAtOrPast
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
+function readIds(cursor, walk, ids, missing)
+    for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
+        if cursor.archive.holds(item.label) then
+            local ____opt_1 = missing
+            if ____opt_1 ~= nil then
+                ____opt_1[item.id] = nil
+            end
+            consider(cursor, walk, item)
+        end
+        local ____opt_3 = walk.from
+        if (____opt_3 and ____opt_3.id) == item.id then
+            cursor.items = {}
         end
     end
-    rank = 0
-    for ____, archive in ipairs(archives) do
-        rank = rank + 1
-        local stanza, when, label = archive.store:get(archive.key, id)
-        if stanza ~= nil and archive.holds(label or "") then
-            return {
+    cursor.ended = true
+end
+function read(cursor, query, most)
+    local archive = cursor.archive
+    local items = {}
+    local weight = 0
+    local isAll = true
+    local results, problem = archive.store:find(archive.key, query)
+    local start = query.after or query.before
+    if results ~= nil then
+        for id, stanza, when, label in results do
+            local item = {
                 id = id,
+                stanza = stanza,
                 when = tonumber(when) or 0,
-                rank = rank,
-                label = label or ""
+                label = label,
+                rank = cursor.rank,
+                weight = weightOf(stanza)
             }
+            items[#items + 1] = item
+            weight = weight + item.weight
+            if weight >= most then
+                isAll = false
+                break
+            end
         end
+    elseif problem ~= "item-not-found" then
+        module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
     end
-    return nil
+    cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
+    return {items = items, isAll = isAll}
 end
-function openCursors(archives, max)
+function rangeQuery(cursor, walk)
+    local start = walk.query.start
+    local ____end = walk.query["end"]
+    local reverse = walk.query.reverse
+    local label = cursor.archive.label
+    local from = cursor.last or walk.from
+    local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
+    local ____cursor_chunk_13 = cursor.chunk
+    local ____reverse_14 = reverse
+    local ____roughly_8 = roughly
+    local ____temp_7
+    if reverse or from == nil then
+        ____temp_7 = start
+    else
+        ____temp_7 = math.max(start or 0, from.when)
+    end
+    local ____roughly_8_result_15 = ____roughly_8(____temp_7, -1)
+    local ____roughly_10 = roughly
+    local ____temp_9
+    if not reverse or from == nil then
+        ____temp_9 = ____end
+    else
+        ____temp_9 = math.min(____end or math.huge, from.when)
+    end
+    local ____roughly_10_result_16 = ____roughly_10(____temp_9, 1)
+    local ____reverse_11
+    if reverse then
+        ____reverse_11 = nil
+    else
+        ____reverse_11 = id
+    end
+    local ____reverse_12
+    if reverse then
+        ____reverse_12 = id
+    else
+        ____reverse_12 = nil
+    end
+    return {
+        with = label,
+        limit = ____cursor_chunk_13,
+        reverse = ____reverse_14,
+        start = ____roughly_8_result_15,
+        ["end"] = ____roughly_10_result_16,
+        after = ____reverse_11,
+        before = ____reverse_12
+    }
+end
+function roughly(seconds, more)
+    local ____temp_17
+    if seconds == nil or math.abs(seconds) == math.huge then
+        ____temp_17 = nil
+    else
+        ____temp_17 = math.floor(seconds) + more
+    end
+    return ____temp_17
+end
+function consider(cursor, walk, item)
+    local query = walk.query
+    local from = walk.from
+    local to = walk.to
+    if cursor.ended or from ~= nil and not isPast(from, item, query.reverse) then
+        return
+    end
+    if to ~= nil and isAtOrPast(to, item, query.reverse) then
+        cursor.ended = true
+        return
+    end
+    local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
+    if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
+        local ____cursor_items_18 = cursor.items
+        ____cursor_items_18[#____cursor_items_18 + 1] = item
+    end
+end
+function isPast(place, item, reverse)
+    local ____temp_19
+    if place.rank == item.rank then
+        ____temp_19 = place.id ~= item.id
+    else
+        ____temp_19 = ____exports.isAhead(item, place, reverse)
+    end
+    return ____temp_19
+end
+function isAtOrPast(place, item, reverse)
+    if place.rank ~= item.rank then
+        return ____exports.isAhead(item, place, reverse)
+    end
+    local ____temp_21 = place.id == item.id
+    if not ____temp_21 then
+        local ____reverse_20
+        if reverse then
+            ____reverse_20 = item.when < place.when
+        else
+            ____reverse_20 = item.when > place.when
+        end
+        ____temp_21 = ____reverse_20
+    end
+    return ____temp_21
+end
+--- Whether `one` is further on in the direction of a walk than `other`, which is of another archive.
+function ____exports.isAhead(one, other, reverse)
+    local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
+    return isLater ~= reverse
+end
+local LARGEST_CHUNK = 256
+--- Bytes of memory after which no more is read of an archive at a time.
+local READ_WEIGHT = 524288
+function ____exports.openCursors(archives, max)
     local cursors = {}
-    local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, LARGEST_CHUNK)
+    local share = math.ceil(4 * (max + 1) / #archives)
+    local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, share, LARGEST_CHUNK)
     local rank = 0
     for ____, archive in ipairs(archives) do
         rank = rank + 1
@@ -2025,253 +2310,240 @@ function openCursors(archives, max)
     end
     return cursors
 end
-function readIds(archives, walk, ids)
-    local missing = {}
-    for ____, id in ipairs(ids) do
-        missing[id] = true
+--- Reads the next items of one archive, or the single items that the query names.
+function ____exports.readOn(cursor, walk, missing)
+    local ids = walk.query.ids
+    cursor.items = {}
+    cursor.passed = 0
+    if ids ~= nil then
+        readIds(cursor, walk, ids, missing)
+        return
     end
-    local cursors = openCursors(archives, #ids)
-    for ____, cursor in ipairs(cursors) do
-        for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
-            if cursor.archive.holds(item.label) then
-                missing[item.id] = nil
-                consider(cursor, walk, item)
-            end
-            local ____opt_5 = walk.from
-            if (____opt_5 and ____opt_5.id) == item.id then
-                cursor.items = {}
-            end
-        end
-        cursor.ended = true
-    end
-    return (next(missing)) == nil and cursors or nil
-end
-function takePage(cursors, walk)
-    local max = walk.query.max
-    local reverse = walk.query.reverse
-    local items = {}
-    local item = nextItem(cursors, walk)
-    while item ~= nil and #items < max do
-        if reverse then
-            table.insert(items, 1, item)
-        else
-            items[#items + 1] = item
-        end
-        item = nextItem(cursors, walk)
-    end
-    local complete = item == nil
-    local isAll = complete and walk.from == nil and walk.to == nil
-    return {items = items, complete = complete, count = isAll and #items or nil}
-end
-function countItems(cursors, walk)
-    local count = 0
-    while count <= COUNTED and nextItem(cursors, walk) ~= nil do
-        count = count + 1
-    end
-    local ____temp_8 = {}
-    local ____temp_9 = count == 0
-    local ____temp_7
-    if count > COUNTED then
-        ____temp_7 = nil
-    else
-        ____temp_7 = count
-    end
-    return {items = ____temp_8, complete = ____temp_9, count = ____temp_7}
-end
-function nextItem(cursors, walk)
-    local best
-    local cursorOfBest
-    for ____, cursor in ipairs(cursors) do
-        local item = peek(cursor, walk)
-        if item ~= nil and (best == nil or isAhead(best, item, walk.query.reverse)) then
-            best = item
-            cursorOfBest = cursor
-        end
-    end
-    if cursorOfBest ~= nil then
-        cursorOfBest.passed = cursorOfBest.passed + 1
-    end
-    return best
-end
-function peek(cursor, walk)
-    while cursor.passed == #cursor.items and not cursor.ended do
-        readOn(cursor, walk)
-    end
-    return cursor.items[cursor.passed + 1]
-end
-function readOn(cursor, walk)
-    local items = read(
+    local ____read_result_0 = read(
         cursor,
-        rangeQuery(cursor, walk)
+        rangeQuery(cursor, walk),
+        READ_WEIGHT
     )
+    local items = ____read_result_0.items
+    local isAll = ____read_result_0.isAll
     for ____, item in ipairs(items) do
         consider(cursor, walk, item)
         cursor.last = item
     end
-    if #items < cursor.chunk then
+    if isAll and #items < cursor.chunk then
         cursor.ended = true
     end
     cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
 end
-function read(cursor, query)
-    local archive = cursor.archive
-    local items = {}
-    local results, problem = archive.store:find(archive.key, query)
-    local start = query.after or query.before
-    if results ~= nil then
-        for id, stanza, when, label in results do
-            items[#items + 1] = {
-                id = id,
-                stanza = stanza,
-                when = tonumber(when) or 0,
-                label = label,
-                rank = cursor.rank
-            }
+return ____exports
+ end,
+["archive.page"] = function(...)
+local ____exports = {}
+local noteEnd, newSearch, isMissing, knownEnd, newMerge, mergeStep, cursorOfNext, takeItem, pageOf, reversed, ends, COUNTED, PAGE_WEIGHT
+local cache = require("util.cache")
+local ____cursor = require("archive.cursor")
+local isAhead = ____cursor.isAhead
+local openCursors = ____cursor.openCursors
+local readOn = ____cursor.readOn
+--- Begins to read a page; each step asks the storage once.
+function ____exports.startReading(archives, query)
+    local after = newSearch(archives, query.after)
+    local before = newSearch(archives, query.before)
+    local merge
+    local reading
+    reading = {
+        page = nil,
+        step = function()
+            if not after.step() or not before.step() then
+                return false
+            end
+            if isMissing(after) or isMissing(before) then
+                return true
+            end
+            if merge == nil then
+                merge = newMerge(archives, query, after.place, before.place)
+            end
+            if not mergeStep(merge) then
+                return false
+            end
+            reading.page = pageOf(archives, merge)
+            return true
         end
-    elseif problem ~= "item-not-found" then
-        module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
-    end
-    cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
-    return items
-end
-function rangeQuery(cursor, walk)
-    local start = walk.query.start
-    local ____end = walk.query["end"]
-    local reverse = walk.query.reverse
-    local label = cursor.archive.label
-    local from = cursor.last or walk.from
-    local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_18 = cursor.chunk
-    local ____reverse_19 = reverse
-    local ____roughly_13 = roughly
-    local ____temp_12
-    if reverse or from == nil then
-        ____temp_12 = start
-    else
-        ____temp_12 = math.max(start or 0, from.when)
-    end
-    local ____roughly_13_result_20 = ____roughly_13(____temp_12, -1)
-    local ____roughly_15 = roughly
-    local ____temp_14
-    if not reverse or from == nil then
-        ____temp_14 = ____end
-    else
-        ____temp_14 = math.min(____end or math.huge, from.when)
-    end
-    local ____roughly_15_result_21 = ____roughly_15(____temp_14, 1)
-    local ____reverse_16
-    if reverse then
-        ____reverse_16 = nil
-    else
-        ____reverse_16 = id
-    end
-    local ____reverse_17
-    if reverse then
-        ____reverse_17 = id
-    else
-        ____reverse_17 = nil
-    end
-    return {
-        with = label,
-        limit = ____cursor_chunk_18,
-        reverse = ____reverse_19,
-        start = ____roughly_13_result_20,
-        ["end"] = ____roughly_15_result_21,
-        after = ____reverse_16,
-        before = ____reverse_17
     }
+    return reading
 end
-function roughly(seconds, more)
-    local ____temp_22
-    if seconds == nil or math.abs(seconds) == math.huge then
-        ____temp_22 = nil
-    else
-        ____temp_22 = math.floor(seconds) + more
-    end
-    return ____temp_22
-end
-function consider(cursor, walk, item)
-    local query = walk.query
-    local from = walk.from
-    local to = walk.to
-    if cursor.ended or from ~= nil and not isPast(from, item, query.reverse) then
-        return
-    end
-    if to ~= nil and isAtOrPast(to, item, query.reverse) then
-        cursor.ended = true
-        return
-    end
-    local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
-    if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_23 = cursor.items
-        ____cursor_items_23[#____cursor_items_23 + 1] = item
-    end
-end
-function isPast(place, item, reverse)
-    local ____temp_24
-    if place.rank == item.rank then
-        ____temp_24 = place.id ~= item.id
-    else
-        ____temp_24 = isAhead(item, place, reverse)
-    end
-    return ____temp_24
-end
-function isAtOrPast(place, item, reverse)
-    if place.rank ~= item.rank then
-        return isAhead(item, place, reverse)
-    end
-    local ____temp_26 = place.id == item.id
-    if not ____temp_26 then
-        local ____reverse_25
-        if reverse then
-            ____reverse_25 = item.when < place.when
-        else
-            ____reverse_25 = item.when > place.when
-        end
-        ____temp_26 = ____reverse_25
-    end
-    return ____temp_26
-end
-function isAhead(one, other, reverse)
-    local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
-    return isLater ~= reverse
-end
-LARGEST_CHUNK = 1000
-ends = cache.new(256)
-COUNTED = 10000
---- A page of these archives; undefined if an id that the query names is not in them.
-function ____exports.readPage(archives, query)
+function noteEnd(archives, item)
     local ____temp_0
-    if query.after == nil then
+    if item == nil then
         ____temp_0 = nil
     else
-        ____temp_0 = findPlace(archives, query.after)
+        ____temp_0 = archives[item.rank]
     end
-    local after = ____temp_0
+    local archive = ____temp_0
+    if item ~= nil and archive ~= nil then
+        ends:set((archive.key .. " ") .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
+    end
+end
+function newSearch(archives, id)
+    local rank
+    local search
+    local ____id_2 = id
     local ____temp_1
-    if query.before == nil then
+    if id == nil then
         ____temp_1 = nil
     else
-        ____temp_1 = findPlace(archives, query.before)
+        ____temp_1 = knownEnd(archives, id)
     end
-    local before = ____temp_1
-    if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
-        return nil
+    search = {
+        id = ____id_2,
+        place = ____temp_1,
+        step = function()
+            local archive = archives[rank + 1]
+            if id == nil or search.place ~= nil or archive == nil then
+                return true
+            end
+            rank = rank + 1
+            local stanza, when, label = archive.store:get(archive.key, id)
+            if stanza ~= nil and archive.holds(label or "") then
+                search.place = {
+                    id = id,
+                    when = tonumber(when) or 0,
+                    rank = rank,
+                    label = label or ""
+                }
+            end
+            return search.place ~= nil or archives[rank + 1] == nil
+        end
+    }
+    rank = 0
+    return search
+end
+function isMissing(search)
+    return search.id ~= nil and search.place == nil
+end
+function knownEnd(archives, id)
+    local rank = 0
+    for ____, archive in ipairs(archives) do
+        rank = rank + 1
+        local ____end = ends:get((archive.key .. " ") .. id)
+        if (____end and ____end.rank) == rank and archive.holds(____end.label) then
+            return ____end
+        end
     end
-    local walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before})
-    local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
-    if cursors == nil then
-        return nil
+    return nil
+end
+function newMerge(archives, query, after, before)
+    local missing
+    if query.ids ~= nil then
+        missing = {}
+        for ____, id in ipairs(query.ids) do
+            missing[id] = true
+        end
     end
-    local page = query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
-    for ____, cursor in ipairs(cursors) do
+    return {
+        walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before}),
+        cursors = openCursors(archives, query.ids == nil and query.max or #query.ids),
+        items = {},
+        weight = 0,
+        count = 0,
+        complete = false,
+        missing = missing
+    }
+end
+function mergeStep(merge)
+    local walk = merge.walk
+    for ____, cursor in ipairs(merge.cursors) do
+        if cursor.passed == #cursor.items and not cursor.ended then
+            readOn(cursor, walk, merge.missing)
+            return false
+        end
+    end
+    local most = walk.query.max == 0 and COUNTED + 1 or walk.query.max
+    while merge.count < most and merge.weight < PAGE_WEIGHT do
+        local cursor = cursorOfNext(merge)
+        if cursor == nil then
+            merge.complete = true
+            return true
+        end
+        takeItem(merge, cursor)
+        if cursor.passed == #cursor.items and not cursor.ended then
+            return false
+        end
+    end
+    merge.complete = cursorOfNext(merge) == nil
+    return true
+end
+function cursorOfNext(merge)
+    local best
+    local cursorOfBest
+    for ____, cursor in ipairs(merge.cursors) do
+        local item = cursor.items[cursor.passed + 1]
+        if item ~= nil and (best == nil or isAhead(best, item, merge.walk.query.reverse)) then
+            best = item
+            cursorOfBest = cursor
+        end
+    end
+    return cursorOfBest
+end
+function takeItem(merge, cursor)
+    local item = cursor.items[cursor.passed + 1]
+    cursor.passed = cursor.passed + 1
+    merge.count = merge.count + 1
+    if item ~= nil and merge.walk.query.max ~= 0 then
+        local ____merge_items_5 = merge.items
+        ____merge_items_5[#____merge_items_5 + 1] = item
+        merge.weight = merge.weight + item.weight
+    end
+end
+function pageOf(archives, merge)
+    for ____, cursor in ipairs(merge.cursors) do
         if cursor.lost then
             return nil
         end
     end
-    noteEnd(archives, page.items[1])
-    noteEnd(archives, page.items[#page.items])
-    return page
+    if merge.missing ~= nil and (next(merge.missing)) ~= nil then
+        return nil
+    end
+    local ____merge_walk_6 = merge.walk
+    local query = ____merge_walk_6.query
+    local from = ____merge_walk_6.from
+    local to = ____merge_walk_6.to
+    if query.max == 0 then
+        local ____temp_8 = {}
+        local ____temp_9 = merge.count == 0
+        local ____temp_7
+        if merge.count > COUNTED then
+            ____temp_7 = nil
+        else
+            ____temp_7 = merge.count
+        end
+        return {items = ____temp_8, complete = ____temp_9, count = ____temp_7}
+    end
+    local items = query.reverse and reversed(merge.items) or merge.items
+    noteEnd(archives, items[1])
+    noteEnd(archives, items[#items])
+    local isAll = merge.complete and from == nil and to == nil
+    return {items = items, complete = merge.complete, count = isAll and #items or nil}
+end
+function reversed(items)
+    local list = {}
+    for i = #items, 1, -1 do
+        local item = items[i]
+        if item ~= nil then
+            list[#list + 1] = item
+        end
+    end
+    return list
+end
+ends = cache.new(256)
+COUNTED = 10000
+PAGE_WEIGHT = 4194304
+--- A page of these archives; undefined if an id that the query names is not in them.
+function ____exports.readPage(archives, query)
+    local reading = ____exports.startReading(archives, query)
+    while not reading.step() do
+    end
+    return reading.page
 end
 return ____exports
  end,
@@ -2332,7 +2604,7 @@ local ____gate = require("archive.gate")
 local delayOf = ____gate.delayOf
 local isAnswering = ____gate.isAnswering
 local ____page = require("archive.page")
-local readPage = ____page.readPage
+local startReading = ____page.startReading
 local options = require("options")
 local ____memberships = require("state.memberships")
 local findMembership = ____memberships.findMembership
@@ -2349,9 +2621,9 @@ function ____exports.personalArchive(username, other)
         holds = function() return true end
     }
 end
---- What was said in a room last, oldest first.
-function ____exports.readRoom(membership, most, since)
-    local page = readPage(
+--- Begins to read what was said in a room last.
+function ____exports.startReadingRoom(membership, most, since)
+    return startReading(
         {____exports.personalArchive(membership.username, membership.room)},
         {
             wants = function(stanza) return stanza.attr.type == "groupchat" end,
@@ -2360,13 +2632,16 @@ function ____exports.readRoom(membership, most, since)
             max = most
         }
     )
-    return page == nil and ({}) or page.items
 end
 function recentOf(membership)
     local known = recent[membership]
     if known == nil then
         known = cache.new(RECENT + options.maxHistory)
-        for ____, item in ipairs(____exports.readRoom(membership, RECENT, 0)) do
+        local reading = ____exports.startReadingRoom(membership, RECENT, 0)
+        while not reading.step() do
+        end
+        local ____opt_3 = reading.page
+        for ____, item in ipairs(____opt_3 and ____opt_3.items or ({})) do
             known:set(
                 nameOf(membership, item.stanza),
                 true
@@ -2451,12 +2726,13 @@ return ____exports
  end,
 ["archive.log"] = function(...)
 local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, lastOf, storedParts, visitLater, isFor, startReadingBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
 local datetime = require("util.datetime")
 local hashes = require("util.hashes")
 local st = require("util.stanza")
 local ____page = require("archive.page")
 local readPage = ____page.readPage
+local startReading = ____page.startReading
 local ____namespaces = require("namespaces")
 local MUC_USER = ____namespaces.MUC_USER
 local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
@@ -2491,7 +2767,7 @@ local prune = ____ranges.prune
 local ____personal = require("archive.personal")
 local addMissed = ____personal.addMissed
 local hasPersonalArchive = ____personal.hasPersonalArchive
-local readRoom = ____personal.readRoom
+local startReadingRoom = ____personal.startReadingRoom
 function isAnothers(entry, membership)
     return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
 end
@@ -2993,50 +3269,80 @@ function mayRead(username, ranges, part, label)
     end
     return ____temp_28
 end
---- Rooms of whose log an account got something, the ones it has left included.
+--- Rooms of whose log an account got something, the ones it has left included; where it got something last, comes first.
 function ____exports.roomsRead(username)
     local rooms = {}
-    for room in pairs(storedParts(
+    local parts = storedParts(
         username,
         findAccount(username)
-    )) do
+    )
+    for room in pairs(parts) do
         rooms[#rooms + 1] = room
     end
-    table.sort(rooms)
+    table.sort(
+        rooms,
+        function(one, other)
+            local last = lastOf(parts[one])
+            local lastOfOther = lastOf(parts[other])
+            local ____temp_29
+            if last == lastOfOther then
+                ____temp_29 = one < other
+            else
+                ____temp_29 = last > lastOfOther
+            end
+            return ____temp_29
+        end
+    )
     return rooms
+end
+function lastOf(ranges)
+    local last = ranges and ranges[#ranges] or 1
+    return last == OPEN and math.huge or last
 end
 function storedParts(username, account)
     return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
 end
+function visitLater(reading, visit)
+    return function()
+        if not reading.step() then
+            return false
+        end
+        local ____visitBack_34 = visitBack
+        local ____opt_32 = reading.page
+        ____visitBack_34(____opt_32 and ____opt_32.items or ({}), visit)
+        return true
+    end
+end
 function isFor(username, ranges, part, entry)
-    local ____temp_29
+    local ____temp_35
     if entry.owner == nil then
-        ____temp_29 = includes(
+        ____temp_35 = includes(
             ranges,
             endOf(part),
             entry.number
         )
     else
-        ____temp_29 = entry.owner == username
+        ____temp_35 = entry.owner == username
     end
-    return ____temp_29
+    return ____temp_35
 end
-function readBefore(archive, entry, most, since)
+function startReadingBefore(archive, entry, most, since)
     local earlier = {
         store = store,
         key = archive.key,
         label = nil,
         holds = function(label) return (parseLabel(label)) < entry.number and archive.holds(label) end
     }
-    local query = {
-        wants = function() return true end,
-        start = since,
-        ["end"] = entry.when,
-        reverse = true,
-        max = most
-    }
-    local page = readPage({earlier}, query)
-    return page == nil and ({}) or page.items
+    return startReading(
+        {earlier},
+        {
+            wants = function() return true end,
+            start = since,
+            ["end"] = entry.when,
+            reverse = true,
+            max = most
+        }
+    )
 end
 function visitBack(messages, visit)
     for i = #messages, 1, -1 do
@@ -3060,15 +3366,15 @@ function prunePart(username, before)
         end
     end
     if pruned then
-        local ____partsStore_set_37 = partsStore.set
-        local ____username_36 = username
-        local ____temp_35
+        local ____partsStore_set_45 = partsStore.set
+        local ____username_44 = username
+        local ____temp_43
         if (next(parts)) == nil then
-            ____temp_35 = nil
+            ____temp_43 = nil
         else
-            ____temp_35 = parts
+            ____temp_43 = parts
         end
-        ____partsStore_set_37(partsStore, ____username_36, ____temp_35)
+        ____partsStore_set_45(partsStore, ____username_44, ____temp_43)
     end
 end
 function deleteUnread()
@@ -3200,20 +3506,19 @@ function ____exports.archiveOf(username, room)
     }
 end
 --- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
--- returns true to end it. Reads from disk only what is not in memory.
+-- returns true to end it. What is not in memory is left to the step that is given back.
 function ____exports.readBack(membership, most, since, visit)
     if options.archive == "mam" then
-        visitBack(
-            readRoom(membership, most, since),
+        return visitLater(
+            startReadingRoom(membership, most, since),
             visit
         )
-        return
     end
     local log = membership.log
     local part = membership.part
     local archive = ____exports.archiveOf(membership.username, membership.room)
     if log == nil or part == nil or archive == nil then
-        return
+        return nil
     end
     fill(log)
     local ranges = rangesOf(membership)
@@ -3226,23 +3531,24 @@ function ____exports.readBack(membership, most, since, visit)
         local entry = log.recent[i]
         if entry ~= nil and isFor(membership.username, ranges, part, entry) then
             if left == 0 or entry.when < earliest or visit(entry) then
-                return
+                return nil
             end
             left = left - 1
         end
     end
     local oldest = log.recent[1]
-    if oldest ~= nil and not log.whole and left > 0 then
-        visitBack(
-            readBefore(archive, oldest, left, earliest),
-            visit
-        )
+    if oldest == nil or log.whole or left <= 0 then
+        return nil
     end
+    return visitLater(
+        startReadingBefore(archive, oldest, left, earliest),
+        visit
+    )
 end
 --- What an account was told last in its room, since it came there.
 function ____exports.newestOf(membership)
     local newest
-    ____exports.readBack(
+    local rest = ____exports.readBack(
         membership,
         1,
         membership.since or 0,
@@ -3251,17 +3557,19 @@ function ____exports.newestOf(membership)
             return true
         end
     )
+    while (rest and rest()) == false do
+    end
     return newest
 end
 --- Whether what the account misses in its room can be made up for.
 function ____exports.isKept(membership)
-    local ____temp_30
+    local ____temp_38
     if options.archive == "mam" then
-        ____temp_30 = hasPersonalArchive()
+        ____temp_38 = hasPersonalArchive()
     else
-        ____temp_30 = membership.part ~= nil
+        ____temp_38 = membership.part ~= nil
     end
-    return ____temp_30
+    return ____temp_38
 end
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
 function ____exports.expire()
@@ -3298,8 +3606,24 @@ function ____exports.deleteOwn(username)
                 max = math.huge
             }
         )
-        for ____, item in ipairs(page == nil and ({}) or page.items) do
-            store:delete(key, {key = item.id})
+        while (page and page.items[1]) ~= nil do
+            for ____, item in ipairs(page.items) do
+                store:delete(key, {key = item.id})
+            end
+            local ____page_complete_46
+            if page.complete then
+                ____page_complete_46 = nil
+            else
+                ____page_complete_46 = readPage(
+                    {own},
+                    {
+                        wants = function() return true end,
+                        reverse = false,
+                        max = math.huge
+                    }
+                )
+            end
+            page = ____page_complete_46
         end
     end
 end
@@ -3760,7 +4084,7 @@ return ____exports
  end,
 ["archive.history"] = function(...)
 local ____exports = {}
-local select, limitsOf
+local select, lengthOf, limitsOf
 local datetime = require("util.datetime")
 local st = require("util.stanza")
 local ____blocklist = require("settings.blocklist")
@@ -3778,34 +4102,49 @@ local addDelay = ____stanzas.addDelay
 local splitOccupant = ____stanzas.splitOccupant
 local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
-function select(membership, session, limits)
-    local messages = {}
+local ____outlet = require("send.outlet")
+local sendInSlices = ____outlet.sendInSlices
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
+local ____weight = require("weight")
+local weightOf = ____weight.weightOf
+function select(membership, session, limits, messages)
+    local room = membership.room
     local blocklist = blocklistOf(membership.username)
     local chars = 0
+    local weight = 0
+    local selection = {isEnough = false}
     local function take(said)
-        if #messages >= limits.stanzas or said.when < limits.since then
-            return true
-        end
         local ____, nick = splitOccupant(said.stanza.attr.from or "")
-        if blocklist ~= nil and nick ~= nil and silences(blocklist, membership.room, nick) then
+        if blocklist ~= nil and nick ~= nil and silences(blocklist, room, nick) then
             return false
         end
-        local message = ____exports.delayed(membership.room, said)
-        if limits.chars ~= math.huge then
-            message.attr.to = session
-            chars = chars + string.len(tostring(message))
-            if chars > limits.chars then
-                return true
-            end
+        chars = chars + (limits.chars == math.huge and 0 or lengthOf(
+            ____exports.delayed(room, said),
+            session
+        ))
+        weight = weight + weightOf(said.stanza)
+        if weight > options.maxHistorySize then
+            noteOver("minimix_max_history_size", membership.username, room)
         end
-        messages[#messages + 1] = message
-        return false
+        selection.isEnough = #messages >= limits.stanzas or said.when < limits.since or chars > limits.chars or weight > options.maxHistorySize
+        if not selection.isEnough then
+            messages[#messages + 1] = said
+        end
+        return selection.isEnough
     end
     readHeld(membership, take)
-    if chars <= limits.chars then
-        readBack(membership, limits.stanzas - #messages, limits.since, take)
+    local ____selection_isEnough_0
+    if selection.isEnough then
+        ____selection_isEnough_0 = nil
+    else
+        ____selection_isEnough_0 = readBack(membership, limits.stanzas - #messages, limits.since, take)
     end
-    return messages
+    return ____selection_isEnough_0
+end
+function lengthOf(message, session)
+    message.attr.to = session
+    return string.len(tostring(message))
 end
 --- A message of the past as a room sends it.
 function ____exports.delayed(room, said)
@@ -3824,13 +4163,13 @@ function limitsOf(join)
     local stanzas = tonumber(attr.maxstanzas)
     local chars = tonumber(attr.maxchars)
     local seconds = tonumber(attr.seconds)
-    local ____temp_2
+    local ____temp_3
     if attr.since == nil then
-        ____temp_2 = nil
+        ____temp_3 = nil
     else
-        ____temp_2 = datetime.parse(attr.since)
+        ____temp_3 = datetime.parse(attr.since)
     end
-    local stamp = ____temp_2
+    local stamp = ____temp_3
     local bounded = chars ~= nil or seconds ~= nil or stamp ~= nil
     return {
         stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
@@ -3841,19 +4180,35 @@ function limitsOf(join)
         )
     }
 end
---- Sends a session the account's history of the room, oldest first.
+--- Sends a session the account's history of the room, oldest first. What is said from now on is no part of it: what is in
+-- memory is chosen at once, and the rest is older.
 function ____exports.sendHistory(membership, request)
+    local session = request.session
     local limits = limitsOf(request.stanza)
-    if limits.stanzas <= 0 or limits.chars <= 0 then
+    if session == nil or limits.stanzas <= 0 or limits.chars <= 0 then
         return
     end
-    local messages = select(membership, request.session, limits)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil then
-            sendTo(request.session, message)
+    local messages = {}
+    local rest = select(membership, session, limits, messages)
+    sendInSlices(
+        session,
+        function()
+            if rest ~= nil then
+                if rest() then
+                    rest = nil
+                end
+                return false
+            end
+            local said = table.remove(messages)
+            if said ~= nil then
+                sendTo(
+                    session,
+                    ____exports.delayed(membership.room, said)
+                )
+            end
+            return #messages == 0
         end
-    end
+    )
 end
 return ____exports
  end,
@@ -6919,7 +7274,7 @@ return ____exports
  end,
 ["archive.query"] = function(...)
 local ____exports = {}
-local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
+local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, endOf, result
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
@@ -6927,6 +7282,10 @@ local st = require("util.stanza")
 local ____log = require("archive.log")
 local archiveOf = ____log.archiveOf
 local roomsRead = ____log.roomsRead
+local ____slices = require("slices")
+local newQueues = ____slices.newQueues
+local ____limits = require("state.limits")
+local noteOver = ____limits.noteOver
 local ____personal = require("archive.personal")
 local hasPersonalArchive = ____personal.hasPersonalArchive
 local personalArchive = ____personal.personalArchive
@@ -6940,7 +7299,7 @@ local queryForm = ____form.queryForm
 local readRequest = ____form.readRequest
 local readScope = ____form.readScope
 local ____page = require("archive.page")
-local readPage = ____page.readPage
+local startReading = ____page.startReading
 function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
@@ -6976,7 +7335,12 @@ end
 function scopeOfAll(session)
     session.mam_requested = true
     local archives = {personalArchive(session.username, nil)}
-    for ____, room in ipairs(roomsRead(session.username)) do
+    local rooms = roomsRead(session.username)
+    if #rooms > options.maxQueryRooms then
+        noteOver("minimix_max_query_rooms", session.username, "its archive")
+    end
+    for i = 1, math.min(#rooms, options.maxQueryRooms) do
+        local room = rooms[i] or ""
         local log = archiveOf(session.username, room)
         if log ~= nil then
             archives[#archives + 1] = log
@@ -7013,20 +7377,39 @@ function isWanted(scope, message)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
-function sendPage(session, stanza, queryId, request, page)
-    local items = page.items
-    local count = #items
-    for i = 1, count do
-        local item = items[(request.flipped and count - i or i - 1) + 1]
-        if item ~= nil then
-            session.send(result(session, queryId, item))
+function sendPage(____bindingPattern0, page)
+    local flipped
+    local id
+    local stanza
+    local session
+    session = ____bindingPattern0.session
+    stanza = ____bindingPattern0.stanza
+    id = ____bindingPattern0.id
+    flipped = ____bindingPattern0.flipped
+    local sent = 0
+    return function()
+        if page == nil then
+            session.send(st.error_reply(stanza, "cancel", "item-not-found"))
+            return true
         end
+        local item = page.items[(flipped and #page.items - 1 - sent or sent) + 1]
+        if item ~= nil then
+            sent = sent + 1
+            session.send(result(session, id, item))
+            return false
+        end
+        session.send(st.reply(stanza):add_child(endOf(page)))
+        return true
     end
-    local first = items[1]
-    local last = items[count]
+end
+function endOf(page)
     local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local set = rsm.generate({first = first and first.id, last = last and last.id, count = page.count})
-    session.send(st.reply(stanza):add_child(fin:add_child(set)))
+    local ____rsm_generate_13 = rsm.generate
+    local ____opt_8 = page.items[1]
+    local ____temp_12 = ____opt_8 and ____opt_8.id
+    local ____opt_10 = page.items[#page.items]
+    local set = ____rsm_generate_13({first = ____temp_12, last = ____opt_10 and ____opt_10.id, count = page.count})
+    return fin:add_child(set)
 end
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
@@ -7042,6 +7425,8 @@ function result(session, queryId, item)
         }
     ):up():add_child(message):reset()
 end
+--- Of each session one query is answered after the other.
+local queries = newQueues()
 --- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
 function ____exports.onAccountInfo(event)
     if hasPersonalArchive() then
@@ -7059,23 +7444,28 @@ end
 function ____exports.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
-    local query = stanza:get_child("query", MAM)
+    local element = stanza:get_child("query", MAM)
     local ____temp_0
-    if query == nil then
+    if element == nil then
         ____temp_0 = nil
     else
-        ____temp_0 = scopeOf(session, query)
+        ____temp_0 = scopeOf(session, element)
     end
     local scope = ____temp_0
-    if query == nil or scope == nil then
+    if element == nil or scope == nil then
         return nil
     end
-    local request, refusal = readRequest(query)
+    local request, refusal = readRequest(element)
     if request == nil then
         session.send(st.error_reply(stanza, "modify", refusal))
         return true
     end
-    local page = readPage(
+    if queries.length(session.full_jid) >= options.maxPendingIqs then
+        noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit")
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
+        return true
+    end
+    local reading = startReading(
         scope.archives,
         {
             wants = function(message) return isWanted(scope, message) end,
@@ -7088,17 +7478,29 @@ function ____exports.onQuery(event)
             max = math.min(request.max or options.maxArchivePage, options.maxArchivePage)
         }
     )
-    if page == nil then
-        session.send(st.error_reply(stanza, "cancel", "item-not-found"))
-    else
-        sendPage(
-            session,
-            stanza,
-            query.attr.queryid,
-            request,
-            page
-        )
-    end
+    local query = {
+        session = session,
+        stanza = st.clone(stanza),
+        id = element.attr.queryid,
+        flipped = request.flipped
+    }
+    local sending
+    queries.add(
+        session.full_jid,
+        function()
+            if prosody.full_sessions[session.full_jid] ~= session then
+                return true
+            end
+            if sending ~= nil then
+                return sending()
+            end
+            if not reading.step() then
+                return false
+            end
+            sending = sendPage(query, reading.page)
+            return sending()
+        end
+    )
     return true
 end
 return ____exports
@@ -7480,6 +7882,8 @@ local leaveIfUnused = ____phases.leaveIfUnused
 local rejoin = ____phases.rejoin
 local ____fork = require("send.fork")
 local sendTo = ____fork.sendTo
+local ____outlet = require("send.outlet")
+local dropOutlet = ____outlet.dropOutlet
 local ____replay = require("occupancy.replay")
 local ownUnavailable = ____replay.ownUnavailable
 local options = require("options")
@@ -7501,6 +7905,8 @@ local forgetSession = ____memberships.forgetSession
 local isWaiting = ____memberships.isWaiting
 local hasWaiting = ____memberships.hasWaiting
 local wait = ____memberships.wait
+local ____held = require("state.held")
+local mayKeep = ____held.mayKeep
 local ____sessions = require("state.sessions")
 local forgetJoined = ____sessions.forgetJoined
 local hasJoined = ____sessions.hasJoined
@@ -7694,6 +8100,17 @@ function ____exports.onPresence(event)
         return ____hasJoined_result_0
     end
     local membership = membershipOf(session, room)
+    if ____type == nil and (membership ~= nil or stanza:get_child("x", MUC) ~= nil) and not mayKeep(stanza) then
+        noteOver("minimix_max_cached_size", session.username, room)
+        session.send(st.error_reply(
+            stanza,
+            "modify",
+            "policy-violation",
+            "The presence is too big",
+            room
+        ))
+        return true
+    end
     if ____type == nil and stanza:get_child("x", MUC) ~= nil then
         return join(
             session,
@@ -7729,6 +8146,7 @@ function ____exports.onSessionGone(event)
         forgetSession(membership, session.full_jid)
         detach(membership, session.full_jid)
     end
+    dropOutlet(session.full_jid)
     forgetIqsOf(session.full_jid)
     forgetJoined(session.full_jid)
     sessionEnded(session.username)
@@ -8738,7 +9156,7 @@ return ____exports
  end,
 ["room.presence"] = function(...)
 local ____exports = {}
-local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT
+local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, reducedSelf, shortened, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT, LONGEST_ROLE
 local jids = require("util.jid")
 local st = require("util.stanza")
 local ____nick = require("occupancy.nick")
@@ -8775,6 +9193,7 @@ local noteDrop = ____counters.noteDrop
 local ____held = require("state.held")
 local hold = ____held.hold
 local isSamePresence = ____held.isSamePresence
+local mayKeep = ____held.mayKeep
 local stanzaOf = ____held.stanzaOf
 local toldAgain = ____held.toldAgain
 local ____limits = require("state.limits")
@@ -8811,7 +9230,12 @@ function onStray(stanza, from, to)
 end
 function onRoomPresence(membership, stanza)
     local before = membership.presenceOfRoom
-    local held = stanza.attr.type == nil and hold(stanza) or nil
+    local isOver = not mayKeep(stanza)
+    if isOver then
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
+        membership.incomplete = true
+    end
+    local held = stanza.attr.type == nil and not isOver and hold(stanza) or nil
     membership.presenceOfRoom = held
     forward(
         membership,
@@ -8933,7 +9357,7 @@ function ____exports.endWithoutSelf(membership)
 end
 function onSelfAvailable(membership, nick, stanza)
     local before = membership.self
-    local copy = keepSelf(stanza)
+    local copy = keepSelf(membership, stanza)
     local resync = membership.resync
     membership.nick = nick
     forgetOccupant(membership, nick)
@@ -8988,7 +9412,7 @@ function onBack(membership, resync, before, stanza)
     end
     local known = membership.self
     local request = membership.request
-    membership.self = keepSelf(stanza)
+    membership.self = keepSelf(membership, stanza)
     joinAccepted(membership)
     if request ~= nil then
         sendTo(request.session, stanza)
@@ -9175,7 +9599,12 @@ function onError(membership, stanza)
     ____error.attr.id = request.id
     sendTo(request.session, ____error)
 end
-function keepSelf(stanza)
+function keepSelf(membership, stanza)
+    if not mayKeep(stanza) then
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
+        membership.incomplete = true
+        return reducedSelf(stanza)
+    end
     local copy = st.clone(toldAgain(stanza))
     copy.attr.to = nil
     local x = copy:get_child("x", MUC_USER)
@@ -9191,6 +9620,27 @@ function keepSelf(stanza)
         end)
     end
     return copy
+end
+function reducedSelf(stanza)
+    local ____itemOf_result_18 = itemOf(stanza)
+    local affiliation = ____itemOf_result_18.affiliation
+    local role = ____itemOf_result_18.role
+    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag(
+        "item",
+        {
+            affiliation = shortened(affiliation),
+            role = shortened(role)
+        }
+    ):up():tag("status", {code = "110"}):reset()
+end
+function shortened(value)
+    local ____temp_19
+    if value == nil then
+        ____temp_19 = nil
+    else
+        ____temp_19 = string.sub(value, 1, LONGEST_ROLE)
+    end
+    return ____temp_19
 end
 function isSame(one, other)
     if one == nil or other == nil then
@@ -9208,13 +9658,13 @@ end
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
     local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_20
+    local ____temp_22
     if jids.prep(address) == address then
-        ____temp_20 = nick
+        ____temp_22 = nick
     else
-        ____temp_20 = nil
+        ____temp_22 = nil
     end
-    return ____temp_20
+    return ____temp_22
 end
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
@@ -9273,6 +9723,7 @@ function ____exports.answeredAsJoin(membership, resync)
     forgetOthers(membership, resync)
     endOccupants(membership, resync)
 end
+LONGEST_ROLE = 16
 return ____exports
  end,
 ["room.message"] = function(...)
@@ -9325,8 +9776,8 @@ local addDelay = ____stanzas.addDelay
 local splitOccupant = ____stanzas.splitOccupant
 local ____limits = require("state.limits")
 local noteOver = ____limits.noteOver
-local ____text = require("text")
-local textOf = ____text.textOf
+local ____held = require("state.held")
+local mayKeep = ____held.mayKeep
 local ____fork = require("send.fork")
 local fork = ____fork.fork
 local sendTo = ____fork.sendTo
@@ -9425,7 +9876,7 @@ function takeLive(membership, stanza)
     end
 end
 function keepSubject(membership, stanza)
-    if string.len(textOf(stanza)) > options.maxCachedSize then
+    if not mayKeep(stanza) then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         membership.subject = nil
         membership.incomplete = true
@@ -9747,6 +10198,8 @@ local onRoomMessage = ____message.onMessage
 local onUnkept = ____message.onUnkept
 local ____presence = require("room.presence")
 local onRoomPresence = ____presence.onPresence
+local ____slices = require("slices")
+local finishSlices = ____slices.finishSlices
 local ____turn = require("turn")
 local turn = ____turn.turn
 local ____snapshot = require("state.snapshot")
@@ -9946,6 +10399,7 @@ module.load = function()
     end
 end
 module.save = function()
+    finishSlices()
     saveChanged()
     saveLate()
     return snapshot()
@@ -9961,6 +10415,7 @@ module.unload = function()
     for ____, timer in ipairs(timers) do
         timer:stop()
     end
+    finishSlices()
     removeShellCommands()
     if module.reloading ~= true then
         giveUpIqs()

@@ -27,6 +27,7 @@ import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
 import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
+import { finishSlices } from "./slices";
 import { turn } from "./turn";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
@@ -155,6 +156,7 @@ module.load = () => {
 };
 
 module.save = () => {
+    finishSlices();
     saveChanged();
     saveLate();
     return snapshot();
@@ -172,6 +174,7 @@ module.unload = () => {
     for (const timer of timers) {
         timer.stop();
     }
+    finishSlices();
     removeShellCommands();
     if (module.reloading !== true) {
         giveUpIqs();

@@ -92,8 +92,8 @@ export const maxHistory = count("minimix_max_history", 1000, 0);
 /** Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled. */
 export const maxGapSize = count("minimix_max_gap_size", 524288, 0);
 
-/** Bytes of the messages of the past that a joining session is sent, as XML. */
-export const maxHistorySize = count("minimix_max_history_size", 1048576, 0);
+/** Bytes of memory of the messages of the past that a joining session is sent. */
+export const maxHistorySize = count("minimix_max_history_size", 2097152, 0);
 
 /** Ranges that are kept of what an account got of a room; there is one for each time that it was in the room. */
 export const maxRanges = count("minimix_max_ranges", 1000, 1);

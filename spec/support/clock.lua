@@ -15,8 +15,19 @@ function os.date(format, t)
 	return real_date(format, t or math.floor(clock.now));
 end
 
+-- Seconds that seem to pass between one look at the monotonic clock and the next: with some of them all that is done in slices
+-- takes one for each step.
+clock.pace = 0;
+local passed = 0;
+
+function clock.monotonic()
+	passed = passed + clock.pace;
+	return clock.now + passed;
+end
+
 function clock.reset()
 	clock.now = start;
+	clock.pace = 0;
 	clock.clear();
 end
 

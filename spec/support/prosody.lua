@@ -16,7 +16,7 @@ local clock = require "support.clock";
 
 local function now() return clock.now; end
 
-package.loaded["util.time"] = { now = now; monotonic = now };
+package.loaded["util.time"] = { now = now; monotonic = clock.monotonic };
 package.loaded["net.server"] = { timer = clock.timer; hook_signal = function () end };
 
 local events = require "util.events";

@@ -14,7 +14,7 @@ room.__index = room;
 
 -- fields: jid, subject, password, members_only, whois ("anyone"), members ({ [bare JID] = affiliation }), limit (of occupants),
 -- creates (the first to join makes the room: 201), refuse ({ type, condition } for any join), silent (answers nothing),
--- occupant_ids, on_iq(room, stanza) -> reply or nil
+-- occupant_ids, on_iq(room, stanza) -> reply, false for no answer, or nil for the usual one
 function room.new(fields)
 	local self = setmetatable({}, room);
 	for name, value in pairs(fields) do
@@ -355,6 +355,7 @@ end
 
 local function on_iq(self, stanza)
 	local reply = self.on_iq and self:on_iq(stanza);
+	if reply == false then return; end
 	local nick = jid.resource(stanza.attr.to);
 	if reply then
 		return self.send(reply);

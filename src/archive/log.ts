@@ -5,7 +5,9 @@
 import * as datetime from "util.datetime";
 import * as hashes from "util.hashes";
 import * as st from "util.stanza";
-import { type Archive, readPage } from "./page";
+import type { Archive } from "./cursor";
+import { readPage, type Reading, startReading } from "./page";
+import type { Step } from "../slices";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { counters } from "../state/counters";
@@ -28,7 +30,7 @@ import {
 import { type Account, accounts, findAccount, type Membership, type Parts } from "../state/memberships";
 import { delayBy, isDelayBy, isSameElement, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { includes, insert, isOpen, prune } from "../state/ranges";
-import { addMissed, hasPersonalArchive, readRoom } from "./personal";
+import { addMissed, hasPersonalArchive, startReadingRoom } from "./personal";
 
 /** What was said in each room; `with` holds an entry's number and, for an entry of one account alone, whose. */
 const store = module.open_store("minimix_archive", "archive");
@@ -549,14 +551,25 @@ function mayRead(username: string, ranges: Ranges, part: Part | undefined, label
     return owner === undefined ? includes(ranges, endOf(part), number) : owner === username;
 }
 
-/** Rooms of whose log an account got something, the ones it has left included. */
+/** Rooms of whose log an account got something, the ones it has left included; where it got something last, comes first. */
 export function roomsRead(username: string): string[] {
     const rooms: string[] = [];
-    for (const [room] of pairs(storedParts(username, findAccount(username)))) {
+    const parts = storedParts(username, findAccount(username));
+    for (const [room] of pairs(parts)) {
         rooms.push(room);
     }
-    table.sort(rooms);
+    table.sort(rooms, (one, other) => {
+        const last = lastOf(parts[one]);
+        const lastOfOther = lastOf(parts[other]);
+        return last === lastOfOther ? one < other : last > lastOfOther;
+    });
     return rooms;
+}
+
+/** An open range has no end. */
+function lastOf(ranges: Ranges | undefined): number {
+    const last = ranges?.[ranges.length - 1] ?? 1;
+    return last === OPEN ? math.huge : last;
 }
 
 function storedParts(username: string, account: Account | undefined): Parts {
@@ -572,23 +585,22 @@ export interface Said {
 
 /**
  * What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
- * returns true to end it. Reads from disk only what is not in memory.
+ * returns true to end it. What is not in memory is left to the step that is given back.
  */
 export function readBack(
     membership: Membership,
     most: number,
     since: number,
     visit: (this: void, said: Said) => boolean,
-): void {
+): Step | undefined {
     if (options.archive === "mam") {
-        visitBack(readRoom(membership, most, since), visit);
-        return;
+        return visitLater(startReadingRoom(membership, most, since), visit);
     }
     const log = membership.log;
     const part = membership.part;
     const archive = archiveOf(membership.username, membership.room);
     if (log === undefined || part === undefined || archive === undefined) {
-        return;
+        return undefined;
     }
     fill(log);
     const ranges = rangesOf(membership);
@@ -599,15 +611,26 @@ export function readBack(
         const entry = log.recent[i - 1];
         if (entry !== undefined && isFor(membership.username, ranges, part, entry)) {
             if (left === 0 || entry.when < earliest || visit(entry)) {
-                return;
+                return undefined;
             }
             left = left - 1;
         }
     }
     const oldest = log.recent[0];
-    if (oldest !== undefined && !log.whole && left > 0) {
-        visitBack(readBefore(archive, oldest, left, earliest), visit);
+    if (oldest === undefined || log.whole || left <= 0) {
+        return undefined;
     }
+    return visitLater(startReadingBefore(archive, oldest, left, earliest), visit);
+}
+
+function visitLater(reading: Reading, visit: (this: void, said: Said) => boolean): Step {
+    return () => {
+        if (!reading.step()) {
+            return false;
+        }
+        visitBack(reading.page?.items ?? [], visit);
+        return true;
+    };
 }
 
 function isFor(username: string, ranges: Ranges, part: Part, entry: Entry): boolean {
@@ -615,16 +638,14 @@ function isFor(username: string, ranges: Ranges, part: Part, entry: Entry): bool
 }
 
 /** Of the entries before one that may be another account's. */
-function readBefore(archive: Archive, entry: Entry, most: number, since: number): Said[] {
+function startReadingBefore(archive: Archive, entry: Entry, most: number, since: number): Reading {
     const earlier: Archive = {
         store,
         key: archive.key,
         label: undefined,
         holds: (label) => parseLabel(label)[0] < entry.number && archive.holds(label),
     };
-    const query = { wants: () => true, start: since, end: entry.when, reverse: true, max: most };
-    const page = readPage([earlier], query);
-    return page === undefined ? [] : page.items;
+    return startReading([earlier], { wants: () => true, start: since, end: entry.when, reverse: true, max: most });
 }
 
 function visitBack(messages: Said[], visit: (this: void, said: Said) => boolean): void {
@@ -639,10 +660,13 @@ function visitBack(messages: Said[], visit: (this: void, said: Said) => boolean)
 /** What an account was told last in its room, since it came there. */
 export function newestOf(membership: Membership): Said | undefined {
     let newest: Said | undefined;
-    readBack(membership, 1, membership.since ?? 0, (said) => {
+    const rest = readBack(membership, 1, membership.since ?? 0, (said) => {
         newest = said;
         return true;
     });
+    while (rest?.() === false) {
+        // One message is not much to read.
+    }
     return newest;
 }
 
@@ -711,9 +735,12 @@ export function deleteOwn(username: string): void {
     for (const room of roomsRead(username)) {
         const key = keyOf(room);
         const own: Archive = { store, key, label: undefined, holds: (label) => parseLabel(label)[1] === username };
-        const page = readPage([own], { wants: () => true, reverse: false, max: math.huge });
-        for (const item of page === undefined ? [] : page.items) {
-            store.delete(key, { key: item.id });
+        let page = readPage([own], { wants: () => true, reverse: false, max: math.huge });
+        while (page?.items[0] !== undefined) {
+            for (const item of page.items) {
+                store.delete(key, { key: item.id });
+            }
+            page = page.complete ? undefined : readPage([own], { wants: () => true, reverse: false, max: math.huge });
         }
     }
 }

@@ -6,8 +6,8 @@ import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { delayOf, isAnswering } from "./gate";
-import type { Archive, Item } from "./page";
-import { readPage } from "./page";
+import type { Archive } from "./cursor";
+import { type Reading, startReading } from "./page";
 import * as options from "../options";
 import { findMembership, type Membership } from "../state/memberships";
 import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
@@ -74,15 +74,14 @@ export function addMissed(membership: Membership, delayed: Stanza, when: number)
     return id !== undefined;
 }
 
-/** What was said in a room last, oldest first. */
-export function readRoom(membership: Membership, most: number, since: number): Item[] {
-    const page = readPage([personalArchive(membership.username, membership.room)], {
+/** Begins to read what was said in a room last. */
+export function startReadingRoom(membership: Membership, most: number, since: number): Reading {
+    return startReading([personalArchive(membership.username, membership.room)], {
         wants: (stanza) => stanza.attr.type === "groupchat",
         start: since,
         reverse: true,
         max: most,
     });
-    return page === undefined ? [] : page.items;
 }
 
 function recentOf(membership: Membership): Cache<true> {
@@ -90,7 +89,11 @@ function recentOf(membership: Membership): Cache<true> {
     if (known === undefined) {
         // What comes while the past is fetched is not to be forgotten over it.
         known = cache.new(RECENT + options.maxHistory);
-        for (const item of readRoom(membership, RECENT, 0)) {
+        const reading = startReadingRoom(membership, RECENT, 0);
+        while (!reading.step()) {
+            // These are few.
+        }
+        for (const item of reading.page?.items ?? []) {
             known.set(nameOf(membership, item.stanza), true);
         }
         recent.set(membership, known);

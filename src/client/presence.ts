@@ -8,6 +8,7 @@ import { readBookmark } from "../settings/bookmarks";
 import { MUC } from "../namespaces";
 import { enter, enterAfterLeave, leave, leaveIfUnused, rejoin } from "../occupancy/phases";
 import { sendTo } from "../send/fork";
+import { dropOutlet } from "../send/outlet";
 import { ownUnavailable } from "../occupancy/replay";
 import * as options from "../options";
 import { isAutojoin } from "../state/bookmarks";
@@ -29,6 +30,7 @@ import {
     hasWaiting,
     wait,
 } from "../state/memberships";
+import { mayKeep } from "../state/held";
 import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
 import { showBest, updatePresence } from "../occupancy/shown";
@@ -54,6 +56,15 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
         return hasJoined(session.full_jid, room) ? true : undefined;
     }
     const membership = membershipOf(session, room);
+    if (
+        type === undefined &&
+        (membership !== undefined || stanza.get_child("x", MUC) !== undefined) &&
+        !mayKeep(stanza)
+    ) {
+        noteOver("minimix_max_cached_size", session.username, room);
+        session.send(st.error_reply(stanza, "modify", "policy-violation", "The presence is too big", room));
+        return true;
+    }
     if (type === undefined && stanza.get_child("x", MUC) !== undefined) {
         return join(session, stanza, room, jids.resource(to), membership);
     }
@@ -209,6 +220,7 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
         forgetSession(membership, session.full_jid);
         detach(membership, session.full_jid);
     }
+    dropOutlet(session.full_jid);
     forgetIqsOf(session.full_jid);
     forgetJoined(session.full_jid);
     sessionEnded(session.username);

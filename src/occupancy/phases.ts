@@ -10,7 +10,16 @@ import { sendUpstream } from "../send/upstream";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { patience } from "../send/ask";
 import { isBlocked } from "../settings/blocklist";
-import { catchUp, closeGap, dropQuestion, endCatchUp, flush, historySince, isAsking, outcomeOf } from "../archive/catchup";
+import {
+    catchUp,
+    closeGap,
+    dropQuestion,
+    endCatchUp,
+    flush,
+    historySince,
+    isAsking,
+    outcomeOf,
+} from "../archive/catchup";
 import { closePart, openPart } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";

@@ -25,7 +25,7 @@ import * as options from "../options";
 import { joinComplete } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
-import { textOf } from "../text";
+import { mayKeep } from "../state/held";
 import { fork, sendTo } from "../send/fork";
 import { answeredAsJoin, endWithoutSelf } from "./presence";
 
@@ -221,7 +221,7 @@ function takeLive(membership: Membership, stanza: Stanza): void {
 
 /** For those who join later it is of the past, and stamped so (XEP-0045 7.2.15). */
 function keepSubject(membership: Membership, stanza: Stanza): void {
-    if (string.len(textOf(stanza)) > options.maxCachedSize) {
+    if (!mayKeep(stanza)) {
         noteOver("minimix_max_cached_size", membership.username, membership.room);
         membership.subject = undefined;
         membership.incomplete = true;

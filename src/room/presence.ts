@@ -12,7 +12,7 @@ import { MUC_USER, Status } from "../namespaces";
 import { forgetOthers, isUnheard, joinAccepted, joinRefused, leaveRefused, lost, over } from "../occupancy/phases";
 import { isSameElement, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
-import { type Held, hold, isSamePresence, stanzaOf, toldAgain } from "../state/held";
+import { type Held, hold, isSamePresence, mayKeep, stanzaOf, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
 import {
     askingSession,
@@ -92,7 +92,12 @@ function onStray(stanza: Stanza, from: string, to: string): Handled {
 /** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
 function onRoomPresence(membership: Membership, stanza: Stanza): void {
     const before = membership.presenceOfRoom;
-    const held = stanza.attr.type === undefined ? hold(stanza) : undefined;
+    const isOver = !mayKeep(stanza);
+    if (isOver) {
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
+        membership.incomplete = true;
+    }
+    const held = stanza.attr.type === undefined && !isOver ? hold(stanza) : undefined;
     membership.presenceOfRoom = held;
     forward(membership, stanza, isKnown(membership, before, held));
 }
@@ -202,7 +207,7 @@ export function endWithoutSelf(membership: Membership): void {
 
 function onSelfAvailable(membership: Membership, nick: string, stanza: Stanza): void {
     const before = membership.self;
-    const copy = keepSelf(stanza);
+    const copy = keepSelf(membership, stanza);
     const resync = membership.resync;
     membership.nick = nick;
     forgetOccupant(membership, nick);
@@ -259,7 +264,7 @@ function onBack(membership: Membership, resync: Resync, before: Stanza | undefin
     }
     const known = membership.self;
     const request = membership.request;
-    membership.self = keepSelf(stanza);
+    membership.self = keepSelf(membership, stanza);
     joinAccepted(membership);
     if (request !== undefined) {
         sendTo(request.session, stanza);
@@ -458,8 +463,16 @@ function onError(membership: Membership, stanza: Stanza): void {
     sendTo(request.session, error);
 }
 
-/** Our own presence without the codes that only answer a join; what they say stands in the membership. */
-function keepSelf(stanza: Stanza): Stanza {
+/**
+ * Our own presence without the codes that only answer a join; what they say stands in the membership. Of one that is too big
+ * to be kept only the affiliation and the role are, and the room itself answers the next join.
+ */
+function keepSelf(membership: Membership, stanza: Stanza): Stanza {
+    if (!mayKeep(stanza)) {
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
+        membership.incomplete = true;
+        return reducedSelf(stanza);
+    }
     const copy = st.clone(toldAgain(stanza));
     copy.attr.to = undefined;
     const x = copy.get_child("x", MUC_USER);
@@ -467,6 +480,24 @@ function keepSelf(stanza: Stanza): Stanza {
         x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));
     }
     return copy;
+}
+
+/** The longest of affiliations and roles is "participant" (XEP-0045 17.3). */
+const LONGEST_ROLE = 16;
+
+function reducedSelf(stanza: Stanza): Stanza {
+    const { affiliation, role } = itemOf(stanza);
+    return st
+        .presence({ from: stanza.attr.from })
+        .tag("x", { xmlns: MUC_USER })
+        .tag("item", { affiliation: shortened(affiliation), role: shortened(role) })
+        .up()
+        .tag("status", { code: Status.Self })
+        .reset();
+}
+
+function shortened(value: string | undefined): string | undefined {
+    return value === undefined ? undefined : string.sub(value, 1, LONGEST_ROLE);
 }
 
 /** Whether two presences say the same. Which presence an `id` answered does not matter. */

@@ -5,14 +5,14 @@
 import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
+import * as options from "../options";
+import { weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
 export interface Held {
     /** What follows its name in XML, without `to`. */
     readonly text: string;
-    /** Read from the text when first needed. */
-    stanza: Stanza | undefined;
 }
 
 /** By text. Entries go with the last membership that refers to them. */
@@ -22,6 +22,17 @@ const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
 let source: Stanza | undefined;
 let latest: Held | undefined;
 
+/** How many times its XML a stanza may take as a tree to be kept as one: an ordinary presence takes four or five. */
+const TREE = 8;
+
+/** Whether a stanza may be kept as a tree: minimix_max_cached_size bounds its XML, and with it the memory. */
+export function mayKeep(stanza: Stanza): boolean {
+    return (
+        string.len(textOf(stanza)) <= options.maxCachedSize &&
+        weightOf(stanza) <= TREE * Math.max(options.maxCachedSize, 1024)
+    );
+}
+
 /** What is to be shown of a presence to those who come later. */
 export function hold(presence: Stanza): Held {
     if (presence === source && latest !== undefined) {
@@ -30,7 +41,7 @@ export function hold(presence: Stanza): Held {
     const text = textOf(toldAgain(presence));
     let found = held.get(text);
     if (found === undefined) {
-        found = { text, stanza: undefined };
+        found = { text };
         held.set(text, found);
     }
     source = presence;
@@ -38,10 +49,12 @@ export function hold(presence: Stanza): Held {
     return found;
 }
 
-/** A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML. */
+/**
+ * A presence as a stanza without `to`; undefined for what is no XML. It is parsed each time, as a tree takes many times the
+ * memory of its text.
+ */
 export function stanzaOf(presence: Held): Stanza | undefined {
-    presence.stanza ??= xml.parse(`<presence${presence.text}`);
-    return presence.stanza;
+    return xml.parse(`<presence${presence.text}`);
 }
 
 /** Whether two presences say the same. Which presence an `id` answered does not matter. */
