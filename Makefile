@@ -5,7 +5,7 @@ all: build
 build: $(BUNDLE)
 
 # By way of another folder, as a failed build leaves a broken file behind.
-$(BUNDLE): node_modules/.package-lock.json tsconfig.json tstl.json tools/header.cjs $(shell find src -name '*.ts')
+$(BUNDLE): node_modules/.package-lock.json tsconfig.json tstl.json $(wildcard tools/lua/*.cjs) $(shell find src -name '*.ts')
 	node_modules/.bin/tstl -p tstl.json --outDir .build/lua-out
 	cp .build/lua-out/mod_minimix.lua .build/lua-out/mod_minimix.lua.map lua-out/
 
@@ -53,9 +53,10 @@ scenarios:
 	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
 
 # One story on each version, alone and with the usual modules, on each storage, over c2s, websocket and BOSH.
-# MINIMIX_MATRIX="13.0, mod_minimix alone, SQLite", or a part of such a name, plays only these.
+# MINIMIX_MATRIX="13.0, mod_minimix alone, SQLite", or a part of such a name, plays only these. Then Prosody's own test
+# scripts, with and without the module.
 matrix:
-	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts
+	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts e2e/scansion.test.ts
 
 # ONCE=1 goes through it without waiting for a key.
 demo:

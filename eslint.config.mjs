@@ -63,7 +63,10 @@ export default defineConfig(
             "@typescript-eslint/consistent-type-imports": "error",
             "@typescript-eslint/no-invalid-void-type": ["error", { allowAsThisParameter: true }],
             "@typescript-eslint/prefer-optional-chain": "error",
-            "@typescript-eslint/strict-boolean-expressions": ["error", { allowString: false, allowNumber: false, allowNullableBoolean: true }],
+            "@typescript-eslint/strict-boolean-expressions": [
+                "error",
+                { allowString: false, allowNumber: false, allowNullableBoolean: true },
+            ],
         },
     },
     ...directions,

@@ -36,9 +36,7 @@ function chosenVersion(): Version {
     const wanted = process.env.PROSODY ?? "13.0";
     const found = versions.find((version) => version === wanted);
     if (found === undefined) {
-        throw new Error(
-            `Prosody ${wanted} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`,
-        );
+        throw new Error(`Prosody ${wanted} is not installed, only: ${versions.join(", ") || "none"}; run tools/setup`);
     }
     return found;
 }

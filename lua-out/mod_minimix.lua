@@ -1,118 +1,130 @@
--- mod_minimix: compiled from TypeScript by TypeScriptToLua; edit src/ instead.
-local ____modules = {}
-local ____moduleCache = {}
-local ____originalRequire = require
-local function require(file, ...)
-    if ____moduleCache[file] then
-        return ____moduleCache[file].value
-    end
-    if ____modules[file] then
-        local module = ____modules[file]
-        local value = nil
-        if (select("#", ...) > 0) then value = module(...) else value = module(file) end
-        ____moduleCache[file] = { value = value }
-        return value
-    else
-        if ____originalRequire then
-            return ____originalRequire(file)
-        else
-            error("module '" .. file .. "' not found")
-        end
-    end
-end
-____modules = {
-["admin.place"] = function(...)
+-- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
+-- Each block below is one source file. Its local table holds what other files use.
+
+local adhoc = require("util.adhoc")
+local cache = require("util.cache")
+local dataforms = require("util.dataforms")
+local datetime = require("util.datetime")
+local hashes = require("util.hashes")
+local jids = require("util.jid")
+local rsm = require("util.rsm")
+local st = require("util.stanza")
+local time = require("util.time")
+local xml = require("util.xml")
+
+-- src/admin/place.ts
+--
+-- Imported before everything else: where there are no users, nothing is to be opened, hooked or announced.
+do
 if module:get_host_type() ~= "local" then
     local here = module.host == "*" and "the whole server" or "the component " .. module.host
-    error((("mod_minimix is for hosts that have users, not for " .. here) .. ": take it out there and put \"minimix\" into ") .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
+    error("mod_minimix is for hosts that have users, not for " .. here .. ": take it out there and put \"minimix\" into " .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
 end
- end,
-["namespaces"] = function(...)
-local ____exports = {}
-____exports.MUC = "http://jabber.org/protocol/muc"
+end
+
+-- src/namespaces.ts
+--
+-- XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
+local namespaces = {}
+do
+namespaces.MUC = "http://jabber.org/protocol/muc"
 --- Our own: the feature that accounts show, and the ad-hoc commands.
-____exports.MINIMIX = "https://modules.prosody.im/mod_minimix"
-____exports.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
-____exports.MUC_USER = "http://jabber.org/protocol/muc#user"
-____exports.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
-____exports.BOOKMARKS = "urn:xmpp:bookmarks:1"
-____exports.CARBONS = "urn:xmpp:carbons:2"
-____exports.CONFERENCE = "jabber:x:conference"
-____exports.DATAFORM = "jabber:x:data"
-____exports.DELAY = "urn:xmpp:delay"
-____exports.FORWARD = "urn:xmpp:forward:0"
-____exports.HINTS = "urn:xmpp:hints"
-____exports.NICK = "http://jabber.org/protocol/nick"
-____exports.PING = "urn:xmpp:ping"
-____exports.PUBSUB = "http://jabber.org/protocol/pubsub"
-____exports.MAM = "urn:xmpp:mam:2"
-____exports.RSM = "http://jabber.org/protocol/rsm"
-____exports.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
-____exports.STANZA_ID = "urn:xmpp:sid:0"
-____exports.VCARD = "vcard-temp"
-____exports.VCARD_UPDATE = "vcard-temp:x:update"
-return ____exports
- end,
-["admin.announce"] = function(...)
-local ____exports = {}
-local ____namespaces = require("namespaces")
-local MINIMIX = ____namespaces.MINIMIX
+namespaces.MINIMIX = "https://modules.prosody.im/mod_minimix"
+namespaces.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
+namespaces.MUC_USER = "http://jabber.org/protocol/muc#user"
+namespaces.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
+namespaces.BOOKMARKS = "urn:xmpp:bookmarks:1"
+namespaces.CARBONS = "urn:xmpp:carbons:2"
+namespaces.CONFERENCE = "jabber:x:conference"
+namespaces.DATAFORM = "jabber:x:data"
+namespaces.DELAY = "urn:xmpp:delay"
+namespaces.FORWARD = "urn:xmpp:forward:0"
+namespaces.HINTS = "urn:xmpp:hints"
+namespaces.NICK = "http://jabber.org/protocol/nick"
+namespaces.PING = "urn:xmpp:ping"
+namespaces.PUBSUB = "http://jabber.org/protocol/pubsub"
+namespaces.MAM = "urn:xmpp:mam:2"
+namespaces.RSM = "http://jabber.org/protocol/rsm"
+namespaces.OCCUPANT_ID = "urn:xmpp:occupant-id:0"
+namespaces.STANZA_ID = "urn:xmpp:sid:0"
+namespaces.VCARD = "vcard-temp"
+namespaces.VCARD_UPDATE = "vcard-temp:x:update"
+end
+
+-- src/admin/announce.ts
+local admin_announce = {}
+do
+local MINIMIX = namespaces.MINIMIX
+
 --- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
-function ____exports.onAccountInfo(event)
+function admin_announce.onAccountInfo(event)
     event.reply:tag("feature", {var = MINIMIX}):up()
 end
-return ____exports
- end,
-["settings.blocklist"] = function(...)
-local ____exports = {}
-local jids = require("util.jid")
+end
+
+-- src/settings/blocklist.ts
+--
+-- What mod_blocklist keeps (XEP-0191).
+local settings_blocklist = {}
+do
 local store = module:open_store("blocklist", "keyval")
+
 --- What an account has blocked; undefined if that is nothing, or nobody asks.
-function ____exports.blocklistOf(username)
+function settings_blocklist.blocklistOf(username)
     local host = prosody.hosts[module.host]
     if not (host and host.modules.blocklist ~= nil) then
         return nil
     end
     return (store:get(username))
 end
+
 --- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
-function ____exports.silences(blocklist, room, nick)
-    return blocklist[(room .. "/") .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
+function settings_blocklist.silences(blocklist, room, nick)
+    return blocklist[room .. "/" .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
 end
+
 --- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
 -- must not be: no client could make it leave.
-function ____exports.isBlocked(username, room, nick)
-    local blocklist = ____exports.blocklistOf(username)
-    return blocklist ~= nil and ____exports.silences(blocklist, room, nick)
+function settings_blocklist.isBlocked(username, room, nick)
+    local blocklist = settings_blocklist.blocklistOf(username)
+    return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
 end
-return ____exports
- end,
-["options"] = function(...)
-local ____exports = {}
+end
+
+-- src/options.ts
+--
+-- Every option, its default and its check. A value that makes no sense is named in the log, and the default is used;
+-- so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
+local minimix_options = {}
+do
 local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
 local config = require("core.configmanager")
-local jids = require("util.jid")
+
 function valueOf(name)
     names[name] = true
     return module:get_option(name)
 end
+
 function refuseUnknown(section)
     local options = config.getconfig()[section]
-    for name in pairs(options or ({})) do
-        if string.sub(name, 1, 8) == "minimix_" and not (names[name] ~= nil) then
+    for name in pairs(options or {}) do
+        if string.sub(name, 1, 8) == "minimix_" and names[name] == nil then
             module:log("error", "There is no option %s", name)
         end
     end
 end
+
 function resourceOption()
     local value = text("minimix_resource", nil)
-    local address = (module.host .. "/") .. (value or "resource")
+    local address = module.host .. "/" .. (value or "resource")
     if value == nil or jids.prep(address) == address then
         return value
     end
     refuse("minimix_resource", value, "a resource that a client could bind", nil)
     return nil
 end
+
 function text(name, fallback)
     local value = valueOf(name)
     if value == nil then
@@ -120,22 +132,19 @@ function text(name, fallback)
     end
     return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
 end
+
 function services(name)
-    local ____valueOf_result_0 = valueOf(name)
-    if ____valueOf_result_0 == nil then
-        ____valueOf_result_0 = {}
+    local value = valueOf(name)
+    if value == nil then
+        value = {}
     end
-    local value = ____valueOf_result_0
-    local list = type(value) == "table" and value or ({value})
+    local list = type(value) == "table" and value or {value}
     local domains = {}
-    for ____, domain in ipairs(list) do
-        local ____temp_1
+    for _, domain in ipairs(list) do
+        local address
         if type(domain) == "string" then
-            ____temp_1 = jids.prep(domain)
-        else
-            ____temp_1 = nil
+            address = jids.prep(domain)
         end
-        local address = ____temp_1
         if address == nil or jids.host(address) ~= address then
             return refuse(name, domain, "a list of domains", {})
         end
@@ -143,98 +152,83 @@ function services(name)
     end
     return domains
 end
+
 function flag(name, fallback)
-    local ____valueOf_result_2 = valueOf(name)
-    if ____valueOf_result_2 == nil then
-        ____valueOf_result_2 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_2
-    local ____temp_3
     if type(value) == "boolean" then
-        ____temp_3 = value
+        return value
     else
-        ____temp_3 = refuse(name, value, "true or false", fallback)
+        return refuse(name, value, "true or false", fallback)
     end
-    return ____temp_3
 end
+
 function oneOf(name, fallback, values)
-    local ____valueOf_result_4 = valueOf(name)
-    if ____valueOf_result_4 == nil then
-        ____valueOf_result_4 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_4
-    for ____, allowed in ipairs(values) do
+    for _, allowed in ipairs(values) do
         if value == allowed then
             return allowed
         end
     end
-    return refuse(
-        name,
-        value,
-        "one of " .. table.concat(values, ", "),
-        fallback
-    )
+    return refuse(name, value, "one of " .. table.concat(values, ", "), fallback)
 end
+
 function archiveOption()
-    local ____valueOf_result_5 = valueOf("minimix_archive")
-    if ____valueOf_result_5 == nil then
-        ____valueOf_result_5 = true
+    local value = valueOf("minimix_archive")
+    if value == nil then
+        value = true
     end
-    local value = ____valueOf_result_5
     if value == true or value == false or value == "mam" then
         return value
     end
     return refuse("minimix_archive", value, "true, false or \"mam\"", true)
 end
+
 function count(name, fallback, least)
-    local ____valueOf_result_6 = valueOf(name)
-    if ____valueOf_result_6 == nil then
-        ____valueOf_result_6 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_6
     if type(value) == "number" and value >= least and value == math.floor(value) then
         return value
     end
-    return refuse(
-        name,
-        value,
-        "a whole number from " .. tostring(least),
-        fallback
-    )
+    return refuse(name, value, "a whole number from " .. tostring(least), fallback)
 end
+
 function period(name, fallback, least, most)
     if most == nil then
         most = math.huge
     end
-    local ____valueOf_result_7 = valueOf(name)
-    if ____valueOf_result_7 == nil then
-        ____valueOf_result_7 = fallback
+    local value = valueOf(name)
+    if value == nil then
+        value = fallback
     end
-    local value = ____valueOf_result_7
     local seconds = value == "never" and math.huge or parsePeriod(value)
     if seconds ~= nil and seconds >= least and seconds <= most then
         return seconds
     end
-    local range = most == math.huge and "from " .. tostring(least) or (("from " .. tostring(least)) .. " to ") .. tostring(most)
-    return refuse(name, value, ("a number of seconds " .. range) .. ", or a text such as \"5 minutes\"", fallback)
+    local range = most == math.huge and "from " .. tostring(least) or "from " .. tostring(least) .. " to " .. tostring(most)
+    return refuse(name, value, "a number of seconds " .. range .. ", or a text such as \"5 minutes\"", fallback)
 end
+
 function parsePeriod(value)
     if type(value) ~= "string" then
         return type(value) == "number" and value or nil
     end
-    local amount, unit = string.match(
-        string.lower(value),
-        "^(%d+)%s*([smhdwy]?[io]?n?)"
-    )
+    local amount, unit = string.match(string.lower(value), "^(%d+)%s*([smhdwy]?[io]?n?)")
     local factor = units[unit or ""]
-    local ____temp_8
     if factor == nil then
-        ____temp_8 = nil
+        return nil
     else
-        ____temp_8 = (tonumber(amount) or 0) * factor
+        return (tonumber(amount) or 0) * factor
     end
-    return ____temp_8
 end
+
 function refuse(name, value, wanted, fallback)
     local used = (fallback == nil or type(fallback) == "table") and "none" or tostring(fallback)
     module:log(
@@ -247,6 +241,7 @@ function refuse(name, value, wanted, fallback)
     )
     return fallback
 end
+
 local HOUR = 3600
 local DAY = 24 * HOUR
 names = {}
@@ -260,70 +255,73 @@ units.w = 7 * DAY
 units.mon = 31 * DAY
 units.y = 365.2425 * DAY
 --- The fixed resource of the occupant JID, or undefined for the bare JID.
-____exports.resource = resourceOption()
+minimix_options.resource = resourceOption()
 --- Services whose rooms are left to the clients.
-____exports.excluded = services("minimix_exclude")
+minimix_options.excluded = services("minimix_exclude")
 --- Seconds that a room has to answer a join or a leave.
-____exports.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
+minimix_options.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
 --- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
-____exports.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
-____exports.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
+minimix_options.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
+minimix_options.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
 --- Rooms that an account may be in.
-____exports.maxRooms = count("minimix_max_rooms", 100, 1)
+minimix_options.maxRooms = count("minimix_max_rooms", 100, 1)
 --- Joins of an account's sessions in a second, and those it may make at once.
-____exports.joinRate = count("minimix_join_rate", 10, 1)
-____exports.joinBurst = count("minimix_join_burst", 500, 1)
+minimix_options.joinRate = count("minimix_join_rate", 10, 1)
+minimix_options.joinBurst = count("minimix_join_burst", 500, 1)
 --- Nick changes of an account that a room has not answered.
-____exports.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
+minimix_options.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
 --- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
-____exports.maxOccupants = count("minimix_max_occupants", 5000, 0)
-____exports.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
+minimix_options.maxOccupants = count("minimix_max_occupants", 5000, 0)
+minimix_options.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
 --- Bytes of all the presences of a room's occupants that are remembered, as XML.
-____exports.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
+minimix_options.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
 --- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
-____exports.detachedAfter = period("minimix_detached_after", 300, 0)
-____exports.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
+minimix_options.detachedAfter = period("minimix_detached_after", 300, 0)
+minimix_options.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
 --- Seconds after which a quiet room is asked whether the account is still in it.
-____exports.pingAfter = period("minimix_ping_after", 900, 1)
+minimix_options.pingAfter = period("minimix_ping_after", 900, 1)
 --- Rooms that accounts come back to in a second when the server starts.
-____exports.rejoinRate = count("minimix_rejoin_rate", 100, 1)
+minimix_options.rejoinRate = count("minimix_rejoin_rate", 100, 1)
 --- Whether the server joins the rooms that are bookmarked with autojoin; else that is left to clients.
-____exports.autojoin = flag("minimix_autojoin", true)
+minimix_options.autojoin = flag("minimix_autojoin", true)
 --- Whether rooms are bookmarked when a client joins and leaves them.
-____exports.bookmarkWrite = flag("minimix_bookmark_write", false)
+minimix_options.bookmarkWrite = flag("minimix_bookmark_write", false)
 --- Seconds without a session after which an account leaves its rooms.
-____exports.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
+minimix_options.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
 --- Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
-____exports.archive = archiveOption()
+minimix_options.archive = archiveOption()
 --- Seconds that messages are kept.
-____exports.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
+minimix_options.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
 --- Bytes of the biggest message that is kept, as XML.
-____exports.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
+minimix_options.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
 --- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
-____exports.personalArchive = text("archive_store", "archive")
-____exports.maxArchivePage = count("max_archive_query_results", 50, 0)
+minimix_options.personalArchive = text("archive_store", "archive")
+minimix_options.maxArchivePage = count("max_archive_query_results", 50, 0)
 --- Messages of the past that a joining session is sent when it does not say how many, and at the most.
-____exports.history = count("minimix_history", 20, 0)
-____exports.maxHistory = count("minimix_max_history", 1000, 0)
+minimix_options.history = count("minimix_history", 20, 0)
+minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
 --- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
-____exports.maxGapSize = count("minimix_max_gap_size", 524288, 0)
+minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
 --- Bytes of memory of the messages of the past that a joining session is sent.
-____exports.maxHistorySize = count("minimix_max_history_size", 2097152, 0)
+minimix_options.maxHistorySize = count("minimix_max_history_size", 2097152, 0)
 --- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
-____exports.maxRanges = count("minimix_max_ranges", 1000, 1)
+minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
 --- Rooms that one query of an account's archive goes through.
-____exports.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
+minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
-____exports.readyText = valueOf("minimix_ready_text") ~= false
+minimix_options.readyText = valueOf("minimix_ready_text") ~= false
 --- Accounts of an anonymous host end with their last session, and nothing of them is kept.
-____exports.anonymous = module:get_option("authentication") == "anonymous"
+minimix_options.anonymous = module:get_option("authentication") == "anonymous"
 refuseUnknown(module.host)
 refuseUnknown("*")
-return ____exports
- end,
-["state.counters"] = function(...)
-local ____exports = {}
-____exports.counters = {
+end
+
+-- src/state/counters.ts
+--
+-- What has happened, in plain numbers: some are counted for each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
     copiesIn = 0,
     copiesOut = 0,
     copiesSaved = 0,
@@ -332,55 +330,63 @@ ____exports.counters = {
     archiveWrites = 0,
     drops = {}
 }
+
 --- Counts what is dropped, or refused for a limit.
-function ____exports.noteDrop(reason)
-    ____exports.counters.drops[reason] = (____exports.counters.drops[reason] or 0) + 1
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
 end
+
 --- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function ____exports.restoreCounters(saved)
-    local all = ____exports.counters
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
     for name, value in pairs(saved) do
         all[name] = value
     end
 end
-return ____exports
- end,
-["weight"] = function(...)
-local ____exports = {}
+end
+
+-- src/weight.ts
+--
+-- How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+local minimix_weight = {}
+do
 local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+
 function weigh(element, depth)
     if depth > MAX_DEPTH then
         return math.huge
     end
     local weight = ELEMENT
-    for ____, value in pairs(element.attr) do
+    for _, value in pairs(element.attr) do
         weight = weight + ATTRIBUTE + string.len(value)
     end
     local children = element
-    for ____, child in ipairs(children) do
+    for _, child in ipairs(children) do
         weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
     end
     return weight
 end
+
 ELEMENT = 320
 ATTRIBUTE = 64
 MAX_DEPTH = 100
+
 --- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
-function ____exports.weightOf(stanza)
+function minimix_weight.weightOf(stanza)
     return weigh(stanza, 1)
 end
-return ____exports
- end,
-["stanzas"] = function(...)
-local ____exports = {}
+end
+
+-- src/stanzas.ts
+--
+-- Questions about stanzas that util.stanza has no answer to.
+local minimix_stanzas = {}
+do
 local isSameAttributes, kept
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local HINTS = ____namespaces.HINTS
-local STANZA_ID = ____namespaces.STANZA_ID
+local DELAY = namespaces.DELAY
+local HINTS = namespaces.HINTS
+local STANZA_ID = namespaces.STANZA_ID
+
 function isSameAttributes(one, other, ignored)
     for name, value in pairs(one) do
         if other[name] ~= value and name ~= ignored then
@@ -394,12 +400,14 @@ function isSameAttributes(one, other, ignored)
     end
     return true
 end
+
 --- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
-function ____exports.isDelayBy(tag, room)
+function minimix_stanzas.isDelayBy(tag, room)
     return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
+
 --- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function ____exports.isSameElement(one, other, ignored)
+function minimix_stanzas.isSameElement(one, other, ignored)
     if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
         return false
     end
@@ -412,7 +420,7 @@ function ____exports.isSameElement(one, other, ignored)
         local child = children[i + 1]
         local counterpart = others[i + 1]
         if type(child) == "table" and type(counterpart) == "table" then
-            if not ____exports.isSameElement(child, counterpart) then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
                 return false
             end
         elseif child ~= counterpart then
@@ -421,11 +429,13 @@ function ____exports.isSameElement(one, other, ignored)
     end
     return true
 end
+
 local splitJid = ""
 local splitRoom = ""
 local splitNick
+
 --- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
-function ____exports.splitOccupant(jid)
+function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
         splitJid = jid
         splitRoom = jids.bare(jid)
@@ -433,37 +443,34 @@ function ____exports.splitOccupant(jid)
     end
     return splitRoom, splitNick
 end
+
 --- The id that a room gave a message (XEP-0359).
-function ____exports.stanzaIdBy(stanza, room)
+function minimix_stanzas.stanzaIdBy(stanza, room)
     local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
     return element and element.attr.id
 end
+
 --- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function ____exports.delayBy(stanza, room)
-    for ____, tag in ipairs(stanza.tags) do
-        if ____exports.isDelayBy(tag, room) then
+function minimix_stanzas.delayBy(stanza, room)
+    for _, tag in ipairs(stanza.tags) do
+        if minimix_stanzas.isDelayBy(tag, room) then
             return tag.attr.stamp
         end
     end
     return nil
 end
+
 --- Marks a message as one of the past, in the name of its room.
-function ____exports.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza(
-        "delay",
-        {
-            xmlns = DELAY,
-            from = room,
-            stamp = datetime.datetime(when)
-        }
-    ))
+function minimix_stanzas.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
 end
+
 --- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function ____exports.isWorthKeeping(stanza)
+function minimix_stanzas.isWorthKeeping(stanza)
     if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
         return false
     end
-    for ____, tag in ipairs(stanza.tags) do
+    for _, tag in ipairs(stanza.tags) do
         local keep = kept[tag.attr.xmlns or ""]
         if keep == true or keep == tag.name or tag.name == "body" then
             return true
@@ -471,6 +478,7 @@ function ____exports.isWorthKeeping(stanza)
     end
     return false
 end
+
 --- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
 kept = {}
 kept[HINTS] = "store"
@@ -479,17 +487,21 @@ kept["urn:xmpp:receipts"] = true
 kept["urn:xmpp:chat-markers:0"] = true
 kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
-return ____exports
- end,
-["text"] = function(...)
-local ____exports = {}
+end
+
+-- src/text.ts
+--
+-- Stanzas as text, written once for all who get them.
+local minimix_text = {}
+do
 local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES
-local st = require("util.stanza")
+
 function write(element, outerNamespace, at)
     pieces[at] = "<"
     pieces[at + 1] = element.name
     return writeRest(element, outerNamespace, at + 2)
 end
+
 function writeRest(element, outerNamespace, start)
     local attr = element.attr
     local children = element
@@ -500,7 +512,7 @@ function writeRest(element, outerNamespace, start)
     end
     pieces[at] = ">"
     at = at + 1
-    for ____, child in ipairs(children) do
+    for _, child in ipairs(children) do
         if type(child) == "string" then
             pieces[at] = st.xml_escape(child)
             at = at + 1
@@ -513,6 +525,7 @@ function writeRest(element, outerNamespace, start)
     pieces[at + 2] = ">"
     return at + 3
 end
+
 function writeAttributes(attr, outerNamespace, start)
     local at = start
     local prefixes = 0
@@ -530,6 +543,7 @@ function writeAttributes(attr, outerNamespace, start)
     end
     return at
 end
+
 function writeAttribute(name, value, at)
     if string.len(name) + string.len(value) <= MEMO_LENGTH then
         pieces[at] = remembered(name, value)
@@ -542,6 +556,7 @@ function writeAttribute(name, value, at)
     pieces[at + 4] = "'"
     return at + 5
 end
+
 function remembered(name, value)
     local texts = memo[name]
     local text = texts and texts[value]
@@ -555,12 +570,13 @@ function remembered(name, value)
             texts = {}
             memo[name] = texts
         end
-        text = (((" " .. name) .. "='") .. st.xml_escape(value)) .. "'"
+        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
         texts[value] = text
         memoSize = memoSize + 1
     end
     return text
 end
+
 function sortNames(attr)
     local count = 0
     for key in pairs(attr) do
@@ -575,29 +591,32 @@ function sortNames(attr)
     end
     return count
 end
+
 function prefixedAttribute(name, value, number)
-    local namespace, ____local = string.match(name, ("^(.-)" .. SEPARATOR) .. "(.*)$")
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
     local prefix = "ns" .. string.format("%d", number)
-    return (((((((((" xmlns:" .. prefix) .. "='") .. st.xml_escape(namespace or "")) .. "' ") .. prefix) .. ":") .. (____local or "")) .. "='") .. st.xml_escape(value)) .. "'"
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
 end
+
 --- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
 -- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
 -- _dostring).
-function ____exports.textOf(stanza)
+function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local ____end = writeRest(stanza, nil, 1)
+        local end_ = writeRest(stanza, nil, 1)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, ____end - 1)
-        if ____end > MOST_PIECES then
+        sourceText = table.concat(pieces, "", 1, end_ - 1)
+        if end_ > MOST_PIECES then
             pieces = {}
         end
     end
     return sourceText
 end
+
 sourceTags = 0
 sourceText = ""
 SEPARATOR = string.char(1)
@@ -610,23 +629,23 @@ pieces = {}
 names = {}
 --- Pieces for which the table is kept: a big stanza must not hold its memory for ever.
 MOST_PIECES = 4096
-return ____exports
- end,
-["state.held"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local xml = require("util.xml")
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local options = require("options")
-local ____weight = require("weight")
-local weightOf = ____weight.weightOf
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local ____text = require("text")
-local textOf = ____text.textOf
+end
+
+-- src/state/held.ts
+--
+-- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
+-- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
+-- text, which is most often all that is needed, and takes a third of the memory.
+local state_held = {}
+do
+local MUC_USER = namespaces.MUC_USER
+local options = minimix_options
+local weightOf = minimix_weight.weightOf
+local isSameElement = minimix_stanzas.isSameElement
+local textOf = minimix_text.textOf
+
 --- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
-function ____exports.toldAgain(presence)
+function state_held.toldAgain(presence)
     local x = presence:get_child("x", MUC_USER)
     local item = x and x:get_child("item")
     if item == nil or #item.tags == 0 then
@@ -635,20 +654,19 @@ function ____exports.toldAgain(presence)
     local copy = st.clone(presence)
     local copied = copy:get_child("x", MUC_USER)
     if copied ~= nil then
-        for ____, tag in ipairs(copied.tags) do
+        for _, tag in ipairs(copied.tags) do
             tag:maptags(function(child)
-                local ____temp_2
                 if child.name == "actor" or child.name == "reason" then
-                    ____temp_2 = nil
+                    return nil
                 else
-                    ____temp_2 = child
+                    return child
                 end
-                return ____temp_2
             end)
         end
     end
     return copy
 end
+
 --- By text. Entries go with the last membership that refers to them.
 local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
@@ -656,16 +674,18 @@ local source
 local latest
 --- How many times its XML a stanza may take as a tree to be kept as one: an ordinary presence takes four or five.
 local TREE = 8
+
 --- Whether a stanza may be kept as a tree: minimix_max_cached_size bounds its XML, and with it the memory.
-function ____exports.mayKeep(stanza)
+function state_held.mayKeep(stanza)
     return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= TREE * math.max(options.maxCachedSize, 1024)
 end
+
 --- What is to be shown of a presence to those who come later.
-function ____exports.hold(presence)
+function state_held.hold(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local text = textOf(____exports.toldAgain(presence))
+    local text = textOf(state_held.toldAgain(presence))
     local found = held[text]
     if found == nil then
         found = {text = text}
@@ -675,25 +695,32 @@ function ____exports.hold(presence)
     latest = found
     return found
 end
+
 --- A presence as a stanza without `to`; undefined for what is no XML. It is parsed each time, as a tree takes many times the
 -- memory of its text.
-function ____exports.stanzaOf(presence)
+function state_held.stanzaOf(presence)
     return xml.parse("<presence" .. presence.text)
 end
+
 --- Whether two presences say the same. Which presence an `id` answered does not matter.
-function ____exports.isSamePresence(one, other)
+function state_held.isSamePresence(one, other)
     if one == other then
         return true
     end
-    local stanza = ____exports.stanzaOf(one)
-    local counterpart = ____exports.stanzaOf(other)
+    local stanza = state_held.stanzaOf(one)
+    local counterpart = state_held.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
 end
-return ____exports
- end,
-["turn"] = function(...)
-local ____exports = {}
+end
+
+-- src/turn.ts
+--
+-- Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
+-- answers inside module:send(); its answer must not arrive in the middle of a change of state.
+local minimix_turn = {}
+do
 local drain, send, protect, outbox, running, draining
+
 function drain()
     if running or draining then
         return
@@ -706,9 +733,11 @@ function drain()
     end
     draining = false
 end
+
 function send(stanza)
     module:send(stanza)
 end
+
 function protect(task, argument)
     local ok, result = xpcall(task, debug.traceback, argument)
     if not ok then
@@ -717,280 +746,127 @@ function protect(task, argument)
     end
     return true, result
 end
+
 outbox = {}
 running = false
 draining = false
+
 --- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
-function ____exports.post(stanza)
+function minimix_turn.post(stanza)
     outbox[#outbox + 1] = stanza
     drain()
 end
+
 --- Runs the task of a timer as a turn. An error is logged and does not end the timer.
-function ____exports.inTurn(task)
+function minimix_turn.inTurn(task)
     local outer = running
     running = true
     protect(task, nil)
     running = outer
     drain()
 end
+
 --- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
 -- from the session's own address, or answer a room with an error.
-function ____exports.turn(handler)
+function minimix_turn.turn(handler)
     return function(event)
         local outer = running
         running = true
         local ok, result = protect(handler, event)
         running = outer
         drain()
-        local ____ok_0
         if ok then
-            ____ok_0 = result
+            return result
         else
-            ____ok_0 = true
+            return true
         end
-        return ____ok_0
     end
 end
-return ____exports
- end,
-["state.bookmarks"] = function(...)
-local ____exports = {}
-local options = require("options")
---- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
-function ____exports.isAutojoin(membership)
-    local bookmark = membership.bookmark
-    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
 end
---- Whether the server is to join the room by itself.
-function ____exports.isToJoin(membership)
-    local ____options_autojoin_2 = options.autojoin
-    if ____options_autojoin_2 then
-        local ____opt_0 = membership.bookmark
-        ____options_autojoin_2 = (____opt_0 and ____opt_0.autojoin) == true
-    end
-    return ____options_autojoin_2
-end
---- Whether the account is to be in the room though no session asks for it: brought back when lost.
-function ____exports.isWanted(membership)
-    return membership.established or ____exports.isToJoin(membership)
-end
---- Whether two bookmarks say the same, or neither is there.
-function ____exports.isSameBookmark(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
-end
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
-local refusals = {}
---- The room does not want the account: it is not joined again for this bookmark.
-function ____exports.noteRefusal(membership)
-    local bookmark = membership.bookmark
-    if not (bookmark and bookmark.autojoin) then
-        return
-    end
-    local rooms = refusals[membership.username] or ({})
-    rooms[membership.room] = bookmark
-    refusals[membership.username] = rooms
-end
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
-function ____exports.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local refused = rooms and rooms[room]
-    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
-end
---- Forgets the refusal of a room, or of all.
-function ____exports.forgetRefusals(username, room)
-    local rooms = refusals[username]
-    if rooms ~= nil and room ~= nil then
-        rooms[room] = nil
-    end
-    if room == nil or rooms ~= nil and (next(rooms)) == nil then
-        refusals[username] = nil
-    end
-end
---- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
-local NICK_CHANGES = 5
-local NICK_PAUSE = 60
---- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
--- the account from one to the other without end.
-function ____exports.mayFollowNick(membership)
-    local now = os.time()
-    local free = math.max(membership.nickFree, now)
-    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
-        return false
-    end
-    membership.nickFree = free + NICK_PAUSE
-    return true
-end
-return ____exports
- end,
-["state.catchup"] = function(...)
-local ____exports = {}
-return ____exports
- end,
-["state.sessions"] = function(...)
-local ____exports = {}
-____exports.joined = {}
-function ____exports.noteJoined(session, room)
-    local rooms = ____exports.joined[session]
+
+-- src/state/sessions.ts
+--
+-- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+local state_sessions = {}
+do
+state_sessions.joined = {}
+
+function state_sessions.noteJoined(session, room)
+    local rooms = state_sessions.joined[session]
     if rooms == nil then
         rooms = {}
-        ____exports.joined[session] = rooms
+        state_sessions.joined[session] = rooms
     end
     rooms[room] = true
 end
-function ____exports.hasJoined(session, room)
-    local rooms = ____exports.joined[session]
+
+function state_sessions.hasJoined(session, room)
+    local rooms = state_sessions.joined[session]
     return (rooms and rooms[room] ~= nil) == true
 end
+
 --- The session is no more.
-function ____exports.forgetJoined(session)
-    ____exports.joined[session] = nil
+function state_sessions.forgetJoined(session)
+    state_sessions.joined[session] = nil
 end
+
 --- Takes over what an instance of the module before a reload knew.
-function ____exports.restoreJoined(saved)
+function state_sessions.restoreJoined(saved)
     for session, rooms in pairs(saved) do
-        ____exports.joined[session] = rooms
+        state_sessions.joined[session] = rooms
     end
 end
-return ____exports
- end,
-["state.logs"] = function(...)
-local ____exports = {}
-____exports.OPEN = 0
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
-____exports.RECENT = 50
---- Bytes of them, as XML.
-local RECENT_SIZE = 262144
-____exports.logs = {}
---- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
-local dropped = 0
---- A second ahead: what was numbered a moment before this start, in the same second, is to be lower.
-local lastNumber = (os.time() + 1) * 1000
-local startNumber = lastNumber
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function ____exports.startOfNumbers()
-    return startNumber
 end
---- After a reload the server's start is still that of before.
-function ____exports.restoreStart(start)
-    startNumber = start
-    dropped = lastNumber
-end
---- The next number, higher than all before, those of earlier starts of the server too.
-function ____exports.nextNumber()
-    lastNumber = math.max(
-        lastNumber + 1,
-        os.time() * 1000
-    )
-    return lastNumber
-end
-function ____exports.logOf(room)
-    local log = ____exports.logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = math.max(startNumber, dropped),
-            recent = {},
-            size = 0,
-            filled = false,
-            whole = false,
-            source = nil,
-            current = nil,
-            past = nil,
-            readers = {},
-            settling = false
-        }
-        ____exports.logs[room] = log
-    end
-    return log
-end
---- Frees the memory of a log that no account of this host reads any more.
-function ____exports.dropLog(log)
-    ____exports.logs[log.room] = nil
-    dropped = math.max(dropped, log.last)
-end
-function ____exports.addRecent(log, entry)
-    local ____log_recent_0 = log.recent
-    ____log_recent_0[#____log_recent_0 + 1] = entry
-    log.size = log.size + entry.size
-    while #log.recent > ____exports.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
-        local oldest = table.remove(log.recent, 1)
-        log.size = log.size - (oldest == nil and 0 or oldest.size)
-        log.filled = true
-        log.whole = false
-    end
-end
---- Puts entries of before this start in front of what has come since; `whole`: there are no others.
-function ____exports.fillRecent(log, entries, whole)
-    log.filled = true
-    log.whole = whole
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil then
-            if #log.recent >= ____exports.RECENT or log.size + entry.size > RECENT_SIZE then
-                log.whole = false
-                return
-            end
-            table.insert(log.recent, 1, entry)
-            log.size = log.size + entry.size
-        end
-    end
-end
---- Takes over a log from the instance of the module before a reload.
-function ____exports.restoreLog(log)
-    ____exports.logs[log.room] = log
-    local newest = log.recent[#log.recent]
-    lastNumber = math.max(lastNumber, log.last, newest == nil and 0 or newest.number)
-    log.settling = false
-    log.past = nil
-end
-return ____exports
- end,
-["state.memberships"] = function(...)
-local ____exports = {}
+
+-- src/state/memberships.ts
+--
+-- The accounts of this host, their memberships, and which sessions are attached to which room.
+-- Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
+local state_memberships = {}
+do
 local membershipList, isEmpty, takeFirst, NOBODY
-local cache = require("util.cache")
-local jids = require("util.jid")
-local options = require("options")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-local ____sessions = require("state.sessions")
-local noteJoined = ____sessions.noteJoined
+local options = minimix_options
+local inTurn = minimix_turn.inTurn
+local noteJoined = state_sessions.noteJoined
+
 function membershipList(account)
     local list = {}
-    for ____, membership in pairs(account.memberships) do
+    for _, membership in pairs(account.memberships) do
         list[#list + 1] = membership
     end
     return list
 end
-function ____exports.stopTimer(membership)
+
+function state_memberships.stopTimer(membership)
     if membership.timer ~= nil then
         membership.timer:stop()
         membership.timer = nil
     end
 end
-function ____exports.endRenaming(membership)
+
+function state_memberships.endRenaming(membership)
     if membership.renaming ~= nil then
         membership.renaming.timer:stop()
         membership.renaming = nil
     end
 end
+
 function isEmpty(map)
     return (next(map)) == nil
 end
+
 --- The session whose join the room itself answers while the account is in the room already.
-function ____exports.askingSession(membership)
-    local ____opt_5 = membership.resync
-    local ____opt_3 = ____opt_5 and ____opt_5.request
-    return ____opt_3 and ____opt_3.session
+function state_memberships.askingSession(membership)
+    local resync = membership.resync
+    local request = resync and resync.request
+    return request and request.session
 end
+
 --- Takes a session out of the line, or out of the resync made for it; whether it stood there.
-function ____exports.stopWaiting(membership, session)
+function state_memberships.stopWaiting(membership, session)
     local others = {}
     local found = false
-    for ____, request in ipairs(membership.waiting) do
+    for _, request in ipairs(membership.waiting) do
         if request.session == session then
             found = true
         else
@@ -999,13 +875,14 @@ function ____exports.stopWaiting(membership, session)
     end
     membership.waiting = others
     local resync = membership.resync
-    local ____opt_7 = resync and resync.request
-    if (____opt_7 and ____opt_7.session) == session then
+    local opt_7 = resync and resync.request
+    if (opt_7 and opt_7.session) == session then
         resync.request.session = nil
         return true
     end
     return found
 end
+
 function takeFirst(requests, count)
     local taken = {}
     while #taken < count do
@@ -1017,7 +894,8 @@ function takeFirst(requests, count)
     end
     return taken
 end
-function ____exports.forgetOccupant(membership, nick)
+
+function state_memberships.forgetOccupant(membership, nick)
     local held = membership.occupants[nick]
     if held ~= nil then
         membership.occupants[nick] = nil
@@ -1025,63 +903,64 @@ function ____exports.forgetOccupant(membership, nick)
         membership.occupantSize = membership.occupantSize - string.len(held.text)
     end
 end
+
 --- Errors come back at once or never; older messages are forgotten.
 local UNREFLECTED_MESSAGES = 64
 --- By occupant JID, which is what stanzas from rooms are addressed to.
-____exports.accounts = {}
+state_memberships.accounts = {}
+
 --- The address the account uses towards rooms. Nothing else in the module knows its shape.
-function ____exports.occupantJid(username)
+function state_memberships.occupantJid(username)
     return jids.join(username, module.host, options.resource)
 end
+
 --- Whether rooms know an account by this JID; sessions may have joined some by their own.
-function ____exports.isOccupantJid(jid)
-    return ____exports.occupantJid(jids.node(jid) or "") == jid
+function state_memberships.isOccupantJid(jid)
+    return state_memberships.occupantJid(jids.node(jid) or "") == jid
 end
-function ____exports.findAccount(username)
-    return ____exports.accounts[____exports.occupantJid(username)]
+
+function state_memberships.findAccount(username)
+    return state_memberships.accounts[state_memberships.occupantJid(username)]
 end
+
 --- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
-function ____exports.findMembership(occupant, room)
-    local account = ____exports.accounts[occupant]
+function state_memberships.findMembership(occupant, room)
+    local account = state_memberships.accounts[occupant]
     if account == nil then
         return nil
     end
     return account.memberships[room]
 end
+
 --- The membership of a session's account in a room.
-function ____exports.membershipOf(session, room)
-    return ____exports.findMembership(
-        ____exports.occupantJid(session.username),
-        room
-    )
+function state_memberships.membershipOf(session, room)
+    return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
 end
+
 --- All memberships of an account, as a list: its user may drop memberships while going through it.
-function ____exports.membershipsOf(username)
-    local account = ____exports.findAccount(username)
-    return account == nil and ({}) or membershipList(account)
+function state_memberships.membershipsOf(username)
+    local account = state_memberships.findAccount(username)
+    return account == nil and {} or membershipList(account)
 end
+
 --- All memberships of this host, as a list.
-function ____exports.allMemberships()
+function state_memberships.allMemberships()
     local list = {}
-    for ____, account in pairs(____exports.accounts) do
-        for ____, membership in pairs(account.memberships) do
+    for _, account in pairs(state_memberships.accounts) do
+        for _, membership in pairs(account.memberships) do
             list[#list + 1] = membership
         end
     end
     return list
 end
+
 --- A new membership, of an account that is not in the room yet.
-function ____exports.createMembership(username, room, nick)
-    local occupant = ____exports.occupantJid(username)
-    local account = ____exports.accounts[occupant]
+function state_memberships.createMembership(username, room, nick)
+    local occupant = state_memberships.occupantJid(username)
+    local account = state_memberships.accounts[occupant]
     if account == nil then
-        account = {
-            username = username,
-            memberships = {},
-            seen = os.time(),
-            parts = nil
-        }
-        ____exports.accounts[occupant] = account
+        account = {username = username, memberships = {}, seen = os.time(), parts = nil}
+        state_memberships.accounts[occupant] = account
     end
     local membership = {
         username = username,
@@ -1134,107 +1013,117 @@ function ____exports.createMembership(username, room, nick)
     account.memberships[room] = membership
     return membership
 end
+
 --- Forgets a membership, and the account when it was the last.
-function ____exports.dropMembership(membership)
-    ____exports.stopTimer(membership)
-    ____exports.endRenaming(membership)
-    local account = ____exports.accounts[membership.occupant]
+function state_memberships.dropMembership(membership)
+    state_memberships.stopTimer(membership)
+    state_memberships.endRenaming(membership)
+    local account = state_memberships.accounts[membership.occupant]
     if account == nil then
         return
     end
     account.memberships[membership.room] = nil
     if isEmpty(account.memberships) then
-        ____exports.accounts[membership.occupant] = nil
+        state_memberships.accounts[membership.occupant] = nil
     end
 end
+
 --- Whether this is still the account's membership in that room, and not one dropped meanwhile.
-function ____exports.isCurrent(membership)
-    return ____exports.findMembership(membership.occupant, membership.room) == membership
+function state_memberships.isCurrent(membership)
+    return state_memberships.findMembership(membership.occupant, membership.room) == membership
 end
+
 --- Sets what ends the phase if the room does not, in place of what was set before.
-function ____exports.setTimer(membership, seconds, callback)
-    ____exports.stopTimer(membership)
-    membership.timer = module:add_timer(
-        seconds,
-        function()
-            membership.timer = nil
-            inTurn(callback)
-            return nil
-        end
-    )
+function state_memberships.setTimer(membership, seconds, callback)
+    state_memberships.stopTimer(membership)
+    membership.timer = module:add_timer(seconds, function()
+        membership.timer = nil
+        inTurn(callback)
+        return nil
+    end)
 end
+
 --- Nothing is shown to the room for so many seconds, or until the room has answered.
-function ____exports.beginRenaming(membership, nick, seconds, unanswered)
-    ____exports.endRenaming(membership)
-    local timer = module:add_timer(
-        seconds,
-        function()
-            membership.renaming = nil
-            inTurn(unanswered)
-            return nil
-        end
-    )
+function state_memberships.beginRenaming(membership, nick, seconds, unanswered)
+    state_memberships.endRenaming(membership)
+    local timer = module:add_timer(seconds, function()
+        membership.renaming = nil
+        inTurn(unanswered)
+        return nil
+    end)
     membership.renaming = {nick = nick, timer = timer}
 end
+
 --- Whether the account is in the room as far as anybody can tell.
-function ____exports.isReached(membership)
+function state_memberships.isReached(membership)
     local inside = membership.phase == "joined" or membership.phase == "entering"
     return inside and membership.unanswered == 0
 end
+
 --- Whether the account is out of the room for now and on its way back, which its sessions do not know.
-function ____exports.isComingBack(membership)
+function state_memberships.isComingBack(membership)
     return membership.phase == "lost" or membership.phase == "joining" and membership.request == nil
 end
-function ____exports.isAttached(membership, session)
+
+function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
-function ____exports.hasAttached(membership)
+
+function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
+
 --- Whether a session is in the room, or about to be.
-function ____exports.isUsed(membership)
+function state_memberships.isUsed(membership)
     local resync = membership.resync
-    return ____exports.hasAttached(membership) or #membership.waiting > 0 or (resync and resync.request) ~= nil
+    return state_memberships.hasAttached(membership) or #membership.waiting > 0 or (resync and resync.request) ~= nil
 end
-function ____exports.attachSession(membership, session, presence, id)
+
+function state_memberships.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
     membership.attached[session] = {presence = presence, id = id}
     membership.detachedAt = nil
     membership.shownDetached = false
 end
-function ____exports.detachSession(membership, session)
+
+function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
-    if not ____exports.hasAttached(membership) and membership.detachedAt == nil then
+    if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
         membership.detachedAt = os.time()
     end
 end
-function ____exports.detachAll(membership)
+
+function state_memberships.detachAll(membership)
     for session in pairs(membership.attached) do
-        ____exports.detachSession(membership, session)
+        state_memberships.detachSession(membership, session)
     end
 end
+
 --- Puts a request in line, in place of an earlier one of the same session.
-function ____exports.wait(membership, request)
+function state_memberships.wait(membership, request)
     if request.session ~= nil then
-        ____exports.stopWaiting(membership, request.session)
+        state_memberships.stopWaiting(membership, request.session)
     end
-    local ____membership_waiting_2 = membership.waiting
-    ____membership_waiting_2[#____membership_waiting_2 + 1] = request
+    local waiting = membership.waiting
+    waiting[#waiting + 1] = request
 end
+
 --- The first in line, who stands there no longer.
-function ____exports.nextWaiting(membership)
+function state_memberships.nextWaiting(membership)
     return table.remove(membership.waiting, 1)
 end
-function ____exports.isWaiting(membership, session)
-    for ____, request in ipairs(membership.waiting) do
+
+function state_memberships.isWaiting(membership, session)
+    for _, request in ipairs(membership.waiting) do
         if request.session == session then
             return true
         end
     end
-    return ____exports.askingSession(membership) == session
+    return state_memberships.askingSession(membership) == session
 end
+
 --- A full answer is to come, of which nothing has been shown yet.
-function ____exports.newResync(request)
+function state_memberships.newResync(request)
     return {
         request = request,
         shown = {},
@@ -1243,37 +1132,42 @@ function ____exports.newResync(request)
         selfShown = false
     }
 end
+
 --- Whether somebody is about to join, though not attached yet.
-function ____exports.hasWaiting(membership)
-    return #membership.waiting > 0 or ____exports.askingSession(membership) ~= nil
+function state_memberships.hasWaiting(membership)
+    return #membership.waiting > 0 or state_memberships.askingSession(membership) ~= nil
 end
+
 --- A session has left: the nick it asked for is no wish of its any more.
-function ____exports.forgetNickRequests(membership, session)
-    for ____, request in ipairs(membership.nickRequests) do
+function state_memberships.forgetNickRequests(membership, session)
+    for _, request in ipairs(membership.nickRequests) do
         if request.session == session then
             request.session = nil
         end
     end
 end
+
 --- A session's join is answered, and with it those before it.
-function ____exports.noteAnswered(membership, session)
-    for ____, request in ipairs(membership.nickRequests) do
+function state_memberships.noteAnswered(membership, session)
+    for _, request in ipairs(membership.nickRequests) do
         if request.session == session then
             request.isJoin = false
         end
     end
 end
+
 --- Whether a nick change to this nick is on its way.
-function ____exports.isNickAsked(membership, nick)
-    for ____, request in ipairs(membership.nickRequests) do
+function state_memberships.isNickAsked(membership, nick)
+    for _, request in ipairs(membership.nickRequests) do
         if request.nick == nick then
             return true
         end
     end
     return false
 end
+
 --- The first nick change of that key, or to that nick, which is not on its way any more.
-function ____exports.takeNickRequest(membership, field, value)
+function state_memberships.takeNickRequest(membership, field, value)
     local requests = membership.nickRequests
     for i = 1, #requests do
         local request = requests[i]
@@ -1283,9 +1177,10 @@ function ____exports.takeNickRequest(membership, field, value)
     end
     return nil
 end
+
 --- The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
 -- are not on their way any more.
-function ____exports.takeAnsweredRequests(membership, nick, key)
+function state_memberships.takeAnsweredRequests(membership, nick, key)
     local requests = membership.nickRequests
     for i = 1, #requests do
         local request = requests[i]
@@ -1293,18 +1188,19 @@ function ____exports.takeAnsweredRequests(membership, nick, key)
             return takeFirst(requests, i)
         end
     end
-    local request = ____exports.takeNickRequest(membership, "nick", nick) or ____exports.takeNickRequest(membership, "key", key)
-    return request == nil and ({}) or ({request})
+    local request = state_memberships.takeNickRequest(membership, "nick", nick) or state_memberships.takeNickRequest(membership, "key", key)
+    return request == nil and {} or {request}
 end
+
 --- A session is gone: what it asked for is nobody's now.
-function ____exports.forgetSession(membership, session)
-    ____exports.stopWaiting(membership, session)
-    local ____opt_11 = membership.request
-    if (____opt_11 and ____opt_11.session) == session then
+function state_memberships.forgetSession(membership, session)
+    state_memberships.stopWaiting(membership, session)
+    local request = membership.request
+    if (request and request.session) == session then
         membership.request.session = nil
     end
-    ____exports.forgetNickRequests(membership, session)
-    for ____, senders in membership.unreflected:items() do
+    state_memberships.forgetNickRequests(membership, session)
+    for _, senders in membership.unreflected:items() do
         for i = 1, #senders do
             if senders[i] == session then
                 senders[i] = NOBODY
@@ -1312,10 +1208,12 @@ function ____exports.forgetSession(membership, session)
         end
     end
 end
+
 --- Stands for a session that is gone: no session has an empty name.
 NOBODY = ""
+
 --- Notes who sent a message: its error is for that session. Two sessions may well use the same id.
-function ____exports.noteSent(membership, id, session)
+function state_memberships.noteSent(membership, id, session)
     local senders = membership.unreflected:get(id or "")
     if senders == nil then
         membership.unreflected:set(id or "", {session})
@@ -1323,8 +1221,9 @@ function ____exports.noteSent(membership, id, session)
         senders[#senders + 1] = session
     end
 end
+
 --- Who sent the message that a room reflects or refuses, in the order they were sent; it will do so only once.
-function ____exports.takeSender(membership, id)
+function state_memberships.takeSender(membership, id)
     local senders = membership.unreflected:get(id or "")
     if senders == nil then
         return nil
@@ -1335,10 +1234,11 @@ function ____exports.takeSender(membership, id)
     end
     return sender
 end
+
 --- Remembers the presence of an occupant, as far as there is room for it; whether there was.
-function ____exports.keepOccupant(membership, nick, held)
+function state_memberships.keepOccupant(membership, nick, held)
     local size = string.len(held.text)
-    ____exports.forgetOccupant(membership, nick)
+    state_memberships.forgetOccupant(membership, nick)
     if size > options.maxCachedSize or membership.occupantCount >= options.maxOccupants or membership.occupantSize + size > options.maxRoomSize then
         membership.incomplete = true
         return false
@@ -1348,10 +1248,11 @@ function ____exports.keepOccupant(membership, nick, held)
     membership.occupantSize = membership.occupantSize + size
     return true
 end
+
 --- Forgets what the room showed: the next join starts from nothing.
-function ____exports.forgetRoom(membership)
+function state_memberships.forgetRoom(membership)
     for nick in pairs(membership.occupants) do
-        ____exports.forgetOccupant(membership, nick)
+        state_memberships.forgetOccupant(membership, nick)
     end
     membership.self = nil
     membership.presenceOfRoom = nil
@@ -1361,19 +1262,22 @@ function ____exports.forgetRoom(membership)
     membership.logged = false
     membership.outdated = false
 end
-return ____exports
- end,
-["state.limits"] = function(...)
-local ____exports = {}
-local options = require("options")
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
+end
+
+-- src/state/limits.ts
+--
+-- What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
+local state_limits = {}
+do
+local options = minimix_options
+local noteDrop = state_counters.noteDrop
 --- Accounts whose allowance is not full, by user name.
 local allowances = {}
+
 --- Whether an account may join now. A device that starts joins all its rooms at once.
-function ____exports.mayJoin(username)
+function state_limits.mayJoin(username)
     local now = os.time()
-    local allowance = allowances[username] or ({left = options.joinBurst, at = now})
+    local allowance = allowances[username] or {left = options.joinBurst, at = now}
     allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
     allowance.at = now
     allowances[username] = allowance
@@ -1383,8 +1287,9 @@ function ____exports.mayJoin(username)
     allowance.left = allowance.left - 1
     return true
 end
+
 --- Forgets the accounts that may join as if they never had.
-function ____exports.forgetAllowances()
+function state_limits.forgetAllowances()
     local now = os.time()
     for username, allowance in pairs(allowances) do
         if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
@@ -1392,12 +1297,14 @@ function ____exports.forgetAllowances()
         end
     end
 end
+
 --- When a limit was last named in the log, by its name.
 local logged = {}
 --- Seconds between two lines about one limit.
 local PAUSE = 60
+
 --- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
-function ____exports.noteOver(limit, username, room, reason)
+function state_limits.noteOver(limit, username, room, reason)
     if reason == nil then
         reason = "limit"
     end
@@ -1405,50 +1312,42 @@ function ____exports.noteOver(limit, username, room, reason)
     local now = os.time()
     if now - (logged[limit] or -PAUSE) >= PAUSE then
         logged[limit] = now
-        module:log(
-            "warn",
-            "%s is over the limit %s with %s",
-            username,
-            limit,
-            room
-        )
+        module:log("warn", "%s is over the limit %s with %s", username, limit, room)
     end
 end
-return ____exports
- end,
-["slices"] = function(...)
-local ____exports = {}
+end
+
+-- src/slices.ts
+--
+-- Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
+local slices = {}
+do
 local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
-local time = require("util.time")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
+local inTurn = minimix_turn.inTurn
+
 function slice()
     local started = time.monotonic()
     slicing = true
     local step = table.remove(work, 1)
     while step ~= nil do
         takeStep(step)
-        local ____temp_0
         if time.monotonic() - started < SLICE then
-            ____temp_0 = table.remove(work, 1)
+            step = table.remove(work, 1)
         else
-            ____temp_0 = nil
+            step = nil
         end
-        step = ____temp_0
     end
     slicing = false
     if #work > 0 then
         scheduled = true
-        module:add_timer(
-            BREAK,
-            function()
-                scheduled = false
-                slice()
-                return nil
-            end
-        )
+        module:add_timer(BREAK, function()
+            scheduled = false
+            slice()
+            return nil
+        end)
     end
 end
+
 function takeStep(step)
     local outcome = {done = true}
     inTurn(function()
@@ -1458,30 +1357,34 @@ function takeStep(step)
         work[#work + 1] = step
     end
 end
+
 SLICE = 0.01
 BREAK = 0
 work = {}
 scheduled = false
 slicing = false
+
 --- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
-function ____exports.inSlices(step)
+function slices.inSlices(step)
     work[#work + 1] = step
     if not scheduled and not slicing then
         slice()
     end
 end
+
 --- Does what is left at once: the module is about to be unloaded.
-function ____exports.finishSlices()
+function slices.finishSlices()
     local step = table.remove(work, 1)
     while step ~= nil do
         takeStep(step)
         step = table.remove(work, 1)
     end
 end
+
 --- A step for each item of a list.
-function ____exports.forEachInSlices(items, task)
+function slices.forEachInSlices(items, task)
     local at = 0
-    ____exports.inSlices(function()
+    slices.inSlices(function()
         local item = items[at + 1]
         at = at + 1
         if item ~= nil then
@@ -1490,7 +1393,8 @@ function ____exports.forEachInSlices(items, task)
         return at >= #items
     end)
 end
-function ____exports.newQueues()
+
+function slices.newQueues()
     local queues = {}
     return {
         add = function(key, step)
@@ -1501,7 +1405,7 @@ function ____exports.newQueues()
             end
             local added = {step}
             queues[key] = added
-            ____exports.inSlices(function()
+            slices.inSlices(function()
                 local first = added[1]
                 if queues[key] ~= added or first == nil then
                     return true
@@ -1517,23 +1421,24 @@ function ____exports.newQueues()
             end)
         end,
         length = function(key)
-            local ____opt_1 = queues[key]
-            return ____opt_1 and #____opt_1 or 0
+            local opt_1 = queues[key]
+            return opt_1 and #opt_1 or 0
         end,
         drop = function(key)
             queues[key] = nil
         end
     }
 end
-return ____exports
- end,
-["send.outlet"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____slices = require("slices")
-local newQueues = ____slices.newQueues
-local ____weight = require("weight")
-local weightOf = ____weight.weightOf
+end
+
+-- src/send/outlet.ts
+--
+-- What a session is sent in slices. While some of it is to come, all else that the module sends to the session waits behind it,
+-- so that the order is that of one go.
+local send_outlet = {}
+do
+local newQueues = slices.newQueues
+local weightOf = minimix_weight.weightOf
 --- Bytes of memory of what may wait for one session, about.
 local MAX_WAITING = 4194304
 local outlets = newQueues()
@@ -1541,74 +1446,72 @@ local outlets = newQueues()
 local waiting = {}
 --- The session that something is being sent to in slices right now.
 local sending
+
 --- Whether what is sent to a session now has to wait.
-function ____exports.mustWait(fullJid)
+function send_outlet.mustWait(fullJid)
     return sending ~= fullJid and outlets.length(fullJid) > 0
 end
+
 --- Whether so much waits for a session that no more of what a room says can.
-function ____exports.isFull(fullJid)
-    return (waiting[fullJid] or 0) > MAX_WAITING and ____exports.mustWait(fullJid)
+function send_outlet.isFull(fullJid)
+    return (waiting[fullJid] or 0) > MAX_WAITING and send_outlet.mustWait(fullJid)
 end
+
 --- Sends something to a session step by step.
-function ____exports.sendInSlices(fullJid, step)
-    outlets.add(
-        fullJid,
-        function()
-            sending = fullJid
-            local done = step()
-            sending = nil
-            if done and outlets.length(fullJid) <= 1 then
-                waiting[fullJid] = nil
-            end
-            return done
+function send_outlet.sendInSlices(fullJid, step)
+    outlets.add(fullJid, function()
+        sending = fullJid
+        local done = step()
+        sending = nil
+        if done and outlets.length(fullJid) <= 1 then
+            waiting[fullJid] = nil
         end
-    )
+        return done
+    end)
 end
+
 --- Sends a stanza that is lent once all before it has been sent.
-function ____exports.sendBehind(fullJid, stanza, send)
+function send_outlet.sendBehind(fullJid, stanza, send)
     local copy = st.clone(stanza)
     local weight = weightOf(copy)
     waiting[fullJid] = (waiting[fullJid] or 0) + weight
-    ____exports.sendInSlices(
-        fullJid,
-        function()
-            waiting[fullJid] = (waiting[fullJid] or 0) - weight
-            send(copy)
-            return true
-        end
-    )
+    send_outlet.sendInSlices(fullJid, function()
+        waiting[fullJid] = (waiting[fullJid] or 0) - weight
+        send(copy)
+        return true
+    end)
 end
+
 --- Forgets what was to be sent to a session that is gone.
-function ____exports.dropOutlet(fullJid)
+function send_outlet.dropOutlet(fullJid)
     outlets.drop(fullJid)
     waiting[fullJid] = nil
 end
-return ____exports
- end,
-["send.fork"] = function(...)
-local ____exports = {}
+end
+
+-- src/send/fork.ts
+--
+-- From one stanza of the room to the sessions that joined it.
+--
+-- A stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant): `to` is swapped and put back, and
+-- whoever wants to keep the stanza clones it. For sessions that are plain streams it is written as text once, and each
+-- session is sent that text with its own `to`.
+local send_fork = {}
+do
 local isOverfull, sendNow, writeBatch, passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
-local jids = require("util.jid")
-local st = require("util.stanza")
-local options = require("options")
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____memberships = require("state.memberships")
-local membershipOf = ____memberships.membershipOf
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____text = require("text")
-local textOf = ____text.textOf
-local ____outlet = require("send.outlet")
-local isFull = ____outlet.isFull
-local mustWait = ____outlet.mustWait
-local sendBehind = ____outlet.sendBehind
-local sendInSlices = ____outlet.sendInSlices
+local options = minimix_options
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local stanzaOf = state_held.stanzaOf
+local membershipOf = state_memberships.membershipOf
+local hasJoined = state_sessions.hasJoined
+local noteOver = state_limits.noteOver
+local textOf = minimix_text.textOf
+local isFull = send_outlet.isFull
+local mustWait = send_outlet.mustWait
+local sendBehind = send_outlet.sendBehind
+local sendInSlices = send_outlet.sendInSlices
+
 function isOverfull(membership, fullJid)
     local isOver = isFull(fullJid)
     if isOver then
@@ -1616,45 +1519,35 @@ function isOverfull(membership, fullJid)
     end
     return isOver
 end
+
 --- Sends a stanza to one session, if it is there still; behind what it is being sent in slices.
-function ____exports.sendTo(fullJid, stanza)
+function send_fork.sendTo(fullJid, stanza)
     if fullJid == nil then
         return
     end
     if not mustWait(fullJid) then
         sendNow(fullJid, stanza)
     elseif findSession(fullJid) ~= nil then
-        sendBehind(
-            fullJid,
-            stanza,
-            function(copy)
-                sendNow(fullJid, copy)
-            end
-        )
+        sendBehind(fullJid, stanza, function(copy)
+            sendNow(fullJid, copy)
+        end)
     end
 end
+
 function sendNow(fullJid, stanza)
     local session = findSession(fullJid)
-    local ____temp_0
-    if session == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = pass(session, stanza)
+    local stream
+    if session ~= nil then
+        stream = pass(session, stanza)
     end
-    local stream = ____temp_0
     if stream ~= nil then
         local name = stanza.name
         local address = addressOf(stream)
-        stream.log(
-            "debug",
-            "Sending[%s]: <%s%s>",
-            stream.type,
-            name,
-            address
-        )
-        stream.rawsend((("<" .. name) .. address) .. textOf(stanza))
+        stream.log("debug", "Sending[%s]: <%s%s>", stream.type, name, address)
+        stream.rawsend("<" .. name .. address .. textOf(stanza))
     end
 end
+
 function writeBatch(session, list, from)
     local start = "<presence" .. addressOf(session)
     local texts = {}
@@ -1669,52 +1562,43 @@ function writeBatch(session, list, from)
         held = list[at + 1]
     end
     counters.copiesOut = counters.copiesOut + at - from
-    session.log(
-        "debug",
-        "Sending[%s]: %d times %s>",
-        session.type,
-        at - from,
-        start
-    )
+    session.log("debug", "Sending[%s]: %d times %s>", session.type, at - from, start)
     session.rawsend(table.concat(texts))
     return at
 end
+
 function passHeld(session, held)
-    local ____temp_1
-    if held == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = stanzaOf(held)
+    local stanza
+    if held ~= nil then
+        stanza = stanzaOf(held)
     end
-    local stanza = ____temp_1
     if stanza ~= nil then
         sendNow(session.full_jid, stanza)
     end
 end
+
 --- Whether nobody but the stream itself wants to see what a session is sent.
-function ____exports.takesText(fullJid)
+function send_fork.takesText(fullJid)
     local session = findSession(fullJid)
     return session ~= nil and isPlainStream(session) and not isFiltered(session)
 end
+
 function isFiltered(session)
-    local ____temp_2
-    if session.filters == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = session.filters["stanzas/out"]
+    local filters
+    if session.filters ~= nil then
+        filters = session.filters["stanzas/out"]
     end
-    local filters = ____temp_2
     return filters ~= nil and #filters > 0
 end
+
 function findSession(fullJid)
-    local ____temp_3
     if fullJid == nil then
-        ____temp_3 = nil
+        return nil
     else
-        ____temp_3 = prosody.full_sessions[fullJid]
+        return prosody.full_sessions[fullJid]
     end
-    return ____temp_3
 end
+
 function pass(session, stanza)
     local attr = stanza.attr
     local to = attr.to
@@ -1729,14 +1613,16 @@ function pass(session, stanza)
     attr.to = to
     return stream
 end
+
 function addressOf(session)
     local address = addresses[session]
     if address == nil then
-        address = (" to='" .. st.xml_escape(session.full_jid)) .. "'"
+        address = " to='" .. st.xml_escape(session.full_jid) .. "'"
         addresses[session] = address
     end
     return address
 end
+
 function isPlainStream(session)
     if not options.readyText or session.rawsend == nil then
         return false
@@ -1749,6 +1635,7 @@ function isPlainStream(session)
     end
     return plain
 end
+
 function passesFilters(session, stanza)
     if not isFiltered(session) then
         return true
@@ -1762,15 +1649,16 @@ function passesFilters(session, stanza)
     end
     return false
 end
+
 --- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
-function ____exports.fork(membership, stanza, except)
+function send_fork.fork(membership, stanza, except)
     if membership.detachedAt ~= nil then
         return
     end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
         if fullJid ~= except and not isOverfull(membership, fullJid) then
-            ____exports.sendTo(fullJid, stanza)
+            send_fork.sendTo(fullJid, stanza)
         end
     end
     local copies = counters.copiesOut - before
@@ -1778,40 +1666,41 @@ function ____exports.fork(membership, stanza, except)
         counters.copiesSaved = counters.copiesSaved + copies - 1
     end
 end
+
 BATCH = 65536
+
 --- Sends a session presences that are held as text already; a plain stream gets many in one go.
-function ____exports.sendHeld(fullJid, presences)
+function send_fork.sendHeld(fullJid, presences)
     if fullJid == nil or (next(presences)) == nil then
         return
     end
     local list = {}
-    for ____, held in pairs(presences) do
+    for _, held in pairs(presences) do
         list[#list + 1] = held
     end
     local sent = 0
-    sendInSlices(
-        fullJid,
-        function()
-            local session = findSession(fullJid)
-            if session == nil then
-                return true
-            end
-            if ____exports.takesText(fullJid) then
-                sent = writeBatch(session, list, sent)
-            else
-                local held = list[sent + 1]
-                sent = sent + 1
-                passHeld(session, held)
-            end
-            return sent >= #list
+    sendInSlices(fullJid, function()
+        local session = findSession(fullJid)
+        if session == nil then
+            return true
         end
-    )
+        if send_fork.takesText(fullJid) then
+            sent = writeBatch(session, list, sent)
+        else
+            local held = list[sent + 1]
+            sent = sent + 1
+            passHeld(session, held)
+        end
+        return sent >= #list
+    end)
 end
+
 addresses = setmetatable({}, {__mode = "k"})
 plainSends = setmetatable({}, {__mode = "k"})
+
 --- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
 -- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
-function ____exports.onUndelivered(event)
+function send_fork.onUndelivered(event)
     local session = event.session
     local from = event.stanza.attr.from
     if from == nil then
@@ -1825,13 +1714,14 @@ function ____exports.onUndelivered(event)
     noteDrop("undelivered")
     return true
 end
-return ____exports
- end,
-["state.availability"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
+end
+
+-- src/state/availability.ts
+--
+-- Which of the attached sessions' presences the account shows to the room.
+local state_availability = {}
+do
+local MUC = namespaces.MUC
 --- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
 local ranks = {}
 ranks.chat = 5
@@ -1839,29 +1729,31 @@ ranks[""] = 4
 ranks.dnd = 3
 ranks.away = 2
 ranks.xa = 1
+
 --- A client's presence bare of its addresses and of the join, as the account may show it.
-function ____exports.presenceContent(stanza)
+function state_availability.presenceContent(stanza)
     local content = st.clone(stanza)
     content.attr.from = nil
     content.attr.to = nil
     content.attr.id = nil
     content:maptags(function(tag)
-        local ____temp_0
         if tag.name == "x" and tag.attr.xmlns == MUC then
-            ____temp_0 = nil
+            return nil
         else
-            ____temp_0 = tag
+            return tag
         end
-        return ____temp_0
     end)
     return content
 end
+
 local function priority(attachment)
     return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
 end
+
 local function rank(attachment)
     return ranks[attachment.presence:get_child_text("show") or ""] or 0
 end
+
 local function isBetter(one, other)
     local difference = priority(one) - priority(other)
     if difference ~= 0 then
@@ -1869,86 +1761,82 @@ local function isBetter(one, other)
     end
     return rank(one) > rank(other)
 end
+
 --- The session to show: highest priority, then most available, then the one already shown.
-function ____exports.bestSession(membership)
+function state_availability.bestSession(membership)
     local best = membership.shown
-    local ____temp_1
-    if best == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = membership.attached[best]
+    local bestAttachment
+    if best ~= nil then
+        bestAttachment = membership.attached[best]
     end
-    local bestAttachment = ____temp_1
     for session, attachment in pairs(membership.attached) do
         if bestAttachment == nil or isBetter(attachment, bestAttachment) then
             best = session
             bestAttachment = attachment
         end
     end
-    local ____temp_2
     if bestAttachment == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = best
+        return best
     end
-    return ____temp_2
 end
-return ____exports
- end,
-["send.ask"] = function(...)
-local ____exports = {}
+end
+
+-- src/send/ask.ts
+--
+-- IQs of the account's own to its rooms.
+local send_ask = {}
+do
 local id = require("util.id")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
-local post = ____turn.post
+local inTurn = minimix_turn.inTurn
+local post = minimix_turn.post
 --- Seconds until a question counts as unanswered.
 local PATIENCE = 30
 --- The same of a question that is asked again, the first time.
 local FIRST_PATIENCE = 5
+
 --- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
 -- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
-function ____exports.patience(membership)
+function send_ask.patience(membership)
     return math.min(
         FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
         PATIENCE
     )
 end
+
 --- By the id they were sent with.
 local questions = {}
+
 --- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
-function ____exports.ask(membership, to, ____type, query, answered, limit)
+function send_ask.ask(membership, to, type_, query, answered, limit)
     if limit == nil then
         limit = PATIENCE
     end
     local key = "mm-" .. id.medium()
-    local timer = module:add_timer(
-        limit,
-        function()
-            questions[key] = nil
-            inTurn(function()
-                answered(nil)
-            end)
-            return nil
-        end
-    )
+    local timer = module:add_timer(limit, function()
+        questions[key] = nil
+        inTurn(function()
+            answered(nil)
+        end)
+        return nil
+    end)
     questions[key] = {room = membership.room, answered = answered, timer = timer}
-    post(st.iq({type = ____type, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
+
 --- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
-function ____exports.isOwnId(key)
+function send_ask.isOwnId(key)
     return key ~= nil and string.sub(key, 1, 3) == "mm-"
 end
+
 --- Takes the answer to a question of the account's own; whether it was one.
-function ____exports.takeAnswer(room, stanza)
+function send_ask.takeAnswer(room, stanza)
     local key = stanza.attr.id
-    local ____temp_0
-    if key == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = questions[key]
+    local question
+    if key ~= nil then
+        question = questions[key]
     end
-    local question = ____temp_0
     if key == nil or (question and question.room) ~= room then
         return false
     end
@@ -1957,29 +1845,28 @@ function ____exports.takeAnswer(room, stanza)
     question.answered(stanza)
     return true
 end
-return ____exports
- end,
-["archive.gate"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/gate.ts
+--
+-- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
+-- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
+-- no more than the stanza. See docs/security.md.
+local archive_gate = {}
+do
 local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local CARBONS = ____namespaces.CARBONS
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local MUC_USER = ____namespaces.MUC_USER
-local STANZA_ID = ____namespaces.STANZA_ID
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local ____stanzas = require("stanzas")
-local isDelayBy = ____stanzas.isDelayBy
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____weight = require("weight")
-local weightOf = ____weight.weightOf
+local CARBONS = namespaces.CARBONS
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
+
 function isOwnId(tag)
     if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
         return false
@@ -1987,24 +1874,25 @@ function isOwnId(tag)
     local by = jids.prep(tag.attr.by or "")
     return by ~= nil and jids.host(by) == module.host
 end
+
 function isUnnamedDelay(tag)
     return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
 end
+
 function named(delay, room)
     delay.attr.from = room
     return delay
 end
+
 function takeArchived(membership, tag)
     local xmlns = tag.attr.xmlns
     if xmlns == "jabber:client" or xmlns == nil then
         tag.attr.xmlns = nil
-        local ____temp_2
         if tag.name == "error" then
-            ____temp_2 = nil
+            return nil
         else
-            ____temp_2 = tag
+            return tag
         end
-        return ____temp_2
     end
     if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
         return nil
@@ -2013,31 +1901,32 @@ function takeArchived(membership, tag)
         return tag:maptags(function(child) return child.name == "item" and child or nil end)
     end
     local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
-    local ____temp_3
     if isForeignId or isDelayBy(tag, membership.room) then
-        ____temp_3 = nil
+        return nil
     else
-        ____temp_3 = tag
+        return tag
     end
-    return ____temp_3
 end
+
 function isOfAccount(membership, forwarded)
     local account = jids.bare(membership.occupant)
-    for ____, tag in ipairs(forwarded.tags) do
+    for _, tag in ipairs(forwarded.tags) do
         if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
             return true
         end
     end
     return false
 end
+
 --- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
 local MAX_WEIGHT = 2 * 1024 * 1024
 local MAX_IQ_WEIGHT = 8 * 1024 * 1024
 --- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
 local weighed
 local isTooBig = false
+
 --- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
-function ____exports.fromRoom(handler)
+function archive_gate.fromRoom(handler)
     return function(event)
         local stanza = event.stanza
         if stanza ~= weighed then
@@ -2056,28 +1945,28 @@ function ____exports.fromRoom(handler)
         return true
     end
 end
+
 --- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
 -- the messages of their archive (XEP-0359 6). Mostly the same table.
-function ____exports.withoutOwnIds(stanza)
-    for ____, tag in ipairs(stanza.tags) do
+function archive_gate.withoutOwnIds(stanza)
+    for _, tag in ipairs(stanza.tags) do
         if isOwnId(tag) then
             return st.clone(stanza):maptags(function(child)
-                local ____isOwnId_result_0
                 if isOwnId(child) then
-                    ____isOwnId_result_0 = nil
+                    return nil
                 else
-                    ____isOwnId_result_0 = child
+                    return child
                 end
-                return ____isOwnId_result_0
             end)
         end
     end
     return stanza
 end
+
 --- What a message says of itself; only while a room answers a join is it the room's word.
-function ____exports.delayOf(stanza, room)
+function archive_gate.delayOf(stanza, room)
     local delayed
-    for ____, tag in ipairs(stanza.tags) do
+    for _, tag in ipairs(stanza.tags) do
         if isDelayBy(tag, room) then
             return "by room"
         end
@@ -2087,31 +1976,32 @@ function ____exports.delayOf(stanza, room)
     end
     return delayed
 end
+
 --- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
-function ____exports.isAnswering(membership)
+function archive_gate.isAnswering(membership)
     return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
 end
+
 --- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
-function ____exports.keptForm(stanza, room, delayed, isPast)
+function archive_gate.keptForm(stanza, room, delayed, isPast)
     if isPast and delayed == "unnamed" then
         return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
     end
     if not isPast and delayed == "by room" then
         return st.clone(stanza):maptags(function(tag)
-            local ____isDelayBy_result_1
             if isDelayBy(tag, room) then
-                ____isDelayBy_result_1 = nil
+                return nil
             else
-                ____isDelayBy_result_1 = tag
+                return tag
             end
-            return ____isDelayBy_result_1
         end)
     end
     return stanza
 end
+
 --- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
 -- the room's or one of its occupants.
-function ____exports.fromArchive(membership, message)
+function archive_gate.fromArchive(membership, message)
     local from = jids.prep(message.attr.from or "")
     if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
         noteDrop("forged")
@@ -2125,35 +2015,40 @@ function ____exports.fromArchive(membership, message)
     copy:maptags(function(tag) return takeArchived(membership, tag) end)
     return copy
 end
+
 --- The archive's own id of a message, where the message has none by the room.
-function ____exports.addArchiveId(message, room, id)
+function archive_gate.addArchiveId(message, room, id)
     if id ~= nil and stanzaIdBy(message, room) == nil then
         message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
     end
 end
-return ____exports
- end,
-["archive.cursor"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/cursor.ts
+--
+-- What a query reads of one archive. Storage drivers differ in what they make of a query with several conditions, so that
+-- all they are asked for is a rough range, chunk by chunk.
+local archive_cursor = {}
+do
 local readIds, read, rangeQuery, roughly, consider, isPast, isAtOrPast
-local ____weight = require("weight")
-local weightOf = ____weight.weightOf
+local weightOf = minimix_weight.weightOf
+
 function readIds(cursor, walk, ids, missing)
-    for ____, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
+    for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
         if cursor.archive.holds(item.label) then
-            local ____opt_1 = missing
-            if ____opt_1 ~= nil then
-                ____opt_1[item.id] = nil
+            if missing ~= nil then
+                missing[item.id] = nil
             end
             consider(cursor, walk, item)
         end
-        local ____opt_3 = walk.from
-        if (____opt_3 and ____opt_3.id) == item.id then
+        local from = walk.from
+        if (from and from.id) == item.id then
             cursor.items = {}
         end
     end
     cursor.ended = true
 end
+
 function read(cursor, query, most)
     local archive = cursor.archive
     local items = {}
@@ -2184,62 +2079,56 @@ function read(cursor, query, most)
     cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
     return {items = items, isAll = isAll}
 end
+
 function rangeQuery(cursor, walk)
     local start = walk.query.start
-    local ____end = walk.query["end"]
+    local end_ = walk.query["end"]
     local reverse = walk.query.reverse
     local label = cursor.archive.label
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
-    local ____cursor_chunk_13 = cursor.chunk
-    local ____reverse_14 = reverse
-    local ____roughly_8 = roughly
-    local ____temp_7
+    local limit = cursor.chunk
+    local temp_7
     if reverse or from == nil then
-        ____temp_7 = start
+        temp_7 = start
     else
-        ____temp_7 = math.max(start or 0, from.when)
+        temp_7 = math.max(start or 0, from.when)
     end
-    local ____roughly_8_result_15 = ____roughly_8(____temp_7, -1)
-    local ____roughly_10 = roughly
-    local ____temp_9
+    local roughly_8_result_15 = roughly(temp_7, -1)
+    local temp_9
     if not reverse or from == nil then
-        ____temp_9 = ____end
+        temp_9 = end_
     else
-        ____temp_9 = math.min(____end or math.huge, from.when)
+        temp_9 = math.min(end_ or math.huge, from.when)
     end
-    local ____roughly_10_result_16 = ____roughly_10(____temp_9, 1)
-    local ____reverse_11
-    if reverse then
-        ____reverse_11 = nil
-    else
-        ____reverse_11 = id
+    local roughly_10_result_16 = roughly(temp_9, 1)
+    local after
+    if not reverse then
+        after = id
     end
-    local ____reverse_12
+    local before
     if reverse then
-        ____reverse_12 = id
-    else
-        ____reverse_12 = nil
+        before = id
     end
     return {
         with = label,
-        limit = ____cursor_chunk_13,
-        reverse = ____reverse_14,
-        start = ____roughly_8_result_15,
-        ["end"] = ____roughly_10_result_16,
-        after = ____reverse_11,
-        before = ____reverse_12
+        limit = limit,
+        reverse = reverse,
+        start = roughly_8_result_15,
+        ["end"] = roughly_10_result_16,
+        after = after,
+        before = before
     }
 end
+
 function roughly(seconds, more)
-    local ____temp_17
     if seconds == nil or math.abs(seconds) == math.huge then
-        ____temp_17 = nil
+        return nil
     else
-        ____temp_17 = math.floor(seconds) + more
+        return math.floor(seconds) + more
     end
-    return ____temp_17
 end
+
 function consider(cursor, walk, item)
     local query = walk.query
     local from = walk.from
@@ -2253,49 +2142,50 @@ function consider(cursor, walk, item)
     end
     local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
     if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
-        local ____cursor_items_18 = cursor.items
-        ____cursor_items_18[#____cursor_items_18 + 1] = item
+        local items = cursor.items
+        items[#items + 1] = item
     end
 end
+
 function isPast(place, item, reverse)
-    local ____temp_19
     if place.rank == item.rank then
-        ____temp_19 = place.id ~= item.id
+        return place.id ~= item.id
     else
-        ____temp_19 = ____exports.isAhead(item, place, reverse)
+        return archive_cursor.isAhead(item, place, reverse)
     end
-    return ____temp_19
 end
+
 function isAtOrPast(place, item, reverse)
     if place.rank ~= item.rank then
-        return ____exports.isAhead(item, place, reverse)
+        return archive_cursor.isAhead(item, place, reverse)
     end
-    local ____temp_21 = place.id == item.id
-    if not ____temp_21 then
-        local ____reverse_20
+    local id = place.id == item.id
+    if not id then
         if reverse then
-            ____reverse_20 = item.when < place.when
+            id = item.when < place.when
         else
-            ____reverse_20 = item.when > place.when
+            id = item.when > place.when
         end
-        ____temp_21 = ____reverse_20
     end
-    return ____temp_21
+    return id
 end
+
 --- Whether `one` is further on in the direction of a walk than `other`, which is of another archive.
-function ____exports.isAhead(one, other, reverse)
+function archive_cursor.isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
     return isLater ~= reverse
 end
+
 local LARGEST_CHUNK = 256
 --- Bytes of memory after which no more is read of an archive at a time.
 local READ_WEIGHT = 524288
-function ____exports.openCursors(archives, max)
+
+function archive_cursor.openCursors(archives, max)
     local cursors = {}
     local share = math.ceil(4 * (max + 1) / #archives)
     local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, share, LARGEST_CHUNK)
     local rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
         cursors[#cursors + 1] = {
             archive = archive,
@@ -2310,8 +2200,9 @@ function ____exports.openCursors(archives, max)
     end
     return cursors
 end
+
 --- Reads the next items of one archive, or the single items that the query names.
-function ____exports.readOn(cursor, walk, missing)
+function archive_cursor.readOn(cursor, walk, missing)
     local ids = walk.query.ids
     cursor.items = {}
     cursor.passed = 0
@@ -2319,14 +2210,10 @@ function ____exports.readOn(cursor, walk, missing)
         readIds(cursor, walk, ids, missing)
         return
     end
-    local ____read_result_0 = read(
-        cursor,
-        rangeQuery(cursor, walk),
-        READ_WEIGHT
-    )
-    local items = ____read_result_0.items
-    local isAll = ____read_result_0.isAll
-    for ____, item in ipairs(items) do
+    local read_result_0 = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT)
+    local items = read_result_0.items
+    local isAll = read_result_0.isAll
+    for _, item in ipairs(items) do
         consider(cursor, walk, item)
         cursor.last = item
     end
@@ -2335,18 +2222,20 @@ function ____exports.readOn(cursor, walk, missing)
     end
     cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
 end
-return ____exports
- end,
-["archive.page"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/page.ts
+--
+-- Pages of an archive, or of several: a merge, in the order of time, of what cursors read (XEP-0313 4.2, 4.3).
+local archive_page = {}
+do
 local noteEnd, newSearch, isMissing, knownEnd, newMerge, mergeStep, cursorOfNext, takeItem, pageOf, reversed, ends, COUNTED, PAGE_WEIGHT
-local cache = require("util.cache")
-local ____cursor = require("archive.cursor")
-local isAhead = ____cursor.isAhead
-local openCursors = ____cursor.openCursors
-local readOn = ____cursor.readOn
+local isAhead = archive_cursor.isAhead
+local openCursors = archive_cursor.openCursors
+local readOn = archive_cursor.readOn
+
 --- Begins to read a page; each step asks the storage once.
-function ____exports.startReading(archives, query)
+function archive_page.startReading(archives, query)
     local after = newSearch(archives, query.after)
     local before = newSearch(archives, query.before)
     local merge
@@ -2372,31 +2261,27 @@ function ____exports.startReading(archives, query)
     }
     return reading
 end
+
 function noteEnd(archives, item)
-    local ____temp_0
-    if item == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = archives[item.rank]
+    local archive
+    if item ~= nil then
+        archive = archives[item.rank]
     end
-    local archive = ____temp_0
     if item ~= nil and archive ~= nil then
-        ends:set((archive.key .. " ") .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
+        ends:set(archive.key .. " " .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
     end
 end
+
 function newSearch(archives, id)
     local rank
     local search
-    local ____id_2 = id
-    local ____temp_1
-    if id == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = knownEnd(archives, id)
+    local place
+    if id ~= nil then
+        place = knownEnd(archives, id)
     end
     search = {
-        id = ____id_2,
-        place = ____temp_1,
+        id = id,
+        place = place,
         step = function()
             local archive = archives[rank + 1]
             if id == nil or search.place ~= nil or archive == nil then
@@ -2405,12 +2290,7 @@ function newSearch(archives, id)
             rank = rank + 1
             local stanza, when, label = archive.store:get(archive.key, id)
             if stanza ~= nil and archive.holds(label or "") then
-                search.place = {
-                    id = id,
-                    when = tonumber(when) or 0,
-                    rank = rank,
-                    label = label or ""
-                }
+                search.place = {id = id, when = tonumber(when) or 0, rank = rank, label = label or ""}
             end
             return search.place ~= nil or archives[rank + 1] == nil
         end
@@ -2418,30 +2298,33 @@ function newSearch(archives, id)
     rank = 0
     return search
 end
+
 function isMissing(search)
     return search.id ~= nil and search.place == nil
 end
+
 function knownEnd(archives, id)
     local rank = 0
-    for ____, archive in ipairs(archives) do
+    for _, archive in ipairs(archives) do
         rank = rank + 1
-        local ____end = ends:get((archive.key .. " ") .. id)
-        if (____end and ____end.rank) == rank and archive.holds(____end.label) then
-            return ____end
+        local end_ = ends:get(archive.key .. " " .. id)
+        if (end_ and end_.rank) == rank and archive.holds(end_.label) then
+            return end_
         end
     end
     return nil
 end
+
 function newMerge(archives, query, after, before)
     local missing
     if query.ids ~= nil then
         missing = {}
-        for ____, id in ipairs(query.ids) do
+        for _, id in ipairs(query.ids) do
             missing[id] = true
         end
     end
     return {
-        walk = query.reverse and ({query = query, from = before, to = after}) or ({query = query, from = after, to = before}),
+        walk = query.reverse and {query = query, from = before, to = after} or {query = query, from = after, to = before},
         cursors = openCursors(archives, query.ids == nil and query.max or #query.ids),
         items = {},
         weight = 0,
@@ -2450,9 +2333,10 @@ function newMerge(archives, query, after, before)
         missing = missing
     }
 end
+
 function mergeStep(merge)
     local walk = merge.walk
-    for ____, cursor in ipairs(merge.cursors) do
+    for _, cursor in ipairs(merge.cursors) do
         if cursor.passed == #cursor.items and not cursor.ended then
             readOn(cursor, walk, merge.missing)
             return false
@@ -2473,10 +2357,11 @@ function mergeStep(merge)
     merge.complete = cursorOfNext(merge) == nil
     return true
 end
+
 function cursorOfNext(merge)
     local best
     local cursorOfBest
-    for ____, cursor in ipairs(merge.cursors) do
+    for _, cursor in ipairs(merge.cursors) do
         local item = cursor.items[cursor.passed + 1]
         if item ~= nil and (best == nil or isAhead(best, item, merge.walk.query.reverse)) then
             best = item
@@ -2485,18 +2370,20 @@ function cursorOfNext(merge)
     end
     return cursorOfBest
 end
+
 function takeItem(merge, cursor)
     local item = cursor.items[cursor.passed + 1]
     cursor.passed = cursor.passed + 1
     merge.count = merge.count + 1
     if item ~= nil and merge.walk.query.max ~= 0 then
-        local ____merge_items_5 = merge.items
-        ____merge_items_5[#____merge_items_5 + 1] = item
+        local items = merge.items
+        items[#items + 1] = item
         merge.weight = merge.weight + item.weight
     end
 end
+
 function pageOf(archives, merge)
-    for ____, cursor in ipairs(merge.cursors) do
+    for _, cursor in ipairs(merge.cursors) do
         if cursor.lost then
             return nil
         end
@@ -2504,20 +2391,19 @@ function pageOf(archives, merge)
     if merge.missing ~= nil and (next(merge.missing)) ~= nil then
         return nil
     end
-    local ____merge_walk_6 = merge.walk
-    local query = ____merge_walk_6.query
-    local from = ____merge_walk_6.from
-    local to = ____merge_walk_6.to
+    local walk = merge.walk
+    local query = walk.query
+    local from = walk.from
+    local to = walk.to
     if query.max == 0 then
-        local ____temp_8 = {}
-        local ____temp_9 = merge.count == 0
-        local ____temp_7
+        local complete = merge.count == 0
+        local count
         if merge.count > COUNTED then
-            ____temp_7 = nil
+            count = nil
         else
-            ____temp_7 = merge.count
+            count = merge.count
         end
-        return {items = ____temp_8, complete = ____temp_9, count = ____temp_7}
+        return {items = {}, complete = complete, count = count}
     end
     local items = query.reverse and reversed(merge.items) or merge.items
     noteEnd(archives, items[1])
@@ -2525,6 +2411,7 @@ function pageOf(archives, merge)
     local isAll = merge.complete and from == nil and to == nil
     return {items = items, complete = merge.complete, count = isAll and #items or nil}
 end
+
 function reversed(items)
     local list = {}
     for i = #items, 1, -1 do
@@ -2535,39 +2422,186 @@ function reversed(items)
     end
     return list
 end
+
 ends = cache.new(256)
 COUNTED = 10000
 PAGE_WEIGHT = 4194304
+
 --- A page of these archives; undefined if an id that the query names is not in them.
-function ____exports.readPage(archives, query)
-    local reading = ____exports.startReading(archives, query)
+function archive_page.readPage(archives, query)
+    local reading = archive_page.startReading(archives, query)
     while not reading.step() do
     end
     return reading.page
 end
-return ____exports
- end,
-["state.ranges"] = function(...)
-local ____exports = {}
-local ____logs = require("state.logs")
-local OPEN = ____logs.OPEN
+end
+
+-- src/state/numbers.ts
+--
+-- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
+-- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
+-- whatever the clock says.
+local state_numbers = {}
+do
+local extend, store, LEASE, lastNumber, limit
+
+function extend()
+    limit = lastNumber + LEASE
+    store:set(nil, {limit = limit})
+end
+
+store = module:open_store("minimix_numbers", "keyval")
+LEASE = 100000
+local startNumber = 0
+lastNumber = 0
+limit = 0
+
+--- A start of the server: what is numbered from now on is higher than all before.
+function state_numbers.startNumbers()
+    local lease = store:get(nil)
+    startNumber = lease == nil and (os.time() + 1) * 1000 or lease.limit
+    lastNumber = startNumber
+    extend()
+end
+
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function state_numbers.startOfNumbers()
+    return startNumber
+end
+
+--- The next number, higher than all before, those of earlier starts of the server too.
+function state_numbers.nextNumber()
+    lastNumber = lastNumber + 1
+    if lastNumber >= limit then
+        extend()
+    end
+    return lastNumber
+end
+
+--- The highest number given out.
+function state_numbers.newestNumber()
+    return lastNumber
+end
+
+function state_numbers.numbers()
+    return {start = startNumber, last = lastNumber, limit = limit}
+end
+
+function state_numbers.restoreNumbers(saved)
+    startNumber = saved.start
+    lastNumber = saved.last
+    limit = saved.limit
+end
+end
+
+-- src/state/logs.ts
+--
+-- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
+-- Entries are numbered in the order they came.
+local state_logs = {}
+do
+local newestNumber = state_numbers.newestNumber
+local startOfNumbers = state_numbers.startOfNumbers
+state_logs.OPEN = 0
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+state_logs.RECENT = 50
+--- Bytes of them, as XML.
+local RECENT_SIZE = 262144
+state_logs.logs = {}
+--- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+local dropped = 0
+
+function state_logs.logOf(room)
+    local log = state_logs.logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = math.max(startOfNumbers(), dropped),
+            recent = {},
+            size = 0,
+            filled = false,
+            whole = false,
+            source = nil,
+            current = nil,
+            past = nil,
+            readers = {},
+            settling = false
+        }
+        state_logs.logs[room] = log
+    end
+    return log
+end
+
+--- Frees the memory of a log that no account of this host reads any more.
+function state_logs.dropLog(log)
+    state_logs.logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
+end
+
+function state_logs.addRecent(log, entry)
+    local recent = log.recent
+    recent[#recent + 1] = entry
+    log.size = log.size + entry.size
+    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
+        local oldest = table.remove(log.recent, 1)
+        log.size = log.size - (oldest == nil and 0 or oldest.size)
+        log.filled = true
+        log.whole = false
+    end
+end
+
+--- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+function state_logs.fillRecent(log, entries, whole)
+    log.filled = true
+    log.whole = whole
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil then
+            if #log.recent >= state_logs.RECENT or log.size + entry.size > RECENT_SIZE then
+                log.whole = false
+                return
+            end
+            table.insert(log.recent, 1, entry)
+            log.size = log.size + entry.size
+        end
+    end
+end
+
+--- Takes over a log from the instance of the module before a reload.
+function state_logs.restoreLog(log)
+    state_logs.logs[log.room] = log
+    dropped = newestNumber()
+    log.settling = false
+    log.past = nil
+end
+end
+
+-- src/state/ranges.ts
+--
+-- Which entries of a log an account got, as ranges of their numbers.
+local state_ranges = {}
+do
+local OPEN = state_logs.OPEN
+
 --- Whether the account gets what comes.
-function ____exports.isOpen(ranges)
+function state_ranges.isOpen(ranges)
     return #ranges > 0 and ranges[#ranges] == OPEN
 end
+
 --- Whether a number is in the ranges, of which an open one goes up to `end`.
-function ____exports.includes(ranges, ____end, number)
+function state_ranges.includes(ranges, end_, number)
     for i = 1, #ranges, 2 do
         local first = ranges[i] or 0
         local last = ranges[i + 1] or 0
-        if number >= first and number <= (last == OPEN and ____end or last) then
+        if number >= first and number <= (last == OPEN and end_ or last) then
             return true
         end
     end
     return false
 end
+
 --- Adds a number that is not the last one: to the range that ends with the one `before` it, or as a range of its own.
-function ____exports.insert(ranges, number, before)
+function state_ranges.insert(ranges, number, before)
     local at = #ranges
     while at > 0 and (ranges[at - 2 + 1] or 0) > number do
         at = at - 2
@@ -2579,8 +2613,9 @@ function ____exports.insert(ranges, number, before)
         table.insert(ranges, at + 2, number)
     end
 end
+
 --- The ranges without those that end before a number.
-function ____exports.prune(ranges, least)
+function state_ranges.prune(ranges, least)
     local kept = {}
     for i = 1, #ranges, 2 do
         local first = ranges[i] or 0
@@ -2592,39 +2627,33 @@ function ____exports.prune(ranges, least)
     end
     return kept
 end
-return ____exports
- end,
-["archive.personal"] = function(...)
-local ____exports = {}
-local recentOf, nameOf, store, RECENT, recent
-local cache = require("util.cache")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____gate = require("archive.gate")
-local delayOf = ____gate.delayOf
-local isAnswering = ____gate.isAnswering
-local ____page = require("archive.page")
-local startReading = ____page.startReading
-local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local ____stanzas = require("stanzas")
-local isDelayBy = ____stanzas.isDelayBy
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
---- What an account and one other, or all others, said to each other.
-function ____exports.personalArchive(username, other)
-    return {
-        store = store,
-        key = username,
-        label = other,
-        holds = function() return true end
-    }
 end
+
+-- src/archive/personal.ts
+--
+-- mod_mam's archive of an account. With `minimix_archive = "mam"` it has what was said in rooms too, a copy for each
+-- account: mod_mam writes down what comes, and what was missed is written from here.
+local archive_personal = {}
+do
+local recentOf, nameOf, store, RECENT, recent
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
+local startReading = archive_page.startReading
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local isWorthKeeping = minimix_stanzas.isWorthKeeping
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+
+--- What an account and one other, or all others, said to each other.
+function archive_personal.personalArchive(username, other)
+    return {store = store, key = username, label = other, holds = function() return true end}
+end
+
 --- Begins to read what was said in a room last.
-function ____exports.startReadingRoom(membership, most, since)
+function archive_personal.startReadingRoom(membership, most, since)
     return startReading(
-        {____exports.personalArchive(membership.username, membership.room)},
+        {archive_personal.personalArchive(membership.username, membership.room)},
         {
             wants = function(stanza) return stanza.attr.type == "groupchat" end,
             start = since,
@@ -2633,43 +2662,45 @@ function ____exports.startReadingRoom(membership, most, since)
         }
     )
 end
+
 function recentOf(membership)
     local known = recent[membership]
     if known == nil then
         known = cache.new(RECENT + options.maxHistory)
-        local reading = ____exports.startReadingRoom(membership, RECENT, 0)
+        local reading = archive_personal.startReadingRoom(membership, RECENT, 0)
         while not reading.step() do
         end
-        local ____opt_3 = reading.page
-        for ____, item in ipairs(____opt_3 and ____opt_3.items or ({})) do
-            known:set(
-                nameOf(membership, item.stanza),
-                true
-            )
+        local page = reading.page
+        for _, item in ipairs(page and page.items or {}) do
+            known:set(nameOf(membership, item.stanza), true)
         end
         recent[membership] = known
     end
     return known
 end
+
 function nameOf(membership, stanza)
     local id = stanzaIdBy(stanza, membership.room)
     if id ~= nil then
         return id
     end
     local from = stanza.attr.from or ""
-    return (((from .. " ") .. (stanza.attr.id or "")) .. " ") .. (stanza:get_child_text("body") or "")
+    return from .. " " .. (stanza.attr.id or "") .. " " .. (stanza:get_child_text("body") or "")
 end
+
 store = module:open_store(options.personalArchive, "archive")
 RECENT = 50
 recent = setmetatable({}, {__mode = "k"})
+
 --- Whether there is such an archive.
-function ____exports.hasPersonalArchive()
+function archive_personal.hasPersonalArchive()
     local host = prosody.hosts[module.host]
     return (host and host.modules.mam) ~= nil
 end
+
 --- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
 -- it, and what a room tells of its past on a join is there already, or is missed.
-function ____exports.onShouldStore(event)
+function archive_personal.onShouldStore(event)
     local stanza = event.stanza
     local room = jids.bare(stanza.attr.from or "")
     local membership = findMembership(stanza.attr.to or "", room)
@@ -2680,14 +2711,12 @@ function ____exports.onShouldStore(event)
     if not isWorthKeeping(stanza) or isPast then
         return false
     end
-    recentOf(membership):set(
-        nameOf(membership, stanza),
-        true
-    )
+    recentOf(membership):set(nameOf(membership, stanza), true)
     return true
 end
+
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
-function ____exports.addMissed(membership, delayed, when)
+function archive_personal.addMissed(membership, delayed, when)
     local known = recentOf(membership)
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or known:get(name) ~= nil then
@@ -2696,21 +2725,13 @@ function ____exports.addMissed(membership, delayed, when)
     known:set(name, true)
     local content = st.clone(delayed)
     content:maptags(function(tag)
-        local ____isDelayBy_result_2
         if isDelayBy(tag, membership.room) then
-            ____isDelayBy_result_2 = nil
+            return nil
         else
-            ____isDelayBy_result_2 = tag
+            return tag
         end
-        return ____isDelayBy_result_2
     end)
-    local id, problem = store:append(
-        membership.username,
-        nil,
-        content,
-        when,
-        membership.room
-    )
+    local id, problem = store:append(membership.username, nil, content, when, membership.room)
     if id == nil then
         module:log(
             "error",
@@ -2722,92 +2743,79 @@ function ____exports.addMissed(membership, delayed, when)
     end
     return id ~= nil
 end
-return ____exports
- end,
-["archive.log"] = function(...)
-local ____exports = {}
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, lastOf, storedParts, visitLater, isFor, startReadingBefore, visitBack, prunePart, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
-local datetime = require("util.datetime")
-local hashes = require("util.hashes")
-local st = require("util.stanza")
-local ____page = require("archive.page")
-local readPage = ____page.readPage
-local startReading = ____page.startReading
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local OCCUPANT_ID = ____namespaces.OCCUPANT_ID
-local STANZA_ID = ____namespaces.STANZA_ID
-local options = require("options")
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____logs = require("state.logs")
-local addRecent = ____logs.addRecent
-local dropLog = ____logs.dropLog
-local fillRecent = ____logs.fillRecent
-local logOf = ____logs.logOf
-local logs = ____logs.logs
-local nextNumber = ____logs.nextNumber
-local OPEN = ____logs.OPEN
-local RECENT = ____logs.RECENT
-local startOfNumbers = ____logs.startOfNumbers
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local isDelayBy = ____stanzas.isDelayBy
-local isSameElement = ____stanzas.isSameElement
-local isWorthKeeping = ____stanzas.isWorthKeeping
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____ranges = require("state.ranges")
-local includes = ____ranges.includes
-local insert = ____ranges.insert
-local isOpen = ____ranges.isOpen
-local prune = ____ranges.prune
-local ____personal = require("archive.personal")
-local addMissed = ____personal.addMissed
-local hasPersonalArchive = ____personal.hasPersonalArchive
-local startReadingRoom = ____personal.startReadingRoom
+end
+
+-- src/archive/log.ts
+--
+-- The archive: each message of a room once for this host, and for each account which of them it got. Messages are
+-- written as they come, in a Prosody archive store under the room's JID; what an account got is written when it changes
+-- course (it comes, goes, or misses something), not for each message.
+local archive_log = {}
+do
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, lastOf, storedParts, visitLater, isFor, startReadingBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local readPage = archive_page.readPage
+local startReading = archive_page.startReading
+local MUC_USER = namespaces.MUC_USER
+local OCCUPANT_ID = namespaces.OCCUPANT_ID
+local STANZA_ID = namespaces.STANZA_ID
+local options = minimix_options
+local counters = state_counters.counters
+local addRecent = state_logs.addRecent
+local dropLog = state_logs.dropLog
+local fillRecent = state_logs.fillRecent
+local logOf = state_logs.logOf
+local logs = state_logs.logs
+local OPEN = state_logs.OPEN
+local RECENT = state_logs.RECENT
+local nextNumber = state_numbers.nextNumber
+local startNumbers = state_numbers.startNumbers
+local startOfNumbers = state_numbers.startOfNumbers
+local accounts = state_memberships.accounts
+local findAccount = state_memberships.findAccount
+local delayBy = minimix_stanzas.delayBy
+local isDelayBy = minimix_stanzas.isDelayBy
+local isSameElement = minimix_stanzas.isSameElement
+local isWorthKeeping = minimix_stanzas.isWorthKeeping
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local includes = state_ranges.includes
+local insert = state_ranges.insert
+local isOpen = state_ranges.isOpen
+local prune = state_ranges.prune
+local addMissed = archive_personal.addMissed
+local hasPersonalArchive = archive_personal.hasPersonalArchive
+local startReadingRoom = archive_personal.startReadingRoom
+
 function isAnothers(entry, membership)
     return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
 end
+
 function entryFor(log, membership, part, stanza)
     local past = pastOf(log.room, stanza)
-    local ____temp_3
     if past == nil then
-        ____temp_3 = newEntry(log, membership, part, stanza)
+        return newEntry(log, membership, part, stanza)
     else
-        ____temp_3 = pastEntry(
-            log,
-            membership,
-            part,
-            stanza,
-            past
-        )
+        return pastEntry(log, membership, part, stanza, past)
     end
-    return ____temp_3
 end
+
 function isLater(membership)
-    local ____opt_4 = membership.catchUp
-    return (____opt_4 and ____opt_4.appendOutOfOrder) == true
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.appendOutOfOrder) == true
 end
+
 function pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
-    local ____temp_6
-    if stamp == nil then
-        ____temp_6 = nil
-    else
-        ____temp_6 = datetime.parse(stamp)
+    local past
+    if stamp ~= nil then
+        past = datetime.parse(stamp)
     end
-    local past = ____temp_6
-    local ____temp_7
     if past == nil then
-        ____temp_7 = nil
+        return nil
     else
-        ____temp_7 = math.floor(past)
+        return math.floor(past)
     end
-    return ____temp_7
 end
+
 function newEntry(log, membership, part, stanza)
     local owner
     local same
@@ -2829,29 +2837,20 @@ function newEntry(log, membership, part, stanza)
     end
     local content = st.clone(stanza)
     content.attr.to = nil
-    return append(
-        log,
-        content,
-        os.time(),
-        owner
-    )
+    return append(log, content, os.time(), owner)
 end
+
 function isSameMessage(log, one, other)
     local id = stanzaIdBy(one, log.room) or one.attr.id
     return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
 end
+
 function pastEntry(log, membership, part, stanza, when)
     fill(log)
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
     local function isWanted(entry)
-        return isSamePast(
-            log,
-            membership,
-            part,
-            entry,
-            content
-        )
+        return isSamePast(log, membership, part, entry, content)
     end
     local entry = findEntry(log.recent, isWanted) or findPast(log, archiveId, when, isWanted)
     if entry ~= nil then
@@ -2862,51 +2861,37 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not isLater(membership) then
         return nil
     end
-    return append(
-        log,
-        content,
-        math.min(
-            math.max(when, earliest),
-            os.time()
-        ),
-        nil
-    )
+    return append(log, content, math.min(math.max(when, earliest), os.time()), nil)
 end
+
 function isSamePast(log, membership, part, entry, content)
     if isAnothers(entry, membership) then
         return false
     end
-    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(
-        membership.username,
-        rangesOf(membership),
-        part,
-        entry
-    ) or isSameElement(
-        asSaid(entry.stanza),
-        asSaid(content)
-    ))
+    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(membership.username, rangesOf(membership), part, entry) or isSameElement(asSaid(entry.stanza), asSaid(content)))
 end
+
 function asSaid(stanza)
     local said = st.clone(stanza)
     said:maptags(function(tag)
-        local ____added_has_result_8
         if added[tag.attr.xmlns or ""] ~= nil then
-            ____added_has_result_8 = nil
+            return nil
         else
-            ____added_has_result_8 = tag
+            return tag
         end
-        return ____added_has_result_8
     end)
     return said
 end
+
 function findEntry(entries, isWanted)
-    for ____, entry in ipairs(entries) do
+    for _, entry in ipairs(entries) do
         if isWanted(entry) then
             return entry
         end
     end
     return nil
 end
+
 function findPast(log, archiveId, when, isWanted)
     local oldest = log.recent[1]
     if oldest == nil or when > oldest.when + SKEW then
@@ -2917,90 +2902,70 @@ function findPast(log, archiveId, when, isWanted)
         past = readPast(log, when)
         log.past = past
     end
-    local ____temp_9
-    if archiveId == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = past.ids[archiveId]
+    local entry
+    if archiveId ~= nil then
+        entry = past.ids[archiveId]
     end
-    local entry = ____temp_9
     if entry ~= nil and isWanted(entry) then
         return entry
     end
     return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
+
 function readPast(log, from)
-    local past = {
-        from = from,
-        to = math.huge,
-        entries = {},
-        others = {},
-        ids = {}
-    }
+    local past = {from = from, to = math.huge, entries = {}, others = {}, ids = {}}
     local before
     for id, stanza, when, label in find(log.room, {start = from - SKEW, limit = PAST}) do
-        local entry = storedEntry(
-            id,
-            stanza,
-            when,
-            label,
-            before
-        )
+        local entry = storedEntry(id, stanza, when, label, before)
         addPast(log, past, entry)
         if entry.owner == nil then
             before = entry.number
         end
     end
-    local ____temp_10
+    local last
     if #past.entries < PAST then
-        ____temp_10 = nil
+        last = nil
     else
-        ____temp_10 = past.entries[#past.entries]
+        last = past.entries[#past.entries]
     end
-    local last = ____temp_10
     if last ~= nil then
         past.to = last.when - SKEW
     end
-    module:add_timer(
-        PAST_KEPT,
-        function()
-            log.past = nil
-            return nil
-        end
-    )
+    module:add_timer(PAST_KEPT, function()
+        log.past = nil
+        return nil
+    end)
     return past
 end
+
 function addPast(log, past, entry)
-    local ____temp_11
+    local archiveId
     if entry.owner == nil then
-        ____temp_11 = stanzaIdBy(entry.stanza, log.room)
-    else
-        ____temp_11 = nil
+        archiveId = stanzaIdBy(entry.stanza, log.room)
     end
-    local archiveId = ____temp_11
-    local ____past_entries_12 = past.entries
-    ____past_entries_12[#____past_entries_12 + 1] = entry
+    local entries = past.entries
+    entries[#entries + 1] = entry
     if archiveId == nil then
-        local ____past_others_13 = past.others
-        ____past_others_13[#____past_others_13 + 1] = entry
+        local others = past.others
+        others[#others + 1] = entry
     else
         past.ids[archiveId] = entry
     end
 end
+
 function withoutDelay(log, stanza)
     local content = st.clone(stanza)
     content.attr.to = nil
     content:maptags(function(tag)
-        local ____isDelayBy_result_14
         if isDelayBy(tag, log.room) then
-            ____isDelayBy_result_14 = nil
+            return nil
         else
-            ____isDelayBy_result_14 = tag
+            return tag
         end
-        return ____isDelayBy_result_14
     end)
     return content
 end
+
 function append(log, stanza, when, owner)
     local size = string.len(tostring(stanza))
     if size > options.maxKeptSize then
@@ -3009,7 +2974,7 @@ function append(log, stanza, when, owner)
     end
     local number = nextNumber()
     local label = string.format("%d", number)
-    local id = write(log.room, stanza, when, owner == nil and label or (label .. " ") .. owner)
+    local id = write(log.room, stanza, when, owner == nil and label or label .. " " .. owner)
     if id == nil then
         return nil
     end
@@ -3023,8 +2988,8 @@ function append(log, stanza, when, owner)
         size = size
     }
     addRecent(log, entry)
-    local ____opt_15 = log.past
-    if (____opt_15 and ____opt_15.to) == math.huge then
+    local past = log.past
+    if (past and past.to) == math.huge then
         addPast(log, log.past, entry)
     end
     if owner == nil then
@@ -3033,32 +2998,18 @@ function append(log, stanza, when, owner)
     end
     return entry
 end
+
 function write(room, stanza, when, label)
     local key = keyOf(room)
-    local id, problem = store:append(
-        key,
-        nil,
-        stanza,
-        when,
-        label
-    )
-    local ____temp_19 = id == nil and problem == "quota-limit"
-    if ____temp_19 then
-        local ____opt_17 = store.caps
-        ____temp_19 = (____opt_17 and ____opt_17.quota) ~= nil
+    local id, problem = store:append(key, nil, stanza, when, label)
+    local temp_22 = id == nil and problem == "quota-limit"
+    if temp_22 then
+        local caps = store.caps
+        temp_22 = (caps and caps.quota) ~= nil
     end
-    if ____temp_19 then
-        store:delete(
-            key,
-            {truncate = math.floor(store.caps.quota * 0.9)}
-        )
-        id, problem = store:append(
-            key,
-            nil,
-            stanza,
-            when,
-            label
-        )
+    if temp_22 then
+        store:delete(key, {truncate = math.floor(store.caps.quota * 0.9)})
+        id, problem = store:append(key, nil, stanza, when, label)
     end
     if id == nil then
         module:log("error", "Could not store a message of %s: %s", room, problem)
@@ -3067,12 +3018,15 @@ function write(room, stanza, when, label)
     end
     return id
 end
+
 function keyOf(room)
     return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
+
 function endOf(part)
     return part == nil and startOfNumbers() or part.position
 end
+
 function receive(membership, log, part, entry)
     if entry.owner ~= nil then
         noteOwn(membership, log, entry)
@@ -3086,11 +3040,12 @@ function receive(membership, log, part, entry)
             stop(membership, part)
         end
         start(membership, part, entry)
-        settleSoon(log)
+        saveParts(membership.username)
     end
     part.position = entry.number
     return true
 end
+
 function noteOwn(membership, log, entry)
     local ranges = rangesOf(membership)
     if #ranges == 0 then
@@ -3100,13 +3055,10 @@ function noteOwn(membership, log, entry)
         settleSoon(log)
     end
 end
+
 function receivePast(membership, log, part, entry)
     local ranges = rangesOf(membership)
-    if includes(
-        ranges,
-        endOf(part),
-        entry.number
-    ) then
+    if includes(ranges, endOf(part), entry.number) then
         return false
     end
     insert(ranges, entry.number, entry.before)
@@ -3114,6 +3066,7 @@ function receivePast(membership, log, part, entry)
     settleSoon(log)
     return true
 end
+
 function start(membership, part, entry)
     local ranges = rangesOf(membership)
     local last = #ranges - 1
@@ -3126,48 +3079,55 @@ function start(membership, part, entry)
     part.open = true
     markChanged(membership)
 end
+
 function stop(membership, part)
     local ranges = rangesOf(membership)
-    if isOpen(ranges) then
+    if isOpen(ranges) and (ranges[#ranges - 2 + 1] or 0) > part.position then
+        table.remove(ranges)
+        table.remove(ranges)
+    elseif isOpen(ranges) then
         ranges[#ranges] = part.position
     end
     part.open = false
     markChanged(membership)
 end
+
 function settleSoon(log)
     if log.settling then
         return
     end
     log.settling = true
-    module:add_timer(
-        SETTLE,
-        function()
-            log.settling = false
-            settle(log)
-            return nil
-        end
-    )
+    module:add_timer(SETTLE, function()
+        log.settling = false
+        settle(log)
+        return nil
+    end)
 end
+
 function settle(log)
     endMissed(log)
     writeChanged()
 end
+
 function endMissed(log)
-    for ____, membership in pairs(log.readers) do
+    for _, membership in pairs(log.readers) do
         local part = membership.part
         if part ~= nil and part.open and part.position ~= log.last then
             stop(membership, part)
         end
     end
 end
+
 function markChanged(membership)
     changed[membership.username] = true
 end
+
 function writeChanged()
     for username in pairs(changed) do
         saveParts(username)
     end
 end
+
 function saveParts(username)
     changed[username] = nil
     local account = findAccount(username)
@@ -3175,12 +3135,14 @@ function saveParts(username)
         partsStore:set(username, account.parts)
     end
 end
+
 function partsOf(account)
     if account.parts == nil then
-        account.parts = (partsStore:get(account.username)) or ({})
+        account.parts = (partsStore:get(account.username)) or {}
     end
     return account.parts
 end
+
 function rangesOf(membership)
     local account = accounts[membership.occupant]
     if account == nil then
@@ -3194,6 +3156,7 @@ function rangesOf(membership)
     end
     return ranges
 end
+
 function fill(log)
     if log.filled then
         return
@@ -3203,24 +3166,16 @@ function fill(log)
     local count = 0
     for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
         count = count + 1
-        local entry = storedEntry(
-            id,
-            stanza,
-            when,
-            label,
-            nil
-        )
+        local entry = storedEntry(id, stanza, when, label, nil)
         if first == nil or entry.number < first.number then
             table.insert(entries, 1, entry)
         end
     end
     fillRecent(log, entries, count < RECENT)
 end
+
 function find(room, query)
-    local results, problem = store:find(
-        keyOf(room),
-        query
-    )
+    local results, problem = store:find(keyOf(room), query)
     if results ~= nil then
         return results
     end
@@ -3229,9 +3184,11 @@ function find(room, query)
     end
     return nothing
 end
+
 function nothing()
     return nil
 end
+
 function storedEntry(id, stanza, when, label, before)
     local number, owner = parseLabel(label)
     return {
@@ -3244,88 +3201,73 @@ function storedEntry(id, stanza, when, label, before)
         size = string.len(tostring(stanza))
     }
 end
+
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local ____temp_23 = tonumber(digits) or 0
-    local ____temp_22
-    if owner == "" then
-        ____temp_22 = nil
-    else
-        ____temp_22 = owner
+    local temp_26 = tonumber(digits) or 0
+    local temp_25
+    if owner ~= "" then
+        temp_25 = owner
     end
-    return ____temp_23, ____temp_22
+    return temp_26, temp_25
 end
+
 function mayRead(username, ranges, part, label)
     local number, owner = parseLabel(label)
-    local ____temp_28
     if owner == nil then
-        ____temp_28 = includes(
-            ranges,
-            endOf(part),
-            number
-        )
+        return includes(ranges, endOf(part), number)
     else
-        ____temp_28 = owner == username
+        return owner == username
     end
-    return ____temp_28
 end
+
 --- Rooms of whose log an account got something, the ones it has left included; where it got something last, comes first.
-function ____exports.roomsRead(username)
+function archive_log.roomsRead(username)
     local rooms = {}
-    local parts = storedParts(
-        username,
-        findAccount(username)
-    )
+    local parts = storedParts(username, findAccount(username))
     for room in pairs(parts) do
         rooms[#rooms + 1] = room
     end
-    table.sort(
-        rooms,
-        function(one, other)
-            local last = lastOf(parts[one])
-            local lastOfOther = lastOf(parts[other])
-            local ____temp_29
-            if last == lastOfOther then
-                ____temp_29 = one < other
-            else
-                ____temp_29 = last > lastOfOther
-            end
-            return ____temp_29
+    table.sort(rooms, function(one, other)
+        local last = lastOf(parts[one])
+        local lastOfOther = lastOf(parts[other])
+        if last == lastOfOther then
+            return one < other
+        else
+            return last > lastOfOther
         end
-    )
+    end)
     return rooms
 end
+
 function lastOf(ranges)
     local last = ranges and ranges[#ranges] or 1
     return last == OPEN and math.huge or last
 end
+
 function storedParts(username, account)
-    return account == nil and ((partsStore:get(username)) or ({})) or partsOf(account)
+    return account == nil and ((partsStore:get(username)) or {}) or partsOf(account)
 end
+
 function visitLater(reading, visit)
     return function()
         if not reading.step() then
             return false
         end
-        local ____visitBack_34 = visitBack
-        local ____opt_32 = reading.page
-        ____visitBack_34(____opt_32 and ____opt_32.items or ({}), visit)
+        local page = reading.page
+        visitBack(page and page.items or {}, visit)
         return true
     end
 end
+
 function isFor(username, ranges, part, entry)
-    local ____temp_35
     if entry.owner == nil then
-        ____temp_35 = includes(
-            ranges,
-            endOf(part),
-            entry.number
-        )
+        return includes(ranges, endOf(part), entry.number)
     else
-        ____temp_35 = entry.owner == username
+        return entry.owner == username
     end
-    return ____temp_35
 end
+
 function startReadingBefore(archive, entry, most, since)
     local earlier = {
         store = store,
@@ -3344,6 +3286,7 @@ function startReadingBefore(archive, entry, most, since)
         }
     )
 end
+
 function visitBack(messages, visit)
     for i = #messages, 1, -1 do
         local message = messages[i]
@@ -3352,13 +3295,14 @@ function visitBack(messages, visit)
         end
     end
 end
-function prunePart(username, before)
+
+function prunePart(username, oldest)
     local account = findAccount(username)
     local parts = storedParts(username, account)
     local pruned = false
     for room, ranges in pairs(parts) do
         local membership = account and account.memberships[room]
-        local kept = prune(ranges, before * 1000)
+        local kept = prune(ranges, oldest[room] or oldestOf(room, oldest))
         local isNeeded = #kept > 0 or (membership and membership.part) ~= nil
         if not isNeeded or #kept < #ranges then
             parts[room] = isNeeded and kept or nil
@@ -3366,36 +3310,45 @@ function prunePart(username, before)
         end
     end
     if pruned then
-        local ____partsStore_set_45 = partsStore.set
-        local ____username_44 = username
-        local ____temp_43
-        if (next(parts)) == nil then
-            ____temp_43 = nil
-        else
-            ____temp_43 = parts
+        local set = partsStore.set
+        local temp_46
+        if (next(parts)) ~= nil then
+            temp_46 = parts
         end
-        ____partsStore_set_45(partsStore, ____username_44, ____temp_43)
+        set(partsStore, username, temp_46)
     end
 end
+
+function oldestOf(room, known)
+    local oldest = math.huge
+    for _, _, _, label in find(room, {limit = 1}) do
+        oldest = (parseLabel(label))
+    end
+    known[room] = oldest
+    return oldest
+end
+
 function deleteUnread()
     local wanted = {}
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         addKeys(wanted, account.username)
     end
-    for ____, username in ipairs(usersOf(partsStore)) do
+    for _, username in ipairs(usersOf(partsStore)) do
         addKeys(wanted, username)
     end
-    for ____, key in ipairs(usersOf(store)) do
-        if not (wanted[key] ~= nil) then
+    for _, key in ipairs(usersOf(store)) do
+        if wanted[key] == nil then
             store:delete(key)
         end
     end
 end
+
 function addKeys(wanted, username)
-    for ____, room in ipairs(____exports.roomsRead(username)) do
+    for _, room in ipairs(archive_log.roomsRead(username)) do
         wanted[keyOf(room)] = true
     end
 end
+
 function usersOf(of)
     local list = {}
     for value in of:users() do
@@ -3405,6 +3358,7 @@ function usersOf(of)
     end
     return list
 end
+
 store = module:open_store("minimix_archive", "archive")
 partsStore = module:open_store("minimix_parts", "keyval")
 SETTLE = 1
@@ -3415,16 +3369,14 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
---- The account came into the room: what is said from now on is for it.
-function ____exports.openPart(membership)
+
+--- The account is in the room, or asks for what it has missed there.
+function archive_log.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
     end
     local log = logOf(membership.room)
-    local part = {
-        open = isOpen(rangesOf(membership)),
-        position = log.last
-    }
+    local part = {open = isOpen(rangesOf(membership)), position = log.last}
     membership.part = part
     membership.log = log
     log.readers[membership.username] = membership
@@ -3435,8 +3387,57 @@ function ____exports.openPart(membership)
         part.position = log.last
     end
 end
+
+--- The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
+-- server knows of it; a message needs no write but its own.
+function archive_log.letIn(membership)
+    archive_log.openPart(membership)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil or part.open then
+        return
+    end
+    local ranges = rangesOf(membership)
+    if (ranges[#ranges] or 0) >= log.last then
+        ranges[#ranges] = OPEN
+    else
+        ranges[#ranges + 1] = log.last + 1
+        ranges[#ranges + 1] = OPEN
+    end
+    part.open = true
+    part.position = log.last
+    saveParts(membership.username)
+end
+
+--- At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
+-- that go back to their rooms.
+function archive_log.closeOpen()
+    if options.archive ~= true then
+        return
+    end
+    startNumbers()
+    for _, username in ipairs(usersOf(partsStore)) do
+        local account = findAccount(username)
+        local parts = storedParts(username, account)
+        local changed = false
+        for room, ranges in pairs(parts) do
+            local membership
+            if account ~= nil then
+                membership = account.memberships[room]
+            end
+            if isOpen(ranges) and not (membership and membership.established) then
+                ranges[#ranges] = startOfNumbers()
+                changed = true
+            end
+        end
+        if changed then
+            partsStore:set(username, parts)
+        end
+    end
+end
+
 --- The account is out of the room.
-function ____exports.closePart(membership)
+function archive_log.closePart(membership)
     local log = membership.log
     local part = membership.part
     membership.log = nil
@@ -3453,10 +3454,11 @@ function ____exports.closePart(membership)
         saveParts(membership.username)
     end
 end
+
 --- Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room
 -- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
 -- what was taken down last.
-function ____exports.takeDown(membership, stanza)
+function archive_log.takeDown(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
@@ -3468,29 +3470,30 @@ function ____exports.takeDown(membership, stanza)
     end
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
-        local ____isWorthKeeping_result_0
         if isWorthKeeping(stanza) then
-            ____isWorthKeeping_result_0 = entryFor(log, membership, part, stanza)
+            log.current = entryFor(log, membership, part, stanza)
         else
-            ____isWorthKeeping_result_0 = nil
+            log.current = nil
         end
-        log.current = ____isWorthKeeping_result_0
     end
     local entry = log.current
     return entry ~= nil and receive(membership, log, part, entry)
 end
+
 changed = {}
+
 --- Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was.
-function ____exports.saveChanged()
-    for ____, log in pairs(logs) do
+function archive_log.saveChanged()
+    for _, log in pairs(logs) do
         if log.settling then
             endMissed(log)
         end
     end
     writeChanged()
 end
+
 --- What an account got of a room's log, left rooms included; undefined if it never was in the room.
-function ____exports.archiveOf(username, room)
+function archive_log.archiveOf(username, room)
     local account = findAccount(username)
     local ranges = storedParts(username, account)[room]
     local membership = account and account.memberships[room]
@@ -3502,30 +3505,25 @@ function ____exports.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
-        holds = function(label) return mayRead(username, ranges or ({}), part, label) end
+        holds = function(label) return mayRead(username, ranges or {}, part, label) end
     }
 end
+
 --- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
 -- returns true to end it. What is not in memory is left to the step that is given back.
-function ____exports.readBack(membership, most, since, visit)
+function archive_log.readBack(membership, most, since, visit)
     if options.archive == "mam" then
-        return visitLater(
-            startReadingRoom(membership, most, since),
-            visit
-        )
+        return visitLater(startReadingRoom(membership, most, since), visit)
     end
     local log = membership.log
     local part = membership.part
-    local archive = ____exports.archiveOf(membership.username, membership.room)
+    local archive = archive_log.archiveOf(membership.username, membership.room)
     if log == nil or part == nil or archive == nil then
         return nil
     end
     fill(log)
     local ranges = rangesOf(membership)
-    local earliest = math.max(
-        since,
-        os.time() - options.archiveExpiresAfter
-    )
+    local earliest = math.max(since, os.time() - options.archiveExpiresAfter)
     local left = most
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
@@ -3540,145 +3538,114 @@ function ____exports.readBack(membership, most, since, visit)
     if oldest == nil or log.whole or left <= 0 then
         return nil
     end
-    return visitLater(
-        startReadingBefore(archive, oldest, left, earliest),
-        visit
-    )
+    return visitLater(startReadingBefore(archive, oldest, left, earliest), visit)
 end
+
 --- What an account was told last in its room, since it came there.
-function ____exports.newestOf(membership)
+function archive_log.newestOf(membership)
     local newest
-    local rest = ____exports.readBack(
-        membership,
-        1,
-        membership.since or 0,
-        function(said)
-            newest = said
-            return true
-        end
-    )
+    local rest = archive_log.readBack(membership, 1, membership.since or 0, function(said)
+        newest = said
+        return true
+    end)
     while (rest and rest()) == false do
     end
     return newest
 end
+
 --- Whether what the account misses in its room can be made up for.
-function ____exports.isKept(membership)
-    local ____temp_38
+function archive_log.isKept(membership)
     if options.archive == "mam" then
-        ____temp_38 = hasPersonalArchive()
+        return hasPersonalArchive()
     else
-        ____temp_38 = membership.part ~= nil
+        return membership.part ~= nil
     end
-    return ____temp_38
 end
+
 --- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
-function ____exports.expire()
-    ____exports.saveChanged()
+function archive_log.expire()
+    archive_log.saveChanged()
     if options.archiveExpiresAfter ~= math.huge then
         local before = os.time() - options.archiveExpiresAfter
-        for ____, key in ipairs(usersOf(store)) do
+        for _, key in ipairs(usersOf(store)) do
             store:delete(key, {["end"] = before})
         end
-        for ____, username in ipairs(usersOf(partsStore)) do
-            prunePart(username, before)
+        local oldest = {}
+        for _, username in ipairs(usersOf(partsStore)) do
+            prunePart(username, oldest)
         end
     end
     deleteUnread()
 end
+
 --- Deletes what was for one account alone. Its parts go with the rest of its data (core/usermanager.lua, delete_user).
-function ____exports.deleteOwn(username)
-    for ____, room in ipairs(____exports.roomsRead(username)) do
+function archive_log.deleteOwn(username)
+    for _, room in ipairs(archive_log.roomsRead(username)) do
         local key = keyOf(room)
         local own = {
             store = store,
             key = key,
             label = nil,
-            holds = function(label) return select(
-                2,
-                parseLabel(label)
-            ) == username end
+            holds = function(label) return select(2, parseLabel(label)) == username end
         }
-        local page = readPage(
-            {own},
-            {
-                wants = function() return true end,
-                reverse = false,
-                max = math.huge
-            }
-        )
+        local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
         while (page and page.items[1]) ~= nil do
-            for ____, item in ipairs(page.items) do
+            for _, item in ipairs(page.items) do
                 store:delete(key, {key = item.id})
             end
-            local ____page_complete_46
             if page.complete then
-                ____page_complete_46 = nil
+                page = nil
             else
-                ____page_complete_46 = readPage(
+                page = readPage(
                     {own},
-                    {
-                        wants = function() return true end,
-                        reverse = false,
-                        max = math.huge
-                    }
+                    {wants = function() return true end, reverse = false, max = math.huge}
                 )
             end
-            page = ____page_complete_46
         end
     end
 end
-return ____exports
- end,
-["archive.catchup"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/catchup.ts
+--
+-- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+local archive_catchup = {}
+do
 local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
-local datetime = require("util.datetime")
 local id = require("util.id")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
-local options = require("options")
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local isCurrent = ____memberships.isCurrent
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local delayBy = ____stanzas.delayBy
-local splitOccupant = ____stanzas.splitOccupant
-local stanzaIdBy = ____stanzas.stanzaIdBy
-local ____slices = require("slices")
-local inSlices = ____slices.inSlices
-local ____weight = require("weight")
-local weightOf = ____weight.weightOf
-local ____ask = require("send.ask")
-local ask = ____ask.ask
-local patience = ____ask.patience
-local ____blocklist = require("settings.blocklist")
-local blocklistOf = ____blocklist.blocklistOf
-local silences = ____blocklist.silences
-local ____gate = require("archive.gate")
-local addArchiveId = ____gate.addArchiveId
-local fromArchive = ____gate.fromArchive
-local ____log = require("archive.log")
-local isKept = ____log.isKept
-local newestOf = ____log.newestOf
-local openPart = ____log.openPart
-local takeDown = ____log.takeDown
+local DATAFORM = namespaces.DATAFORM
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+local options = minimix_options
+local fork = send_fork.fork
+local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
+local isCurrent = state_memberships.isCurrent
+local addDelay = minimix_stanzas.addDelay
+local delayBy = minimix_stanzas.delayBy
+local splitOccupant = minimix_stanzas.splitOccupant
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
+local ask = send_ask.ask
+local patience = send_ask.patience
+local blocklistOf = settings_blocklist.blocklistOf
+local silences = settings_blocklist.silences
+local addArchiveId = archive_gate.addArchiveId
+local fromArchive = archive_gate.fromArchive
+local isKept = archive_log.isKept
+local newestOf = archive_log.newestOf
+local openPart = archive_log.openPart
+local takeDown = archive_log.takeDown
+
 --- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
 -- goes by time, and where a gap begins is told by the last message before it.
-function ____exports.holdBack(membership)
-    local ____opt_0 = membership.catchUp
-    if (____opt_0 and ____opt_0.progress.step) == "draining" then
-        ____exports.flush(membership)
+function archive_catchup.holdBack(membership)
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress.step) == "draining" then
+        archive_catchup.flush(membership)
     end
     openPart(membership)
     if membership.catchUp == nil and isKept(membership) then
@@ -3696,15 +3663,17 @@ function ____exports.holdBack(membership)
         }
     end
 end
+
 function triesOf(catching)
     local progress = catching and catching.progress
     return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
 end
+
 --- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
 -- `done`. What the room says is buffered until endCatchUp().
-function ____exports.catchUp(membership, done)
+function archive_catchup.catchUp(membership, done)
     local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
-    ____exports.holdBack(membership)
+    archive_catchup.holdBack(membership)
     local newest = newestOf(membership)
     local catching = membership.catchUp
     if catching == nil then
@@ -3717,39 +3686,29 @@ function ____exports.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
-    local query = {
-        start = knownUntil(membership, newest),
-        isFirst = newest == nil,
-        done = done
-    }
+    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
     if catching.position ~= nil then
         askPage(membership, catching, catching.position, query)
     elseif isBuffering and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
         askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
-        local ____temp_8
-        if newest == nil then
-            ____temp_8 = nil
-        else
-            ____temp_8 = stanzaIdBy(newest.stanza, membership.room)
+        local after
+        if newest ~= nil then
+            after = stanzaIdBy(newest.stanza, membership.room)
         end
-        local after = ____temp_8
         askPage(membership, catching, after, query)
     end
 end
+
 function knownUntil(membership, newest)
     return newest == nil and (membership.since or os.time()) or newest.when
 end
+
 function askPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    local asking = {
-        step = "asking",
-        queryId = queryId,
-        tries = triesOf(catching),
-        results = 0
-    }
+    local asking = {step = "asking", queryId = queryId, tries = triesOf(catching), results = 0}
     catching.progress = asking
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
@@ -3763,22 +3722,15 @@ function askPage(membership, catching, after, query)
             return
         end
         local fin = answer and answer:get_child("fin", MAM)
-        local ____temp_13
-        if fin == nil then
-            ____temp_13 = nil
-        else
-            ____temp_13 = lastOfPage(fin)
+        local next
+        if fin ~= nil then
+            next = lastOfPage(fin)
         end
-        local next = ____temp_13
         catching.position = next or catching.position
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
             askPage(membership, catching, nil, query)
         elseif fin == nil then
-            finish(
-                catching,
-                isUnreached(answer) and "unreached" or "refused",
-                query
-            )
+            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
             finish(catching, "complete", query)
         else
@@ -3794,31 +3746,33 @@ function askPage(membership, catching, after, query)
         patience(membership)
     )
 end
+
 function finish(catching, outcome, query)
     if outcome == "unreached" then
-        catching.progress = {
-            step = "waiting",
-            tries = triesOf(catching)
-        }
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
     else
         catching.progress = {step = "done", outcome = outcome}
     end
     query.done(outcome)
 end
+
 function isEnough(catching, before)
     return catching.left <= 0 or catching.left == before
 end
+
 function isUnreached(answer)
     if answer == nil then
         return true
     end
-    local ____, condition = answer:get_error()
+    local _, condition = answer:get_error()
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
+
 function isUnknownId(answer)
-    local ____, condition = answer:get_error()
+    local _, condition = answer:get_error()
     return condition == "item-not-found"
 end
+
 function pageQuery(queryId, after, start)
     local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
     query:tag("x", {xmlns = DATAFORM, type = "submit"})
@@ -3833,49 +3787,50 @@ function pageQuery(queryId, after, start)
     end
     return query:reset()
 end
+
 function lastOfPage(fin)
-    local ____opt_16 = fin:get_child("set", RSM)
-    local last = ____opt_16 and ____opt_16:get_child_text("last")
-    local ____temp_18
+    local opt_16 = fin:get_child("set", RSM)
+    local last = opt_16 and opt_16:get_child_text("last")
     if last == nil or string.len(last) > LONGEST_ID then
-        ____temp_18 = nil
+        return nil
     else
-        ____temp_18 = last
+        return last
     end
-    return ____temp_18
 end
+
 function isSilenced(membership, catching, message)
-    local ____, nick = splitOccupant(message.attr.from or "")
+    local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
+
 --- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
-function ____exports.missed(membership, delayed)
+function archive_catchup.missed(membership, delayed)
     local isSeen = takeBufferedId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
+
 function takeBufferedId(membership, delayed)
     local catching = membership.catchUp
     local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or not (catching.bufferedIds[messageId] ~= nil) then
+    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
         return false
     end
     catching.bufferedIds[messageId] = nil
     return true
 end
+
 function messageIdOf(membership, stanza)
-    local ____temp_27
-    if stanza.attr.id == nil then
-        ____temp_27 = nil
-    else
-        ____temp_27 = ((stanza.attr.from or "") .. " ") .. stanza.attr.id
+    local own
+    if stanza.attr.id ~= nil then
+        own = (stanza.attr.from or "") .. " " .. stanza.attr.id
     end
-    local own = ____temp_27
     return stanzaIdBy(stanza, membership.room) or own
 end
+
 --- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
-function ____exports.endCatchUp(membership)
+function archive_catchup.endCatchUp(membership)
     local catching = membership.catchUp
     if catching ~= nil and catching.progress.step ~= "draining" then
         catching.progress = {step = "draining"}
@@ -3884,18 +3839,20 @@ function ____exports.endCatchUp(membership)
         inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
     end
 end
+
 --- The same at once: the account is out of the room, and what was said has to be in the log by then.
-function ____exports.flush(membership)
-    ____exports.endCatchUp(membership)
+function archive_catchup.flush(membership)
+    archive_catchup.endCatchUp(membership)
     local catching = membership.catchUp
     while catching ~= nil and membership.catchUp == catching do
         drainOne(membership, catching)
     end
 end
+
 function unseenFirst(buffer)
     local ordered = {}
-    for ____, seen in ipairs({false, true}) do
-        for ____, buffered in ipairs(buffer) do
+    for _, seen in ipairs({false, true}) do
+        for _, buffered in ipairs(buffer) do
             if buffered.seen == seen then
                 ordered[#ordered + 1] = buffered
             end
@@ -3903,6 +3860,7 @@ function unseenFirst(buffer)
     end
     return ordered
 end
+
 function drainOne(membership, catching)
     local buffered = catching.buffer[catching.drained + 1]
     if buffered == nil then
@@ -3914,59 +3872,59 @@ function drainOne(membership, catching)
     if buffered.seen then
         takeDown(membership, buffered.stanza)
     else
-        ____exports.missed(membership, buffered.stanza)
+        archive_catchup.missed(membership, buffered.stanza)
     end
     return false
 end
+
 PAGE = 50
 --- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
 LONGEST_ID = 1024
+
 --- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
-function ____exports.closeGap(membership)
-    ____exports.catchUp(
-        membership,
-        function(outcome)
-            local catching = membership.catchUp
-            local tries = triesOf(catching) + 1
-            if outcome ~= "unreached" or catching == nil or tries > TRIES then
-                ____exports.endCatchUp(membership)
-                return
-            end
-            local waiting = {step = "waiting", tries = tries}
-            catching.progress = waiting
-            module:add_timer(
-                PAUSE,
-                function()
-                    local isDue = membership.catchUp == catching and catching.progress == waiting
-                    if isDue and isCurrent(membership) and membership.phase == "joined" then
-                        ____exports.closeGap(membership)
-                    end
-                    return nil
-                end
-            )
+function archive_catchup.closeGap(membership)
+    archive_catchup.catchUp(membership, function(outcome)
+        local catching = membership.catchUp
+        local tries = triesOf(catching) + 1
+        if outcome ~= "unreached" or catching == nil or tries > TRIES then
+            archive_catchup.endCatchUp(membership)
+            return
         end
-    )
+        local waiting = {step = "waiting", tries = tries}
+        catching.progress = waiting
+        module:add_timer(PAUSE, function()
+            local isDue = membership.catchUp == catching and catching.progress == waiting
+            if isDue and isCurrent(membership) and membership.phase == "joined" then
+                archive_catchup.closeGap(membership)
+            end
+            return nil
+        end)
+    end)
 end
+
 --- Whether a page of the room's archive is on its way.
-function ____exports.isAsking(membership)
-    local ____opt_9 = membership.catchUp
-    return (____opt_9 and ____opt_9.progress.step) == "asking"
+function archive_catchup.isAsking(membership)
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.progress.step) == "asking"
 end
+
 --- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
-function ____exports.dropQuestion(membership)
-    if membership.catchUp ~= nil and ____exports.isAsking(membership) then
+function archive_catchup.dropQuestion(membership)
+    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
         membership.catchUp.progress = {step = "idle"}
     end
 end
+
 --- Whether a message is a result of an archive (XEP-0313 4.2).
-function ____exports.isResult(stanza)
+function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
 end
+
 --- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
-function ____exports.takeResult(membership, nick, stanza)
+function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
     local progress = catching and catching.progress
     local result = stanza:get_child("result", MAM)
@@ -3984,42 +3942,33 @@ function ____exports.takeResult(membership, nick, stanza)
     end
     catching.left = catching.left - 1
     local forwarded = result:get_child("forwarded", FORWARD)
-    local ____temp_23
-    if forwarded == nil then
-        ____temp_23 = nil
-    else
-        ____temp_23 = forwarded:get_child("message", "jabber:client")
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
     end
-    local message = ____temp_23
-    local ____temp_24
-    if forwarded == nil then
-        ____temp_24 = nil
-    else
-        ____temp_24 = forwarded:get_child("delay", DELAY)
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
     end
-    local delay = ____temp_24
-    local ____temp_25
-    if delay == nil then
-        ____temp_25 = nil
-    else
-        ____temp_25 = datetime.parse(delay.attr.stamp or "")
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
     end
-    local when = ____temp_25
-    local ____temp_26
+    local archived
     if message == nil or when == nil then
-        ____temp_26 = nil
+        archived = nil
     else
-        ____temp_26 = fromArchive(membership, message)
+        archived = fromArchive(membership, message)
     end
-    local archived = ____temp_26
     if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
         addArchiveId(archived, membership.room, result.attr.id)
         archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        ____exports.missed(membership, archived)
+        archive_catchup.missed(membership, archived)
     end
 end
+
 --- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
-function ____exports.hold(membership, catching, stanza, seen)
+function archive_catchup.hold(membership, catching, stanza, seen)
     local when = os.time()
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
@@ -4030,84 +3979,75 @@ function ____exports.hold(membership, catching, stanza, seen)
         catching.bufferedIds[messageId] = true
     end
     local weight = weightOf(copy)
-    local ____catching_buffer_28 = catching.buffer
-    ____catching_buffer_28[#____catching_buffer_28 + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    local buffer = catching.buffer
+    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
     catching.weight = catching.weight + weight
     if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
         noteOver("minimix_max_gap_size", membership.username, membership.room)
-        ____exports.endCatchUp(membership)
+        archive_catchup.endCatchUp(membership)
     end
 end
+
 --- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
-function ____exports.readHeld(membership, visit)
+function archive_catchup.readHeld(membership, visit)
     local catching = membership.catchUp
     if catching == nil then
         return
     end
     for i = #catching.buffer, catching.drained + 1, -1 do
         local buffered = catching.buffer[i]
-        local ____temp_29
-        if buffered == nil then
-            ____temp_29 = nil
-        else
-            ____temp_29 = messageIdOf(membership, buffered.stanza)
+        local messageId
+        if buffered ~= nil then
+            messageId = messageIdOf(membership, buffered.stanza)
         end
-        local messageId = ____temp_29
-        local isPlaced = messageId ~= nil and not (catching.bufferedIds[messageId] ~= nil)
+        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
         if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
             return
         end
     end
 end
+
 --- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
-function ____exports.outcomeOf(membership)
-    local ____opt_32 = membership.catchUp
-    local progress = ____opt_32 and ____opt_32.progress
+function archive_catchup.outcomeOf(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
     return (progress and progress.step) == "done" and progress.outcome or nil
 end
+
 --- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
 -- archive has answered, and is asked for the rest.
-function ____exports.historySince(membership)
-    if not isKept(membership) or ____exports.outcomeOf(membership) == "complete" then
+function archive_catchup.historySince(membership)
+    if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
     local newest = newestOf(membership)
-    local ____temp_36
     if newest == nil and membership.since == nil then
-        ____temp_36 = nil
+        return nil
     else
-        ____temp_36 = datetime.datetime(knownUntil(membership, newest))
+        return datetime.datetime(knownUntil(membership, newest))
     end
-    return ____temp_36
 end
-return ____exports
- end,
-["archive.history"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/history.ts
+--
+-- What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+local archive_history = {}
+do
 local select, lengthOf, limitsOf
-local datetime = require("util.datetime")
-local st = require("util.stanza")
-local ____blocklist = require("settings.blocklist")
-local blocklistOf = ____blocklist.blocklistOf
-local silences = ____blocklist.silences
-local ____catchup = require("archive.catchup")
-local readHeld = ____catchup.readHeld
-local ____log = require("archive.log")
-local readBack = ____log.readBack
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local splitOccupant = ____stanzas.splitOccupant
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____outlet = require("send.outlet")
-local sendInSlices = ____outlet.sendInSlices
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____weight = require("weight")
-local weightOf = ____weight.weightOf
+local blocklistOf = settings_blocklist.blocklistOf
+local silences = settings_blocklist.silences
+local readHeld = archive_catchup.readHeld
+local readBack = archive_log.readBack
+local MUC = namespaces.MUC
+local options = minimix_options
+local addDelay = minimix_stanzas.addDelay
+local splitOccupant = minimix_stanzas.splitOccupant
+local sendTo = send_fork.sendTo
+local sendInSlices = send_outlet.sendInSlices
+local noteOver = state_limits.noteOver
+local weightOf = minimix_weight.weightOf
+
 function select(membership, session, limits, messages)
     local room = membership.room
     local blocklist = blocklistOf(membership.username)
@@ -4115,14 +4055,11 @@ function select(membership, session, limits, messages)
     local weight = 0
     local selection = {isEnough = false}
     local function take(said)
-        local ____, nick = splitOccupant(said.stanza.attr.from or "")
+        local _, nick = splitOccupant(said.stanza.attr.from or "")
         if blocklist ~= nil and nick ~= nil and silences(blocklist, room, nick) then
             return false
         end
-        chars = chars + (limits.chars == math.huge and 0 or lengthOf(
-            ____exports.delayed(room, said),
-            session
-        ))
+        chars = chars + (limits.chars == math.huge and 0 or lengthOf(archive_history.delayed(room, said), session))
         weight = weight + weightOf(said.stanza)
         if weight > options.maxHistorySize then
             noteOver("minimix_max_history_size", membership.username, room)
@@ -4134,55 +4071,47 @@ function select(membership, session, limits, messages)
         return selection.isEnough
     end
     readHeld(membership, take)
-    local ____selection_isEnough_0
     if selection.isEnough then
-        ____selection_isEnough_0 = nil
+        return nil
     else
-        ____selection_isEnough_0 = readBack(membership, limits.stanzas - #messages, limits.since, take)
+        return readBack(membership, limits.stanzas - #messages, limits.since, take)
     end
-    return ____selection_isEnough_0
 end
+
 function lengthOf(message, session)
     message.attr.to = session
     return string.len(tostring(message))
 end
+
 --- A message of the past as a room sends it.
-function ____exports.delayed(room, said)
+function archive_history.delayed(room, said)
     local message = st.clone(said.stanza)
-    addDelay(
-        message,
-        room,
-        math.floor(said.when)
-    )
+    addDelay(message, room, math.floor(said.when))
     return message
 end
+
 function limitsOf(join)
     local x = join:get_child("x", MUC)
     local wish = x and x:get_child("history")
-    local attr = wish == nil and ({}) or wish.attr
+    local attr = wish == nil and {} or wish.attr
     local stanzas = tonumber(attr.maxstanzas)
     local chars = tonumber(attr.maxchars)
     local seconds = tonumber(attr.seconds)
-    local ____temp_3
-    if attr.since == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = datetime.parse(attr.since)
+    local stamp
+    if attr.since ~= nil then
+        stamp = datetime.parse(attr.since)
     end
-    local stamp = ____temp_3
     local bounded = chars ~= nil or seconds ~= nil or stamp ~= nil
     return {
         stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
         chars = chars or math.huge,
-        since = math.max(
-            stamp or 0,
-            seconds == nil and 0 or os.time() - seconds
-        )
+        since = math.max(stamp or 0, seconds == nil and 0 or os.time() - seconds)
     }
 end
+
 --- Sends a session the account's history of the room, oldest first. What is said from now on is no part of it: what is in
 -- memory is chosen at once, and the rest is older.
-function ____exports.sendHistory(membership, request)
+function archive_history.sendHistory(membership, request)
     local session = request.session
     local limits = limitsOf(request.stanza)
     if session == nil or limits.stanzas <= 0 or limits.chars <= 0 then
@@ -4190,71 +4119,59 @@ function ____exports.sendHistory(membership, request)
     end
     local messages = {}
     local rest = select(membership, session, limits, messages)
-    sendInSlices(
-        session,
-        function()
-            if rest ~= nil then
-                if rest() then
-                    rest = nil
-                end
-                return false
+    sendInSlices(session, function()
+        if rest ~= nil then
+            if rest() then
+                rest = nil
             end
-            local said = table.remove(messages)
-            if said ~= nil then
-                sendTo(
-                    session,
-                    ____exports.delayed(membership.room, said)
-                )
-            end
-            return #messages == 0
+            return false
         end
-    )
+        local said = table.remove(messages)
+        if said ~= nil then
+            sendTo(session, archive_history.delayed(membership.room, said))
+        end
+        return #messages == 0
+    end)
 end
-return ____exports
- end,
-["occupancy.replay"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/replay.ts
+--
+-- What a session is sent when it attaches to a room that the account is in already.
+local occupancy_replay = {}
+do
 local addStatus, emptySubject, ownAffiliation
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____held = require("state.held")
-local stanzaOf = ____held.stanzaOf
-local ____fork = require("send.fork")
-local sendHeld = ____fork.sendHeld
-local sendTo = ____fork.sendTo
-local ____history = require("archive.history")
-local sendHistory = ____history.sendHistory
+local MUC_USER = namespaces.MUC_USER
+local counters = state_counters.counters
+local stanzaOf = state_held.stanzaOf
+local sendHeld = send_fork.sendHeld
+local sendTo = send_fork.sendTo
+local sendHistory = archive_history.sendHistory
+
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
-function ____exports.sendSubject(membership, session)
-    sendTo(
-        session,
-        membership.subject or emptySubject(membership)
-    )
+function occupancy_replay.sendSubject(membership, session)
+    sendTo(session, membership.subject or emptySubject(membership))
 end
+
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function ____exports.selfPresence(membership, request)
+function occupancy_replay.selfPresence(membership, request)
     if membership.self == nil then
         return nil
     end
-    local ____self = ____exports.ownPresence(membership, membership.self)
-    ____self.attr.id = request.id
-    local x = ____self:get_child("x", MUC_USER)
+    local self_ = occupancy_replay.ownPresence(membership, membership.self)
+    self_.attr.id = request.id
+    local x = self_:get_child("x", MUC_USER)
     if x == nil then
         x = st.stanza("x", {xmlns = MUC_USER})
-        ____self:add_direct_child(x)
+        self_:add_direct_child(x)
     end
     x:maptags(function(tag)
-        local ____temp_1
         if tag.name == "status" then
-            ____temp_1 = nil
+            return nil
         else
-            ____temp_1 = tag
+            return tag
         end
-        return ____temp_1
     end)
     if membership.nonAnonymous then
         addStatus(x, "100")
@@ -4266,146 +4183,139 @@ function ____exports.selfPresence(membership, request)
     if request.nick ~= membership.nick then
         addStatus(x, "210")
     end
-    return ____self
+    return self_
 end
+
 --- Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet.
-function ____exports.ownPresence(membership, ____self)
-    local presence = st.clone(____self)
-    presence.attr.from = (membership.room .. "/") .. membership.nick
+function occupancy_replay.ownPresence(membership, self_)
+    local presence = st.clone(self_)
+    presence.attr.from = membership.room .. "/" .. membership.nick
     return presence
 end
+
 function addStatus(x, code)
     x:add_direct_child(st.stanza("status", {code = code}))
 end
+
 function emptySubject(membership)
     local message = st.message({type = "groupchat", from = membership.room})
     message:add_direct_child(st.stanza("subject"))
     return message
 end
+
 function ownAffiliation(membership)
-    local ____self = membership.self
-    local ____temp_2
-    if ____self == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = ____exports.itemOf(____self).affiliation
+    local self_ = membership.self
+    local affiliation
+    if self_ ~= nil then
+        affiliation = occupancy_replay.itemOf(self_).affiliation
     end
-    return ____temp_2 or "none"
+    return affiliation or "none"
 end
-function ____exports.itemOf(presence)
+
+function occupancy_replay.itemOf(presence)
     local x = presence:get_child("x", MUC_USER)
     local item = x and x:get_child("item")
-    return item == nil and ({}) or item.attr
+    return item == nil and {} or item.attr
 end
+
 --- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
 -- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function ____exports.replay(membership, request)
+function occupancy_replay.replay(membership, request)
     counters.replays = counters.replays + 1
-    local ____temp_0
-    if membership.presenceOfRoom == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = stanzaOf(membership.presenceOfRoom)
+    local ofRoom
+    if membership.presenceOfRoom ~= nil then
+        ofRoom = stanzaOf(membership.presenceOfRoom)
     end
-    local ofRoom = ____temp_0
     if ofRoom ~= nil then
         sendTo(request.session, ofRoom)
     end
     sendHeld(request.session, membership.occupants)
-    local ____self = ____exports.selfPresence(membership, request)
-    if ____self ~= nil then
-        sendTo(request.session, ____self)
+    local self_ = occupancy_replay.selfPresence(membership, request)
+    if self_ ~= nil then
+        sendTo(request.session, self_)
     end
     sendHistory(membership, request)
-    ____exports.sendSubject(membership, request.session)
+    occupancy_replay.sendSubject(membership, request.session)
 end
+
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
-function ____exports.ownUnavailable(membership, id)
-    local from = (membership.room .. "/") .. membership.nick
-    return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag(
-        "item",
-        {
-            affiliation = ownAffiliation(membership),
-            role = "none"
-        }
-    ):up():tag("status", {code = "110"}):reset()
+function occupancy_replay.ownUnavailable(membership, id)
+    local from = membership.room .. "/" .. membership.nick
+    return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
 end
+
 --- What a session is told when the account cannot be brought back: removed for technical reasons (XEP-0045 15.6.2).
-function ____exports.technicalRemoval(membership)
-    local unavailable = ____exports.ownUnavailable(membership, nil)
+function occupancy_replay.technicalRemoval(membership)
+    local unavailable = occupancy_replay.ownUnavailable(membership, nil)
     local x = unavailable:get_child("x", MUC_USER)
     if x ~= nil then
         addStatus(x, "333")
     end
     return unavailable
 end
+
 --- Somebody who went while the account was not there to see it.
-function ____exports.occupantGone(membership, nick)
-    return st.presence({type = "unavailable", from = (membership.room .. "/") .. nick}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = "none", role = "none"}):reset()
+function occupancy_replay.occupantGone(membership, nick)
+    return st.presence({type = "unavailable", from = membership.room .. "/" .. nick}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = "none", role = "none"}):reset()
 end
+
 --- The first half of a nick change (XEP-0045 7.6) from the nick of `before` to the account's nick now.
-function ____exports.nickChange(membership, before)
-    local item = ____exports.itemOf(before)
+function occupancy_replay.nickChange(membership, before)
+    local item = occupancy_replay.itemOf(before)
     return st.presence({type = "unavailable", from = before.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = item.affiliation, role = item.role, nick = membership.nick}):up():tag("status", {code = "303"}):up():tag("status", {code = "110"}):reset()
 end
-return ____exports
- end,
-["send.upstream"] = function(...)
-local ____exports = {}
+end
+
+-- src/send/upstream.ts
+--
+-- From the account to a room.
+local send_upstream = {}
+do
 local id = require("util.id")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local post = ____turn.post
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MUC_OWNER = ____namespaces.MUC_OWNER
-local options = require("options")
+local post = minimix_turn.post
+local DATAFORM = namespaces.DATAFORM
+local MUC_OWNER = namespaces.MUC_OWNER
+local options = minimix_options
+
 --- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
 -- room's answers come back through this host's events and not straight to a client. A room of this server answers
 -- before this returns: write state first.
-function ____exports.sendUpstream(membership, stanza)
+function send_upstream.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
     post(copy)
 end
+
 --- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
-function ____exports.mayHaveRooms(domain)
+function send_upstream.mayHaveRooms(domain)
     local host = prosody.hosts[domain]
-    return not (options.excluded[domain] ~= nil) and (host and host.type) ~= "local"
+    return options.excluded[domain] == nil and (host and host.type) ~= "local"
 end
+
 --- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
 -- opened to the others with the service's defaults (XEP-0045 10.1.2).
-function ____exports.unlockRoom(membership)
-    local form = st.iq({
-        type = "set",
-        id = id.medium(),
-        from = membership.occupant,
-        to = membership.room
-    }):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
+function send_upstream.unlockRoom(membership)
+    local form = st.iq({type = "set", id = id.medium(), from = membership.occupant, to = membership.room}):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
     post(form)
 end
-return ____exports
- end,
-["occupancy.shown"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/shown.ts
+--
+-- What the account shows of itself in a room.
+local occupancy_shown = {}
+do
 local chooseShown, noteShown, detachedPresence
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local VCARD_UPDATE = ____namespaces.VCARD_UPDATE
-local options = require("options")
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local ownPresence = ____replay.ownPresence
-local ____availability = require("state.availability")
-local bestSession = ____availability.bestSession
-local presenceContent = ____availability.presenceContent
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local VCARD_UPDATE = namespaces.VCARD_UPDATE
+local options = minimix_options
+local sendTo = send_fork.sendTo
+local ownPresence = occupancy_replay.ownPresence
+local bestSession = state_availability.bestSession
+local presenceContent = state_availability.presenceContent
+local isSameElement = minimix_stanzas.isSameElement
+local attachSession = state_memberships.attachSession
+local sendUpstream = send_upstream.sendUpstream
+
 function chooseShown(membership)
     local best = bestSession(membership)
     if best == nil then
@@ -4414,26 +4324,29 @@ function chooseShown(membership)
     membership.shown = best
     return membership.attached[best]
 end
+
 function noteShown(membership, presence)
     local shown = membership.shownPresence
     membership.shownPresence = presence
     return shown == nil or not isSameElement(shown, presence)
 end
+
 function detachedPresence(membership)
     local presence = st.presence()
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local ____opt_0 = membership.self
-    local update = ____opt_0 and ____opt_0:get_child("x", VCARD_UPDATE)
+    local opt_0 = membership.self
+    local update = opt_0 and opt_0:get_child("x", VCARD_UPDATE)
     if update ~= nil then
         presence:add_direct_child(st.clone(update))
     end
     return presence
 end
+
 --- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
 -- its way, a presence to the nick of before would turn it back.
-function ____exports.showBest(membership)
+function occupancy_shown.showBest(membership)
     if membership.renaming ~= nil then
         return false
     end
@@ -4442,13 +4355,14 @@ function ____exports.showBest(membership)
         return false
     end
     local presence = st.clone(attachment.presence)
-    presence.attr.to = (membership.room .. "/") .. membership.nick
+    presence.attr.to = membership.room .. "/" .. membership.nick
     presence.attr.id = attachment.id
     sendUpstream(membership, presence)
     return true
 end
+
 --- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
-function ____exports.presenceToShow(membership, request)
+function occupancy_shown.presenceToShow(membership, request)
     local attachment = chooseShown(membership)
     local presence
     if attachment ~= nil then
@@ -4461,8 +4375,9 @@ function ____exports.presenceToShow(membership, request)
     membership.shownPresence = presence
     return st.clone(presence)
 end
+
 --- Shows the room that nobody is there to read, if it does not know yet.
-function ____exports.showDetached(membership)
+function occupancy_shown.showDetached(membership)
     if membership.renaming ~= nil then
         return
     end
@@ -4471,41 +4386,38 @@ function ____exports.showDetached(membership)
     membership.shownDetached = true
     if noteShown(membership, presence) then
         local copy = st.clone(presence)
-        copy.attr.to = (membership.room .. "/") .. membership.nick
+        copy.attr.to = membership.room .. "/" .. membership.nick
         sendUpstream(membership, copy)
     end
 end
+
 --- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
-function ____exports.updatePresence(membership, session, stanza)
-    attachSession(
-        membership,
-        session,
-        presenceContent(stanza),
-        stanza.attr.id
-    )
-    if not ____exports.showBest(membership) and membership.self ~= nil then
-        local ____self = ownPresence(membership, membership.self)
-        ____self.attr.id = stanza.attr.id
-        sendTo(session, ____self)
+function occupancy_shown.updatePresence(membership, session, stanza)
+    attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
+    if not occupancy_shown.showBest(membership) and membership.self ~= nil then
+        local self_ = ownPresence(membership, membership.self)
+        self_.attr.id = stanza.attr.id
+        sendTo(session, self_)
     end
 end
-return ____exports
- end,
-["send.ping"] = function(...)
-local ____exports = {}
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____ask = require("send.ask")
-local ask = ____ask.ask
+end
+
+-- src/send/ping.ts
+--
+-- Self-pings (XEP-0410) from the occupant JID: is the account still in the room?
+local send_ping = {}
+do
+local PING = namespaces.PING
+local ask = send_ask.ask
+
 --- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
 -- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function ____exports.selfPing(membership, answered, limit)
+function send_ping.selfPing(membership, answered, limit)
     local ping = st.stanza("ping", {xmlns = PING})
     local nick = membership.nick
     ask(
         membership,
-        (membership.room .. "/") .. nick,
+        membership.room .. "/" .. nick,
         "get",
         ping,
         function(answer)
@@ -4514,92 +4426,85 @@ function ____exports.selfPing(membership, answered, limit)
             elseif answer.attr.type == "result" then
                 answered(nil)
             else
-                local ____, condition = answer:get_error()
+                local _, condition = answer:get_error()
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
-                local ____answered_1 = answered
-                local ____crossed_0
-                if crossed then
-                    ____crossed_0 = nil
-                else
-                    ____crossed_0 = condition or "undefined-condition"
+                local crossed_0
+                if not crossed then
+                    crossed_0 = condition or "undefined-condition"
                 end
-                ____answered_1(____crossed_0)
+                answered(crossed_0)
             end
         end,
         limit
     )
 end
+
 --- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
-function ____exports.saysJoined(condition)
+function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
+
 --- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
-function ____exports.saysNothing(condition)
+function send_ping.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
-return ____exports
- end,
-["occupancy.serve"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/serve.ts
+--
+-- Sessions that join a room which the account is in already.
+local occupancy_serve = {}
+do
 local asksForMore, resync, repeatedJoin, resyncUnanswered
-local st = require("util.stanza")
-local ____ping = require("send.ping")
-local selfPing = ____ping.selfPing
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local ____replay = require("occupancy.replay")
-local replay = ____replay.replay
-local sendSubject = ____replay.sendSubject
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local isAttached = ____memberships.isAttached
-local newResync = ____memberships.newResync
-local nextWaiting = ____memberships.nextWaiting
-local wait = ____memberships.wait
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local selfPing = send_ping.selfPing
+local MUC = namespaces.MUC
+local replay = occupancy_replay.replay
+local sendSubject = occupancy_replay.sendSubject
+local presenceContent = state_availability.presenceContent
+local attachSession = state_memberships.attachSession
+local isAttached = state_memberships.isAttached
+local newResync = state_memberships.newResync
+local nextWaiting = state_memberships.nextWaiting
+local wait = state_memberships.wait
+local presenceToShow = occupancy_shown.presenceToShow
+local showBest = occupancy_shown.showBest
+local sendUpstream = send_upstream.sendUpstream
+
 --- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
-function ____exports.serve(membership, request)
+function occupancy_serve.serve(membership, request)
     if membership.resync ~= nil then
         wait(membership, request)
     elseif membership.outdated or membership.incomplete or asksForMore(request.stanza) then
         resync(membership, request)
     else
         replay(membership, request)
-        ____exports.attach(membership, request)
+        occupancy_serve.attach(membership, request)
         showBest(membership)
     end
 end
+
 --- Serves who is in line, until one needs a full answer of the room: that is for one session at a time.
-function ____exports.serveWaiting(membership)
+function occupancy_serve.serveWaiting(membership)
     while membership.phase == "joined" and membership.resync == nil do
         local request = nextWaiting(membership)
         if request == nil then
             return
         end
-        ____exports.serve(membership, request)
+        occupancy_serve.serve(membership, request)
     end
 end
+
 --- The session gets the room's traffic from now on.
-function ____exports.attach(membership, request)
+function occupancy_serve.attach(membership, request)
     if request.session ~= nil then
-        attachSession(
-            membership,
-            request.session,
-            presenceContent(request.stanza),
-            nil
-        )
+        attachSession(membership, request.session, presenceContent(request.stanza), nil)
     end
 end
+
 function asksForMore(stanza)
     local x = stanza:get_child("x", MUC)
     if x ~= nil then
-        for ____, tag in ipairs(x.tags) do
+        for _, tag in ipairs(x.tags) do
             if tag.name ~= "history" and tag.name ~= "password" then
                 return true
             end
@@ -4607,30 +4512,26 @@ function asksForMore(stanza)
     end
     return false
 end
+
 function resync(membership, request)
     local open = newResync(request)
     membership.resync = open
     membership.outdated = false
     if isAttached(membership, request.session) then
-        ____exports.attach(membership, request)
+        occupancy_serve.attach(membership, request)
     end
-    sendUpstream(
-        membership,
-        repeatedJoin(membership, request)
-    )
-    selfPing(
-        membership,
-        function()
-            if membership.resync == open then
-                resyncUnanswered(membership, open)
-            end
+    sendUpstream(membership, repeatedJoin(membership, request))
+    selfPing(membership, function()
+        if membership.resync == open then
+            resyncUnanswered(membership, open)
         end
-    )
+    end)
 end
+
 function repeatedJoin(membership, request)
     local presence = presenceToShow(membership, request)
     local renaming = membership.renaming
-    presence.attr.to = (membership.room .. "/") .. (renaming == nil and membership.nick or renaming.nick)
+    presence.attr.to = membership.room .. "/" .. (renaming == nil and membership.nick or renaming.nick)
     presence.attr.id = request.id
     local x = request.stanza:get_child("x", MUC)
     if x ~= nil then
@@ -4638,68 +4539,60 @@ function repeatedJoin(membership, request)
     end
     return presence
 end
+
 function resyncUnanswered(membership, open)
     if open.request ~= nil then
         if open.selfShown then
             sendSubject(membership, open.request.session)
         else
             replay(membership, open.request)
-            ____exports.attach(membership, open.request)
+            occupancy_serve.attach(membership, open.request)
         end
     end
-    ____exports.resyncComplete(membership)
+    occupancy_serve.resyncComplete(membership)
 end
+
 --- The subject came, or the room will not send it.
-function ____exports.resyncComplete(membership)
+function occupancy_serve.resyncComplete(membership)
     membership.resync = nil
     showBest(membership)
-    ____exports.serveWaiting(membership)
+    occupancy_serve.serveWaiting(membership)
 end
-return ____exports
- end,
-["occupancy.nick"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/nick.ts
+--
+-- What the account is called in a room.
+local occupancy_nick = {}
+do
 local sendRenaming, isOnItsWay, RENAMING_TIMEOUT
 local id = require("util.id")
-local st = require("util.stanza")
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local beginRenaming = ____memberships.beginRenaming
-local endRenaming = ____memberships.endRenaming
-local isAttached = ____memberships.isAttached
-local noteAnswered = ____memberships.noteAnswered
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____serve = require("occupancy.serve")
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local isBlocked = settings_blocklist.isBlocked
+local MUC = namespaces.MUC
+local options = minimix_options
+local sendTo = send_fork.sendTo
+local presenceContent = state_availability.presenceContent
+local noteOver = state_limits.noteOver
+local attachSession = state_memberships.attachSession
+local beginRenaming = state_memberships.beginRenaming
+local endRenaming = state_memberships.endRenaming
+local isAttached = state_memberships.isAttached
+local noteAnswered = state_memberships.noteAnswered
+local presenceToShow = occupancy_shown.presenceToShow
+local showBest = occupancy_shown.showBest
+local serve = occupancy_serve.serve
+local sendUpstream = send_upstream.sendUpstream
+
 function sendRenaming(membership, nick, presence)
-    beginRenaming(
-        membership,
-        nick,
-        RENAMING_TIMEOUT,
-        function()
-            ____exports.renamingUnanswered(membership)
-        end
-    )
-    presence.attr.to = (membership.room .. "/") .. nick
+    beginRenaming(membership, nick, RENAMING_TIMEOUT, function()
+        occupancy_nick.renamingUnanswered(membership)
+    end)
+    presence.attr.to = membership.room .. "/" .. nick
     sendUpstream(membership, presence)
 end
+
 --- The answer is lost, or late. Whose nick change came as a join is in under the nick that the account has.
-function ____exports.renamingUnanswered(membership)
+function occupancy_nick.renamingUnanswered(membership)
     if membership.phase ~= "joined" then
         return
     end
@@ -4714,189 +4607,257 @@ function ____exports.renamingUnanswered(membership)
         end
     end
 end
+
 function isOnItsWay(membership, key)
-    for ____, request in ipairs(membership.nickRequests) do
+    for _, request in ipairs(membership.nickRequests) do
         if request.key == key then
             return true
         end
     end
     return false
 end
+
 --- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
-function ____exports.askForNick(membership, nick)
+function occupancy_nick.askForNick(membership, nick)
     if isBlocked(membership.username, membership.room, nick) then
         return
     end
-    sendRenaming(
-        membership,
-        nick,
-        presenceToShow(membership)
-    )
+    sendRenaming(membership, nick, presenceToShow(membership))
 end
+
 RENAMING_TIMEOUT = 10
+
 --- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
-function ____exports.changeNick(membership, request)
+function occupancy_nick.changeNick(membership, request)
     local session = request.session
     if #membership.nickRequests >= options.maxNickRequests then
         noteOver("minimix_max_nick_requests", membership.username, membership.room)
         sendTo(
             session,
-            st.error_reply(
-                request.stanza,
-                "wait",
-                "resource-constraint",
-                nil,
-                membership.room
-            )
+            st.error_reply(request.stanza, "wait", "resource-constraint", nil, membership.room)
         )
         return
     end
     local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
-    local ____membership_nickRequests_8 = membership.nickRequests
-    local ____key_1 = key
-    local ____temp_2 = request.stanza:get_child("x", MUC) ~= nil
-    local ____session_3 = session
-    local ____request_id_4 = request.id
-    local ____request_nick_5 = request.nick
-    local ____request_stanza_6 = request.stanza
-    local ____temp_7 = {session = membership.shown, presence = membership.shownPresence}
-    local ____temp_0
-    if session == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = membership.attached[session]
+    local nickRequests = membership.nickRequests
+    local isJoin = request.stanza:get_child("x", MUC) ~= nil
+    local attachmentBefore
+    if session ~= nil then
+        attachmentBefore = membership.attached[session]
     end
-    ____membership_nickRequests_8[#____membership_nickRequests_8 + 1] = {
-        key = ____key_1,
-        isJoin = ____temp_2,
-        session = ____session_3,
-        id = ____request_id_4,
-        nick = ____request_nick_5,
-        stanza = ____request_stanza_6,
-        before = ____temp_7,
-        attachmentBefore = ____temp_0
+    nickRequests[#nickRequests + 1] = {
+        key = key,
+        isJoin = isJoin,
+        session = session,
+        id = request.id,
+        nick = request.nick,
+        stanza = request.stanza,
+        before = {session = membership.shown, presence = membership.shownPresence},
+        attachmentBefore = attachmentBefore
     }
     if session ~= nil then
-        attachSession(
-            membership,
-            session,
-            presenceContent(request.stanza),
-            key
-        )
+        attachSession(membership, session, presenceContent(request.stanza), key)
     end
     local change = presenceToShow(membership)
     change.attr.id = key
     sendRenaming(membership, request.nick, change)
 end
+
 --- The room has answered a nick change: what was not shown meanwhile is, after the last one.
-function ____exports.renamingAnswered(membership)
+function occupancy_nick.renamingAnswered(membership)
     if membership.renaming ~= nil and #membership.nickRequests == 0 then
         endRenaming(membership)
         showBest(membership)
     end
 end
+
 --- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
-function ____exports.nickRefused(membership, request)
+function occupancy_nick.nickRefused(membership, request)
     local session = request.session
-    local ____temp_11
-    if session == nil then
-        ____temp_11 = nil
-    else
-        ____temp_11 = membership.attached[session]
+    local attachment
+    if session ~= nil then
+        attachment = membership.attached[session]
     end
-    local attachment = ____temp_11
     local before = request.attachmentBefore
     if session ~= nil and (attachment and attachment.id) == request.key and before ~= nil then
         membership.attached[session] = before
     end
     membership.shown = request.before.session
     membership.shownPresence = request.before.presence
-    ____exports.renamingAnswered(membership)
+    occupancy_nick.renamingAnswered(membership)
 end
+
 --- The account asks for the nick it would have if that were free, where it is.
-function ____exports.regainNick(membership)
+function occupancy_nick.regainNick(membership)
     local wanted = membership.wantedNick
-    if membership.phase == "joined" and membership.nick ~= wanted and not (membership.occupants[wanted] ~= nil) then
-        ____exports.askForNick(membership, wanted)
+    if membership.phase == "joined" and membership.nick ~= wanted and membership.occupants[wanted] == nil then
+        occupancy_nick.askForNick(membership, wanted)
     end
 end
-return ____exports
- end,
-["settings.notify"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/bookmarks.ts
+--
+-- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+local state_bookmarks = {}
+do
+local options = minimix_options
+
+--- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+function state_bookmarks.isAutojoin(membership)
+    local bookmark = membership.bookmark
+    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
+end
+
+--- Whether the server is to join the room by itself.
+function state_bookmarks.isToJoin(membership)
+    local autojoin = options.autojoin
+    if autojoin then
+        local bookmark = membership.bookmark
+        autojoin = (bookmark and bookmark.autojoin) == true
+    end
+    return autojoin
+end
+
+--- Whether the account is to be in the room though no session asks for it: brought back when lost.
+function state_bookmarks.isWanted(membership)
+    return membership.established or state_bookmarks.isToJoin(membership)
+end
+
+--- Whether two bookmarks say the same, or neither is there.
+function state_bookmarks.isSameBookmark(one, other)
+    if one == nil or other == nil then
+        return one == other
+    end
+    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
+end
+
+--- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+local refusals = {}
+
+--- The room does not want the account: it is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership)
+    local bookmark = membership.bookmark
+    if not (bookmark and bookmark.autojoin) then
+        return
+    end
+    local rooms = refusals[membership.username] or {}
+    rooms[membership.room] = bookmark
+    refusals[membership.username] = rooms
+end
+
+--- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+function state_bookmarks.isRefused(username, room, bookmark)
+    local rooms = refusals[username]
+    local refused = rooms and rooms[room]
+    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- Forgets the refusal of a room, or of all.
+function state_bookmarks.forgetRefusals(username, room)
+    local rooms = refusals[username]
+    if rooms ~= nil and room ~= nil then
+        rooms[room] = nil
+    end
+    if room == nil or rooms ~= nil and (next(rooms)) == nil then
+        refusals[username] = nil
+    end
+end
+
+--- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+local NICK_CHANGES = 5
+local NICK_PAUSE = 60
+
+--- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
+-- the account from one to the other without end.
+function state_bookmarks.mayFollowNick(membership)
+    local now = os.time()
+    local free = math.max(membership.nickFree, now)
+    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
+        return false
+    end
+    membership.nickFree = free + NICK_PAUSE
+    return true
+end
+end
+
+-- src/settings/notify.ts
+--
+-- What an account wants to be woken for (XEP-0492).
+local settings_notify = {}
+do
 local decisiveTag, dropTwins, hasFallback, rankOf
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
+local BOOKMARKS = namespaces.BOOKMARKS
+
 function decisiveTag(notify)
     local decisive
     local rank = -1
-    for ____, tag in ipairs(notify.tags) do
+    for _, tag in ipairs(notify.tags) do
         local rankOfTag = rankOf(tag)
-        if ____exports.isSetting(tag.name) and rankOfTag > rank then
+        if settings_notify.isSetting(tag.name) and rankOfTag > rank then
             decisive = tag
             rank = rankOfTag
         end
     end
     return decisive
 end
+
 function dropTwins(notify, kept)
     notify:maptags(function(tag)
-        local ____temp_2
         if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
-            ____temp_2 = nil
+            return nil
         else
-            ____temp_2 = tag
+            return tag
         end
-        return ____temp_2
     end)
 end
+
 function hasFallback(notify)
-    for ____, tag in ipairs(notify.tags) do
-        if ____exports.isSetting(tag.name) and rankOf(tag) == 0 then
+    for _, tag in ipairs(notify.tags) do
+        if settings_notify.isSetting(tag.name) and rankOf(tag) == 0 then
             return true
         end
     end
     return false
 end
+
 --- Whether a text is one of the three settings.
-function ____exports.isSetting(name)
+function settings_notify.isSetting(name)
     return name == "always" or name == "on-mention" or name == "never"
 end
+
 function rankOf(tag)
     local category = tag.attr["identity-category"]
-    local ____type = tag.attr["identity-type"]
+    local type_ = tag.attr["identity-type"]
     if category == nil then
         return 0
     end
-    if category ~= "client" or ____type ~= nil and ____type ~= "phone" then
+    if category ~= "client" or type_ ~= nil and type_ ~= "phone" then
         return -1
     end
-    return ____type == nil and 1 or 2
+    return type_ == nil and 1 or 2
 end
+
 local NOTIFY = "urn:xmpp:notification-settings:1"
+
 --- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
 -- said of phones goes before what is said of clients, and that before what is said of all.
-function ____exports.readSetting(extensions)
+function settings_notify.readSetting(extensions)
     local notify = extensions:get_child("notify", NOTIFY)
-    local ____temp_0
-    if notify == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = decisiveTag(notify)
+    local tag
+    if notify ~= nil then
+        tag = decisiveTag(notify)
     end
-    local tag = ____temp_0
-    local ____temp_1
-    if tag == nil or not ____exports.isSetting(tag.name) then
-        ____temp_1 = nil
+    if tag == nil or not settings_notify.isSetting(tag.name) then
+        return nil
     else
-        ____temp_1 = tag.name
+        return tag.name
     end
-    return ____temp_1
 end
+
 --- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
 -- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
-function ____exports.withSetting(extensions, setting)
+function settings_notify.withSetting(extensions, setting)
     local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
     local notify = edited:get_child("notify", NOTIFY)
     if notify == nil then
@@ -4913,96 +4874,90 @@ function ____exports.withSetting(extensions, setting)
     end
     return edited
 end
-return ____exports
- end,
-["settings.bookmarks"] = function(...)
-local ____exports = {}
+end
+
+-- src/settings/bookmarks.ts
+--
+-- The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
+-- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+local settings_bookmarks = {}
+do
 local getItems, preppedNick
-local jids = require("util.jid")
-local ____upstream = require("send.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local NICK = ____namespaces.NICK
-local options = require("options")
-local ____notify = require("settings.notify")
-local readSetting = ____notify.readSetting
+local mayHaveRooms = send_upstream.mayHaveRooms
+local BOOKMARKS = namespaces.BOOKMARKS
+local NICK = namespaces.NICK
+local options = minimix_options
+local readSetting = settings_notify.readSetting
+
 function getItems(service, node)
     local found, items = service:get_items(node, true)
-    return found and items or ({})
+    return found and items or {}
 end
+
 --- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
-function ____exports.roomOf(id)
+function settings_bookmarks.roomOf(id)
     local room = jids.prep(id)
     local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
     return isRoom and room or nil
 end
+
 --- What an item says; undefined if it is no bookmark, or not the account's own.
-function ____exports.readItem(username, room, item)
+function settings_bookmarks.readItem(username, room, item)
     local conference = item and item:get_child("conference", BOOKMARKS)
-    if item == nil or conference == nil or not ____exports.isBy(username, item.attr.publisher) then
+    if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
         return nil
     end
     local autojoin = conference.attr.autojoin
     local extensions = conference:get_child("extensions")
-    local ____temp_10 = autojoin == "true" or autojoin == "1"
-    local ____preppedNick_result_11 = preppedNick(
-        room,
-        conference:get_child_text("nick")
-    )
-    local ____temp_12 = conference:get_child_text("password")
-    local ____conference_attr_name_13 = conference.attr.name
-    local ____temp_9
-    if extensions == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = readSetting(extensions)
+    local nick = preppedNick(room, conference:get_child_text("nick"))
+    local password = conference:get_child_text("password")
+    local name = conference.attr.name
+    local notify
+    if extensions ~= nil then
+        notify = readSetting(extensions)
     end
     return {
-        autojoin = ____temp_10,
-        nick = ____preppedNick_result_11,
-        password = ____temp_12,
-        name = ____conference_attr_name_13,
-        notify = ____temp_9
+        autojoin = autojoin == "true" or autojoin == "1",
+        nick = nick,
+        password = password,
+        name = name,
+        notify = notify
     }
 end
+
 --- Whether something was published by the account itself, or by this server on its behalf.
-function ____exports.isBy(username, publisher)
+function settings_bookmarks.isBy(username, publisher)
     return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
 end
+
 function preppedNick(room, nick)
-    local ____temp_20
-    if nick == nil then
-        ____temp_20 = nil
-    else
-        ____temp_20 = jids.prep((room .. "/") .. nick)
+    local address
+    if nick ~= nil then
+        address = jids.prep(room .. "/" .. nick)
     end
-    local address = ____temp_20
-    local ____temp_21
     if address == nil then
-        ____temp_21 = nil
+        return nil
     else
-        ____temp_21 = jids.resource(address)
+        return jids.resource(address)
     end
-    return ____temp_21
 end
+
 --- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
-function ____exports.pepService(username)
+function settings_bookmarks.pepService(username)
     if options.anonymous then
         return nil
     end
     local host = prosody.hosts[module.host]
     local pep = host and host.modules.pep
-    local ____temp_2
     if pep == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = pep.get_pep_service(username)
+        return pep.get_pep_service(username)
     end
-    return ____temp_2
 end
+
 --- The items of a node, none where there is no such node; undefined if they cannot be read.
-function ____exports.itemsOf(service, node)
+function settings_bookmarks.itemsOf(service, node)
     local done, items = pcall(getItems, service, node)
     if not done then
         module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
@@ -5010,100 +4965,86 @@ function ____exports.itemsOf(service, node)
     end
     return items
 end
+
 --- All bookmarks of an account; undefined if they cannot be read.
-function ____exports.bookmarksOf(username)
-    local service = ____exports.pepService(username)
-    local ____temp_3
-    if service == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = ____exports.itemsOf(service, BOOKMARKS)
+function settings_bookmarks.bookmarksOf(username)
+    local service = settings_bookmarks.pepService(username)
+    local items
+    if service ~= nil then
+        items = settings_bookmarks.itemsOf(service, BOOKMARKS)
     end
-    local items = ____temp_3
     if items == nil then
         return nil
     end
     local bookmarks = {}
-    for ____, id in ipairs(items) do
-        local room = ____exports.roomOf(id)
-        local ____temp_4
-        if room == nil then
-            ____temp_4 = nil
-        else
-            ____temp_4 = ____exports.readItem(username, room, items[id])
+    for _, id in ipairs(items) do
+        local room = settings_bookmarks.roomOf(id)
+        local bookmark
+        if room ~= nil then
+            bookmark = settings_bookmarks.readItem(username, room, items[id])
         end
-        local bookmark = ____temp_4
         if room ~= nil and bookmark ~= nil then
             bookmarks[room] = bookmark
         end
     end
     return bookmarks
 end
+
 --- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
-function ____exports.readBookmark(username, room)
-    local bookmarks = ____exports.bookmarksOf(username)
+function settings_bookmarks.readBookmark(username, room)
+    local bookmarks = settings_bookmarks.bookmarksOf(username)
     return bookmarks and bookmarks[room]
 end
+
 --- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
-function ____exports.defaultNick(username, room)
-    local service = ____exports.pepService(username)
-    local ____temp_14
-    if service == nil then
-        ____temp_14 = nil
-    else
-        ____temp_14 = ____exports.itemsOf(service, NICK)
+function settings_bookmarks.defaultNick(username, room)
+    local service = settings_bookmarks.pepService(username)
+    local items
+    if service ~= nil then
+        items = settings_bookmarks.itemsOf(service, NICK)
     end
-    local items = ____temp_14
-    local ____temp_17
-    if (items and items[1]) == nil then
-        ____temp_17 = nil
-    else
-        ____temp_17 = items[items[1]]
+    local last
+    if (items and items[1]) ~= nil then
+        last = items[items[1]]
     end
-    local last = ____temp_17
-    return preppedNick(
-        room,
-        last and last:get_child_text("nick", NICK)
-    ) or username
+    return preppedNick(room, last and last:get_child_text("nick", NICK)) or username
 end
-return ____exports
- end,
-["settings.bookmark-write"] = function(...)
-local ____exports = {}
+end
+
+-- src/settings/bookmark-write.ts
+--
+-- Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
+-- autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+local settings_bookmark_write = {}
+do
 local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local PUBSUB = ____namespaces.PUBSUB
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____bookmarks = require("settings.bookmarks")
-local itemsOf = ____bookmarks.itemsOf
-local pepService = ____bookmarks.pepService
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____notify = require("settings.notify")
-local withSetting = ____notify.withSetting
+local BOOKMARKS = namespaces.BOOKMARKS
+local PUBSUB = namespaces.PUBSUB
+local options = minimix_options
+local mayFollowNick = state_bookmarks.mayFollowNick
+local itemsOf = settings_bookmarks.itemsOf
+local pepService = settings_bookmarks.pepService
+local readItem = settings_bookmarks.readItem
+local roomOf = settings_bookmarks.roomOf
+local withSetting = settings_notify.withSetting
+
 function currentItem(membership)
     local service = pepService(membership.username)
-    local ____temp_3
-    if service == nil then
-        ____temp_3 = nil
-    else
-        ____temp_3 = itemsOf(service, BOOKMARKS)
+    local items
+    if service ~= nil then
+        items = itemsOf(service, BOOKMARKS)
     end
-    local items = ____temp_3
     if items == nil then
         return nil
     end
-    for ____, id in ipairs(items) do
+    for _, id in ipairs(items) do
         if roomOf(id) == membership.room then
             return items[id]
         end
     end
     return nil
 end
+
 function rewrite(membership, item, autojoin, nick)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
@@ -5115,13 +5056,14 @@ function rewrite(membership, item, autojoin, nick)
         edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
     end
     local nickBefore = conference:get_child("nick")
-    for ____, tag in ipairs(conference.tags) do
+    for _, tag in ipairs(conference.tags) do
         if nick == nil or tag ~= nickBefore then
             edited:add_direct_child(st.clone(tag))
         end
     end
     publish(membership, item.attr.id or membership.room, edited)
 end
+
 function create(membership)
     local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
     conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
@@ -5134,6 +5076,7 @@ function create(membership)
     setMark(membership.username, membership.room, "us")
     return true
 end
+
 function publish(membership, id, conference, config)
     local service = pepService(membership.username)
     if service == nil then
@@ -5141,13 +5084,7 @@ function publish(membership, id, conference, config)
     end
     local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
     writing = true
-    local done, problem = pcall(
-        publishItem,
-        service,
-        id,
-        item,
-        config
-    )
+    local done, problem = pcall(publishItem, service, id, item, config)
     writing = false
     if not done or problem ~= nil then
         module:log(
@@ -5162,45 +5099,36 @@ function publish(membership, id, conference, config)
     membership.bookmark = readItem(membership.username, membership.room, item)
     return true
 end
+
 function publishItem(service, id, item, config)
-    local done, problem = service:publish(
-        BOOKMARKS,
-        true,
-        id,
-        item,
-        config
-    )
-    local ____temp_6
+    local done, problem = service:publish(BOOKMARKS, true, id, item, config)
     if done == true then
-        ____temp_6 = nil
+        return nil
     else
-        ____temp_6 = tostring(problem)
+        return tostring(problem)
     end
-    return ____temp_6
 end
+
 function markedBy(username, room)
     local mark = marksOf(username)[room]
     return mark and mark.by
 end
+
 function marksOf(username)
-    return (marksStore:get(username)) or ({})
+    return (marksStore:get(username)) or {}
 end
+
 function setMark(username, room, by)
     local marks = marksOf(username)
-    local ____room_10 = room
-    local ____temp_9
     if by == nil then
-        ____temp_9 = nil
+        marks[room] = nil
     else
-        ____temp_9 = {
-            by = by,
-            when = os.time()
-        }
+        marks[room] = {by = by, when = os.time()}
     end
-    marks[____room_10] = ____temp_9
     forgetOldest(marks)
     marksStore:set(username, marks)
 end
+
 function forgetOldest(marks)
     local count = 0
     local oldest
@@ -5216,17 +5144,20 @@ function forgetOldest(marks)
         marks[oldest] = nil
     end
 end
+
 PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
 MAX_MARKS = 256
 marksStore = module:open_store("minimix_bookmarks", "keyval")
 writing = false
+
 --- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
-function ____exports.isWriting()
+function settings_bookmark_write.isWriting()
     return writing
 end
+
 --- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
 -- removed is not brought back: it may be another device that goes into the room again.
-function ____exports.bookmarkJoined(membership)
+function settings_bookmark_write.bookmarkJoined(membership)
     if not options.bookmarkWrite then
         return
     end
@@ -5239,34 +5170,27 @@ function ____exports.bookmarkJoined(membership)
         membership.ownBookmark = true
     end
 end
+
 --- The account leaves at a client's request.
-function ____exports.bookmarkLeft(membership)
+function settings_bookmark_write.bookmarkLeft(membership)
     if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(
-            membership,
-            currentItem(membership),
-            "false"
-        )
+        rewrite(membership, currentItem(membership), "false")
     end
 end
+
 --- The account has another nick at a client's request.
-function ____exports.bookmarkRenamed(membership)
+function settings_bookmark_write.bookmarkRenamed(membership)
     local bookmark = membership.bookmark
     local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
     if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(
-            membership,
-            currentItem(membership),
-            nil,
-            membership.nick
-        )
+        rewrite(membership, currentItem(membership), nil, membership.nick)
     end
 end
+
 --- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
-function ____exports.bookmarkNotify(membership, setting)
-    local ____membership_0 = membership
-    local username = ____membership_0.username
-    local room = ____membership_0.room
+function settings_bookmark_write.bookmarkNotify(membership, setting)
+    local username = membership.username
+    local room = membership.room
     local item = currentItem(membership)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or readItem(username, room, item) == nil then
@@ -5274,7 +5198,7 @@ function ____exports.bookmarkNotify(membership, setting)
     end
     local before = conference:get_child("extensions")
     local edited = st.clone(conference, true)
-    for ____, tag in ipairs(conference.tags) do
+    for _, tag in ipairs(conference.tags) do
         if tag ~= before then
             edited:add_direct_child(st.clone(tag))
         end
@@ -5282,55 +5206,58 @@ function ____exports.bookmarkNotify(membership, setting)
     edited:add_direct_child(withSetting(before, setting))
     return publish(membership, item.attr.id or room, edited)
 end
+
 --- The user has made or changed a bookmark.
-function ____exports.noteMade(username, room)
+function settings_bookmark_write.noteMade(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
 end
+
 --- The user has removed a bookmark.
-function ____exports.noteRemoved(username, room)
+function settings_bookmark_write.noteRemoved(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
 end
+
 --- Whether we made a room's bookmark, and nobody has changed it since.
-function ____exports.isOurs(username, room)
+function settings_bookmark_write.isOurs(username, room)
     return options.bookmarkWrite and markedBy(username, room) == "us"
 end
-return ____exports
- end,
-["state.store"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/store.ts
+--
+-- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+local state_store = {}
+do
 local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
-local jids = require("util.jid")
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isWanted = ____bookmarks.isWanted
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local findAccount = ____memberships.findAccount
+local options = minimix_options
+local isWanted = state_bookmarks.isWanted
+local createMembership = state_memberships.createMembership
+local findAccount = state_memberships.findAccount
+
 --- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
 -- afterwards survives a killed server.
-function ____exports.save(username)
+function state_store.save(username)
     if options.anonymous or closed then
         return
     end
-    local saved, problem = store:set(
-        username,
-        recordOf(username)
-    )
+    local saved, problem = store:set(username, recordOf(username))
     if saved ~= true then
         module:log("error", "Could not write the rooms of %s: %s", username, problem)
     end
 end
+
 --- Writes what is to be written soon.
-function ____exports.saveLate()
+function state_store.saveLate()
     for username in pairs(late) do
         late[username] = nil
-        ____exports.save(username)
+        state_store.save(username)
     end
 end
+
 function recordOf(username)
     local account = findAccount(username)
     if account == nil then
@@ -5338,17 +5265,14 @@ function recordOf(username)
     end
     local rooms = {}
     for room, membership in pairs(account.memberships) do
-        local ____room_2 = room
-        local ____membership_nick_1 = membership.nick
-        local ____temp_0
-        if membership.wantedNick == membership.nick then
-            ____temp_0 = nil
-        else
-            ____temp_0 = membership.wantedNick
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
         end
-        rooms[____room_2] = {
-            nick = ____membership_nick_1,
-            wanted = ____temp_0,
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
             password = membership.password,
             bookmark = membership.bookmark,
             ownBookmark = membership.ownBookmark or nil,
@@ -5359,12 +5283,14 @@ function recordOf(username)
     end
     return {seen = account.seen, rooms = rooms}
 end
+
 function stateOf(membership)
     if not membership.established then
         return "joining"
     end
     return membership.phase == "leaving" and "leaving" or "in"
 end
+
 function usernames()
     local list = {}
     for username in store:users() do
@@ -5374,10 +5300,12 @@ function usernames()
     end
     return list
 end
+
 function mayComeBack(membership, saved)
     local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
     return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
 end
+
 function loadAccount(username, record)
     for room, saved in pairs(record.rooms) do
         local membership = createMembership(username, room, saved.nick)
@@ -5395,59 +5323,60 @@ function loadAccount(username, record)
         account.seen = record.seen
     end
 end
+
 store = module:open_store("minimix", "keyval")
 closed = false
+
 --- Nothing is written any more: what the account does from now on is not its user's doing.
-function ____exports.close()
-    ____exports.saveLate()
+function state_store.close()
+    state_store.saveLate()
     closed = true
 end
+
 late = {}
 --- Seconds until they are.
 local LATE = 5
+
 --- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function ____exports.saveSoon(username)
+function state_store.saveSoon(username)
     if (next(late)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                ____exports.saveLate()
-                return nil
-            end
-        )
+        module:add_timer(LATE, function()
+            state_store.saveLate()
+            return nil
+        end)
     end
     late[username] = true
 end
+
 --- Accounts whose records have been written by saveOften() a moment ago.
 local recent = {}
+
 --- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
 -- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
 -- nicks, but no membership.
-function ____exports.saveOften(username)
+function state_store.saveOften(username)
     if recent[username] ~= nil then
-        ____exports.saveSoon(username)
+        state_store.saveSoon(username)
         return
     end
     if (next(recent)) == nil then
-        module:add_timer(
-            LATE,
-            function()
-                for other in pairs(recent) do
-                    recent[other] = nil
-                end
-                return nil
+        module:add_timer(LATE, function()
+            for other in pairs(recent) do
+                recent[other] = nil
             end
-        )
+            return nil
+        end)
     end
     recent[username] = true
-    ____exports.save(username)
+    state_store.save(username)
 end
+
 --- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function ____exports.load()
+function state_store.load()
     if options.anonymous then
         return
     end
-    for ____, username in ipairs(usernames()) do
+    for _, username in ipairs(usernames()) do
         local record, problem = store:get(username)
         if record ~= nil then
             loadAccount(username, record)
@@ -5456,89 +5385,76 @@ function ____exports.load()
         end
     end
 end
-return ____exports
- end,
-["occupancy.phases"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/phases.ts
+--
+-- The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
+-- or by the room. Every change of a membership's phase is made here.
+local occupancy_phases = {}
+do
 local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
 local id = require("util.id")
-local st = require("util.stanza")
-local ____shown = require("occupancy.shown")
-local presenceToShow = ____shown.presenceToShow
-local showBest = ____shown.showBest
-local ____nick = require("occupancy.nick")
-local regainNick = ____nick.regainNick
-local ____serve = require("occupancy.serve")
-local resyncComplete = ____serve.resyncComplete
-local serveWaiting = ____serve.serveWaiting
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkJoined = ____bookmark_2Dwrite.bookmarkJoined
-local ____ask = require("send.ask")
-local patience = ____ask.patience
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____catchup = require("archive.catchup")
-local catchUp = ____catchup.catchUp
-local closeGap = ____catchup.closeGap
-local dropQuestion = ____catchup.dropQuestion
-local endCatchUp = ____catchup.endCatchUp
-local flush = ____catchup.flush
-local historySince = ____catchup.historySince
-local isAsking = ____catchup.isAsking
-local outcomeOf = ____catchup.outcomeOf
-local ____log = require("archive.log")
-local closePart = ____log.closePart
-local openPart = ____log.openPart
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
-local ____store = require("state.store")
-local save = ____store.save
-local saveSoon = ____store.saveSoon
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local options = require("options")
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local takesText = ____fork.takesText
-local ____replay = require("occupancy.replay")
-local occupantGone = ____replay.occupantGone
-local ownUnavailable = ____replay.ownUnavailable
-local sendSubject = ____replay.sendSubject
-local technicalRemoval = ____replay.technicalRemoval
-local ____availability = require("state.availability")
-local presenceContent = ____availability.presenceContent
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local isWanted = ____bookmarks.isWanted
-local noteRefusal = ____bookmarks.noteRefusal
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____memberships = require("state.memberships")
-local attachSession = ____memberships.attachSession
-local detachAll = ____memberships.detachAll
-local detachSession = ____memberships.detachSession
-local dropMembership = ____memberships.dropMembership
-local endRenaming = ____memberships.endRenaming
-local forgetOccupant = ____memberships.forgetOccupant
-local forgetRoom = ____memberships.forgetRoom
-local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
-local isCurrent = ____memberships.isCurrent
-local isUsed = ____memberships.isUsed
-local newResync = ____memberships.newResync
-local nextWaiting = ____memberships.nextWaiting
-local setTimer = ____memberships.setTimer
-local stopTimer = ____memberships.stopTimer
-local stopWaiting = ____memberships.stopWaiting
-local wait = ____memberships.wait
+local presenceToShow = occupancy_shown.presenceToShow
+local showBest = occupancy_shown.showBest
+local regainNick = occupancy_nick.regainNick
+local resyncComplete = occupancy_serve.resyncComplete
+local serveWaiting = occupancy_serve.serveWaiting
+local sendUpstream = send_upstream.sendUpstream
+local bookmarkJoined = settings_bookmark_write.bookmarkJoined
+local patience = send_ask.patience
+local isBlocked = settings_blocklist.isBlocked
+local catchUp = archive_catchup.catchUp
+local closeGap = archive_catchup.closeGap
+local dropQuestion = archive_catchup.dropQuestion
+local endCatchUp = archive_catchup.endCatchUp
+local flush = archive_catchup.flush
+local historySince = archive_catchup.historySince
+local isAsking = archive_catchup.isAsking
+local outcomeOf = archive_catchup.outcomeOf
+local closePart = archive_log.closePart
+local letIn = archive_log.letIn
+local openPart = archive_log.openPart
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+local save = state_store.save
+local saveSoon = state_store.saveSoon
+local MUC = namespaces.MUC
+local options = minimix_options
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local takesText = send_fork.takesText
+local occupantGone = occupancy_replay.occupantGone
+local ownUnavailable = occupancy_replay.ownUnavailable
+local sendSubject = occupancy_replay.sendSubject
+local technicalRemoval = occupancy_replay.technicalRemoval
+local presenceContent = state_availability.presenceContent
+local forgetRefusals = state_bookmarks.forgetRefusals
+local isWanted = state_bookmarks.isWanted
+local noteRefusal = state_bookmarks.noteRefusal
+local counters = state_counters.counters
+local attachSession = state_memberships.attachSession
+local detachAll = state_memberships.detachAll
+local detachSession = state_memberships.detachSession
+local dropMembership = state_memberships.dropMembership
+local endRenaming = state_memberships.endRenaming
+local forgetOccupant = state_memberships.forgetOccupant
+local forgetRoom = state_memberships.forgetRoom
+local hasAttached = state_memberships.hasAttached
+local isAttached = state_memberships.isAttached
+local isCurrent = state_memberships.isCurrent
+local isUsed = state_memberships.isUsed
+local newResync = state_memberships.newResync
+local nextWaiting = state_memberships.nextWaiting
+local setTimer = state_memberships.setTimer
+local stopTimer = state_memberships.stopTimer
+local stopWaiting = state_memberships.stopWaiting
+local wait = state_memberships.wait
+
 --- A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
 -- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
-function ____exports.enter(membership, request, unconfirmed)
+function occupancy_phases.enter(membership, request, unconfirmed)
     membership.phase = "joining"
     membership.claimed = nil
     membership.request = request
@@ -5562,85 +5478,67 @@ function ____exports.enter(membership, request, unconfirmed)
     if not membership.established then
         save(membership.username)
     end
-    setTimer(
-        membership,
-        options.answerTimeout,
-        function()
-            joinUnanswered(membership, request)
-        end
-    )
+    setTimer(membership, options.answerTimeout, function()
+        joinUnanswered(membership, request)
+    end)
     if unconfirmed ~= nil then
         sendUpstream(
             membership,
-            st.presence({
-                type = "unavailable",
-                id = id.medium(),
-                to = unconfirmed
-            })
+            st.presence({type = "unavailable", id = id.medium(), to = unconfirmed})
         )
     end
     sendUpstream(membership, request.stanza)
 end
+
 --- The account takes back a leave that the room has not confirmed.
-function ____exports.enterAfterLeave(membership, request)
-    ____exports.enter(
-        membership,
-        request,
-        ownAddress(membership)
-    )
+function occupancy_phases.enterAfterLeave(membership, request)
+    occupancy_phases.enter(membership, request, ownAddress(membership))
 end
+
 function joinUnanswered(membership, request)
     detachAsking(membership, request)
     refuse(membership, request)
     if isWanted(membership) then
-        ____exports.lost(membership)
+        occupancy_phases.lost(membership)
     else
-        ____exports.leave(
-            membership,
-            st.presence({type = "unavailable"})
-        )
+        occupancy_phases.leave(membership, st.presence({type = "unavailable"}))
     end
 end
+
 function detachAsking(membership, request)
     if request.session ~= nil and request.isBack ~= true then
         detachSession(membership, request.session)
     end
 end
+
 function awaitSubject(membership)
-    setTimer(
-        membership,
-        SUBJECT_TIMEOUT,
-        function()
-            local resync = membership.resync
-            if resync and resync.isDoubtful then
-                makeSure(membership, resync)
-                return
-            end
-            if isAttached(membership, membership.newcomer) then
-                sendSubject(membership, membership.newcomer)
-            end
-            ____exports.joinComplete(membership)
+    setTimer(membership, SUBJECT_TIMEOUT, function()
+        local resync = membership.resync
+        if resync and resync.isDoubtful then
+            makeSure(membership, resync)
+            return
         end
-    )
+        if isAttached(membership, membership.newcomer) then
+            sendSubject(membership, membership.newcomer)
+        end
+        occupancy_phases.joinComplete(membership)
+    end)
 end
+
 --- All that a room sends on a join has come.
-function ____exports.joinComplete(membership)
+function occupancy_phases.joinComplete(membership)
     stopTimer(membership)
     membership.phase = "joined"
     if membership.tries > 0 then
-        setTimer(
-            membership,
-            STEADY,
-            function()
-                membership.tries = 0
-            end
-        )
+        setTimer(membership, STEADY, function()
+            membership.tries = 0
+        end)
     end
     membership.newcomer = nil
     local resync = membership.resync
     membership.resync = nil
     if resync ~= nil then
-        ____exports.forgetOthers(membership, resync)
+        occupancy_phases.forgetOthers(membership, resync)
     end
     showBest(membership)
     if outcomeOf(membership) == "refused" then
@@ -5651,21 +5549,20 @@ function ____exports.joinComplete(membership)
     regainNick(membership)
     serveWaiting(membership)
 end
+
 --- Who was there before and has not been shown again has gone meanwhile.
-function ____exports.forgetOthers(membership, resync)
+function occupancy_phases.forgetOthers(membership, resync)
     forgetOccupant(membership, membership.nick)
     for nick in pairs(membership.occupants) do
-        if not (resync.shown[nick] ~= nil) then
+        if resync.shown[nick] == nil then
             forgetOccupant(membership, nick)
-            fork(
-                membership,
-                occupantGone(membership, nick)
-            )
+            fork(membership, occupantGone(membership, nick))
         end
     end
 end
-function rejoinRefused(membership, ____error)
-    local ____, condition = ____error:get_error()
+
+function rejoinRefused(membership, error_)
+    local _, condition = error_:get_error()
     if condition == "conflict" and string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES then
         forgetOccupant(membership, membership.nick)
         membership.nick = membership.nick .. "_"
@@ -5674,16 +5571,16 @@ function rejoinRefused(membership, ____error)
     end
     if condition == "remote-server-not-found" or condition == "remote-server-timeout" then
         refuseWaiting(membership)
-        ____exports.lost(membership)
+        occupancy_phases.lost(membership)
         return
     end
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enter(membership, next)
+        occupancy_phases.enter(membership, next)
         return
     end
-    if isTemporary(____error) then
-        ____exports.lost(membership)
+    if isTemporary(error_) then
+        occupancy_phases.lost(membership)
         return
     end
     module:log(
@@ -5693,33 +5590,27 @@ function rejoinRefused(membership, ____error)
         membership.room,
         condition
     )
-    fork(
-        membership,
-        technicalRemoval(membership)
-    )
-    ____exports.over(membership)
+    fork(membership, technicalRemoval(membership))
+    occupancy_phases.over(membership)
 end
+
 function refuseWaiting(membership)
     local waiting = membership.waiting
     membership.waiting = {}
-    for ____, request in ipairs(waiting) do
+    for _, request in ipairs(waiting) do
         refuse(membership, request)
     end
 end
+
 function refuse(membership, request)
     sendTo(
         request.session,
-        st.error_reply(
-            request.stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        )
+        st.error_reply(request.stanza, "wait", "remote-server-timeout", nil, membership.room)
     )
 end
+
 --- Nobody will be let in by this instance of the module.
-function ____exports.refuseAll(membership)
+function occupancy_phases.refuseAll(membership)
     resyncLost(membership)
     renamesLost(membership)
     local request = membership.request
@@ -5730,21 +5621,24 @@ function ____exports.refuseAll(membership)
     end
     refuseWaiting(membership)
 end
-function isTemporary(____error)
-    local ____type, condition, text = ____error:get_error()
-    return ____type == "wait" or condition == nil or not (refusals[condition] ~= nil) or isBounce(text)
+
+function isTemporary(error_)
+    local type_, condition, text = error_:get_error()
+    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
 end
+
 function isBounce(text)
     return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
 end
+
 --- The account is out of the room without anybody's will, and will be back. Its sessions learn of it only when that takes
 -- too long; then they may try themselves.
-function ____exports.lost(membership)
-    if ____exports.leaveIfUnused(membership) then
+function occupancy_phases.lost(membership)
+    if occupancy_phases.leaveIfUnused(membership) then
         return
     end
-    if ____exports.isUnheard(membership) then
-        ____exports.leaveUnheard(membership)
+    if occupancy_phases.isUnheard(membership) then
+        occupancy_phases.leaveUnheard(membership)
         return
     end
     membership.phase = "lost"
@@ -5755,56 +5649,47 @@ function ____exports.lost(membership)
     membership.nick = membership.wantedNick
     membership.tries = membership.tries + 1
     if membership.tries == TRIES_UNTIL_TOLD then
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
+        fork(membership, technicalRemoval(membership))
         detachAll(membership)
     end
-    setTimer(
-        membership,
-        ____exports.pause(membership.tries),
-        function()
-            ____exports.rejoin(membership)
-        end
-    )
+    setTimer(membership, occupancy_phases.pause(membership.tries), function()
+        occupancy_phases.rejoin(membership)
+    end)
 end
+
 --- Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once.
-function ____exports.pause(tries)
-    return math.min(
-        2 ^ math.min(tries - 1, 10),
-        LONGEST_PAUSE
-    ) * (0.75 + math.random() / 2)
+function occupancy_phases.pause(tries)
+    return math.min(2 ^ math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
 end
+
 --- The account joins by itself, and finds out what was said and what has changed since it was in the room.
-function ____exports.rejoin(membership)
+function occupancy_phases.rejoin(membership)
     if not isAsking(membership) or membership.phase ~= "lost" or membership.timer ~= nil then
         goBack(membership)
     end
 end
+
 function goBack(membership)
     stopTimer(membership)
     membership.phase = "lost"
     membership.request = nil
     if membership.established then
-        catchUp(
-            membership,
-            function(outcome)
-                if membership.phase ~= "lost" then
-                    return
-                end
-                if outcome == "unreached" and membership.tries < TRIES_FOR_ARCHIVE then
-                    refuseWaiting(membership)
-                    ____exports.lost(membership)
-                    return
-                end
-                joinAgain(membership)
+        catchUp(membership, function(outcome)
+            if membership.phase ~= "lost" then
+                return
             end
-        )
+            if outcome == "unreached" and membership.tries < TRIES_FOR_ARCHIVE then
+                refuseWaiting(membership)
+                occupancy_phases.lost(membership)
+                return
+            end
+            joinAgain(membership)
+        end)
     else
         joinAgain(membership)
     end
 end
+
 function joinAgain(membership)
     membership.phase = "joining"
     membership.claimed = nil
@@ -5813,53 +5698,37 @@ function joinAgain(membership)
     membership.resync = resync
     setTimer(
         membership,
-        math.min(
-            options.answerTimeout,
-            JOIN_PATIENCE * 2 ^ math.min(membership.tries, 10)
-        ),
+        math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(membership.tries, 10)),
         function()
             refuseWaiting(membership)
-            ____exports.lost(membership)
+            occupancy_phases.lost(membership)
         end
     )
-    sendUpstream(
-        membership,
-        joinPresence(membership)
-    )
+    sendUpstream(membership, joinPresence(membership))
     makeSure(membership, resync)
 end
+
 function makeSure(membership, resync)
-    selfPing(
-        membership,
-        function()
-            if membership.resync == resync and membership.phase == "entering" then
-                startOver(membership)
-            end
+    selfPing(membership, function()
+        if membership.resync == resync and membership.phase == "entering" then
+            startOver(membership)
         end
-    )
+    end)
 end
+
 function startOver(membership)
     local resync = newResync(nil)
     membership.phase = "joining"
     membership.claimed = nil
     membership.resync = resync
-    setTimer(
-        membership,
-        options.answerTimeout,
-        function()
-            ____exports.lost(membership)
-        end
-    )
-    local unavailable = st.presence({
-        type = "unavailable",
-        to = ownAddress(membership)
-    })
+    setTimer(membership, options.answerTimeout, function()
+        occupancy_phases.lost(membership)
+    end)
+    local unavailable = st.presence({type = "unavailable", to = ownAddress(membership)})
     sendUpstream(membership, unavailable)
-    sendUpstream(
-        membership,
-        joinPresence(membership)
-    )
+    sendUpstream(membership, joinPresence(membership))
 end
+
 function joinPresence(membership)
     local presence = presenceToShow(membership)
     presence.attr.to = ownAddress(membership)
@@ -5867,130 +5736,111 @@ function joinPresence(membership)
     presence.attr.id = membership.joinId
     local x = st.stanza("x", {xmlns = MUC})
     local since = historySince(membership)
-    x:tag("history", since == nil and ({xmlns = MUC, maxstanzas = "0"}) or ({xmlns = MUC, since = since})):up()
+    x:tag("history", since == nil and {xmlns = MUC, maxstanzas = "0"} or {xmlns = MUC, since = since}):up()
     if membership.password ~= nil then
         x:tag("password", {xmlns = MUC}):text(membership.password):up()
     end
     presence:add_direct_child(x)
     return presence
 end
+
 function ownAddress(membership)
-    return (membership.room .. "/") .. membership.nick
+    return membership.room .. "/" .. membership.nick
 end
+
 --- The account goes out of the room; `unavailable` may carry a client's parting words.
-function ____exports.leave(membership, unavailable)
+function occupancy_phases.leave(membership, unavailable)
     membership.phase = "leaving"
     membership.ending = false
     membership.request = nil
     membership.resync = nil
     membership.tries = 0
     save(membership.username)
-    setTimer(
-        membership,
-        options.answerTimeout,
-        function()
-            leaveUnanswered(membership, unavailable.attr.id)
-        end
-    )
+    setTimer(membership, options.answerTimeout, function()
+        leaveUnanswered(membership, unavailable.attr.id)
+    end)
     local presence = st.clone(unavailable)
     presence.attr.to = ownAddress(membership)
     sendUpstream(membership, presence)
 end
+
 --- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
-function ____exports.leaveUnheard(membership)
-    ____exports.refuseAll(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
+function occupancy_phases.leaveUnheard(membership)
+    occupancy_phases.refuseAll(membership)
+    fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
     membership.phase = "leaving"
     membership.ending = false
     membership.tries = 0
     save(membership.username)
-    ____exports.retryLeave(membership)
+    occupancy_phases.retryLeave(membership)
 end
+
 --- Whether the account has blocked what the room tells it of itself.
-function ____exports.isUnheard(membership)
+function occupancy_phases.isUnheard(membership)
     return isBlocked(membership.username, membership.room, membership.nick)
 end
+
 --- The account goes if only sessions keep it in the room, and none is there; whether it does.
-function ____exports.leaveIfUnused(membership)
+function occupancy_phases.leaveIfUnused(membership)
     if not membership.ending or isUsed(membership) then
         return false
     end
-    ____exports.leave(
-        membership,
-        st.presence({type = "unavailable"})
-    )
+    occupancy_phases.leave(membership, st.presence({type = "unavailable"}))
     return true
 end
+
 function leaveUnanswered(membership, leaveId)
-    fork(
-        membership,
-        ownUnavailable(membership, leaveId)
-    )
+    fork(membership, ownUnavailable(membership, leaveId))
     detachAll(membership)
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enterAfterLeave(membership, next)
+        occupancy_phases.enterAfterLeave(membership, next)
     else
-        ____exports.retryLeave(membership)
+        occupancy_phases.retryLeave(membership)
     end
 end
+
 --- Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it.
-function ____exports.retryLeave(membership)
+function occupancy_phases.retryLeave(membership)
     stopTimer(membership)
     membership.phase = "leaving"
     membership.tries = membership.tries + 1
     if membership.established then
         openPart(membership)
     end
-    sendUpstream(
-        membership,
-        st.presence({
-            type = "unavailable",
-            to = ownAddress(membership)
-        })
-    )
+    sendUpstream(membership, st.presence({type = "unavailable", to = ownAddress(membership)}))
     local function answered(condition)
         if membership.phase ~= "leaving" or membership.timer ~= nil or not isCurrent(membership) then
             return
         end
         local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        local mayBeIn = membership.established and not ____exports.isUnheard(membership)
+        local mayBeIn = membership.established and not occupancy_phases.isUnheard(membership)
         if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
-            setTimer(
-                membership,
-                ____exports.pause(membership.tries),
-                function()
-                    ____exports.retryLeave(membership)
-                end
-            )
+            setTimer(membership, occupancy_phases.pause(membership.tries), function()
+                occupancy_phases.retryLeave(membership)
+            end)
         else
-            ____exports.over(membership)
+            occupancy_phases.over(membership)
         end
     end
-    selfPing(
-        membership,
-        answered,
-        patience(membership)
-    )
+    selfPing(membership, answered, patience(membership))
 end
+
 function resyncLost(membership)
     local resync = membership.resync
-    local ____temp_4
+    local request
     if resync == nil or resync.selfShown then
-        ____temp_4 = nil
+        request = nil
     else
-        ____temp_4 = resync.request
+        request = resync.request
     end
-    local request = ____temp_4
     if (request and request.session) ~= nil then
         table.insert(membership.waiting, 1, request)
     end
     membership.resync = nil
 end
+
 function renamesLost(membership)
     endRenaming(membership)
     local request = table.remove(membership.nickRequests, 1)
@@ -6001,8 +5851,9 @@ function renamesLost(membership)
         request = table.remove(membership.nickRequests, 1)
     end
 end
+
 --- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
-function ____exports.over(membership)
+function occupancy_phases.over(membership)
     stopTimer(membership)
     if membership.phase ~= "leaving" then
         noteRefusal(membership)
@@ -6021,22 +5872,20 @@ function ____exports.over(membership)
         dropMembership(membership)
         save(membership.username)
     else
-        ____exports.enter(membership, next)
+        occupancy_phases.enter(membership, next)
     end
 end
+
 function resumeLeave(membership)
     if hasAttached(membership) then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                leaveUnanswered(membership, nil)
-            end
-        )
+        setTimer(membership, options.answerTimeout, function()
+            leaveUnanswered(membership, nil)
+        end)
     else
-        ____exports.retryLeave(membership)
+        occupancy_phases.retryLeave(membership)
     end
 end
+
 function resumeJoined(membership)
     membership.tries = 0
     if membership.catchUp ~= nil then
@@ -6047,6 +5896,7 @@ function resumeJoined(membership)
         resyncComplete(membership)
     end
 end
+
 SUBJECT_TIMEOUT = 10
 TRIES_FOR_ARCHIVE = 4
 JOIN_PATIENCE = 15
@@ -6054,8 +5904,9 @@ LONGEST_PAUSE = 900
 STEADY = 60
 TRIES_UNTIL_TOLD = 8
 NICK_TRIES = 3
+
 --- The room let the account in: our own presence came. History and subject follow.
-function ____exports.joinAccepted(membership)
+function occupancy_phases.joinAccepted(membership)
     local request = membership.request
     if request ~= nil then
         local x = request.stanza:get_child("x", MUC)
@@ -6071,7 +5922,7 @@ function ____exports.joinAccepted(membership)
     if membership.since == nil then
         membership.since = os.time()
     end
-    openPart(membership)
+    letIn(membership)
     membership.unanswered = 0
     forgetRefusals(membership.username, membership.room)
     if request ~= nil then
@@ -6082,103 +5933,91 @@ function ____exports.joinAccepted(membership)
     end
     awaitSubject(membership)
 end
+
 --- The room refused a join.
-function ____exports.joinRefused(membership, ____error)
+function occupancy_phases.joinRefused(membership, error_)
     local request = membership.request
     if request == nil then
-        if ____error.attr.id == nil or ____error.attr.id == membership.joinId then
-            rejoinRefused(membership, ____error)
+        if error_.attr.id == nil or error_.attr.id == membership.joinId then
+            rejoinRefused(membership, error_)
         end
         return
     end
-    if ____error.attr.id ~= nil and request.id ~= nil and ____error.attr.id ~= request.id then
+    if error_.attr.id ~= nil and request.id ~= nil and error_.attr.id ~= request.id then
         return
     end
-    local answer = st.clone(____error)
+    local answer = st.clone(error_)
     answer.attr.id = request.id
     sendTo(request.session, answer)
     detachAsking(membership, request)
     membership.request = nil
     local next = nextWaiting(membership)
     if next ~= nil then
-        ____exports.enter(membership, next)
-    elseif isWanted(membership) and isTemporary(____error) then
-        ____exports.lost(membership)
+        occupancy_phases.enter(membership, next)
+    elseif isWanted(membership) and isTemporary(error_) then
+        occupancy_phases.lost(membership)
     else
-        fork(
-            membership,
-            technicalRemoval(membership)
-        )
-        ____exports.over(membership)
+        fork(membership, technicalRemoval(membership))
+        occupancy_phases.over(membership)
     end
 end
+
 refusals = {}
-for ____, condition in ipairs({
-    "forbidden",
-    "gone",
-    "jid-malformed",
-    "not-acceptable",
-    "not-allowed",
-    "not-authorized"
-}) do
+for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
     refusals[condition] = true
 end
 refusals["registration-required"] = true
+
 --- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
-function ____exports.takeBack(membership)
-    fork(
-        membership,
-        ownUnavailable(membership, nil)
-    )
+function occupancy_phases.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
-    ____exports.rejoin(membership)
+    occupancy_phases.rejoin(membership)
 end
+
 --- An error came back for a leave: the room was not reached, or has no such occupant.
-function ____exports.leaveRefused(membership, ____error)
-    if not isTemporary(____error) then
-        fork(
-            membership,
-            ownUnavailable(membership, ____error.attr.id)
-        )
-        ____exports.over(membership)
+function occupancy_phases.leaveRefused(membership, error_)
+    if not isTemporary(error_) then
+        fork(membership, ownUnavailable(membership, error_.attr.id))
+        occupancy_phases.over(membership)
     elseif membership.tries == 0 then
-        leaveUnanswered(membership, ____error.attr.id)
+        leaveUnanswered(membership, error_.attr.id)
     end
 end
+
 --- Goes on with a membership of the module before a reload. The questions that one had asked are nobody's now, and the
 -- timers it had set have ended.
-function ____exports.resume(membership)
+function occupancy_phases.resume(membership)
     local request = membership.request
     if membership.phase == "lost" then
         goBack(membership)
     elseif membership.phase == "leaving" then
         resumeLeave(membership)
     elseif request ~= nil then
-        setTimer(
-            membership,
-            options.answerTimeout,
-            function()
-                joinUnanswered(membership, request)
-            end
-        )
+        setTimer(membership, options.answerTimeout, function()
+            joinUnanswered(membership, request)
+        end)
     elseif membership.phase == "joining" or membership.phase == "entering" and membership.resync ~= nil then
-        ____exports.lost(membership)
+        occupancy_phases.lost(membership)
     elseif membership.phase == "entering" then
         awaitSubject(membership)
     else
         resumeJoined(membership)
     end
 end
-return ____exports
- end,
-["state.pending"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/pending.ts
+--
+-- The IQs that rooms still have to answer, and the sessions they were sent for.
+local state_pending = {}
+do
 local forgetIq, iqsOfSession
 local id = require("util.id")
-local st = require("util.stanza")
-local options = require("options")
+local options = minimix_options
+
 function forgetIq(key, pending)
-    ____exports.pendingIqs[key] = nil
+    state_pending.pendingIqs[key] = nil
     local open = (iqsOfSession[pending.session] or 1) - 1
     if open > 0 then
         iqsOfSession[pending.session] = open
@@ -6186,18 +6025,20 @@ function forgetIq(key, pending)
         iqsOfSession[pending.session] = nil
     end
 end
+
 --- By the id they were sent with.
-____exports.pendingIqs = {}
+state_pending.pendingIqs = {}
 iqsOfSession = {}
+
 --- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
-function ____exports.expectIqAnswer(session, room, request)
+function state_pending.expectIqAnswer(session, room, request)
     local open = iqsOfSession[session] or 0
     if open >= options.maxPendingIqs then
         return nil
     end
     iqsOfSession[session] = open + 1
     local key = "mm-" .. id.medium()
-    ____exports.pendingIqs[key] = {
+    state_pending.pendingIqs[key] = {
         session = session,
         room = room,
         expires = os.time() + options.iqTimeout,
@@ -6205,19 +6046,21 @@ function ____exports.expectIqAnswer(session, room, request)
     }
     return key
 end
+
 --- The IQ that an answer from a room belongs to; it is not pending any more.
-function ____exports.takeIq(key, room)
-    local pending = ____exports.pendingIqs[key]
+function state_pending.takeIq(key, room)
+    local pending = state_pending.pendingIqs[key]
     if (pending and pending.room) ~= room then
         return nil
     end
     forgetIq(key, pending)
     return pending
 end
+
 --- Forgets the IQs whose time is over by then and returns them.
-function ____exports.takeExpiredIqs(now)
+function state_pending.takeExpiredIqs(now)
     local expired = {}
-    for key, pending in pairs(____exports.pendingIqs) do
+    for key, pending in pairs(state_pending.pendingIqs) do
         if pending.expires <= now then
             expired[#expired + 1] = pending
             forgetIq(key, pending)
@@ -6225,30 +6068,34 @@ function ____exports.takeExpiredIqs(now)
     end
     return expired
 end
+
 --- Forgets the IQs of a session that is gone; late answers are dropped.
-function ____exports.forgetIqsOf(session)
-    for key, pending in pairs(____exports.pendingIqs) do
+function state_pending.forgetIqsOf(session)
+    for key, pending in pairs(state_pending.pendingIqs) do
         if pending.session == session then
             forgetIq(key, pending)
         end
     end
 end
+
 --- Takes over the IQs that an instance of the module before a reload has sent.
-function ____exports.restorePendingIqs(saved)
+function state_pending.restorePendingIqs(saved)
     for key, pending in pairs(saved) do
-        ____exports.pendingIqs[key] = pending
+        state_pending.pendingIqs[key] = pending
         iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
     end
 end
-return ____exports
- end,
-["admin.census"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/census.ts
+--
+-- How many there are now.
+local admin_census = {}
+do
 local size
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local ____pending = require("state.pending")
-local pendingIqs = ____pending.pendingIqs
+local accounts = state_memberships.accounts
+local pendingIqs = state_pending.pendingIqs
+
 function size(map)
     local count = 0
     local key = next(map)
@@ -6258,25 +6105,21 @@ function size(map)
     end
     return count
 end
+
 --- In the order in which a membership goes through them.
-____exports.phases = {
-    "joining",
-    "entering",
-    "joined",
-    "lost",
-    "leaving"
-}
-function ____exports.takeCensus()
+admin_census.phases = {"joining", "entering", "joined", "lost", "leaving"}
+
+function admin_census.takeCensus()
     local byPhase = {}
-    for ____, phase in ipairs(____exports.phases) do
+    for _, phase in ipairs(admin_census.phases) do
         byPhase[phase] = 0
     end
     local members = 0
     local memberships = 0
     local attached = 0
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         members = members + 1
-        for ____, membership in pairs(account.memberships) do
+        for _, membership in pairs(account.memberships) do
             memberships = memberships + 1
             byPhase[membership.phase] = (byPhase[membership.phase] or 0) + 1
             attached = attached + size(membership.attached)
@@ -6290,46 +6133,43 @@ function ____exports.takeCensus()
         pendingIqs = size(pendingIqs)
     }
 end
-return ____exports
- end,
-["admin.directory"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/directory.ts
+--
+-- Who is in which room, and what an admin, or the user, may have an account do there. All of it is in words: the shell
+-- and the ad-hoc commands say the same.
+local admin_directory = {}
+do
 local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____nick = require("occupancy.nick")
-local changeNick = ____nick.changeNick
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local bookmarkNotify = ____bookmark_2Dwrite.bookmarkNotify
-local ____notify = require("settings.notify")
-local isSetting = ____notify.isSetting
-local ____phases = require("occupancy.phases")
-local leave = ____phases.leave
-local lost = ____phases.lost
-local rejoin = ____phases.rejoin
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local findAccount = ____memberships.findAccount
-local hasAttached = ____memberships.hasAttached
-local isCurrent = ____memberships.isCurrent
-local membershipsOf = ____memberships.membershipsOf
-local ____census = require("admin.census")
-local phases = ____census.phases
-local takeCensus = ____census.takeCensus
+local changeNick = occupancy_nick.changeNick
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local bookmarkNotify = settings_bookmark_write.bookmarkNotify
+local isSetting = settings_notify.isSetting
+local leave = occupancy_phases.leave
+local lost = occupancy_phases.lost
+local rejoin = occupancy_phases.rejoin
+local counters = state_counters.counters
+local accounts = state_memberships.accounts
+local findAccount = state_memberships.findAccount
+local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
+local membershipsOf = state_memberships.membershipsOf
+local phases = admin_census.phases
+local takeCensus = admin_census.takeCensus
+
 function describe(membership, name)
     local since = membership.since == nil and "" or " since " .. datetime.datetime(membership.since)
-    return ((((((name .. ": ") .. stateOf(membership)) .. " as ") .. membership.nick) .. since) .. "; ") .. describeSessions(membership)
+    return name .. ": " .. stateOf(membership) .. " as " .. membership.nick .. since .. "; " .. describeSessions(membership)
 end
+
 function stateOf(membership)
     if membership.phase == "lost" and membership.tries > 0 then
         return string.format("lost, %d tries to come back,", membership.tries)
     end
     return membership.unanswered > 0 and membership.phase .. ", out of reach," or membership.phase
 end
+
 function describeSessions(membership)
     if hasAttached(membership) then
         local resources = {}
@@ -6342,167 +6182,164 @@ function describeSessions(membership)
     local since = membership.detachedAt
     return since == nil and "no session" or "no session since " .. datetime.datetime(since)
 end
+
 function nickOf(room, nick)
     local isBlank = (string.match(nick, "%S")) == nil
-    local ____isBlank_0
-    if isBlank then
-        ____isBlank_0 = nil
-    else
-        ____isBlank_0 = jids.prep((room .. "/") .. nick)
+    local address
+    if not isBlank then
+        address = jids.prep(room .. "/" .. nick)
     end
-    local address = ____isBlank_0
-    local ____temp_1
     if address == nil then
-        ____temp_1 = nil
+        return nil
     else
-        ____temp_1 = jids.resource(address)
+        return jids.resource(address)
     end
-    return ____temp_1
 end
+
 function isAskedFor(membership, nick)
-    for ____, request in ipairs(membership.nickRequests) do
+    for _, request in ipairs(membership.nickRequests) do
         if request.nick == nick then
             return true
         end
     end
     return false
 end
+
 function done(text)
     return {done = true, text = text}
 end
+
 function refused(text)
     return {done = false, text = text}
 end
+
 function membershipIn(username, room)
     local account = findAccount(username)
     return account and account.memberships[room]
 end
+
 function notIn(username, room)
-    return refused((addressOf(username) .. " is not in ") .. room)
+    return refused(addressOf(username) .. " is not in " .. room)
 end
+
 function addressOf(username)
-    return (username .. "@") .. module.host
+    return username .. "@" .. module.host
 end
+
 function figure(name, value)
     return string.format("%s: %d", name, value)
 end
+
 --- The account's rooms, a line for each, by name.
-function ____exports.roomsOf(username)
+function admin_directory.roomsOf(username)
     local lines = {}
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
     end
     table.sort(lines)
     return lines
 end
+
 --- The names alone.
-function ____exports.roomNamesOf(username)
+function admin_directory.roomNamesOf(username)
     local names = {}
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         names[#names + 1] = membership.room
     end
     table.sort(names)
     return names
 end
+
 --- This host's accounts in a room, a line for each, by name.
-function ____exports.accountsIn(room)
+function admin_directory.accountsIn(room)
     local lines = {}
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         local membership = account.memberships[room]
         if membership ~= nil then
-            lines[#lines + 1] = describe(membership, (account.username .. "@") .. module.host)
+            lines[#lines + 1] = describe(membership, account.username .. "@" .. module.host)
         end
     end
     table.sort(lines)
     return lines
 end
+
 --- Takes the account out of a room, as its last client would.
-function ____exports.leaveRoom(username, room)
+function admin_directory.leaveRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if membership.phase == "leaving" then
-        return refused(((addressOf(username) .. " is leaving ") .. room) .. " already")
+        return refused(addressOf(username) .. " is leaving " .. room .. " already")
     end
     module:log("info", "%s is made to leave %s", username, room)
     bookmarkLeft(membership)
-    leave(
-        membership,
-        st.presence({type = "unavailable"})
-    )
+    leave(membership, st.presence({type = "unavailable"}))
     local verb = isCurrent(membership) and "is leaving" or "has left"
-    return done((((addressOf(username) .. " ") .. verb) .. " ") .. room)
+    return done(addressOf(username) .. " " .. verb .. " " .. room)
 end
+
 --- Has the account join a room anew: at once where it is lost, and to see who is there where it is in.
-function ____exports.rejoinRoom(username, room)
+function admin_directory.rejoinRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     local phase = membership.phase
     if phase ~= "joined" and phase ~= "lost" then
-        return refused(((((addressOf(username) .. " is ") .. phase) .. " ") .. room) .. " now")
+        return refused(addressOf(username) .. " is " .. phase .. " " .. room .. " now")
     end
     module:log("info", "%s is made to join %s anew", username, room)
     if phase == "joined" then
         lost(membership)
     end
     rejoin(membership)
-    return done(((addressOf(username) .. " joins ") .. room) .. " anew")
+    return done(addressOf(username) .. " joins " .. room .. " anew")
 end
+
 --- Asks the room for another nick.
-function ____exports.renameIn(username, room, nick)
+function admin_directory.renameIn(username, room, nick)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     local wanted = nickOf(room, nick)
     if wanted == nil then
-        return refused(("\"" .. nick) .. "\" cannot be a nick")
+        return refused("\"" .. nick .. "\" cannot be a nick")
     end
     if membership.phase ~= "joined" then
-        return refused(((((addressOf(username) .. " is ") .. membership.phase) .. " in ") .. room) .. " now")
+        return refused(addressOf(username) .. " is " .. membership.phase .. " in " .. room .. " now")
     end
     if wanted ~= membership.nick then
-        changeNick(
-            membership,
-            {
-                session = nil,
-                id = nil,
-                nick = wanted,
-                stanza = st.presence()
-            }
-        )
+        changeNick(membership, {session = nil, id = nil, nick = wanted, stanza = st.presence()})
     end
     if wanted == membership.nick then
-        return done((("The nick in " .. room) .. " is ") .. wanted)
+        return done("The nick in " .. room .. " is " .. wanted)
     end
-    return isAskedFor(membership, wanted) and done((room .. " has been asked for the nick ") .. wanted) or refused((room .. " has refused the nick ") .. wanted)
+    return isAskedFor(membership, wanted) and done(room .. " has been asked for the nick " .. wanted) or refused(room .. " has refused the nick " .. wanted)
 end
+
 --- Has the account woken for what is said in a room always, on-mention or never, from now on.
-function ____exports.notifyOf(username, room, setting)
+function admin_directory.notifyOf(username, room, setting)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if not isSetting(setting) then
-        return refused(("\"" .. setting) .. "\" is none of always, on-mention and never")
+        return refused("\"" .. setting .. "\" is none of always, on-mention and never")
     end
     local written = bookmarkNotify(membership, setting)
     if written == nil then
         return refused(room .. " is not bookmarked, and that is where it would be noted: bookmark it first")
     end
-    return written and done((room .. " notifies you: ") .. setting) or refused(("The bookmark of " .. room) .. " could not be written")
+    return written and done(room .. " notifies you: " .. setting) or refused("The bookmark of " .. room .. " could not be written")
 end
+
 --- The figures of the metrics, a line for each.
-function ____exports.totals()
+function admin_directory.totals()
     local census = takeCensus()
-    local lines = {
-        figure("accounts", census.accounts),
-        figure("memberships", census.memberships)
-    }
-    for ____, phase in ipairs(phases) do
+    local lines = {figure("accounts", census.accounts), figure("memberships", census.memberships)}
+    for _, phase in ipairs(phases) do
         lines[#lines + 1] = figure("- " .. phase, census.byPhase[phase] or 0)
     end
     lines[#lines + 1] = figure("attached sessions", census.attached)
@@ -6518,44 +6355,44 @@ function ____exports.totals()
     end
     return lines
 end
-return ____exports
- end,
-["admin.commands"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/commands.ts
+--
+-- Ad-hoc commands (XEP-0050) on the host's JID: for admins over all accounts, for users over their own.
+local admin_commands = {}
+do
 local refusal, usernameOf
-local adhoc = require("util.adhoc")
-local dataforms = require("util.dataforms")
-local jids = require("util.jid")
-local ____namespaces = require("namespaces")
-local MINIMIX = ____namespaces.MINIMIX
-local ____directory = require("admin.directory")
-local accountsIn = ____directory.accountsIn
-local leaveRoom = ____directory.leaveRoom
-local notifyOf = ____directory.notifyOf
-local rejoinRoom = ____directory.rejoinRoom
-local renameIn = ____directory.renameIn
-local roomNamesOf = ____directory.roomNamesOf
-local roomsOf = ____directory.roomsOf
-local totals = ____directory.totals
+local MINIMIX = namespaces.MINIMIX
+local accountsIn = admin_directory.accountsIn
+local leaveRoom = admin_directory.leaveRoom
+local notifyOf = admin_directory.notifyOf
+local rejoinRoom = admin_directory.rejoinRoom
+local renameIn = admin_directory.renameIn
+local roomNamesOf = admin_directory.roomNamesOf
+local roomsOf = admin_directory.roomsOf
+local totals = admin_directory.totals
+
 function refusal(message)
     return {status = "completed", error = {message = message}}
 end
+
 function usernameOf(data)
     return jids.node(data.from) or ""
 end
+
 local function form(title, instructions, fields)
     local layout = fields
     layout.title = title
-    local ____temp_0
     if instructions == "" then
-        ____temp_0 = nil
+        layout.instructions = nil
     else
-        ____temp_0 = instructions
+        layout.instructions = instructions
     end
-    layout.instructions = ____temp_0
     table.insert(layout, 1, {name = "FORM_TYPE", type = "hidden", value = MINIMIX .. "#command"})
     return dataforms.new(layout)
 end
+
 local anyAccount = {name = "account", type = "jid-single", label = "Account", required = true}
 local anyRoom = {name = "room", type = "jid-single", label = "Group chat", required = true}
 local ownRoom = {name = "room", type = "list-single", label = "Group chat", required = true}
@@ -6568,6 +6405,7 @@ local setting = {
     options = {{label = "of every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
 }
 local NO_ROOMS = "You are in no group chats"
+
 --- A list in a form of its own, as every client shows one; a note is enough where there is nothing to list.
 local function answerList(title, lines, none)
     if #lines == 0 then
@@ -6576,56 +6414,43 @@ local function answerList(title, lines, none)
     local layout = form(title, "", {{name = "lines", type = "text-multi", label = title}})
     return {
         status = "completed",
-        result = {
-            layout = layout,
-            values = {lines = table.concat(lines, "\n")}
-        }
+        result = {layout = layout, values = {lines = table.concat(lines, "\n")}}
     }
 end
-local function answerOutcome(____bindingPattern0)
+
+local function answerOutcome(bindingPattern0_)
     local text
     local done
-    done = ____bindingPattern0.done
-    text = ____bindingPattern0.text
-    return done and ({status = "completed", info = text}) or refusal(text)
+    done = bindingPattern0_.done
+    text = bindingPattern0_.text
+    return done and {status = "completed", info = text} or refusal(text)
 end
+
 --- What is wrong with a form, a line for each field.
 local function problemsOf(layout, problems)
     local lines = {}
-    for ____, field in ipairs(layout) do
+    for _, field in ipairs(layout) do
         local problem = problems[field.name]
         if problem ~= nil then
-            lines[#lines + 1] = ((field.label or field.name) .. ": ") .. problem
+            lines[#lines + 1] = (field.label or field.name) .. ": " .. problem
         end
     end
     return table.concat(lines, "\n")
 end
+
 --- A command of one form; `initial` are the values it starts with.
 local function ask(layout, initial, answer)
-    return adhoc.new_initial_data_form(
-        layout,
-        initial,
-        function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end
-    )
+    return adhoc.new_initial_data_form(layout, initial, function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end)
 end
+
 --- A command of an admin's on any of the host's accounts.
 local function askAny(layout, answer)
-    return ask(
-        layout,
-        function() return {} end,
-        answer
-    )
+    return ask(layout, function() return {} end, answer)
 end
+
 --- A command of a user's on one of their own rooms; who is in none has nothing to choose from.
 local function askOwn(layout, answer)
-    local handler = ask(
-        layout,
-        function(data) return {room = roomNamesOf(usernameOf(data))} end,
-        function(fields, data) return answer(
-            usernameOf(data),
-            fields
-        ) end
-    )
+    local handler = ask(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
     return function(self, data, state)
         if data.form == nil and #roomNamesOf(usernameOf(data)) == 0 then
             return {status = "completed", info = NO_ROOMS}, nil
@@ -6633,21 +6458,25 @@ local function askOwn(layout, answer)
         return handler(nil, data, state)
     end
 end
+
 --- A command that has nothing to ask.
 local function tell(answer)
     return function(self, data)
         return answer(data), nil
     end
 end
+
 local function roomOf(fields)
     return jids.bare(fields.room or "")
 end
+
 --- An admin of this host acts on the accounts of this host.
 local function onAccount(fields, action)
     local jid = fields.account or ""
     local username = jids.node(jid)
-    return (username == nil or jids.host(jid) ~= module.host) and refusal((jid .. " is not an account of ") .. module.host) or action(username)
+    return (username == nil or jids.host(jid) ~= module.host) and refusal(jid .. " is not an account of " .. module.host) or action(username)
 end
+
 local LIST_OWN = "List my group chats"
 local LIST_ROOMS = "List the group chats of an account"
 local LIST_ACCOUNTS = "List the accounts in a group chat"
@@ -6662,36 +6491,19 @@ local commands = {
         name = "my-rooms",
         title = LIST_OWN,
         permission = "local_user",
-        handler = tell(function(data) return answerList(
-            LIST_OWN,
-            roomsOf(usernameOf(data)),
-            NO_ROOMS
-        ) end)
+        handler = tell(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
     },
     {
         name = "leave-my-room",
         title = LEAVE_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}),
-            function(username, fields) return answerOutcome(leaveRoom(
-                username,
-                roomOf(fields)
-            )) end
-        )
+        handler = askOwn(form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
     },
     {
         name = "my-nick",
         title = RENAME_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(RENAME_OWN, "On all devices.", {ownRoom, newNick}),
-            function(username, fields) return answerOutcome(renameIn(
-                username,
-                roomOf(fields),
-                fields.nick or ""
-            )) end
-        )
+        handler = askOwn(form(RENAME_OWN, "On all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
     },
     {
         name = "my-notify",
@@ -6699,137 +6511,84 @@ local commands = {
         permission = "local_user",
         handler = askOwn(
             form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", {ownRoom, setting}),
-            function(username, fields) return answerOutcome(notifyOf(
-                username,
-                roomOf(fields),
-                fields.setting or ""
-            )) end
+            function(username, fields) return answerOutcome(notifyOf(username, roomOf(fields), fields.setting or "")) end
         )
     },
     {
         name = "rooms",
         title = LIST_ROOMS,
         permission = "admin",
-        handler = askAny(
-            form(LIST_ROOMS, "", {anyAccount}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerList(
-                    LIST_ROOMS,
-                    roomsOf(username),
-                    ((username .. "@") .. module.host) .. " is in no group chats"
-                ) end
-            ) end
-        )
+        handler = askAny(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
+            LIST_ROOMS,
+            roomsOf(username),
+            username .. "@" .. module.host .. " is in no group chats"
+        ) end) end)
     },
     {
         name = "accounts",
         title = LIST_ACCOUNTS,
         permission = "admin",
-        handler = askAny(
-            form(LIST_ACCOUNTS, "", {anyRoom}),
-            function(fields)
-                local room = roomOf(fields)
-                return answerList(
-                    LIST_ACCOUNTS,
-                    accountsIn(room),
-                    (("No account of " .. module.host) .. " is in ") .. room
-                )
-            end
-        )
+        handler = askAny(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
+            local room = roomOf(fields)
+            return answerList(
+                LIST_ACCOUNTS,
+                accountsIn(room),
+                "No account of " .. module.host .. " is in " .. room
+            )
+        end)
     },
     {
         name = "leave",
         title = LEAVE,
         permission = "admin",
-        handler = askAny(
-            form(LEAVE, "", {anyAccount, anyRoom}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerOutcome(leaveRoom(
-                    username,
-                    roomOf(fields)
-                )) end
-            ) end
-        )
+        handler = askAny(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "rejoin",
         title = REJOIN,
         permission = "admin",
-        handler = askAny(
-            form(REJOIN, "", {anyAccount, anyRoom}),
-            function(fields) return onAccount(
-                fields,
-                function(username) return answerOutcome(rejoinRoom(
-                    username,
-                    roomOf(fields)
-                )) end
-            ) end
-        )
+        handler = askAny(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "totals",
         title = TOTALS,
         permission = "admin",
-        handler = tell(function() return answerList(
-            TOTALS,
-            totals(),
-            ""
-        ) end)
+        handler = tell(function() return answerList(TOTALS, totals(), "") end)
     }
 }
+
 --- Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none.
-function ____exports.offerCommands()
+function admin_commands.offerCommands()
     local wanted = pcall(function() return module:depends("adhoc") end)
     if not wanted then
         return
     end
     local library = module:require("adhoc")
-    for ____, ____value in ipairs(commands) do
-        local name = ____value.name
-        local title = ____value.title
-        local permission = ____value.permission
-        local handler = ____value.handler
-        module:provides(
-            "adhoc",
-            library.new(title, (MINIMIX .. "#") .. name, handler, permission)
-        )
+    for _, value_ in ipairs(commands) do
+        local name = value_.name
+        local title = value_.title
+        local permission = value_.permission
+        local handler = value_.handler
+        module:provides("adhoc", library.new(title, MINIMIX .. "#" .. name, handler, permission))
     end
 end
-return ____exports
- end,
-["admin.metrics"] = function(...)
-local ____exports = {}
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local ____census = require("admin.census")
-local phases = ____census.phases
-local takeCensus = ____census.takeCensus
+end
+
+-- src/admin/metrics.ts
+--
+-- What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
+-- for, and never if statistics are off.
+local admin_metrics = {}
+do
+local counters = state_counters.counters
+local phases = admin_census.phases
+local takeCensus = admin_census.takeCensus
 --- 0.12 wants the names of labels even where there are none.
 local NO_LABELS = {}
 local gauges = {
-    accounts = module:metric(
-        "gauge",
-        "accounts",
-        "",
-        "Accounts that are in a room",
-        NO_LABELS
-    ),
-    memberships = module:metric(
-        "gauge",
-        "memberships",
-        "",
-        "Accounts in rooms, by how far they are",
-        {"state"}
-    ),
-    attached = module:metric(
-        "gauge",
-        "attached_sessions",
-        "",
-        "Sessions in rooms",
-        NO_LABELS
-    ),
+    accounts = module:metric("gauge", "accounts", "", "Accounts that are in a room", NO_LABELS),
+    memberships = module:metric("gauge", "memberships", "", "Accounts in rooms, by how far they are", {"state"}),
+    attached = module:metric("gauge", "attached_sessions", "", "Sessions in rooms", NO_LABELS),
     pendingIqs = module:metric(
         "gauge",
         "pending_iqs",
@@ -6839,20 +6598,8 @@ local gauges = {
     )
 }
 local totals = {
-    copiesIn = module:metric(
-        "counter",
-        "copies_in",
-        "",
-        "Messages and presences from rooms",
-        NO_LABELS
-    ),
-    copiesOut = module:metric(
-        "counter",
-        "copies_out",
-        "",
-        "Stanzas of rooms handed to sessions",
-        NO_LABELS
-    ),
+    copiesIn = module:metric("counter", "copies_in", "", "Messages and presences from rooms", NO_LABELS),
+    copiesOut = module:metric("counter", "copies_out", "", "Stanzas of rooms handed to sessions", NO_LABELS),
     copiesSaved = module:metric(
         "counter",
         "copies_saved",
@@ -6881,19 +6628,14 @@ local totals = {
         "Messages of rooms written to the archive",
         NO_LABELS
     ),
-    drops = module:metric(
-        "counter",
-        "drops",
-        "",
-        "Stanzas that were not passed on",
-        {"reason"}
-    )
+    drops = module:metric("counter", "drops", "", "Stanzas that were not passed on", {"reason"})
 }
+
 --- `stats-update`.
-function ____exports.updateMetrics()
+function admin_metrics.updateMetrics()
     local census = takeCensus()
     gauges.accounts:with_labels():set(census.accounts)
-    for ____, phase in ipairs(phases) do
+    for _, phase in ipairs(phases) do
         gauges.memberships:with_labels(phase):set(census.byPhase[phase] or 0)
     end
     gauges.attached:with_labels():set(census.attached)
@@ -6908,17 +6650,21 @@ function ____exports.updateMetrics()
         totals.drops:with_labels(reason):set(count)
     end
 end
-return ____exports
- end,
-["admin.neighbours"] = function(...)
-local ____exports = {}
-local options = require("options")
+end
+
+-- src/admin/neighbours.ts
+--
+-- What else is loaded, or is not, and makes less sense so.
+local admin_neighbours = {}
+do
+local options = minimix_options
 --- Modules that look after rooms which clients join by themselves.
 local overlaps = {}
 overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+
 --- Names in the log what does not go together, once all modules are loaded.
-function ____exports.checkNeighbours()
+function admin_neighbours.checkNeighbours()
     local host = prosody.hosts[module.host]
     if host == nil then
         return
@@ -6928,32 +6674,39 @@ function ____exports.checkNeighbours()
             module:log("warn", "%s", advice)
         end
     end
-    if options.archive == "mam" and not (host.modules.mam ~= nil) then
+    if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
     end
-    local ____opt_0 = host.users
-    if (____opt_0 and ____opt_0.name) == "null" then
+    local users = host.users
+    if (users and users.name) == "null" then
         module:log("warn", "There are no users on this host and nothing to do: take mod_minimix out, or set authentication")
     end
 end
-return ____exports
- end,
-["admin.shell"] = function(...)
-local ____exports = {}
+end
+
+-- src/admin/shell.ts
+--
+-- Commands of the admin shell (`prosodyctl shell`): minimix:rooms(), minimix:leave() and so on.
+--
+-- They go straight into the shell's environment, which 0.12 and 13.0 share with modules alike. 13.0's "shell-command"
+-- items, added by a module of a host, are found by a JID of that host only: minimix:accounts() takes a room's, and
+-- minimix:stats() none. So there is one table of commands for the server, and each host answers for its own accounts.
+local admin_shell = {}
+do
 local list, act, parseAccount, parseRoom, notRoom, quote, hosts
-local jids = require("util.jid")
-local ____directory = require("admin.directory")
-local accountsIn = ____directory.accountsIn
-local leaveRoom = ____directory.leaveRoom
-local rejoinRoom = ____directory.rejoinRoom
-local roomsOf = ____directory.roomsOf
-local totals = ____directory.totals
+local accountsIn = admin_directory.accountsIn
+local leaveRoom = admin_directory.leaveRoom
+local rejoinRoom = admin_directory.rejoinRoom
+local roomsOf = admin_directory.roomsOf
+local totals = admin_directory.totals
+
 function list(section, lines, what)
-    for ____, line in ipairs(lines) do
+    for _, line in ipairs(lines) do
         section.session.print(line)
     end
     return true, string.format("%d %s", #lines, what)
 end
+
 function act(jid, room, action)
     local username, host, problem = parseAccount(jid)
     if host == nil then
@@ -6963,29 +6716,24 @@ function act(jid, room, action)
     if address == nil then
         return nil, notRoom(room)
     end
-    local ____action_result_0 = action(host, username, address)
-    local done = ____action_result_0.done
-    local text = ____action_result_0.text
+    local action_result_0 = action(host, username, address)
+    local done = action_result_0.done
+    local text = action_result_0.text
     if not done then
         return nil, text
     end
     return true, text
 end
+
 function parseAccount(jid)
-    local ____temp_1
+    local address
     if type(jid) == "string" then
-        ____temp_1 = jids.prep(jid)
-    else
-        ____temp_1 = nil
+        address = jids.prep(jid)
     end
-    local address = ____temp_1
-    local ____temp_2
-    if address == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = jids.node(address)
+    local username
+    if address ~= nil then
+        username = jids.node(address)
     end
-    local username = ____temp_2
     if address == nil or username == nil then
         return nil, nil, quote(jid) .. " is not the JID of an account, such as \"user@example.org\""
     end
@@ -6996,28 +6744,27 @@ function parseAccount(jid)
     end
     return username, host, nil
 end
+
 function parseRoom(room)
-    local ____temp_3
+    local address
     if type(room) == "string" then
-        ____temp_3 = jids.prep(room)
-    else
-        ____temp_3 = nil
+        address = jids.prep(room)
     end
-    local address = ____temp_3
-    local ____temp_4
     if address == nil or jids.node(address) == nil then
-        ____temp_4 = nil
+        return nil
     else
-        ____temp_4 = jids.bare(address)
+        return jids.bare(address)
     end
-    return ____temp_4
 end
+
 function notRoom(room)
     return quote(room) .. " is not the JID of a room, such as \"room@rooms.example.org\""
 end
+
 function quote(value)
-    return type(value) == "string" and ("\"" .. value) .. "\"" or tostring(value)
+    return type(value) == "string" and "\"" .. value .. "\"" or tostring(value)
 end
+
 hosts = module:shared("/*/minimix/hosts")
 local environment = module:shared("/*/admin_shell/env")
 local SECTION = "Commands to see which accounts are in which rooms, and to act on it (mod_minimix)"
@@ -7029,57 +6776,51 @@ local help = {
     rejoin = {desc = "Have an account join a room anew", args = {{name = "jid"}, {name = "room"}}},
     stats = {desc = "Show totals of each host", args = {}}
 }
+
 local function rooms(self, jid)
     local username, host, problem = parseAccount(jid)
     if host == nil then
         return nil, problem
     end
-    return list(
-        self,
-        host.roomsOf(username),
-        "rooms"
-    )
+    return list(self, host.roomsOf(username), "rooms")
 end
+
 local function accounts(self, room)
     local address = parseRoom(room)
     if address == nil then
         return nil, notRoom(room)
     end
     local lines = {}
-    for ____, host in pairs(hosts) do
-        for ____, line in ipairs(host.accountsIn(address)) do
+    for _, host in pairs(hosts) do
+        for _, line in ipairs(host.accountsIn(address)) do
             lines[#lines + 1] = line
         end
     end
     return list(self, lines, "accounts")
 end
+
 local function leave(self, jid, room)
-    return act(
-        jid,
-        room,
-        function(host, username, address) return host.leaveRoom(username, address) end
-    )
+    return act(jid, room, function(host, username, address) return host.leaveRoom(username, address) end)
 end
+
 local function rejoin(self, jid, room)
-    return act(
-        jid,
-        room,
-        function(host, username, address) return host.rejoinRoom(username, address) end
-    )
+    return act(jid, room, function(host, username, address) return host.rejoinRoom(username, address) end)
 end
+
 local function stats(self)
     local count = 0
     for name, host in pairs(hosts) do
         count = count + 1
         self.session.print(name)
-        for ____, line in ipairs(host.totals()) do
+        for _, line in ipairs(host.totals()) do
             self.session.print("  " .. line)
         end
     end
     return true, string.format("%d hosts", count)
 end
+
 --- Adds the commands, and this host to those that answer.
-function ____exports.addShellCommands()
+function admin_shell.addShellCommands()
     hosts[module.host] = {
         roomsOf = roomsOf,
         accountsIn = accountsIn,
@@ -7087,42 +6828,37 @@ function ____exports.addShellCommands()
         rejoinRoom = rejoinRoom,
         totals = totals
     }
-    local commands = {
-        rooms = rooms,
-        accounts = accounts,
-        leave = leave,
-        rejoin = rejoin,
-        stats = stats
-    }
+    local commands = {rooms = rooms, accounts = accounts, leave = leave, rejoin = rejoin, stats = stats}
     environment.minimix = setmetatable(commands, {help = {desc = SECTION, commands = help}})
 end
+
 --- Takes this host away, and with the last one the commands.
-function ____exports.removeShellCommands()
+function admin_shell.removeShellCommands()
     hosts[module.host] = nil
     if (next(hosts)) == nil then
         environment.minimix = nil
     end
 end
-return ____exports
- end,
-["archive.form"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/form.ts
+--
+-- What a client asks of its archive: the form and the page of XEP-0313 4.
+local archive_form = {}
+do
 local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local DATAFORM = ____namespaces.DATAFORM
-local MAM = ____namespaces.MAM
-local RSM = ____namespaces.RSM
+local DATAFORM = namespaces.DATAFORM
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+
 function checkForm(form)
-    for ____, field in ipairs(form.tags) do
+    for _, field in ipairs(form.tags) do
         local name = field.attr.var
         if field.name == "field" and name ~= "FORM_TYPE" and not isKnown(name) then
             return "feature-not-implemented"
         end
     end
-    for ____, name in ipairs({"start", "end"}) do
+    for _, name in ipairs({"start", "end"}) do
         if valueOf(form, name) ~= nil and parseTime(form, name) == nil then
             return "bad-request"
         end
@@ -7130,75 +6866,71 @@ function checkForm(form)
     local ids = valuesOf(form, "ids")
     return ids ~= nil and #ids > MAX_IDS and "policy-violation" or nil
 end
+
 function isKnown(name)
-    for ____, field in ipairs(fields) do
+    for _, field in ipairs(fields) do
         if field.name == name then
             return true
         end
     end
     return false
 end
+
 function parseTime(form, name)
     local value = valueOf(form, name)
-    local ____temp_2
     if value == nil then
-        ____temp_2 = nil
+        return nil
     else
-        ____temp_2 = datetime.parse(value)
+        return datetime.parse(value)
     end
-    return ____temp_2
 end
+
 function parseBoolean(value)
     if value == nil then
         return nil
     end
     return value == "true" or value == "1"
 end
+
 function valueOf(form, name)
     local values = valuesOf(form, name)
-    local ____temp_3
     if values == nil then
-        ____temp_3 = nil
+        return nil
     else
-        ____temp_3 = values[1]
+        return values[1]
     end
-    return ____temp_3
 end
+
 function valuesOf(form, name)
     local field = form:get_child_with_attr("field", nil, "var", name)
     if field == nil then
         return nil
     end
     local values = {}
-    for ____, tag in ipairs(field.tags) do
-        local ____temp_4
+    for _, tag in ipairs(field.tags) do
+        local value
         if tag.name == "value" then
-            ____temp_4 = text(tag:get_text())
-        else
-            ____temp_4 = nil
+            value = text(tag:get_text())
         end
-        local value = ____temp_4
         if value ~= nil then
             values[#values + 1] = value
         end
     end
-    local ____temp_5
     if #values == 0 then
-        ____temp_5 = nil
+        return nil
     else
-        ____temp_5 = values
+        return values
     end
-    return ____temp_5
 end
+
 function text(value)
-    local ____temp_6
     if value == "" then
-        ____temp_6 = nil
+        return nil
     else
-        ____temp_6 = value
+        return value
     end
-    return ____temp_6
 end
+
 fields = {
     {name = "with", type = "jid-single"},
     {name = "start", type = "text-single"},
@@ -7209,11 +6941,12 @@ fields = {
     {name = "include-groupchat", type = "boolean"}
 }
 MAX_IDS = 500
+
 --- The form that tells clients what they may ask.
-function ____exports.queryForm()
+function archive_form.queryForm()
     local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
     form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
-    for ____, field in ipairs(fields) do
+    for _, field in ipairs(fields) do
         form:tag("field", {var = field.name, type = field.type})
         if field.name == "ids" then
             form:tag("validate", {xmlns = "http://jabber.org/protocol/xdata-validate", datatype = "xs:string"})
@@ -7223,26 +6956,23 @@ function ____exports.queryForm()
     end
     return form
 end
+
 --- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
-function ____exports.readScope(query)
+function archive_form.readScope(query)
     local form = query:get_child("x", DATAFORM)
-    local ____temp_0
-    if form == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = jids.prep(valueOf(form, "with") or "")
+    local jid
+    if form ~= nil then
+        jid = jids.prep(valueOf(form, "with") or "")
     end
-    local jid = ____temp_0
-    local ____temp_1
-    if form == nil then
-        ____temp_1 = nil
-    else
-        ____temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
+    local temp_1
+    if form ~= nil then
+        temp_1 = parseBoolean(valueOf(form, "include-groupchat"))
     end
-    return jid, ____temp_1
+    return jid, temp_1
 end
+
 --- What a query asks for, or why it cannot be answered.
-function ____exports.readRequest(query)
+function archive_form.readRequest(query)
     local form = query:get_child("x", DATAFORM) or st.stanza("x")
     local refusal = checkForm(form)
     if refusal ~= nil then
@@ -7256,7 +6986,7 @@ function ____exports.readRequest(query)
     if set:get_child("index") ~= nil then
         return nil, "feature-not-implemented"
     end
-    local jid, includeGroupchat = ____exports.readScope(query)
+    local jid, includeGroupchat = archive_form.readScope(query)
     return {
         with = jid,
         includeGroupchat = includeGroupchat,
@@ -7270,36 +7000,30 @@ function ____exports.readRequest(query)
         max = max
     }
 end
-return ____exports
- end,
-["archive.query"] = function(...)
-local ____exports = {}
+end
+
+-- src/archive/query.ts
+--
+-- Queries of the account's archive (XEP-0313) that go for what was said in rooms. mod_mam answers all others, as it did
+-- before: clients take messages of rooms for forged where they do not expect them.
+local archive_query = {}
+do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, endOf, result
-local datetime = require("util.datetime")
-local jids = require("util.jid")
-local rsm = require("util.rsm")
-local st = require("util.stanza")
-local ____log = require("archive.log")
-local archiveOf = ____log.archiveOf
-local roomsRead = ____log.roomsRead
-local ____slices = require("slices")
-local newQueues = ____slices.newQueues
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____personal = require("archive.personal")
-local hasPersonalArchive = ____personal.hasPersonalArchive
-local personalArchive = ____personal.personalArchive
-local ____namespaces = require("namespaces")
-local DELAY = ____namespaces.DELAY
-local FORWARD = ____namespaces.FORWARD
-local MAM = ____namespaces.MAM
-local options = require("options")
-local ____form = require("archive.form")
-local queryForm = ____form.queryForm
-local readRequest = ____form.readRequest
-local readScope = ____form.readScope
-local ____page = require("archive.page")
-local startReading = ____page.startReading
+local archiveOf = archive_log.archiveOf
+local roomsRead = archive_log.roomsRead
+local newQueues = slices.newQueues
+local noteOver = state_limits.noteOver
+local hasPersonalArchive = archive_personal.hasPersonalArchive
+local personalArchive = archive_personal.personalArchive
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local options = minimix_options
+local queryForm = archive_form.queryForm
+local readRequest = archive_form.readRequest
+local readScope = archive_form.readScope
+local startReading = archive_page.startReading
+
 function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
@@ -7311,27 +7035,21 @@ function scopeOf(session, query)
     end
     local room = jids.bare(jid)
     local log = archiveOf(username, room)
-    local ____includeGroupchat_1 = includeGroupchat
-    if ____includeGroupchat_1 == nil then
-        ____includeGroupchat_1 = jid == room
+    local groupchat = includeGroupchat
+    if groupchat == nil then
+        groupchat = jid == room
     end
-    local groupchat = ____includeGroupchat_1
     if log == nil or not groupchat then
         return nil
     end
-    local archives = hasPersonalArchive() and ({
-        personalArchive(username, room),
-        log
-    }) or ({log})
-    local ____archives_3 = archives
-    local ____temp_2
-    if jid == room then
-        ____temp_2 = nil
-    else
-        ____temp_2 = jid
+    local archives = hasPersonalArchive() and {personalArchive(username, room), log} or {log}
+    local address
+    if jid ~= room then
+        address = jid
     end
-    return {archives = ____archives_3, address = ____temp_2, groupchat = groupchat}
+    return {archives = archives, address = address, groupchat = groupchat}
 end
+
 function scopeOfAll(session)
     session.mam_requested = true
     local archives = {personalArchive(session.username, nil)}
@@ -7348,44 +7066,41 @@ function scopeOfAll(session)
     end
     return {archives = archives, address = nil, groupchat = true}
 end
+
 function scopeWithoutRooms(username, jid, includeGroupchat)
-    local ____includeGroupchat_4 = includeGroupchat
-    if ____includeGroupchat_4 == nil then
-        ____includeGroupchat_4 = jid ~= nil
+    local groupchat = includeGroupchat
+    if groupchat == nil then
+        groupchat = jid ~= nil
     end
-    local groupchat = ____includeGroupchat_4
     if groupchat or not hasPersonalArchive() then
         return nil
     end
-    local ____temp_5
-    if jid == nil then
-        ____temp_5 = nil
-    else
-        ____temp_5 = jids.bare(jid)
+    local room
+    if jid ~= nil then
+        room = jids.bare(jid)
     end
-    local room = ____temp_5
-    local ____temp_7 = {personalArchive(username, room)}
-    local ____temp_6
-    if jid == room then
-        ____temp_6 = nil
-    else
-        ____temp_6 = jid
+    local archives = {personalArchive(username, room)}
+    local address
+    if jid ~= room then
+        address = jid
     end
-    return {archives = ____temp_7, address = ____temp_6, groupchat = groupchat}
+    return {archives = archives, address = address, groupchat = groupchat}
 end
+
 function isWanted(scope, message)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
-function sendPage(____bindingPattern0, page)
+
+function sendPage(bindingPattern0_, page)
     local flipped
     local id
     local stanza
     local session
-    session = ____bindingPattern0.session
-    stanza = ____bindingPattern0.stanza
-    id = ____bindingPattern0.id
-    flipped = ____bindingPattern0.flipped
+    session = bindingPattern0_.session
+    stanza = bindingPattern0_.stanza
+    id = bindingPattern0_.id
+    flipped = bindingPattern0_.flipped
     local sent = 0
     return function()
         if page == nil then
@@ -7402,56 +7117,48 @@ function sendPage(____bindingPattern0, page)
         return true
     end
 end
+
 function endOf(page)
     local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local ____rsm_generate_13 = rsm.generate
-    local ____opt_8 = page.items[1]
-    local ____temp_12 = ____opt_8 and ____opt_8.id
-    local ____opt_10 = page.items[#page.items]
-    local set = ____rsm_generate_13({first = ____temp_12, last = ____opt_10 and ____opt_10.id, count = page.count})
+    local opt_8 = page.items[1]
+    local opt_10 = page.items[#page.items]
+    local set = rsm.generate({first = opt_8 and opt_8.id, last = opt_10 and opt_10.id, count = page.count})
     return fin:add_child(set)
 end
+
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
     message.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(session.full_jid),
-        to = session.full_jid
-    }):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag(
-        "delay",
-        {
-            xmlns = DELAY,
-            stamp = datetime.datetime(item.when)
-        }
-    ):up():add_child(message):reset()
+    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
 end
+
 --- Of each session one query is answered after the other.
 local queries = newQueues()
+
 --- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
-function ____exports.onAccountInfo(event)
+function archive_query.onAccountInfo(event)
     if hasPersonalArchive() then
         event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
         event.reply:tag("feature", {var = MAM .. "#groupchat-available"}):up()
     end
 end
+
 --- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
-function ____exports.onFormRequest(event)
+function archive_query.onFormRequest(event)
     local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
     event.origin.send(st.reply(event.stanza):add_child(query))
     return true
 end
+
 --- `iq-set/self/urn:xmpp:mam:2:query`.
-function ____exports.onQuery(event)
+function archive_query.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
     local element = stanza:get_child("query", MAM)
-    local ____temp_0
-    if element == nil then
-        ____temp_0 = nil
-    else
-        ____temp_0 = scopeOf(session, element)
+    local scope
+    if element ~= nil then
+        scope = scopeOf(session, element)
     end
-    local scope = ____temp_0
     if element == nil or scope == nil then
         return nil
     end
@@ -7485,77 +7192,60 @@ function ____exports.onQuery(event)
         flipped = request.flipped
     }
     local sending
-    queries.add(
-        session.full_jid,
-        function()
-            if prosody.full_sessions[session.full_jid] ~= session then
-                return true
-            end
-            if sending ~= nil then
-                return sending()
-            end
-            if not reading.step() then
-                return false
-            end
-            sending = sendPage(query, reading.page)
+    queries.add(session.full_jid, function()
+        if prosody.full_sessions[session.full_jid] ~= session then
+            return true
+        end
+        if sending ~= nil then
             return sending()
         end
-    )
+        if not reading.step() then
+            return false
+        end
+        sending = sendPage(query, reading.page)
+        return sending()
+    end)
     return true
 end
-return ____exports
- end,
-["client.iq"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/iq.ts
+--
+-- IQs from a session to a room or to one of its occupants.
+local client_iq = {}
+do
 local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____turn = require("turn")
-local post = ____turn.post
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____counters = require("state.counters")
-local noteDrop = ____counters.noteDrop
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local isReached = ____memberships.isReached
-local membershipOf = ____memberships.membershipOf
-local ____pending = require("state.pending")
-local expectIqAnswer = ____pending.expectIqAnswer
-local takeExpiredIqs = ____pending.takeExpiredIqs
+local post = minimix_turn.post
+local PING = namespaces.PING
+local sendTo = send_fork.sendTo
+local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
+local isAttached = state_memberships.isAttached
+local isReached = state_memberships.isReached
+local membershipOf = state_memberships.membershipOf
+local expectIqAnswer = state_pending.expectIqAnswer
+local takeExpiredIqs = state_pending.takeExpiredIqs
+
 function isSelfPing(membership, to, stanza)
     return stanza.attr.type == "get" and jids.resource(to) == membership.nick and stanza:get_child("ping", PING) ~= nil
 end
+
 function pong(membership, attached, stanza)
     if not attached then
-        return st.error_reply(
-            stanza,
-            "cancel",
-            "not-acceptable",
-            nil,
-            membership.room
-        )
+        return st.error_reply(stanza, "cancel", "not-acceptable", nil, membership.room)
     end
     if isReached(membership) then
         return st.reply(stanza)
     end
-    return st.error_reply(
-        stanza,
-        "wait",
-        "remote-server-timeout",
-        nil,
-        membership.room
-    )
+    return st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
 end
+
 function isArchiveQuery(stanza)
     local query = stanza.tags[1]
     local xmlns = query and query.attr.xmlns
     return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
 end
+
 function request(membership, session, stanza)
     local id = expectIqAnswer(session.full_jid, membership.room, stanza)
     if id == nil then
@@ -7565,31 +7255,31 @@ function request(membership, session, stanza)
     end
     forward(membership, stanza, id)
 end
+
 function forward(membership, stanza, id)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
     copy.attr.id = id
     post(copy)
 end
+
 function refuseIqs(now)
-    for ____, pending in ipairs(takeExpiredIqs(now)) do
+    for _, pending in ipairs(takeExpiredIqs(now)) do
         noteDrop("iq_timeout")
-        local ____error = st.error_reply(pending.request, "wait", "remote-server-timeout")
-        sendTo(pending.session, ____error)
+        local error_ = st.error_reply(pending.request, "wait", "remote-server-timeout")
+        sendTo(pending.session, error_)
     end
 end
+
 --- `pre-iq/bare` and `pre-iq/full`.
-function ____exports.onIq(event)
+function client_iq.onIq(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
     if to == nil then
         return nil
     end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
+    local membership = membershipOf(session, jids.bare(to))
     if membership == nil then
         return nil
     end
@@ -7601,57 +7291,55 @@ function ____exports.onIq(event)
     if not attached or isArchiveQuery(stanza) then
         return nil
     end
-    local ____type = stanza.attr.type
-    if ____type == "get" or ____type == "set" then
+    local type_ = stanza.attr.type
+    if type_ == "get" or type_ == "set" then
         request(membership, session, stanza)
     else
         forward(membership, stanza, stanza.attr.id)
     end
     return true
 end
+
 --- Tells the sessions whose IQs the rooms have not answered in time.
-function ____exports.expireIqs()
+function client_iq.expireIqs()
     refuseIqs(os.time())
 end
+
 --- The answers will not find the way any more.
-function ____exports.giveUpIqs()
+function client_iq.giveUpIqs()
     refuseIqs(math.huge)
 end
-return ____exports
- end,
-["client.message"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/message.ts
+--
+-- Messages from a session to a room or to one of its occupants.
+local client_message = {}
+do
 local joinedRoom, isPrivate, copyToOthers, sentCarbon
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____namespaces = require("namespaces")
-local CARBONS = ____namespaces.CARBONS
-local FORWARD = ____namespaces.FORWARD
-local HINTS = ____namespaces.HINTS
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____memberships = require("state.memberships")
-local isAttached = ____memberships.isAttached
-local isComingBack = ____memberships.isComingBack
-local noteSent = ____memberships.noteSent
-local membershipOf = ____memberships.membershipOf
-local ____sessions = require("state.sessions")
-local hasJoined = ____sessions.hasJoined
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
+local CARBONS = namespaces.CARBONS
+local FORWARD = namespaces.FORWARD
+local HINTS = namespaces.HINTS
+local sendTo = send_fork.sendTo
+local isAttached = state_memberships.isAttached
+local isComingBack = state_memberships.isComingBack
+local noteSent = state_memberships.noteSent
+local membershipOf = state_memberships.membershipOf
+local hasJoined = state_sessions.hasJoined
+local sendUpstream = send_upstream.sendUpstream
+
 function joinedRoom(session, to)
     if to == nil then
         return nil
     end
-    local membership = membershipOf(
-        session,
-        jids.bare(to)
-    )
+    local membership = membershipOf(session, jids.bare(to))
     return membership ~= nil and isAttached(membership, session.full_jid) and membership or nil
 end
+
 function isPrivate(stanza, to)
     return stanza.attr.type ~= "groupchat" and jids.resource(to) ~= nil
 end
+
 function copyToOthers(membership, sender, stanza)
     if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
         return
@@ -7659,50 +7347,35 @@ function copyToOthers(membership, sender, stanza)
     for fullJid in pairs(membership.attached) do
         local session = prosody.full_sessions[fullJid]
         if (session and session.want_carbons) ~= nil and fullJid ~= sender.full_jid then
-            sendTo(
-                fullJid,
-                sentCarbon(sender, stanza)
-            )
+            sendTo(fullJid, sentCarbon(sender, stanza))
         end
     end
 end
+
 function sentCarbon(sender, stanza)
     local copy = st.clone(stanza)
     copy.attr.xmlns = "jabber:client"
-    return st.message({
-        from = jids.bare(sender.full_jid),
-        type = stanza.attr.type
-    }):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+    return st.message({from = jids.bare(sender.full_jid), type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
 end
+
 --- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
-function ____exports.onMessage(event)
+function client_message.onMessage(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
     if to ~= nil and stanza.attr.type == "error" then
-        local ____hasJoined_result_0
-        if hasJoined(
-            session.full_jid,
-            jids.bare(to)
-        ) then
-            ____hasJoined_result_0 = true
+        if hasJoined(session.full_jid, jids.bare(to)) then
+            return true
         else
-            ____hasJoined_result_0 = nil
+            return nil
         end
-        return ____hasJoined_result_0
     end
     local membership = joinedRoom(session, to)
     if to == nil or membership == nil then
         return nil
     end
     if isComingBack(membership) then
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "remote-server-timeout",
-            nil,
-            membership.room
-        ))
+        session.send(st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room))
         return true
     end
     noteSent(membership, stanza.attr.id, session.full_jid)
@@ -7712,9 +7385,10 @@ function ____exports.onMessage(event)
     sendUpstream(membership, stanza)
     return true
 end
+
 --- `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
 -- in the room (XEP-0280 6.1), and comes from here.
-function ____exports.onCarbon(event)
+function client_message.onCarbon(event)
     local session = event.session
     local stanza = event.stanza
     if session.full_jid ~= stanza.attr.from or joinedRoom(session, stanza.attr.to) == nil then
@@ -7722,108 +7396,107 @@ function ____exports.onCarbon(event)
     end
     return false
 end
-return ____exports
- end,
-["follow.accounts"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/accounts.ts
+--
+-- Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
+local follow_accounts = {}
+do
 local hasSession, withdraw, leaveAll
-local st = require("util.stanza")
-local ____shown = require("occupancy.shown")
-local showDetached = ____shown.showDetached
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local leave = ____phases.leave
-local refuseAll = ____phases.refuseAll
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local ____replay = require("occupancy.replay")
-local technicalRemoval = ____replay.technicalRemoval
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local allMemberships = ____memberships.allMemberships
-local detachAll = ____memberships.detachAll
-local dropMembership = ____memberships.dropMembership
-local findAccount = ____memberships.findAccount
-local hasAttached = ____memberships.hasAttached
-local membershipsOf = ____memberships.membershipsOf
-local ____upstream = require("send.upstream")
-local sendUpstream = ____upstream.sendUpstream
-local ____log = require("archive.log")
-local closePart = ____log.closePart
-local deleteOwn = ____log.deleteOwn
-local ____store = require("state.store")
-local close = ____store.close
-local save = ____store.save
+local showDetached = occupancy_shown.showDetached
+local options = minimix_options
+local leave = occupancy_phases.leave
+local refuseAll = occupancy_phases.refuseAll
+local fork = send_fork.fork
+local technicalRemoval = occupancy_replay.technicalRemoval
+local forgetRefusals = state_bookmarks.forgetRefusals
+local accounts = state_memberships.accounts
+local allMemberships = state_memberships.allMemberships
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local hasAttached = state_memberships.hasAttached
+local membershipsOf = state_memberships.membershipsOf
+local sendUpstream = send_upstream.sendUpstream
+local closePart = archive_log.closePart
+local deleteOwn = archive_log.deleteOwn
+local close = state_store.close
+local save = state_store.save
+
 function hasSession(username)
     local host = prosody.hosts[module.host]
-    local ____opt_0 = host and host.sessions
-    return (____opt_0 and ____opt_0[username]) ~= nil
+    local sessions = host and host.sessions
+    return (sessions and sessions[username]) ~= nil
 end
+
 --- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
-function ____exports.forgetAccount(username)
-    for ____, membership in ipairs(membershipsOf(username)) do
+function follow_accounts.forgetAccount(username)
+    for _, membership in ipairs(membershipsOf(username)) do
         withdraw(membership)
         closePart(membership)
         dropMembership(membership)
     end
     save(username)
 end
+
 function withdraw(membership)
     sendUpstream(
         membership,
-        st.presence({type = "unavailable", to = (membership.room .. "/") .. membership.nick})
+        st.presence({type = "unavailable", to = membership.room .. "/" .. membership.nick})
     )
 end
+
 --- Whether nobody has used an account for so long that it is to leave its rooms.
-function ____exports.isInactive(account)
+function follow_accounts.isInactive(account)
     return os.time() - account.seen > options.inactiveAfter and not hasSession(account.username)
 end
+
 function leaveAll(account)
-    for ____, membership in ipairs(membershipsOf(account.username)) do
+    for _, membership in ipairs(membershipsOf(account.username)) do
         if membership.phase ~= "leaving" then
             module:log("info", "%s is not used any more and leaves %s", account.username, membership.room)
-            leave(
-                membership,
-                st.presence({type = "unavailable"})
-            )
+            leave(membership, st.presence({type = "unavailable"}))
         end
     end
 end
+
 --- A session ended. From the last one on the account's time without any runs; on an anonymous host it is over.
-function ____exports.sessionEnded(username)
+function follow_accounts.sessionEnded(username)
     local account = findAccount(username)
     if account == nil or hasSession(username) then
         return
     end
     if options.anonymous then
-        ____exports.forgetAccount(username)
+        follow_accounts.forgetAccount(username)
     else
         account.seen = os.time()
         save(username)
     end
 end
+
 --- `user-disabled`.
-function ____exports.onAccountDisabled(event)
+function follow_accounts.onAccountDisabled(event)
     if event.host == module.host then
-        ____exports.forgetAccount(event.username)
+        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
     end
 end
+
 --- `user-deleted`.
-function ____exports.onAccountDeleted(event)
+function follow_accounts.onAccountDeleted(event)
     if event.host == module.host then
-        ____exports.forgetAccount(event.username)
+        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
         deleteOwn(event.username)
     end
 end
+
 --- Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever.
-function ____exports.leaveInactive()
+function follow_accounts.leaveInactive()
     local now = os.time()
-    for ____, account in pairs(accounts) do
-        if ____exports.isInactive(account) then
+    for _, account in pairs(accounts) do
+        if follow_accounts.isInactive(account) then
             leaveAll(account)
         elseif hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
             account.seen = now
@@ -7831,10 +7504,11 @@ function ____exports.leaveInactive()
         end
     end
 end
+
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
-function ____exports.showAllDetached()
+function follow_accounts.showAllDetached()
     local now = os.time()
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         local since = membership.detachedAt
         local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
         if isDue and membership.phase == "joined" then
@@ -7842,85 +7516,67 @@ function ____exports.showAllDetached()
         end
     end
 end
+
 --- The module is unloaded for good: the rooms are left, as nobody would answer them any more, and the sessions are told,
 -- so that their clients join by themselves. What is stored stays for when the module is loaded again.
-function ____exports.withdrawAll()
+function follow_accounts.withdrawAll()
     close()
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         refuseAll(membership)
         if hasAttached(membership) then
-            fork(
-                membership,
-                technicalRemoval(membership)
-            )
+            fork(membership, technicalRemoval(membership))
             detachAll(membership)
         end
         membership.phase = "leaving"
         withdraw(membership)
     end
 end
-return ____exports
- end,
-["client.presence"] = function(...)
-local ____exports = {}
+end
+
+-- src/client/presence.ts
+--
+-- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
+local client_presence = {}
+do
 local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____accounts = require("follow.accounts")
-local sessionEnded = ____accounts.sessionEnded
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkLeft = ____bookmark_2Dwrite.bookmarkLeft
-local ____bookmarks = require("settings.bookmarks")
-local readBookmark = ____bookmarks.readBookmark
-local ____namespaces = require("namespaces")
-local MUC = ____namespaces.MUC
-local ____phases = require("occupancy.phases")
-local enter = ____phases.enter
-local enterAfterLeave = ____phases.enterAfterLeave
-local leave = ____phases.leave
-local leaveIfUnused = ____phases.leaveIfUnused
-local rejoin = ____phases.rejoin
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
-local ____outlet = require("send.outlet")
-local dropOutlet = ____outlet.dropOutlet
-local ____replay = require("occupancy.replay")
-local ownUnavailable = ____replay.ownUnavailable
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local isAutojoin = ____bookmarks.isAutojoin
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local mayJoin = ____limits.mayJoin
-local ____memberships = require("state.memberships")
-local createMembership = ____memberships.createMembership
-local detachSession = ____memberships.detachSession
-local isAttached = ____memberships.isAttached
-local membershipOf = ____memberships.membershipOf
-local membershipsOf = ____memberships.membershipsOf
-local noteAnswered = ____memberships.noteAnswered
-local stopWaiting = ____memberships.stopWaiting
-local forgetNickRequests = ____memberships.forgetNickRequests
-local forgetSession = ____memberships.forgetSession
-local isWaiting = ____memberships.isWaiting
-local hasWaiting = ____memberships.hasWaiting
-local wait = ____memberships.wait
-local ____held = require("state.held")
-local mayKeep = ____held.mayKeep
-local ____sessions = require("state.sessions")
-local forgetJoined = ____sessions.forgetJoined
-local hasJoined = ____sessions.hasJoined
-local ____pending = require("state.pending")
-local forgetIqsOf = ____pending.forgetIqsOf
-local ____shown = require("occupancy.shown")
-local showBest = ____shown.showBest
-local updatePresence = ____shown.updatePresence
-local ____nick = require("occupancy.nick")
-local changeNick = ____nick.changeNick
-local ____serve = require("occupancy.serve")
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local mayHaveRooms = ____upstream.mayHaveRooms
+local sessionEnded = follow_accounts.sessionEnded
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local readBookmark = settings_bookmarks.readBookmark
+local MUC = namespaces.MUC
+local enter = occupancy_phases.enter
+local enterAfterLeave = occupancy_phases.enterAfterLeave
+local leave = occupancy_phases.leave
+local leaveIfUnused = occupancy_phases.leaveIfUnused
+local rejoin = occupancy_phases.rejoin
+local sendTo = send_fork.sendTo
+local dropOutlet = send_outlet.dropOutlet
+local ownUnavailable = occupancy_replay.ownUnavailable
+local options = minimix_options
+local isAutojoin = state_bookmarks.isAutojoin
+local noteOver = state_limits.noteOver
+local mayJoin = state_limits.mayJoin
+local createMembership = state_memberships.createMembership
+local detachSession = state_memberships.detachSession
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+local membershipsOf = state_memberships.membershipsOf
+local noteAnswered = state_memberships.noteAnswered
+local stopWaiting = state_memberships.stopWaiting
+local forgetNickRequests = state_memberships.forgetNickRequests
+local forgetSession = state_memberships.forgetSession
+local isWaiting = state_memberships.isWaiting
+local hasWaiting = state_memberships.hasWaiting
+local wait = state_memberships.wait
+local mayKeep = state_held.mayKeep
+local forgetJoined = state_sessions.forgetJoined
+local hasJoined = state_sessions.hasJoined
+local forgetIqsOf = state_pending.forgetIqsOf
+local showBest = occupancy_shown.showBest
+local updatePresence = occupancy_shown.updatePresence
+local changeNick = occupancy_nick.changeNick
+local serve = occupancy_serve.serve
+local mayHaveRooms = send_upstream.mayHaveRooms
+
 function join(session, stanza, room, wanted, membership)
     local attached = membership ~= nil and isAttached(membership, session.full_jid)
     local nick = wanted or (attached and not isAsking(membership, session.full_jid) and membership.nick or nil)
@@ -7933,13 +7589,7 @@ function join(session, stanza, room, wanted, membership)
     local limit = limitReached(session.username, membership)
     if limit ~= nil then
         noteOver(limit, session.username, room)
-        session.send(st.error_reply(
-            stanza,
-            "wait",
-            "resource-constraint",
-            nil,
-            room
-        ))
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, room))
         return true
     end
     local request = joinRequest(session.full_jid, stanza, nick)
@@ -7964,71 +7614,63 @@ function join(session, stanza, room, wanted, membership)
     end
     return true
 end
+
 function isAsking(membership, session)
-    local ____opt_2 = membership.request
-    return (____opt_2 and ____opt_2.session) == session
+    local request = membership.request
+    return (request and request.session) == session
 end
+
 function limitReached(username, membership)
     if membership == nil and #membershipsOf(username) >= options.maxRooms then
         return "minimix_max_rooms"
     end
-    local ____mayJoin_result_4
     if mayJoin(username) then
-        ____mayJoin_result_4 = nil
+        return nil
     else
-        ____mayJoin_result_4 = "minimix_join_rate"
+        return "minimix_join_rate"
     end
-    return ____mayJoin_result_4
 end
+
 function joinRequest(session, stanza, nick)
-    return {
-        session = session,
-        id = stanza.attr.id,
-        nick = nick,
-        stanza = st.clone(stanza)
-    }
+    return {session = session, id = stanza.attr.id, nick = nick, stanza = st.clone(stanza)}
 end
+
 function mayBeRoom(session, room)
-    local ____opt_5 = session.roster
-    local contact = ____opt_5 and ____opt_5[room]
+    local roster = session.roster
+    local contact = roster and roster[room]
     return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
 end
+
 function update(membership, session, stanza, nick)
     if not isAttached(membership, session) then
-        local ____isWaiting_result_7
         if isWaiting(membership, session) then
-            ____isWaiting_result_7 = true
+            return true
         else
-            ____isWaiting_result_7 = nil
+            return nil
         end
-        return ____isWaiting_result_7
     end
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
     else
-        changeNick(
-            membership,
-            joinRequest(session, stanza, nick)
-        )
+        changeNick(membership, joinRequest(session, stanza, nick))
     end
     return true
 end
+
 function sessionLeaves(membership, session, stanza)
     local waited = stopWaiting(membership, session)
     forgetNickRequests(membership, session)
     if isAttached(membership, session) then
         detachOrLeave(membership, session, stanza)
     elseif waited then
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
         leaveIfUnused(membership)
     else
         return nil
     end
     return true
 end
+
 function detachOrLeave(membership, session, stanza)
     if membership.phase == "leaving" then
         return
@@ -8036,10 +7678,7 @@ function detachOrLeave(membership, session, stanza)
     local leaves = isLast(membership, session) and not isAutojoin(membership)
     if not leaves or membership.phase == "lost" then
         detachSession(membership, session)
-        sendTo(
-            session,
-            ownUnavailable(membership, stanza.attr.id)
-        )
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
     end
     if leaves then
         bookmarkLeft(membership)
@@ -8048,6 +7687,7 @@ function detachOrLeave(membership, session, stanza)
         showBest(membership)
     end
 end
+
 function isLast(membership, session)
     for other in pairs(membership.attached) do
         if other ~= session then
@@ -8056,16 +7696,15 @@ function isLast(membership, session)
     end
     return not hasWaiting(membership)
 end
+
 function sessionOffline(session)
-    for ____, membership in ipairs(membershipsOf(session.username)) do
+    for _, membership in ipairs(membershipsOf(session.username)) do
         if detach(membership, session.full_jid) and session.destroyed ~= true then
-            sendTo(
-                session.full_jid,
-                ownUnavailable(membership, nil)
-            )
+            sendTo(session.full_jid, ownUnavailable(membership, nil))
         end
     end
 end
+
 function detach(membership, session)
     local waited = stopWaiting(membership, session)
     forgetNickRequests(membership, session)
@@ -8077,72 +7716,53 @@ function detach(membership, session)
     leaveIfUnused(membership)
     return true
 end
+
 --- `pre-presence/full` and `pre-presence/bare`.
-function ____exports.onPresence(event)
+function client_presence.onPresence(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
-    local ____type = stanza.attr.type
+    local type_ = stanza.attr.type
     if to == nil then
-        if ____type == "unavailable" then
+        if type_ == "unavailable" then
             sessionOffline(session)
         end
         return nil
     end
     local room = jids.bare(to)
-    if ____type == "error" then
-        local ____hasJoined_result_0
+    if type_ == "error" then
         if hasJoined(session.full_jid, room) then
-            ____hasJoined_result_0 = true
+            return true
         else
-            ____hasJoined_result_0 = nil
+            return nil
         end
-        return ____hasJoined_result_0
     end
     local membership = membershipOf(session, room)
-    if ____type == nil and (membership ~= nil or stanza:get_child("x", MUC) ~= nil) and not mayKeep(stanza) then
+    if type_ == nil and (membership ~= nil or stanza:get_child("x", MUC) ~= nil) and not mayKeep(stanza) then
         noteOver("minimix_max_cached_size", session.username, room)
-        session.send(st.error_reply(
-            stanza,
-            "modify",
-            "policy-violation",
-            "The presence is too big",
-            room
-        ))
+        session.send(st.error_reply(stanza, "modify", "policy-violation", "The presence is too big", room))
         return true
     end
-    if ____type == nil and stanza:get_child("x", MUC) ~= nil then
-        return join(
-            session,
-            stanza,
-            room,
-            jids.resource(to),
-            membership
-        )
+    if type_ == nil and stanza:get_child("x", MUC) ~= nil then
+        return join(session, stanza, room, jids.resource(to), membership)
     end
     if membership == nil then
         return nil
     end
-    if ____type == "unavailable" then
+    if type_ == "unavailable" then
         return sessionLeaves(membership, session.full_jid, stanza)
     end
-    local ____temp_1
-    if ____type == nil then
-        ____temp_1 = update(
-            membership,
-            session.full_jid,
-            stanza,
-            jids.resource(to)
-        )
+    if type_ == nil then
+        return update(membership, session.full_jid, stanza, jids.resource(to))
     else
-        ____temp_1 = nil
+        return nil
     end
-    return ____temp_1
 end
+
 --- `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it.
-function ____exports.onSessionGone(event)
+function client_presence.onSessionGone(event)
     local session = event.session
-    for ____, membership in ipairs(membershipsOf(session.username)) do
+    for _, membership in ipairs(membershipsOf(session.username)) do
         forgetSession(membership, session.full_jid)
         detach(membership, session.full_jid)
     end
@@ -8152,35 +7772,36 @@ function ____exports.onSessionGone(event)
     sessionEnded(session.username)
     return nil
 end
-return ____exports
- end,
-["occupancy.pace"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/pace.ts
+--
+-- Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+local occupancy_pace = {}
+do
 local move, shuffled, STEP
-local options = require("options")
-local ____turn = require("turn")
-local inTurn = ____turn.inTurn
+local options = minimix_options
+local inTurn = minimix_turn.inTurn
+
 function move(line)
     local due = 0
-    module:add_timer(
-        STEP,
-        function()
-            due = due + options.rejoinRate * STEP
-            while due >= 1 do
-                local item = table.remove(line.items)
-                if item == nil then
-                    line.moving = false
-                    return nil
-                end
-                due = due - 1
-                inTurn(function()
-                    line.serve(item)
-                end)
+    module:add_timer(STEP, function()
+        due = due + options.rejoinRate * STEP
+        while due >= 1 do
+            local item = table.remove(line.items)
+            if item == nil then
+                line.moving = false
+                return nil
             end
-            return STEP
+            due = due - 1
+            inTurn(function()
+                line.serve(item)
+            end)
         end
-    )
+        return STEP
+    end)
 end
+
 function shuffled(list)
     for i = #list, 2, -1 do
         local j = math.random(i)
@@ -8190,55 +7811,54 @@ function shuffled(list)
     end
     return list
 end
+
 STEP = 0.1
+
 --- A line with nobody in it.
-function ____exports.newLine(serve)
+function occupancy_pace.newLine(serve)
     return {items = {}, serve = serve, moving = false}
 end
+
 --- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
-function ____exports.lineUp(line, items)
-    for ____, item in ipairs(shuffled(items)) do
-        local ____line_items_0 = line.items
-        ____line_items_0[#____line_items_0 + 1] = item
+function occupancy_pace.lineUp(line, items)
+    for _, item in ipairs(shuffled(items)) do
+        local line_items_0 = line.items
+        line_items_0[#line_items_0 + 1] = item
     end
     if not line.moving and #line.items > 0 then
         line.moving = true
         move(line)
     end
 end
-return ____exports
- end,
-["occupancy.watch"] = function(...)
-local ____exports = {}
+end
+
+-- src/occupancy/watch.ts
+--
+-- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
+local occupancy_watch = {}
+do
 local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
-local jids = require("util.jid")
-local ____nick = require("occupancy.nick")
-local renamingUnanswered = ____nick.renamingUnanswered
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local isUnheard = ____phases.isUnheard
-local leaveUnheard = ____phases.leaveUnheard
-local lost = ____phases.lost
-local pause = ____phases.pause
-local rejoin = ____phases.rejoin
-local resume = ____phases.resume
-local retryLeave = ____phases.retryLeave
-local ____memberships = require("state.memberships")
-local allMemberships = ____memberships.allMemberships
-local isCurrent = ____memberships.isCurrent
-local setTimer = ____memberships.setTimer
-local ____ask = require("send.ask")
-local patience = ____ask.patience
-local ____catchup = require("archive.catchup")
-local closeGap = ____catchup.closeGap
-local holdBack = ____catchup.holdBack
-local ____pace = require("occupancy.pace")
-local lineUp = ____pace.lineUp
-local newLine = ____pace.newLine
-local ____ping = require("send.ping")
-local saysJoined = ____ping.saysJoined
-local saysNothing = ____ping.saysNothing
-local selfPing = ____ping.selfPing
+local renamingUnanswered = occupancy_nick.renamingUnanswered
+local options = minimix_options
+local isUnheard = occupancy_phases.isUnheard
+local leaveUnheard = occupancy_phases.leaveUnheard
+local lost = occupancy_phases.lost
+local pause = occupancy_phases.pause
+local rejoin = occupancy_phases.rejoin
+local resume = occupancy_phases.resume
+local retryLeave = occupancy_phases.retryLeave
+local allMemberships = state_memberships.allMemberships
+local isCurrent = state_memberships.isCurrent
+local setTimer = state_memberships.setTimer
+local patience = send_ask.patience
+local closeGap = archive_catchup.closeGap
+local holdBack = archive_catchup.holdBack
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+
 function ask(membership, gap)
     if membership.checking or membership.phase ~= "joined" then
         return
@@ -8250,12 +7870,9 @@ function ask(membership, gap)
             asked(membership, condition, gap)
         end
     end
-    selfPing(
-        membership,
-        answered,
-        patience(membership)
-    )
+    selfPing(membership, answered, patience(membership))
 end
+
 function asked(membership, condition, gap)
     if condition == nil or saysJoined(condition) then
         local before = membership.unanswered
@@ -8269,11 +7886,7 @@ function asked(membership, condition, gap)
     elseif saysNothing(condition) then
         holdBack(membership)
         membership.unanswered = membership.unanswered + 1
-        askAfter(
-            membership,
-            pause(membership.unanswered),
-            true
-        )
+        askAfter(membership, pause(membership.unanswered), true)
     else
         module:log(
             "info",
@@ -8285,23 +7898,20 @@ function asked(membership, condition, gap)
         lost(membership)
     end
 end
+
 function askAfter(membership, seconds, gap)
-    setTimer(
-        membership,
-        seconds,
-        function()
-            ask(membership, gap)
-        end
-    )
+    setTimer(membership, seconds, function()
+        ask(membership, gap)
+    end)
 end
+
 function noteHosts(links, session)
-    local ____temp_0
+    local host
     if session.direction == "outgoing" then
-        ____temp_0 = session.to_host
+        host = session.to_host
     else
-        ____temp_0 = session.from_host
+        host = session.from_host
     end
-    local host = ____temp_0
     if host ~= nil then
         links[host] = true
     end
@@ -8312,19 +7922,17 @@ function noteHosts(links, session)
     end
     if not looking then
         looking = true
-        module:add_timer(
-            SOON,
-            function()
-                looking = false
-                lookAfterLinks()
-                return nil
-            end
-        )
+        module:add_timer(SOON, function()
+            looking = false
+            lookAfterLinks()
+            return nil
+        end)
     end
 end
+
 function lookAfterLinks()
     local doubtful = {}
-    for ____, membership in ipairs(allMemberships()) do
+    for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
         local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
         if isDoubtful and membership.phase == "joined" and membership.unanswered == 0 then
@@ -8337,39 +7945,30 @@ function lookAfterLinks()
     broken = {}
     mended = {}
     local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
-    for ____, membership in ipairs(doubtful) do
-        askAfter(
-            membership,
-            math.random() * spread,
-            true
-        )
+    for _, membership in ipairs(doubtful) do
+        askAfter(membership, math.random() * spread, true)
     end
 end
+
 function hasten(membership)
     if membership.phase == "joined" and membership.unanswered > PATIENT then
         membership.unanswered = PATIENT
-        askAfter(
-            membership,
-            pause(PATIENT),
-            true
-        )
+        askAfter(membership, pause(PATIENT), true)
     elseif membership.phase == "lost" or membership.phase == "leaving" and membership.tries > 0 then
         if membership.timer ~= nil and membership.tries > PATIENT then
             membership.tries = PATIENT
-            setTimer(
-                membership,
-                pause(PATIENT),
-                function()
-                    comeBack(membership)
-                end
-            )
+            setTimer(membership, pause(PATIENT), function()
+                comeBack(membership)
+            end)
         end
     end
 end
+
 --- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
-function ____exports.comeSoon(memberships)
+function occupancy_watch.comeSoon(memberships)
     lineUp(line, memberships)
 end
+
 function comeBack(membership)
     if not isCurrent(membership) or membership.timer ~= nil then
         return
@@ -8382,55 +7981,59 @@ function comeBack(membership)
         retryLeave(membership)
     end
 end
+
 --- Asks the room whether the account is in it, and brings it back if not.
-function ____exports.check(membership)
+function occupancy_watch.check(membership)
     ask(membership, false)
 end
+
 --- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
-function ____exports.checkQuiet(spread)
-    for ____, membership in ipairs(allMemberships()) do
+function occupancy_watch.checkQuiet(spread)
+    for _, membership in ipairs(allMemberships()) do
         if membership.heard then
             membership.heard = false
         elseif membership.phase == "joined" and membership.unanswered == 0 then
-            askAfter(
-                membership,
-                math.random() * spread,
-                false
-            )
+            askAfter(membership, math.random() * spread, false)
         end
     end
 end
+
 SOON = 1
 SPREAD = 5
+
 --- Whether a link to the room's server has broken a moment ago, over which it may have said something.
-function ____exports.isInDoubt(membership)
+function occupancy_watch.isInDoubt(membership)
     return looking and membership.phase == "joined" and broken[jids.host(membership.room)] ~= nil
 end
+
 PATIENT = 5
 --- Servers whose link has broken, or come up, since the last look.
 broken = {}
 mended = {}
 looking = false
+
 --- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
-function ____exports.onLinkGone(event)
+function occupancy_watch.onLinkGone(event)
     noteHosts(broken, event.session)
 end
+
 --- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
 -- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
-function ____exports.onLinkUp(event)
+function occupancy_watch.onLinkUp(event)
     local session = event.session
     noteHosts(mended, session)
     if session.direction == "incoming" then
-        for ____, membership in ipairs(allMemberships()) do
+        for _, membership in ipairs(allMemberships()) do
             if membership.phase == "joined" and jids.host(membership.room) == session.from_host then
                 holdBack(membership)
             end
         end
     end
 end
+
 --- Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again.
-function ____exports.resumeAll()
-    for ____, membership in ipairs(allMemberships()) do
+function occupancy_watch.resumeAll()
+    for _, membership in ipairs(allMemberships()) do
         local inDoubt = membership.checking or membership.timer ~= nil or membership.unanswered > 0
         membership.timer = nil
         membership.checking = false
@@ -8441,85 +8044,72 @@ function ____exports.resumeAll()
             renamingUnanswered(membership)
         end
         if inDoubt and membership.phase == "joined" then
-            askAfter(
-                membership,
-                math.random() * SPREAD,
-                true
-            )
+            askAfter(membership, math.random() * SPREAD, true)
         end
     end
 end
+
 --- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
-function ____exports.bringBack()
+function occupancy_watch.bringBack()
     local memberships = allMemberships()
     if #memberships > 0 then
         module:log("info", "Coming back to %d rooms", #memberships)
-        ____exports.comeSoon(memberships)
+        occupancy_watch.comeSoon(memberships)
     end
 end
+
 line = newLine(comeBack)
-return ____exports
- end,
-["follow.autojoin"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/autojoin.ts
+--
+-- Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
+-- bookmark changes the membership.
+local follow_autojoin = {}
+do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
-local ____nick = require("occupancy.nick")
-local askForNick = ____nick.askForNick
-local ____namespaces = require("namespaces")
-local BOOKMARKS = ____namespaces.BOOKMARKS
-local ____phases = require("occupancy.phases")
-local isUnheard = ____phases.isUnheard
-local leaveIfUnused = ____phases.leaveIfUnused
-local takeBack = ____phases.takeBack
-local options = require("options")
-local ____bookmarks = require("state.bookmarks")
-local forgetRefusals = ____bookmarks.forgetRefusals
-local isRefused = ____bookmarks.isRefused
-local isSameBookmark = ____bookmarks.isSameBookmark
-local isToJoin = ____bookmarks.isToJoin
-local mayFollowNick = ____bookmarks.mayFollowNick
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local createMembership = ____memberships.createMembership
-local findMembership = ____memberships.findMembership
-local membershipsOf = ____memberships.membershipsOf
-local occupantJid = ____memberships.occupantJid
-local ____accounts = require("follow.accounts")
-local isInactive = ____accounts.isInactive
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local isOurs = ____bookmark_2Dwrite.isOurs
-local isWriting = ____bookmark_2Dwrite.isWriting
-local noteMade = ____bookmark_2Dwrite.noteMade
-local noteRemoved = ____bookmark_2Dwrite.noteRemoved
-local ____bookmarks = require("settings.bookmarks")
-local bookmarksOf = ____bookmarks.bookmarksOf
-local defaultNick = ____bookmarks.defaultNick
-local isBy = ____bookmarks.isBy
-local readItem = ____bookmarks.readItem
-local roomOf = ____bookmarks.roomOf
-local ____pace = require("occupancy.pace")
-local lineUp = ____pace.lineUp
-local newLine = ____pace.newLine
-local ____store = require("state.store")
-local save = ____store.save
-local ____watch = require("occupancy.watch")
-local comeSoon = ____watch.comeSoon
+local askForNick = occupancy_nick.askForNick
+local BOOKMARKS = namespaces.BOOKMARKS
+local isUnheard = occupancy_phases.isUnheard
+local leaveIfUnused = occupancy_phases.leaveIfUnused
+local takeBack = occupancy_phases.takeBack
+local options = minimix_options
+local forgetRefusals = state_bookmarks.forgetRefusals
+local isRefused = state_bookmarks.isRefused
+local isSameBookmark = state_bookmarks.isSameBookmark
+local isToJoin = state_bookmarks.isToJoin
+local mayFollowNick = state_bookmarks.mayFollowNick
+local noteOver = state_limits.noteOver
+local accounts = state_memberships.accounts
+local createMembership = state_memberships.createMembership
+local findMembership = state_memberships.findMembership
+local membershipsOf = state_memberships.membershipsOf
+local occupantJid = state_memberships.occupantJid
+local isInactive = follow_accounts.isInactive
+local isBlocked = settings_blocklist.isBlocked
+local isOurs = settings_bookmark_write.isOurs
+local isWriting = settings_bookmark_write.isWriting
+local noteMade = settings_bookmark_write.noteMade
+local noteRemoved = settings_bookmark_write.noteRemoved
+local bookmarksOf = settings_bookmarks.bookmarksOf
+local defaultNick = settings_bookmarks.defaultNick
+local isBy = settings_bookmarks.isBy
+local readItem = settings_bookmarks.readItem
+local roomOf = settings_bookmarks.roomOf
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local save = state_store.save
+local comeSoon = occupancy_watch.comeSoon
+
 function onPublished(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
         noteMade(username, room)
-        bookmarkChanged(
-            username,
-            room,
-            readItem(username, room, event.item)
-        )
+        bookmarkChanged(username, room, readItem(username, room, event.item))
     end
 end
+
 function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
@@ -8528,11 +8118,12 @@ function onRetracted(event)
         bookmarkChanged(username, room, nil)
     end
 end
+
 function onEmptied(event)
     local username = event.service.config.pep_username
     if isUsersDoing(event) then
         forgetRefusals(username)
-        for ____, membership in ipairs(membershipsOf(username)) do
+        for _, membership in ipairs(membershipsOf(username)) do
             if membership.bookmark ~= nil then
                 noteRemoved(username, membership.room)
                 bookmarkChanged(username, membership.room, nil)
@@ -8540,14 +8131,13 @@ function onEmptied(event)
         end
     end
 end
+
 function isUsersDoing(event)
     return event.node == BOOKMARKS and not isWriting() and isBy(event.service.config.pep_username, event.actor)
 end
+
 function bookmarkChanged(username, room, bookmark)
-    local membership = findMembership(
-        occupantJid(username),
-        room
-    )
+    local membership = findMembership(occupantJid(username), room)
     if membership == nil then
         local fresh = membershipFor(username, room, bookmark)
         if fresh ~= nil then
@@ -8563,12 +8153,14 @@ function bookmarkChanged(username, room, bookmark)
     end
     stay(membership)
 end
+
 function stay(membership)
     local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
     if isTakenBack and not isUnheard(membership) then
         takeBack(membership)
     end
 end
+
 function membershipFor(username, room, bookmark)
     if not (bookmark and bookmark.autojoin) then
         forgetRefusals(username, room)
@@ -8590,6 +8182,7 @@ function membershipFor(username, room, bookmark)
     membership.detachedAt = os.time()
     return membership
 end
+
 function update(membership, bookmark)
     local before = membership.bookmark
     if isSameBookmark(before, bookmark) then
@@ -8603,6 +8196,7 @@ function update(membership, bookmark)
     end
     return true
 end
+
 function switchedOn(membership, before, bookmark)
     membership.ending = false
     if before ~= nil and bookmark.password ~= nil and bookmark.password ~= before.password then
@@ -8612,6 +8206,7 @@ function switchedOn(membership, before, bookmark)
         followNick(membership, bookmark.nick)
     end
 end
+
 function followNick(membership, nick)
     if nick == membership.nick or not mayFollowNick(membership) then
         return
@@ -8625,6 +8220,7 @@ function followNick(membership, nick)
         membership.nick = nick
     end
 end
+
 function switchedOff(membership)
     membership.ownBookmark = false
     if membership.phase ~= "leaving" then
@@ -8632,22 +8228,20 @@ function switchedOff(membership)
         leaveIfUnused(membership)
     end
 end
+
 function follow(username)
     local bookmarks = bookmarksOf(username)
     if bookmarks == nil then
         return {}
     end
     local changed = false
-    for ____, membership in ipairs(membershipsOf(username)) do
+    for _, membership in ipairs(membershipsOf(username)) do
         changed = update(membership, bookmarks[membership.room]) or changed
         stay(membership)
     end
     local fresh = {}
     for room, bookmark in pairs(bookmarks) do
-        if findMembership(
-            occupantJid(username),
-            room
-        ) == nil then
+        if findMembership(occupantJid(username), room) == nil then
             local membership = membershipFor(username, room, bookmark)
             if membership ~= nil then
                 fresh[#fresh + 1] = membership
@@ -8659,70 +8253,73 @@ function follow(username)
     end
     return fresh
 end
+
 --- `item-added/pep-service`: an account's service, made when it is first used.
-function ____exports.onService(event)
+function follow_autojoin.onService(event)
     local events = event.item.service.events
     module:hook_object_event(events, "item-published/" .. BOOKMARKS, onPublished, -1)
     module:hook_object_event(events, "item-retracted", onRetracted, -1)
     module:hook_object_event(events, "node-purged", onEmptied, -1)
     module:hook_object_event(events, "node-deleted", onEmptied, -1)
 end
+
 --- `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again.
-function ____exports.onServiceGone(event)
+function follow_autojoin.onServiceGone(event)
     local events = event.item.service.events
     module:unhook_object_event(events, "item-published/" .. BOOKMARKS, onPublished)
     module:unhook_object_event(events, "item-retracted", onRetracted)
     module:unhook_object_event(events, "node-purged", onEmptied)
     module:unhook_object_event(events, "node-deleted", onEmptied)
 end
+
 --- Seconds that clients have to join first: it is their own join that has a room send them its history.
 local GRACE = 5
+
 --- `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old.
-function ____exports.onLogin(event)
+function follow_autojoin.onLogin(event)
     local fresh = follow(event.session.username)
     if #fresh > 0 then
-        module:add_timer(
-            GRACE,
-            function()
-                comeSoon(fresh)
-                return nil
-            end
-        )
+        module:add_timer(GRACE, function()
+            comeSoon(fresh)
+            return nil
+        end)
     end
 end
+
 local line = newLine(function(username)
     comeSoon(follow(username))
 end)
+
 --- Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
 -- have not been used for years. Their turn comes when they log in.
-function ____exports.followAll()
+function follow_autojoin.followAll()
     local usernames = {}
-    for ____, account in pairs(accounts) do
+    for _, account in pairs(accounts) do
         if not isInactive(account) then
             usernames[#usernames + 1] = account.username
         end
     end
     lineUp(line, usernames)
 end
-return ____exports
- end,
-["follow.blocking"] = function(...)
-local ____exports = {}
+end
+
+-- src/follow/blocking.ts
+--
+-- What the account does not want to hear of (XEP-0191). mod_blocklist drops all that comes from a blocked room before this
+-- module sees it, so that the account must not be in one: nobody would see it there, and no client could make it leave.
+-- The same goes for a room in which the account's own nick is blocked.
+local follow_blocking = {}
+do
 local forgetBlocked, jidsIn
-local jids = require("util.jid")
-local ____phases = require("occupancy.phases")
-local leaveUnheard = ____phases.leaveUnheard
-local ____stanzas = require("stanzas")
-local splitOccupant = ____stanzas.splitOccupant
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local forgetOccupant = ____memberships.forgetOccupant
-local membershipsOf = ____memberships.membershipsOf
-local ____blocklist = require("settings.blocklist")
-local isBlocked = ____blocklist.isBlocked
-local silences = ____blocklist.silences
-local ____store = require("state.store")
-local save = ____store.save
+local leaveUnheard = occupancy_phases.leaveUnheard
+local splitOccupant = minimix_stanzas.splitOccupant
+local findMembership = state_memberships.findMembership
+local forgetOccupant = state_memberships.forgetOccupant
+local membershipsOf = state_memberships.membershipsOf
+local isBlocked = settings_blocklist.isBlocked
+local silences = settings_blocklist.silences
+local save = state_store.save
+
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
         local room, nick = splitOccupant(jid)
@@ -8735,10 +8332,11 @@ function forgetBlocked(membership, blocked)
         end
     end
 end
+
 function jidsIn(iq)
     local found = {}
     local list = iq.tags[1]
-    for ____, item in ipairs(list == nil and ({}) or list.tags) do
+    for _, item in ipairs(list == nil and {} or list.tags) do
         local jid = jids.prep(item.attr.jid or "")
         if jid == nil then
             return {}
@@ -8747,10 +8345,11 @@ function jidsIn(iq)
     end
     return found
 end
+
 --- `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard.
-function ____exports.onBlock(event)
+function follow_blocking.onBlock(event)
     local blocked = jidsIn(event.stanza)
-    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+    for _, membership in ipairs(membershipsOf(event.origin.username)) do
         if silences(blocked, membership.room, membership.nick) then
             module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
             leaveUnheard(membership)
@@ -8759,20 +8358,22 @@ function ____exports.onBlock(event)
         end
     end
 end
+
 --- `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows.
-function ____exports.onUnblock(event)
+function follow_blocking.onUnblock(event)
     local unblocked = jidsIn(event.stanza)
     local all = (next(unblocked)) == nil
-    for ____, membership in ipairs(membershipsOf(event.origin.username)) do
+    for _, membership in ipairs(membershipsOf(event.origin.username)) do
         for jid in pairs(unblocked) do
             membership.outdated = membership.outdated or (splitOccupant(jid)) == membership.room
         end
         membership.outdated = membership.outdated or all
     end
 end
+
 --- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
 -- throw out occupants for one (XEP-0045 18.1.2).
-function ____exports.onPrivateMessage(event)
+function follow_blocking.onPrivateMessage(event)
     local attr = event.stanza.attr
     local from = attr.from
     local to = attr.to
@@ -8786,103 +8387,104 @@ function ____exports.onPrivateMessage(event)
     end
     return true
 end
-return ____exports
- end,
-["push.mention"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/mention.ts
+--
+-- Whether a message is meant for somebody in particular.
+local push_mention = {}
+do
 local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
-local jids = require("util.jid")
+
 function isEncrypted(stanza)
     return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
 end
+
 function isReply(membership, stanza)
     local reply = stanza:get_child("reply", REPLY)
     return reply ~= nil and isSelf(membership, reply.attr.to or "")
 end
+
 function isReferred(membership, stanza)
-    for ____, tag in ipairs(stanza.tags) do
-        local ____temp_0
+    for _, tag in ipairs(stanza.tags) do
+        local uri
         if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
-            ____temp_0 = tag.attr.uri
-        else
-            ____temp_0 = nil
+            uri = tag.attr.uri
         end
-        local uri = ____temp_0
-        if uri ~= nil and tag.attr.type == "mention" and isSelf(
-            membership,
-            jidOf(uri)
-        ) then
+        if uri ~= nil and tag.attr.type == "mention" and isSelf(membership, jidOf(uri)) then
             return true
         end
     end
     return false
 end
+
 function isSelf(membership, jid)
-    return jid == (membership.room .. "/") .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
+    return jid == membership.room .. "/" .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
 end
+
 function jidOf(uri)
     local path = string.match(uri, "^xmpp:([^?#]*)")
-    local jid = string.gsub(
-        path or "",
-        "%%(%x%x)",
-        function(hex) return string.char(tonumber(hex, 16) or 0) end
-    )
+    local jid = string.gsub(path or "", "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16) or 0) end)
     return jid
 end
+
 function hasWord(body, nick)
     local text = string.lower(body)
     local word = string.lower(nick)
     local at = find(text, word, 1)
     while at ~= nil do
-        if not isLetter(text, at - 1) and not isLetter(
-            text,
-            at + string.len(word)
-        ) then
+        if not isLetter(text, at - 1) and not isLetter(text, at + string.len(word)) then
             return true
         end
         at = find(text, word, at + 1)
     end
     return false
 end
+
 function find(text, word, from)
     local at = string.find(text, word, from, true)
     return at
 end
+
 function isLetter(text, at)
     local letter = string.sub(text, at, at)
     return at > 0 and letter ~= "" and (string.byte(letter) >= 128 or (string.match(letter, "%w")) ~= nil)
 end
+
 EME = "urn:xmpp:eme:0"
 OMEMO = "eu.siacs.conversations.axolotl"
 REFERENCE = "urn:xmpp:reference:0"
 REPLY = "urn:xmpp:reply:0"
+
 --- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
-function ____exports.isNotable(stanza)
+function push_mention.isNotable(stanza)
     return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
 end
+
 --- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
-function ____exports.isMention(membership, stanza)
-    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(
-        stanza:get_child_text("body") or "",
-        membership.nick
-    )
+function push_mention.isMention(membership, stanza)
+    return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(stanza:get_child_text("body") or "", membership.nick)
 end
-return ____exports
- end,
-["push.privacy"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/privacy.ts
+--
+-- Which rooms are among friends: members only, and not listed (XEP-0045 15.3). Asked of a room when it matters, once for
+-- all accounts of this host.
+local push_privacy = {}
+do
 local describesPrivate, hasFeature, DISCO_INFO
-local cache = require("util.cache")
-local st = require("util.stanza")
-local ____ask = require("send.ask")
-local ask = ____ask.ask
+local ask = send_ask.ask
+
 function describesPrivate(answer)
     local query = answer:get_child("query", DISCO_INFO)
     return query ~= nil and hasFeature(query, "muc_membersonly") and hasFeature(query, "muc_hidden")
 end
+
 function hasFeature(query, name)
     return query:get_child_with_attr("feature", nil, "var", name) ~= nil
 end
+
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 --- Rooms remembered.
 local ROOMS = 10000
@@ -8891,12 +8493,14 @@ local WAITING = 1000
 local known = cache.new(ROOMS)
 --- Rooms that have been asked, and who waits for the answer.
 local asked = {}
+
 --- Undefined as long as the room has not been asked.
-function ____exports.knownPrivate(room)
+function push_privacy.knownPrivate(room)
     return known:get(room)
 end
+
 --- Calls back once it is known whether the account's room is private; a room that does not answer is not.
-function ____exports.whetherPrivate(membership, told)
+function push_privacy.whetherPrivate(membership, told)
     local room = membership.room
     local waiting = asked[room]
     if waiting ~= nil and #waiting >= WAITING then
@@ -8908,100 +8512,96 @@ function ____exports.whetherPrivate(membership, told)
         return
     end
     asked[room] = {told}
-    ask(
-        membership,
-        room,
-        "get",
-        st.stanza("query", {xmlns = DISCO_INFO}),
-        function(answer)
-            local isPrivate = answer ~= nil and describesPrivate(answer)
-            known:set(room, isPrivate)
-            local all = asked[room] or ({})
-            asked[room] = nil
-            for ____, tell in ipairs(all) do
-                tell(isPrivate)
-            end
+    ask(membership, room, "get", st.stanza("query", {xmlns = DISCO_INFO}), function(answer)
+        local isPrivate = answer ~= nil and describesPrivate(answer)
+        known:set(room, isPrivate)
+        local all = asked[room] or {}
+        asked[room] = nil
+        for _, tell in ipairs(all) do
+            tell(isPrivate)
         end
-    )
+    end)
 end
+
 --- The room's configuration has changed.
-function ____exports.forgetPrivacy(room)
+function push_privacy.forgetPrivacy(room)
     known:set(room, nil)
 end
-return ____exports
- end,
-["push.push"] = function(...)
-local ____exports = {}
+end
+
+-- src/push/push.ts
+--
+-- Push for messages of rooms. mod_cloud_notify (XEP-0357) wakes devices by events that an archive and mod_message fire;
+-- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
+local push_push = {}
+do
 local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
-local jids = require("util.jid")
-local st = require("util.stanza")
-local options = require("options")
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local occupantJid = ____memberships.occupantJid
-local ____stanzas = require("stanzas")
-local delayBy = ____stanzas.delayBy
-local ____mention = require("push.mention")
-local isMention = ____mention.isMention
-local isNotable = ____mention.isNotable
-local ____privacy = require("push.privacy")
-local knownPrivate = ____privacy.knownPrivate
-local whetherPrivate = ____privacy.whetherPrivate
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
+local delayBy = minimix_stanzas.delayBy
+local isMention = push_mention.isMention
+local isNotable = push_mention.isNotable
+local knownPrivate = push_privacy.knownPrivate
+local whetherPrivate = push_privacy.whetherPrivate
+
 function isOfRoom(stanza)
     return stanza.name == "presence" or stanza.name == "message" and stanza.attr.type == "groupchat"
 end
+
 function isOwn(membership, stanza)
     return jids.resource(stanza.attr.from or "") == membership.nick
 end
+
 function isAskedFor(membership, stanza)
-    local ____opt_2 = membership.bookmark
-    local setting = ____opt_2 and ____opt_2.notify
+    local bookmark = membership.bookmark
+    local setting = bookmark and bookmark.notify
     if setting == "always" or setting == "never" then
         return setting == "always"
     end
     if isMention(membership, stanza) then
         return true
     end
-    local ____temp_4
     if setting == "on-mention" then
-        ____temp_4 = false
+        return false
     else
-        ____temp_4 = knownPrivate(membership.room)
+        return knownPrivate(membership.room)
     end
-    return ____temp_4
 end
+
 function wakeIfPrivate(membership, stanza)
     local username = membership.username
     local copy = st.clone(stanza)
-    whetherPrivate(
-        membership,
-        function(isPrivate)
-            if isPrivate then
-                wake(username, copy)
-            end
+    whetherPrivate(membership, function(isPrivate)
+        if isPrivate then
+            wake(username, copy)
         end
-    )
+    end)
 end
+
 function wake(username, stanza)
     local origin = prosody.hosts[module.host]
-    local ____opt_5 = origin and origin.sessions
-    local isOnline = ____opt_5 and ____opt_5[username] ~= nil
+    local sessions = origin and origin.sessions
+    local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
         module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
         module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
     end
 end
+
 function hasModule(name)
     local host = prosody.hosts[module.host]
     return (host and host.modules[name]) ~= nil
 end
+
 --- Whether it is said in a room now, and something that a device may be woken for.
-function ____exports.isWorthWaking(stanza, room)
+function push_push.isWorthWaking(stanza, room)
     return hasModule("cloud_notify") and delayBy(stanza, room) == nil and isNotable(stanza)
 end
+
 --- Wakes the account's devices that are not there for what is worth it, if that is asked for.
-function ____exports.notify(membership, stanza)
+function push_push.notify(membership, stanza)
     if isOwn(membership, stanza) then
         return
     end
@@ -9012,17 +8612,15 @@ function ____exports.notify(membership, stanza)
         wakeIfPrivate(membership, stanza)
     end
 end
+
 --- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
-function ____exports.onPush(event)
+function push_push.onPush(event)
     local stanza = event.original_stanza
     local from = stanza and stanza.attr.from
     if stanza == nil or from == nil or not isOfRoom(stanza) then
         return nil
     end
-    local membership = findMembership(
-        occupantJid(event.username),
-        jids.bare(from)
-    )
+    local membership = findMembership(occupantJid(event.username), jids.bare(from))
     if membership == nil then
         return nil
     end
@@ -9032,63 +8630,57 @@ function ____exports.onPush(event)
     event.reason = "not asked for in this room"
     return true
 end
-return ____exports
- end,
-["client.resource"] = function(...)
-local ____exports = {}
-local ____options = require("options")
-local resource = ____options.resource
+end
+
+-- src/client/resource.ts
+local client_resource = {}
+do
+local resource = minimix_options.resource
+
 --- `pre-resource-bind`: no client may take the resource that is the account's in its rooms; it is given a random one.
-function ____exports.onResourceBind(event)
+function client_resource.onResourceBind(event)
     if event.resource == resource then
         event.resource = nil
     end
 end
-return ____exports
- end,
-["room.iq"] = function(...)
-local ____exports = {}
+end
+
+-- src/room/iq.ts
+--
+-- IQs from a room or its occupants to the account.
+local room_iq = {}
+do
 local onAnswer, onRequest, askAccount
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____ask = require("send.ask")
-local isOwnId = ____ask.isOwnId
-local takeAnswer = ____ask.takeAnswer
-local ____namespaces = require("namespaces")
-local PING = ____namespaces.PING
-local PUBSUB = ____namespaces.PUBSUB
-local VCARD = ____namespaces.VCARD
-local ____memberships = require("state.memberships")
-local findMembership = ____memberships.findMembership
-local ____pending = require("state.pending")
-local takeIq = ____pending.takeIq
-local ____fork = require("send.fork")
-local sendTo = ____fork.sendTo
+local isOwnId = send_ask.isOwnId
+local takeAnswer = send_ask.takeAnswer
+local PING = namespaces.PING
+local PUBSUB = namespaces.PUBSUB
+local VCARD = namespaces.VCARD
+local findMembership = state_memberships.findMembership
+local takeIq = state_pending.takeIq
+local sendTo = send_fork.sendTo
+
 function onAnswer(room, stanza)
     if takeAnswer(room, stanza) then
         return true
     end
-    local ____temp_2
-    if stanza.attr.id == nil then
-        ____temp_2 = nil
-    else
-        ____temp_2 = takeIq(stanza.attr.id, room)
+    local pending
+    if stanza.attr.id ~= nil then
+        pending = takeIq(stanza.attr.id, room)
     end
-    local pending = ____temp_2
     if pending == nil then
-        local ____isOwnId_result_3
         if isOwnId(stanza.attr.id) then
-            ____isOwnId_result_3 = true
+            return true
         else
-            ____isOwnId_result_3 = nil
+            return nil
         end
-        return ____isOwnId_result_3
     end
     local answer = st.clone(stanza)
     answer.attr.id = pending.request.attr.id
     sendTo(pending.session, answer)
     return true
 end
+
 function onRequest(membership, event)
     local stanza = event.stanza
     local query = stanza.tags[1]
@@ -9110,6 +8702,7 @@ function onRequest(membership, event)
     sendTo(session, stanza)
     return true
 end
+
 function askAccount(membership, stanza)
     local account = jids.bare(membership.occupant)
     if stanza.attr.to == account then
@@ -9120,8 +8713,9 @@ function askAccount(membership, stanza)
     module:send(copy)
     return true
 end
+
 --- `iq/bare` or `iq/full`, by the shape of the occupant JID.
-function ____exports.onIq(event)
+function room_iq.onIq(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
@@ -9130,94 +8724,77 @@ function ____exports.onIq(event)
     end
     local room = jids.bare(from)
     local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
-    if ____type == "result" or ____type == "error" then
-        local ____temp_0
+    local type_ = stanza.attr.type
+    if type_ == "result" or type_ == "error" then
         if stanza.attr.id == nil then
-            ____temp_0 = true
+            return true
         else
-            ____temp_0 = onAnswer(room, stanza)
+            return onAnswer(room, stanza)
         end
-        return ____temp_0
     end
     if membership == nil then
         return nil
     end
-    local isRequest = (____type == "get" or ____type == "set") and stanza.attr.id ~= nil
-    local ____isRequest_1
+    local isRequest = (type_ == "get" or type_ == "set") and stanza.attr.id ~= nil
     if isRequest then
-        ____isRequest_1 = onRequest(membership, event)
+        return onRequest(membership, event)
     else
-        ____isRequest_1 = true
+        return true
     end
-    return ____isRequest_1
 end
-return ____exports
- end,
-["room.presence"] = function(...)
-local ____exports = {}
+end
+
+-- src/room/presence.ts
+--
+-- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or thrown out.
+local room_presence = {}
+do
 local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, reducedSelf, shortened, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT, LONGEST_ROLE
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____nick = require("occupancy.nick")
-local nickRefused = ____nick.nickRefused
-local regainNick = ____nick.regainNick
-local renamingAnswered = ____nick.renamingAnswered
-local ____serve = require("occupancy.serve")
-local attach = ____serve.attach
-local serve = ____serve.serve
-local ____upstream = require("send.upstream")
-local unlockRoom = ____upstream.unlockRoom
-local ____bookmark_2Dwrite = require("settings.bookmark-write")
-local bookmarkRenamed = ____bookmark_2Dwrite.bookmarkRenamed
-local ____store = require("state.store")
-local saveOften = ____store.saveOften
-local ____watch = require("occupancy.watch")
-local check = ____watch.check
-local ____namespaces = require("namespaces")
-local MUC_USER = ____namespaces.MUC_USER
-local ____phases = require("occupancy.phases")
-local forgetOthers = ____phases.forgetOthers
-local isUnheard = ____phases.isUnheard
-local joinAccepted = ____phases.joinAccepted
-local joinRefused = ____phases.joinRefused
-local leaveRefused = ____phases.leaveRefused
-local lost = ____phases.lost
-local over = ____phases.over
-local ____stanzas = require("stanzas")
-local isSameElement = ____stanzas.isSameElement
-local splitOccupant = ____stanzas.splitOccupant
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____held = require("state.held")
-local hold = ____held.hold
-local isSamePresence = ____held.isSamePresence
-local mayKeep = ____held.mayKeep
-local stanzaOf = ____held.stanzaOf
-local toldAgain = ____held.toldAgain
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local findMembership = ____memberships.findMembership
-local isAttached = ____memberships.isAttached
-local forgetOccupant = ____memberships.forgetOccupant
-local forgetRoom = ____memberships.forgetRoom
-local isCurrent = ____memberships.isCurrent
-local isNickAsked = ____memberships.isNickAsked
-local isOccupantJid = ____memberships.isOccupantJid
-local keepOccupant = ____memberships.keepOccupant
-local takeAnsweredRequests = ____memberships.takeAnsweredRequests
-local takeNickRequest = ____memberships.takeNickRequest
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendHeld = ____fork.sendHeld
-local sendTo = ____fork.sendTo
-local ____replay = require("occupancy.replay")
-local itemOf = ____replay.itemOf
-local nickChange = ____replay.nickChange
-local selfPresence = ____replay.selfPresence
+local nickRefused = occupancy_nick.nickRefused
+local regainNick = occupancy_nick.regainNick
+local renamingAnswered = occupancy_nick.renamingAnswered
+local attach = occupancy_serve.attach
+local serve = occupancy_serve.serve
+local unlockRoom = send_upstream.unlockRoom
+local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
+local saveOften = state_store.saveOften
+local check = occupancy_watch.check
+local MUC_USER = namespaces.MUC_USER
+local forgetOthers = occupancy_phases.forgetOthers
+local isUnheard = occupancy_phases.isUnheard
+local joinAccepted = occupancy_phases.joinAccepted
+local joinRefused = occupancy_phases.joinRefused
+local leaveRefused = occupancy_phases.leaveRefused
+local lost = occupancy_phases.lost
+local over = occupancy_phases.over
+local isSameElement = minimix_stanzas.isSameElement
+local splitOccupant = minimix_stanzas.splitOccupant
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local hold = state_held.hold
+local isSamePresence = state_held.isSamePresence
+local mayKeep = state_held.mayKeep
+local stanzaOf = state_held.stanzaOf
+local toldAgain = state_held.toldAgain
+local noteOver = state_limits.noteOver
+local askingSession = state_memberships.askingSession
+local findMembership = state_memberships.findMembership
+local isAttached = state_memberships.isAttached
+local forgetOccupant = state_memberships.forgetOccupant
+local forgetRoom = state_memberships.forgetRoom
+local isCurrent = state_memberships.isCurrent
+local isNickAsked = state_memberships.isNickAsked
+local isOccupantJid = state_memberships.isOccupantJid
+local keepOccupant = state_memberships.keepOccupant
+local takeAnsweredRequests = state_memberships.takeAnsweredRequests
+local takeNickRequest = state_memberships.takeNickRequest
+local fork = send_fork.fork
+local sendHeld = send_fork.sendHeld
+local sendTo = send_fork.sendTo
+local itemOf = occupancy_replay.itemOf
+local nickChange = occupancy_replay.nickChange
+local selfPresence = occupancy_replay.selfPresence
+
 function onStray(stanza, from, to)
     if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
         return nil
@@ -9228,6 +8805,7 @@ function onStray(stanza, from, to)
     noteDrop("stray")
     return true
 end
+
 function onRoomPresence(membership, stanza)
     local before = membership.presenceOfRoom
     local isOver = not mayKeep(stanza)
@@ -9237,12 +8815,9 @@ function onRoomPresence(membership, stanza)
     end
     local held = stanza.attr.type == nil and not isOver and hold(stanza) or nil
     membership.presenceOfRoom = held
-    forward(
-        membership,
-        stanza,
-        isKnown(membership, before, held)
-    )
+    forward(membership, stanza, isKnown(membership, before, held))
 end
+
 function onAvailable(membership, nick, stanza)
     if isLateRenaming(membership, nick, stanza) then
         renameLate(membership, nick)
@@ -9264,34 +8839,30 @@ function onAvailable(membership, nick, stanza)
         claim(membership, held)
     elseif not kept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
-        forward(
-            membership,
-            stanza,
-            answeredSession(membership) ~= nil
-        )
+        forward(membership, stanza, answeredSession(membership) ~= nil)
     elseif not isHeldBack(membership) then
-        forward(
-            membership,
-            stanza,
-            isKnown(membership, before, held)
-        )
+        forward(membership, stanza, isKnown(membership, before, held))
     end
 end
+
 function isKnown(membership, before, held)
     if membership.resync == nil or before == nil or held == nil then
         return before == held
     end
     return isSamePresence(before, held)
 end
+
 function isHeldBack(membership)
     local isFirst = membership.self == nil and membership.resync == nil
     return membership.batched and membership.phase == "joining" and isFirst
 end
+
 function showOccupants(membership)
     for session in pairs(membership.attached) do
         sendHeld(session, membership.occupants)
     end
 end
+
 function forward(membership, stanza, known)
     local resync = membership.resync
     if resync == nil or resync.selfShown then
@@ -9306,55 +8877,49 @@ function forward(membership, stanza, known)
         fork(membership, stanza)
     end
 end
+
 function answeredSession(membership)
     local request = membership.request
-    local ____temp_2
     if request == nil then
-        ____temp_2 = askingSession(membership)
+        return askingSession(membership)
     else
-        ____temp_2 = request.session
+        return request.session
     end
-    return ____temp_2
 end
+
 function isSelf(membership, nick, stanza)
     if membership.phase == "joining" and hasStatus(stanza, "110") then
         return true
     end
     return nick == membership.nick and membership.phase ~= "joining"
 end
+
 function claim(membership, held)
     membership.claimed = held
-    module:add_timer(
-        SELF_TIMEOUT,
-        function()
-            if isCurrent(membership) and membership.claimed == held then
-                ____exports.endWithoutSelf(membership)
-            end
-            return nil
+    module:add_timer(SELF_TIMEOUT, function()
+        if isCurrent(membership) and membership.claimed == held then
+            room_presence.endWithoutSelf(membership)
         end
-    )
+        return nil
+    end)
 end
+
 --- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
-function ____exports.endWithoutSelf(membership)
-    local ____temp_3
+function room_presence.endWithoutSelf(membership)
+    local held
     if membership.phase == "joining" then
-        ____temp_3 = membership.claimed
-    else
-        ____temp_3 = nil
+        held = membership.claimed
     end
-    local held = ____temp_3
     membership.claimed = nil
-    local ____temp_4
-    if held == nil then
-        ____temp_4 = nil
-    else
-        ____temp_4 = stanzaOf(held)
+    local stanza
+    if held ~= nil then
+        stanza = stanzaOf(held)
     end
-    local stanza = ____temp_4
     if stanza ~= nil then
         onSelfAvailable(membership, membership.nick, stanza)
     end
 end
+
 function onSelfAvailable(membership, nick, stanza)
     local before = membership.self
     local copy = keepSelf(membership, stanza)
@@ -9388,23 +8953,21 @@ function onSelfAvailable(membership, nick, stanza)
         onBack(membership, resync, before, stanza)
     else
         membership.self = copy
-        onResyncSelf(
-            membership,
-            resync,
-            stanza,
-            isSame(before, copy)
-        )
+        onResyncSelf(membership, resync, stanza, isSame(before, copy))
     end
 end
+
 function isRenamed(membership, before, nick)
     return membership.phase ~= "joining" and before ~= nil and selfNick(before) ~= nick
 end
+
 function noteRole(membership, before, now)
     local isChanged = before ~= nil and isModerator(before) ~= isModerator(now)
     if isChanged and not membership.nonAnonymous then
         membership.outdated = true
     end
 end
+
 function onBack(membership, resync, before, stanza)
     resync.selfShown = true
     if before ~= nil and selfNick(before) ~= membership.nick then
@@ -9423,9 +8986,11 @@ function onBack(membership, resync, before, stanza)
         fork(membership, stanza, request and request.session)
     end
 end
+
 function isLateRenaming(membership, nick, stanza)
     return membership.phase == "joined" and nick ~= membership.nick and isNickAsked(membership, nick) and hasStatus(stanza, "110")
 end
+
 function renameLate(membership, nick)
     local before = membership.self
     noteNick(membership, nick)
@@ -9433,49 +8998,48 @@ function renameLate(membership, nick)
         announceNick(membership, before)
     end
 end
+
 function noteNick(membership, nick)
     membership.nick = nick
     membership.wantedNick = nick
     saveOften(membership.username)
 end
+
 function announceNick(membership, before)
-    fork(
-        membership,
-        nickChange(membership, before)
-    )
+    fork(membership, nickChange(membership, before))
     local renamed = st.clone(before)
-    renamed.attr.from = (membership.room .. "/") .. membership.nick
+    renamed.attr.from = membership.room .. "/" .. membership.nick
     membership.self = renamed
     fork(membership, renamed)
 end
+
 function onResyncSelf(membership, resync, stanza, known)
     local request = resync.request
     if not known then
         fork(membership, stanza, request and request.session)
     end
     for nick in pairs(membership.occupants) do
-        if not (resync.shown[nick] ~= nil) then
+        if resync.shown[nick] == nil then
             resync.selfCame = true
             return
         end
     end
     endOccupants(membership, resync)
 end
+
 function endOccupants(membership, resync)
     local request = resync.request
     resync.selfShown = true
-    local ____temp_9
-    if request == nil then
-        ____temp_9 = nil
-    else
-        ____temp_9 = selfPresence(membership, request)
+    local answer
+    if request ~= nil then
+        answer = selfPresence(membership, request)
     end
-    local answer = ____temp_9
     if request ~= nil and answer ~= nil then
         sendTo(request.session, answer)
         attach(membership, request)
     end
 end
+
 function onUnavailable(membership, nick, stanza)
     if isLateRenaming(membership, nick, stanza) then
         renameLate(membership, nick)
@@ -9484,8 +9048,8 @@ function onUnavailable(membership, nick, stanza)
     if nick ~= membership.nick then
         forgetOccupant(membership, nick)
         if not isHeldBack(membership) then
-            local ____opt_10 = membership.resync
-            local isSeen = ____opt_10 and ____opt_10.shown[nick] ~= nil
+            local resync = membership.resync
+            local isSeen = resync and resync.shown[nick] ~= nil
             if isSeen then
                 forward(membership, stanza, false)
             else
@@ -9493,31 +9057,26 @@ function onUnavailable(membership, nick, stanza)
             end
         end
         if nick == membership.wantedNick and membership.phase == "joined" then
-            module:add_timer(
-                0,
-                function()
-                    if isCurrent(membership) then
-                        regainNick(membership)
-                    end
-                    return nil
+            module:add_timer(0, function()
+                if isCurrent(membership) then
+                    regainNick(membership)
                 end
-            )
+                return nil
+            end)
         end
         return
     end
-    local ____hasStatus_result_12
+    local newNick
     if hasStatus(stanza, "303") then
-        ____hasStatus_result_12 = newNickIn(membership, stanza)
-    else
-        ____hasStatus_result_12 = nil
+        newNick = newNickIn(membership, stanza)
     end
-    local newNick = ____hasStatus_result_12
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
         onRemoved(membership, stanza)
     end
 end
+
 function onRenamed(membership, nick, stanza)
     noteNick(membership, nick)
     fork(membership, stanza)
@@ -9525,6 +9084,7 @@ function onRenamed(membership, nick, stanza)
         check(membership)
     end
 end
+
 function onSelfShown(membership, nick, stanza, renamed)
     local requests = takeAnsweredRequests(membership, nick, stanza.attr.id)
     local request = requests[#requests]
@@ -9532,17 +9092,12 @@ function onSelfShown(membership, nick, stanza, renamed)
         bookmarkRenamed(membership)
     end
     local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
-    local ____fork_16 = fork
-    local ____membership_14 = membership
-    local ____stanza_15 = stanza
-    local ____isJoin_13
+    local session
     if isJoin then
-        ____isJoin_13 = request.session
-    else
-        ____isJoin_13 = nil
+        session = request.session
     end
-    ____fork_16(____membership_14, ____stanza_15, ____isJoin_13)
-    for ____, answered in ipairs(requests) do
+    fork(membership, stanza, session)
+    for _, answered in ipairs(requests) do
         local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
         if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
             serve(membership, answered)
@@ -9552,6 +9107,7 @@ function onSelfShown(membership, nick, stanza, renamed)
         renamingAnswered(membership)
     end
 end
+
 function onRemoved(membership, stanza)
     if membership.phase == "joining" or membership.phase == "lost" then
         if hasStatus(stanza, "110") then
@@ -9567,6 +9123,7 @@ function onRemoved(membership, stanza)
     fork(membership, stanza)
     over(membership)
 end
+
 function forgetShown(membership)
     if membership.resync ~= nil then
         membership.resync.shown = {}
@@ -9574,9 +9131,11 @@ function forgetShown(membership)
         forgetRoom(membership)
     end
 end
+
 function isTechnical(stanza)
     return hasStatus(stanza, "332") or hasStatus(stanza, "333")
 end
+
 function onError(membership, stanza)
     if membership.phase == "joining" then
         joinRefused(membership, stanza)
@@ -9595,10 +9154,11 @@ function onError(membership, stanza)
         return
     end
     nickRefused(membership, request)
-    local ____error = st.clone(stanza)
-    ____error.attr.id = request.id
-    sendTo(request.session, ____error)
+    local error_ = st.clone(stanza)
+    error_.attr.id = request.id
+    sendTo(request.session, error_)
 end
+
 function keepSelf(membership, stanza)
     if not mayKeep(stanza) then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
@@ -9610,65 +9170,61 @@ function keepSelf(membership, stanza)
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
-            local ____temp_17
             if tag.name == "status" and tag.attr.code ~= "110" then
-                ____temp_17 = nil
+                return nil
             else
-                ____temp_17 = tag
+                return tag
             end
-            return ____temp_17
         end)
     end
     return copy
 end
+
 function reducedSelf(stanza)
-    local ____itemOf_result_18 = itemOf(stanza)
-    local affiliation = ____itemOf_result_18.affiliation
-    local role = ____itemOf_result_18.role
-    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag(
-        "item",
-        {
-            affiliation = shortened(affiliation),
-            role = shortened(role)
-        }
-    ):up():tag("status", {code = "110"}):reset()
+    local itemOf_result_18 = itemOf(stanza)
+    local affiliation = itemOf_result_18.affiliation
+    local role = itemOf_result_18.role
+    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
 end
+
 function shortened(value)
-    local ____temp_19
     if value == nil then
-        ____temp_19 = nil
+        return nil
     else
-        ____temp_19 = string.sub(value, 1, LONGEST_ROLE)
+        return string.sub(value, 1, LONGEST_ROLE)
     end
-    return ____temp_19
 end
+
 function isSame(one, other)
     if one == nil or other == nil then
         return one == other
     end
     return isSameElement(one, other, "id")
 end
-function selfNick(____self)
-    return jids.resource(____self.attr.from or "")
+
+function selfNick(self_)
+    return jids.resource(self_.attr.from or "")
 end
+
 function hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
     return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
 end
+
 function newNickIn(membership, stanza)
     local nick = itemOf(stanza).nick
-    local address = (membership.room .. "/") .. (nick or "")
-    local ____temp_22
+    local address = membership.room .. "/" .. (nick or "")
     if jids.prep(address) == address then
-        ____temp_22 = nick
+        return nick
     else
-        ____temp_22 = nil
+        return nil
     end
-    return ____temp_22
 end
+
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
 end
+
 SELF_TIMEOUT = 10
 --- Of contacts; a gateway may be one.
 local subscriptions = {}
@@ -9676,8 +9232,9 @@ subscriptions.subscribe = true
 subscriptions.subscribed = true
 subscriptions.unsubscribe = true
 subscriptions.unsubscribed = true
+
 --- `presence/bare` or `presence/full`, by the shape of the occupant JID.
-function ____exports.onPresence(event)
+function room_presence.onPresence(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
@@ -9686,104 +9243,88 @@ function ____exports.onPresence(event)
     end
     local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    local ____type = stanza.attr.type
+    local type_ = stanza.attr.type
     if membership == nil then
-        local ____temp_0
         if nick == nil or not isOccupantJid(to) then
-            ____temp_0 = nil
+            return nil
         else
-            ____temp_0 = onStray(stanza, from, to)
+            return onStray(stanza, from, to)
         end
-        return ____temp_0
     end
     membership.heard = true
     counters.copiesIn = counters.copiesIn + 1
-    if ____type == "error" then
+    if type_ == "error" then
         onError(membership, stanza)
-    elseif ____type ~= nil and ____type ~= "unavailable" then
-        local ____subscriptions_has_result_1
-        if subscriptions[____type] ~= nil then
-            ____subscriptions_has_result_1 = nil
+    elseif type_ ~= nil and type_ ~= "unavailable" then
+        if subscriptions[type_] ~= nil then
+            return nil
         else
-            ____subscriptions_has_result_1 = true
+            return true
         end
-        return ____subscriptions_has_result_1
     elseif nick == nil then
         onRoomPresence(membership, stanza)
-    elseif ____type == nil then
+    elseif type_ == nil then
         onAvailable(membership, nick, stanza)
     else
         onUnavailable(membership, nick, stanza)
     end
     return true
 end
+
 --- History or a subject follows: the room has answered as to a join after all. Whom it has not shown is gone; a room that
 -- was started anew knows nobody.
-function ____exports.answeredAsJoin(membership, resync)
+function room_presence.answeredAsJoin(membership, resync)
     forgetOthers(membership, resync)
     endOccupants(membership, resync)
 end
+
 LONGEST_ROLE = 16
-return ____exports
- end,
-["room.message"] = function(...)
-local ____exports = {}
+end
+
+-- src/room/message.ts
+--
+-- Messages from a room to the account.
+local room_message = {}
+do
 local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
-local jids = require("util.jid")
-local st = require("util.stanza")
-local ____serve = require("occupancy.serve")
-local resyncComplete = ____serve.resyncComplete
-local ____catchup = require("archive.catchup")
-local hold = ____catchup.hold
-local holdBack = ____catchup.holdBack
-local isResult = ____catchup.isResult
-local missed = ____catchup.missed
-local takeResult = ____catchup.takeResult
-local ____gate = require("archive.gate")
-local delayOf = ____gate.delayOf
-local isAnswering = ____gate.isAnswering
-local keptForm = ____gate.keptForm
-local withoutOwnIds = ____gate.withoutOwnIds
-local ____log = require("archive.log")
-local takeDown = ____log.takeDown
-local ____push = require("push.push")
-local isWorthWaking = ____push.isWorthWaking
-local notify = ____push.notify
-local ____privacy = require("push.privacy")
-local forgetPrivacy = ____privacy.forgetPrivacy
-local ____watch = require("occupancy.watch")
-local check = ____watch.check
-local isInDoubt = ____watch.isInDoubt
-local ____namespaces = require("namespaces")
-local AFFILIATIONS = ____namespaces.AFFILIATIONS
-local CONFERENCE = ____namespaces.CONFERENCE
-local MUC_USER = ____namespaces.MUC_USER
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local noteDrop = ____counters.noteDrop
-local ____memberships = require("state.memberships")
-local askingSession = ____memberships.askingSession
-local findMembership = ____memberships.findMembership
-local hasAttached = ____memberships.hasAttached
-local isAttached = ____memberships.isAttached
-local occupantJid = ____memberships.occupantJid
-local takeSender = ____memberships.takeSender
-local options = require("options")
-local ____phases = require("occupancy.phases")
-local joinComplete = ____phases.joinComplete
-local ____stanzas = require("stanzas")
-local addDelay = ____stanzas.addDelay
-local splitOccupant = ____stanzas.splitOccupant
-local ____limits = require("state.limits")
-local noteOver = ____limits.noteOver
-local ____held = require("state.held")
-local mayKeep = ____held.mayKeep
-local ____fork = require("send.fork")
-local fork = ____fork.fork
-local sendTo = ____fork.sendTo
-local ____presence = require("room.presence")
-local answeredAsJoin = ____presence.answeredAsJoin
-local endWithoutSelf = ____presence.endWithoutSelf
+local resyncComplete = occupancy_serve.resyncComplete
+local hold = archive_catchup.hold
+local holdBack = archive_catchup.holdBack
+local isResult = archive_catchup.isResult
+local missed = archive_catchup.missed
+local takeResult = archive_catchup.takeResult
+local delayOf = archive_gate.delayOf
+local isAnswering = archive_gate.isAnswering
+local keptForm = archive_gate.keptForm
+local withoutOwnIds = archive_gate.withoutOwnIds
+local takeDown = archive_log.takeDown
+local isWorthWaking = push_push.isWorthWaking
+local notify = push_push.notify
+local forgetPrivacy = push_privacy.forgetPrivacy
+local check = occupancy_watch.check
+local isInDoubt = occupancy_watch.isInDoubt
+local AFFILIATIONS = namespaces.AFFILIATIONS
+local CONFERENCE = namespaces.CONFERENCE
+local MUC_USER = namespaces.MUC_USER
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local askingSession = state_memberships.askingSession
+local findMembership = state_memberships.findMembership
+local hasAttached = state_memberships.hasAttached
+local isAttached = state_memberships.isAttached
+local occupantJid = state_memberships.occupantJid
+local takeSender = state_memberships.takeSender
+local options = minimix_options
+local joinComplete = occupancy_phases.joinComplete
+local addDelay = minimix_stanzas.addDelay
+local splitOccupant = minimix_stanzas.splitOccupant
+local noteOver = state_limits.noteOver
+local mayKeep = state_held.mayKeep
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local answeredAsJoin = room_presence.answeredAsJoin
+local endWithoutSelf = room_presence.endWithoutSelf
+
 function lookAt(stanza)
     if stanza ~= latest then
         latest = stanza
@@ -9796,15 +9337,18 @@ function lookAt(stanza)
         latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
 end
+
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
     local version = x and x:get_child("mav", AFFILIATIONS)
     return version ~= nil and version.attr.since == nil
 end
+
 function noteHeard(membership)
     membership.heard = true
     counters.copiesIn = counters.copiesIn + 1
 end
+
 function onGroupchat(membership, stanza)
     local nick = latestNick
     local subject = latestIsSubject
@@ -9858,6 +9402,7 @@ function onGroupchat(membership, stanza)
         resyncComplete(membership)
     end
 end
+
 function takePast(membership, stanza)
     if membership.catchUp == nil then
         missed(membership, stanza)
@@ -9865,6 +9410,7 @@ function takePast(membership, stanza)
         hold(membership, membership.catchUp, stanza, false)
     end
 end
+
 function takeLive(membership, stanza)
     if membership.phase == "lost" then
         holdBack(membership)
@@ -9875,6 +9421,7 @@ function takeLive(membership, stanza)
         hold(membership, membership.catchUp, stanza, true)
     end
 end
+
 function keepSubject(membership, stanza)
     if not mayKeep(stanza) then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
@@ -9886,34 +9433,30 @@ function keepSubject(membership, stanza)
     copy.attr.to = nil
     local live = membership.phase == "joined" and membership.resync == nil
     if live and latestDelayed == nil then
-        addDelay(
-            copy,
-            membership.room,
-            os.time()
-        )
+        addDelay(copy, membership.room, os.time())
     end
     membership.subject = copy
 end
+
 function isSameSubject(before, stanza)
     return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
 end
+
 function isSubject(stanza)
     return stanza:get_child("body") == nil and stanza:get_child("subject") ~= nil and stanza:get_child("thread") == nil
 end
+
 function noteConfiguration(membership, stanza)
     local x = stanza:get_child("x", MUC_USER)
     if x == nil then
         return
     end
     forgetPrivacy(membership.room)
-    for ____, tag in ipairs(x.tags) do
-        local ____temp_5
+    for _, tag in ipairs(x.tags) do
+        local code
         if tag.name == "status" then
-            ____temp_5 = tag.attr.code
-        else
-            ____temp_5 = nil
+            code = tag.attr.code
         end
-        local code = ____temp_5
         if code == "170" then
             membership.logged = true
         elseif code == "171" then
@@ -9927,8 +9470,9 @@ function noteConfiguration(membership, stanza)
         end
     end
 end
+
 function onError(membership, stanza)
-    local ____, condition = stanza:get_error()
+    local _, condition = stanza:get_error()
     if condition == "not-acceptable" then
         check(membership)
     end
@@ -9939,9 +9483,11 @@ function onError(membership, stanza)
     end
     sendTo(sender, stanza)
 end
+
 function isNotice(stanza)
     return jids.resource(stanza.attr.from or "") == nil and stanza:get_child("body") == nil
 end
+
 function isInvitation(stanza)
     local x = stanza:get_child("x", MUC_USER)
     if x ~= nil and (x:get_child("invite") ~= nil or x:get_child("decline") ~= nil) then
@@ -9949,9 +9495,10 @@ function isInvitation(stanza)
     end
     return stanza:get_child("x", CONFERENCE) ~= nil
 end
+
 --- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
 -- account's own name (XEP-0359 6).
-function ____exports.onGroupchatMessage(event)
+function room_message.onGroupchatMessage(event)
     local stanza = event.stanza
     local attr = stanza.attr
     if attr.type ~= "groupchat" then
@@ -9965,12 +9512,14 @@ function ____exports.onGroupchatMessage(event)
     onGroupchat(membership, latestPassed)
     return true
 end
+
 latestPassed = st.message()
 latestRoom = ""
 latestIsSubject = false
 latestWakes = false
+
 --- `message/bare` or `message/full`, by the shape of the occupant JID.
-function ____exports.onMessage(event)
+function room_message.onMessage(event)
     local stanza = event.stanza
     local from = stanza.attr.from
     local to = stanza.attr.to
@@ -9982,14 +9531,14 @@ function ____exports.onMessage(event)
     if membership == nil then
         return nil
     end
-    local ____type = stanza.attr.type
-    if ____type == "groupchat" then
+    local type_ = stanza.attr.type
+    if type_ == "groupchat" then
         lookAt(stanza)
         onGroupchat(membership, latestPassed)
         return true
     end
     noteHeard(membership)
-    if ____type == "error" then
+    if type_ == "error" then
         onError(membership, stanza)
         return true
     end
@@ -10002,13 +9551,11 @@ function ____exports.onMessage(event)
     end
     local asking = askingSession(membership)
     if asking == nil and not hasAttached(membership) then
-        local ____isNotice_result_0
         if isNotice(stanza) then
-            ____isNotice_result_0 = true
+            return true
         else
-            ____isNotice_result_0 = nil
+            return nil
         end
-        return ____isNotice_result_0
     end
     local forAsking = asking ~= nil and isJoinAffiliations(stanza)
     if not forAsking then
@@ -10019,64 +9566,55 @@ function ____exports.onMessage(event)
     end
     return true
 end
+
 --- `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
 -- mod_message would make an error of it, for which services throw out the occupant it comes from (XEP-0045 18.1.2).
-function ____exports.onUnkept(event)
+function room_message.onUnkept(event)
     local from = event.stanza.attr.from
-    if from == nil or findMembership(
-        occupantJid(event.username),
-        jids.bare(from)
-    ) == nil then
+    if from == nil or findMembership(occupantJid(event.username), jids.bare(from)) == nil then
         return nil
     end
     noteDrop("undelivered")
     return true
 end
-return ____exports
- end,
-["state.snapshot"] = function(...)
-local ____exports = {}
+end
+
+-- src/state/snapshot.ts
+--
+-- The state as one instance of the module hands it to the next on a reload, which may be of another version.
+local state_snapshot = {}
+do
 local restoreAccount, restoreMembership, complete
-local ____counters = require("state.counters")
-local counters = ____counters.counters
-local restoreCounters = ____counters.restoreCounters
-local ____memberships = require("state.memberships")
-local accounts = ____memberships.accounts
-local createMembership = ____memberships.createMembership
-local ____logs = require("state.logs")
-local logOf = ____logs.logOf
-local restoreLog = ____logs.restoreLog
-local restoreStart = ____logs.restoreStart
-local startOfNumbers = ____logs.startOfNumbers
-local ____pending = require("state.pending")
-local pendingIqs = ____pending.pendingIqs
-local restorePendingIqs = ____pending.restorePendingIqs
-local ____sessions = require("state.sessions")
-local joined = ____sessions.joined
-local noteJoined = ____sessions.noteJoined
-local restoreJoined = ____sessions.restoreJoined
+local counters = state_counters.counters
+local restoreCounters = state_counters.restoreCounters
+local accounts = state_memberships.accounts
+local createMembership = state_memberships.createMembership
+local logOf = state_logs.logOf
+local restoreLog = state_logs.restoreLog
+local numbers = state_numbers.numbers
+local restoreNumbers = state_numbers.restoreNumbers
+local startNumbers = state_numbers.startNumbers
+local pendingIqs = state_pending.pendingIqs
+local restorePendingIqs = state_pending.restorePendingIqs
+local joined = state_sessions.joined
+local noteJoined = state_sessions.noteJoined
+local restoreJoined = state_sessions.restoreJoined
+
 function restoreAccount(account)
-    account.seen = complete(
-        account,
-        {seen = os.time()}
-    ).seen
+    account.seen = complete(account, {seen = os.time()}).seen
     return account
 end
+
 function restoreMembership(membership)
-    complete(
-        membership,
-        createMembership(membership.username, membership.room, membership.nick)
-    )
+    complete(membership, createMembership(membership.username, membership.room, membership.nick))
     if membership.log ~= nil then
-        restoreLog(complete(
-            membership.log,
-            logOf(membership.room)
-        ))
+        restoreLog(complete(membership.log, logOf(membership.room)))
     end
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
 end
+
 function complete(old, fresh)
     local target = old
     for key, value in pairs(fresh) do
@@ -10086,25 +9624,29 @@ function complete(old, fresh)
     end
     return old
 end
-function ____exports.snapshot()
+
+function state_snapshot.snapshot()
     return {
         accounts = accounts,
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
-        start = startOfNumbers()
+        numbers = numbers()
     }
 end
+
 --- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
-function ____exports.restore(saved)
+function state_snapshot.restore(saved)
     if saved.accounts == nil then
         return false
     end
-    if saved.start ~= nil then
-        restoreStart(saved.start)
+    if saved.numbers == nil then
+        startNumbers()
+    else
+        restoreNumbers(saved.numbers)
     end
     for occupant, account in pairs(saved.accounts) do
-        for ____, membership in pairs(account.memberships) do
+        for _, membership in pairs(account.memberships) do
             restoreMembership(membership)
         end
         accounts[occupant] = restoreAccount(account)
@@ -10120,132 +9662,76 @@ function ____exports.restore(saved)
     end
     return true
 end
-return ____exports
- end,
-["main"] = function(...)
-local ____exports = {}
-require("admin.place")
-local ____announce = require("admin.announce")
-local onAnnounce = ____announce.onAccountInfo
-local ____commands = require("admin.commands")
-local offerCommands = ____commands.offerCommands
-local ____metrics = require("admin.metrics")
-local updateMetrics = ____metrics.updateMetrics
-local ____neighbours = require("admin.neighbours")
-local checkNeighbours = ____neighbours.checkNeighbours
-local ____shell = require("admin.shell")
-local addShellCommands = ____shell.addShellCommands
-local removeShellCommands = ____shell.removeShellCommands
-local ____query = require("archive.query")
-local onAccountInfo = ____query.onAccountInfo
-local onArchiveFormRequest = ____query.onFormRequest
-local onArchiveQuery = ____query.onQuery
-local ____iq = require("client.iq")
-local expireIqs = ____iq.expireIqs
-local giveUpIqs = ____iq.giveUpIqs
-local onClientIq = ____iq.onIq
-local ____message = require("client.message")
-local onCarbon = ____message.onCarbon
-local onClientMessage = ____message.onMessage
-local ____presence = require("client.presence")
-local onClientPresence = ____presence.onPresence
-local onSessionGone = ____presence.onSessionGone
-local ____accounts = require("follow.accounts")
-local leaveInactive = ____accounts.leaveInactive
-local onAccountDeleted = ____accounts.onAccountDeleted
-local onAccountDisabled = ____accounts.onAccountDisabled
-local showAllDetached = ____accounts.showAllDetached
-local withdrawAll = ____accounts.withdrawAll
-local ____autojoin = require("follow.autojoin")
-local followAll = ____autojoin.followAll
-local onLogin = ____autojoin.onLogin
-local onService = ____autojoin.onService
-local onServiceGone = ____autojoin.onServiceGone
-local ____blocking = require("follow.blocking")
-local onBlock = ____blocking.onBlock
-local onPrivateMessage = ____blocking.onPrivateMessage
-local onUnblock = ____blocking.onUnblock
-local ____log = require("archive.log")
-local expire = ____log.expire
-local saveChanged = ____log.saveChanged
-local ____gate = require("archive.gate")
-local fromRoom = ____gate.fromRoom
-local ____personal = require("archive.personal")
-local onShouldStore = ____personal.onShouldStore
-local ____push = require("push.push")
-local onPush = ____push.onPush
-local ____store = require("state.store")
-local load = ____store.load
-local saveLate = ____store.saveLate
-local ____watch = require("occupancy.watch")
-local bringBack = ____watch.bringBack
-local checkQuiet = ____watch.checkQuiet
-local onLinkGone = ____watch.onLinkGone
-local onLinkUp = ____watch.onLinkUp
-local resumeAll = ____watch.resumeAll
-local options = require("options")
-local ____limits = require("state.limits")
-local forgetAllowances = ____limits.forgetAllowances
-local ____resource = require("client.resource")
-local onResourceBind = ____resource.onResourceBind
-local ____fork = require("send.fork")
-local onUndelivered = ____fork.onUndelivered
-local ____iq = require("room.iq")
-local onRoomIq = ____iq.onIq
-local ____message = require("room.message")
-local onGroupchatMessage = ____message.onGroupchatMessage
-local onRoomMessage = ____message.onMessage
-local onUnkept = ____message.onUnkept
-local ____presence = require("room.presence")
-local onRoomPresence = ____presence.onPresence
-local ____slices = require("slices")
-local finishSlices = ____slices.finishSlices
-local ____turn = require("turn")
-local turn = ____turn.turn
-local ____snapshot = require("state.snapshot")
-local restore = ____snapshot.restore
-local snapshot = ____snapshot.snapshot
-module:hook(
-    "pre-presence/full",
-    turn(onClientPresence),
-    0.05
-)
-module:hook(
-    "pre-presence/bare",
-    turn(onClientPresence),
-    0.05
-)
-module:hook(
-    "pre-message/full",
-    turn(onClientMessage),
-    -2
-)
-module:hook(
-    "pre-message/bare",
-    turn(onClientMessage),
-    -2
-)
+end
+
+-- src/main.ts
+--
+-- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
+-- (util/events.lua), so none here is at a priority that a module of Prosody's uses.
+do
+local onAnnounce = admin_announce.onAccountInfo
+local offerCommands = admin_commands.offerCommands
+local updateMetrics = admin_metrics.updateMetrics
+local checkNeighbours = admin_neighbours.checkNeighbours
+local addShellCommands = admin_shell.addShellCommands
+local removeShellCommands = admin_shell.removeShellCommands
+local onAccountInfo = archive_query.onAccountInfo
+local onArchiveFormRequest = archive_query.onFormRequest
+local onArchiveQuery = archive_query.onQuery
+local expireIqs = client_iq.expireIqs
+local giveUpIqs = client_iq.giveUpIqs
+local onClientIq = client_iq.onIq
+local onCarbon = client_message.onCarbon
+local onClientMessage = client_message.onMessage
+local onClientPresence = client_presence.onPresence
+local onSessionGone = client_presence.onSessionGone
+local leaveInactive = follow_accounts.leaveInactive
+local onAccountDeleted = follow_accounts.onAccountDeleted
+local onAccountDisabled = follow_accounts.onAccountDisabled
+local showAllDetached = follow_accounts.showAllDetached
+local withdrawAll = follow_accounts.withdrawAll
+local followAll = follow_autojoin.followAll
+local onLogin = follow_autojoin.onLogin
+local onService = follow_autojoin.onService
+local onServiceGone = follow_autojoin.onServiceGone
+local onBlock = follow_blocking.onBlock
+local onPrivateMessage = follow_blocking.onPrivateMessage
+local onUnblock = follow_blocking.onUnblock
+local closeOpen = archive_log.closeOpen
+local expire = archive_log.expire
+local saveChanged = archive_log.saveChanged
+local fromRoom = archive_gate.fromRoom
+local onShouldStore = archive_personal.onShouldStore
+local onPush = push_push.onPush
+local load = state_store.load
+local saveLate = state_store.saveLate
+local bringBack = occupancy_watch.bringBack
+local checkQuiet = occupancy_watch.checkQuiet
+local onLinkGone = occupancy_watch.onLinkGone
+local onLinkUp = occupancy_watch.onLinkUp
+local resumeAll = occupancy_watch.resumeAll
+local options = minimix_options
+local forgetAllowances = state_limits.forgetAllowances
+local onResourceBind = client_resource.onResourceBind
+local onUndelivered = send_fork.onUndelivered
+local onRoomIq = room_iq.onIq
+local onGroupchatMessage = room_message.onGroupchatMessage
+local onRoomMessage = room_message.onMessage
+local onUnkept = room_message.onUnkept
+local onRoomPresence = room_presence.onPresence
+local finishSlices = slices.finishSlices
+local turn = minimix_turn.turn
+local restore = state_snapshot.restore
+local snapshot = state_snapshot.snapshot
+module:hook("pre-presence/full", turn(onClientPresence), 0.05)
+module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
+module:hook("pre-message/full", turn(onClientMessage), -2)
+module:hook("pre-message/bare", turn(onClientMessage), -2)
 module:hook("carbons-should-copy", onCarbon, 1)
-module:hook(
-    "pre-iq/full",
-    turn(onClientIq),
-    -1
-)
-module:hook(
-    "pre-iq/bare",
-    turn(onClientIq),
-    -1
-)
-module:hook(
-    "resource-unbind",
-    turn(onSessionGone),
-    1
-)
-module:hook(
-    "resource-bind",
-    turn(onLogin),
-    -1
-)
+module:hook("pre-iq/full", turn(onClientIq), -1)
+module:hook("pre-iq/bare", turn(onClientIq), -1)
+module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
 end
@@ -10257,37 +9743,13 @@ if options.archive ~= "mam" then
     )
 end
 if options.resource == nil then
-    module:hook(
-        "presence/bare",
-        turn(fromRoom(onRoomPresence)),
-        0.05
-    )
-    module:hook(
-        "message/bare",
-        turn(fromRoom(onRoomMessage)),
-        -0.25
-    )
-    module:hook(
-        "iq/bare",
-        turn(fromRoom(onRoomIq)),
-        0.05
-    )
+    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
 else
-    module:hook(
-        "presence/full",
-        turn(fromRoom(onRoomPresence)),
-        0.05
-    )
-    module:hook(
-        "message/full",
-        turn(fromRoom(onRoomMessage)),
-        -0.25
-    )
-    module:hook(
-        "iq/full",
-        turn(fromRoom(onRoomIq)),
-        0.05
-    )
+    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
+    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
+    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
     module:hook("pre-resource-bind", onResourceBind, 1)
 end
 if options.archive ~= false then
@@ -10296,42 +9758,18 @@ if options.archive ~= false then
     module:hook("account-disco-info", onAccountInfo, -1)
 end
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook(
-    "iq-set/self/urn:xmpp:blocking:block",
-    turn(onBlock),
-    1
-)
-module:hook(
-    "iq-set/self/urn:xmpp:blocking:unblock",
-    turn(onUnblock),
-    1
-)
+module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
 if options.archive == "mam" then
     module:hook("archive-should-store", onShouldStore, 0)
 end
 module:hook("delivery/failure", onUndelivered, -1)
-module:hook(
-    "s2sin-destroyed",
-    turn(onLinkGone),
-    1
-)
-module:hook(
-    "s2sout-destroyed",
-    turn(onLinkGone),
-    1
-)
-module:hook(
-    "s2sin-established",
-    turn(onLinkUp),
-    1
-)
-module:hook(
-    "s2sout-established",
-    turn(onLinkUp),
-    1
-)
+module:hook("s2sin-destroyed", turn(onLinkGone), 1)
+module:hook("s2sout-destroyed", turn(onLinkGone), 1)
+module:hook("s2sin-established", turn(onLinkUp), 1)
+module:hook("s2sout-established", turn(onLinkUp), 1)
 module:hook_global("server-stopping", saveChanged)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("user-deleted", onAccountDeleted, 1)
@@ -10340,56 +9778,47 @@ module:hook("account-disco-info", onAnnounce, -2)
 module:hook_global("stats-update", updateMetrics)
 --- Those that go on until the module is unloaded; until they end they hold all of this instance.
 local timers = {}
+
 --- Calls `task` every so many seconds, or never.
 local function every(seconds, task)
     if seconds ~= math.huge then
-        local timer = module:add_timer(
-            seconds,
-            function()
-                task(seconds)
-                return seconds
-            end
-        )
+        local timer = module:add_timer(seconds, function()
+            task(seconds)
+            return seconds
+        end)
         timers[#timers + 1] = timer
     end
 end
+
 every(30, expireIqs)
 every(600, forgetAllowances)
-every(
-    math.min(
-        30,
-        math.max(1, options.detachedAfter)
-    ),
-    showAllDetached
-)
+every(math.min(30, math.max(1, options.detachedAfter)), showAllDetached)
 every(options.pingAfter, checkQuiet)
 every(6 * 3600, expire)
-every(
-    math.min(3600, options.inactiveAfter),
-    leaveInactive
-)
+every(math.min(3600, options.inactiveAfter), leaveInactive)
+
 --- Calls `task` once there are all hosts and modules.
 local function onceStarted(task)
     if prosody.start_time == nil then
-        module:hook_global(
-            "server-started",
-            function()
-                task()
-                return nil
-            end
-        )
+        module:hook_global("server-started", function()
+            task()
+            return nil
+        end)
     else
         task()
     end
 end
+
 --- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
+    closeOpen()
     onceStarted(function()
         bringBack()
         followAll()
     end)
 end
+
 module.load = function()
     addShellCommands()
     offerCommands()
@@ -10398,12 +9827,14 @@ module.load = function()
         start()
     end
 end
+
 module.save = function()
     finishSlices()
     saveChanged()
     saveLate()
     return snapshot()
 end
+
 module.restore = function(saved)
     if restore(saved) then
         resumeAll()
@@ -10411,8 +9842,9 @@ module.restore = function(saved)
         start()
     end
 end
+
 module.unload = function()
-    for ____, timer in ipairs(timers) do
+    for _, timer in ipairs(timers) do
         timer:stop()
     end
     finishSlices()
@@ -10422,8 +9854,4 @@ module.unload = function()
         withdrawAll()
     end
 end
-return ____exports
- end,
-}
-local ____entry = require("main", ...)
-return ____entry
+end

@@ -4,6 +4,7 @@ local st = require "util.stanza";
 local datetime = require "util.datetime";
 local jid = require "util.jid";
 local backend = require "support.backend";
+local clock = require "support.clock";
 local mam = require "support.mam";
 local scene = require "support.scene";
 
@@ -804,5 +805,61 @@ describe("who reads a message", function ()
 			end
 			assert.equal(20, counter.writes);
 		end
+	end);
+end);
+
+describe("what an account may read", function ()
+	local function other_account(s)
+		local desk = s:client("desk", "anna");
+		s:enter(desk, "Anna");
+		return desk;
+	end
+
+	it("H1: has the first message of the account when the server is killed right after it", function ()
+		local s = in_room();
+		say(s, 1, 1);
+		s:restart { killed = true };
+		assert.same(numbers(1, 1), (ask(s:client "phone", { with = room_jid })));
+	end);
+
+	it("H1: has all messages though the server starts twice within a second", function ()
+		local s = in_room();
+		say(s, 1, 3);
+		s:restart { killed = true };
+		s:restart { killed = true };
+		assert.same(numbers(1, 3), (ask(s:client "phone", { with = room_jid })));
+	end);
+
+	for name, seconds in pairs { seconds = 3; hours = 7200; days = 60 * 86400 } do
+		it("H6: does not grow by a clock that is set back by "..name.." while the server is down", function ()
+			local s, phone = in_room { options = { minimix_archive_expires_after = "never" } };
+			say(s, 1, 1);
+			s:wait(seconds / 2);
+			say(s, 2, 2);
+			phone:send(scene.leave "Alice");
+			s:deliver();
+			s:wait(5);
+			s:restart();
+			clock.now = clock.now - seconds;
+			s:restart();
+			other_account(s);
+			say(s, 3, 3);
+			s:wait(5);
+			assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));
+		end);
+	end
+
+	it("H6: does not grow by restarts once the account was put out while the server was down", function ()
+		local s = in_room();
+		say(s, 1, 2);
+		s:wait(5);
+		s.room:ban "Alice";
+		s.host.unhandled = {};
+		s:restart();
+		other_account(s);
+		say(s, 3, 4);
+		s:wait(60);
+		s:restart();
+		assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));
 	end);
 end);

@@ -45,12 +45,12 @@ end
 
 local faults = {
 	{ "a session that is passed over by a fork",
-		"(function ____exports.fork%(membership, stanza, except%)\n)", "%1    if math.random(5) == 1 then return; end\n" };
+		"(function [%w_]+%.fork%(membership, stanza, except%)\n)", "%1    if math.random(5) == 1 then return; end\n" };
 	{ "a fork that comes twice",
-		"(function ____exports.sendTo%(fullJid, stanza%)\n)",
-		"%1    if stanza.name == 'message' and not stanza.again then stanza.again = true; ____exports.sendTo(fullJid, stanza); stanza.again = nil; end\n" };
+		"(function ([%w_]+%.sendTo)%(fullJid, stanza%)\n)",
+		"%1    if stanza.name == 'message' and not stanza.again then stanza.again = true; %2(fullJid, stanza); stanza.again = nil; end\n" };
 	{ "a session that stays attached when it ends",
-		"(function ____exports.detachSession%(membership, session%)\n)", "%1    if true then return; end\n" };
+		"(function [%w_]+%.detachSession%(membership, session%)\n)", "%1    if true then return; end\n" };
 	{ "an answer that goes to another session",
 		"(forgetIq%(key, pending%)\n)(    return pending\n)", "%1    pending.session = next(prosody.full_sessions);\n%2" };
 	{ "110 believed on a foreign nick",

@@ -14,7 +14,7 @@ import { onPresence as onClientPresence, onSessionGone } from "./client/presence
 import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./follow/accounts";
 import { followAll, onLogin, onService, onServiceGone } from "./follow/autojoin";
 import { onBlock, onPrivateMessage, onUnblock } from "./follow/blocking";
-import { expire, saveChanged } from "./archive/log";
+import { closeOpen, expire, saveChanged } from "./archive/log";
 import { fromRoom } from "./archive/gate";
 import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
@@ -138,6 +138,7 @@ function onceStarted(task: (this: void) => void): void {
 /** Accounts come back to the rooms that storage knows of, and follow their bookmarks. */
 function start(): void {
     load();
+    closeOpen();
     onceStarted(() => {
         bringBack();
         followAll();

@@ -44,6 +44,8 @@ export interface ServerOptions {
     /** Loads mod_minimix on the host. */
     minimix?: boolean;
     domain?: string;
+    /** The domain of the MUC component; by default "rooms." in front of that of the host. */
+    rooms?: string;
     /** Accounts, whose password is their name. */
     users?: string[];
     /** In place of the modules that a usual server has. */
@@ -118,7 +120,7 @@ export class Server {
         this.#options = options;
         this.version = options.version;
         this.domain = options.domain ?? "a.lab";
-        this.rooms = `rooms.${this.domain}`;
+        this.rooms = options.rooms ?? `rooms.${this.domain}`;
         this.port = port;
         this.httpPort = options.httpPort;
         this.#allowedErrors = [...(options.allowedErrors ?? [])];

@@ -17,7 +17,7 @@ export interface Storage {
 
 export type Backend = "internal" | "SQLite" | "PostgreSQL";
 
-const stores = ["archive", "minimix", "minimix_archive", "minimix_parts"];
+const stores = ["archive", "minimix", "minimix_archive", "minimix_numbers", "minimix_parts"];
 
 /** Where Debian has PostgreSQL's programs, which are not in the PATH; undefined if it is not installed. */
 const postgres = newestIn("/usr/lib/postgresql");

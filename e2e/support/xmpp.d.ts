@@ -55,8 +55,18 @@ declare module "@xmpp/client" {
         streamManagement: EventEmitter & { enabled: boolean; id: string };
     }
 
+    /** Emits "start" with the root element, "element" with each child of it, "end" and "error". */
+    export interface Parser extends EventEmitter {
+        write(text: string): void;
+    }
+
+    interface Xml {
+        (name: string, attrs?: Record<string, unknown> | null, ...children: unknown[]): Element;
+        Parser: new () => Parser;
+    }
+
     export function client(options: ClientOptions): Client;
-    export function xml(name: string, attrs?: Record<string, unknown> | null, ...children: unknown[]): Element;
+    export const xml: Xml;
 }
 
 declare module "ws" {

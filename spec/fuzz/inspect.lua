@@ -14,7 +14,7 @@ local function visit(value, found, seen)
 			local name, upvalue = debug.getupvalue(value, i);
 			if not name then return; end
 			if type(upvalue) == "table" and not found[name] then found[name] = upvalue; end
-			if type(upvalue) == "function" or name:find "^____" then visit(upvalue, found, seen); end
+			if type(upvalue) == "table" or type(upvalue) == "function" then visit(upvalue, found, seen); end
 			i = i + 1;
 		end
 	elseif type(value) == "table" then

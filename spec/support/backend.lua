@@ -3,7 +3,7 @@
 
 local backend = {};
 
-local stores = { "minimix", "minimix_parts", "minimix_archive", "archive" };
+local stores = { "minimix", "minimix_numbers", "minimix_parts", "minimix_archive", "archive" };
 local postgres = os.getenv "MINIMIX_POSTGRES";
 
 local drivers = {

@@ -18,15 +18,14 @@ import {
     fillRecent,
     logOf,
     logs,
-    nextNumber,
     OPEN,
     type Part,
     type Past,
     type Ranges,
     type RoomLog,
     RECENT,
-    startOfNumbers,
 } from "../state/logs";
+import { nextNumber, startNumbers, startOfNumbers } from "../state/numbers";
 import { type Account, accounts, findAccount, type Membership, type Parts } from "../state/memberships";
 import { delayBy, isDelayBy, isSameElement, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { includes, insert, isOpen, prune } from "../state/ranges";
@@ -54,7 +53,7 @@ added.add(STANZA_ID);
 /** Seconds that a room's clock may differ from ours. */
 const SKEW = 10;
 
-/** The account came into the room: what is said from now on is for it. */
+/** The account is in the room, or asks for what it has missed there. */
 export function openPart(membership: Membership): void {
     if (options.archive !== true || membership.part !== undefined) {
         return;
@@ -70,6 +69,55 @@ export function openPart(membership: Membership): void {
         stop(membership, part);
         saveParts(membership.username);
         part.position = log.last;
+    }
+}
+
+/**
+ * The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
+ * server knows of it; a message needs no write but its own.
+ */
+export function letIn(membership: Membership): void {
+    openPart(membership);
+    const log = membership.log;
+    const part = membership.part;
+    if (log === undefined || part === undefined || part.open) {
+        return;
+    }
+    const ranges = rangesOf(membership);
+    if ((ranges[ranges.length - 1] ?? 0) >= log.last) {
+        ranges[ranges.length - 1] = OPEN;
+    } else {
+        ranges.push(log.last + 1);
+        ranges.push(OPEN);
+    }
+    part.open = true;
+    part.position = log.last;
+    saveParts(membership.username);
+}
+
+/**
+ * At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
+ * that go back to their rooms.
+ */
+export function closeOpen(): void {
+    if (options.archive !== true) {
+        return;
+    }
+    startNumbers();
+    for (const username of usersOf(partsStore)) {
+        const account = findAccount(username);
+        const parts = storedParts(username, account);
+        let changed = false;
+        for (const [room, ranges] of pairs(parts)) {
+            const membership = account === undefined ? undefined : account.memberships.get(room);
+            if (isOpen(ranges) && !membership?.established) {
+                ranges[ranges.length - 1] = startOfNumbers();
+                changed = true;
+            }
+        }
+        if (changed) {
+            partsStore.set(username, parts);
+        }
     }
 }
 
@@ -352,7 +400,7 @@ function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry)
             stop(membership, part);
         }
         start(membership, part, entry);
-        settleSoon(log);
+        saveParts(membership.username);
     }
     part.position = entry.number;
     return true;
@@ -396,7 +444,11 @@ function start(membership: Membership, part: Part, entry: Entry): void {
 
 function stop(membership: Membership, part: Part): void {
     const ranges = rangesOf(membership);
-    if (isOpen(ranges)) {
+    if (isOpen(ranges) && (ranges[ranges.length - 2] ?? 0) > part.position) {
+        // Nothing was said while it was open.
+        ranges.pop();
+        ranges.pop();
+    } else if (isOpen(ranges)) {
         ranges[ranges.length - 1] = part.position;
     }
     part.open = false;
@@ -683,21 +735,22 @@ export function expire(): void {
         for (const key of usersOf(store)) {
             store.delete(key, { end: before });
         }
+        const oldest = new LuaMap<string, number>();
         for (const username of usersOf(partsStore)) {
-            prunePart(username, before);
+            prunePart(username, oldest);
         }
     }
     deleteUnread();
 }
 
-/** Forgets what an account got of messages that are deleted. Entries have been numbered after they were said. */
-function prunePart(username: string, before: number): void {
+/** Forgets what an account got of messages that are deleted; `oldest` holds the number of each room's first entry. */
+function prunePart(username: string, oldest: LuaMap<string, number>): void {
     const account = findAccount(username);
     const parts = storedParts(username, account);
     let pruned = false;
     for (const [room, ranges] of pairs(parts)) {
         const membership = account?.memberships.get(room);
-        const kept = prune(ranges, before * 1000);
+        const kept = prune(ranges, oldest.get(room) ?? oldestOf(room, oldest));
         const isNeeded = kept.length > 0 || membership?.part !== undefined;
         if (!isNeeded || kept.length < ranges.length) {
             parts[room] = isNeeded ? kept : undefined;
@@ -707,6 +760,15 @@ function prunePart(username: string, before: number): void {
     if (pruned) {
         partsStore.set(username, next(parts)[0] === undefined ? undefined : parts);
     }
+}
+
+function oldestOf(room: string, known: LuaMap<string, number>): number {
+    let oldest = math.huge;
+    for (const [, , , label] of find(room, { limit: 1 })) {
+        oldest = parseLabel(label)[0];
+    }
+    known.set(room, oldest);
+    return oldest;
 }
 
 function deleteUnread(): void {

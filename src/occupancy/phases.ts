@@ -20,7 +20,7 @@ import {
     isAsking,
     outcomeOf,
 } from "../archive/catchup";
-import { closePart, openPart } from "../archive/log";
+import { closePart, letIn, openPart } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC } from "../namespaces";
@@ -152,7 +152,7 @@ export function joinAccepted(membership: Membership): void {
     membership.phase = Phase.Entering;
     membership.established = true;
     membership.since ??= os.time();
-    openPart(membership);
+    letIn(membership);
     membership.unanswered = 0;
     forgetRefusals(membership.username, membership.room);
     if (request !== undefined) {

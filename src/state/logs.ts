@@ -1,7 +1,8 @@
 // The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
-// Entries are numbered in the order they came; the numbers grow with time, so that no number has to be read from disk.
+// Entries are numbered in the order they came.
 
 import type { Membership } from "./memberships";
+import { newestNumber, startOfNumbers } from "./numbers";
 
 export interface Entry {
     readonly number: number;
@@ -76,34 +77,12 @@ export const logs = new LuaMap<string, RoomLog>();
 /** The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one. */
 let dropped = 0;
 
-/** A second ahead: what was numbered a moment before this start, in the same second, is to be lower. */
-let lastNumber = (os.time() + 1) * 1000;
-
-let startNumber = lastNumber;
-
-/** What this start of the server found: entries of before are numbered lower, those to come higher. */
-export function startOfNumbers(): number {
-    return startNumber;
-}
-
-/** After a reload the server's start is still that of before. */
-export function restoreStart(start: number): void {
-    startNumber = start;
-    dropped = lastNumber;
-}
-
-/** The next number, higher than all before, those of earlier starts of the server too. */
-export function nextNumber(): number {
-    lastNumber = Math.max(lastNumber + 1, os.time() * 1000);
-    return lastNumber;
-}
-
 export function logOf(room: string): RoomLog {
     let log = logs.get(room);
     if (log === undefined) {
         log = {
             room,
-            last: Math.max(startNumber, dropped),
+            last: Math.max(startOfNumbers(), dropped),
             recent: [],
             size: 0,
             filled: false,
@@ -157,8 +136,8 @@ export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void
 /** Takes over a log from the instance of the module before a reload. */
 export function restoreLog(log: RoomLog): void {
     logs.set(log.room, log);
-    const newest = log.recent[log.recent.length - 1];
-    lastNumber = Math.max(lastNumber, log.last, newest === undefined ? 0 : newest.number);
+    // What the instance before has dropped is not known here.
+    dropped = newestNumber();
     log.settling = false;
     log.past = undefined;
 }

@@ -2,7 +2,8 @@
 
 import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
-import { logOf, restoreLog, restoreStart, startOfNumbers } from "./logs";
+import { logOf, restoreLog } from "./logs";
+import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
@@ -11,11 +12,11 @@ export interface Saved {
     readonly pendingIqs: PendingIqs;
     readonly joined: Joined;
     readonly counters: Counters;
-    readonly start: number;
+    readonly numbers: Numbers;
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs, joined, counters, start: startOfNumbers() };
+    return { accounts, pendingIqs, joined, counters, numbers: numbers() };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
@@ -23,8 +24,10 @@ export function restore(saved: Partial<Saved>): boolean {
     if (saved.accounts === undefined) {
         return false;
     }
-    if (saved.start !== undefined) {
-        restoreStart(saved.start);
+    if (saved.numbers === undefined) {
+        startNumbers();
+    } else {
+        restoreNumbers(saved.numbers);
     }
     for (const [occupant, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {

@@ -96,9 +96,10 @@ interface ModuleEvents {
 }
 
 /** Errors come as a second value. */
+/** Without a user name: the host's own record. */
 interface KeyValueStore<V> {
-    get(username: string): LuaMultiReturn<[V | undefined, string | undefined]>;
-    set(username: string, value: V | undefined): LuaMultiReturn<[boolean | undefined, string | undefined]>;
+    get(username: string | undefined): LuaMultiReturn<[V | undefined, string | undefined]>;
+    set(username: string | undefined, value: V | undefined): LuaMultiReturn<[boolean | undefined, string | undefined]>;
     users(): LuaIterable<unknown>;
 }
 

@@ -26,6 +26,15 @@ local function with_positions(store)
 	return store;
 end
 
+-- mod_storage_memory knows the host's own record by a key that does not outlive it. It is "" here, as in mod_storage_sql.
+local function with_own_record(store)
+	local get, set = store.get, store.set;
+	if not set then return store; end
+	function store:get(username) return get(self, username or ""); end
+	function store:set(username, data) return set(self, username or "", data); end
+	return store;
+end
+
 local function provide(_, _, driver)
 	module:provides("storage", {
 		name = "fake";
@@ -33,10 +42,8 @@ local function provide(_, _, driver)
 		open = function (_, name, kind)
 			local store, err = driver:open(name, kind);
 			if not store then return nil, err; end
-			if prosody.spec.on_store_call then
-				return prosody.spec.on_store_call(with_positions(store), name);
-			end
-			return with_positions(store);
+			store = with_positions(kind == "archive" and store or with_own_record(store));
+			return prosody.spec.on_store_call and prosody.spec.on_store_call(store, name) or store;
 		end;
 	});
 end

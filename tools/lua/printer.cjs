@@ -1,0 +1,45 @@
+// Prints Lua as a programmer would: lists on one line where they fit, parentheses where they are needed.
+const lua = require("typescript-to-lua/dist/LuaAST");
+const { LuaPrinter } = require("typescript-to-lua/dist/LuaPrinter");
+
+/** Characters of a list of arguments or fields that is written on one line. */
+const LINE = 88;
+
+class Printer extends LuaPrinter {
+    needsParenthesis(expression, minPrecedenceToOmit) {
+        const isOperand = minPrecedenceToOmit !== undefined;
+        return (
+            !(isOperand && lua.isTableExpression(expression)) && super.needsParenthesis(expression, minPrecedenceToOmit)
+        );
+    }
+
+    /** A list that ends with a function stays in one piece: what precedes the function tells what it is for. */
+    printExpressionList(expressions) {
+        const items = expressions.map((expression) => this.printExpression(expression));
+        const last = expressions.at(-1);
+        const isTail = last !== undefined && lua.isFunctionExpression(last);
+        const line = (isTail ? items.slice(0, -1) : items).join(", ");
+        return this.currentIndent.length + line.length <= LINE && !line.includes("\n")
+            ? this.joinChunksWithComma(items)
+            : super.printExpressionList(expressions);
+    }
+
+    /** Functions at the top level stand apart. */
+    printStatementArray(statements) {
+        const chunks = super.printStatementArray(statements);
+        if (this.currentIndent !== "") {
+            return chunks;
+        }
+        return statements.flatMap((statement, index) => {
+            const isApart = index > 0 && (isFunction(statement) || isFunction(statements[index - 1]));
+            return [...(isApart ? ["\n"] : []), chunks[2 * index] ?? "", chunks[2 * index + 1] ?? ""];
+        });
+    }
+}
+
+function isFunction(statement) {
+    const isDefinition = lua.isVariableDeclarationStatement(statement) || lua.isAssignmentStatement(statement);
+    return isDefinition && lua.isFunctionDefinition(statement);
+}
+
+module.exports = { Printer };
