@@ -2074,6 +2074,8 @@ function read(cursor, query, most)
             end
         end
     elseif problem ~= "item-not-found" then
+        cursor.failed = true
+        cursor.ended = true
         module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
     end
     cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
@@ -2195,7 +2197,8 @@ function archive_cursor.openCursors(archives, max)
             chunk = chunk,
             last = nil,
             ended = false,
-            lost = false
+            lost = false,
+            failed = false
         }
     end
     return cursors
@@ -2229,7 +2232,7 @@ end
 -- Pages of an archive, or of several: a merge, in the order of time, of what cursors read (XEP-0313 4.2, 4.3).
 local archive_page = {}
 do
-local noteEnd, newSearch, isMissing, knownEnd, newMerge, mergeStep, cursorOfNext, takeItem, pageOf, reversed, ends, COUNTED, PAGE_WEIGHT
+local hasFailed, noteEnd, newSearch, isMissing, knownEnd, newMerge, mergeStep, cursorOfNext, takeItem, pageOf, reversed, ends, COUNTED, PAGE_WEIGHT
 local isAhead = archive_cursor.isAhead
 local openCursors = archive_cursor.openCursors
 local readOn = archive_cursor.readOn
@@ -2242,6 +2245,7 @@ function archive_page.startReading(archives, query)
     local reading
     reading = {
         page = nil,
+        failed = false,
         step = function()
             if not after.step() or not before.step() then
                 return false
@@ -2255,11 +2259,25 @@ function archive_page.startReading(archives, query)
             if not mergeStep(merge) then
                 return false
             end
-            reading.page = pageOf(archives, merge)
+            reading.failed = hasFailed(merge.cursors)
+            if reading.failed then
+                reading.page = nil
+            else
+                reading.page = pageOf(archives, merge)
+            end
             return true
         end
     }
     return reading
+end
+
+function hasFailed(cursors)
+    for _, cursor in ipairs(cursors) do
+        if cursor.failed then
+            return true
+        end
+    end
+    return false
 end
 
 function noteEnd(archives, item)
@@ -7008,7 +7026,7 @@ end
 -- before: clients take messages of rooms for forged where they do not expect them.
 local archive_query = {}
 do
-local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, endOf, result
+local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, refuse, sendPage, endOf, result
 local archiveOf = archive_log.archiveOf
 local roomsRead = archive_log.roomsRead
 local newQueues = slices.newQueues
@@ -7090,6 +7108,17 @@ end
 function isWanted(scope, message)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
+end
+
+function refuse(bindingPattern0_)
+    local stanza
+    local session
+    session = bindingPattern0_.session
+    stanza = bindingPattern0_.stanza
+    return function()
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"))
+        return true
+    end
 end
 
 function sendPage(bindingPattern0_, page)
@@ -7202,7 +7231,7 @@ function archive_query.onQuery(event)
         if not reading.step() then
             return false
         end
-        sending = sendPage(query, reading.page)
+        sending = reading.failed and refuse(query) or sendPage(query, reading.page)
         return sending()
     end)
     return true

@@ -66,6 +66,8 @@ export interface Cursor {
     ended: boolean;
     /** The item that it was to start from has been deleted. */
     lost: boolean;
+    /** Storage failed. */
+    failed: boolean;
 }
 
 const LARGEST_CHUNK = 256;
@@ -81,7 +83,17 @@ export function openCursors(archives: Archive[], max: number): Cursor[] {
     let rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
-        cursors.push({ archive, rank, items: [], passed: 0, chunk, last: undefined, ended: false, lost: false });
+        cursors.push({
+            archive,
+            rank,
+            items: [],
+            passed: 0,
+            chunk,
+            last: undefined,
+            ended: false,
+            lost: false,
+            failed: false,
+        });
     }
     return cursors;
 }
@@ -142,6 +154,8 @@ function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[
             }
         }
     } else if (problem !== "item-not-found") {
+        cursor.failed = true;
+        cursor.ended = true;
         module.log("error", "Could not read the archive of %s: %s", archive.key, problem);
     }
     // mod_storage_internal of 13.0 does not say so.

@@ -26,8 +26,10 @@ export interface Page {
 /** A page that is read step by step. */
 export interface Reading {
     readonly step: Step;
-    /** The page once it is read; undefined if an id that the query names is not in the archives. */
+    /** The page once it is read; undefined if storage failed, or an id that the query names is not in the archives. */
     page: Page | undefined;
+    /** Storage failed. */
+    failed: boolean;
 }
 
 /** Where pages began and ended, from where clients go on: mod_storage_internal would read all to find an item by its id. */
@@ -55,6 +57,7 @@ export function startReading(archives: Archive[], query: PageQuery): Reading {
     let merge: Merge | undefined;
     const reading: Reading = {
         page: undefined,
+        failed: false,
         step: () => {
             if (!after.step() || !before.step()) {
                 return false;
@@ -66,11 +69,21 @@ export function startReading(archives: Archive[], query: PageQuery): Reading {
             if (!mergeStep(merge)) {
                 return false;
             }
-            reading.page = pageOf(archives, merge);
+            reading.failed = hasFailed(merge.cursors);
+            reading.page = reading.failed ? undefined : pageOf(archives, merge);
             return true;
         },
     };
     return reading;
+}
+
+function hasFailed(cursors: Cursor[]): boolean {
+    for (const cursor of cursors) {
+        if (cursor.failed) {
+            return true;
+        }
+    }
+    return false;
 }
 
 function noteEnd(archives: Archive[], item: Item | undefined): void {

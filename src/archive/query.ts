@@ -90,7 +90,7 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         if (!reading.step()) {
             return false;
         }
-        sending = sendPage(query, reading.page);
+        sending = reading.failed ? refuse(query) : sendPage(query, reading.page);
         return sending();
     });
     return true;
@@ -157,6 +157,14 @@ function isWanted(scope: Scope, message: Stanza): boolean {
     const isBetween =
         scope.address === undefined || message.attr.from === scope.address || message.attr.to === scope.address;
     return isBetween && (scope.groupchat || message.attr.type !== "groupchat");
+}
+
+/** Storage failed: what the archive has cannot be known now. */
+function refuse({ session, stanza }: Query): Step {
+    return () => {
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"));
+        return true;
+    };
 }
 
 /** Sends the items of a page one by one, and then the end of it. */
