@@ -304,8 +304,6 @@ minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
 minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
 --- Bytes of memory of the messages of the past that a joining session is sent.
 minimix_options.maxHistorySize = count("minimix_max_history_size", 2097152, 0)
---- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
-minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
 --- Rooms that one query of an account's archive goes through.
 minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
@@ -1783,247 +1781,6 @@ function state_availability.bestSession(membership)
 end
 end
 
--- src/send/ask.ts
---
--- IQs of the account's own to its rooms.
-local send_ask = {}
-do
-local id = require("util.id")
-local inTurn = minimix_turn.inTurn
-local post = minimix_turn.post
---- Seconds until a question counts as unanswered.
-local PATIENCE = 30
---- The same of a question that is asked again, the first time.
-local FIRST_PATIENCE = 5
-
---- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
--- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
-function send_ask.patience(membership)
-    return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
-        PATIENCE
-    )
-end
-
---- By the id they were sent with.
-local questions = {}
-
---- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
-function send_ask.ask(membership, to, type_, query, answered, limit)
-    if limit == nil then
-        limit = PATIENCE
-    end
-    local key = "mm-" .. id.medium()
-    local timer = module:add_timer(limit, function()
-        questions[key] = nil
-        inTurn(function()
-            answered(nil)
-        end)
-        return nil
-    end)
-    questions[key] = {room = membership.room, answered = answered, timer = timer}
-    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
-end
-
---- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
-function send_ask.isOwnId(key)
-    return key ~= nil and string.sub(key, 1, 3) == "mm-"
-end
-
---- Takes the answer to a question of the account's own; whether it was one.
-function send_ask.takeAnswer(room, stanza)
-    local key = stanza.attr.id
-    local question
-    if key ~= nil then
-        question = questions[key]
-    end
-    if key == nil or (question and question.room) ~= room then
-        return false
-    end
-    questions[key] = nil
-    question.timer:stop()
-    question.answered(stanza)
-    return true
-end
-end
-
--- src/archive/gate.ts
---
--- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
--- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
--- no more than the stanza. See docs/security.md.
-local archive_gate = {}
-do
-local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
-local CARBONS = namespaces.CARBONS
-local DELAY = namespaces.DELAY
-local FORWARD = namespaces.FORWARD
-local MAM = namespaces.MAM
-local MUC_USER = namespaces.MUC_USER
-local STANZA_ID = namespaces.STANZA_ID
-local noteDrop = state_counters.noteDrop
-local findMembership = state_memberships.findMembership
-local isDelayBy = minimix_stanzas.isDelayBy
-local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local weightOf = minimix_weight.weightOf
-
-function isOwnId(tag)
-    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
-        return false
-    end
-    local by = jids.prep(tag.attr.by or "")
-    return by ~= nil and jids.host(by) == module.host
-end
-
-function isUnnamedDelay(tag)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
-end
-
-function named(delay, room)
-    delay.attr.from = room
-    return delay
-end
-
-function takeArchived(membership, tag)
-    local xmlns = tag.attr.xmlns
-    if xmlns == "jabber:client" or xmlns == nil then
-        tag.attr.xmlns = nil
-        if tag.name == "error" then
-            return nil
-        else
-            return tag
-        end
-    end
-    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
-        return nil
-    end
-    if xmlns == MUC_USER then
-        return tag:maptags(function(child) return child.name == "item" and child or nil end)
-    end
-    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
-    if isForeignId or isDelayBy(tag, membership.room) then
-        return nil
-    else
-        return tag
-    end
-end
-
-function isOfAccount(membership, forwarded)
-    local account = jids.bare(membership.occupant)
-    for _, tag in ipairs(forwarded.tags) do
-        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
-            return true
-        end
-    end
-    return false
-end
-
---- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
-local MAX_WEIGHT = 2 * 1024 * 1024
-local MAX_IQ_WEIGHT = 8 * 1024 * 1024
---- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
-local weighed
-local isTooBig = false
-
---- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
-function archive_gate.fromRoom(handler)
-    return function(event)
-        local stanza = event.stanza
-        if stanza ~= weighed then
-            weighed = stanza
-            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
-        end
-        if not isTooBig then
-            return handler(event)
-        end
-        local room = jids.bare(stanza.attr.from or "")
-        if findMembership(stanza.attr.to or "", room) == nil then
-            return nil
-        end
-        noteDrop("limit")
-        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
-        return true
-    end
-end
-
---- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
--- the messages of their archive (XEP-0359 6). Mostly the same table.
-function archive_gate.withoutOwnIds(stanza)
-    for _, tag in ipairs(stanza.tags) do
-        if isOwnId(tag) then
-            return st.clone(stanza):maptags(function(child)
-                if isOwnId(child) then
-                    return nil
-                else
-                    return child
-                end
-            end)
-        end
-    end
-    return stanza
-end
-
---- What a message says of itself; only while a room answers a join is it the room's word.
-function archive_gate.delayOf(stanza, room)
-    local delayed
-    for _, tag in ipairs(stanza.tags) do
-        if isDelayBy(tag, room) then
-            return "by room"
-        end
-        if isUnnamedDelay(tag) then
-            delayed = "unnamed"
-        end
-    end
-    return delayed
-end
-
---- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
-function archive_gate.isAnswering(membership)
-    return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
-end
-
---- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
-function archive_gate.keptForm(stanza, room, delayed, isPast)
-    if isPast and delayed == "unnamed" then
-        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
-    end
-    if not isPast and delayed == "by room" then
-        return st.clone(stanza):maptags(function(tag)
-            if isDelayBy(tag, room) then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return stanza
-end
-
---- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
--- the room's or one of its occupants.
-function archive_gate.fromArchive(membership, message)
-    local from = jids.prep(message.attr.from or "")
-    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
-        noteDrop("forged")
-        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
-        return nil
-    end
-    local copy = st.clone(message)
-    copy.attr.xmlns = nil
-    copy.attr.from = from
-    copy.attr.to = membership.occupant
-    copy:maptags(function(tag) return takeArchived(membership, tag) end)
-    return copy
-end
-
---- The archive's own id of a message, where the message has none by the room.
-function archive_gate.addArchiveId(message, room, id)
-    if id ~= nil and stanzaIdBy(message, room) == nil then
-        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
-    end
-end
-end
-
 -- src/archive/cursor.ts
 --
 -- What a query reads of one archive. Storage drivers differ in what they make of a query with several conditions, so that
@@ -2523,8 +2280,8 @@ local startOfNumbers = state_numbers.startOfNumbers
 state_logs.OPEN = 0
 --- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
 state_logs.RECENT = 50
---- Bytes of them, as XML.
-local RECENT_SIZE = 262144
+--- Bytes of memory of them.
+local RECENT_SIZE = 524288
 state_logs.logs = {}
 --- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
 local dropped = 0
@@ -2644,6 +2401,183 @@ function state_ranges.prune(ranges, least)
         end
     end
     return kept
+end
+end
+
+-- src/archive/gate.ts
+--
+-- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
+-- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
+-- no more than the stanza. See docs/security.md.
+local archive_gate = {}
+do
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local CARBONS = namespaces.CARBONS
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
+
+function isOwnId(tag)
+    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
+        return false
+    end
+    local by = jids.prep(tag.attr.by or "")
+    return by ~= nil and jids.host(by) == module.host
+end
+
+function isUnnamedDelay(tag)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+end
+
+function named(delay, room)
+    delay.attr.from = room
+    return delay
+end
+
+function takeArchived(membership, tag)
+    local xmlns = tag.attr.xmlns
+    if xmlns == "jabber:client" or xmlns == nil then
+        tag.attr.xmlns = nil
+        if tag.name == "error" then
+            return nil
+        else
+            return tag
+        end
+    end
+    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+        return nil
+    end
+    if xmlns == MUC_USER then
+        return tag:maptags(function(child) return child.name == "item" and child or nil end)
+    end
+    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
+    if isForeignId or isDelayBy(tag, membership.room) then
+        return nil
+    else
+        return tag
+    end
+end
+
+function isOfAccount(membership, forwarded)
+    local account = jids.bare(membership.occupant)
+    for _, tag in ipairs(forwarded.tags) do
+        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+            return true
+        end
+    end
+    return false
+end
+
+--- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+local MAX_WEIGHT = 2 * 1024 * 1024
+local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+local weighed
+local isTooBig = false
+
+--- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+function archive_gate.fromRoom(handler)
+    return function(event)
+        local stanza = event.stanza
+        if stanza ~= weighed then
+            weighed = stanza
+            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+        end
+        if not isTooBig then
+            return handler(event)
+        end
+        local room = jids.bare(stanza.attr.from or "")
+        if findMembership(stanza.attr.to or "", room) == nil then
+            return nil
+        end
+        noteDrop("limit")
+        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+        return true
+    end
+end
+
+--- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
+-- the messages of their archive (XEP-0359 6). Mostly the same table.
+function archive_gate.withoutOwnIds(stanza)
+    for _, tag in ipairs(stanza.tags) do
+        if isOwnId(tag) then
+            return st.clone(stanza):maptags(function(child)
+                if isOwnId(child) then
+                    return nil
+                else
+                    return child
+                end
+            end)
+        end
+    end
+    return stanza
+end
+
+--- What a message says of itself; only while a room answers a join is it the room's word.
+function archive_gate.delayOf(stanza, room)
+    local delayed
+    for _, tag in ipairs(stanza.tags) do
+        if isDelayBy(tag, room) then
+            return "by room"
+        end
+        if isUnnamedDelay(tag) then
+            delayed = "unnamed"
+        end
+    end
+    return delayed
+end
+
+--- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+function archive_gate.isAnswering(membership)
+    return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
+end
+
+--- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+function archive_gate.keptForm(stanza, room, delayed, isPast)
+    if isPast and delayed == "unnamed" then
+        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
+    end
+    if not isPast and delayed == "by room" then
+        return st.clone(stanza):maptags(function(tag)
+            if isDelayBy(tag, room) then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return stanza
+end
+
+--- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
+-- the room's or one of its occupants.
+function archive_gate.fromArchive(membership, message)
+    local from = jids.prep(message.attr.from or "")
+    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
+        noteDrop("forged")
+        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        return nil
+    end
+    local copy = st.clone(message)
+    copy.attr.xmlns = nil
+    copy.attr.from = from
+    copy.attr.to = membership.occupant
+    copy:maptags(function(tag) return takeArchived(membership, tag) end)
+    return copy
+end
+
+--- The archive's own id of a message, where the message has none by the room.
+function archive_gate.addArchiveId(message, room, id)
+    if id ~= nil and stanzaIdBy(message, room) == nil then
+        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
+    end
 end
 end
 
@@ -2770,9 +2704,10 @@ end
 -- course (it comes, goes, or misses something), not for each message.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, lastOf, storedParts, visitLater, isFor, startReadingBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, pastFrom, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, lastOf, storedParts, visitLater, isFor, startReadingBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_WEIGHT, PAST_KEPT, STEPS_BACK, RECENT_WEIGHT, added, TREE, SKEW, changed
 local readPage = archive_page.readPage
 local startReading = archive_page.startReading
+local weightOf = minimix_weight.weightOf
 local MUC_USER = namespaces.MUC_USER
 local OCCUPANT_ID = namespaces.OCCUPANT_ID
 local STANZA_ID = namespaces.STANZA_ID
@@ -2870,7 +2805,7 @@ function pastEntry(log, membership, part, stanza, when)
     local function isWanted(entry)
         return isSamePast(log, membership, part, entry, content)
     end
-    local entry = findEntry(log.recent, isWanted) or findPast(log, archiveId, when, isWanted)
+    local entry = findEntry(log.recent, isWanted) or findPast(log, membership, archiveId, when, isWanted)
     if entry ~= nil then
         return entry.owner == nil and entry or nil
     end
@@ -2910,15 +2845,14 @@ function findEntry(entries, isWanted)
     return nil
 end
 
-function findPast(log, archiveId, when, isWanted)
+function findPast(log, membership, archiveId, when, isWanted)
     local oldest = log.recent[1]
     if oldest == nil or when > oldest.when + SKEW then
         return nil
     end
-    local past = log.past
-    if past == nil or when < past.from or when >= past.to then
-        past = readPast(log, when)
-        log.past = past
+    local past = pastFrom(log, membership, when)
+    if past == nil then
+        return nil
     end
     local entry
     if archiveId ~= nil then
@@ -2930,27 +2864,58 @@ function findPast(log, archiveId, when, isWanted)
     return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
 
-function readPast(log, from)
-    local past = {from = from, to = math.huge, entries = {}, others = {}, ids = {}}
+function pastFrom(log, membership, when)
+    local catchUp = membership.catchUp
+    local from = math.max(when, catchUp and catchUp.latest or 0)
+    local past = log.past
+    if past ~= nil and from >= past.from and from < past.to then
+        return past
+    end
+    local isBack = past ~= nil and from < past.from
+    local stepsBack = (past and past.stepsBack or 0) + (isBack and 1 or 0)
+    if stepsBack > STEPS_BACK and membership.catchUp == nil then
+        return nil
+    end
+    log.past = readPast(log, from, stepsBack)
+    return log.past
+end
+
+function readPast(log, from, stepsBack)
+    local past = {
+        from = from,
+        to = math.huge,
+        stepsBack = stepsBack,
+        weight = 0,
+        entries = {},
+        others = {},
+        ids = {}
+    }
     local before
+    local isAll = true
     for id, stanza, when, label in find(log.room, {start = from - SKEW, limit = PAST}) do
         local entry = storedEntry(id, stanza, when, label, before)
         addPast(log, past, entry)
         if entry.owner == nil then
             before = entry.number
         end
+        if past.weight > PAST_WEIGHT then
+            isAll = false
+            break
+        end
     end
     local last
-    if #past.entries < PAST then
+    if isAll and #past.entries < PAST then
         last = nil
     else
         last = past.entries[#past.entries]
     end
     if last ~= nil then
-        past.to = last.when - SKEW
+        past.to = math.max(last.when - SKEW, from + 1)
     end
     module:add_timer(PAST_KEPT, function()
-        log.past = nil
+        if log.past == past then
+            log.past = nil
+        end
         return nil
     end)
     return past
@@ -2963,6 +2928,7 @@ function addPast(log, past, entry)
     end
     local entries = past.entries
     entries[#entries + 1] = entry
+    past.weight = past.weight + entry.size
     if archiveId == nil then
         local others = past.others
         others[#others + 1] = entry
@@ -2985,9 +2951,9 @@ function withoutDelay(log, stanza)
 end
 
 function append(log, stanza, when, owner)
-    local size = string.len(tostring(stanza))
-    if size > options.maxKeptSize then
-        module:log("debug", "A message of %s is too big to be kept: %d bytes", log.room, size)
+    local size = weightOf(stanza)
+    if string.len(tostring(stanza)) > options.maxKeptSize or size > TREE * math.max(options.maxKeptSize, 1024) then
+        module:log("debug", "A message of %s is too big to be kept", log.room)
         return nil
     end
     local number = nextNumber()
@@ -3020,12 +2986,12 @@ end
 function write(room, stanza, when, label)
     local key = keyOf(room)
     local id, problem = store:append(key, nil, stanza, when, label)
-    local temp_22 = id == nil and problem == "quota-limit"
-    if temp_22 then
+    local temp_27 = id == nil and problem == "quota-limit"
+    if temp_27 then
         local caps = store.caps
-        temp_22 = (caps and caps.quota) ~= nil
+        temp_27 = (caps and caps.quota) ~= nil
     end
-    if temp_22 then
+    if temp_27 then
         store:delete(key, {truncate = math.floor(store.caps.quota * 0.9)})
         id, problem = store:append(key, nil, stanza, when, label)
     end
@@ -3182,7 +3148,13 @@ function fill(log)
     local first = log.recent[1]
     local entries = {}
     local count = 0
+    local weight = 0
     for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
+        weight = weight + weightOf(stanza)
+        if weight > RECENT_WEIGHT then
+            count = RECENT
+            break
+        end
         count = count + 1
         local entry = storedEntry(id, stanza, when, label, nil)
         if first == nil or entry.number < first.number then
@@ -3216,18 +3188,18 @@ function storedEntry(id, stanza, when, label, before)
         id = id,
         when = when,
         stanza = stanza,
-        size = string.len(tostring(stanza))
+        size = weightOf(stanza)
     }
 end
 
 function parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local temp_26 = tonumber(digits) or 0
-    local temp_25
+    local temp_31 = tonumber(digits) or 0
+    local temp_30
     if owner ~= "" then
-        temp_25 = owner
+        temp_30 = owner
     end
-    return temp_26, temp_25
+    return temp_31, temp_30
 end
 
 function mayRead(username, ranges, part, label)
@@ -3329,11 +3301,11 @@ function prunePart(username, oldest)
     end
     if pruned then
         local set = partsStore.set
-        local temp_46
+        local temp_51
         if (next(parts)) ~= nil then
-            temp_46 = parts
+            temp_51 = parts
         end
-        set(partsStore, username, temp_46)
+        set(partsStore, username, temp_51)
     end
 end
 
@@ -3380,12 +3352,16 @@ end
 store = module:open_store("minimix_archive", "archive")
 partsStore = module:open_store("minimix_parts", "keyval")
 SETTLE = 1
-PAST = 1000
+PAST = 200
+PAST_WEIGHT = 524288
 PAST_KEPT = 60
+STEPS_BACK = 10
+RECENT_WEIGHT = 524288
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
+TREE = 8
 SKEW = 10
 
 --- The account is in the room, or asks for what it has missed there.
@@ -3624,205 +3600,24 @@ function archive_log.deleteOwn(username)
 end
 end
 
--- src/archive/catchup.ts
+-- src/archive/buffer.ts
 --
--- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
-local archive_catchup = {}
+-- What a room says while there may be a gap before it: buffered, and put into the log once the gap is closed or given up.
+local archive_buffer = {}
 do
-local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
-local id = require("util.id")
-local DATAFORM = namespaces.DATAFORM
-local DELAY = namespaces.DELAY
-local FORWARD = namespaces.FORWARD
-local MAM = namespaces.MAM
-local RSM = namespaces.RSM
+local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne
 local options = minimix_options
 local fork = send_fork.fork
-local noteDrop = state_counters.noteDrop
+local inSlices = slices.inSlices
 local noteOver = state_limits.noteOver
-local isCurrent = state_memberships.isCurrent
 local addDelay = minimix_stanzas.addDelay
 local delayBy = minimix_stanzas.delayBy
-local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local inSlices = slices.inSlices
 local weightOf = minimix_weight.weightOf
-local ask = send_ask.ask
-local patience = send_ask.patience
-local blocklistOf = settings_blocklist.blocklistOf
-local silences = settings_blocklist.silences
-local addArchiveId = archive_gate.addArchiveId
-local fromArchive = archive_gate.fromArchive
-local isKept = archive_log.isKept
-local newestOf = archive_log.newestOf
-local openPart = archive_log.openPart
 local takeDown = archive_log.takeDown
 
---- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
--- goes by time, and where a gap begins is told by the last message before it.
-function archive_catchup.holdBack(membership)
-    local catchUp = membership.catchUp
-    if (catchUp and catchUp.progress.step) == "draining" then
-        archive_catchup.flush(membership)
-    end
-    openPart(membership)
-    if membership.catchUp == nil and isKept(membership) then
-        membership.catchUp = {
-            progress = {step = "idle"},
-            since = os.time(),
-            position = nil,
-            blocked = nil,
-            buffer = {},
-            drained = 0,
-            weight = 0,
-            bufferedIds = {},
-            left = options.maxHistory,
-            appendOutOfOrder = false
-        }
-    end
-end
-
-function triesOf(catching)
-    local progress = catching and catching.progress
-    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
-end
-
---- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is buffered until endCatchUp().
-function archive_catchup.catchUp(membership, done)
-    local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
-    archive_catchup.holdBack(membership)
-    local newest = newestOf(membership)
-    local catching = membership.catchUp
-    if catching == nil then
-        done("refused")
-        return
-    end
-    if newest == nil and membership.since == nil then
-        catching.progress = {step = "done", outcome = "refused"}
-        done("refused")
-        return
-    end
-    catching.left = options.maxHistory
-    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
-    if catching.position ~= nil then
-        askPage(membership, catching, catching.position, query)
-    elseif isBuffering and options.archive == "mam" then
-        local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
-    else
-        local after
-        if newest ~= nil then
-            after = stanzaIdBy(newest.stanza, membership.room)
-        end
-        askPage(membership, catching, after, query)
-    end
-end
-
-function knownUntil(membership, newest)
-    return newest == nil and (membership.since or os.time()) or newest.when
-end
-
-function askPage(membership, catching, after, query)
-    local left = catching.left
-    local queryId = id.medium()
-    local asking = {step = "asking", queryId = queryId, tries = triesOf(catching), results = 0}
-    catching.progress = asking
-    catching.position = after
-    catching.blocked = blocklistOf(membership.username)
-    catching.appendOutOfOrder = after ~= nil or query.isFirst
-    local function answered(answer)
-        if membership.catchUp == nil and isCurrent(membership) then
-            query.done("refused")
-            return
-        end
-        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
-            return
-        end
-        local fin = answer and answer:get_child("fin", MAM)
-        local next
-        if fin ~= nil then
-            next = lastOfPage(fin)
-        end
-        catching.position = next or catching.position
-        if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(membership, catching, nil, query)
-        elseif fin == nil then
-            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
-        elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            finish(catching, "complete", query)
-        else
-            askPage(membership, catching, next, query)
-        end
-    end
-    ask(
-        membership,
-        membership.room,
-        "set",
-        pageQuery(queryId, after, query.start),
-        answered,
-        patience(membership)
-    )
-end
-
-function finish(catching, outcome, query)
-    if outcome == "unreached" then
-        catching.progress = {step = "waiting", tries = triesOf(catching)}
-    else
-        catching.progress = {step = "done", outcome = outcome}
-    end
-    query.done(outcome)
-end
-
-function isEnough(catching, before)
-    return catching.left <= 0 or catching.left == before
-end
-
-function isUnreached(answer)
-    if answer == nil then
-        return true
-    end
-    local _, condition = answer:get_error()
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-
-function isUnknownId(answer)
-    local _, condition = answer:get_error()
-    return condition == "item-not-found"
-end
-
-function pageQuery(queryId, after, start)
-    local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
-    query:tag("x", {xmlns = DATAFORM, type = "submit"})
-    query:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
-    if after == nil then
-        query:tag("field", {var = "start"}):tag("value"):text(datetime.datetime(start)):up():up()
-    end
-    query:up()
-    query:tag("set", {xmlns = RSM}):tag("max"):text(tostring(PAGE)):up()
-    if after ~= nil then
-        query:tag("after"):text(after):up()
-    end
-    return query:reset()
-end
-
-function lastOfPage(fin)
-    local opt_16 = fin:get_child("set", RSM)
-    local last = opt_16 and opt_16:get_child_text("last")
-    if last == nil or string.len(last) > LONGEST_ID then
-        return nil
-    else
-        return last
-    end
-end
-
-function isSilenced(membership, catching, message)
-    local _, nick = splitOccupant(message.attr.from or "")
-    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
-end
-
 --- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
-function archive_catchup.missed(membership, delayed)
+function archive_buffer.missed(membership, delayed)
     local isSeen = takeBufferedId(membership, delayed)
     if takeDown(membership, delayed) and not isSeen then
         fork(membership, delayed)
@@ -3847,23 +3642,12 @@ function messageIdOf(membership, stanza)
     return stanzaIdBy(stanza, membership.room) or own
 end
 
---- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
-function archive_catchup.endCatchUp(membership)
-    local catching = membership.catchUp
-    if catching ~= nil and catching.progress.step ~= "draining" then
-        catching.progress = {step = "draining"}
+function drain(membership, catching, isFull)
+    if catching.progress.step ~= "draining" then
+        catching.progress = {step = "draining", isFull = isFull}
         catching.appendOutOfOrder = true
         catching.buffer = unseenFirst(catching.buffer)
         inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
-    end
-end
-
---- The same at once: the account is out of the room, and what was said has to be in the log by then.
-function archive_catchup.flush(membership)
-    archive_catchup.endCatchUp(membership)
-    local catching = membership.catchUp
-    while catching ~= nil and membership.catchUp == catching do
-        drainOne(membership, catching)
     end
 end
 
@@ -3879,6 +3663,18 @@ function unseenFirst(buffer)
     return ordered
 end
 
+function forgetDrained(catching)
+    local rest = {}
+    for i = catching.drained + 1, #catching.buffer do
+        local buffered = catching.buffer[i]
+        if buffered ~= nil then
+            rest[#rest + 1] = buffered
+        end
+    end
+    catching.buffer = rest
+    catching.drained = 0
+end
+
 function drainOne(membership, catching)
     local buffered = catching.buffer[catching.drained + 1]
     if buffered == nil then
@@ -3887,106 +3683,19 @@ function drainOne(membership, catching)
     end
     catching.drained = catching.drained + 1
     catching.weight = catching.weight - buffered.weight
+    if 2 * catching.drained > #catching.buffer then
+        forgetDrained(catching)
+    end
     if buffered.seen then
         takeDown(membership, buffered.stanza)
     else
-        archive_catchup.missed(membership, buffered.stanza)
+        archive_buffer.missed(membership, buffered.stanza)
     end
     return false
 end
 
-PAGE = 50
---- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
-local PAUSE = 5
-local TRIES = 6
-UNNOTICED = 60
-LONGEST_ID = 1024
-
---- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
-function archive_catchup.closeGap(membership)
-    archive_catchup.catchUp(membership, function(outcome)
-        local catching = membership.catchUp
-        local tries = triesOf(catching) + 1
-        if outcome ~= "unreached" or catching == nil or tries > TRIES then
-            archive_catchup.endCatchUp(membership)
-            return
-        end
-        local waiting = {step = "waiting", tries = tries}
-        catching.progress = waiting
-        module:add_timer(PAUSE, function()
-            local isDue = membership.catchUp == catching and catching.progress == waiting
-            if isDue and isCurrent(membership) and membership.phase == "joined" then
-                archive_catchup.closeGap(membership)
-            end
-            return nil
-        end)
-    end)
-end
-
---- Whether a page of the room's archive is on its way.
-function archive_catchup.isAsking(membership)
-    local catchUp = membership.catchUp
-    return (catchUp and catchUp.progress.step) == "asking"
-end
-
---- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
-function archive_catchup.dropQuestion(membership)
-    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
-        membership.catchUp.progress = {step = "idle"}
-    end
-end
-
---- Whether a message is a result of an archive (XEP-0313 4.2).
-function archive_catchup.isResult(stanza)
-    return stanza:get_child("result", MAM) ~= nil
-end
-
---- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
-function archive_catchup.takeResult(membership, nick, stanza)
-    local catching = membership.catchUp
-    local progress = catching and catching.progress
-    local result = stanza:get_child("result", MAM)
-    if nick ~= nil then
-        noteDrop("forged")
-        return
-    end
-    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
-        return
-    end
-    progress.results = progress.results + 1
-    if progress.results > PAGE then
-        noteDrop("limit")
-        return
-    end
-    catching.left = catching.left - 1
-    local forwarded = result:get_child("forwarded", FORWARD)
-    local message
-    if forwarded ~= nil then
-        message = forwarded:get_child("message", "jabber:client")
-    end
-    local delay
-    if forwarded ~= nil then
-        delay = forwarded:get_child("delay", DELAY)
-    end
-    local when
-    if delay ~= nil then
-        when = datetime.parse(delay.attr.stamp or "")
-    end
-    local archived
-    if message == nil or when == nil then
-        archived = nil
-    else
-        archived = fromArchive(membership, message)
-    end
-    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
-        addArchiveId(archived, membership.room, result.attr.id)
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        archive_catchup.missed(membership, archived)
-    end
-end
-
 --- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
-function archive_catchup.hold(membership, catching, stanza, seen)
+function archive_buffer.hold(membership, catching, stanza, seen)
     local when = os.time()
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
@@ -4000,14 +3709,18 @@ function archive_catchup.hold(membership, catching, stanza, seen)
     local buffer = catching.buffer
     buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
     catching.weight = catching.weight + weight
-    if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
+    local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
+    if isOver and catching.progress.step == "draining" then
+        drainOne(membership, catching)
+        drainOne(membership, catching)
+    elseif isOver then
         noteOver("minimix_max_gap_size", membership.username, membership.room)
-        archive_catchup.endCatchUp(membership)
+        drain(membership, catching, true)
     end
 end
 
 --- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
-function archive_catchup.readHeld(membership, visit)
+function archive_buffer.readHeld(membership, visit)
     local catching = membership.catchUp
     if catching == nil then
         return
@@ -4025,24 +3738,19 @@ function archive_catchup.readHeld(membership, visit)
     end
 end
 
---- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
-function archive_catchup.outcomeOf(membership)
-    local catchUp = membership.catchUp
-    local progress = catchUp and catchUp.progress
-    return (progress and progress.step) == "done" and progress.outcome or nil
+--- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
+function archive_buffer.endCatchUp(membership)
+    if membership.catchUp ~= nil then
+        drain(membership, membership.catchUp, false)
+    end
 end
 
---- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
--- archive has answered, and is asked for the rest.
-function archive_catchup.historySince(membership)
-    if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
-        return nil
-    end
-    local newest = newestOf(membership)
-    if newest == nil and membership.since == nil then
-        return nil
-    else
-        return datetime.datetime(knownUntil(membership, newest))
+--- The same at once: the account is out of the room, and what was said has to be in the log by then.
+function archive_buffer.flush(membership)
+    archive_buffer.endCatchUp(membership)
+    local catching = membership.catchUp
+    while catching ~= nil and membership.catchUp == catching do
+        drainOne(membership, catching)
     end
 end
 end
@@ -4055,7 +3763,7 @@ do
 local select, lengthOf, limitsOf
 local blocklistOf = settings_blocklist.blocklistOf
 local silences = settings_blocklist.silences
-local readHeld = archive_catchup.readHeld
+local readHeld = archive_buffer.readHeld
 local readBack = archive_log.readBack
 local MUC = namespaces.MUC
 local options = minimix_options
@@ -4417,6 +4125,70 @@ function occupancy_shown.updatePresence(membership, session, stanza)
         self_.attr.id = stanza.attr.id
         sendTo(session, self_)
     end
+end
+end
+
+-- src/send/ask.ts
+--
+-- IQs of the account's own to its rooms.
+local send_ask = {}
+do
+local id = require("util.id")
+local inTurn = minimix_turn.inTurn
+local post = minimix_turn.post
+--- Seconds until a question counts as unanswered.
+local PATIENCE = 30
+--- The same of a question that is asked again, the first time.
+local FIRST_PATIENCE = 5
+
+--- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
+-- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
+function send_ask.patience(membership)
+    return math.min(
+        FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
+        PATIENCE
+    )
+end
+
+--- By the id they were sent with.
+local questions = {}
+
+--- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
+function send_ask.ask(membership, to, type_, query, answered, limit)
+    if limit == nil then
+        limit = PATIENCE
+    end
+    local key = "mm-" .. id.medium()
+    local timer = module:add_timer(limit, function()
+        questions[key] = nil
+        inTurn(function()
+            answered(nil)
+        end)
+        return nil
+    end)
+    questions[key] = {room = membership.room, answered = answered, timer = timer}
+    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+end
+
+--- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
+function send_ask.isOwnId(key)
+    return key ~= nil and string.sub(key, 1, 3) == "mm-"
+end
+
+--- Takes the answer to a question of the account's own; whether it was one.
+function send_ask.takeAnswer(room, stanza)
+    local key = stanza.attr.id
+    local question
+    if key ~= nil then
+        question = questions[key]
+    end
+    if key == nil or (question and question.room) ~= room then
+        return false
+    end
+    questions[key] = nil
+    question.timer:stop()
+    question.answered(stanza)
+    return true
 end
 end
 
@@ -5245,6 +5017,318 @@ function settings_bookmark_write.isOurs(username, room)
 end
 end
 
+-- src/archive/catchup.ts
+--
+-- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+local archive_catchup = {}
+do
+local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local id = require("util.id")
+local DATAFORM = namespaces.DATAFORM
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+local options = minimix_options
+local noteDrop = state_counters.noteDrop
+local isCurrent = state_memberships.isCurrent
+local splitOccupant = minimix_stanzas.splitOccupant
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local ask = send_ask.ask
+local patience = send_ask.patience
+local blocklistOf = settings_blocklist.blocklistOf
+local silences = settings_blocklist.silences
+local endCatchUp = archive_buffer.endCatchUp
+local flush = archive_buffer.flush
+local missed = archive_buffer.missed
+local addArchiveId = archive_gate.addArchiveId
+local fromArchive = archive_gate.fromArchive
+local isKept = archive_log.isKept
+local newestOf = archive_log.newestOf
+local openPart = archive_log.openPart
+
+--- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
+-- goes by time, and where a gap begins is told by the last message before it.
+function archive_catchup.holdBack(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    if (progress and progress.step) == "draining" and not progress.isFull then
+        flush(membership)
+    end
+    openPart(membership)
+    if membership.catchUp == nil and isKept(membership) then
+        membership.catchUp = {
+            progress = {step = "idle"},
+            since = os.time(),
+            position = nil,
+            blocked = nil,
+            buffer = {},
+            drained = 0,
+            weight = 0,
+            bufferedIds = {},
+            left = options.maxHistory,
+            latest = 0,
+            appendOutOfOrder = false
+        }
+    end
+end
+
+function triesOf(catching)
+    local progress = catching and catching.progress
+    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+end
+
+--- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
+-- `done`. What the room says is buffered until endCatchUp().
+function archive_catchup.catchUp(membership, done)
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress.step) == "draining" then
+        flush(membership)
+    end
+    local isBuffering = membership.catchUp ~= nil
+    archive_catchup.holdBack(membership)
+    local newest = newestOf(membership)
+    local catching = membership.catchUp
+    if catching == nil then
+        done("refused")
+        return
+    end
+    if newest == nil and membership.since == nil then
+        catching.progress = {step = "done", outcome = "refused"}
+        done("refused")
+        return
+    end
+    catching.left = options.maxHistory
+    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
+    if catching.position ~= nil then
+        askPage(membership, catching, catching.position, query)
+    elseif isBuffering and options.archive == "mam" then
+        local start = math.max(membership.since or 0, catching.since - UNNOTICED)
+        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
+    else
+        local after
+        if newest ~= nil then
+            after = stanzaIdBy(newest.stanza, membership.room)
+        end
+        askPage(membership, catching, after, query)
+    end
+end
+
+function knownUntil(membership, newest)
+    return newest == nil and (membership.since or os.time()) or newest.when
+end
+
+function askPage(membership, catching, after, query)
+    local left = catching.left
+    local queryId = id.medium()
+    local asking = {step = "asking", queryId = queryId, tries = triesOf(catching), results = 0}
+    catching.progress = asking
+    catching.position = after
+    catching.blocked = blocklistOf(membership.username)
+    catching.appendOutOfOrder = after ~= nil or query.isFirst
+    local function answered(answer)
+        if membership.catchUp == nil and isCurrent(membership) then
+            query.done("refused")
+            return
+        end
+        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
+            return
+        end
+        local fin = answer and answer:get_child("fin", MAM)
+        local next
+        if fin ~= nil then
+            next = lastOfPage(fin)
+        end
+        catching.position = next or catching.position
+        if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
+            askPage(membership, catching, nil, query)
+        elseif fin == nil then
+            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
+        elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
+            finish(catching, "complete", query)
+        else
+            askPage(membership, catching, next, query)
+        end
+    end
+    ask(
+        membership,
+        membership.room,
+        "set",
+        pageQuery(queryId, after, query.start),
+        answered,
+        patience(membership)
+    )
+end
+
+function finish(catching, outcome, query)
+    if outcome == "unreached" then
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+    else
+        catching.progress = {step = "done", outcome = outcome}
+    end
+    query.done(outcome)
+end
+
+function isEnough(catching, before)
+    return catching.left <= 0 or catching.left == before
+end
+
+function isUnreached(answer)
+    if answer == nil then
+        return true
+    end
+    local _, condition = answer:get_error()
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+
+function isUnknownId(answer)
+    local _, condition = answer:get_error()
+    return condition == "item-not-found"
+end
+
+function pageQuery(queryId, after, start)
+    local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
+    query:tag("x", {xmlns = DATAFORM, type = "submit"})
+    query:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
+    if after == nil then
+        query:tag("field", {var = "start"}):tag("value"):text(datetime.datetime(start)):up():up()
+    end
+    query:up()
+    query:tag("set", {xmlns = RSM}):tag("max"):text(tostring(PAGE)):up()
+    if after ~= nil then
+        query:tag("after"):text(after):up()
+    end
+    return query:reset()
+end
+
+function lastOfPage(fin)
+    local opt_20 = fin:get_child("set", RSM)
+    local last = opt_20 and opt_20:get_child_text("last")
+    if last == nil or string.len(last) > LONGEST_ID then
+        return nil
+    else
+        return last
+    end
+end
+
+function isSilenced(membership, catching, message)
+    local _, nick = splitOccupant(message.attr.from or "")
+    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
+end
+
+PAGE = 50
+--- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
+local PAUSE = 5
+local TRIES = 6
+UNNOTICED = 60
+LONGEST_ID = 1024
+
+--- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
+function archive_catchup.closeGap(membership)
+    archive_catchup.catchUp(membership, function(outcome)
+        local catching = membership.catchUp
+        local tries = triesOf(catching) + 1
+        if outcome ~= "unreached" or catching == nil or tries > TRIES then
+            endCatchUp(membership)
+            return
+        end
+        local waiting = {step = "waiting", tries = tries}
+        catching.progress = waiting
+        module:add_timer(PAUSE, function()
+            local isDue = membership.catchUp == catching and catching.progress == waiting
+            if isDue and isCurrent(membership) and membership.phase == "joined" then
+                archive_catchup.closeGap(membership)
+            end
+            return nil
+        end)
+    end)
+end
+
+--- Whether a page of the room's archive is on its way.
+function archive_catchup.isAsking(membership)
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.progress.step) == "asking"
+end
+
+--- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
+function archive_catchup.dropQuestion(membership)
+    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
+        membership.catchUp.progress = {step = "idle"}
+    end
+end
+
+--- Whether a message is a result of an archive (XEP-0313 4.2).
+function archive_catchup.isResult(stanza)
+    return stanza:get_child("result", MAM) ~= nil
+end
+
+--- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+function archive_catchup.takeResult(membership, nick, stanza)
+    local catching = membership.catchUp
+    local progress = catching and catching.progress
+    local result = stanza:get_child("result", MAM)
+    if nick ~= nil then
+        noteDrop("forged")
+        return
+    end
+    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
+        return
+    end
+    progress.results = progress.results + 1
+    if progress.results > PAGE then
+        noteDrop("limit")
+        return
+    end
+    catching.left = catching.left - 1
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
+    end
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), os.time()))
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        missed(membership, archived)
+    end
+end
+
+--- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
+function archive_catchup.outcomeOf(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "done" and progress.outcome or nil
+end
+
+--- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
+-- archive has answered, and is asked for the rest.
+function archive_catchup.historySince(membership)
+    if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
+        return nil
+    end
+    local newest = newestOf(membership)
+    if newest == nil and membership.since == nil then
+        return nil
+    else
+        return datetime.datetime(knownUntil(membership, newest))
+    end
+end
+end
+
 -- src/state/store.ts
 --
 -- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
@@ -5422,11 +5506,11 @@ local sendUpstream = send_upstream.sendUpstream
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
 local patience = send_ask.patience
 local isBlocked = settings_blocklist.isBlocked
+local endCatchUp = archive_buffer.endCatchUp
+local flush = archive_buffer.flush
 local catchUp = archive_catchup.catchUp
 local closeGap = archive_catchup.closeGap
 local dropQuestion = archive_catchup.dropQuestion
-local endCatchUp = archive_catchup.endCatchUp
-local flush = archive_catchup.flush
 local historySince = archive_catchup.historySince
 local isAsking = archive_catchup.isAsking
 local outcomeOf = archive_catchup.outcomeOf
@@ -9317,10 +9401,10 @@ local room_message = {}
 do
 local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local resyncComplete = occupancy_serve.resyncComplete
-local hold = archive_catchup.hold
+local hold = archive_buffer.hold
+local missed = archive_buffer.missed
 local holdBack = archive_catchup.holdBack
 local isResult = archive_catchup.isResult
-local missed = archive_catchup.missed
 local takeResult = archive_catchup.takeResult
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering

@@ -95,9 +95,6 @@ export const maxGapSize = count("minimix_max_gap_size", 524288, 0);
 /** Bytes of memory of the messages of the past that a joining session is sent. */
 export const maxHistorySize = count("minimix_max_history_size", 2097152, 0);
 
-/** Ranges that are kept of what an account got of a room; there is one for each time that it was in the room. */
-export const maxRanges = count("minimix_max_ranges", 1000, 1);
-
 /** Rooms that one query of an account's archive goes through. */
 export const maxQueryRooms = count("minimix_max_query_rooms", 200, 1);
 

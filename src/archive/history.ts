@@ -3,7 +3,7 @@
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
 import { blocklistOf, silences } from "../settings/blocklist";
-import { readHeld } from "./catchup";
+import { readHeld } from "./buffer";
 import { readBack, type Said } from "./log";
 import { MUC } from "../namespaces";
 import * as options from "../options";

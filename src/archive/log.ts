@@ -8,6 +8,7 @@ import * as st from "util.stanza";
 import type { Archive } from "./cursor";
 import { readPage, type Reading, startReading } from "./page";
 import type { Step } from "../slices";
+import { weightOf } from "../weight";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { counters } from "../state/counters";
@@ -40,15 +41,26 @@ const partsStore = module.open_store<Parts>("minimix_parts", "keyval");
 /** Seconds between a message and the look for accounts that have not got it. */
 const SETTLE = 1;
 
-/** Entries that are read at a time to find some message of the past among them, and for how many seconds they are held. */
-const PAST = 1000;
+/**
+ * Entries that are read at a time to find some message of the past among them, bytes of memory after which no more are, and
+ * for how many seconds they are held. Going back in time reads others, and is done a few times only.
+ */
+const PAST = 200;
+const PAST_WEIGHT = 524288;
 const PAST_KEPT = 60;
+const STEPS_BACK = 10;
+
+/** Bytes of memory of the newest entries that are read at once. */
+const RECENT_WEIGHT = 524288;
 
 /** Namespaces of what rooms add to a message, and their archives may or may not keep. */
 const added = new LuaSet<string>();
 added.add(MUC_USER);
 added.add(OCCUPANT_ID);
 added.add(STANZA_ID);
+
+/** How many times its XML a kept message may take as a tree. */
+const TREE = 8;
 
 /** Seconds that a room's clock may differ from ours. */
 const SKEW = 10;
@@ -229,7 +241,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     const content = withoutDelay(log, stanza);
     const archiveId = stanzaIdBy(content, log.room);
     const isWanted = (entry: Entry) => isSamePast(log, membership, part, entry, content);
-    const entry = findEntry(log.recent, isWanted) ?? findPast(log, archiveId, when, isWanted);
+    const entry = findEntry(log.recent, isWanted) ?? findPast(log, membership, archiveId, when, isWanted);
     if (entry !== undefined) {
         return entry.owner === undefined ? entry : undefined;
     }
@@ -280,15 +292,20 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
  * Among the entries that are not held in memory. An account that catches up goes through them in their order, so that
  * some are read at a time, from the one that is looked for.
  */
-function findPast(log: RoomLog, archiveId: string | undefined, when: number, isWanted: IsWanted): Entry | undefined {
+function findPast(
+    log: RoomLog,
+    membership: Membership,
+    archiveId: string | undefined,
+    when: number,
+    isWanted: IsWanted,
+): Entry | undefined {
     const oldest = log.recent[0];
     if (oldest === undefined || when > oldest.when + SKEW) {
         return undefined;
     }
-    let past = log.past;
-    if (past === undefined || when < past.from || when >= past.to) {
-        past = readPast(log, when);
-        log.past = past;
+    const past = pastFrom(log, membership, when);
+    if (past === undefined) {
+        return undefined;
     }
     const entry = archiveId === undefined ? undefined : past.ids.get(archiveId);
     if (entry !== undefined && isWanted(entry)) {
@@ -297,22 +314,46 @@ function findPast(log: RoomLog, archiveId: string | undefined, when: number, isW
     return findEntry(archiveId === undefined || entry !== undefined ? past.entries : past.others, isWanted);
 }
 
-function readPast(log: RoomLog, from: number): Past {
-    const past: Past = { from, to: math.huge, entries: [], others: [], ids: new LuaMap() };
+/** The entries from some time on, as far as they are looked through. */
+function pastFrom(log: RoomLog, membership: Membership, when: number): Past | undefined {
+    // The results of an archive stand in the order of time (XEP-0313 4.2); one that does not is new, or not looked for.
+    const from = Math.max(when, membership.catchUp?.latest ?? 0);
+    const past = log.past;
+    if (past !== undefined && from >= past.from && from < past.to) {
+        return past;
+    }
+    const isBack = past !== undefined && from < past.from;
+    const stepsBack = (past?.stepsBack ?? 0) + (isBack ? 1 : 0);
+    if (stepsBack > STEPS_BACK && membership.catchUp === undefined) {
+        return undefined;
+    }
+    log.past = readPast(log, from, stepsBack);
+    return log.past;
+}
+
+function readPast(log: RoomLog, from: number, stepsBack: number): Past {
+    const past: Past = { from, to: math.huge, stepsBack, weight: 0, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
+    let isAll = true;
     for (const [id, stanza, when, label] of find(log.room, { start: from - SKEW, limit: PAST })) {
         const entry = storedEntry(id, stanza, when, label, before);
         addPast(log, past, entry);
         if (entry.owner === undefined) {
             before = entry.number;
         }
+        if (past.weight > PAST_WEIGHT) {
+            isAll = false;
+            break;
+        }
     }
-    const last = past.entries.length < PAST ? undefined : past.entries[past.entries.length - 1];
+    const last = isAll && past.entries.length < PAST ? undefined : past.entries[past.entries.length - 1];
     if (last !== undefined) {
-        past.to = last.when - SKEW;
+        past.to = Math.max(last.when - SKEW, from + 1);
     }
     module.add_timer(PAST_KEPT, () => {
-        log.past = undefined;
+        if (log.past === past) {
+            log.past = undefined;
+        }
         return undefined;
     });
     return past;
@@ -321,6 +362,7 @@ function readPast(log: RoomLog, from: number): Past {
 function addPast(log: RoomLog, past: Past, entry: Entry): void {
     const archiveId = entry.owner === undefined ? stanzaIdBy(entry.stanza, log.room) : undefined;
     past.entries.push(entry);
+    past.weight = past.weight + entry.size;
     if (archiveId === undefined) {
         past.others.push(entry);
     } else {
@@ -337,9 +379,9 @@ function withoutDelay(log: RoomLog, stanza: Stanza): Stanza {
 }
 
 function append(log: RoomLog, stanza: Stanza, when: number, owner: string | undefined): Entry | undefined {
-    const size = string.len(tostring(stanza));
-    if (size > options.maxKeptSize) {
-        module.log("debug", "A message of %s is too big to be kept: %d bytes", log.room, size);
+    const size = weightOf(stanza);
+    if (string.len(tostring(stanza)) > options.maxKeptSize || size > TREE * Math.max(options.maxKeptSize, 1024)) {
+        module.log("debug", "A message of %s is too big to be kept", log.room);
         return undefined;
     }
     const number = nextNumber();
@@ -543,7 +585,13 @@ function fill(log: RoomLog): void {
     const first = log.recent[0];
     const entries: Entry[] = [];
     let count = 0;
+    let weight = 0;
     for (const [id, stanza, when, label] of find(log.room, { reverse: true, limit: RECENT })) {
+        weight = weight + weightOf(stanza);
+        if (weight > RECENT_WEIGHT) {
+            count = RECENT;
+            break;
+        }
         count = count + 1;
         const entry = storedEntry(id, stanza, when, label, undefined);
         if (first === undefined || entry.number < first.number) {
@@ -572,7 +620,7 @@ function nothing(): undefined {
 
 function storedEntry(id: string, stanza: Stanza, when: number, label: string, before: number | undefined): Entry {
     const [number, owner] = parseLabel(label);
-    return { number, before, owner, id, when, stanza, size: string.len(tostring(stanza)) };
+    return { number, before, owner, id, when, stanza, size: weightOf(stanza) };
 }
 
 /** The entry's number and, of an entry of one account alone, whose it is. */

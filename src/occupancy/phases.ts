@@ -10,16 +10,8 @@ import { sendUpstream } from "../send/upstream";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { patience } from "../send/ask";
 import { isBlocked } from "../settings/blocklist";
-import {
-    catchUp,
-    closeGap,
-    dropQuestion,
-    endCatchUp,
-    flush,
-    historySince,
-    isAsking,
-    outcomeOf,
-} from "../archive/catchup";
+import { endCatchUp, flush } from "../archive/buffer";
+import { catchUp, closeGap, dropQuestion, historySince, isAsking, outcomeOf } from "../archive/catchup";
 import { closePart, letIn, openPart } from "../archive/log";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";

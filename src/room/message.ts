@@ -3,7 +3,8 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { resyncComplete } from "../occupancy/serve";
-import { hold, holdBack, isResult, missed, takeResult } from "../archive/catchup";
+import { hold, missed } from "../archive/buffer";
+import { holdBack, isResult, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
 import { takeDown } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";

@@ -16,7 +16,7 @@ export interface Entry {
     readonly when: number;
     /** As the room sent it, but for \`to\` and the delay by which a room marks what is past. */
     readonly stanza: Stanza;
-    /** In bytes, as XML. */
+    /** About the bytes of memory it occupies. */
     readonly size: number;
 }
 
@@ -47,6 +47,10 @@ export interface RoomLog {
 export interface Past {
     readonly from: number;
     to: number;
+    /** How often other entries were read because they were older. */
+    readonly stepsBack: number;
+    /** About the bytes of memory of the entries. */
+    weight: number;
     readonly entries: Entry[];
     /** Those that the room gave an id, by that; and those without. */
     readonly ids: LuaMap<string, Entry>;
@@ -69,8 +73,8 @@ export const OPEN = 0;
 /** Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some. */
 export const RECENT = 50;
 
-/** Bytes of them, as XML. */
-const RECENT_SIZE = 262144;
+/** Bytes of memory of them. */
+const RECENT_SIZE = 524288;
 
 export const logs = new LuaMap<string, RoomLog>();
 
