@@ -1,6 +1,7 @@
 // Runs the module and plain MUC side by side, on the same work, and prints what each costs the server.
-// BENCH=fork,join runs only these cases; PROSODY=0.12 chooses the version; MINIMIX_LONG=1 measures more rounds, and a
-// larger room; MINIMIX_ROUNDS=1 says how many rounds.
+// BENCH=fork,join runs only these cases; PROSODY=0.12 chooses the version; MINIMIX_LONG=1 measures more rounds,
+// larger rooms and more accounts; MINIMIX_ROUNDS=1 says how many. MINIMIX_ACCOUNTS=2000 is a large server for BENCH=scale,
+// which takes an hour.
 import { type Version, versions } from "../e2e/support/prosody.ts";
 import { detached, memory } from "./cases/account.ts";
 import { federation } from "./cases/federation.ts";
@@ -8,6 +9,8 @@ import { fork, forkSmacks, forkUsual } from "./cases/fork.ts";
 import { archive, growth, kept } from "./cases/growth.ts";
 import { join } from "./cases/join.ts";
 import type { Run } from "./cases/run.ts";
+import { scale } from "./cases/scale.ts";
+import { small } from "./cases/small.ts";
 import { format, isOver, type Row } from "./table.ts";
 
 const cases: Record<string, (run: Run) => Promise<Row[]>> = {
@@ -21,6 +24,8 @@ const cases: Record<string, (run: Run) => Promise<Row[]>> = {
     growth,
     archive,
     kept,
+    small,
+    scale,
 };
 
 function chosenCases(): string[] {
@@ -43,7 +48,8 @@ function chosenVersion(): Version {
 
 const long = process.env.MINIMIX_LONG === "1";
 const rounds = Number(process.env.MINIMIX_ROUNDS ?? (long ? 15 : 5));
-const run: Run = { version: chosenVersion(), rounds, many: long ? 1000 : 300 };
+const accounts = Number(process.env.MINIMIX_ACCOUNTS ?? (long ? 200 : 30));
+const run: Run = { version: chosenVersion(), rounds, many: long ? 1000 : 300, accounts };
 const rows: Row[] = [];
 for (const name of chosenCases()) {
     console.error(`${name} ...`);

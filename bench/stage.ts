@@ -18,6 +18,7 @@ export interface StageOptions {
     accounts: number;
     /** In place of what a stream needs at the least. */
     modules?: string[];
+    roomModules?: string[];
     /** As Lua text, for the host and for the rooms. */
     hostConfig?: string;
     roomConfig?: string;
@@ -36,6 +37,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
         users: Array.from({ length: accounts }, (_, index) => username(index)),
         logLevel: "info",
         pluginPaths: [fileURLToPath(new URL("modules", import.meta.url))],
+        roomModules: options.roomModules ?? [],
         // Nobody asks what has arrived, and to write it down takes time.
         hostConfig: `probe_arrivals = false\n${hostConfig}`,
         roomConfig: `muc_room_locking = false\n${roomConfig}`,

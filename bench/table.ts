@@ -27,6 +27,11 @@ export function compare(label: string, unit: string, plain: number[], module: nu
     };
 }
 
+/** A figure that plain MUC has no counterpart of. */
+export function figureOf(label: string, unit: string, value: number, target?: number): Row {
+    return { label, unit, plain: 0, module: value, ratio: 0, target, absolute: true };
+}
+
 export function isOver({ module, ratio, target, absolute }: Row): boolean {
     return target !== undefined && (absolute ? module : ratio) > target;
 }

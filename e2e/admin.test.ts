@@ -25,7 +25,6 @@ for (const version of versions) {
             port = await freePort();
             house = await openHouse({
                 version,
-                resource: undefined,
                 extraModules: ["http_openmetrics"],
                 globalConfig: `
                     http_ports = { ${port} }
@@ -162,7 +161,7 @@ for (const version of versions) {
         let carol: Client;
 
         before(async () => {
-            house = await openHouse({ version, resource: undefined, hostConfig: 'admins = { "bob@a.lab" }' });
+            house = await openHouse({ version, hostConfig: 'admins = { "bob@a.lab" }' });
             ({ phone, laptop, bob } = house);
             carol = await house.connect("carol/desk");
         });
@@ -446,7 +445,7 @@ for (const version of versions) {
                 await house.server.eval(`
                     local st = require "util.stanza";
                     for i = 1, 1000 do
-                        prosody.core_post_stanza(prosody.hosts["rooms.a.lab"], st.presence({ from = "${room}/"..i, to = "alice@a.lab" })
+                        prosody.core_post_stanza(prosody.hosts["rooms.a.lab"], st.presence({ from = "${room}/"..i, to = "alice@a.lab/minimix" })
                             :tag("x", { xmlns = "http://jabber.org/protocol/muc#user" })
                             :tag("item", { affiliation = "none", role = "participant" }):reset());
                     end

@@ -204,7 +204,7 @@ atOnce("the end of a bookmark", versions, (version) => {
         const devices = new Map<string, Client>();
 
         before(async () => {
-            house = await openHouse({ version, resource: undefined });
+            house = await openHouse({ version });
             for (const name of ["alice/one", "alice/two", "carol/one", "carol/two"]) {
                 devices.set(name, await house.connect(name));
             }
@@ -409,7 +409,7 @@ describe("devices that disagree over the nick", { concurrency: true }, () => {
     for (const version of versions) {
         test(`P5: do not drive the account round in circles, Prosody ${version}`, async () => {
             const seconds = process.env.MINIMIX_LONG === undefined ? 5 : 60;
-            const house = await openHouse({ version, resource: undefined });
+            const house = await openHouse({ version });
             const { bob, phone, laptop } = house;
             const room = await house.bobsRoom("quarrel");
             await publishBookmark(phone, room, { autojoin: true, nick: "One" });

@@ -112,7 +112,7 @@ describe("the demo's page", { skip }, () => {
         assert.deepEqual(
             known.map((line) => line.split("\t")),
             [
-                ["Alice", "alice@example.org"],
+                ["Alice", "alice@example.org/minimix"],
                 ["Bob", "bob@example.net/desk"],
             ],
         );

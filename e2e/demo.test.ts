@@ -53,7 +53,7 @@ for (const version of versions) {
             assert(lines[0]?.includes(`Prosody ${releaseOf(version)}`), lines[0]);
             assert.equal(lines.filter((line) => line.startsWith("✓")).length, 6);
             const story = lines.join("\n").replace(/ +/g, " ");
-            assert.match(story, / copies 3: alice\/laptop, alice\/phone, bob\/desk 2: alice, bob\n/);
+            assert.match(story, / copies 3: alice\/laptop, alice\/phone, bob\/desk 2: alice\/minimix, bob\/minimix\n/);
             assert.match(story, / room sent 13 stanzas 0 stanzas\n/);
             assert.match(story, / laptop ← you were kicked \(code 307\) ← you were kicked \(code 307\)\n/);
             assert.deepEqual(leftovers(), []);

@@ -40,7 +40,7 @@ for (const { name, ...setting } of settings) {
             return client.send(xml("presence", { to: `${room}/${nick}`, id }, xml("x", { xmlns: nsMuc }, ...x)));
         }
 
-        test("the account is the occupant, by its bare JID, whoever of its sessions has joined", async () => {
+        test("the account is the occupant, by one JID, whoever of its sessions has joined", async () => {
             const room = await house.roomWithBoth("one");
             assert.deepEqual(await house.sessionsOf(room, "Alice"), [house.occupantJid(phone)]);
             await bob.expectNone({ room });

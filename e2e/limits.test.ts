@@ -122,9 +122,9 @@ timer.add_task(0.02, function ()
     if not prosody.flooding then return; end
     for i = 1, 20 do
         prosody.flooded = prosody.flooded + 2;
-        prosody.core_post_stanza(host, st.message({ from = "${room}/Mallory"; to = "alice@a.lab"; type = "groupchat" })
+        prosody.core_post_stanza(host, st.message({ from = "${room}/Mallory"; to = "alice@a.lab/minimix"; type = "groupchat" })
             :text_tag("body", "noise "..prosody.flooded));
-        prosody.core_post_stanza(host, st.presence({ from = "${room}/Mallory"..prosody.flooded; to = "alice@a.lab" })
+        prosody.core_post_stanza(host, st.presence({ from = "${room}/Mallory"..prosody.flooded; to = "alice@a.lab/minimix" })
             :tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):tag("item", { role = "visitor" }):up():up());
     end
     return 0.02;

@@ -27,8 +27,12 @@ const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
         prints: [/✔ c2s .*✔ websocket .*✔ bosh /s, /^ℹ pass 3$/m],
     },
     bench: {
-        parameters: ["BENCH=s2s", "MINIMIX_ROUNDS=1"],
-        prints: [/, medians of 1 rounds$/m, /^from another server, 20 accounts, S=3 .*(ok|over)$/m],
+        parameters: ["BENCH=s2s,scale", "MINIMIX_ROUNDS=1", "MINIMIX_ACCOUNTS=10"],
+        prints: [
+            /, medians of 1 rounds$/m,
+            /^from another server, 20 accounts, S=3 .*(ok|over)$/m,
+            /^\.\.\. return, presences to a room, at the most +per account +0\.00 +1\.00 .*ok$/m,
+        ],
     },
 };
 

@@ -123,7 +123,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     await create(bob, room, "Bob");
     await join(phone, room, "Alice");
     checkJoin(await join(laptop, room, "Alice"), room, "Alice");
-    assert.deepEqual((await sessions()).sort(), ["alice@a.lab", "bob@a.lab"]);
+    assert.deepEqual((await sessions()).sort(), ["alice@a.lab/minimix", "bob@a.lab/minimix"]);
 
     // Each message comes once to each.
     await groupchat(bob, room, "one");
@@ -170,7 +170,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     await kick(bob, room, "Ally");
     await phone.expect({ from: `${room}/Ally`, type: "unavailable", status: "307" });
     await laptop.expect({ from: `${room}/Ally`, type: "unavailable", status: "307" });
-    assert.deepEqual(await sessions(), ["bob@a.lab"]);
+    assert.deepEqual(await sessions(), ["bob@a.lab/minimix"]);
     await join(phone, room, "Alice");
 
     // It stays while nobody is there, and what was said meanwhile is there for who comes back.
@@ -188,7 +188,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
 
     // With the last session the account goes.
     await leave(phone, room, "Alice");
-    assert.deepEqual(await sessions(), ["bob@a.lab"]);
+    assert.deepEqual(await sessions(), ["bob@a.lab/minimix"]);
     await leave(bob, room, "Bob");
     await phone.disconnect();
     await bob.disconnect();

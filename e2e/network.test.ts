@@ -15,7 +15,7 @@ for (const service of roomServices) {
         let alice: Client;
 
         before(async () => {
-            network = await startNetwork({ version: versions.at(-1) ?? "13.0", room: service, occupant: "bare" });
+            network = await startNetwork({ version: versions.at(-1) ?? "13.0", room: service });
             room = `kept@${network.theirs.rooms}`;
             alice = await connect(network.ours, "alice/phone");
             const bob = await connect(network.theirs, "bob/desk");

@@ -30,7 +30,7 @@ for (const { version, room } of isLong ? all : some) {
         let said = 0;
 
         before(async () => {
-            net = await startNetwork({ version, room, occupant: "bare" });
+            net = await startNetwork({ version, room });
             net.ours.register("carol");
             net.ours.allowError(/s2s/);
             bob = await connect(net.theirs, "bob/desk");

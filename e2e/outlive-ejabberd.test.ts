@@ -9,8 +9,8 @@ const [oldest = "0.12"] = versions;
 const newest = versions.at(-1) ?? oldest;
 const isLong = process.env.MINIMIX_LONG === "1";
 const combinations: NetworkOptions[] = [
-    { version: newest, room: "ejabberd", occupant: "bare" },
-    { version: oldest, room: "ejabberd", occupant: "full" },
+    { version: newest, room: "ejabberd", occupant: "full" },
+    { version: oldest, room: "ejabberd", occupant: "bare" },
 ];
 
 for (const combination of combinations.slice(0, isLong ? undefined : 1)) {

@@ -61,7 +61,7 @@ for (const { version, backend } of settings) {
                 const storage = await startStorage(backend);
                 const room = `prosody-${version === oldest ? newest : oldest}` as const;
                 const hostConfig = `minimix_join_timeout = 5; minimix_ping_after = 4; ${storage.config}`;
-                const network = await startNetwork({ version, room, occupant: "bare", hostConfig });
+                const network = await startNetwork({ version, room, hostConfig });
                 const owner = await connect(network.theirs, "bob/desk");
                 const accounts = ["alice", "carol", "dave"].map((name) => new Account(name));
                 for (const { name } of accounts) {

@@ -98,7 +98,7 @@ end
 -- so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
 local minimix_options = {}
 do
-local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, units
+local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, DEFAULT_RESOURCE, units
 local config = require("core.configmanager")
 
 function valueOf(name)
@@ -116,13 +116,16 @@ function refuseUnknown(section)
 end
 
 function resourceOption()
-    local value = text("minimix_resource", nil)
-    local address = module.host .. "/" .. (value or "resource")
-    if value == nil or jids.prep(address) == address then
-        return value
+    local value = valueOf("minimix_resource")
+    if value == nil then
+        value = DEFAULT_RESOURCE
     end
-    refuse("minimix_resource", value, "a resource that a client could bind", nil)
-    return nil
+    if value == false then
+        return nil
+    end
+    local address = module.host .. "/" .. tostring(value)
+    local isResource = type(value) == "string" and value ~= "" and jids.prep(address) == address
+    return isResource and value or refuse("minimix_resource", value, "a resource that a client could bind, or false", DEFAULT_RESOURCE)
 end
 
 function text(name, fallback)
@@ -245,6 +248,7 @@ end
 local HOUR = 3600
 local DAY = 24 * HOUR
 names = {}
+DEFAULT_RESOURCE = "minimix"
 units = {}
 units.s = 1
 units.min = 60
@@ -254,7 +258,7 @@ units.d = DAY
 units.w = 7 * DAY
 units.mon = 31 * DAY
 units.y = 365.2425 * DAY
---- The fixed resource of the occupant JID, or undefined for the bare JID.
+--- The resource of the occupant JID, "minimix" by default. Undefined (`false`) makes the bare JID the occupant JID.
 minimix_options.resource = resourceOption()
 --- Services whose rooms are left to the clients.
 minimix_options.excluded = services("minimix_exclude")
@@ -665,6 +669,8 @@ function state_held.toldAgain(presence)
     return copy
 end
 
+--- What Lua 5.2 draws from as well.
+local MARKS = 2 ^ 31 - 1
 --- By text. Entries go with the last membership that refers to them.
 local held = setmetatable({}, {__mode = "v"})
 --- The stanza held last and what became of it: a room of this server hands one table to every account.
@@ -686,12 +692,17 @@ function state_held.hold(presence)
     local text = textOf(state_held.toldAgain(presence))
     local found = held[text]
     if found == nil then
-        found = {text = text}
+        found = {text = text, mark = math.random(MARKS)}
         held[text] = found
     end
     source = presence
     latest = found
     return found
+end
+
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function state_held.restoreHeld(presence)
+    held[presence.text] = presence
 end
 
 --- A presence as a stanza without `to`; undefined for what is no XML. It is parsed each time, as a tree takes many times the
@@ -2587,12 +2598,13 @@ end
 -- account: mod_mam writes down what comes, and what was missed is written from here.
 local archive_personal = {}
 do
-local recentOf, nameOf, store, RECENT, recent
+local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local startReading = archive_page.startReading
 local options = minimix_options
 local findMembership = state_memberships.findMembership
+local isOccupantJid = state_memberships.isOccupantJid
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
@@ -2600,6 +2612,24 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 --- What an account and one other, or all others, said to each other.
 function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
+end
+
+function isLocalError(stanza)
+    return prosody.hosts[jids.host(stanza.attr.from or "")] ~= nil and isOccupantJid(stanza.attr.to or "")
+end
+
+function isToKeep(stanza)
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
+        return nil
+    end
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
+        return false
+    end
+    recentOf(membership):set(nameOf(membership, stanza), true)
+    return true
 end
 
 --- Begins to read what was said in a room last.
@@ -2650,21 +2680,21 @@ function archive_personal.hasPersonalArchive()
     return (host and host.modules.mam) ~= nil
 end
 
---- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
--- it, and what a room tells of its past on a join is there already, or is missed.
+--- `archive-should-store`.
 function archive_personal.onShouldStore(event)
     local stanza = event.stanza
-    local room = jids.bare(stanza.attr.from or "")
-    local membership = findMembership(stanza.attr.to or "", room)
-    if membership == nil or stanza.attr.type ~= "groupchat" then
+    if stanza.attr.type == "error" then
+        if isLocalError(stanza) then
+            return false
+        else
+            return nil
+        end
+    end
+    if options.archive == "mam" then
+        return isToKeep(stanza)
+    else
         return nil
     end
-    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
-    if not isWorthKeeping(stanza) or isPast then
-        return false
-    end
-    recentOf(membership):set(nameOf(membership, stanza), true)
-    return true
 end
 
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
@@ -3992,6 +4022,510 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
+-- src/state/former.ts
+--
+-- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, across
+-- restarts, until the room has shown that the account has left under that address.
+local state_former = {}
+do
+--- By account.
+state_former.formerOccupants = {}
+local none = {}
+
+function state_former.hasFormerOccupants()
+    return (next(state_former.formerOccupants)) ~= nil
+end
+
+function state_former.formerOccupantsOf(username)
+    return state_former.formerOccupants[username] or none
+end
+
+function state_former.allFormerOccupants()
+    local all = {}
+    for _, list in pairs(state_former.formerOccupants) do
+        for _, former in ipairs(list) do
+            all[#all + 1] = former
+        end
+    end
+    return all
+end
+
+--- The entry of an occupant JID in a room, both as in a stanza's addresses.
+function state_former.findFormerOccupant(occupant, room)
+    for _, former in ipairs(state_former.formerOccupantsOf(jids.node(occupant) or "")) do
+        if former.occupant == occupant and former.room == room then
+            return former
+        end
+    end
+    return nil
+end
+
+function state_former.addFormerOccupant(username, room, occupant, nick)
+    if state_former.findFormerOccupant(occupant, room) == nil then
+        local list = state_former.formerOccupants[username] or {}
+        state_former.formerOccupants[username] = list
+        list[#list + 1] = {username = username, room = room, occupant = occupant, nick = nick, tries = 0}
+    end
+end
+
+--- The account is out of the room under that address.
+function state_former.dropFormerOccupant(former)
+    local others = {}
+    for _, other in ipairs(state_former.formerOccupantsOf(former.username)) do
+        if other ~= former then
+            others[#others + 1] = other
+        end
+    end
+    if #others > 0 then
+        state_former.formerOccupants[former.username] = others
+    else
+        state_former.formerOccupants[former.username] = nil
+    end
+end
+
+--- Takes over what an instance of the module before a reload had. Its questions to rooms have ended with it.
+function state_former.restoreFormerOccupants(saved)
+    for username, list in pairs(saved) do
+        for _, former in ipairs(list) do
+            former.tries = 0
+        end
+        state_former.formerOccupants[username] = list
+    end
+end
+end
+
+-- src/state/bookmarks.ts
+--
+-- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+local state_bookmarks = {}
+do
+local options = minimix_options
+
+--- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+function state_bookmarks.isAutojoin(membership)
+    local bookmark = membership.bookmark
+    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
+end
+
+--- Whether the server is to join the room by itself.
+function state_bookmarks.isToJoin(membership)
+    local autojoin = options.autojoin
+    if autojoin then
+        local bookmark = membership.bookmark
+        autojoin = (bookmark and bookmark.autojoin) == true
+    end
+    return autojoin
+end
+
+--- Whether the account is to be in the room though no session asks for it: brought back when lost.
+function state_bookmarks.isWanted(membership)
+    return membership.established or state_bookmarks.isToJoin(membership)
+end
+
+--- Whether two bookmarks say the same, or neither is there.
+function state_bookmarks.isSameBookmark(one, other)
+    if one == nil or other == nil then
+        return one == other
+    end
+    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
+end
+
+--- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+local refusals = {}
+
+--- The room does not want the account: it is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership)
+    local bookmark = membership.bookmark
+    if not (bookmark and bookmark.autojoin) then
+        return
+    end
+    local rooms = refusals[membership.username] or {}
+    rooms[membership.room] = bookmark
+    refusals[membership.username] = rooms
+end
+
+--- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+function state_bookmarks.isRefused(username, room, bookmark)
+    local rooms = refusals[username]
+    local refused = rooms and rooms[room]
+    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- Forgets the refusal of a room, or of all.
+function state_bookmarks.forgetRefusals(username, room)
+    local rooms = refusals[username]
+    if rooms ~= nil and room ~= nil then
+        rooms[room] = nil
+    end
+    if room == nil or rooms ~= nil and (next(rooms)) == nil then
+        refusals[username] = nil
+    end
+end
+
+--- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+local NICK_CHANGES = 5
+local NICK_PAUSE = 60
+
+--- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
+-- the account from one to the other without end.
+function state_bookmarks.mayFollowNick(membership)
+    local now = os.time()
+    local free = math.max(membership.nickFree, now)
+    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
+        return false
+    end
+    membership.nickFree = free + NICK_PAUSE
+    return true
+end
+end
+
+-- src/state/store.ts
+--
+-- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+local state_store = {}
+do
+local recordOf, formerRecords, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local options = minimix_options
+local isWanted = state_bookmarks.isWanted
+local addFormerOccupant = state_former.addFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local createMembership = state_memberships.createMembership
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local membershipsOf = state_memberships.membershipsOf
+
+--- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+-- afterwards survives a killed server.
+function state_store.save(username)
+    if options.anonymous or closed then
+        return
+    end
+    local saved, problem = store:set(username, recordOf(username))
+    if saved ~= true then
+        module:log("error", "Could not write the rooms of %s: %s", username, problem)
+    end
+end
+
+--- Writes what is to be written soon.
+function state_store.saveLate()
+    for username in pairs(late) do
+        late[username] = nil
+        state_store.save(username)
+    end
+end
+
+function recordOf(username)
+    local account = findAccount(username)
+    local former = formerRecords(username)
+    if account == nil and former == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account and account.memberships or {}) do
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
+        end
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
+            password = membership.password,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark or nil,
+            ending = membership.ending or nil,
+            since = membership.since,
+            state = stateOf(membership)
+        }
+    end
+    return {
+        seen = account and account.seen or os.time(),
+        resource = options.resource,
+        rooms = rooms,
+        former = former
+    }
+end
+
+function formerRecords(username)
+    local records = {}
+    for _, value_ in ipairs(formerOccupantsOf(username)) do
+        local room = value_.room
+        local occupant = value_.occupant
+        local nick = value_.nick
+        records[#records + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
+    end
+    return #records > 0 and records or nil
+end
+
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.phase == "leaving" and "leaving" or "in"
+end
+
+function usernames()
+    local list = {}
+    for username in store:users() do
+        if type(username) == "string" and username ~= "" then
+            list[#list + 1] = username
+        end
+    end
+    return list
+end
+
+function mayComeBack(membership, saved)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
+end
+
+function loadAccount(username, record)
+    for _, value_ in ipairs(record.former or {}) do
+        local room = value_.room
+        local resource = value_.resource
+        local nick = value_.nick
+        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
+    end
+    for room, saved in pairs(record.rooms) do
+        local membership = createMembership(username, room, saved.nick)
+        membership.wantedNick = saved.wanted or saved.nick
+        membership.password = saved.password
+        membership.bookmark = saved.bookmark
+        membership.ownBookmark = saved.ownBookmark == true
+        membership.since = saved.since
+        membership.established = saved.state ~= "joining"
+        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
+        membership.detachedAt = record.seen
+    end
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = record.seen
+    end
+    if record.resource ~= options.resource then
+        leaveFormerAddress(username, record)
+    end
+end
+
+function leaveFormerAddress(username, record)
+    local occupant = jids.join(username, module.host, record.resource)
+    for _, membership in ipairs(membershipsOf(username)) do
+        addFormerOccupant(username, membership.room, occupant, membership.nick)
+        if membership.phase == "leaving" then
+            dropMembership(membership)
+        end
+    end
+    state_store.save(username)
+end
+
+store = module:open_store("minimix", "keyval")
+closed = false
+
+--- Nothing is written any more: what the account does from now on is not its user's doing.
+function state_store.close()
+    state_store.saveLate()
+    closed = true
+end
+
+late = {}
+--- Seconds until they are.
+local LATE = 5
+
+--- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+function state_store.saveSoon(username)
+    if (next(late)) == nil then
+        module:add_timer(LATE, function()
+            state_store.saveLate()
+            return nil
+        end)
+    end
+    late[username] = true
+end
+
+--- Accounts whose records have been written by saveOften() a moment ago.
+local recent = {}
+
+--- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
+-- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
+-- nicks, but no membership.
+function state_store.saveOften(username)
+    if recent[username] ~= nil then
+        state_store.saveSoon(username)
+        return
+    end
+    if (next(recent)) == nil then
+        module:add_timer(LATE, function()
+            for other in pairs(recent) do
+                recent[other] = nil
+            end
+            return nil
+        end)
+    end
+    recent[username] = true
+    state_store.save(username)
+end
+
+--- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
+function state_store.load()
+    if options.anonymous then
+        return
+    end
+    for _, username in ipairs(usernames()) do
+        local record, problem = store:get(username)
+        if record ~= nil then
+            loadAccount(username, record)
+        elseif problem ~= nil then
+            module:log("error", "Could not read the rooms of %s: %s", username, problem)
+        end
+    end
+end
+end
+
+-- src/send/ask.ts
+--
+-- IQs of the account's own to its rooms.
+local send_ask = {}
+do
+local id = require("util.id")
+local inTurn = minimix_turn.inTurn
+local post = minimix_turn.post
+--- Seconds until a question counts as unanswered.
+local PATIENCE = 30
+--- The same of a question that is asked again, the first time.
+local FIRST_PATIENCE = 5
+
+--- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
+-- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
+function send_ask.patience(membership)
+    return math.min(
+        FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
+        PATIENCE
+    )
+end
+
+--- By the id they were sent with.
+local questions = {}
+
+--- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
+function send_ask.ask(membership, to, type_, query, answered, limit)
+    if limit == nil then
+        limit = PATIENCE
+    end
+    local key = "mm-" .. id.medium()
+    local timer = module:add_timer(limit, function()
+        questions[key] = nil
+        inTurn(function()
+            answered(nil)
+        end)
+        return nil
+    end)
+    questions[key] = {room = membership.room, answered = answered, timer = timer}
+    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+end
+
+--- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
+function send_ask.isOwnId(key)
+    return key ~= nil and string.sub(key, 1, 3) == "mm-"
+end
+
+--- Takes the answer to a question of the account's own; whether it was one.
+function send_ask.takeAnswer(room, stanza)
+    local key = stanza.attr.id
+    local question
+    if key ~= nil then
+        question = questions[key]
+    end
+    if key == nil or (question and question.room) ~= room then
+        return false
+    end
+    questions[key] = nil
+    question.timer:stop()
+    question.answered(stanza)
+    return true
+end
+end
+
+-- src/send/former.ts
+--
+-- Leaves rooms under addresses that the account no longer uses (state/former.ts).
+local send_former = {}
+do
+local leave, saysOut, LONGEST_PAUSE
+local id = require("util.id")
+local inTurn = minimix_turn.inTurn
+local post = minimix_turn.post
+local PING = namespaces.PING
+local allFormerOccupants = state_former.allFormerOccupants
+local dropFormerOccupant = state_former.dropFormerOccupant
+local findFormerOccupant = state_former.findFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local saveSoon = state_store.saveSoon
+local ask = send_ask.ask
+
+--- Sends the first leave; what follows it has a timer of its own.
+function send_former.leaveOnce(former)
+    if former.tries == 0 then
+        leave(former)
+    end
+end
+
+function leave(former)
+    former.tries = former.tries + 1
+    local nick = former.room .. "/" .. former.nick
+    post(st.presence({type = "unavailable", id = id.medium(), from = former.occupant, to = nick}))
+    ask(former, nick, "get", st.stanza("ping", {xmlns = PING}), function(answer)
+        if findFormerOccupant(former.occupant, former.room) ~= former then
+            return
+        end
+        if answer ~= nil and saysOut(answer) then
+            send_former.confirmLeft(former)
+            return
+        end
+        local pause = math.min(2 ^ math.min(former.tries, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
+        module:add_timer(pause, function()
+            inTurn(function()
+                if findFormerOccupant(former.occupant, former.room) == former then
+                    leave(former)
+                end
+            end)
+            return nil
+        end)
+    end)
+end
+
+function saysOut(answer)
+    local _, condition = answer:get_error()
+    return answer.attr.type == "error" and (condition == "not-acceptable" or condition == "item-not-found")
+end
+
+function send_former.confirmLeft(former)
+    dropFormerOccupant(former)
+    saveSoon(former.username)
+    module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
+    if #allFormerOccupants() == 0 then
+        module:log("info", "All rooms have been left under former addresses")
+    end
+end
+
+LONGEST_PAUSE = 900
+
+--- Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one.
+function send_former.leaveAsFormer(username, room)
+    for _, former in ipairs(formerOccupantsOf(username)) do
+        if former.room == room then
+            send_former.leaveOnce(former)
+        end
+    end
+end
+
+--- The account is deleted: sends one leave for each of its former addresses and forgets them.
+function send_former.forgetAsFormer(username)
+    for _, former in ipairs(formerOccupantsOf(username)) do
+        send_former.leaveOnce(former)
+        dropFormerOccupant(former)
+    end
+end
+end
+
 -- src/send/upstream.ts
 --
 -- From the account to a room.
@@ -3999,6 +4533,7 @@ local send_upstream = {}
 do
 local id = require("util.id")
 local post = minimix_turn.post
+local leaveAsFormer = send_former.leaveAsFormer
 local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
@@ -4009,6 +4544,7 @@ local options = minimix_options
 function send_upstream.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
+    leaveAsFormer(membership.username, membership.room)
     post(copy)
 end
 
@@ -4125,70 +4661,6 @@ function occupancy_shown.updatePresence(membership, session, stanza)
         self_.attr.id = stanza.attr.id
         sendTo(session, self_)
     end
-end
-end
-
--- src/send/ask.ts
---
--- IQs of the account's own to its rooms.
-local send_ask = {}
-do
-local id = require("util.id")
-local inTurn = minimix_turn.inTurn
-local post = minimix_turn.post
---- Seconds until a question counts as unanswered.
-local PATIENCE = 30
---- The same of a question that is asked again, the first time.
-local FIRST_PATIENCE = 5
-
---- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
--- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
-function send_ask.patience(membership)
-    return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
-        PATIENCE
-    )
-end
-
---- By the id they were sent with.
-local questions = {}
-
---- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
-function send_ask.ask(membership, to, type_, query, answered, limit)
-    if limit == nil then
-        limit = PATIENCE
-    end
-    local key = "mm-" .. id.medium()
-    local timer = module:add_timer(limit, function()
-        questions[key] = nil
-        inTurn(function()
-            answered(nil)
-        end)
-        return nil
-    end)
-    questions[key] = {room = membership.room, answered = answered, timer = timer}
-    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
-end
-
---- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
-function send_ask.isOwnId(key)
-    return key ~= nil and string.sub(key, 1, 3) == "mm-"
-end
-
---- Takes the answer to a question of the account's own; whether it was one.
-function send_ask.takeAnswer(room, stanza)
-    local key = stanza.attr.id
-    local question
-    if key ~= nil then
-        question = questions[key]
-    end
-    if key == nil or (question and question.room) ~= room then
-        return false
-    end
-    questions[key] = nil
-    question.timer:stop()
-    question.answered(stanza)
-    return true
 end
 end
 
@@ -4483,91 +4955,6 @@ function occupancy_nick.regainNick(membership)
     if membership.phase == "joined" and membership.nick ~= wanted and membership.occupants[wanted] == nil then
         occupancy_nick.askForNick(membership, wanted)
     end
-end
-end
-
--- src/state/bookmarks.ts
---
--- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
-local state_bookmarks = {}
-do
-local options = minimix_options
-
---- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
-function state_bookmarks.isAutojoin(membership)
-    local bookmark = membership.bookmark
-    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
-end
-
---- Whether the server is to join the room by itself.
-function state_bookmarks.isToJoin(membership)
-    local autojoin = options.autojoin
-    if autojoin then
-        local bookmark = membership.bookmark
-        autojoin = (bookmark and bookmark.autojoin) == true
-    end
-    return autojoin
-end
-
---- Whether the account is to be in the room though no session asks for it: brought back when lost.
-function state_bookmarks.isWanted(membership)
-    return membership.established or state_bookmarks.isToJoin(membership)
-end
-
---- Whether two bookmarks say the same, or neither is there.
-function state_bookmarks.isSameBookmark(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
-end
-
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
-local refusals = {}
-
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
-    local bookmark = membership.bookmark
-    if not (bookmark and bookmark.autojoin) then
-        return
-    end
-    local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
-    refusals[membership.username] = rooms
-end
-
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
-function state_bookmarks.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local refused = rooms and rooms[room]
-    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
-end
-
---- Forgets the refusal of a room, or of all.
-function state_bookmarks.forgetRefusals(username, room)
-    local rooms = refusals[username]
-    if rooms ~= nil and room ~= nil then
-        rooms[room] = nil
-    end
-    if room == nil or rooms ~= nil and (next(rooms)) == nil then
-        refusals[username] = nil
-    end
-end
-
---- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
-local NICK_CHANGES = 5
-local NICK_PAUSE = 60
-
---- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
--- the account from one to the other without end.
-function state_bookmarks.mayFollowNick(membership)
-    local now = os.time()
-    local free = math.max(membership.nickFree, now)
-    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
-        return false
-    end
-    membership.nickFree = free + NICK_PAUSE
-    return true
 end
 end
 
@@ -5325,166 +5712,6 @@ function archive_catchup.historySince(membership)
         return nil
     else
         return datetime.datetime(knownUntil(membership, newest))
-    end
-end
-end
-
--- src/state/store.ts
---
--- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
-local state_store = {}
-do
-local recordOf, stateOf, usernames, mayComeBack, loadAccount, store, closed, late
-local options = minimix_options
-local isWanted = state_bookmarks.isWanted
-local createMembership = state_memberships.createMembership
-local findAccount = state_memberships.findAccount
-
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
-function state_store.save(username)
-    if options.anonymous or closed then
-        return
-    end
-    local saved, problem = store:set(username, recordOf(username))
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
-end
-
---- Writes what is to be written soon.
-function state_store.saveLate()
-    for username in pairs(late) do
-        late[username] = nil
-        state_store.save(username)
-    end
-end
-
-function recordOf(username)
-    local account = findAccount(username)
-    if account == nil then
-        return nil
-    end
-    local rooms = {}
-    for room, membership in pairs(account.memberships) do
-        local nick = membership.nick
-        local wanted
-        if membership.wantedNick ~= membership.nick then
-            wanted = membership.wantedNick
-        end
-        rooms[room] = {
-            nick = nick,
-            wanted = wanted,
-            password = membership.password,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
-            since = membership.since,
-            state = stateOf(membership)
-        }
-    end
-    return {seen = account.seen, rooms = rooms}
-end
-
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
-    end
-    return membership.phase == "leaving" and "leaving" or "in"
-end
-
-function usernames()
-    local list = {}
-    for username in store:users() do
-        if type(username) == "string" and username ~= "" then
-            list[#list + 1] = username
-        end
-    end
-    return list
-end
-
-function mayComeBack(membership, saved)
-    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
-    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
-end
-
-function loadAccount(username, record)
-    for room, saved in pairs(record.rooms) do
-        local membership = createMembership(username, room, saved.nick)
-        membership.wantedNick = saved.wanted or saved.nick
-        membership.password = saved.password
-        membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
-        membership.since = saved.since
-        membership.established = saved.state ~= "joining"
-        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
-        membership.detachedAt = record.seen
-    end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = record.seen
-    end
-end
-
-store = module:open_store("minimix", "keyval")
-closed = false
-
---- Nothing is written any more: what the account does from now on is not its user's doing.
-function state_store.close()
-    state_store.saveLate()
-    closed = true
-end
-
-late = {}
---- Seconds until they are.
-local LATE = 5
-
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function state_store.saveSoon(username)
-    if (next(late)) == nil then
-        module:add_timer(LATE, function()
-            state_store.saveLate()
-            return nil
-        end)
-    end
-    late[username] = true
-end
-
---- Accounts whose records have been written by saveOften() a moment ago.
-local recent = {}
-
---- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
--- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
--- nicks, but no membership.
-function state_store.saveOften(username)
-    if recent[username] ~= nil then
-        state_store.saveSoon(username)
-        return
-    end
-    if (next(recent)) == nil then
-        module:add_timer(LATE, function()
-            for other in pairs(recent) do
-                recent[other] = nil
-            end
-            return nil
-        end)
-    end
-    recent[username] = true
-    state_store.save(username)
-end
-
---- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function state_store.load()
-    if options.anonymous then
-        return
-    end
-    for _, username in ipairs(usernames()) do
-        local record, problem = store:get(username)
-        if record ~= nil then
-            loadAccount(username, record)
-        elseif problem ~= nil then
-            module:log("error", "Could not read the rooms of %s: %s", username, problem)
-        end
     end
 end
 end
@@ -7531,6 +7758,7 @@ local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
 local membershipsOf = state_memberships.membershipsOf
+local forgetAsFormer = send_former.forgetAsFormer
 local sendUpstream = send_upstream.sendUpstream
 local closePart = archive_log.closePart
 local deleteOwn = archive_log.deleteOwn
@@ -7550,6 +7778,7 @@ function follow_accounts.forgetAccount(username)
         closePart(membership)
         dropMembership(membership)
     end
+    forgetAsFormer(username)
     save(username)
 end
 
@@ -7945,6 +8174,52 @@ function occupancy_pace.lineUp(line, items)
 end
 end
 
+-- src/occupancy/former.ts
+--
+-- Memberships under an address that has changed: left there, and joined anew under the present one (O5).
+local occupancy_former = {}
+do
+local fork = send_fork.fork
+local leaveOnce = send_former.leaveOnce
+local allFormerOccupants = state_former.allFormerOccupants
+local occupantJid = state_memberships.occupantJid
+local save = state_store.save
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local lost = occupancy_phases.lost
+local over = occupancy_phases.over
+local refuseAll = occupancy_phases.refuseAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+local line = newLine(leaveOnce)
+
+--- Leaves all rooms under former addresses, paced. A join of the account there does not wait for its turn.
+function occupancy_former.leaveFormerAddresses()
+    local formers = allFormerOccupants()
+    if #formers > 0 then
+        module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
+        lineUp(line, formers)
+    end
+end
+
+--- Whether a membership from before a reload uses an address that is no longer the account's.
+function occupancy_former.hasMoved(membership)
+    return membership.occupant ~= occupantJid(membership.username)
+end
+
+--- Moves a membership to the present address, under which the account is not in the room yet.
+function occupancy_former.move(membership)
+    membership.occupant = occupantJid(membership.username)
+    save(membership.username)
+    refuseAll(membership)
+    if membership.established and membership.phase ~= "leaving" then
+        lost(membership)
+    else
+        fork(membership, ownUnavailable(membership, nil))
+        over(membership)
+    end
+end
+end
+
 -- src/occupancy/watch.ts
 --
 -- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
@@ -7964,6 +8239,8 @@ local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
 local setTimer = state_memberships.setTimer
 local patience = send_ask.patience
+local hasMoved = occupancy_former.hasMoved
+local move = occupancy_former.move
 local closeGap = archive_catchup.closeGap
 local holdBack = archive_catchup.holdBack
 local lineUp = occupancy_pace.lineUp
@@ -8152,7 +8429,11 @@ function occupancy_watch.resumeAll()
         membership.checking = false
         local wasRenaming = membership.renaming ~= nil
         membership.renaming = nil
-        resume(membership)
+        if hasMoved(membership) then
+            move(membership)
+        else
+            resume(membership)
+        end
         if wasRenaming then
             renamingUnanswered(membership)
         end
@@ -8853,6 +9134,66 @@ function room_iq.onIq(event)
         return onRequest(membership, event)
     else
         return true
+    end
+end
+end
+
+-- src/room/former.ts
+--
+-- What rooms still send to addresses that accounts no longer use (state/former.ts). It is for nobody: mod_presence would
+-- hand presence to all sessions, and mod_message would answer groupchat with an error.
+local room_former = {}
+do
+local isNickChange, formerOf
+local MUC_USER = namespaces.MUC_USER
+local takeAnswer = send_ask.takeAnswer
+local confirmLeft = send_former.confirmLeft
+local findFormerOccupant = state_former.findFormerOccupant
+local splitOccupant = minimix_stanzas.splitOccupant
+
+function isNickChange(stanza)
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child_with_attr("status", nil, "code", "303")) ~= nil
+end
+
+function formerOf(stanza)
+    local room = splitOccupant(stanza.attr.from or "")
+    return findFormerOccupant(stanza.attr.to or "", room)
+end
+
+--- `presence/bare` and `presence/full`.
+function room_former.onFormerPresence(event)
+    local stanza = event.stanza
+    local type_ = stanza.attr.type
+    local former = formerOf(stanza)
+    if former == nil or type_ ~= nil and type_ ~= "unavailable" and type_ ~= "error" then
+        return nil
+    end
+    local _, nick = splitOccupant(stanza.attr.from or "")
+    if type_ == "unavailable" and nick == former.nick and not isNickChange(stanza) then
+        confirmLeft(former)
+    end
+    return true
+end
+
+--- `message/bare` and `message/full`. Other types are for the account: invitations and private messages.
+function room_former.onFormerMessage(event)
+    local type_ = event.stanza.attr.type
+    if (type_ == "groupchat" or type_ == "error") and formerOf(event.stanza) ~= nil then
+        return true
+    else
+        return nil
+    end
+end
+
+--- `iq/bare` and `iq/full`: the answer to a self-ping from the former address.
+function room_former.onFormerIq(event)
+    local stanza = event.stanza
+    local isAnswer = stanza.attr.type == "result" or stanza.attr.type == "error"
+    if isAnswer and takeAnswer(jids.bare(stanza.attr.from or ""), stanza) then
+        return true
+    else
+        return nil
     end
 end
 end
@@ -9692,6 +10033,554 @@ function room_message.onUnkept(event)
 end
 end
 
+-- src/state/occupant-list.ts
+--
+-- Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
+-- lists a room has.
+local state_occupant_list = {}
+do
+local count, without, countOf, markOf, lists
+local options = minimix_options
+
+--- The lists of a room, those with more readers first.
+function state_occupant_list.listsOf(room)
+    local found = lists[room]
+    if found == nil then
+        found = {}
+        lists[room] = found
+    end
+    return found
+end
+
+--- Adds a list to those of its room.
+function state_occupant_list.register(list)
+    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
+    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
+end
+
+--- A copy of all that a list says at a position.
+function state_occupant_list.copyAt(list, position)
+    local copy = {}
+    for nick, held in pairs(list.occupants) do
+        copy[nick] = held
+    end
+    for i = #list.log, position - list.settled + 1, -1 do
+        local later = list.log[i]
+        if (later and later.before) ~= nil then
+            copy[later.nick] = later.before
+        elseif later ~= nil then
+            copy[later.nick] = nil
+        end
+    end
+    return copy
+end
+
+function count(list, before, after)
+    list.count = list.count + countOf(after) - countOf(before)
+    list.size = list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before)
+    list.sum = list.sum + markOf(after) - markOf(before)
+end
+
+function without(list, own, missing)
+    local first
+    if own ~= nil then
+        first = list.occupants[own]
+    end
+    local second
+    if missing ~= nil then
+        second = list.occupants[missing]
+    end
+    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
+end
+
+function countOf(held)
+    return held == nil and 0 or 1
+end
+
+--- Bytes of a presence, as XML.
+function state_occupant_list.sizeOf(held)
+    return held == nil and 0 or string.len(held.text)
+end
+
+function markOf(held)
+    return held == nil and 0 or held.mark
+end
+
+lists = {}
+
+--- A list that no account reads yet.
+function state_occupant_list.newList(room, occupants)
+    local list = {
+        room = room,
+        occupants = occupants,
+        count = 0,
+        size = 0,
+        sum = 0,
+        last = 0,
+        settled = 0,
+        log = {},
+        readers = {},
+        readerCount = 0,
+        behind = 0
+    }
+    for _, held in pairs(occupants) do
+        count(list, nil, held)
+    end
+    state_occupant_list.register(list)
+    return list
+end
+
+--- Whether a room's lists are those of this instance of the module.
+function state_occupant_list.isRegistered(list)
+    for _, other in ipairs(lists[list.room] or {}) do
+        if other == list then
+            return true
+        end
+    end
+    return false
+end
+
+--- Forgets a list that no account reads any more.
+function state_occupant_list.remove(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 1, #all do
+        if all[i] == list then
+            table.remove(all, i)
+            break
+        end
+    end
+    if #all == 0 then
+        lists[list.room] = nil
+    end
+end
+
+--- Keeps lists with more readers before others: those are what new readers most likely are shown.
+function state_occupant_list.sortIn(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 2, #all do
+        local before = all[i - 2 + 1]
+        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
+            all[i - 2 + 1] = list
+            all[i] = before
+            return
+        end
+    end
+end
+
+--- What a list says of a nick at a position.
+function state_occupant_list.entryAt(list, position, nick)
+    for i = position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        if (later and later.nick) == nick then
+            return later.before
+        end
+    end
+    return list.occupants[nick]
+end
+
+--- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
+function state_occupant_list.contentAt(list, position)
+    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
+end
+
+--- Number and bytes of the occupants that the account was shown.
+function state_occupant_list.totalsOf(reader)
+    local list = reader.list
+    if list == nil then
+        return 0, 0
+    end
+    local count = list.count
+    local size = list.size
+    for i = reader.position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        count = count + countOf(later and later.before) - countOf(later and later.after)
+        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
+    end
+    local own
+    if reader.own ~= nil then
+        own = state_occupant_list.entryAt(list, reader.position, reader.own)
+    end
+    return count - countOf(own), size - state_occupant_list.sizeOf(own)
+end
+
+--- Adds a change at the end of a list.
+function state_occupant_list.append(list, nick, after)
+    local before = list.occupants[nick]
+    if after == nil then
+        list.occupants[nick] = nil
+    else
+        list.occupants[nick] = after
+    end
+    count(list, before, after)
+    list.last = list.last + 1
+    local log = list.log
+    log[#log + 1] = {nick = nick, before = before, after = after}
+end
+
+--- Whether a list that several accounts read stays within the limits, and so each of them.
+function state_occupant_list.fits(list, before, after)
+    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
+end
+
+--- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
+function state_occupant_list.isSame(one, other, own, missing)
+    local count, sum = without(one, own, missing)
+    local otherCount, otherSum = without(other, own, missing)
+    if count ~= otherCount or sum ~= otherSum then
+        return false
+    end
+    for nick, held in pairs(one.occupants) do
+        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
+            return false
+        end
+    end
+    return true
+end
+
+--- Readers that have not been shown the last change.
+function state_occupant_list.late(list)
+    local found = {}
+    for reader in pairs(list.readers) do
+        if reader.position < list.last then
+            found[#found + 1] = reader
+        end
+    end
+    return found
+end
+
+--- Any of the readers.
+function state_occupant_list.firstOf(readers)
+    for reader in pairs(readers) do
+        return reader
+    end
+    return nil
+end
+end
+
+-- src/state/occupants.ts
+--
+-- Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
+-- list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
+-- account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
+-- decides: no account reads an entry that the room has not shown it.
+local state_occupants = {}
+do
+local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local options = minimix_options
+local restoreHeld = state_held.restoreHeld
+local append = state_occupant_list.append
+local contentAt = state_occupant_list.contentAt
+local copyAt = state_occupant_list.copyAt
+local entryAt = state_occupant_list.entryAt
+local firstOf = state_occupant_list.firstOf
+local fits = state_occupant_list.fits
+local isSame = state_occupant_list.isSame
+local isRegistered = state_occupant_list.isRegistered
+local late = state_occupant_list.late
+local listsOf = state_occupant_list.listsOf
+local newList = state_occupant_list.newList
+local register = state_occupant_list.register
+local remove = state_occupant_list.remove
+local sizeOf = state_occupant_list.sizeOf
+local sortIn = state_occupant_list.sortIn
+local totalsOf = state_occupant_list.totalsOf
+
+function hasSpace(reader, before, held)
+    local count, size = totalsOf(reader)
+    local others = before == nil and count or count - 1
+    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+end
+
+function passChange(reader, nick, held)
+    skipOwn(reader)
+    local list = reader.list
+    if list == nil or reader.position == list.last then
+        return false
+    end
+    local later = list.log[reader.position - list.settled + 1]
+    if (later and later.nick) ~= nick or later.after ~= held then
+        return false
+    end
+    moveOn(reader, list)
+    return true
+end
+
+function skipOwn(reader)
+    local list = reader.list
+    while list ~= nil and reader.position < list.last do
+        local later = list.log[reader.position - list.settled + 1]
+        if later == nil or later.nick ~= reader.own then
+            return
+        end
+        moveOn(reader, list)
+        if reader.list ~= list then
+            return
+        end
+    end
+end
+
+function moveOn(reader, list)
+    reader.position = reader.position + 1
+    if reader.position == list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function settleIfDone(list)
+    if list.behind > 0 then
+        return
+    end
+    for i = #list.log, 1, -1 do
+        table.remove(list.log, i)
+    end
+    list.settled = list.last
+    merge(list)
+end
+
+function change(room, reader, nick, before, after)
+    if before == after then
+        return
+    end
+    local list = reader.list
+    if list == nil then
+        list = newList(room, {})
+        enter(reader, list)
+    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
+        local copy = newList(room, copyAt(list, reader.position))
+        leave(reader, list)
+        enter(reader, copy)
+        list = copy
+    end
+    append(list, nick, after)
+    reader.position = list.last
+    if list.readerCount == 1 then
+        list.behind = 0
+        settleIfDone(list)
+    else
+        list.behind = list.readerCount - 1
+        if #list.log > MAX_BEHIND then
+            splitOff(list)
+        end
+    end
+end
+
+function splitOff(list)
+    local copies = {}
+    for _, reader in ipairs(late(list)) do
+        skipOwn(reader)
+        local position = reader.position
+        if reader.list == list and position < list.last then
+            local copy = copies[position]
+            if copy == nil then
+                copy = newList(list.room, copyAt(list, position))
+                copies[position] = copy
+            end
+            leave(reader, list)
+            enter(reader, copy)
+        end
+    end
+end
+
+function enter(reader, list)
+    reader.list = list
+    reader.position = list.last
+    list.readers[reader] = true
+    list.readerCount = list.readerCount + 1
+    sortIn(list)
+end
+
+function leave(reader, list)
+    list.readers[reader] = nil
+    list.readerCount = list.readerCount - 1
+    if list.readerCount == 0 then
+        remove(list)
+        return
+    end
+    if reader.position < list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function merge(list)
+    local all = listsOf(list.room)
+    if #all < 2 then
+        return
+    end
+    for i = 1, math.min(#all, MAX_COMPARED + 1) do
+        local other = all[i]
+        if other ~= nil and other ~= list and other.behind == 0 then
+            local isLarger = other.readerCount >= list.readerCount
+            local isLarger_3
+            if isLarger then
+                isLarger_3 = moveReaders(list, other)
+            else
+                isLarger_3 = moveReaders(other, list)
+            end
+            if isLarger_3 then
+                return
+            end
+        end
+    end
+end
+
+function moveReaders(from, to)
+    local moved = false
+    for reader in pairs(from.readers) do
+        if not moveReader(reader, from, to) then
+            return moved
+        end
+        moved = true
+    end
+    return moved
+end
+
+function moveReader(reader, from, to)
+    local only
+    if to.readerCount == 1 then
+        only = firstOf(to.readers)
+    end
+    local missing
+    if (only and only.own) ~= reader.own then
+        missing = only and only.own
+    end
+    if not isSame(from, to, reader.own, missing) then
+        return false
+    end
+    local held
+    if missing ~= nil then
+        held = from.occupants[missing]
+    end
+    local old
+    if missing ~= nil then
+        old = to.occupants[missing]
+    end
+    if not fits(to, old, held) then
+        return false
+    end
+    leave(reader, from)
+    if missing ~= nil and old ~= held then
+        append(to, missing, held)
+        if only ~= nil then
+            only.position = to.last
+        end
+        table.remove(to.log)
+        to.settled = to.last
+    end
+    enter(reader, to)
+    return true
+end
+
+MAX_BEHIND = 64
+MAX_COMPARED = 4
+
+--- A reader of nothing.
+function state_occupants.newReader()
+    return {list = nil, position = 0, own = nil}
+end
+
+--- The presence that the account was shown of an occupant.
+function state_occupants.findOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or nick == reader.own then
+        return nil
+    end
+    return entryAt(list, reader.position, nick)
+end
+
+--- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
+function state_occupants.eachOccupant(reader)
+    local list = reader.list
+    local own = reader.own
+    local occupants
+    if list ~= nil then
+        occupants = contentAt(list, reader.position)
+    end
+    local nick
+    local held
+    local function step()
+        if occupants ~= nil then
+            nick, held = next(occupants, nick)
+            if nick ~= nil and nick == own then
+                nick, held = next(occupants, nick)
+            end
+        end
+        return nick, held
+    end
+    return step
+end
+
+--- How many occupants the account was shown.
+function state_occupants.countOccupants(reader)
+    return (totalsOf(reader))
+end
+
+--- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
+-- is remembered.
+function state_occupants.keepOccupant(room, reader, nick, held)
+    if reader.own == nick then
+        reader.own = nil
+    end
+    if passChange(reader, nick, held) then
+        return true
+    end
+    local before = state_occupants.findOccupant(reader, nick)
+    if before == held then
+        return true
+    end
+    if not hasSpace(reader, before, held) then
+        change(room, reader, nick, before, nil)
+        return false
+    end
+    change(room, reader, nick, before, held)
+    return true
+end
+
+--- Forgets an occupant that is gone.
+function state_occupants.forgetOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or passChange(reader, nick, nil) then
+        return
+    end
+    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
+end
+
+--- Notes the account's own nick, which is that of no other occupant from now on.
+function state_occupants.setOwnNick(reader, nick)
+    local before = reader.own
+    reader.own = nick
+    if before ~= nil and before ~= nick then
+        state_occupants.forgetOccupant(reader, before)
+    end
+    skipOwn(reader)
+    if before ~= nick and reader.list ~= nil then
+        settleIfDone(reader.list)
+    end
+end
+
+--- Forgets all that the account was shown.
+function state_occupants.forgetOccupants(reader)
+    if reader.list ~= nil then
+        leave(reader, reader.list)
+    end
+    reader.list = nil
+    reader.position = 0
+    reader.own = nil
+end
+
+--- Takes over a reader from the instance of the module before a reload.
+function state_occupants.restoreReader(reader)
+    local list = reader.list
+    if list ~= nil and not isRegistered(list) then
+        register(list)
+        for _, held in pairs(list.occupants) do
+            restoreHeld(held)
+        end
+    end
+end
+end
+
 -- src/state/snapshot.ts
 --
 -- The state as one instance of the module hands it to the next on a reload, which may be of another version.
@@ -9702,6 +10591,10 @@ local counters = state_counters.counters
 local restoreCounters = state_counters.restoreCounters
 local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
+local occupantJid = state_memberships.occupantJid
+local addFormerOccupant = state_former.addFormerOccupant
+local formerOccupants = state_former.formerOccupants
+local restoreFormerOccupants = state_former.restoreFormerOccupants
 local logOf = state_logs.logOf
 local restoreLog = state_logs.restoreLog
 local numbers = state_numbers.numbers
@@ -9726,6 +10619,9 @@ function restoreMembership(membership)
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
+    if membership.occupant ~= occupantJid(membership.username) then
+        addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick)
+    end
 end
 
 function complete(old, fresh)
@@ -9744,6 +10640,7 @@ function state_snapshot.snapshot()
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
+        formerOccupants = formerOccupants,
         numbers = numbers()
     }
 end
@@ -9758,11 +10655,14 @@ function state_snapshot.restore(saved)
     else
         restoreNumbers(saved.numbers)
     end
-    for occupant, account in pairs(saved.accounts) do
+    for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
             restoreMembership(membership)
         end
-        accounts[occupant] = restoreAccount(account)
+        accounts[occupantJid(account.username)] = restoreAccount(account)
+    end
+    if saved.formerOccupants ~= nil then
+        restoreFormerOccupants(saved.formerOccupants)
     end
     if saved.pendingIqs ~= nil then
         restorePendingIqs(saved.pendingIqs)
@@ -9818,6 +10718,7 @@ local onShouldStore = archive_personal.onShouldStore
 local onPush = push_push.onPush
 local load = state_store.load
 local saveLate = state_store.saveLate
+local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
 local onLinkGone = occupancy_watch.onLinkGone
@@ -9828,12 +10729,16 @@ local forgetAllowances = state_limits.forgetAllowances
 local onResourceBind = client_resource.onResourceBind
 local onUndelivered = send_fork.onUndelivered
 local onRoomIq = room_iq.onIq
+local onFormerIq = room_former.onFormerIq
+local onFormerMessage = room_former.onFormerMessage
+local onFormerPresence = room_former.onFormerPresence
 local onGroupchatMessage = room_message.onGroupchatMessage
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
 local finishSlices = slices.finishSlices
 local turn = minimix_turn.turn
+local hasFormerOccupants = state_former.hasFormerOccupants
 local restore = state_snapshot.restore
 local snapshot = state_snapshot.snapshot
 module:hook("pre-presence/full", turn(onClientPresence), 0.05)
@@ -9875,9 +10780,7 @@ module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
-if options.archive == "mam" then
-    module:hook("archive-should-store", onShouldStore, 0)
-end
+module:hook("archive-should-store", onShouldStore, 0)
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
@@ -9922,11 +10825,26 @@ local function onceStarted(task)
     end
 end
 
+--- Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
+-- of any shape.
+local function hookFormerAddresses()
+    if hasFormerOccupants() then
+        module:hook("presence/bare", turn(onFormerPresence), 0.06)
+        module:hook("presence/full", turn(onFormerPresence), 0.06)
+        module:hook("message/bare", turn(onFormerMessage), 0.06)
+        module:hook("message/full", turn(onFormerMessage), 0.06)
+        module:hook("iq/bare", turn(onFormerIq), 0.06)
+        module:hook("iq/full", turn(onFormerIq), 0.06)
+    end
+end
+
 --- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
 local function start()
     load()
     closeOpen()
+    hookFormerAddresses()
     onceStarted(function()
+        leaveFormerAddresses()
         bringBack()
         followAll()
     end)
@@ -9950,7 +10868,9 @@ end
 
 module.restore = function(saved)
     if restore(saved) then
+        hookFormerAddresses()
         resumeAll()
+        leaveFormerAddresses()
     else
         start()
     end

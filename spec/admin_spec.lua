@@ -314,7 +314,7 @@ end);
 describe("metrics", function ()
 	it("count what is dropped, by reason", function ()
 		local s, phone = in_room();
-		s:from("Somebody", "<presence>"..scene.status().."</presence>", "carol@example.org");
+		s:from("Somebody", "<presence>"..scene.status().."</presence>", s:occupant_jid "carol");
 		s:from("Bob", "<message type='error' id='m9'>"..scene.error("cancel", "item-not-found").."</message>");
 		assert.equal(1, s.host:metric("drops", { "stray" }));
 		assert.equal(1, s.host:metric("drops", { "unclaimed" }));

@@ -5,7 +5,7 @@ local join, seen, status = scene.join, scene.seen, scene.status;
 local room_jid = "room@rooms.example.org";
 
 local function phase(s)
-	local account = inspect.tables(s.host).accounts["alice@example.org"];
+	local account = inspect.tables(s.host).accounts[s:occupant_jid()];
 	local membership = account and account.memberships[room_jid];
 	return membership and membership.phase or "none";
 end

@@ -339,9 +339,9 @@ scene.everywhere(function (new_scene)
 			<origin-id xmlns='urn:xmpp:sid:0' id='own'/>]]):gsub("\n%s*", ""):format(forwarded, forwarded, forwarded, forwarded)) });
 		phone:take();
 		lose_and_return(s);
-		local shown = scene.take(phone);
-		assert.equal(1, #shown);
-		for _, message in ipairs { shown[1], archived(s, phone)[2] } do
+		local copies = scene.take(phone);
+		assert.equal(1, #copies);
+		for _, message in ipairs { copies[1], archived(s, phone)[2] } do
 			local names = {};
 			for _, tag in ipairs(message.tags) do
 				if tag.name ~= "delay" then table.insert(names, tag.name..(tag.attr.id and " "..tag.attr.id or "")); end
@@ -352,7 +352,7 @@ scene.everywhere(function (new_scene)
 			assert.equal(1, #x.tags);
 			assert.equal("item", x.tags[1].name);
 		end
-		assert.is_nil(tostring(shown[1]):find("1969", 1, true));
+		assert.is_nil(tostring(copies[1]):find("1969", 1, true));
 	end);
 
 	it("R5: only the room itself hands out its archive", function ()

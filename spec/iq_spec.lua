@@ -593,7 +593,7 @@ describe("a query of an occupant to the account", function ()
 		seen(phone);
 		phone:send(("<iq type='error' id='%s' to='room@rooms.example.org/Bob'>%s</iq>"):format(id, scene.error("cancel", "service-unavailable")));
 		local answer = s:arrived()[1];
-		assert.equal("alice@example.org", answer.attr.from);
+		assert.equal("alice@example.org/minimix", answer.attr.from);
 		assert.equal(id, answer.attr.id);
 		assert.same({ "Alice" }, s:occupants());
 	end);

@@ -77,7 +77,7 @@ describe("the first session to join", function ()
 		local arrived = s:arrived();
 		assert.equal(1, #arrived);
 		assert.equal(
-			"<presence from='alice@example.org' id='j7' to='room@rooms.example.org/Alice'><show>away</show>"
+			"<presence from='alice@example.org/minimix' id='j7' to='room@rooms.example.org/Alice'><show>away</show>"
 				.."<c hash='sha-1' node='n' ver='v' xmlns='http://jabber.org/protocol/caps'/>"
 				.."<x xmlns='http://jabber.org/protocol/muc'><password>secret</password><history maxstanzas='5'/></x></presence>",
 			s.host.xml(arrived[1])
@@ -206,7 +206,7 @@ describe("the first session to join", function ()
 	end);
 
 	it("J1: may be a new one that takes the account's resource in rooms for its own", function ()
-		local s = scene.new { resource = "minimix" };
+		local s = scene.new();
 		local client = s:client "minimix";
 		assert.not_equal("minimix", client.resource);
 		client:send(join "Alice");
@@ -1265,7 +1265,8 @@ describe("a room that is none of the module's business", function ()
 			"<presence type='unavailable'/>";
 			"<iq type='get' id='i1'><query xmlns='jabber:iq:version'/></iq>";
 		} do
-			assert.is_false(s:from("Bob", stanza), stanza);
+			assert.is_false(s:from("Bob", stanza, "alice@example.org"), stanza);
+			assert.is_false(s:from("Bob", stanza, "carol@example.org/minimix"), stanza);
 		end
 		assert.same({ "message chat room/Bob hi"; "presence - room/Bob" }, {
 			scene.line(phone.inbox[1]), scene.line(phone.inbox[2]);

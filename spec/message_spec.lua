@@ -83,7 +83,7 @@ describe("a message to the room", function ()
 		phone:send("<message id='m7' type='groupchat' to='room@rooms.example.org' xml:lang='de'><body>hi</body>"
 			.."<origin-id xmlns='urn:xmpp:sid:0' id='m7'/><replace xmlns='urn:xmpp:message-correct:0' id='m6'/>"
 			.."<markable xmlns='urn:xmpp:chat-markers:0'/></message>");
-		assert.equal("<message from='alice@example.org' id='m7' to='room@rooms.example.org' type='groupchat' xml:lang='de'><body>hi</body>"
+		assert.equal("<message from='alice@example.org/minimix' id='m7' to='room@rooms.example.org' type='groupchat' xml:lang='de'><body>hi</body>"
 			.."<origin-id id='m7' xmlns='urn:xmpp:sid:0'/><replace id='m6' xmlns='urn:xmpp:message-correct:0'/>"
 			.."<markable xmlns='urn:xmpp:chat-markers:0'/></message>", s.host.xml(s:arrived()[1]));
 	end);
@@ -377,7 +377,7 @@ describe("a private message", function ()
 
 	for _, resource in ipairs { false, "minimix" } do
 		it("C6: takes the ordinary way when nobody is attached, as the account's "..(resource and "full" or "bare").." JID", function ()
-			local s = scene.new { resource = resource or nil };
+			local s = scene.new { resource = resource };
 			s.room:enter "Bob";
 			local phone, stranger = s:client "phone", s:client "stranger";
 			s:enter(phone);
@@ -391,7 +391,7 @@ describe("a private message", function ()
 		end);
 
 		it("R6: that nobody keeps makes no error, as the account's "..(resource and "full" or "bare").." JID", function ()
-			local s, phone = scene.in_room { resource = resource or nil };
+			local s, phone = scene.in_room { resource = resource };
 			phone:close();
 			s:upstream();
 			s.room:whisper("Bob", "Alice", "psst");

@@ -123,7 +123,7 @@ local function new_story(seed, where)
 		log = {};
 	};
 	story.s = scene.new {
-		remote = story.remote; resource = rand(2) == 1 and "minimix" or nil; bounces = true;
+		remote = story.remote; resource = rand(2) == 1 and "minimix"; bounces = true;
 		modules = { "disco"; "mam" }; options = options; data = where.data;
 	};
 	story.s:add_room "other";

@@ -63,10 +63,13 @@ local function stopped_in(count)
 end
 
 describe("the option", function ()
-	it("minimix_resource makes the occupant JID a full one", function ()
-		local s = in_room({}, { resource = "room" });
-		assert.equal("alice@example.org/room", s.room.received[1].attr.from);
-		assert.equal("alice@example.org", in_room({}).room.received[1].attr.from);
+	it("minimix_resource is the resource of the occupant JID", function ()
+		local function occupant(resource)
+			return in_room({}, { resource = resource }).room.received[1].attr.from;
+		end
+		assert.equal("alice@example.org/minimix", occupant(nil));
+		assert.equal("alice@example.org/room", occupant "room");
+		assert.equal("alice@example.org", occupant(false));
 	end);
 
 	it("minimix_join_timeout ends a join that the room does not answer", function ()
@@ -228,9 +231,10 @@ end);
 
 describe("a value that makes no sense", function ()
 	local bad = {
-		{ "minimix_resource", "", "a text, not ; using none" };
-		{ "minimix_resource", 5, "a text, not 5; using none" };
-		{ "minimix_resource", "no\tthing", "a resource that a client could bind, not no\tthing; using none" };
+		{ "minimix_resource", "", "a resource that a client could bind, or false, not ; using minimix" };
+		{ "minimix_resource", 5, "not 5; using minimix" };
+		{ "minimix_resource", true, "not true; using minimix" };
+		{ "minimix_resource", "no\tthing", "not no\tthing; using minimix" };
 		{ "minimix_join_timeout", 0, "a number of seconds from 1 to 3600, .- not 0; using 60" };
 		{ "minimix_join_timeout", "never", "not never; using 60" };
 		{ "minimix_iq_timeout", "5 lightyears", "not 5 lightyears; using 120" };

@@ -202,7 +202,7 @@ end);
 describe("P2: an account whose nick is taken when it comes back", function ()
 	for _, resource in ipairs { false, "minimix" } do
 		it("goes by another until it is free, and its sessions learn of it as of a nick change", function ()
-			local s = scene.new { remote = true; resource = resource or nil };
+			local s = scene.new { remote = true; resource = resource };
 			s.room:enter "Bob";
 			local phone = s:client "phone";
 			s:enter(phone);

@@ -88,7 +88,7 @@ describe("a presence to the room", function ()
 			.."<idle xmlns='urn:xmpp:idle:1' since='2020-01-01T00:00:00Z'/></presence>");
 		local arrived = s:arrived()[1];
 		arrived.attr.id = nil;
-		assert.equal("<presence from='alice@example.org' to='room@rooms.example.org/Alice'><show>away</show>"
+		assert.equal("<presence from='alice@example.org/minimix' to='room@rooms.example.org/Alice'><show>away</show>"
 			.."<c hash='sha-1' node='n' ver='v' xmlns='http://jabber.org/protocol/caps'/>"
 			.."<idle since='2020-01-01T00:00:00Z' xmlns='urn:xmpp:idle:1'/></presence>", s.host.xml(arrived));
 	end);

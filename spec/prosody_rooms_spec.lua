@@ -23,7 +23,7 @@ for _, resource in ipairs { false, "minimix" } do
 	describe("in a room of Prosody's, as the account's "..(resource and "full" or "bare").." JID,", function ()
 		-- Alice's phone and laptop in the room that she made, and Bob in it.
 		local function in_room(modules)
-			local s = scene.new { prosody = true, resource = resource or nil, modules = modules };
+			local s = scene.new { prosody = true, resource = resource, modules = modules };
 			local phone, laptop, bob = s:client "phone", s:client "laptop", s:client("phone", "bob");
 			phone:send(join "Alice");
 			phone:send(query(owner_form:format "", { id = "own", type = "set" }));
@@ -157,7 +157,7 @@ for _, resource in ipairs { false, "minimix" } do
 		end);
 
 		it("J4: one session fails, and the next succeeds", function ()
-			local s = scene.new { prosody = true, resource = resource or nil };
+			local s = scene.new { prosody = true, resource = resource };
 			local bob, phone, laptop = s:client("phone", "bob"), s:client "phone", s:client "laptop";
 			bob:send(join "Bob");
 			bob:send(query(owner_form:format "<field var='muc#roomconfig_roomsecret'><value>secret</value></field>", { id = "own", type = "set" }));

@@ -83,7 +83,7 @@ end
 for _, laptop in ipairs { false, true } do
 	for _, resource in ipairs { false, "minimix" } do
 		local function here(options)
-			options.laptop, options.resource = laptop, resource or nil;
+			options.laptop, options.resource = laptop, resource;
 			return open(options);
 		end
 

@@ -19,16 +19,20 @@ import { fromRoom } from "./archive/gate";
 import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
 import { load, saveLate } from "./state/store";
+import { leaveFormerAddresses } from "./occupancy/former";
 import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
+import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
 import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { finishSlices } from "./slices";
 import { turn } from "./turn";
+import { hasFormerOccupants } from "./state/former";
+import "./state/occupants";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
 // From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.
@@ -82,9 +86,7 @@ module.hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1);
 module.hook("message/offline/handle", onUnkept, -10);
 module.hook("cloud_notify/push", onPush, 1);
 // Before mod_mam's own answer (-1).
-if (options.archive === "mam") {
-    module.hook("archive-should-store", onShouldStore, 0);
-}
+module.hook("archive-should-store", onShouldStore, 0);
 // After mod_smacks (0), which makes an error of what nobody takes.
 module.hook("delivery/failure", onUndelivered, -1);
 
@@ -135,11 +137,28 @@ function onceStarted(task: (this: void) => void): void {
     }
 }
 
+/**
+ * Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
+ * of any shape.
+ */
+function hookFormerAddresses(): void {
+    if (hasFormerOccupants()) {
+        module.hook("presence/bare", turn(onFormerPresence), 0.06);
+        module.hook("presence/full", turn(onFormerPresence), 0.06);
+        module.hook("message/bare", turn(onFormerMessage), 0.06);
+        module.hook("message/full", turn(onFormerMessage), 0.06);
+        module.hook("iq/bare", turn(onFormerIq), 0.06);
+        module.hook("iq/full", turn(onFormerIq), 0.06);
+    }
+}
+
 /** Accounts come back to the rooms that storage knows of, and follow their bookmarks. */
 function start(): void {
     load();
     closeOpen();
+    hookFormerAddresses();
     onceStarted(() => {
+        leaveFormerAddresses();
         bringBack();
         followAll();
     });
@@ -165,7 +184,9 @@ module.save = () => {
 
 module.restore = (saved) => {
     if (restore(saved as Partial<Saved>)) {
+        hookFormerAddresses();
         resumeAll();
+        leaveFormerAddresses();
     } else {
         start();
     }

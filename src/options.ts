@@ -10,6 +10,8 @@ const DAY = 24 * HOUR;
 /** The options there are. */
 const names = new LuaSet<string>();
 
+const DEFAULT_RESOURCE = "minimix";
+
 /** As Prosody 13.0 reads periods (util/human/io.lua): "m" alone could be minutes or months and is neither. */
 const units = new LuaMap<string, number>();
 units.set("s", 1);
@@ -21,7 +23,7 @@ units.set("w", 7 * DAY);
 units.set("mon", 31 * DAY);
 units.set("y", 365.2425 * DAY);
 
-/** The fixed resource of the occupant JID, or undefined for the bare JID. */
+/** The resource of the occupant JID, "minimix" by default. Undefined (`false`) makes the bare JID the occupant JID. */
 export const resource = resourceOption();
 
 /** Services whose rooms are left to the clients. */
@@ -122,18 +124,20 @@ function refuseUnknown(section: string): void {
     }
 }
 
-/** Rooms answer to an address as XMPP writes it (RFC 7622 3.4), so that it has to be written so. */
+/** The value must be in its normal form (RFC 7622 3.4), because rooms reply to the normalised address. */
 function resourceOption(): string | undefined {
-    const value = text("minimix_resource", undefined);
-    const address = `${module.host}/${value ?? "resource"}`;
-    if (value === undefined || jids.prep(address) === address) {
-        return value;
+    const value = valueOf("minimix_resource") ?? DEFAULT_RESOURCE;
+    if (value === false) {
+        return undefined;
     }
-    refuse("minimix_resource", value, "a resource that a client could bind", undefined);
-    return undefined;
+    const address = `${module.host}/${tostring(value)}`;
+    const isResource = typeof value === "string" && value !== "" && jids.prep(address) === address;
+    return isResource
+        ? value
+        : refuse("minimix_resource", value, "a resource that a client could bind, or false", DEFAULT_RESOURCE);
 }
 
-function text<T extends string | undefined>(name: string, fallback: T): string | T {
+function text(name: string, fallback: string): string {
     const value = valueOf(name);
     if (value === undefined) {
         return fallback;

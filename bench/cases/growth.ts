@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { interleave } from "../measure.ts";
 import { closeStage, joinAll, openStage, type Stage, talk } from "../stage.ts";
-import { compare, type Row } from "../table.ts";
+import { compare, figureOf, type Row } from "../table.ts";
 import { copyCost } from "./fork.ts";
 import type { Run } from "./run.ts";
 
@@ -114,8 +114,4 @@ async function diskUse({ server }: Stage): Promise<number> {
             end
         end
         return size`)) as number;
-}
-
-function figureOf(label: string, unit: string, value: number, target: number | undefined): Row {
-    return { label, unit, plain: 0, module: value, ratio: 0, target, absolute: true };
 }

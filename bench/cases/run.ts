@@ -6,4 +6,6 @@ export interface Run {
     rounds: number;
     /** Accounts in the larger room of the case "growth". */
     many: number;
+    /** Accounts of the case "scale". */
+    accounts: number;
 }

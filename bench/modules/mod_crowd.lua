@@ -22,13 +22,26 @@ local function presence(room_jid, number)
 		:tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up();
 end
 
--- While they come, the room shows nobody to anybody: none of them would look.
+-- While they come, the room shows nobody to anybody: none of them would look. The room is made if need be.
 function module.environment.enter(room_jid, count)
-	local room = prosody.hosts[jid.host(room_jid)].modules.muc.get_room_from_jid(room_jid);
+	local muc = prosody.hosts[jid.host(room_jid)].modules.muc;
+	local room = muc.get_room_from_jid(room_jid) or muc.create_room(room_jid);
 	local shown_roles = room._data.presence_broadcast;
 	room._data.presence_broadcast = {};
 	for number = 1, count do
 		module:send(presence(room_jid, number));
 	end
 	room._data.presence_broadcast = shown_roles;
+end
+
+-- So many of them go, one after the other, and come back.
+function module.environment.storm(room_jid, count)
+	for number = 1, count do
+		local away = presence(room_jid, number);
+		away.attr.type = "unavailable";
+		module:send(away);
+	end
+	for number = 1, count do
+		module:send(presence(room_jid, number));
+	end
 end

@@ -24,7 +24,7 @@ local function totals()
 end
 
 -- All that happens to a message happens before its event is over.
-module:wrap_event("message/bare", function (handle, name, event)
+module:wrap_event("message/full", function (handle, name, event)
 	local body = event.stanza:get_child_text "body";
 	if event.stanza.attr.type ~= "groupchat" or not body then return handle(name, event); end
 	local before = totals();

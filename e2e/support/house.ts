@@ -8,15 +8,19 @@ import { type Server, type ServerOptions, startServer, type Version, versions } 
 export interface Setting {
     name: string;
     version: Version;
-    /** Of the occupant JID; without one it is the bare JID. */
-    resource: string | undefined;
+    /** `minimix_resource`, if not the default. */
+    resource?: string | false;
 }
 
-/** Each version, with either shape of the occupant JID. */
-export const settings: Setting[] = versions.flatMap((version) => [
-    { name: `Prosody ${version}, bare JID`, version, resource: undefined },
-    { name: `Prosody ${version}, full JID`, version, resource: "minimix" },
-]);
+/** Each version with the default occupant JID, and one of them with the bare JID: its shape is the same to all. */
+export const settings: Setting[] = [
+    ...versions.map((version) => ({ name: `Prosody ${version}, full JID`, version })),
+    ...versions.slice(-1).map((version) => ({
+        name: `Prosody ${version}, bare JID`,
+        version,
+        resource: false as const,
+    })),
+];
 
 export type HouseOptions = Omit<Setting, "name"> & Omit<ServerOptions, "minimix">;
 
@@ -47,7 +51,12 @@ export interface House {
 }
 
 export function occupantConfig({ resource }: Pick<Setting, "resource">): string {
-    return resource === undefined ? "" : `minimix_resource = "${resource}"`;
+    return resource === undefined ? "" : `minimix_resource = ${JSON.stringify(resource)}`;
+}
+
+/** What rooms know an account by. */
+export function occupantJid(account: string, resource: string | false = "minimix"): string {
+    return resource === false ? account : `${account}/${resource}`;
 }
 
 export async function openHouse({ resource, ...options }: HouseOptions): Promise<House> {
@@ -57,7 +66,7 @@ export async function openHouse({ resource, ...options }: HouseOptions): Promise
         minimix: true,
         users,
         roomModules: [...roomModules, "hold"],
-        hostConfig: `${occupantConfig({ resource })}\n${hostConfig}`,
+        hostConfig: `${resource === undefined ? "" : occupantConfig({ resource })}\n${hostConfig}`,
     });
     const clients: Client[] = [];
     const house: Pick<House, "connect"> = {
@@ -82,7 +91,7 @@ export async function openHouse({ resource, ...options }: HouseOptions): Promise
         phone,
         laptop,
         bob,
-        occupantJid: ({ account }) => (resource === undefined ? account : `${account}/${resource}`),
+        occupantJid: ({ account }) => occupantJid(account, resource),
         sessionsOf: async (room, nick) =>
             (await server.occupants(room)).find((occupant) => occupant.nick === nick)?.sessions,
         bobsRoom,

@@ -2,6 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { startDns } from "./dns.ts";
 import { type Ejabberd, startEjabberd } from "./ejabberd.ts";
+import { occupantConfig, occupantJid } from "./house.ts";
 import { Link } from "./link.ts";
 import { freePort, type Server, startServer, type Version, versions } from "./prosody.ts";
 
@@ -14,8 +15,8 @@ export interface NetworkOptions {
     version: Version;
     /** What serves the rooms. */
     room: RoomService;
-    /** The shape of the occupant JID. */
-    occupant: "bare" | "full";
+    /** The shape of the occupant JID; full by default. */
+    occupant?: "bare" | "full";
     /** Further options of our host, as Lua text. */
     hostConfig?: string;
 }
@@ -39,9 +40,6 @@ export interface Network {
     letGo(): void;
     stop(): Promise<void>;
 }
-
-/** In "full" mode. */
-export const occupantResource = "minimix";
 
 const ourDomain = "a.lab";
 
@@ -85,8 +83,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
             }
         },
         occupantJid: (username) => {
-            const account = `${username}@${ourDomain}`;
-            return options.occupant === "full" ? `${account}/${occupantResource}` : account;
+            return occupantJid(`${username}@${ourDomain}`, options.occupant === "bare" ? false : undefined);
         },
         stop: async () => {
             try {
@@ -108,7 +105,7 @@ function domains(domain: string, port: number): [string, number][] {
 
 function startOurs(options: NetworkOptions, s2s: { port: number; dns: number }): Promise<Server> {
     const { version, occupant, hostConfig = "" } = options;
-    const resource = occupant === "full" ? `minimix_resource = "${occupantResource}"` : "";
+    const resource = occupant === "bare" ? occupantConfig({ resource: false }) : "";
     return startServer({
         version,
         minimix: true,

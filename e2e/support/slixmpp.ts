@@ -73,7 +73,7 @@ export class Slixmpp {
         await this.ask("say", { room, body });
     }
 
-    /** Waits for a groupchat message and forgets those before it. */
+    /** Takes the first groupchat message with this body, waiting for it if need be. */
     async expect(body: string): Promise<{ from: string; body: string }> {
         return (await this.ask("wait", { body })) as { from: string; body: string };
     }

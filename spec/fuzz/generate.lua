@@ -35,7 +35,7 @@ end
 -- How one run differs from the next before anything has happened.
 local function setting(draw)
 	return {
-		resource = draw(3) == 1;
+		resource = draw(3) ~= 1;
 		bosh = draw(3) > 1;
 		carbons = draw(4) == 1;
 	};

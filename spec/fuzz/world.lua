@@ -41,7 +41,7 @@ function world.new(setting, module_file)
 	local self = setmetatable({
 		host = spec_host.new {
 			options = {
-				minimix_resource = setting.resource and "minimix" or nil;
+				minimix_resource = setting.resource and "minimix";
 				minimix_inactive_after = 4 * 3600;
 			};
 			modules = setting.carbons and { "carbons" } or nil;

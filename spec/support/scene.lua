@@ -16,7 +16,7 @@ scene.__index = scene;
 
 local used_in_test = {};
 
--- fields: room (for support.room), remote (the rooms are of another server), resource (minimix_resource),
+-- fields: room (for support.room), remote (the rooms are of another server), resource (minimix_resource, if not the default),
 -- options, modules, storage, data, wrap_store (for support.host), bounces (errors to a room are to be expected: the account is not in it),
 -- prosody (the rooms are those of Prosody's mod_muc)
 function scene.new(fields)
@@ -33,7 +33,7 @@ function scene.new(fields)
 			accounts = { "alice" };
 		};
 		remote = fields.remote;
-		resource = fields.resource;
+		resource = fields.resource == nil and "minimix" or fields.resource or nil;
 		bounces = fields.bounces;
 		rooms = {};
 		clients = {};
@@ -63,6 +63,13 @@ function scene:restart(options)
 	for _, room in pairs(self.rooms) do
 		self.host:attach(room, { remote = self.remote });
 	end
+end
+
+-- Sets minimix_resource to another value, which counts from the next restart or reload on.
+function scene:change_resource(value)
+	self.host.options.minimix_resource = value;
+	require "core.configmanager".set(self.host.name, "minimix_resource", value);
+	self.resource = value == nil and "minimix" or value or nil;
 end
 
 -- The address of an account towards rooms.
@@ -323,10 +330,11 @@ end
 
 local function sender(self, stanza)
 	local username, _, resource = jid.split(stanza.attr.from);
-	return stanza.attr.from == self:occupant_jid(username) and username or username.."/"..resource;
+	if stanza.attr.from == self:occupant_jid(username) then return username; end
+	return resource and username.."/"..resource or stanza.attr.from;
 end
 
--- "alice presence - room/Alice join": "alice" is the account, "alice/phone" would be that session
+-- "alice presence - room/Alice join": "alice" is the account as an occupant; a session would be "alice/phone", the bare JID itself
 local function upstream_line(self, stanza)
 	return line(
 		{ sender(self, stanza), stanza.name, stanza.attr.type or "-", (abbreviate(stanza.attr.to)) },
@@ -376,14 +384,15 @@ end
 
 -- The four shapes in which what holds for one has to hold for all: f(new_scene) declares the specs.
 function scene.everywhere(f)
-	for _, resource in ipairs { false, "minimix" } do
+	for _, is_bare in ipairs { false, true } do
 		for _, remote in ipairs { false, true } do
 			local name = ("in a room of %s server, as the account's %s JID"):format(
-				remote and "another" or "this", resource and "full" or "bare");
+				remote and "another" or "this", is_bare and "bare" or "full");
 			busted.describe(name, function ()
 				f(function (fields)
 					fields = fields or {};
-					fields.resource, fields.remote = resource or nil, remote;
+					fields.remote = remote;
+					if is_bare then fields.resource = false; end
 					return scene.new(fields);
 				end);
 			end);

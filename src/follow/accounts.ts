@@ -19,6 +19,7 @@ import {
     membershipsOf,
     Phase,
 } from "../state/memberships";
+import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
 import { closePart, deleteOwn } from "../archive/log";
 import { close, save } from "../state/store";
@@ -50,6 +51,7 @@ export function forgetAccount(username: string): void {
         closePart(membership);
         dropMembership(membership);
     }
+    forgetAsFormer(username);
     save(username);
 }
 

@@ -6,6 +6,7 @@ import * as options from "../options";
 import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "./phases";
 import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
 import { patience } from "../send/ask";
+import { hasMoved, move } from "./former";
 import { closeGap, holdBack } from "../archive/catchup";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
@@ -169,7 +170,11 @@ export function resumeAll(): void {
         membership.checking = false;
         const wasRenaming = membership.renaming !== undefined;
         membership.renaming = undefined;
-        resume(membership);
+        if (hasMoved(membership)) {
+            move(membership);
+        } else {
+            resume(membership);
+        }
         if (wasRenaming) {
             renamingUnanswered(membership);
         }

@@ -33,7 +33,7 @@ const questions = new LuaMap<string, Question>();
 
 /** Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest. */
 export function ask(
-    membership: Membership,
+    membership: Pick<Membership, "occupant" | "room">,
     to: string,
     type: "get" | "set",
     query: Stanza,

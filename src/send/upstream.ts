@@ -3,6 +3,7 @@
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { post } from "../turn";
+import { leaveAsFormer } from "./former";
 import { DATAFORM, MUC_OWNER } from "../namespaces";
 import * as options from "../options";
 import type { Membership } from "../state/memberships";
@@ -15,6 +16,7 @@ import type { Membership } from "../state/memberships";
 export function sendUpstream(membership: Membership, stanza: Stanza): void {
     const copy = st.clone(stanza);
     copy.attr.from = membership.occupant;
+    leaveAsFormer(membership.username, membership.room);
     post(copy);
 }
 

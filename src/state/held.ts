@@ -13,7 +13,12 @@ import { textOf } from "../text";
 export interface Held {
     /** What follows its name in XML, without `to`. */
     readonly text: string;
+    /** A random number, the same for the same text: sums of them tell most sets of presences apart. */
+    readonly mark: number;
 }
+
+/** What Lua 5.2 draws from as well. */
+const MARKS = 2 ** 31 - 1;
 
 /** By text. Entries go with the last membership that refers to them. */
 const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
@@ -41,12 +46,17 @@ export function hold(presence: Stanza): Held {
     const text = textOf(toldAgain(presence));
     let found = held.get(text);
     if (found === undefined) {
-        found = { text };
+        found = { text, mark: math.random(MARKS) };
         held.set(text, found);
     }
     source = presence;
     latest = found;
     return found;
+}
+
+/** Takes over a presence from the instance of the module before a reload, so that the same text is the same again. */
+export function restoreHeld(presence: Held): void {
+    held.set(presence.text, presence);
 }
 
 /**

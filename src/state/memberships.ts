@@ -82,7 +82,7 @@ export interface Resync {
 export interface Membership {
     readonly username: string;
     /** The account's address towards the room. */
-    readonly occupant: string;
+    occupant: string;
     readonly room: string;
     phase: Phase;
     /** The account has been let in: it is brought back when lost, and its leave is tried until confirmed. */

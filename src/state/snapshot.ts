@@ -1,7 +1,8 @@
 // The state as one instance of the module hands it to the next on a reload, which may be of another version.
 
 import { type Counters, counters, restoreCounters } from "./counters";
-import { type Account, type Accounts, accounts, createMembership, type Membership } from "./memberships";
+import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
+import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { logOf, restoreLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
@@ -12,11 +13,12 @@ export interface Saved {
     readonly pendingIqs: PendingIqs;
     readonly joined: Joined;
     readonly counters: Counters;
+    readonly formerOccupants: FormerOccupants;
     readonly numbers: Numbers;
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs, joined, counters, numbers: numbers() };
+    return { accounts, pendingIqs, joined, counters, formerOccupants, numbers: numbers() };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
@@ -29,11 +31,14 @@ export function restore(saved: Partial<Saved>): boolean {
     } else {
         restoreNumbers(saved.numbers);
     }
-    for (const [occupant, account] of saved.accounts) {
+    for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
             restoreMembership(membership);
         }
-        accounts.set(occupant, restoreAccount(account));
+        accounts.set(occupantJid(account.username), restoreAccount(account));
+    }
+    if (saved.formerOccupants !== undefined) {
+        restoreFormerOccupants(saved.formerOccupants);
     }
     if (saved.pendingIqs !== undefined) {
         restorePendingIqs(saved.pendingIqs);
@@ -59,6 +64,9 @@ function restoreMembership(membership: Membership): void {
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);
+    }
+    if (membership.occupant !== occupantJid(membership.username)) {
+        addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick);
     }
 }
 

@@ -3,7 +3,8 @@
 import * as jids from "util.jid";
 import * as options from "../options";
 import { type Bookmark, isWanted } from "./bookmarks";
-import { createMembership, findAccount, type Membership, Phase } from "./memberships";
+import { addFormerOccupant, formerOccupantsOf } from "./former";
+import { createMembership, dropMembership, findAccount, type Membership, membershipsOf, Phase } from "./memberships";
 
 interface RoomRecord {
     readonly nick: string;
@@ -17,9 +18,19 @@ interface RoomRecord {
     readonly state: "in" | "joining" | "leaving";
 }
 
+/** An address that may still be in a room, although it is no longer the account's. */
+interface FormerRecord {
+    readonly room: string;
+    readonly resource: string | undefined;
+    readonly nick: string;
+}
+
 interface AccountRecord {
     readonly seen: number;
+    /** Of the occupant JID in all rooms of this record. Undefined is the bare JID, as in records of versions before. */
+    readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
+    readonly former: FormerRecord[] | undefined;
 }
 
 const store = module.open_store<AccountRecord>("minimix", "keyval");
@@ -98,11 +109,12 @@ export function saveLate(): undefined {
 
 function recordOf(username: string): AccountRecord | undefined {
     const account = findAccount(username);
-    if (account === undefined) {
+    const former = formerRecords(username);
+    if (account === undefined && former === undefined) {
         return undefined;
     }
     const rooms: Record<string, RoomRecord | undefined> = {};
-    for (const [room, membership] of account.memberships) {
+    for (const [room, membership] of account?.memberships ?? new LuaMap<string, Membership>()) {
         rooms[room] = {
             nick: membership.nick,
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
@@ -114,7 +126,15 @@ function recordOf(username: string): AccountRecord | undefined {
             state: stateOf(membership),
         };
     }
-    return { seen: account.seen, rooms };
+    return { seen: account?.seen ?? os.time(), resource: options.resource, rooms, former };
+}
+
+function formerRecords(username: string): FormerRecord[] | undefined {
+    const records: FormerRecord[] = [];
+    for (const { room, occupant, nick } of formerOccupantsOf(username)) {
+        records.push({ room, resource: jids.resource(occupant), nick });
+    }
+    return records.length > 0 ? records : undefined;
 }
 
 function stateOf(membership: Membership): RoomRecord["state"] {
@@ -160,6 +180,9 @@ function mayComeBack(membership: Membership, saved: RoomRecord): boolean {
 }
 
 function loadAccount(username: string, record: AccountRecord): void {
+    for (const { room, resource, nick } of record.former ?? []) {
+        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick);
+    }
     for (const [room, saved] of pairs(record.rooms)) {
         const membership = createMembership(username, room, saved.nick);
         membership.wantedNick = saved.wanted ?? saved.nick;
@@ -175,4 +198,22 @@ function loadAccount(username: string, record: AccountRecord): void {
     if (account !== undefined) {
         account.seen = record.seen;
     }
+    if (record.resource !== options.resource) {
+        leaveFormerAddress(username, record);
+    }
+}
+
+/**
+ * The occupant JID has changed since the record was written. Memberships that come back join under the present one;
+ * for those that end, the leave under the former one is all that is left to do.
+ */
+function leaveFormerAddress(username: string, record: AccountRecord): void {
+    const occupant = jids.join(username, module.host, record.resource);
+    for (const membership of membershipsOf(username)) {
+        addFormerOccupant(username, membership.room, occupant, membership.nick);
+        if (membership.phase === Phase.Leaving) {
+            dropMembership(membership);
+        }
+    }
+    save(username);
 }

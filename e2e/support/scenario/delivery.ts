@@ -2,6 +2,7 @@
 // and a model knows which sessions have joined: what each session is to get follows from these two.
 import { bare, type Element, statusCodes } from "../client.ts";
 import type { Arrival, Server } from "../prosody.ts";
+import { occupantJid } from "../house.ts";
 import { isPast } from "./deviations.ts";
 import type { Result } from "./equality.ts";
 import { type Cast, closing, nextStep } from "./generate.ts";
@@ -17,7 +18,7 @@ import {
 } from "./model.ts";
 import { seededRandom } from "./random.ts";
 import { answerIn, clear, idOf, openStage, perform } from "./stage.ts";
-import { isConnectionStep, type Step } from "./steps.ts";
+import { isConnectionStep, type Step, waitingForSource } from "./steps.ts";
 
 const nsCarbons = "urn:xmpp:carbons:2";
 
@@ -25,7 +26,7 @@ const nsCarbons = "urn:xmpp:carbons:2";
 export async function checkScenario(server: Server, cast: Cast, seed: number, length: number): Promise<Result> {
     const random = seededRandom(seed);
     const model = newModel();
-    const stage = openStage(server, cast);
+    const stage = openStage(server, true, cast);
     const steps: Step[] = [];
     const ending = closing(model, cast);
     const backlog: Backlog = new Map();
@@ -60,7 +61,7 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
                 before,
                 after: stateOf(model),
                 received,
-                arrivals: await server.arrivals(),
+                arrivals: (await server.arrivals()).map(toAccount),
                 mail,
                 heard,
                 backlog,
@@ -111,6 +112,12 @@ interface Moment {
     readonly isEnding: boolean;
 }
 
+/** What comes for the occupant JID is the account's. */
+function toAccount(arrival: Arrival): Arrival {
+    const account = bare(arrival.to);
+    return arrival.to === occupantJid(account) ? { ...arrival, to: account } : arrival;
+}
+
 function stateOf({ rooms }: Model): State {
     return structuredClone(rooms);
 }
@@ -122,7 +129,7 @@ async function occupantProblems(server: Server, model: Model, step: Step): Promi
         return [];
     }
     const seen = (await server.occupants(room.jid)).map(({ nick, sessions }) => `${nick} ${sessions.join()}`);
-    const known = [...room.occupants].map(([account, { nick }]) => `${nick} ${account}`);
+    const known = [...room.occupants].map(([account, { nick }]) => `${nick} ${occupantJid(account)}`);
     return difference(known.sort(), seen.sort(), `in ${room.jid}`);
 }
 
@@ -207,11 +214,27 @@ function dueOf(moment: Moment, session: string, room: string): Due {
         const isNobodyIn = (after?.sessions.size ?? 0) === 0;
         return { lines: [], optional: isNobodyIn ? lines.filter((line) => line.startsWith("message chat ")) : [] };
     }
+    if (moment.step.does === "probe" && moment.step.room === room && account === moment.account) {
+        // C2: the answer is for the session that asked.
+        return session === moment.step.who ? { lines, optional: [] } : { lines: [], optional: [] };
+    }
     const isResync = account === moment.account && isJoin(moment.step, room) && (before?.isOutdated ?? false);
     return isResync ? { lines: [], optional: lines } : { lines, optional: [] };
 }
 
-function noteHeard({ arrivals, heard }: Moment): void {
+function noteHeard({ step, after, arrivals, heard }: Moment): void {
+    if (step.does === "restart") {
+        // P3: an account that comes back asks the room's archive what has been said for a while.
+        const said = [...heard].map((entry) => entry.split(" "));
+        for (const [room, { occupants }] of after) {
+            const ids = said.filter(([, where]) => where === room).map(([, , id]) => id);
+            for (const account of occupants.keys()) {
+                for (const id of ids) {
+                    heard.add(`${account} ${room} ${id}`);
+                }
+            }
+        }
+    }
     for (const { from, to, id } of arrivals.filter(({ type }) => type === "groupchat")) {
         heard.add(`${to} ${bare(from)} ${id ?? ""}`);
     }
@@ -219,6 +242,9 @@ function noteHeard({ arrivals, heard }: Moment): void {
 
 function noteBacklog(moment: Moment, asleep: ReadonlySet<string>): void {
     const { backlog, step } = moment;
+    if (step.does === "restart") {
+        backlog.clear();
+    }
     for (const room of moment.after.keys()) {
         if (step.does === "resume") {
             backlog.delete(`${step.who} in ${room}`);
@@ -252,6 +278,11 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
     const history = got.slice(self + 1, Math.max(subject, 0));
     const rest = got.slice(subject + 1).map(lineOfStanza);
     const updates = before.isOutdated ? due.slice(due.findLastIndex((line) => line.startsWith("message")) + 1) : due;
+    const ownPresences = got.filter(
+        ({ name, attrs }) => name === "presence" && attrs.from === own && attrs.type === undefined,
+    );
+    // What the account shows from now on is in the replay.
+    const isNews = (line: string) => waitingForSource.oneOwnPresence || !line.startsWith(`presence  ${own} `);
     const codes = got.slice(self, self + 1).flatMap(statusCodes);
     return [
         ...difference(
@@ -259,6 +290,9 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
             list.map(({ name, attrs }) => `${name} ${attrs.type ?? ""} ${attrs.from ?? ""}`).sort(),
             "list",
         ),
+        ...(waitingForSource.oneOwnPresence || ownPresences.length === 1
+            ? []
+            : [`${ownPresences.length} own presences`]),
         ...(codes.includes("110") ? [] : ["no own presence"]),
         ...(codes.includes("210") === (step.does === "join" && `${room}/${step.nick}` !== own) ? [] : ["210 is wrong"]),
         ...(subject > self ? [] : ["no subject at the end"]),
@@ -270,7 +304,7 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
             .filter((id) => !moment.heard.has(`${moment.account} ${room} ${id}`))
             .map((id) => `history has ${id}, which was for others`),
         // A new nick is in the list, for this session.
-        ...difference(isRenamed ? [] : updates, rest, "after the replay"),
+        ...difference(isRenamed ? [] : updates.filter(isNews), rest, "after the replay"),
         ...(isRenamed ? difference(due.slice(0, 1), got.slice(0, 1).map(lineOfStanza), "nick change") : []),
     ];
 }
@@ -387,7 +421,15 @@ function isJoin(step: Step, room: string): boolean {
 }
 
 function isQuestion({ does }: Step): boolean {
-    return does === "ask" || does === "role" || does === "affiliation" || does === "configure" || does === "destroy";
+    return (
+        does === "ask" ||
+        does === "role" ||
+        does === "affiliation" ||
+        does === "configure" ||
+        does === "destroy" ||
+        does === "register" ||
+        does === "unregister"
+    );
 }
 
 /** Of what a session asks for when it connects. */

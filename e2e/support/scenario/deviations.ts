@@ -1,7 +1,7 @@
 // What a client with mod_minimix gets otherwise than without, by design. All else is a difference.
 import { bare, type Element, xml } from "../client.ts";
 import { idOf } from "./stage.ts";
-import type { Step } from "./steps.ts";
+import { type Step, waitingForSource } from "./steps.ts";
 
 const nsDelay = "urn:xmpp:delay";
 const nsMucUser = "http://jabber.org/protocol/muc#user";
@@ -28,6 +28,8 @@ export interface Moment {
     /** Ids of messages that the account got in the room of the step; and in earlier rooms of the same address. */
     readonly heard: ReadonlySet<string>;
     readonly heardEarlier: ReadonlySet<string>;
+    /** Ids of messages of the room that anybody got before the last restart. */
+    readonly saidBefore: ReadonlySet<string>;
 }
 
 interface Deviation {
@@ -50,7 +52,8 @@ const deviations: Deviation[] = [
     {
         rule: "J2, C2: what a session shows anew when it comes back follows on the replay",
         sides: ["minimix"],
-        applies: ({ step, isIn, saysNothingNew }) => step.does === "join" && isIn && !saysNothingNew,
+        applies: ({ step, isIn, saysNothingNew }) =>
+            waitingForSource.oneOwnPresence && step.does === "join" && isIn && !saysNothingNew,
         undo: (stanzas, moment, isActor) => (isActor ? withUpdateInPlace(stanzas, moment) : stanzas),
     },
     {
@@ -133,6 +136,15 @@ const deviations: Deviation[] = [
         undo: (stanzas, { heard, heardEarlier }, isActor) =>
             stanzas.filter(
                 (stanza) => !isActor || !isPast(stanza) || heard.has(idIn(stanza)) || !heardEarlier.has(idIn(stanza)),
+            ),
+    },
+    {
+        rule: "P3: after a restart an account asks the room's archive what has been said for a while",
+        sides: ["minimix"],
+        applies: isReplay,
+        undo: (stanzas, { heard, saidBefore }, isActor) =>
+            stanzas.filter(
+                (stanza) => !isActor || !isPast(stanza) || heard.has(idIn(stanza)) || !saidBefore.has(idIn(stanza)),
             ),
     },
     {

@@ -5,10 +5,11 @@ import { canonical, copy, diff, sortOccupants } from "../compare.ts";
 import type { Server } from "../prosody.ts";
 import { comparable, isPast, type Moment, type Side } from "./deviations.ts";
 import { type Cast, closing, nextStep } from "./generate.ts";
+import { occupantJid } from "../house.ts";
 import { accountOf, apply, type Model, newModel, type Room, roomOf } from "./model.ts";
 import { seededRandom } from "./random.ts";
 import { answerIn, clear, idOf, openStage, perform, type Stage } from "./stage.ts";
-import { isConnectionStep, type Step } from "./steps.ts";
+import { isConnectionStep, type Step, waitingForSource } from "./steps.ts";
 
 export interface Pair {
     readonly plain: Server;
@@ -26,7 +27,7 @@ export interface Result {
 export async function compareScenario(pair: Pair, cast: Cast, seed: number, length: number): Promise<Result> {
     const random = seededRandom(seed);
     const model = newModel();
-    const memory: Memory = { heard: new Map(), heardEarlier: new Map() };
+    const memory: Memory = { heard: new Map(), heardEarlier: new Map(), saidBefore: new Map() };
     const plain = openView(pair.plain, "plain", cast);
     const minimix = openView(pair.minimix, "minimix", cast);
     const steps: Step[] = [];
@@ -62,15 +63,18 @@ export async function compareScenario(pair: Pair, cast: Cast, seed: number, leng
 interface View {
     readonly stage: Stage;
     readonly side: Side;
-    /** All sessions' JIDs. */
+    /** JIDs of all sessions and occupants. */
     readonly jids: readonly string[];
     /** Names for the ids that the server has made up. */
     readonly names: Map<string, string>;
 }
 
 function openView(server: Server, side: Side, cast: Cast): View {
-    const jids = cast.sessions.map((session) => session.replace("/", `@${cast.domain}/`));
-    return { stage: openStage(server), side, jids, names: new Map() };
+    const jids = cast.sessions.flatMap((session) => [
+        session.replace("/", `@${cast.domain}/`),
+        occupantJid(accountOf(session, cast.domain)),
+    ]);
+    return { stage: openStage(server, side === "minimix"), side, jids, names: new Map() };
 }
 
 /** What each client got, in order. */
@@ -80,6 +84,8 @@ type Received = Map<string, Element[]>;
 interface Memory {
     readonly heard: Map<string, Set<string>>;
     readonly heardEarlier: Map<string, Set<string>>;
+    /** Before the last restart, by room. */
+    readonly saidBefore: Map<string, Set<string>>;
 }
 
 function momentOf(model: Model, memory: Memory, step: Step, number: number, cast: Cast): Moment {
@@ -107,6 +113,7 @@ function momentOf(model: Model, memory: Memory, step: Step, number: number, cast
         absent: new Set(all.filter(({ isAbsent }) => isAbsent).map(({ address }) => address)),
         heard: memory.heard.get(key) ?? new Set(),
         heardEarlier: memory.heardEarlier.get(key) ?? new Set(),
+        saidBefore: memory.saidBefore.get(room?.jid ?? "") ?? new Set(),
     };
 }
 
@@ -116,6 +123,11 @@ function wishedAddress(step: Step): string {
 }
 
 function remember(memory: Memory, model: Model, received: Received, moment: Moment, cast: Cast): void {
+    for (const [key, ids] of moment.step.does === "restart" ? memory.heard : []) {
+        for (const id of ids) {
+            idsIn(memory.saidBefore, key.replace(/^.* /, "")).add(id);
+        }
+    }
     for (const room of model.rooms.values()) {
         for (const [name, stanzas] of received) {
             for (const stanza of stanzas.filter((stanza) => isMessageIn(stanza, room))) {
@@ -184,12 +196,24 @@ function lineOf(stanza: Element, { jids, names }: View, name: string, answeredId
         names.set(id, known);
         return known;
     };
+    if (!waitingForSource.ownJids) {
+        nameOwnItems(stanza, jids.find((jid) => name.replace(/\/.*/, "") === jid.replace(/@.*/, "")) ?? "");
+    }
     let line = sortLists(canonical(stanza, rename)).toString();
-    // But for the address, a session may be known by the account's JID.
+    // But for the address, a session may be known by the account's JID in rooms.
     for (const jid of jids) {
         line = line.replaceAll(jid, bare(jid));
     }
     return `to ${to ?? "nobody"}: ${line}`;
+}
+
+/** What a room says of the session itself has the full JID of the session, whoever else is known by another. */
+function nameOwnItems(stanza: Element, jid: string): void {
+    for (const item of stanza.getChild("x", nsMucUser)?.getChildren("item") ?? []) {
+        if (item.attrs.jid === jid) {
+            item.attrs.jid = "own session";
+        }
+    }
 }
 
 const nsMucUser = "http://jabber.org/protocol/muc#user";

@@ -20,6 +20,7 @@ import {
     type Role,
     type Shows,
     type Step,
+    waitingForSource,
 } from "./steps.ts";
 
 export interface Cast extends Wishes {
@@ -68,7 +69,10 @@ const makers: [weight: number, maker: Maker][] = [
     [6, askOccupant],
     [2, ping],
     [4, invite],
-    [2, voice],
+    [3, voice],
+    [3, register],
+    [2, unregister],
+    [4, probe],
 ];
 
 const comings: [weight: number, maker: Maker][] = [
@@ -79,6 +83,7 @@ const comings: [weight: number, maker: Maker][] = [
     [3, close],
     [3, unavailable],
     [2, available],
+    [4, restart],
 ];
 
 const shownStates = [undefined, undefined, "away", "dnd", "xa", "chat"];
@@ -195,15 +200,20 @@ function someRoom({ random, model }: Scene): Room {
     return random.pick(random.chance(5) ? rooms : rooms.filter(({ state }) => state !== "destroyed"));
 }
 
+/** All sessions in rooms. */
+function insiders({ model }: Scene): { who: string; room: Room; self: Occupant }[] {
+    return [...model.rooms.values()].flatMap((room) =>
+        [...room.occupants.values()].flatMap((self) => awake(model, self.sessions).map((who) => ({ who, room, self }))),
+    );
+}
+
 /** A session in a room; now and then one that is not. */
 function insider(scene: Scene): { who: string; room: Room; self: Occupant | undefined } {
     const { random, model } = scene;
     const rooms = [...model.rooms.values()];
-    const insiders = rooms.flatMap((room) =>
-        [...room.occupants.values()].flatMap((self) => awake(model, self.sessions).map((who) => ({ who, room, self }))),
-    );
-    if (insiders.length > 0 && !random.chance(6)) {
-        return random.pick(insiders);
+    const candidates = insiders(scene);
+    if (candidates.length > 0 && !random.chance(6)) {
+        return random.pick(candidates);
     }
     const who = random.pick([...model.online]);
     const room = random.pick(rooms);
@@ -246,7 +256,12 @@ function isAnybodyAbsent(room: Room): boolean {
 function shows({ random }: Scene): Shows {
     const show = random.pick(shownStates);
     const status = random.pick([undefined, undefined, "at tea", "<busy> & 'quoted'"]);
-    return { ...(show !== undefined && { show }), ...(status !== undefined && { status }) };
+    const name = random.pick([undefined, undefined, undefined, "Ämy", "A. & B."]);
+    return {
+        ...(show !== undefined && { show }),
+        ...(status !== undefined && { status }),
+        ...(name !== undefined && { name }),
+    };
 }
 
 function ownNick(session: string): string {
@@ -304,6 +319,26 @@ function available(scene: Scene): Step | undefined {
     return who === undefined ? undefined : { does: "available", who };
 }
 
+/** What is not to last would end with its occupants, and who does not know the password could not come back. */
+function restart({ random, model, cast }: Scene): Step | undefined {
+    if (cast.considerate && waitingForSource.presenceAfterRestart) {
+        return undefined;
+    }
+    const rooms = [...model.rooms.values()];
+    const live = rooms.filter(({ state }) => state === "open" || state === "locked");
+    const mayReturn = (room: Room) =>
+        [...room.occupants.values()].every(({ password, lastPassword }) =>
+            [password, waitingForSource.laterPasswords ? password : lastPassword, undefined].includes(room.password),
+        );
+    if (!live.every((room) => room.state === "open" && room.persistent && mayReturn(room)) || !random.chance(50)) {
+        return undefined;
+    }
+    const returning = live.flatMap(({ jid, occupants }) =>
+        [...occupants].map(([account, { nick }]) => [`${jid}/${nick}`, account] as const),
+    );
+    return { does: "restart", who: random.pick([...model.online]), returning: Object.fromEntries(returning) };
+}
+
 function join(scene: Scene): Step {
     const { random, model } = scene;
     const room = someRoom(scene);
@@ -343,7 +378,10 @@ function joinStep(scene: Scene, who: string, room: Room, history: Record<string,
     const { random, cast } = scene;
     const self = room.occupants.get(account(scene, who));
     // Who comes back under another nick gets that of the account: without the module, the other.
-    const keepsNick = self !== undefined && (cast.considerate ? !self.sessions.has(who) : random.chance(70));
+    // As in rename().
+    const mayChange = !self?.sessions.has(who) || room.persistent || room.occupants.size > 1;
+    const keeps = cast.considerate ? !self?.sessions.has(who) : random.chance(70);
+    const keepsNick = self !== undefined && (keeps || !mayChange);
     const nick = keepsNick ? self.nick : random.chance(75) ? ownNick(who) : wishedNick(scene, who, room);
     const password = cast.considerate || !random.chance(12) ? room.password : random.pick([undefined, "wrong"]);
     return { does: "join", who, room: room.jid, nick, shows: shows(scene), password, history };
@@ -384,7 +422,29 @@ function say(scene: Scene): Step {
 
 function whisper(scene: Scene): Step {
     const { who, room } = insider(scene);
-    return { does: "whisper", who, room: room.jid, nick: someNick(scene, room), text: `whispered ${scene.number}` };
+    const text = `whispered ${scene.number}`;
+    const invites = !waitingForSource.invitationsInPrivate && scene.random.chance(20);
+    return { does: "whisper", who, room: room.jid, nick: someNick(scene, room), text, ...(invites && { invites }) };
+}
+
+function probe(scene: Scene): Step | undefined {
+    const { who, room } = insider(scene);
+    return waitingForSource.probes ? undefined : { does: "probe", who, room: room.jid, nick: someNick(scene, room) };
+}
+
+/** XEP-0045 7.10, mostly by those who may. */
+function register(scene: Scene): Step | undefined {
+    const { random } = scene;
+    const members = insiders(scene).filter(({ who, room }) =>
+        ["owner", "admin", "member"].includes(affiliationOf(room, account(scene, who))),
+    );
+    const { who, room } = members.length > 0 && random.chance(80) ? random.pick(members) : insider(scene);
+    return { does: "register", who, room: room.jid, nick: random.chance(80) ? ownNick(who) : someNick(scene, room) };
+}
+
+function unregister(scene: Scene): Step | undefined {
+    const { who, room, self } = insider(scene);
+    return scene.cast.considerate && self === undefined ? undefined : { does: "unregister", who, room: room.jid };
 }
 
 function subject(scene: Scene): Step {
@@ -459,6 +519,9 @@ function configure(scene: Scene, room: Room): Step | undefined {
     return { does: "configure", who, room: room.jid, form: { ...form(scene, room), ...persistent } };
 }
 
+/** Registered members are shown to those who join, as unavailable (Prosody). */
+const withOffline = ["moderator", "participant", "visitor", "none"];
+
 function form({ random, cast, number }: Scene, room: Room): Form {
     const yesOrNo = () => random.pick(["0", "1"]);
     const all: Form = {
@@ -478,6 +541,7 @@ function form({ random, cast, number }: Scene, room: Room): Form {
         all.presencebroadcast = random.pick([
             ["moderator", "participant", "visitor"],
             ["moderator", "participant"],
+            ...(waitingForSource.offlineMembers ? [] : [withOffline, withOffline]),
         ]);
     }
     // Prosody throws out who is no member and tells nobody else, so that only who joins the room anew would know.
@@ -485,6 +549,14 @@ function form({ random, cast, number }: Scene, room: Room): Form {
         all.membersonly = random.pick(["0", "0", "1"]);
     }
     const chosen = Object.entries(all).filter(() => random.chance(35));
+    if (chosen.some(([name]) => name === "membersonly")) {
+        // Whether others see who is thrown out depends on the order in which Prosody takes the two fields.
+        return roomConfig(chosen.filter(([name]) => name !== "presencebroadcast"));
+    }
+    return roomConfig(chosen);
+}
+
+function roomConfig(chosen: [string, string | string[]][]): Form {
     return Object.fromEntries(chosen.map(([name, values]) => [`muc#roomconfig_${name}`, values]));
 }
 

@@ -10,6 +10,9 @@ export interface Occupant {
     isModerator: boolean;
     /** Since it was last shown the others, it has come to see their real JIDs, or not to see them any more. */
     isOutdated: boolean;
+    /** The password that let the account in, and the last one that one of its sessions gave. */
+    readonly password: string | undefined;
+    lastPassword: string | undefined;
 }
 
 export interface Room {
@@ -22,6 +25,8 @@ export interface Room {
     /** Who sees real JIDs. */
     whois: string;
     readonly affiliations: Map<string, Affiliation>;
+    /** Nicks that nobody else can have, by account. */
+    readonly registered: Map<string, string>;
     /** By account. */
     readonly occupants: Map<string, Occupant>;
 }
@@ -48,7 +53,7 @@ export function accountOf(session: string, domain: string): string {
 export function roomOf(model: Model, jid: string): Room {
     let room = model.rooms.get(jid);
     if (room === undefined) {
-        room = { jid, affiliations: new Map(), occupants: new Map(), ...fresh("none") };
+        room = { jid, affiliations: new Map(), registered: new Map(), occupants: new Map(), ...fresh("none") };
         model.rooms.set(jid, room);
     }
     return room;
@@ -92,6 +97,9 @@ export function isRefused(model: Model, step: Step, account: string): boolean | 
     }
     const room = roomOf(model, step.room);
     const attached = isAttached(room, account, step.who);
+    if ("nick" in step && [...room.registered].some(([other, nick]) => other !== account && nick === step.nick)) {
+        return undefined;
+    }
     if (step.does === "join" && !(attached && step.nick !== room.occupants.get(account)?.nick)) {
         return !isLetIn(room, account, step.nick, step.password);
     }
@@ -105,7 +113,9 @@ export function isRefused(model: Model, step: Step, account: string): boolean | 
 /** Makes of the model what the step makes of the rooms. `answer` is what the one who did it got. */
 export function apply(model: Model, step: Step, account: string, answer: Answer): void {
     if (isConnectionStep(step)) {
-        if (step.does === "connect" || step.does === "resume") {
+        if (step.does === "restart") {
+            restart(model);
+        } else if (step.does === "connect" || step.does === "resume") {
             model.online.add(step.who);
             model.asleep.delete(step.who);
         } else if (step.does === "lose") {
@@ -154,6 +164,16 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
                 affiliate(room, step.account, "member");
             }
             break;
+        case "register":
+            if (answer === "result") {
+                room.registered.set(account, step.nick);
+            }
+            break;
+        case "unregister":
+            if (answer === "result" && affiliationOf(room, account) === "member") {
+                affiliate(room, account, "none");
+            }
+            break;
         case "configure":
             if (answer === "result") {
                 configure(room, step.form);
@@ -165,6 +185,19 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
                 end(room, room.persistent ? "destroyed" : "none");
             }
             break;
+    }
+}
+
+/** All sessions are gone. Accounts return to their rooms with the role that their affiliation gives them. */
+function restart(model: Model): void {
+    model.online.clear();
+    model.asleep.clear();
+    for (const room of model.rooms.values()) {
+        for (const [account, occupant] of room.occupants) {
+            occupant.sessions.clear();
+            occupant.isModerator = isModerating(affiliationOf(room, account));
+            occupant.isOutdated = false;
+        }
     }
 }
 
@@ -189,6 +222,8 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
             shows: step.shows,
             isModerator: isModerating(affiliationOf(room, account)),
             isOutdated: false,
+            password: step.password,
+            lastPassword: step.password,
         });
         return;
     }
@@ -196,6 +231,7 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
         occupant.nick = step.nick;
     }
     occupant.sessions.add(step.who);
+    occupant.lastPassword = step.password;
     occupant.shows = step.shows;
     occupant.isOutdated = false;
 }
@@ -223,6 +259,9 @@ function isModerating(affiliation: Affiliation): boolean {
 function affiliate(room: Room, account: string, affiliation: Affiliation): void {
     const before = affiliationOf(room, account);
     room.affiliations.set(account, affiliation);
+    if (affiliation === "none" || affiliation === "outcast") {
+        room.registered.delete(account);
+    }
     if (affiliation === "outcast" || (affiliation === "none" && room.membersOnly)) {
         remove(room, account);
     }
@@ -285,5 +324,6 @@ function configure(room: Room, form: Form): void {
 function end(room: Room, state: Room["state"]): void {
     Object.assign(room, fresh(state));
     room.occupants.clear();
+    room.registered.clear();
     room.affiliations.clear();
 }

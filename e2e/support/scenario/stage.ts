@@ -1,9 +1,11 @@
 // Where scenarios are played: a server and its clients, one step after the other.
 import { setTimeout } from "node:timers/promises";
-import { type Client, connect, type Element, xml } from "../client.ts";
+import { bare, type Client, connect, type Element, xml } from "../client.ts";
 import type { Server } from "../prosody.ts";
 import type { Answer } from "./model.ts";
 import { isConnectionStep, type Step, stanzaOf } from "./steps.ts";
+
+const returnLimit = 60_000;
 
 export interface Stage {
     readonly server: Server;
@@ -14,6 +16,8 @@ export interface Stage {
     readonly withSmacks: ReadonlySet<string>;
     /** Sessions that ask for copies of their account's messages (XEP-0280). */
     readonly withCarbons: ReadonlySet<string>;
+    /** Whether accounts outlive their clients here. */
+    readonly outlives: boolean;
 }
 
 /** What sessions ask of the server: stream management, copies. */
@@ -22,9 +26,10 @@ export interface Wishes {
     readonly withCarbons?: readonly string[];
 }
 
-export function openStage(server: Server, { withSmacks, withCarbons }: Wishes = {}): Stage {
+export function openStage(server: Server, outlives: boolean, { withSmacks, withCarbons }: Wishes = {}): Stage {
     return {
         server,
+        outlives,
         clients: new Map(),
         asleep: new Map(),
         withSmacks: new Set(withSmacks),
@@ -81,6 +86,10 @@ async function act(stage: Stage, step: Step, id: string): Promise<void> {
         await wake(stage, step.who);
         return;
     }
+    if (step.does === "restart") {
+        await restart(stage, step.returning);
+        return;
+    }
     const client = stage.clients.get(step.who);
     if (client === undefined) {
         throw new Error(`${step.who} is not connected`);
@@ -121,6 +130,28 @@ async function wake({ clients, asleep }: Stage, session: string): Promise<void> 
     }
     asleep.delete(session);
     clients.set(session, client);
+}
+
+/** Ends all sessions, and waits until each account has got its own presence from each of its rooms. */
+async function restart(stage: Stage, returning: Record<string, string>): Promise<void> {
+    const { server, clients, asleep, outlives } = stage;
+    const disconnected = [...clients.values()].map((client) => client.disconnected());
+    await Promise.all([server.restart(), ...disconnected]);
+    clients.clear();
+    asleep.clear();
+    const missing = new Set(outlives ? Object.keys(returning) : []);
+    const limit = Date.now() + returnLimit;
+    while (missing.size > 0) {
+        for (const { name, from, to } of await server.arrivals()) {
+            if (name === "presence" && returning[from] === bare(to)) {
+                missing.delete(from);
+            }
+        }
+        if (Date.now() > limit) {
+            throw new Error(`not back: ${[...missing].join()}`);
+        }
+        await setTimeout(20);
+    }
 }
 
 /** Returns when something is so in the server. */

@@ -75,14 +75,12 @@ class Driver:
         self.xmpp.send_message(mto=room, mbody=body, mtype="groupchat")
 
     async def wait(self, body):
-        """Returns the first message with this body, and forgets all up to it."""
+        """Returns the first message with this body, and forgets it."""
         def index():
             return next((i for i, message in enumerate(self.messages) if message["body"] == body), None)
         async with self.news:
             await asyncio.wait_for(self.news.wait_for(lambda: index() is not None), 15)
-            found = self.messages[index()]
-            del self.messages[:index() + 1]
-        return found
+            return self.messages.pop(index())
 
     async def archive(self, jid=None, with_jid=None):
         results = self.xmpp["xep_0313"].iterate(jid=jid, with_jid=with_jid)

@@ -1,0 +1,276 @@
+// A server with many accounts in many rooms: what a membership takes of memory, what it costs to come into the rooms and
+// to come back to them after a restart, and what a storm of presence costs. With the rooms on the same server, and on
+// another one. The same sessions join plain MUC in the same run.
+import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
+import { startDns } from "../../e2e/support/dns.ts";
+import { freePort, type Server } from "../../e2e/support/prosody.ts";
+import { connect, type LightClient } from "../client.ts";
+import { cpu, interleave, inUse } from "../measure.ts";
+import { closeStage, openStage, type Stage, type StageOptions, username } from "../stage.ts";
+import { compare, figureOf, type Row } from "../table.ts";
+import type { Run } from "./run.ts";
+
+/** Rooms of each account; there are a tenth as many rooms as accounts. */
+const roomsEach = 10;
+/** Occupants of the smallest room and of the largest one. */
+const [fewest, most] = [100, 1000];
+
+const crowdDomain = "crowd.lab";
+const domains = { rooms: "far.lab", plain: "plain.lab", module: "module.lab" };
+
+/** The accounts' server, and the one with the rooms, which may be the same. */
+interface World {
+    stage: Stage;
+    rooms: Server;
+    accounts: number;
+    roomNames: string[];
+}
+
+interface Costs {
+    /** kB for a membership, with its session and without any. */
+    attached: number;
+    detached: number;
+    /** CPU for a membership, in µs. */
+    join: number;
+    back: number;
+    /** Of the loop, in ms, while all come back. */
+    block: number;
+    /** Seconds until all are back. */
+    seconds: number;
+    /** The most that a room was sent by one account while it came back. */
+    presences: number;
+}
+
+const none: Costs = { attached: 0, detached: 0, join: 0, back: 0, block: 0, seconds: 0, presences: 0 };
+
+/** Seconds until all have to be back. */
+const patience = 900;
+
+export async function scale(run: Run): Promise<Row[]> {
+    return [...(await local(run)), ...(await remote(run)), ...(await storms(run))];
+}
+
+async function local({ version, accounts }: Run): Promise<Row[]> {
+    const costs = [];
+    for (const minimix of [false, true]) {
+        const stage = await openStage({ ...stageOptions(version, accounts), minimix, roomConfig: crowdConfig });
+        costs.push(await measure(newWorld(stage, stage.server, accounts), minimix));
+        await stage.server.kill();
+    }
+    return rowsOf("rooms of the same server", costs);
+}
+
+async function remote({ version, accounts }: Run): Promise<Row[]> {
+    const net = await openNet();
+    const rooms = await openStage({
+        ...stageOptions(version, 0),
+        ...net.of("rooms"),
+        minimix: false,
+        roomConfig: `restrict_room_creation = false\n${crowdConfig}`,
+    });
+    const costs = [];
+    for (const name of ["plain", "module"] as const) {
+        const stage = await openStage({
+            ...stageOptions(version, accounts),
+            ...net.of(name),
+            minimix: name === "module",
+        });
+        costs.push(await measure(newWorld(stage, rooms.server, accounts), name === "module"));
+        await stage.server.kill();
+    }
+    await rooms.server.kill();
+    net.close();
+    return rowsOf("rooms of another server", costs);
+}
+
+const crowdConfig = `Component "${crowdDomain}" "crowd"`;
+
+function stageOptions(version: Run["version"], accounts: number) {
+    return {
+        version,
+        accounts,
+        // What paces the return is not to be the option.
+        hostConfig: "minimix_rejoin_rate = 1000",
+    };
+}
+
+async function openNet() {
+    const ports = { rooms: await freePort(), plain: await freePort(), module: await freePort() };
+    const dns = await startDns(
+        new Map([
+            [`rooms.${domains.rooms}`, ports.rooms],
+            [domains.plain, ports.plain],
+            [domains.module, ports.module],
+        ]),
+    );
+    return {
+        of: (name: keyof typeof domains): Pick<StageOptions, "domain" | "s2s"> => ({
+            domain: domains[name],
+            s2s: { port: ports[name], dns: dns.port },
+        }),
+        close: () => {
+            dns.close();
+        },
+    };
+}
+
+function newWorld(stage: Stage, rooms: Server, accounts: number): World {
+    const count = Math.max(1, Math.round(accounts / 10));
+    const roomNames = Array.from({ length: count }, (_, index) => `${stage.server.domain}-${index}@${rooms.rooms}`);
+    return { stage, rooms, accounts, roomNames };
+}
+
+/** The rooms of an account, by its number. */
+function roomsOf({ roomNames }: World, index: number): string[] {
+    const count = Math.min(roomsEach, roomNames.length);
+    return Array.from({ length: count }, (_, next) => roomNames[(index + next) % roomNames.length] ?? "");
+}
+
+function membershipsOf(world: World): number {
+    return world.accounts * Math.min(roomsEach, world.roomNames.length);
+}
+
+/** Of plain MUC's accounts, which are out of the rooms without their sessions, only what the sessions cost. */
+async function measure(world: World, minimix: boolean): Promise<Costs> {
+    const { stage } = world;
+    const memberships = membershipsOf(world);
+    await fill(world);
+    const alone = await inUse(stage.server);
+    const clients = await connectAll(world);
+    const connected = await inUse(stage.server);
+    const join = await cpu(stage.server, async () => {
+        await joinAll(world, clients);
+        await untilIdle(stage.server);
+    });
+    const attached = (await inUse(stage.server)) - connected;
+    const costs = { ...none, attached: attached / memberships / 1024, join: join / memberships };
+    if (minimix) {
+        await Promise.all(clients.map((client) => client.disconnect()));
+        costs.detached = ((await inUse(stage.server)) - alone) / memberships / 1024;
+        Object.assign(costs, await comeBack(world));
+    }
+    stage.server.checkLog();
+    return costs;
+}
+
+/** Lets each room have its crowd, besides the accounts that will come. */
+async function fill(world: World): Promise<void> {
+    const { rooms, roomNames } = world;
+    const inEach = membershipsOf(world) / roomNames.length;
+    for (const [index, room] of roomNames.entries()) {
+        const size = fewest + Math.round(((most - fewest) * index) / Math.max(1, roomNames.length - 1));
+        await callCrowd(rooms, "enter", room, Math.max(0, size - inEach));
+    }
+}
+
+function callCrowd(rooms: Server, name: "enter" | "storm", room: string, count: number): Promise<unknown> {
+    return rooms.eval(`prosody.hosts["${crowdDomain}"].modules.crowd.${name}("${room}", ${count})`);
+}
+
+async function connectAll({ stage, accounts }: World): Promise<LightClient[]> {
+    const clients = [];
+    for (let index = 0; index < accounts; index++) {
+        clients.push(await connect(stage.server, `${username(index)}/s1`));
+    }
+    return clients;
+}
+
+async function joinAll(world: World, clients: readonly LightClient[]): Promise<void> {
+    for (const [index, client] of clients.entries()) {
+        for (const room of roomsOf(world, index)) {
+            await client.join(room, username(index));
+        }
+    }
+}
+
+/** The server is killed and starts anew, without any session. The module is loaded when the rooms are as they were. */
+async function comeBack(world: World): Promise<Partial<Costs>> {
+    const { stage, rooms } = world;
+    const { server } = stage;
+    const memberships = membershipsOf(world);
+    await server.kill();
+    await server.start({ minimix: false });
+    if (rooms === server) {
+        await fill(world);
+    }
+    await rooms.loadModule("meter", rooms.rooms);
+    await server.loadModule("meter");
+    await meter(server, server.domain, "watch_loop()");
+    const began = Date.now();
+    let seconds = 0;
+    const back = await cpu(server, async () => {
+        await server.loadModule("minimix");
+        while ((await presences(rooms)).memberships < memberships && seconds < patience) {
+            await setTimeout(100);
+            seconds = (Date.now() - began) / 1000;
+        }
+        await untilIdle(server);
+    });
+    const shown = await presences(rooms);
+    assert.equal(shown.memberships, memberships, "not all accounts came back");
+    const block = ((await meter(server, server.domain, "longest_block()")) as number) * 1000;
+    await rooms.unloadModule("meter", rooms.rooms);
+    return { back: back / memberships, block, seconds, presences: shown.most };
+}
+
+async function presences(rooms: Server): Promise<{ memberships: number; most: number }> {
+    const [memberships = 0, most = 0] = (await meter(rooms, rooms.rooms, "presences()")) as number[];
+    return { memberships, most };
+}
+
+function meter(server: Server, host: string, call: string): Promise<unknown> {
+    return server.eval(`return prosody.hosts["${host}"].modules.meter.${call}`);
+}
+
+/** Nothing is left to do: what another server sent has been read. */
+async function untilIdle(server: Server): Promise<void> {
+    const pause = 200;
+    for (let spent = Infinity; spent > pause * 50;) {
+        spent = await cpu(server, () => setTimeout(pause));
+    }
+}
+
+function rowsOf(label: string, [plain, module]: readonly Costs[]): Row[] {
+    assert(plain && module);
+    return [
+        compare(`${label}: a membership with its session`, "kB", [plain.attached], [module.attached]),
+        figureOf("... without any session, over plain MUC", "kB", module.detached - plain.attached, 2),
+        compare("... a session joins", "µs", [plain.join], [module.join]),
+        compare("... return ÷ sessions that join plain MUC", "µs", [plain.join], [module.back], 0.8),
+        figureOf("... return, longest block", "ms", module.block, 50),
+        figureOf("... return, presences to a room, at the most", "per account", module.presences, 1),
+        figureOf("... return", "s", module.seconds),
+    ];
+}
+
+/** Occupants go away and come back, one after the other, as accounts see it that are in the room without sessions. */
+async function storms({ version, rounds, accounts }: Run): Promise<Row[]> {
+    const watching = Math.min(200, accounts * 5);
+    const moving = 50;
+    const stages = [];
+    for (const minimix of [false, true]) {
+        const stage = await openStage({ ...stageOptions(version, watching), minimix, roomConfig: crowdConfig });
+        await callCrowd(stage.server, "enter", stage.room, moving);
+        const clients = [];
+        for (let index = 0; index < watching; index++) {
+            const client = await connect(stage.server, `${username(index)}/s1`);
+            await client.join(stage.room, username(index));
+            clients.push(client);
+        }
+        if (minimix) {
+            await Promise.all(clients.map((client) => client.disconnect()));
+        }
+        stages.push(stage);
+    }
+    const [plain = [], module = []] = await interleave(stages, rounds, async (stage) => {
+        const spent = await cpu(stage.server, async () => {
+            await callCrowd(stage.server, "storm", stage.room, moving);
+            await untilIdle(stage.server);
+        });
+        return spent / moving / 2 / watching;
+    });
+    await Promise.all(stages.map(closeStage));
+    const label = `${moving} occupants go and come back: for each of ${watching} accounts without sessions`;
+    return [compare(label, "µs/presence", plain, module)];
+}

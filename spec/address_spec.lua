@@ -1,0 +1,169 @@
+-- O5: a changed `minimix_resource` leaves rooms under the former address before it joins under the present one.
+
+local jid = require "util.jid";
+local scene = require "support.scene";
+
+local seen = scene.seen;
+local room_jid = "room@rooms.example.org";
+
+local function full(resource)
+	return jid.join("alice", "example.org", resource or nil);
+end
+
+local function jids_of(s)
+	local jids = {};
+	for _, occupant in ipairs(s.room.occupants) do
+		if not occupant.inbox then table.insert(jids, occupant.jid); end
+	end
+	return jids;
+end
+
+-- Joins and leaves that reached the room since the last time, as "leave <sender>" and "join <sender>".
+local function moves(s)
+	local lines = {};
+	for _, stanza in ipairs(s:arrived()) do
+		if stanza.name == "presence" then
+			table.insert(lines, (stanza.attr.type == "unavailable" and "leave " or "join ")..stanza.attr.from);
+		end
+	end
+	return lines;
+end
+
+local function in_room(resource, remote)
+	local s = scene.new { resource = resource; remote = remote };
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	s:enter(phone);
+	return s, phone;
+end
+
+-- The ways from one address to another: "minimix" is the default.
+local changes = {
+	{ about = "the bare JID to a full one"; from = false; to = "minimix" };
+	{ about = "a full JID to the bare one"; from = "minimix"; to = false };
+	{ about = "one full JID to another"; from = "minimix"; to = "other" };
+};
+
+for _, change in ipairs(changes) do
+	for _, remote in ipairs { false, true } do
+		local where = ("from %s, in a room of %s server,"):format(change.about, remote and "another" or "this");
+
+		describe("an address that changes "..where, function ()
+			for _, killed in ipairs { false, true } do
+				it("O5: leaves under the former one before it joins, across a "..(killed and "kill" or "restart"), function ()
+					local s = in_room(change.from, remote);
+					s:change_resource(change.to);
+					s:restart { killed = killed };
+					s:wait(60);
+					assert.same({ "leave "..full(change.from); "join "..full(change.to) }, moves(s));
+					assert.same({ full(change.to) }, jids_of(s));
+				end);
+			end
+
+			it("O5: moves on a reload, and sessions stay in the room", function ()
+				local s, phone = in_room(change.from, remote);
+				s:change_resource(change.to);
+				s.host:reload();
+				s:wait(60);
+				assert.same({ "leave "..full(change.from); "join "..full(change.to) }, moves(s));
+				assert.same({ full(change.to) }, jids_of(s));
+				-- All that is new to them is the address in their own presence.
+				assert.same({ "presence - room/Alice 110" }, seen(phone));
+				s.room:say("Bob", "hi");
+				assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+			end);
+
+			it("O5: is left before a client's join, which does not wait", function ()
+				local s = in_room(change.from, remote);
+				s:change_resource(change.to);
+				s:restart();
+				local phone = s:client "phone";
+				phone:send(scene.join "Alice");
+				s:deliver();
+				assert.equal("leave "..full(change.from), moves(s)[1]);
+				s:wait(60);
+				assert.same({ full(change.to) }, jids_of(s));
+				assert.equal("message groupchat room subject:", seen(phone)[3]);
+			end);
+		end);
+	end
+end
+
+describe("a former address", function ()
+	it("O5: is the bare JID for a record of a version that stored no address", function ()
+		local record = { seen = os.time(); rooms = { [room_jid] = { nick = "Alice"; state = "in"; since = os.time() } } };
+		local s = scene.new { storage = { ["example.org"] = { minimix = { alice = function () return record; end } } } };
+		s.room:enter("Alice", { jid = "alice@example.org" });
+		s.room:enter "Bob";
+		s:wait(60);
+		assert.same({ "leave alice@example.org"; "join alice@example.org/minimix" }, moves(s));
+	end);
+
+	it("L5: is left until the room confirms it, across a restart", function ()
+		local s = in_room(false, true);
+		s:change_resource();
+		s:restart();
+		local receive = s.room.receive;
+		function s.room.receive(self, stanza)
+			if stanza.attr.from ~= "alice@example.org" then return receive(self, stanza); end
+			table.insert(self.received, stanza);
+		end
+		s:wait(120);
+		assert.same({ "alice@example.org"; "alice@example.org/minimix" }, jids_of(s));
+		s.host:restart();
+		s.host:attach(s.room, { remote = true });
+		s.room.receive = receive;
+		s:wait(120);
+		assert.same({ "alice@example.org/minimix" }, jids_of(s));
+		moves(s);
+		s:wait(3600);
+		assert.same({}, moves(s));
+	end);
+
+	it("L5: is left once more when the first leave was lost", function ()
+		local s = in_room(false, true);
+		s:change_resource();
+		s:restart();
+		s:client("phone"):send(scene.join "Alice");
+		s.host:drop();
+		s:wait(120);
+		assert.same({ "alice@example.org/minimix" }, jids_of(s));
+	end);
+
+	it("L5: is all that is left to do for a leave that was under way", function ()
+		local s, phone = in_room(false, true);
+		phone:send(scene.leave "Alice");
+		s.host:drop();
+		s:change_resource();
+		s:restart();
+		s:wait(60);
+		assert.same({}, jids_of(s));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("R6: makes no error of what the room still says to it, and no client sees that", function ()
+		local s = in_room(false, true);
+		s:change_resource();
+		s:restart();
+		local phone = s:client "phone";
+		for _, stanza in ipairs {
+			"<message type='groupchat' id='g1'><body>hi</body></message>";
+			"<message type='error' id='g2'>"..scene.error("cancel", "forbidden").."</message>";
+			"<presence>"..scene.status().."</presence>";
+			"<presence type='unavailable'>"..scene.status().."</presence>";
+		} do
+			assert.is_true(s:from("Bob", stanza, "alice@example.org"), stanza);
+		end
+		assert.same({}, seen(phone));
+	end);
+
+	it("L6: is left when the account is deleted", function ()
+		local s = in_room(false, true);
+		s:change_resource();
+		s:restart();
+		s.host:delete_user "alice";
+		s:wait(60);
+		assert.same({}, jids_of(s));
+		assert.is_nil(s.host.storage["example.org"].minimix.alice);
+	end);
+end);

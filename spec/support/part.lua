@@ -1,0 +1,32 @@
+-- Some files of the bundle by themselves, with stand-ins for the tables of the other files that they use.
+
+local function read_bundle()
+	local file = assert(io.open("lua-out/mod_minimix.lua"));
+	local text = file:read("*a");
+	file:close();
+	return text;
+end
+
+local function block(bundle, name)
+	local start = assert(bundle:find(("\n-- src/%s.ts\n"):format(name), 1, true), "the bundle has no "..name);
+	return bundle:sub(start + 1, (bundle:find("\n-- src/", start + 1, true)));
+end
+
+-- names: in the order in which they are used, "state/occupants" for instance, of which the last one's table is returned.
+-- others: tables of other files by their names in the bundle. fault: a pattern and what to put in its place.
+local function load_part(names, others, fault)
+	local bundle = read_bundle();
+	local blocks = {};
+	for i, name in ipairs(names) do blocks[i] = block(bundle, name); end
+	local text = table.concat(blocks);
+	if fault then
+		local places;
+		text, places = text:gsub(fault[1], fault[2]);
+		assert(places > 0, "there is no place to plant it");
+	end
+	local result = names[#names]:gsub("[/-]", "_");
+	local env = setmetatable({}, { __index = function (_, name) return others[name] or _G[name]; end });
+	return assert(load(text.."return "..result, "="..result, "t", env))();
+end
+
+return { load = load_part };

@@ -1,0 +1,128 @@
+-- What accounts without clients cost: memory of a membership, memory of one more account in a large room, and what one
+-- presence of that room makes the module allocate. Prints the figures.
+
+local st = require "util.stanza";
+local jid = require "util.jid";
+local spec_host = require "support.host";
+
+local domain = "rooms.example.net";
+local muc_user = "http://jabber.org/protocol/muc#user";
+
+local function presence(room, nick, account, caps)
+	return st.presence({ from = room.."/"..nick; to = account })
+		:tag("c", { xmlns = "http://jabber.org/protocol/caps"; hash = "sha-1"; node = "https://client.example.org/"; ver = caps or "q07IKJEyjvHSyhy//CH0CxmKi8w=" }):up()
+		:tag("x", { xmlns = "vcard-temp:x:update" }):text_tag("photo", ("%-40s"):format(nick)):up()
+		:tag("x", { xmlns = muc_user }):tag("item", { affiliation = "none"; role = "participant" }):up();
+end
+
+-- A service of another server that answers each join as a room with `crowd` others in it, and counts what it is sent.
+local function new_service(host, crowd)
+	local self = { joined = {}; received = 0 };
+	host:on_stanza_to(domain, function (stanza)
+		self.received = self.received + 1;
+		if stanza.attr.type or not stanza:get_child("x", "http://jabber.org/protocol/muc") then return; end
+		local room, account, nick = jid.bare(stanza.attr.to), stanza.attr.from, jid.resource(stanza.attr.to);
+		self.joined[room] = self.joined[room] or {};
+		for i = 1, crowd do host:from_room(presence(room, "crowd"..i, account)); end
+		for other in pairs(self.joined[room]) do
+			if other ~= account then
+				host:from_room(presence(room, jid.node(other), account));
+				host:from_room(presence(room, nick, other));
+			end
+		end
+		self.joined[room][account] = true;
+		local own = presence(room, nick, account);
+		own:get_child("x", muc_user):tag("status", { code = "110" });
+		own.attr.id = stanza.attr.id;
+		host:from_room(own);
+		host:from_room(st.message({ from = room; to = account; type = "groupchat" }):text_tag("subject", "A subject"));
+	end, { remote = true });
+	return self;
+end
+
+local function join(host, client, room)
+	client:send(("<presence to='%s/%s'><x xmlns='http://jabber.org/protocol/muc'/></presence>"):format(room, jid.node(client.bare_jid)));
+	host:deliver();
+end
+
+-- Lets an account join rooms and ends its client. What a spec keeps of it is not counted.
+local function visit(host, username, rooms)
+	local client = host:client(username, "phone", { available = true });
+	for _, room in ipairs(rooms) do join(host, client, room); end
+	client:close();
+	host.log, host.inspected, host.outbox, host.unhandled, host.wire = {}, 0, {}, {}, {};
+end
+
+-- Kilobytes, without what a disk and the service would hold.
+local function in_use(host, service)
+	host:tick(10);
+	local stored, joined = host.storage[host.name], service.joined;
+	host.storage[host.name], service.joined = {}, {};
+	collectgarbage(); collectgarbage();
+	local count = collectgarbage "count";
+	host.storage[host.name], service.joined = stored, joined;
+	return count;
+end
+
+local function numbered(pattern, first, last)
+	local list = {};
+	for i = first, last do table.insert(list, pattern:format(i)); end
+	return list;
+end
+
+describe("an account without clients", function ()
+	it("B1: takes little memory for each of its rooms", function ()
+		local host = spec_host.new {};
+		local service = new_service(host, 1);
+		local rooms = 40;
+		visit(host, "user0", numbered("first%d@"..domain, 1, rooms));
+		local before = in_use(host, service);
+		for account = 1, 20 do
+			visit(host, "user"..account, numbered("room"..account.."-%d@"..domain, 1, rooms));
+		end
+		local each = (in_use(host, service) - before) / 20 / rooms;
+		print(("%.2f kB for one membership in a room of its own"):format(each));
+		assert(each < 8, each);
+	end);
+
+	it("B2: takes little memory in a large room in which others are", function ()
+		local host = spec_host.new {};
+		local service = new_service(host, 1000);
+		local room = "large@"..domain;
+		for account = 1, 2 do visit(host, "user"..account, { room }); end
+		local before = in_use(host, service);
+		for account = 3, 7 do visit(host, "user"..account, { room }); end
+		local each = (in_use(host, service) - before) / 5;
+		print(("%.2f kB for one more account in a room of 1,000"):format(each));
+		assert(each < 60, each);
+	end);
+
+	it("B2: takes next to nothing for a presence that others have been shown", function ()
+		local host = spec_host.new {};
+		local service = new_service(host, 0);
+		local room, accounts, crowd, times = "large@"..domain, 100, 1000, 10;
+		for account = 1, accounts do visit(host, "user"..account, { room }); end
+		local addresses = {};
+		for account in pairs(service.joined[room]) do table.insert(addresses, account); end
+		local handle = prosody.hosts[host.name].events.fire_event;
+		local name = host.options.minimix_resource == false and "presence/bare" or "presence/full";
+		local function show(nick, caps)
+			local event = { origin = { type = "s2sin" }; stanza = presence(room, nick, nil, caps) };
+			for _, account in ipairs(addresses) do
+				event.stanza.attr.to = account;
+				assert(handle(name, event));
+			end
+		end
+		for i = 1, crowd do show("crowd"..i); end
+		collectgarbage(); collectgarbage(); collectgarbage "stop";
+		local count, clock = collectgarbage "count", os.clock();
+		for turn = 1, times do
+			for i = 1, crowd / 10 do show("crowd"..i, "turn"..turn); end
+		end
+		local presences = times * crowd / 10 * accounts;
+		local seconds, bytes = os.clock() - clock, (collectgarbage "count" - count) * 1024;
+		collectgarbage "restart";
+		print(("%.2f µs and %.0f bytes for a presence and account"):format(seconds / presences * 1e6, bytes / presences));
+		assert(bytes / presences < 100);
+	end);
+end);

@@ -1,0 +1,39 @@
+// Memberships under an address that has changed: left there, and joined anew under the present one (O5).
+
+import { fork } from "../send/fork";
+import { leaveOnce } from "../send/former";
+import { allFormerOccupants } from "../state/former";
+import { type Membership, occupantJid, Phase } from "../state/memberships";
+import { save } from "../state/store";
+import { lineUp, newLine } from "./pace";
+import { lost, over, refuseAll } from "./phases";
+import { ownUnavailable } from "./replay";
+
+const line = newLine(leaveOnce);
+
+/** Leaves all rooms under former addresses, paced. A join of the account there does not wait for its turn. */
+export function leaveFormerAddresses(): void {
+    const formers = allFormerOccupants();
+    if (formers.length > 0) {
+        module.log("info", "minimix_resource has changed: leaving %d rooms under former addresses", formers.length);
+        lineUp(line, formers);
+    }
+}
+
+/** Whether a membership from before a reload uses an address that is no longer the account's. */
+export function hasMoved(membership: Membership): boolean {
+    return membership.occupant !== occupantJid(membership.username);
+}
+
+/** Moves a membership to the present address, under which the account is not in the room yet. */
+export function move(membership: Membership): void {
+    membership.occupant = occupantJid(membership.username);
+    save(membership.username);
+    refuseAll(membership);
+    if (membership.established && membership.phase !== Phase.Leaving) {
+        lost(membership);
+    } else {
+        fork(membership, ownUnavailable(membership, undefined));
+        over(membership);
+    }
+}

@@ -1,0 +1,82 @@
+// Leaves rooms under addresses that the account no longer uses (state/former.ts).
+
+import * as id from "util.id";
+import * as st from "util.stanza";
+import { inTurn, post } from "../turn";
+import { PING } from "../namespaces";
+import {
+    allFormerOccupants,
+    dropFormerOccupant,
+    findFormerOccupant,
+    type FormerOccupant,
+    formerOccupantsOf,
+} from "../state/former";
+import { saveSoon } from "../state/store";
+import { ask } from "./ask";
+
+/** The longest pause between two leaves, in seconds. */
+const LONGEST_PAUSE = 900;
+
+/** Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one. */
+export function leaveAsFormer(username: string, room: string): void {
+    for (const former of formerOccupantsOf(username)) {
+        if (former.room === room) {
+            leaveOnce(former);
+        }
+    }
+}
+
+/** Sends the first leave; what follows it has a timer of its own. */
+export function leaveOnce(former: FormerOccupant): void {
+    if (former.tries === 0) {
+        leave(former);
+    }
+}
+
+/** Leaves, then self-pings from the same address: rooms do not answer the leave of a non-occupant. */
+function leave(former: FormerOccupant): void {
+    former.tries = former.tries + 1;
+    const nick = `${former.room}/${former.nick}`;
+    post(st.presence({ type: "unavailable", id: id.medium(), from: former.occupant, to: nick }));
+    ask(former, nick, "get", st.stanza("ping", { xmlns: PING }), (answer) => {
+        if (findFormerOccupant(former.occupant, former.room) !== former) {
+            return;
+        }
+        if (answer !== undefined && saysOut(answer)) {
+            confirmLeft(former);
+            return;
+        }
+        const pause = Math.min(2 ** Math.min(former.tries, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2);
+        module.add_timer(pause, () => {
+            inTurn(() => {
+                if (findFormerOccupant(former.occupant, former.room) === former) {
+                    leave(former);
+                }
+            });
+            return undefined;
+        });
+    });
+}
+
+/** Only these are evidence (XEP-0410 3); any other error may come from something between here and the room. */
+function saysOut(answer: Stanza): boolean {
+    const [, condition] = answer.get_error();
+    return answer.attr.type === "error" && (condition === "not-acceptable" || condition === "item-not-found");
+}
+
+export function confirmLeft(former: FormerOccupant): void {
+    dropFormerOccupant(former);
+    saveSoon(former.username);
+    module.log("info", "%s has left %s as %s", former.username, former.room, former.occupant);
+    if (allFormerOccupants().length === 0) {
+        module.log("info", "All rooms have been left under former addresses");
+    }
+}
+
+/** The account is deleted: sends one leave for each of its former addresses and forgets them. */
+export function forgetAsFormer(username: string): void {
+    for (const former of formerOccupantsOf(username)) {
+        leaveOnce(former);
+        dropFormerOccupant(former);
+    }
+}

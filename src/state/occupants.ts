@@ -1,0 +1,330 @@
+// Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
+// list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
+// account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
+// decides: no account reads an entry that the room has not shown it.
+
+import * as options from "../options";
+import { type Held, restoreHeld } from "./held";
+import {
+    append,
+    contentAt,
+    copyAt,
+    entryAt,
+    firstOf,
+    fits,
+    isSame,
+    isRegistered,
+    late,
+    listsOf,
+    newList,
+    type OccupantList,
+    type OccupantReader,
+    register,
+    remove,
+    sizeOf,
+    sortIn,
+    totalsOf,
+} from "./occupant-list";
+
+/** Changes that a reader may be behind. */
+const MAX_BEHIND = 64;
+
+/** Lists of the same room that a list is compared with: those with the most readers. */
+const MAX_COMPARED = 4;
+
+/** A reader of nothing. */
+export function newReader(): OccupantReader {
+    return { list: undefined, position: 0, own: undefined };
+}
+
+/** The presence that the account was shown of an occupant. */
+export function findOccupant(reader: OccupantReader, nick: string): Held | undefined {
+    const list = reader.list;
+    if (list === undefined || nick === reader.own) {
+        return undefined;
+    }
+    return entryAt(list, reader.position, nick);
+}
+
+/** All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone. */
+export function eachOccupant(reader: OccupantReader): LuaIterable<LuaMultiReturn<[string, Held]>> {
+    const list = reader.list;
+    const own = reader.own;
+    const occupants = list === undefined ? undefined : contentAt(list, reader.position);
+    let nick: string | undefined;
+    let held: Held | undefined;
+    const step = () => {
+        if (occupants !== undefined) {
+            [nick, held] = next(occupants, nick);
+            if (nick !== undefined && nick === own) {
+                [nick, held] = next(occupants, nick);
+            }
+        }
+        return $multi(nick, held);
+    };
+    return step as unknown as LuaIterable<LuaMultiReturn<[string, Held]>>;
+}
+
+/** How many occupants the account was shown. */
+export function countOccupants(reader: OccupantReader): number {
+    return totalsOf(reader)[0];
+}
+
+/**
+ * Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
+ * is remembered.
+ */
+export function keepOccupant(room: string, reader: OccupantReader, nick: string, held: Held): boolean {
+    if (reader.own === nick) {
+        reader.own = undefined;
+    }
+    if (passChange(reader, nick, held)) {
+        return true;
+    }
+    const before = findOccupant(reader, nick);
+    if (before === held) {
+        return true;
+    }
+    if (!hasSpace(reader, before, held)) {
+        change(room, reader, nick, before, undefined);
+        return false;
+    }
+    change(room, reader, nick, before, held);
+    return true;
+}
+
+/** Forgets an occupant that is gone. */
+export function forgetOccupant(reader: OccupantReader, nick: string): void {
+    const list = reader.list;
+    if (list === undefined || passChange(reader, nick, undefined)) {
+        return;
+    }
+    change(list.room, reader, nick, findOccupant(reader, nick), undefined);
+}
+
+/** Notes the account's own nick, which is that of no other occupant from now on. */
+export function setOwnNick(reader: OccupantReader, nick: string): void {
+    const before = reader.own;
+    reader.own = nick;
+    if (before !== undefined && before !== nick) {
+        // The other accounts of the list have been shown it.
+        forgetOccupant(reader, before);
+    }
+    skipOwn(reader);
+    if (before !== nick && reader.list !== undefined) {
+        settleIfDone(reader.list);
+    }
+}
+
+/** Forgets all that the account was shown. */
+export function forgetOccupants(reader: OccupantReader): void {
+    if (reader.list !== undefined) {
+        leave(reader, reader.list);
+    }
+    reader.list = undefined;
+    reader.position = 0;
+    reader.own = undefined;
+}
+
+/** Takes over a reader from the instance of the module before a reload. */
+export function restoreReader(reader: OccupantReader): void {
+    const list = reader.list;
+    if (list !== undefined && !isRegistered(list)) {
+        register(list);
+        for (const [, held] of list.occupants) {
+            restoreHeld(held);
+        }
+    }
+}
+
+/** Whether an account with the presence would stay within the limits. */
+function hasSpace(reader: OccupantReader, before: Held | undefined, held: Held): boolean {
+    const [count, size] = totalsOf(reader);
+    const others = before === undefined ? count : count - 1;
+    return (
+        sizeOf(held) <= options.maxCachedSize &&
+        others < options.maxOccupants &&
+        size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+    );
+}
+
+/** Moves a reader on if the room shows it what the list says next. Returns whether it does. */
+function passChange(reader: OccupantReader, nick: string, held: Held | undefined): boolean {
+    skipOwn(reader);
+    const list = reader.list;
+    if (list === undefined || reader.position === list.last) {
+        return false;
+    }
+    const later = list.log[reader.position - list.settled];
+    if (later?.nick !== nick || later.after !== held) {
+        return false;
+    }
+    moveOn(reader, list);
+    return true;
+}
+
+/** Moves a reader past changes of its own nick. */
+function skipOwn(reader: OccupantReader): void {
+    const list = reader.list;
+    while (list !== undefined && reader.position < list.last) {
+        const later = list.log[reader.position - list.settled];
+        if (later === undefined || later.nick !== reader.own) {
+            return;
+        }
+        moveOn(reader, list);
+        if (reader.list !== list) {
+            return;
+        }
+    }
+}
+
+function moveOn(reader: OccupantReader, list: OccupantList): void {
+    reader.position = reader.position + 1;
+    if (reader.position === list.last) {
+        list.behind = list.behind - 1;
+        settleIfDone(list);
+    }
+}
+
+/** Once all readers have been shown all changes, the changes are forgotten, and the list may equal another one. */
+function settleIfDone(list: OccupantList): void {
+    if (list.behind > 0) {
+        return;
+    }
+    for (const i of $range(list.log.length, 1, -1)) {
+        table.remove(list.log, i);
+    }
+    list.settled = list.last;
+    merge(list);
+}
+
+/** The room shows a reader something that its list does not say next. */
+function change(
+    room: string,
+    reader: OccupantReader,
+    nick: string,
+    before: Held | undefined,
+    after: Held | undefined,
+): void {
+    if (before === after) {
+        return;
+    }
+    let list = reader.list;
+    if (list === undefined) {
+        list = newList(room, new LuaMap());
+        enter(reader, list);
+    } else if (reader.position < list.last || (list.readerCount > 1 && !fits(list, before, after))) {
+        const copy = newList(room, copyAt(list, reader.position));
+        leave(reader, list);
+        enter(reader, copy);
+        list = copy;
+    }
+    append(list, nick, after);
+    reader.position = list.last;
+    if (list.readerCount === 1) {
+        list.behind = 0;
+        settleIfDone(list);
+    } else {
+        list.behind = list.readerCount - 1;
+        if (list.log.length > MAX_BEHIND) {
+            splitOff(list);
+        }
+    }
+}
+
+/** Gives readers that are too far behind lists of their own: one for all that are at the same position. */
+function splitOff(list: OccupantList): void {
+    const copies = new LuaMap<number, OccupantList>();
+    for (const reader of late(list)) {
+        skipOwn(reader);
+        const position = reader.position;
+        if (reader.list === list && position < list.last) {
+            let copy = copies.get(position);
+            if (copy === undefined) {
+                copy = newList(list.room, copyAt(list, position));
+                copies.set(position, copy);
+            }
+            leave(reader, list);
+            enter(reader, copy);
+        }
+    }
+}
+
+/** Lets an account read a list, from its end. */
+function enter(reader: OccupantReader, list: OccupantList): void {
+    reader.list = list;
+    reader.position = list.last;
+    list.readers.add(reader);
+    list.readerCount = list.readerCount + 1;
+    sortIn(list);
+}
+
+function leave(reader: OccupantReader, list: OccupantList): void {
+    list.readers.delete(reader);
+    list.readerCount = list.readerCount - 1;
+    if (list.readerCount === 0) {
+        remove(list);
+        return;
+    }
+    if (reader.position < list.last) {
+        list.behind = list.behind - 1;
+        settleIfDone(list);
+    }
+}
+
+/** Merges a list that all its readers have been shown to the end with another one of the room that says the same. */
+function merge(list: OccupantList): void {
+    const all = listsOf(list.room);
+    if (all.length < 2) {
+        return;
+    }
+    for (const i of $range(1, Math.min(all.length, MAX_COMPARED + 1))) {
+        const other = all[i - 1];
+        if (other !== undefined && other !== list && other.behind === 0) {
+            const isLarger = other.readerCount >= list.readerCount;
+            if (isLarger ? moveReaders(list, other) : moveReaders(other, list)) {
+                return;
+            }
+        }
+    }
+}
+
+/** Moves the readers of one list to another that says the same to them. Returns whether there were any. */
+function moveReaders(from: OccupantList, to: OccupantList): boolean {
+    let moved = false;
+    for (const reader of from.readers) {
+        if (!moveReader(reader, from, to)) {
+            return moved;
+        }
+        moved = true;
+    }
+    return moved;
+}
+
+/**
+ * A list that only one account reads lacks its own nick, or has what was said of it long ago: what the other account was
+ * shown of it is then added.
+ */
+function moveReader(reader: OccupantReader, from: OccupantList, to: OccupantList): boolean {
+    const only = to.readerCount === 1 ? firstOf(to.readers) : undefined;
+    const missing = only?.own === reader.own ? undefined : only?.own;
+    if (!isSame(from, to, reader.own, missing)) {
+        return false;
+    }
+    const held = missing === undefined ? undefined : from.occupants.get(missing);
+    const old = missing === undefined ? undefined : to.occupants.get(missing);
+    if (!fits(to, old, held)) {
+        return false;
+    }
+    leave(reader, from);
+    if (missing !== undefined && old !== held) {
+        append(to, missing, held);
+        if (only !== undefined) {
+            only.position = to.last;
+        }
+        table.remove(to.log);
+        to.settled = to.last;
+    }
+    enter(reader, to);
+    return true;
+}
