@@ -2915,6 +2915,7 @@ function readPast(log, from, stepsBack)
         from = from,
         to = math.huge,
         stepsBack = stepsBack,
+        ["until"] = os.time() + PAST_KEPT,
         weight = 0,
         entries = {},
         others = {},
@@ -2943,7 +2944,7 @@ function readPast(log, from, stepsBack)
         past.to = math.max(last.when - SKEW, from + 1)
     end
     module:add_timer(PAST_KEPT, function()
-        if log.past == past then
+        if log.past ~= nil and os.time() >= log.past["until"] then
             log.past = nil
         end
         return nil
@@ -3005,6 +3006,9 @@ function append(log, stanza, when, owner)
     local past = log.past
     if (past and past.to) == math.huge then
         addPast(log, log.past, entry)
+        if log.past.weight > 2 * PAST_WEIGHT then
+            log.past = nil
+        end
     end
     if owner == nil then
         log.last = number

@@ -1,7 +1,6 @@
 -- B1: what a user, a room or a remote server can make grow has an end, and only they notice.
 
 local st = require "util.stanza";
-local datetime = require "util.datetime";
 local clock = require "support.clock";
 local mam = require "support.mam";
 local scene = require "support.scene";

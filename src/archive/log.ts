@@ -332,7 +332,16 @@ function pastFrom(log: RoomLog, membership: Membership, when: number): Past | un
 }
 
 function readPast(log: RoomLog, from: number, stepsBack: number): Past {
-    const past: Past = { from, to: math.huge, stepsBack, weight: 0, entries: [], others: [], ids: new LuaMap() };
+    const past: Past = {
+        from,
+        to: math.huge,
+        stepsBack,
+        until: os.time() + PAST_KEPT,
+        weight: 0,
+        entries: [],
+        others: [],
+        ids: new LuaMap(),
+    };
     let before: number | undefined;
     let isAll = true;
     for (const [id, stanza, when, label] of find(log.room, { start: from - SKEW, limit: PAST })) {
@@ -351,7 +360,7 @@ function readPast(log: RoomLog, from: number, stepsBack: number): Past {
         past.to = Math.max(last.when - SKEW, from + 1);
     }
     module.add_timer(PAST_KEPT, () => {
-        if (log.past === past) {
+        if (log.past !== undefined && os.time() >= log.past.until) {
             log.past = undefined;
         }
         return undefined;
@@ -394,6 +403,9 @@ function append(log: RoomLog, stanza: Stanza, when: number, owner: string | unde
     addRecent(log, entry);
     if (log.past?.to === math.huge) {
         addPast(log, log.past, entry);
+        if (log.past.weight > 2 * PAST_WEIGHT) {
+            log.past = undefined;
+        }
     }
     if (owner === undefined) {
         log.last = number;

@@ -49,6 +49,8 @@ export interface Past {
     to: number;
     /** How often other entries were read because they were older. */
     readonly stepsBack: number;
+    /** When they are not held any more, in seconds. */
+    readonly until: number;
     /** About the bytes of memory of the entries. */
     weight: number;
     readonly entries: Entry[];
