@@ -5,7 +5,7 @@ all: build
 build: $(BUNDLE)
 
 # By way of another folder, as a failed build leaves a broken file behind.
-$(BUNDLE): node_modules/.package-lock.json tsconfig.json tstl.json $(wildcard tools/lua/*.cjs) $(shell find src -name '*.ts')
+$(BUNDLE): node_modules/.package-lock.json package.json tsconfig.json tstl.json $(wildcard tools/lua/*.cjs) $(shell find src -name '*.ts')
 	node_modules/.bin/tstl -p tstl.json --outDir .build/lua-out
 	cp .build/lua-out/mod_minimix.lua .build/lua-out/mod_minimix.lua.map lua-out/
 
@@ -34,7 +34,8 @@ install:
 rock:
 	@tools/rock
 
-# Random events, a million of them or MINIMIX_EVENTS; `make spec` has some seconds of it. MINIMIX_SEED says where to start.
+# Random events, a million of them or MINIMIX_EVENTS; `make spec` has some seconds of it. MINIMIX_SEED says where to start;
+# without it, that is somewhere else each time, and is printed. The same holds for soak, missed and scenarios.
 fuzz:
 	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
 
@@ -43,7 +44,6 @@ soak:
 	@MINIMIX_SOAK=$${MINIMIX_SOAK:-3600} busted --output=plainTerminal spec/soak_spec.lua
 
 # Random comings and goings on each storage, 300 stories or MINIMIX_STORIES of them; `make spec` has two of each.
-# MINIMIX_SEED says where to start.
 missed:
 	@MINIMIX_STORIES=$${MINIMIX_STORIES:-300} busted --output=plainTerminal spec/missed_spec.lua
 

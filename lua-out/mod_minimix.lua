@@ -1,4 +1,4 @@
--- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- mod_minimix 0.2.0: the account, not each client, is the occupant of a MUC room.
 -- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
 -- Each block below is one source file. Its local table holds what other files use.
 
@@ -6,6 +6,7 @@ local adhoc = require("util.adhoc")
 local cache = require("util.cache")
 local dataforms = require("util.dataforms")
 local datetime = require("util.datetime")
+local encodings = require("util.encodings")
 local hashes = require("util.hashes")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
@@ -35,6 +36,7 @@ namespaces.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 namespaces.MUC_USER = "http://jabber.org/protocol/muc#user"
 namespaces.AFFILIATIONS = "urn:xmpp:muc:affiliations:1"
 namespaces.BOOKMARKS = "urn:xmpp:bookmarks:1"
+namespaces.CAPTCHA = "urn:xmpp:captcha"
 namespaces.CARBONS = "urn:xmpp:carbons:2"
 namespaces.CONFERENCE = "jabber:x:conference"
 namespaces.DATAFORM = "jabber:x:data"
@@ -60,35 +62,6 @@ local MINIMIX = namespaces.MINIMIX
 --- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
 function admin_announce.onAccountInfo(event)
     event.reply:tag("feature", {var = MINIMIX}):up()
-end
-end
-
--- src/settings/blocklist.ts
---
--- What mod_blocklist keeps (XEP-0191).
-local settings_blocklist = {}
-do
-local store = module:open_store("blocklist", "keyval")
-
---- What an account has blocked; undefined if that is nothing, or nobody asks.
-function settings_blocklist.blocklistOf(username)
-    local host = prosody.hosts[module.host]
-    if not (host and host.modules.blocklist ~= nil) then
-        return nil
-    end
-    return (store:get(username))
-end
-
---- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
-function settings_blocklist.silences(blocklist, room, nick)
-    return blocklist[room .. "/" .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
-end
-
---- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
--- must not be: no client could make it leave.
-function settings_blocklist.isBlocked(username, room, nick)
-    local blocklist = settings_blocklist.blocklistOf(username)
-    return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
 end
 end
 
@@ -318,177 +291,246 @@ refuseUnknown(module.host)
 refuseUnknown("*")
 end
 
--- src/state/counters.ts
+-- src/state/bookmarks.ts
 --
--- What has happened, in plain numbers: some are counted for each stanza.
-local state_counters = {}
+-- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+local state_bookmarks = {}
 do
-state_counters.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    drops = {}
-}
+local options = minimix_options
 
---- Counts what is dropped, or refused for a limit.
-function state_counters.noteDrop(reason)
-    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
+--- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+function state_bookmarks.isAutojoin(membership)
+    local bookmark = membership.bookmark
+    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
 end
 
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function state_counters.restoreCounters(saved)
-    local all = state_counters.counters
-    for name, value in pairs(saved) do
-        all[name] = value
+--- Whether the server is to join the room by itself.
+function state_bookmarks.isToJoin(membership)
+    local autojoin = options.autojoin
+    if autojoin then
+        local bookmark = membership.bookmark
+        autojoin = (bookmark and bookmark.autojoin) == true
+    end
+    return autojoin
+end
+
+--- Whether the account is to be in the room though no session asks for it: brought back when lost.
+function state_bookmarks.isWanted(membership)
+    return membership.established or state_bookmarks.isToJoin(membership)
+end
+
+--- Whether two bookmarks say the same, or neither is there.
+function state_bookmarks.isSameBookmark(one, other)
+    if one == nil or other == nil then
+        return one == other
+    end
+    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
+end
+
+--- By account and room.
+local refusals = {}
+
+--- The room is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership, forbidden)
+    local bookmark = membership.bookmark
+    if not (bookmark and bookmark.autojoin) then
+        return
+    end
+    local rooms = refusals[membership.username] or {}
+    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
+    refusals[membership.username] = rooms
+end
+
+--- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+function state_bookmarks.isRefused(username, room, bookmark)
+    local rooms = refusals[username]
+    local opt_5 = rooms and rooms[room]
+    local refused = opt_5 and opt_5.bookmark
+    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- The rooms that an account is not joined to for their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
+end
+
+--- Forgets the refusal of a room, or of all.
+function state_bookmarks.forgetRefusals(username, room)
+    local rooms = refusals[username]
+    if rooms ~= nil and room ~= nil then
+        rooms[room] = nil
+    end
+    if room == nil or rooms ~= nil and (next(rooms)) == nil then
+        refusals[username] = nil
     end
 end
-end
 
--- src/weight.ts
---
--- How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
-local minimix_weight = {}
-do
-local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+--- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+local NICK_CHANGES = 5
+local NICK_PAUSE = 60
 
-function weigh(element, depth)
-    if depth > MAX_DEPTH then
-        return math.huge
-    end
-    local weight = ELEMENT
-    for _, value in pairs(element.attr) do
-        weight = weight + ATTRIBUTE + string.len(value)
-    end
-    local children = element
-    for _, child in ipairs(children) do
-        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
-    end
-    return weight
-end
-
-ELEMENT = 320
-ATTRIBUTE = 64
-MAX_DEPTH = 100
-
---- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
-function minimix_weight.weightOf(stanza)
-    return weigh(stanza, 1)
-end
-end
-
--- src/stanzas.ts
---
--- Questions about stanzas that util.stanza has no answer to.
-local minimix_stanzas = {}
-do
-local isSameAttributes, kept
-local DELAY = namespaces.DELAY
-local HINTS = namespaces.HINTS
-local STANZA_ID = namespaces.STANZA_ID
-
-function isSameAttributes(one, other, ignored)
-    for name, value in pairs(one) do
-        if other[name] ~= value and name ~= ignored then
-            return false
-        end
-    end
-    for name in pairs(other) do
-        if one[name] == nil and name ~= ignored then
-            return false
-        end
-    end
-    return true
-end
-
---- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
-function minimix_stanzas.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
-end
-
---- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
-function minimix_stanzas.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+--- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
+-- the account from one to the other without end.
+function state_bookmarks.mayFollowNick(membership)
+    local now = os.time()
+    local free = math.max(membership.nickFree, now)
+    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
         return false
     end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not minimix_stanzas.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
+    membership.nickFree = free + NICK_PAUSE
     return true
 end
+end
 
-local splitJid = ""
-local splitRoom = ""
-local splitNick
+-- src/turn.ts
+--
+-- Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
+-- answers inside module:send(); its answer must not arrive in the middle of a change of state.
+local minimix_turn = {}
+do
+local drain, send, protect, outbox, running, draining
 
---- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
-function minimix_stanzas.splitOccupant(jid)
-    if jid ~= splitJid then
-        splitJid = jid
-        splitRoom = jids.bare(jid)
-        splitNick = jids.resource(jid)
+function drain()
+    if running or draining then
+        return
     end
-    return splitRoom, splitNick
+    draining = true
+    local stanza = table.remove(outbox, 1)
+    while stanza ~= nil do
+        protect(send, stanza)
+        stanza = table.remove(outbox, 1)
+    end
+    draining = false
 end
 
---- The id that a room gave a message (XEP-0359).
-function minimix_stanzas.stanzaIdBy(stanza, room)
-    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    return element and element.attr.id
+function send(stanza)
+    module:send(stanza)
 end
 
---- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
-function minimix_stanzas.delayBy(stanza, room)
-    for _, tag in ipairs(stanza.tags) do
-        if minimix_stanzas.isDelayBy(tag, room) then
-            return tag.attr.stamp
+function protect(task, argument)
+    local ok, result = xpcall(task, debug.traceback, argument)
+    if not ok then
+        module:log("error", "Internal error: %s", result)
+        return false, nil
+    end
+    return true, result
+end
+
+outbox = {}
+running = false
+draining = false
+
+--- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+function minimix_turn.post(stanza)
+    outbox[#outbox + 1] = stanza
+    drain()
+end
+
+--- Runs the task of a timer as a turn. An error is logged and does not end the timer.
+function minimix_turn.inTurn(task)
+    local outer = running
+    running = true
+    protect(task, nil)
+    running = outer
+    drain()
+end
+
+--- Runs a task as a turn, once, so many seconds from now.
+function minimix_turn.after(seconds, task)
+    return module:add_timer(seconds, function()
+        minimix_turn.inTurn(task)
+        return nil
+    end)
+end
+
+--- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+-- from the session's own address, or answer a room with an error.
+function minimix_turn.turn(handler)
+    return function(event)
+        local outer = running
+        running = true
+        local ok, result = protect(handler, event)
+        running = outer
+        drain()
+        if ok then
+            return result
+        else
+            return true
+        end
+    end
+end
+end
+
+-- src/state/former.ts
+--
+-- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, across
+-- restarts, until the room has shown that the account has left under that address.
+local state_former = {}
+do
+--- By account.
+state_former.formerOccupants = {}
+local none = {}
+
+function state_former.hasFormerOccupants()
+    return (next(state_former.formerOccupants)) ~= nil
+end
+
+function state_former.formerOccupantsOf(username)
+    return state_former.formerOccupants[username] or none
+end
+
+function state_former.allFormerOccupants()
+    local all = {}
+    for _, list in pairs(state_former.formerOccupants) do
+        for _, former in ipairs(list) do
+            all[#all + 1] = former
+        end
+    end
+    return all
+end
+
+--- The entry of an occupant JID in a room, both as in a stanza's addresses.
+function state_former.findFormerOccupant(occupant, room)
+    for _, former in ipairs(state_former.formerOccupantsOf(jids.node(occupant) or "")) do
+        if former.occupant == occupant and former.room == room then
+            return former
         end
     end
     return nil
 end
 
---- Marks a message as one of the past, in the name of its room.
-function minimix_stanzas.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
+function state_former.addFormerOccupant(username, room, occupant, nick)
+    if state_former.findFormerOccupant(occupant, room) == nil then
+        local list = state_former.formerOccupants[username] or {}
+        state_former.formerOccupants[username] = list
+        list[#list + 1] = {username = username, room = room, occupant = occupant, nick = nick, tries = 0}
+    end
 end
 
---- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
-function minimix_stanzas.isWorthKeeping(stanza)
-    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
-        return false
-    end
-    for _, tag in ipairs(stanza.tags) do
-        local keep = kept[tag.attr.xmlns or ""]
-        if keep == true or keep == tag.name or tag.name == "body" then
-            return true
+--- The account is out of the room under that address.
+function state_former.dropFormerOccupant(former)
+    local others = {}
+    for _, other in ipairs(state_former.formerOccupantsOf(former.username)) do
+        if other ~= former then
+            others[#others + 1] = other
         end
     end
-    return false
+    if #others > 0 then
+        state_former.formerOccupants[former.username] = others
+    else
+        state_former.formerOccupants[former.username] = nil
+    end
 end
 
---- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
-kept = {}
-kept[HINTS] = "store"
-kept["urn:xmpp:eme:0"] = "encryption"
-kept["urn:xmpp:receipts"] = true
-kept["urn:xmpp:chat-markers:0"] = true
-kept["urn:xmpp:jingle-message:0"] = true
-kept["urn:xmpp:jingle-message:1"] = true
+--- Takes over what an instance of the module before a reload had. Its questions to rooms have ended with it.
+function state_former.restoreFormerOccupants(saved)
+    for username, list in pairs(saved) do
+        for _, former in ipairs(list) do
+            former.tries = 0
+        end
+        state_former.formerOccupants[username] = list
+    end
+end
 end
 
 -- src/text.ts
@@ -633,6 +675,1756 @@ names = {}
 MOST_PIECES = 4096
 end
 
+-- src/state/place.ts
+--
+-- Where an account stands in a room, and the one presence of its that the room has yet to answer.
+local state_place = {}
+do
+local phases = {}
+for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
+    phases[phase] = true
+end
+
+--- Whether this version knows a phase; another one may have handed it over on a reload.
+function state_place.isKnownPhase(phase)
+    return phases[phase] ~= nil
+end
+
+--- A place in the line of all accounts: the account is lost, or about to leave, and has its turn to come.
+function state_place.inLine(phase, tries)
+    if tries == nil then
+        tries = 0
+    end
+    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "line"}} or {phase = phase, tries = tries, operation = nil}
+end
+
+--- The timers that go on as long as the place is the account's.
+function state_place.timersOf(place)
+    if place.phase == "lost" then
+        return place.next.kind == "line" and {} or {place.next.timer}
+    end
+    local timers = {}
+    if place.operation ~= nil then
+        timers[#timers + 1] = place.operation.timer
+    end
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            timers[#timers + 1] = join.timer
+        end
+        if place.turn ~= nil then
+            timers[#timers + 1] = place.turn
+        end
+    elseif place.phase == "entering" then
+        timers[#timers + 1] = place.timer
+        if place.later ~= nil then
+            timers[#timers + 1] = place.later.timer
+        end
+    end
+    return timers
+end
+
+--- The requests of sessions whose presence the room has yet to answer, oldest first.
+function state_place.requestsOf(place)
+    local requests = {}
+    local function add(operation)
+        if (operation and operation.request) ~= nil then
+            requests[#requests + 1] = operation.request
+        end
+    end
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            add(join)
+        end
+        add(place.operation)
+    elseif place.phase == "entering" then
+        add(place.later)
+    elseif place.phase == "joined" then
+        add(place.operation)
+    end
+    return requests
+end
+end
+
+-- src/state/sent.ts
+--
+-- Which session sent a message that the room has not answered: its error is for that session and no other.
+local state_sent = {}
+do
+local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
+
+function dropOld(messages, limit)
+    local oldest = os.time() - LIFETIME
+    local first = messages[1]
+    while first ~= nil and (#messages >= limit or first.when < oldest) do
+        table.remove(messages, 1)
+        first = messages[1]
+    end
+end
+
+function findRefused(sent, from, id)
+    local isPrivate = jids.resource(from) ~= nil
+    local messages = isPrivate and sent.private or sent.groupchat
+    local others = isPrivate and sent.groupchat or sent.private
+    if id ~= nil then
+        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
+        if message ~= nil then
+            return message
+        end
+        for _, answered in ipairs(sent.answered) do
+            if answered == id then
+                return nil
+            end
+        end
+    end
+    local withoutId
+    if id == nil then
+        withoutId = takeById(messages, nil, from)
+    end
+    if withoutId == nil then
+        if isPrivate then
+            withoutId = takeByAddress(messages, from)
+        else
+            withoutId = takeFirst(messages) or takeFirst(others)
+        end
+    end
+    return withoutId
+end
+
+function takeFirst(messages)
+    return table.remove(messages, 1)
+end
+
+function takeById(messages, id, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if message ~= nil and message.id == id and (to == nil or message.to == to) then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+
+function takeByAddress(messages, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if (message and message.to) == to then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+
+function noteAnswered(sent, message)
+    if message.id ~= nil then
+        if #sent.answered >= MAX_ANSWERED then
+            table.remove(sent.answered, 1)
+        end
+        local answered = sent.answered
+        answered[#answered + 1] = message.id
+    end
+end
+
+--- Messages that are remembered for one account and room.
+local MAX_GROUPCHAT = 512
+local MAX_PRIVATE = 64
+MAX_ANSWERED = 16
+LIFETIME = 300
+--- Of accounts that are not in the room any more, by occupant JID and room.
+local retired = cache.new(256)
+
+function state_sent.newSent()
+    return {groupchat = {}, private = {}, answered = {}}
+end
+
+--- Notes which session sent a message.
+function state_sent.noteSent(sent, stanza, session)
+    local to = stanza.attr.to or ""
+    local isGroupchat = stanza.attr.type == "groupchat"
+    local messages = isGroupchat and sent.groupchat or sent.private
+    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
+    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = os.time()}
+end
+
+--- The room has reflected a message of the account: no error will come. Some services give it another id.
+function state_sent.noteReflected(sent, id)
+    local messages = sent.groupchat
+    local message = takeById(messages, id) or table.remove(messages, 1)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+end
+
+--- Whether a message with this id has been sent to the room and not come back.
+function state_sent.awaitsReflection(sent, id)
+    for _, message in ipairs(sent and sent.groupchat or {}) do
+        if message.id == id then
+            return true
+        end
+    end
+    return false
+end
+
+--- The message that a room refuses. Undefined if none was sent, or it has been answered.
+function state_sent.takeRefused(sent, from, id)
+    dropOld(sent.groupchat, math.huge)
+    dropOld(sent.private, math.huge)
+    local temp_2
+    if id ~= "" then
+        temp_2 = id
+    end
+    local message = findRefused(sent, from, temp_2)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+    return message
+end
+
+--- The session is gone: a new session with its JID has sent none of this.
+function state_sent.disownSent(sent, session)
+    if sent == nil then
+        return
+    end
+    for _, messages in ipairs({sent.groupchat, sent.private}) do
+        for _, message in ipairs(messages) do
+            if message.session == session then
+                message.session = nil
+            end
+        end
+    end
+end
+
+--- The account is not in the room any more; what it has sent may still be refused.
+function state_sent.retireSent(occupant, room, sent)
+    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
+        retired:set(occupant .. " " .. room, sent)
+    end
+end
+
+--- What the account sent the last time it was in the room, if that is remembered.
+function state_sent.reviveSent(occupant, room)
+    local key = occupant .. " " .. room
+    local sent = retired:get(key)
+    if sent ~= nil then
+        retired:set(key, nil)
+    end
+    return sent
+end
+
+--- The same, for an error that comes when the account is out of the room.
+function state_sent.retiredSent(occupant, room)
+    return retired:get(occupant .. " " .. room)
+end
+
+--- A session is gone: see disownSent().
+function state_sent.disownRetired(session)
+    for _, sent in retired:items() do
+        state_sent.disownSent(sent, session)
+    end
+end
+end
+
+-- src/state/sessions.ts
+--
+-- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+local state_sessions = {}
+do
+state_sessions.joined = {}
+
+function state_sessions.noteJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    if rooms == nil then
+        rooms = {}
+        state_sessions.joined[session] = rooms
+    end
+    rooms[room] = true
+end
+
+function state_sessions.hasJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    return (rooms and rooms[room] ~= nil) == true
+end
+
+--- The session is no more.
+function state_sessions.forgetJoined(session)
+    state_sessions.joined[session] = nil
+end
+
+--- Takes over what an instance of the module before a reload knew.
+function state_sessions.restoreJoined(saved)
+    for session, rooms in pairs(saved) do
+        state_sessions.joined[session] = rooms
+    end
+end
+end
+
+-- src/state/offline.ts
+--
+-- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+local state_offline = {}
+do
+local options = minimix_options
+
+--- Forgets a member that is online, or is none any more.
+function state_offline.forgetMember(members, key)
+    local held = members.presences[key]
+    if held ~= nil then
+        members.presences[key] = nil
+        members.count = members.count - 1
+        members.size = members.size - string.len(held.text)
+    end
+end
+
+--- An empty list.
+function state_offline.noMembers()
+    return {presences = {}, count = 0, size = 0}
+end
+
+--- Remembers a member, as far as there is room for it. Returns whether there was.
+function state_offline.keepMember(members, key, held)
+    local size = string.len(held.text)
+    state_offline.forgetMember(members, key)
+    local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
+    if isOver or size > options.maxCachedSize then
+        return false
+    end
+    members.presences[key] = held
+    members.count = members.count + 1
+    members.size = members.size + size
+    return true
+end
+end
+
+-- src/state/view.ts
+--
+-- What a room has shown an account, from which sessions are served that join later.
+local state_view = {}
+do
+local options = minimix_options
+local noMembers = state_offline.noMembers
+
+function state_view.forgetOccupant(view, nick)
+    local held = view.occupants[nick]
+    if held ~= nil then
+        view.occupants[nick] = nil
+        view.count = view.count - 1
+        view.size = view.size - string.len(held.text)
+    end
+end
+
+function state_view.newView()
+    return {
+        occupants = {},
+        count = 0,
+        size = 0,
+        offline = noMembers(),
+        self = nil,
+        room = nil,
+        isRoomFirst = false,
+        subject = nil,
+        stale = nil,
+        nonAnonymous = false,
+        logged = false
+    }
+end
+
+--- Remembers the presence of an occupant, as far as there is room for it. Returns whether there was.
+function state_view.keepOccupant(view, nick, held)
+    local size = string.len(held.text)
+    state_view.forgetOccupant(view, nick)
+    if size > options.maxCachedSize or view.count >= options.maxOccupants or view.size + size > options.maxRoomSize then
+        view.stale = "incomplete"
+        return false
+    end
+    view.occupants[nick] = held
+    view.count = view.count + 1
+    view.size = view.size + size
+    return true
+end
+
+--- Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason.
+function state_view.outdate(view)
+    if view.stale == nil then
+        view.stale = "outdated"
+    end
+end
+end
+
+-- src/state/memberships.ts
+--
+-- The accounts of this host, their memberships, and which sessions are attached to which room.
+-- Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
+local state_memberships = {}
+do
+local membershipList, includes, isAsked, sessionOf, isEmpty
+local options = minimix_options
+local inLine = state_place.inLine
+local requestsOf = state_place.requestsOf
+local timersOf = state_place.timersOf
+local retireSent = state_sent.retireSent
+local reviveSent = state_sent.reviveSent
+local noteJoined = state_sessions.noteJoined
+local newView = state_view.newView
+
+--- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
+function state_memberships.findMembership(occupant, room)
+    local account = state_memberships.accounts[occupant]
+    if account == nil then
+        return nil
+    end
+    return account.memberships[room]
+end
+
+function membershipList(account)
+    local list = {}
+    for _, membership in pairs(account.memberships) do
+        list[#list + 1] = membership
+    end
+    return list
+end
+
+--- Whether this is still the account's membership in that room, and not one dropped meanwhile.
+function state_memberships.isCurrent(membership)
+    return state_memberships.findMembership(membership.occupant, membership.room) == membership
+end
+
+function includes(timers, wanted)
+    for _, timer in ipairs(timers) do
+        if timer == wanted then
+            return true
+        end
+    end
+    return false
+end
+
+--- Calls off the next self-ping.
+function state_memberships.stopPing(membership)
+    local liveness = membership.liveness
+    if liveness.timer ~= nil then
+        liveness.timer:stop()
+        liveness.timer = nil
+    end
+end
+
+function state_memberships.hasAttached(membership)
+    return not isEmpty(membership.attached)
+end
+
+function isAsked(requests)
+    for _, request in ipairs(requests) do
+        if request.session ~= nil or #request.held > 0 then
+            return true
+        end
+    end
+    return false
+end
+
+--- Notes that no session is attached, if that is so.
+function state_memberships.noteDetached(membership)
+    if not state_memberships.hasAttached(membership) then
+        if membership.detachedAt == nil then
+            membership.detachedAt = os.time()
+        end
+    end
+end
+
+function sessionOf(request)
+    if request == nil then
+        return nil
+    else
+        return request.session
+    end
+end
+
+function isEmpty(map)
+    return (next(map)) == nil
+end
+
+--- Seconds in the room after which the tries of before do not count.
+local STEADY = 60
+--- By occupant JID, which is what stanzas from rooms are addressed to.
+state_memberships.accounts = {}
+
+--- The address the account uses towards rooms. Nothing else in the module knows its shape.
+function state_memberships.occupantJid(username)
+    return jids.join(username, module.host, options.resource)
+end
+
+--- Whether rooms know an account by this JID; sessions may have joined some by their own.
+function state_memberships.isOccupantJid(jid)
+    return state_memberships.occupantJid(jids.node(jid) or "") == jid
+end
+
+function state_memberships.findAccount(username)
+    return state_memberships.accounts[state_memberships.occupantJid(username)]
+end
+
+--- The membership of a session's account in a room.
+function state_memberships.membershipOf(session, room)
+    return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
+end
+
+--- All memberships of an account, as a list: its user may drop memberships while going through it.
+function state_memberships.membershipsOf(username)
+    local account = state_memberships.findAccount(username)
+    return account == nil and {} or membershipList(account)
+end
+
+--- All memberships of this host, as a list.
+function state_memberships.allMemberships()
+    local list = {}
+    for _, account in pairs(state_memberships.accounts) do
+        for _, membership in pairs(account.memberships) do
+            list[#list + 1] = membership
+        end
+    end
+    return list
+end
+
+--- A new membership, of an account that is not in the room yet. It is in nobody's line until that is seen to.
+function state_memberships.createMembership(username, room, nick)
+    local occupant = state_memberships.occupantJid(username)
+    local account = state_memberships.accounts[occupant]
+    if account == nil then
+        account = {username = username, memberships = {}, seen = os.time(), parts = nil}
+        state_memberships.accounts[occupant] = account
+    end
+    local membership = {
+        username = username,
+        occupant = occupant,
+        room = room,
+        place = inLine("lost"),
+        queue = {},
+        attached = {},
+        detachedAt = nil,
+        established = false,
+        since = nil,
+        nick = nick,
+        wantedNick = nick,
+        password = nil,
+        shown = nil,
+        shownPresence = nil,
+        shownDetached = false,
+        bookmark = nil,
+        ownBookmark = false,
+        ending = false,
+        nickFree = 0,
+        view = newView(),
+        liveness = {heard = false, checking = false, unanswered = 0, timer = nil},
+        sent = reviveSent(occupant, room),
+        log = nil,
+        part = nil,
+        catchUp = nil
+    }
+    account.memberships[room] = membership
+    return membership
+end
+
+--- Forgets a membership, and the account when it was the last. Errors of messages still find their senders.
+function state_memberships.dropMembership(membership)
+    for _, timer in ipairs(timersOf(membership.place)) do
+        timer:stop()
+    end
+    state_memberships.stopPing(membership)
+    local account = state_memberships.accounts[membership.occupant]
+    if account == nil or not state_memberships.isCurrent(membership) then
+        return
+    end
+    retireSent(membership.occupant, membership.room, membership.sent)
+    account.memberships[membership.room] = nil
+    if isEmpty(account.memberships) then
+        state_memberships.accounts[membership.occupant] = nil
+    end
+end
+
+--- Moves the account to another place. Timers of the place before that do not belong to the new one stop.
+function state_memberships.setPlace(membership, place)
+    local kept = timersOf(place)
+    for _, timer in ipairs(timersOf(membership.place)) do
+        if not includes(kept, timer) then
+            timer:stop()
+        end
+    end
+    membership.place = place
+end
+
+--- Seconds by a clock that nobody sets.
+function state_memberships.now()
+    return time.monotonic()
+end
+
+--- Tries in a row that have failed.
+function state_memberships.triesOf(membership)
+    local place = membership.place
+    return place.phase == "joined" and state_memberships.now() - place.since >= STEADY and 0 or place.tries
+end
+
+--- Whether the account is in the room as far as anybody can tell.
+function state_memberships.isReached(membership)
+    local phase = membership.place.phase
+    return (phase == "joined" or phase == "entering") and membership.liveness.unanswered == 0
+end
+
+--- Whether the account is out of the room for now and on its way back, which its sessions do not know.
+function state_memberships.isComingBack(membership)
+    local phase = membership.place.phase
+    return phase == "lost" or phase == "joining"
+end
+
+function state_memberships.isAttached(membership, session)
+    return session ~= nil and membership.attached[session] ~= nil
+end
+
+--- Whether a session is in the room, or about to be.
+function state_memberships.isUsed(membership)
+    return state_memberships.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
+end
+
+--- The session whose join the room is answering, and which gets the answer although it may not be attached.
+function state_memberships.askingSession(membership)
+    local place = membership.place
+    if place.phase == "joining" then
+        return sessionOf(place.operation.request)
+    end
+    local temp_2 = place.phase == "joined"
+    if temp_2 then
+        local operation = place.operation
+        temp_2 = (operation and operation.kind) == "resync"
+    end
+    if temp_2 then
+        return place.operation.request.session
+    end
+    return nil
+end
+
+function state_memberships.attachSession(membership, session, presence, id, told)
+    noteJoined(session, membership.room)
+    membership.attached[session] = {presence = presence, id = id, told = told}
+    membership.detachedAt = nil
+    membership.shownDetached = false
+end
+
+function state_memberships.detachSession(membership, session)
+    membership.attached[session] = nil
+    state_memberships.noteDetached(membership)
+end
+
+--- Whether no session has been attached for so many seconds.
+function state_memberships.isDetachedFor(membership, seconds)
+    local since = membership.detachedAt
+    return since ~= nil and os.time() - since >= seconds
+end
+
+function state_memberships.detachAll(membership)
+    for session in pairs(membership.attached) do
+        state_memberships.detachSession(membership, session)
+    end
+end
+end
+
+-- src/state/store.ts
+--
+-- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+local state_store = {}
+do
+local recordOf, formerRecords, shownText, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local options = minimix_options
+local textOf = minimix_text.textOf
+local isWanted = state_bookmarks.isWanted
+local addFormerOccupant = state_former.addFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local createMembership = state_memberships.createMembership
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local membershipsOf = state_memberships.membershipsOf
+local inLine = state_place.inLine
+
+--- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
+-- afterwards survives a killed server.
+function state_store.save(username)
+    if options.anonymous or closed then
+        return
+    end
+    local saved, problem = store:set(username, recordOf(username))
+    if saved ~= true then
+        module:log("error", "Could not write the rooms of %s: %s", username, problem)
+    end
+end
+
+--- Writes what is to be written soon.
+function state_store.saveLate()
+    for username in pairs(late) do
+        late[username] = nil
+        state_store.save(username)
+    end
+end
+
+function recordOf(username)
+    local account = findAccount(username)
+    local former = formerRecords(username)
+    if account == nil and former == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account and account.memberships or {}) do
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
+        end
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
+            password = membership.password,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark or nil,
+            ending = membership.ending or nil,
+            since = membership.since,
+            shown = shownText(membership),
+            state = stateOf(membership)
+        }
+    end
+    return {
+        seen = account and account.seen or os.time(),
+        resource = options.resource,
+        rooms = rooms,
+        former = former
+    }
+end
+
+function formerRecords(username)
+    local records = {}
+    for _, value_ in ipairs(formerOccupantsOf(username)) do
+        local room = value_.room
+        local occupant = value_.occupant
+        local nick = value_.nick
+        records[#records + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
+    end
+    return #records > 0 and records or nil
+end
+
+function shownText(membership)
+    local presence = membership.shownPresence
+    local text
+    if presence ~= nil then
+        text = textOf(presence)
+    end
+    if text == nil or string.len(text) > options.maxCachedSize then
+        return nil
+    else
+        return "<presence" .. text
+    end
+end
+
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.place.phase == "leaving" and "leaving" or "in"
+end
+
+function usernames()
+    local list = {}
+    for username in store:users() do
+        if type(username) == "string" and username ~= "" then
+            list[#list + 1] = username
+        end
+    end
+    return list
+end
+
+function mayComeBack(membership, saved)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
+end
+
+function loadAccount(username, record)
+    for _, value_ in ipairs(record.former or {}) do
+        local room = value_.room
+        local resource = value_.resource
+        local nick = value_.nick
+        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
+    end
+    for room, saved in pairs(record.rooms) do
+        local membership = createMembership(username, room, saved.nick)
+        membership.wantedNick = saved.wanted or saved.nick
+        membership.password = saved.password
+        membership.bookmark = saved.bookmark
+        membership.ownBookmark = saved.ownBookmark == true
+        membership.since = saved.since
+        membership.established = saved.state ~= "joining"
+        membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
+        if saved.shown == nil then
+            membership.shownPresence = nil
+        else
+            membership.shownPresence = xml.parse(saved.shown)
+        end
+        membership.detachedAt = os.time()
+    end
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = record.seen
+    end
+    if record.resource ~= options.resource then
+        leaveFormerAddress(username, record)
+    end
+end
+
+function leaveFormerAddress(username, record)
+    local occupant = jids.join(username, module.host, record.resource)
+    for _, membership in ipairs(membershipsOf(username)) do
+        addFormerOccupant(username, membership.room, occupant, membership.nick)
+        if membership.place.phase == "leaving" then
+            dropMembership(membership)
+        end
+    end
+    state_store.save(username)
+end
+
+store = module:open_store("minimix", "keyval")
+closed = false
+
+--- Nothing is written any more: what the account does from now on is not its user's doing.
+function state_store.close()
+    state_store.saveLate()
+    closed = true
+end
+
+late = {}
+--- Seconds until they are.
+local LATE = 5
+
+--- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+function state_store.saveSoon(username)
+    if (next(late)) == nil then
+        module:add_timer(LATE, function()
+            state_store.saveLate()
+            return nil
+        end)
+    end
+    late[username] = true
+end
+
+--- Accounts whose records have been written by saveOften() a moment ago.
+local recent = {}
+
+--- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
+-- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
+-- nicks, but no membership.
+function state_store.saveOften(username)
+    if recent[username] ~= nil then
+        state_store.saveSoon(username)
+        return
+    end
+    if (next(recent)) == nil then
+        module:add_timer(LATE, function()
+            for other in pairs(recent) do
+                recent[other] = nil
+            end
+            return nil
+        end)
+    end
+    recent[username] = true
+    state_store.save(username)
+end
+
+--- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
+function state_store.load()
+    if options.anonymous then
+        return
+    end
+    for _, username in ipairs(usernames()) do
+        local record, problem = store:get(username)
+        if record ~= nil then
+            loadAccount(username, record)
+        elseif problem ~= nil then
+            module:log("error", "Could not read the rooms of %s: %s", username, problem)
+        end
+    end
+end
+end
+
+-- src/send/ask.ts
+--
+-- IQs of the account's own to its rooms.
+local send_ask = {}
+do
+local id = require("util.id")
+local after = minimix_turn.after
+local post = minimix_turn.post
+local triesOf = state_memberships.triesOf
+--- Seconds until a question counts as unanswered.
+local PATIENCE = 30
+--- The same of a question that is asked again, the first time.
+local FIRST_PATIENCE = 5
+
+--- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
+-- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
+function send_ask.patience(membership)
+    return math.min(
+        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + membership.liveness.unanswered, 10),
+        PATIENCE
+    )
+end
+
+--- By the id they were sent with.
+local questions = {}
+
+--- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
+function send_ask.ask(membership, to, type_, query, answered, limit)
+    if limit == nil then
+        limit = PATIENCE
+    end
+    local key = "mm-" .. id.medium()
+    local timer = after(limit, function()
+        questions[key] = nil
+        answered(nil)
+    end)
+    questions[key] = {room = membership.room, answered = answered, timer = timer}
+    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
+end
+
+--- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
+function send_ask.isOwnId(key)
+    return key ~= nil and string.sub(key, 1, 3) == "mm-"
+end
+
+--- Takes the answer to a question of the account's own; whether it was one.
+function send_ask.takeAnswer(room, stanza)
+    local key = stanza.attr.id
+    local question
+    if key ~= nil then
+        question = questions[key]
+    end
+    if key == nil or (question and question.room) ~= room then
+        return false
+    end
+    questions[key] = nil
+    question.timer:stop()
+    question.answered(stanza)
+    return true
+end
+end
+
+-- src/send/former.ts
+--
+-- Leaves rooms under addresses that the account no longer uses (state/former.ts).
+local send_former = {}
+do
+local leave, saysOut, LONGEST_PAUSE
+local id = require("util.id")
+local inTurn = minimix_turn.inTurn
+local post = minimix_turn.post
+local PING = namespaces.PING
+local allFormerOccupants = state_former.allFormerOccupants
+local dropFormerOccupant = state_former.dropFormerOccupant
+local findFormerOccupant = state_former.findFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local saveSoon = state_store.saveSoon
+local ask = send_ask.ask
+
+--- Sends the first leave; what follows it has a timer of its own.
+function send_former.leaveOnce(former)
+    if former.tries == 0 then
+        leave(former)
+    end
+end
+
+function leave(former)
+    former.tries = former.tries + 1
+    local nick = former.room .. "/" .. former.nick
+    post(st.presence({type = "unavailable", id = id.medium(), from = former.occupant, to = nick}))
+    ask(former, nick, "get", st.stanza("ping", {xmlns = PING}), function(answer)
+        if findFormerOccupant(former.occupant, former.room) ~= former then
+            return
+        end
+        if answer ~= nil and saysOut(answer) then
+            send_former.confirmLeft(former)
+            return
+        end
+        local pause = math.min(2 ^ math.min(former.tries, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
+        module:add_timer(pause, function()
+            inTurn(function()
+                if findFormerOccupant(former.occupant, former.room) == former then
+                    leave(former)
+                end
+            end)
+            return nil
+        end)
+    end)
+end
+
+function saysOut(answer)
+    local _, condition = answer:get_error()
+    return answer.attr.type == "error" and (condition == "not-acceptable" or condition == "item-not-found")
+end
+
+function send_former.confirmLeft(former)
+    dropFormerOccupant(former)
+    saveSoon(former.username)
+    module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
+    if #allFormerOccupants() == 0 then
+        module:log("info", "All rooms have been left under former addresses")
+    end
+end
+
+LONGEST_PAUSE = 900
+
+--- Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one.
+function send_former.leaveAsFormer(username, room)
+    for _, former in ipairs(formerOccupantsOf(username)) do
+        if former.room == room then
+            send_former.leaveOnce(former)
+        end
+    end
+end
+
+--- The account is deleted: sends one leave for each of its former addresses and forgets them.
+function send_former.forgetAsFormer(username)
+    for _, former in ipairs(formerOccupantsOf(username)) do
+        send_former.leaveOnce(former)
+        dropFormerOccupant(former)
+    end
+end
+end
+
+-- src/send/upstream.ts
+--
+-- From the account to a room.
+local send_upstream = {}
+do
+local id = require("util.id")
+local post = minimix_turn.post
+local leaveAsFormer = send_former.leaveAsFormer
+local DATAFORM = namespaces.DATAFORM
+local MUC_OWNER = namespaces.MUC_OWNER
+local options = minimix_options
+
+--- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
+-- room's answers come back through this host's events and not straight to a client. A room of this server answers
+-- before this returns: write state first.
+function send_upstream.sendUpstream(membership, stanza)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    leaveAsFormer(membership.username, membership.room)
+    post(copy)
+end
+
+--- Ids of presences sent a while ago, by account and room. Their errors answer nothing else.
+local sentIds = cache.new(4096)
+
+--- Whether a presence with this id was sent to the room.
+function send_upstream.wasSent(membership, presenceId)
+    return sentIds:get(membership.occupant .. " " .. membership.room .. " " .. presenceId) == true
+end
+
+--- The id to send a client's presence with: the client's, unless another presence has it.
+function send_upstream.presenceIdFor(membership, wanted)
+    return (wanted == nil or wanted == "" or send_upstream.wasSent(membership, wanted)) and id.medium() or wanted
+end
+
+--- Sends a presence of the account under an id by which its answer is known.
+function send_upstream.sendPresence(membership, presence, nick, presenceId)
+    local copy = st.clone(presence)
+    copy.attr.from = membership.occupant
+    copy.attr.to = membership.room .. "/" .. nick
+    copy.attr.id = presenceId
+    sentIds:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, true)
+    leaveAsFormer(membership.username, membership.room)
+    post(copy)
+end
+
+--- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
+function send_upstream.mayHaveRooms(domain)
+    local host = prosody.hosts[domain]
+    return options.excluded[domain] == nil and (host and host.type) ~= "local"
+end
+
+--- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
+-- opened to the others with the service's defaults (XEP-0045 10.1.2).
+function send_upstream.unlockRoom(membership)
+    local form = st.iq({type = "set", id = id.medium(), from = membership.occupant, to = membership.room}):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
+    post(form)
+end
+end
+
+-- src/settings/notify.ts
+--
+-- What an account wants to be woken for (XEP-0492).
+local settings_notify = {}
+do
+local decisiveTag, dropTwins, hasFallback, rankOf
+local BOOKMARKS = namespaces.BOOKMARKS
+
+function decisiveTag(notify)
+    local decisive
+    local rank = -1
+    for _, tag in ipairs(notify.tags) do
+        local rankOfTag = rankOf(tag)
+        if settings_notify.isSetting(tag.name) and rankOfTag > rank then
+            decisive = tag
+            rank = rankOfTag
+        end
+    end
+    return decisive
+end
+
+function dropTwins(notify, kept)
+    notify:maptags(function(tag)
+        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
+            return nil
+        else
+            return tag
+        end
+    end)
+end
+
+function hasFallback(notify)
+    for _, tag in ipairs(notify.tags) do
+        if settings_notify.isSetting(tag.name) and rankOf(tag) == 0 then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a text is one of the three settings.
+function settings_notify.isSetting(name)
+    return name == "always" or name == "on-mention" or name == "never"
+end
+
+function rankOf(tag)
+    local category = tag.attr["identity-category"]
+    local type_ = tag.attr["identity-type"]
+    if category == nil then
+        return 0
+    end
+    if category ~= "client" or type_ ~= nil and type_ ~= "phone" then
+        return -1
+    end
+    return type_ == nil and 1 or 2
+end
+
+local NOTIFY = "urn:xmpp:notification-settings:1"
+
+--- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
+-- said of phones goes before what is said of clients, and that before what is said of all.
+function settings_notify.readSetting(extensions)
+    local notify = extensions:get_child("notify", NOTIFY)
+    local tag
+    if notify ~= nil then
+        tag = decisiveTag(notify)
+    end
+    if tag == nil or not settings_notify.isSetting(tag.name) then
+        return nil
+    else
+        return tag.name
+    end
+end
+
+--- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
+-- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+function settings_notify.withSetting(extensions, setting)
+    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
+    local notify = edited:get_child("notify", NOTIFY)
+    if notify == nil then
+        notify = st.stanza("notify", {xmlns = NOTIFY})
+        edited:add_direct_child(notify)
+    end
+    local decisive = decisiveTag(notify)
+    if decisive ~= nil then
+        decisive.name = setting
+        dropTwins(notify, decisive)
+    end
+    if not hasFallback(notify) then
+        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
+    end
+    return edited
+end
+end
+
+-- src/settings/bookmarks.ts
+--
+-- The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
+-- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+local settings_bookmarks = {}
+do
+local getItems, preppedNick
+local mayHaveRooms = send_upstream.mayHaveRooms
+local BOOKMARKS = namespaces.BOOKMARKS
+local NICK = namespaces.NICK
+local options = minimix_options
+local readSetting = settings_notify.readSetting
+
+function getItems(service, node)
+    local found, items = service:get_items(node, true)
+    return found and items or {}
+end
+
+--- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+function settings_bookmarks.roomOf(id)
+    local room = jids.prep(id)
+    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
+    return isRoom and room or nil
+end
+
+--- What an item says; undefined if it is no bookmark, or not the account's own.
+function settings_bookmarks.readItem(username, room, item)
+    local conference = item and item:get_child("conference", BOOKMARKS)
+    if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
+        return nil
+    end
+    local autojoin = conference.attr.autojoin
+    local extensions = conference:get_child("extensions")
+    local nick = preppedNick(room, conference:get_child_text("nick"))
+    local password = conference:get_child_text("password")
+    local name = conference.attr.name
+    local notify
+    if extensions ~= nil then
+        notify = readSetting(extensions)
+    end
+    return {
+        autojoin = autojoin == "true" or autojoin == "1",
+        nick = nick,
+        password = password,
+        name = name,
+        notify = notify
+    }
+end
+
+--- Whether something was published by the account itself, or by this server on its behalf.
+function settings_bookmarks.isBy(username, publisher)
+    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
+end
+
+function preppedNick(room, nick)
+    local address
+    if nick ~= nil then
+        address = jids.prep(room .. "/" .. nick)
+    end
+    if address == nil then
+        return nil
+    else
+        return jids.resource(address)
+    end
+end
+
+--- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
+function settings_bookmarks.pepService(username)
+    if options.anonymous then
+        return nil
+    end
+    local host = prosody.hosts[module.host]
+    local pep = host and host.modules.pep
+    if pep == nil then
+        return nil
+    else
+        return pep.get_pep_service(username)
+    end
+end
+
+--- The items of a node, none where there is no such node; undefined if they cannot be read.
+function settings_bookmarks.itemsOf(service, node)
+    local done, items = pcall(getItems, service, node)
+    if not done then
+        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+        return nil
+    end
+    return items
+end
+
+--- All bookmarks of an account; undefined if they cannot be read.
+function settings_bookmarks.bookmarksOf(username)
+    local service = settings_bookmarks.pepService(username)
+    local items
+    if service ~= nil then
+        items = settings_bookmarks.itemsOf(service, BOOKMARKS)
+    end
+    if items == nil then
+        return nil
+    end
+    local bookmarks = {}
+    for _, id in ipairs(items) do
+        local room = settings_bookmarks.roomOf(id)
+        local bookmark
+        if room ~= nil then
+            bookmark = settings_bookmarks.readItem(username, room, items[id])
+        end
+        if room ~= nil and bookmark ~= nil then
+            bookmarks[room] = bookmark
+        end
+    end
+    return bookmarks
+end
+
+--- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
+function settings_bookmarks.readBookmark(username, room)
+    local bookmarks = settings_bookmarks.bookmarksOf(username)
+    return bookmarks and bookmarks[room]
+end
+
+--- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+function settings_bookmarks.defaultNick(username, room)
+    local service = settings_bookmarks.pepService(username)
+    local items
+    if service ~= nil then
+        items = settings_bookmarks.itemsOf(service, NICK)
+    end
+    local last
+    if (items and items[1]) ~= nil then
+        last = items[items[1]]
+    end
+    return preppedNick(room, last and last:get_child_text("nick", NICK)) or username
+end
+end
+
+-- src/settings/bookmark-write.ts
+--
+-- Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
+-- autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+local settings_bookmark_write = {}
+do
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local BOOKMARKS = namespaces.BOOKMARKS
+local PUBSUB = namespaces.PUBSUB
+local options = minimix_options
+local mayFollowNick = state_bookmarks.mayFollowNick
+local itemsOf = settings_bookmarks.itemsOf
+local pepService = settings_bookmarks.pepService
+local readItem = settings_bookmarks.readItem
+local roomOf = settings_bookmarks.roomOf
+local withSetting = settings_notify.withSetting
+
+function currentItem(membership)
+    local service = pepService(membership.username)
+    local items
+    if service ~= nil then
+        items = itemsOf(service, BOOKMARKS)
+    end
+    if items == nil then
+        return nil
+    end
+    for _, id in ipairs(items) do
+        if roomOf(id) == membership.room then
+            return items[id]
+        end
+    end
+    return nil
+end
+
+function rewrite(membership, item, autojoin, nick)
+    local conference = item and item:get_child("conference", BOOKMARKS)
+    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
+        return
+    end
+    local edited = st.clone(conference, true)
+    edited.attr.autojoin = autojoin or edited.attr.autojoin
+    if nick ~= nil then
+        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
+    end
+    local nickBefore = conference:get_child("nick")
+    for _, tag in ipairs(conference.tags) do
+        if nick == nil or tag ~= nickBefore then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    publish(membership, item.attr.id or membership.room, edited)
+end
+
+function create(membership)
+    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
+    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
+    if membership.password ~= nil then
+        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
+    end
+    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
+        return false
+    end
+    setMark(membership.username, membership.room, "us")
+    return true
+end
+
+function publish(membership, id, conference, config)
+    local service = pepService(membership.username)
+    if service == nil then
+        return false
+    end
+    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
+    writing = true
+    local done, problem = pcall(publishItem, service, id, item, config)
+    writing = false
+    if not done or problem ~= nil then
+        module:log(
+            "warn",
+            "Could not bookmark %s for %s: %s",
+            membership.room,
+            membership.username,
+            problem
+        )
+        return false
+    end
+    membership.bookmark = readItem(membership.username, membership.room, item)
+    return true
+end
+
+function publishItem(service, id, item, config)
+    local done, problem = service:publish(BOOKMARKS, true, id, item, config)
+    if done == true then
+        return nil
+    else
+        return tostring(problem)
+    end
+end
+
+function markedBy(username, room)
+    local mark = marksOf(username)[room]
+    return mark and mark.by
+end
+
+function marksOf(username)
+    return (marksStore:get(username)) or {}
+end
+
+function setMark(username, room, by)
+    local marks = marksOf(username)
+    if by == nil then
+        marks[room] = nil
+    else
+        marks[room] = {by = by, when = os.time()}
+    end
+    forgetOldest(marks)
+    marksStore:set(username, marks)
+end
+
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+
+PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
+MAX_MARKS = 256
+marksStore = module:open_store("minimix_bookmarks", "keyval")
+writing = false
+
+--- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+function settings_bookmark_write.isWriting()
+    return writing
+end
+
+--- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
+-- removed is not brought back: it may be another device that goes into the room again.
+function settings_bookmark_write.bookmarkJoined(membership)
+    if not options.bookmarkWrite then
+        return
+    end
+    local item = currentItem(membership)
+    local by = markedBy(membership.username, membership.room)
+    if item == nil and by ~= "user" then
+        membership.ownBookmark = create(membership)
+    elseif item ~= nil and by == "us" then
+        rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+end
+
+--- The account leaves at a client's request.
+function settings_bookmark_write.bookmarkLeft(membership)
+    if options.bookmarkWrite and membership.ownBookmark then
+        rewrite(membership, currentItem(membership), "false")
+    end
+end
+
+--- The account has another nick at a client's request.
+function settings_bookmark_write.bookmarkRenamed(membership)
+    local bookmark = membership.bookmark
+    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
+    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
+        rewrite(membership, currentItem(membership), nil, membership.nick)
+    end
+end
+
+--- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
+function settings_bookmark_write.bookmarkNotify(membership, setting)
+    local username = membership.username
+    local room = membership.room
+    local item = currentItem(membership)
+    local conference = item and item:get_child("conference", BOOKMARKS)
+    if item == nil or conference == nil or readItem(username, room, item) == nil then
+        return nil
+    end
+    local before = conference:get_child("extensions")
+    local edited = st.clone(conference, true)
+    for _, tag in ipairs(conference.tags) do
+        if tag ~= before then
+            edited:add_direct_child(st.clone(tag))
+        end
+    end
+    edited:add_direct_child(withSetting(before, setting))
+    return publish(membership, item.attr.id or room, edited)
+end
+
+--- The user has made or changed a bookmark.
+function settings_bookmark_write.noteMade(username, room)
+    if options.bookmarkWrite and markedBy(username, room) ~= nil then
+        setMark(username, room, nil)
+    end
+end
+
+--- The user has removed a bookmark.
+function settings_bookmark_write.noteRemoved(username, room)
+    if options.bookmarkWrite then
+        setMark(username, room, "user")
+    end
+end
+
+--- Whether we made a room's bookmark, and nobody has changed it since.
+function settings_bookmark_write.isOurs(username, room)
+    return options.bookmarkWrite and markedBy(username, room) == "us"
+end
+end
+
+-- src/settings/blocklist.ts
+--
+-- What mod_blocklist keeps (XEP-0191).
+local settings_blocklist = {}
+do
+local store = module:open_store("blocklist", "keyval")
+
+--- What an account has blocked; undefined if that is nothing, or nobody asks.
+function settings_blocklist.blocklistOf(username)
+    local host = prosody.hosts[module.host]
+    if not (host and host.modules.blocklist ~= nil) then
+        return nil
+    end
+    return (store:get(username))
+end
+
+--- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
+function settings_blocklist.silences(blocklist, room, nick)
+    return blocklist[room .. "/" .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
+end
+
+--- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
+-- must not be: no client could make it leave.
+function settings_blocklist.isBlocked(username, room, nick)
+    local blocklist = settings_blocklist.blocklistOf(username)
+    return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
+end
+end
+
+-- src/stanzas.ts
+--
+-- Questions about stanzas that util.stanza has no answer to.
+local minimix_stanzas = {}
+do
+local prepared, isSameAttributes, kept
+local DELAY = namespaces.DELAY
+local HINTS = namespaces.HINTS
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+
+function prepared(nick)
+    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+end
+
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+
+--- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
+function minimix_stanzas.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
+end
+
+--- Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order.
+function minimix_stanzas.hasStatus(stanza, code)
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+end
+
+--- Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form.
+function minimix_stanzas.isSameNick(one, other)
+    return one == other or prepared(one) == prepared(other)
+end
+
+--- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+function minimix_stanzas.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+
+--- Whether two presences of an occupant say the same, whatever the order of their children.
+function minimix_stanzas.isSameContent(one, other)
+    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
+        return false
+    end
+    for _, tag in ipairs(one.tags) do
+        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
+        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
+            return false
+        end
+    end
+    return true
+end
+
+local splitJid = ""
+local splitRoom = ""
+local splitNick
+
+--- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
+function minimix_stanzas.splitOccupant(jid)
+    if jid ~= splitJid then
+        splitJid = jid
+        splitRoom = jids.bare(jid)
+        splitNick = jids.resource(jid)
+    end
+    return splitRoom, splitNick
+end
+
+--- The id that a room gave a message (XEP-0359).
+function minimix_stanzas.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    return element and element.attr.id
+end
+
+--- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+function minimix_stanzas.delayBy(stanza, room)
+    for _, tag in ipairs(stanza.tags) do
+        if minimix_stanzas.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+
+--- Marks a message as one of the past, in the name of its room.
+function minimix_stanzas.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
+end
+
+--- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+function minimix_stanzas.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for _, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+end
+
+-- src/state/counters.ts
+--
+-- What has happened, in plain numbers: some are counted for each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    drops = {}
+}
+
+--- Counts what is dropped, or refused for a limit.
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
+end
+
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
+end
+
+-- src/weight.ts
+--
+-- How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+local minimix_weight = {}
+do
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for _, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for _, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+
+--- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+function minimix_weight.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+end
+
 -- src/state/held.ts
 --
 -- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
@@ -719,557 +2511,6 @@ function state_held.isSamePresence(one, other)
     local stanza = state_held.stanzaOf(one)
     local counterpart = state_held.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
-end
-end
-
--- src/turn.ts
---
--- Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
--- answers inside module:send(); its answer must not arrive in the middle of a change of state.
-local minimix_turn = {}
-do
-local drain, send, protect, outbox, running, draining
-
-function drain()
-    if running or draining then
-        return
-    end
-    draining = true
-    local stanza = table.remove(outbox, 1)
-    while stanza ~= nil do
-        protect(send, stanza)
-        stanza = table.remove(outbox, 1)
-    end
-    draining = false
-end
-
-function send(stanza)
-    module:send(stanza)
-end
-
-function protect(task, argument)
-    local ok, result = xpcall(task, debug.traceback, argument)
-    if not ok then
-        module:log("error", "Internal error: %s", result)
-        return false, nil
-    end
-    return true, result
-end
-
-outbox = {}
-running = false
-draining = false
-
---- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
-function minimix_turn.post(stanza)
-    outbox[#outbox + 1] = stanza
-    drain()
-end
-
---- Runs the task of a timer as a turn. An error is logged and does not end the timer.
-function minimix_turn.inTurn(task)
-    local outer = running
-    running = true
-    protect(task, nil)
-    running = outer
-    drain()
-end
-
---- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
--- from the session's own address, or answer a room with an error.
-function minimix_turn.turn(handler)
-    return function(event)
-        local outer = running
-        running = true
-        local ok, result = protect(handler, event)
-        running = outer
-        drain()
-        if ok then
-            return result
-        else
-            return true
-        end
-    end
-end
-end
-
--- src/state/sessions.ts
---
--- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
-local state_sessions = {}
-do
-state_sessions.joined = {}
-
-function state_sessions.noteJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    if rooms == nil then
-        rooms = {}
-        state_sessions.joined[session] = rooms
-    end
-    rooms[room] = true
-end
-
-function state_sessions.hasJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    return (rooms and rooms[room] ~= nil) == true
-end
-
---- The session is no more.
-function state_sessions.forgetJoined(session)
-    state_sessions.joined[session] = nil
-end
-
---- Takes over what an instance of the module before a reload knew.
-function state_sessions.restoreJoined(saved)
-    for session, rooms in pairs(saved) do
-        state_sessions.joined[session] = rooms
-    end
-end
-end
-
--- src/state/memberships.ts
---
--- The accounts of this host, their memberships, and which sessions are attached to which room.
--- Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
-local state_memberships = {}
-do
-local membershipList, isEmpty, takeFirst, NOBODY
-local options = minimix_options
-local inTurn = minimix_turn.inTurn
-local noteJoined = state_sessions.noteJoined
-
-function membershipList(account)
-    local list = {}
-    for _, membership in pairs(account.memberships) do
-        list[#list + 1] = membership
-    end
-    return list
-end
-
-function state_memberships.stopTimer(membership)
-    if membership.timer ~= nil then
-        membership.timer:stop()
-        membership.timer = nil
-    end
-end
-
-function state_memberships.endRenaming(membership)
-    if membership.renaming ~= nil then
-        membership.renaming.timer:stop()
-        membership.renaming = nil
-    end
-end
-
-function isEmpty(map)
-    return (next(map)) == nil
-end
-
---- The session whose join the room itself answers while the account is in the room already.
-function state_memberships.askingSession(membership)
-    local resync = membership.resync
-    local request = resync and resync.request
-    return request and request.session
-end
-
---- Takes a session out of the line, or out of the resync made for it; whether it stood there.
-function state_memberships.stopWaiting(membership, session)
-    local others = {}
-    local found = false
-    for _, request in ipairs(membership.waiting) do
-        if request.session == session then
-            found = true
-        else
-            others[#others + 1] = request
-        end
-    end
-    membership.waiting = others
-    local resync = membership.resync
-    local opt_7 = resync and resync.request
-    if (opt_7 and opt_7.session) == session then
-        resync.request.session = nil
-        return true
-    end
-    return found
-end
-
-function takeFirst(requests, count)
-    local taken = {}
-    while #taken < count do
-        local request = table.remove(requests, 1)
-        if request == nil then
-            break
-        end
-        taken[#taken + 1] = request
-    end
-    return taken
-end
-
-function state_memberships.forgetOccupant(membership, nick)
-    local held = membership.occupants[nick]
-    if held ~= nil then
-        membership.occupants[nick] = nil
-        membership.occupantCount = membership.occupantCount - 1
-        membership.occupantSize = membership.occupantSize - string.len(held.text)
-    end
-end
-
---- Errors come back at once or never; older messages are forgotten.
-local UNREFLECTED_MESSAGES = 64
---- By occupant JID, which is what stanzas from rooms are addressed to.
-state_memberships.accounts = {}
-
---- The address the account uses towards rooms. Nothing else in the module knows its shape.
-function state_memberships.occupantJid(username)
-    return jids.join(username, module.host, options.resource)
-end
-
---- Whether rooms know an account by this JID; sessions may have joined some by their own.
-function state_memberships.isOccupantJid(jid)
-    return state_memberships.occupantJid(jids.node(jid) or "") == jid
-end
-
-function state_memberships.findAccount(username)
-    return state_memberships.accounts[state_memberships.occupantJid(username)]
-end
-
---- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
-function state_memberships.findMembership(occupant, room)
-    local account = state_memberships.accounts[occupant]
-    if account == nil then
-        return nil
-    end
-    return account.memberships[room]
-end
-
---- The membership of a session's account in a room.
-function state_memberships.membershipOf(session, room)
-    return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
-end
-
---- All memberships of an account, as a list: its user may drop memberships while going through it.
-function state_memberships.membershipsOf(username)
-    local account = state_memberships.findAccount(username)
-    return account == nil and {} or membershipList(account)
-end
-
---- All memberships of this host, as a list.
-function state_memberships.allMemberships()
-    local list = {}
-    for _, account in pairs(state_memberships.accounts) do
-        for _, membership in pairs(account.memberships) do
-            list[#list + 1] = membership
-        end
-    end
-    return list
-end
-
---- A new membership, of an account that is not in the room yet.
-function state_memberships.createMembership(username, room, nick)
-    local occupant = state_memberships.occupantJid(username)
-    local account = state_memberships.accounts[occupant]
-    if account == nil then
-        account = {username = username, memberships = {}, seen = os.time(), parts = nil}
-        state_memberships.accounts[occupant] = account
-    end
-    local membership = {
-        username = username,
-        occupant = occupant,
-        room = room,
-        phase = "joining",
-        established = false,
-        since = nil,
-        nick = nick,
-        wantedNick = nick,
-        password = nil,
-        bookmark = nil,
-        ownBookmark = false,
-        ending = false,
-        nickFree = 0,
-        attached = {},
-        shown = nil,
-        shownPresence = nil,
-        detachedAt = nil,
-        shownDetached = false,
-        request = nil,
-        waiting = {},
-        newcomer = nil,
-        joinId = nil,
-        claimed = nil,
-        batched = false,
-        timer = nil,
-        tries = 0,
-        heard = false,
-        checking = false,
-        unanswered = 0,
-        resync = nil,
-        nickRequests = {},
-        renaming = nil,
-        unreflected = cache.new(UNREFLECTED_MESSAGES),
-        log = nil,
-        part = nil,
-        catchUp = nil,
-        occupants = {},
-        occupantCount = 0,
-        occupantSize = 0,
-        self = nil,
-        presenceOfRoom = nil,
-        subject = nil,
-        incomplete = false,
-        nonAnonymous = false,
-        logged = false,
-        outdated = false
-    }
-    account.memberships[room] = membership
-    return membership
-end
-
---- Forgets a membership, and the account when it was the last.
-function state_memberships.dropMembership(membership)
-    state_memberships.stopTimer(membership)
-    state_memberships.endRenaming(membership)
-    local account = state_memberships.accounts[membership.occupant]
-    if account == nil then
-        return
-    end
-    account.memberships[membership.room] = nil
-    if isEmpty(account.memberships) then
-        state_memberships.accounts[membership.occupant] = nil
-    end
-end
-
---- Whether this is still the account's membership in that room, and not one dropped meanwhile.
-function state_memberships.isCurrent(membership)
-    return state_memberships.findMembership(membership.occupant, membership.room) == membership
-end
-
---- Sets what ends the phase if the room does not, in place of what was set before.
-function state_memberships.setTimer(membership, seconds, callback)
-    state_memberships.stopTimer(membership)
-    membership.timer = module:add_timer(seconds, function()
-        membership.timer = nil
-        inTurn(callback)
-        return nil
-    end)
-end
-
---- Nothing is shown to the room for so many seconds, or until the room has answered.
-function state_memberships.beginRenaming(membership, nick, seconds, unanswered)
-    state_memberships.endRenaming(membership)
-    local timer = module:add_timer(seconds, function()
-        membership.renaming = nil
-        inTurn(unanswered)
-        return nil
-    end)
-    membership.renaming = {nick = nick, timer = timer}
-end
-
---- Whether the account is in the room as far as anybody can tell.
-function state_memberships.isReached(membership)
-    local inside = membership.phase == "joined" or membership.phase == "entering"
-    return inside and membership.unanswered == 0
-end
-
---- Whether the account is out of the room for now and on its way back, which its sessions do not know.
-function state_memberships.isComingBack(membership)
-    return membership.phase == "lost" or membership.phase == "joining" and membership.request == nil
-end
-
-function state_memberships.isAttached(membership, session)
-    return session ~= nil and membership.attached[session] ~= nil
-end
-
-function state_memberships.hasAttached(membership)
-    return not isEmpty(membership.attached)
-end
-
---- Whether a session is in the room, or about to be.
-function state_memberships.isUsed(membership)
-    local resync = membership.resync
-    return state_memberships.hasAttached(membership) or #membership.waiting > 0 or (resync and resync.request) ~= nil
-end
-
-function state_memberships.attachSession(membership, session, presence, id)
-    noteJoined(session, membership.room)
-    membership.attached[session] = {presence = presence, id = id}
-    membership.detachedAt = nil
-    membership.shownDetached = false
-end
-
-function state_memberships.detachSession(membership, session)
-    membership.attached[session] = nil
-    if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
-        membership.detachedAt = os.time()
-    end
-end
-
-function state_memberships.detachAll(membership)
-    for session in pairs(membership.attached) do
-        state_memberships.detachSession(membership, session)
-    end
-end
-
---- Puts a request in line, in place of an earlier one of the same session.
-function state_memberships.wait(membership, request)
-    if request.session ~= nil then
-        state_memberships.stopWaiting(membership, request.session)
-    end
-    local waiting = membership.waiting
-    waiting[#waiting + 1] = request
-end
-
---- The first in line, who stands there no longer.
-function state_memberships.nextWaiting(membership)
-    return table.remove(membership.waiting, 1)
-end
-
-function state_memberships.isWaiting(membership, session)
-    for _, request in ipairs(membership.waiting) do
-        if request.session == session then
-            return true
-        end
-    end
-    return state_memberships.askingSession(membership) == session
-end
-
---- A full answer is to come, of which nothing has been shown yet.
-function state_memberships.newResync(request)
-    return {
-        request = request,
-        shown = {},
-        isDoubtful = false,
-        selfCame = false,
-        selfShown = false
-    }
-end
-
---- Whether somebody is about to join, though not attached yet.
-function state_memberships.hasWaiting(membership)
-    return #membership.waiting > 0 or state_memberships.askingSession(membership) ~= nil
-end
-
---- A session has left: the nick it asked for is no wish of its any more.
-function state_memberships.forgetNickRequests(membership, session)
-    for _, request in ipairs(membership.nickRequests) do
-        if request.session == session then
-            request.session = nil
-        end
-    end
-end
-
---- A session's join is answered, and with it those before it.
-function state_memberships.noteAnswered(membership, session)
-    for _, request in ipairs(membership.nickRequests) do
-        if request.session == session then
-            request.isJoin = false
-        end
-    end
-end
-
---- Whether a nick change to this nick is on its way.
-function state_memberships.isNickAsked(membership, nick)
-    for _, request in ipairs(membership.nickRequests) do
-        if request.nick == nick then
-            return true
-        end
-    end
-    return false
-end
-
---- The first nick change of that key, or to that nick, which is not on its way any more.
-function state_memberships.takeNickRequest(membership, field, value)
-    local requests = membership.nickRequests
-    for i = 1, #requests do
-        local request = requests[i]
-        if request ~= nil and request[field] == value then
-            return table.remove(requests, i)
-        end
-    end
-    return nil
-end
-
---- The nick changes that an own presence answers, the one it is the answer to last. Rooms answer in order: those before it
--- are not on their way any more.
-function state_memberships.takeAnsweredRequests(membership, nick, key)
-    local requests = membership.nickRequests
-    for i = 1, #requests do
-        local request = requests[i]
-        if request ~= nil and request.key == key and request.nick == nick then
-            return takeFirst(requests, i)
-        end
-    end
-    local request = state_memberships.takeNickRequest(membership, "nick", nick) or state_memberships.takeNickRequest(membership, "key", key)
-    return request == nil and {} or {request}
-end
-
---- A session is gone: what it asked for is nobody's now.
-function state_memberships.forgetSession(membership, session)
-    state_memberships.stopWaiting(membership, session)
-    local request = membership.request
-    if (request and request.session) == session then
-        membership.request.session = nil
-    end
-    state_memberships.forgetNickRequests(membership, session)
-    for _, senders in membership.unreflected:items() do
-        for i = 1, #senders do
-            if senders[i] == session then
-                senders[i] = NOBODY
-            end
-        end
-    end
-end
-
---- Stands for a session that is gone: no session has an empty name.
-NOBODY = ""
-
---- Notes who sent a message: its error is for that session. Two sessions may well use the same id.
-function state_memberships.noteSent(membership, id, session)
-    local senders = membership.unreflected:get(id or "")
-    if senders == nil then
-        membership.unreflected:set(id or "", {session})
-    elseif #senders < UNREFLECTED_MESSAGES then
-        senders[#senders + 1] = session
-    end
-end
-
---- Who sent the message that a room reflects or refuses, in the order they were sent; it will do so only once.
-function state_memberships.takeSender(membership, id)
-    local senders = membership.unreflected:get(id or "")
-    if senders == nil then
-        return nil
-    end
-    local sender = table.remove(senders, 1)
-    if #senders == 0 then
-        membership.unreflected:set(id or "", nil)
-    end
-    return sender
-end
-
---- Remembers the presence of an occupant, as far as there is room for it; whether there was.
-function state_memberships.keepOccupant(membership, nick, held)
-    local size = string.len(held.text)
-    state_memberships.forgetOccupant(membership, nick)
-    if size > options.maxCachedSize or membership.occupantCount >= options.maxOccupants or membership.occupantSize + size > options.maxRoomSize then
-        membership.incomplete = true
-        return false
-    end
-    membership.occupants[nick] = held
-    membership.occupantCount = membership.occupantCount + 1
-    membership.occupantSize = membership.occupantSize + size
-    return true
-end
-
---- Forgets what the room showed: the next join starts from nothing.
-function state_memberships.forgetRoom(membership)
-    for nick in pairs(membership.occupants) do
-        state_memberships.forgetOccupant(membership, nick)
-    end
-    membership.self = nil
-    membership.presenceOfRoom = nil
-    membership.subject = nil
-    membership.incomplete = false
-    membership.nonAnonymous = false
-    membership.logged = false
-    membership.outdated = false
 end
 end
 
@@ -1725,70 +2966,231 @@ function send_fork.onUndelivered(event)
 end
 end
 
--- src/state/availability.ts
+-- src/send/own.ts
 --
--- Which of the attached sessions' presences the account shows to the room.
-local state_availability = {}
+-- The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
+-- expects its own full JID, as it would be the occupant without this module.
+local send_own = {}
 do
-local MUC = namespaces.MUC
---- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
-local ranks = {}
-ranks.chat = 5
-ranks[""] = 4
-ranks.dnd = 3
-ranks.away = 2
-ranks.xa = 1
+local takeTold, showsOccupant, addressed
+local MUC_USER = namespaces.MUC_USER
+local isSameContent = minimix_stanzas.isSameContent
+local sendTo = send_fork.sendTo
 
---- A client's presence bare of its addresses and of the join, as the account may show it.
-function state_availability.presenceContent(stanza)
-    local content = st.clone(stanza)
-    content.attr.from = nil
-    content.attr.to = nil
-    content.attr.id = nil
-    content:maptags(function(tag)
-        if tag.name == "x" and tag.attr.xmlns == MUC then
-            return nil
-        else
-            return tag
-        end
-    end)
-    return content
-end
-
-local function priority(attachment)
-    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
-end
-
-local function rank(attachment)
-    return ranks[attachment.presence:get_child_text("show") or ""] or 0
-end
-
-local function isBetter(one, other)
-    local difference = priority(one) - priority(other)
-    if difference ~= 0 then
-        return difference > 0
+function takeTold(attachment, self_)
+    local told = attachment.told
+    if told == nil or self_ == nil or not isSameContent(told, self_) then
+        return false
     end
-    return rank(one) > rank(other)
+    attachment.told = nil
+    return true
 end
 
---- The session to show: highest priority, then most available, then the one already shown.
-function state_availability.bestSession(membership)
-    local best = membership.shown
-    local bestAttachment
-    if best ~= nil then
-        bestAttachment = membership.attached[best]
+--- Sends a presence of the account's own occupant to one session.
+function send_own.sendOwn(membership, session, presence)
+    local isShown = session ~= nil and showsOccupant(membership, presence)
+    sendTo(session, isShown and addressed(presence, session) or presence)
+end
+
+function showsOccupant(membership, presence)
+    local x = presence:get_child("x", MUC_USER)
+    local opt_0 = x and x:get_child("item")
+    return (opt_0 and opt_0.attr.jid) == membership.occupant
+end
+
+function addressed(presence, session)
+    local copy = st.clone(presence)
+    local opt_4 = copy:get_child("x", MUC_USER)
+    local item = opt_4 and opt_4:get_child("item")
+    if item ~= nil then
+        item.attr.jid = session
     end
+    return copy
+end
+
+--- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
+-- that were shown it with their join.
+function send_own.forkOwn(membership, presence, except)
     for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
+        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view.self)
+        if session ~= except and not wasTold then
+            send_own.sendOwn(membership, session, presence)
         end
     end
-    if bestAttachment == nil then
-        return nil
-    else
-        return best
+end
+end
+
+-- src/state/queue.ts
+--
+-- Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
+local state_queue = {}
+do
+local isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
+local requestsOf = state_place.requestsOf
+
+function isAlive(request)
+    return request.session ~= nil or #request.held > 0
+end
+
+--- The newest join of a session that has not been answered.
+function state_queue.pendingJoin(membership, session)
+    return newestOf(membership.queue, session) or newestOf(requestsOf(membership.place), session)
+end
+
+function newestOf(requests, session)
+    local found
+    for _, request in ipairs(requests) do
+        if request.session == session and request.kind == "join" then
+            found = request
+        end
     end
+    return found
+end
+
+--- Whether the session has asked for something else since: the answer to this request does not count.
+function state_queue.isSuperseded(membership, request)
+    local newer
+    if request.session ~= nil then
+        newer = newestOf(membership.queue, request.session)
+    end
+    return request.kind == "join" and newer ~= nil and newer ~= request
+end
+
+function disown(membership, session)
+    for _, request in ipairs(requestsOf(membership.place)) do
+        if request.session == session then
+            request.session = nil
+        end
+    end
+end
+
+function removeFromQueue(membership, session)
+    local others = {}
+    for _, request in ipairs(membership.queue) do
+        if request.session ~= session then
+            others[#others + 1] = request
+        end
+    end
+    membership.queue = others
+end
+
+function takeHeld(membership, session)
+    local request = state_queue.pendingJoin(membership, session)
+    if request == nil then
+        return {}
+    end
+    local held = request.held
+    request.held = {}
+    request.heldSize = 0
+    return held
+end
+
+--- Holds a stanza until the session is in. Returns false if there is no room for it.
+function state_queue.holdStanza(request, stanza)
+    local size = request.heldSize + string.len(tostring(stanza))
+    if #request.held >= MAX_HELD or size > MAX_HELD_SIZE then
+        return false
+    end
+    local held = request.held
+    held[#held + 1] = stanza
+    request.heldSize = size
+    return true
+end
+
+MAX_HELD = 100
+MAX_HELD_SIZE = 262144
+
+--- A request with nothing held yet.
+function state_queue.newRequest(kind, session, id, nick, stanza)
+    return {
+        kind = kind,
+        session = session,
+        id = id,
+        nick = nick,
+        isResync = false,
+        stanza = stanza,
+        held = {},
+        heldSize = 0
+    }
+end
+
+--- Puts a request at the end of the queue. A join replaces an earlier one of its session, which may be in flight.
+function state_queue.enqueue(membership, request)
+    if request.kind == "join" and request.session ~= nil then
+        for _, stanza in ipairs(takeHeld(membership, request.session)) do
+            state_queue.holdStanza(request, stanza)
+        end
+        removeFromQueue(membership, request.session)
+    end
+    local queue = membership.queue
+    queue[#queue + 1] = request
+end
+
+--- Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one.
+function state_queue.requeue(membership, requests)
+    for i = #requests, 1, -1 do
+        local request = requests[i]
+        if request ~= nil and not state_queue.isSuperseded(membership, request) and isAlive(request) then
+            table.insert(membership.queue, 1, request)
+        end
+    end
+end
+
+--- The first request in the queue, which is not in it any more.
+function state_queue.takeNext(membership)
+    return table.remove(membership.queue, 1)
+end
+
+--- The first join in the queue. Nick changes before it were of sessions that are not in the room any more.
+function state_queue.takeJoin(membership)
+    local request = state_queue.takeNext(membership)
+    while request ~= nil and request.kind ~= "join" do
+        request = state_queue.takeNext(membership)
+    end
+    return request
+end
+
+--- All requests in the queue, which is empty then.
+function state_queue.takeAll(membership)
+    local requests = membership.queue
+    membership.queue = {}
+    return requests
+end
+
+--- Whether a session waits to be let in, other than this one.
+function state_queue.hasPending(membership, except)
+    for _, requests in ipairs({membership.queue, requestsOf(membership.place)}) do
+        for _, request in ipairs(requests) do
+            if request.session ~= nil and request.session ~= except and request.kind == "join" then
+                return true
+            end
+        end
+    end
+    return false
+end
+
+--- Forgets what a session has asked for. Returns what was held for it.
+function state_queue.withdraw(membership, session)
+    local held = takeHeld(membership, session)
+    removeFromQueue(membership, session)
+    disown(membership, session)
+    return held
+end
+
+--- The session is gone. What it has sent goes out still, if the room lets the account in.
+function state_queue.abandon(membership, session)
+    local others = {}
+    for _, request in ipairs(membership.queue) do
+        local isOwn = request.session == session
+        if isOwn then
+            request.session = nil
+        end
+        if not isOwn or request.kind == "join" and isAlive(request) then
+            others[#others + 1] = request
+        end
+    end
+    membership.queue = others
+    disown(membership, session)
 end
 end
 
@@ -2547,7 +3949,12 @@ end
 
 --- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
 function archive_gate.isAnswering(membership)
-    return membership.phase == "joining" or membership.phase == "entering" or membership.resync ~= nil
+    local place = membership.place
+    if place.phase == "joined" then
+        local operation = place.operation
+        return (operation and operation.kind) == "resync"
+    end
+    return place.phase == "joining" or place.phase == "entering"
 end
 
 --- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
@@ -3900,26 +5307,50 @@ end
 -- What a session is sent when it attaches to a room that the account is in already.
 local occupancy_replay = {}
 do
-local addStatus, emptySubject, ownAffiliation
+local sendRoom, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local stanzaOf = state_held.stanzaOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
+
+--- Those of the other occupants and of members who are offline, with the room's own if that comes first.
+function occupancy_replay.sendOccupants(membership, session)
+    local view = membership.view
+    if view.isRoomFirst then
+        sendRoom(membership, session)
+    end
+    sendHeld(session, view.occupants)
+    sendHeld(session, view.offline.presences)
+end
+
+function sendRoom(membership, session)
+    local room = membership.view.room
+    local presence
+    if room ~= nil then
+        presence = stanzaOf(room)
+    end
+    if presence ~= nil then
+        sendTo(session, presence)
+    end
+end
 
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
 function occupancy_replay.sendSubject(membership, session)
-    sendTo(session, membership.subject or emptySubject(membership))
+    sendTo(session, membership.view.subject or emptySubject(membership))
 end
 
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function occupancy_replay.selfPresence(membership, request)
-    if membership.self == nil then
+-- `shown` is our own presence without them.
+function occupancy_replay.selfPresence(membership, request, shown)
+    local view = membership.view
+    if shown == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, membership.self)
+    local self_ = occupancy_replay.ownPresence(membership, shown)
     self_.attr.id = request.id
     local x = self_:get_child("x", MUC_USER)
     if x == nil then
@@ -3933,11 +5364,11 @@ function occupancy_replay.selfPresence(membership, request)
             return tag
         end
     end)
-    if membership.nonAnonymous then
+    if view.nonAnonymous then
         addStatus(x, "100")
     end
     addStatus(x, "110")
-    if membership.logged then
+    if view.logged then
         addStatus(x, "170")
     end
     if request.nick ~= membership.nick then
@@ -3964,7 +5395,7 @@ function emptySubject(membership)
 end
 
 function ownAffiliation(membership)
-    local self_ = membership.self
+    local self_ = membership.view.self
     local affiliation
     if self_ ~= nil then
         affiliation = occupancy_replay.itemOf(self_).affiliation
@@ -3978,29 +5409,28 @@ function occupancy_replay.itemOf(presence)
     return item == nil and {} or item.attr
 end
 
---- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
--- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function occupancy_replay.replay(membership, request)
+--- The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+-- subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
+function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
-    local ofRoom
-    if membership.presenceOfRoom ~= nil then
-        ofRoom = stanzaOf(membership.presenceOfRoom)
-    end
-    if ofRoom ~= nil then
-        sendTo(request.session, ofRoom)
-    end
-    sendHeld(request.session, membership.occupants)
-    local self_ = occupancy_replay.selfPresence(membership, request)
+    occupancy_replay.sendOccupants(membership, request.session)
+    local self_ = occupancy_replay.selfPresence(membership, request, shown)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
+    if not membership.view.isRoomFirst then
+        sendRoom(membership, request.session)
+    end
 end
 
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
-function occupancy_replay.ownUnavailable(membership, id)
-    local from = membership.room .. "/" .. membership.nick
+function occupancy_replay.ownUnavailable(membership, id, nick)
+    if nick == nil then
+        nick = membership.nick
+    end
+    local from = membership.room .. "/" .. nick
     return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
 end
 
@@ -4026,645 +5456,313 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
--- src/state/former.ts
+-- src/occupancy/burst.ts
 --
--- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, across
--- restarts, until the room has shown that the account has left under that address.
-local state_former = {}
+-- Presence of other occupants, and of the room itself. While the room answers a join, the session that asked is shown
+-- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
+local occupancy_burst = {}
 do
---- By account.
-state_former.formerOccupants = {}
-local none = {}
-
-function state_former.hasFormerOccupants()
-    return (next(state_former.formerOccupants)) ~= nil
-end
-
-function state_former.formerOccupantsOf(username)
-    return state_former.formerOccupants[username] or none
-end
-
-function state_former.allFormerOccupants()
-    local all = {}
-    for _, list in pairs(state_former.formerOccupants) do
-        for _, former in ipairs(list) do
-            all[#all + 1] = former
-        end
-    end
-    return all
-end
-
---- The entry of an occupant JID in a room, both as in a stanza's addresses.
-function state_former.findFormerOccupant(occupant, room)
-    for _, former in ipairs(state_former.formerOccupantsOf(jids.node(occupant) or "")) do
-        if former.occupant == occupant and former.room == room then
-            return former
-        end
-    end
-    return nil
-end
-
-function state_former.addFormerOccupant(username, room, occupant, nick)
-    if state_former.findFormerOccupant(occupant, room) == nil then
-        local list = state_former.formerOccupants[username] or {}
-        state_former.formerOccupants[username] = list
-        list[#list + 1] = {username = username, room = room, occupant = occupant, nick = nick, tries = 0}
-    end
-end
-
---- The account is out of the room under that address.
-function state_former.dropFormerOccupant(former)
-    local others = {}
-    for _, other in ipairs(state_former.formerOccupantsOf(former.username)) do
-        if other ~= former then
-            others[#others + 1] = other
-        end
-    end
-    if #others > 0 then
-        state_former.formerOccupants[former.username] = others
-    else
-        state_former.formerOccupants[former.username] = nil
-    end
-end
-
---- Takes over what an instance of the module before a reload had. Its questions to rooms have ended with it.
-function state_former.restoreFormerOccupants(saved)
-    for username, list in pairs(saved) do
-        for _, former in ipairs(list) do
-            former.tries = 0
-        end
-        state_former.formerOccupants[username] = list
-    end
-end
-end
-
--- src/state/bookmarks.ts
---
--- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
-local state_bookmarks = {}
-do
-local options = minimix_options
-
---- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
-function state_bookmarks.isAutojoin(membership)
-    local bookmark = membership.bookmark
-    return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
-end
-
---- Whether the server is to join the room by itself.
-function state_bookmarks.isToJoin(membership)
-    local autojoin = options.autojoin
-    if autojoin then
-        local bookmark = membership.bookmark
-        autojoin = (bookmark and bookmark.autojoin) == true
-    end
-    return autojoin
-end
-
---- Whether the account is to be in the room though no session asks for it: brought back when lost.
-function state_bookmarks.isWanted(membership)
-    return membership.established or state_bookmarks.isToJoin(membership)
-end
-
---- Whether two bookmarks say the same, or neither is there.
-function state_bookmarks.isSameBookmark(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
-end
-
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
-local refusals = {}
-
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
-    local bookmark = membership.bookmark
-    if not (bookmark and bookmark.autojoin) then
-        return
-    end
-    local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
-    refusals[membership.username] = rooms
-end
-
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
-function state_bookmarks.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local refused = rooms and rooms[room]
-    return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
-end
-
---- Forgets the refusal of a room, or of all.
-function state_bookmarks.forgetRefusals(username, room)
-    local rooms = refusals[username]
-    if rooms ~= nil and room ~= nil then
-        rooms[room] = nil
-    end
-    if room == nil or rooms ~= nil and (next(rooms)) == nil then
-        refusals[username] = nil
-    end
-end
-
---- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
-local NICK_CHANGES = 5
-local NICK_PAUSE = 60
-
---- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
--- the account from one to the other without end.
-function state_bookmarks.mayFollowNick(membership)
-    local now = os.time()
-    local free = math.max(membership.nickFree, now)
-    if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
-        return false
-    end
-    membership.nickFree = free + NICK_PAUSE
-    return true
-end
-end
-
--- src/state/store.ts
---
--- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
-local state_store = {}
-do
-local recordOf, formerRecords, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
-local options = minimix_options
-local isWanted = state_bookmarks.isWanted
-local addFormerOccupant = state_former.addFormerOccupant
-local formerOccupantsOf = state_former.formerOccupantsOf
-local createMembership = state_memberships.createMembership
-local dropMembership = state_memberships.dropMembership
-local findAccount = state_memberships.findAccount
-local membershipsOf = state_memberships.membershipsOf
-
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
-function state_store.save(username)
-    if options.anonymous or closed then
-        return
-    end
-    local saved, problem = store:set(username, recordOf(username))
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
-end
-
---- Writes what is to be written soon.
-function state_store.saveLate()
-    for username in pairs(late) do
-        late[username] = nil
-        state_store.save(username)
-    end
-end
-
-function recordOf(username)
-    local account = findAccount(username)
-    local former = formerRecords(username)
-    if account == nil and former == nil then
-        return nil
-    end
-    local rooms = {}
-    for room, membership in pairs(account and account.memberships or {}) do
-        local nick = membership.nick
-        local wanted
-        if membership.wantedNick ~= membership.nick then
-            wanted = membership.wantedNick
-        end
-        rooms[room] = {
-            nick = nick,
-            wanted = wanted,
-            password = membership.password,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
-            since = membership.since,
-            state = stateOf(membership)
-        }
-    end
-    return {
-        seen = account and account.seen or os.time(),
-        resource = options.resource,
-        rooms = rooms,
-        former = former
-    }
-end
-
-function formerRecords(username)
-    local records = {}
-    for _, value_ in ipairs(formerOccupantsOf(username)) do
-        local room = value_.room
-        local occupant = value_.occupant
-        local nick = value_.nick
-        records[#records + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
-    end
-    return #records > 0 and records or nil
-end
-
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
-    end
-    return membership.phase == "leaving" and "leaving" or "in"
-end
-
-function usernames()
-    local list = {}
-    for username in store:users() do
-        if type(username) == "string" and username ~= "" then
-            list[#list + 1] = username
-        end
-    end
-    return list
-end
-
-function mayComeBack(membership, saved)
-    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
-    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
-end
-
-function loadAccount(username, record)
-    for _, value_ in ipairs(record.former or {}) do
-        local room = value_.room
-        local resource = value_.resource
-        local nick = value_.nick
-        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
-    end
-    for room, saved in pairs(record.rooms) do
-        local membership = createMembership(username, room, saved.nick)
-        membership.wantedNick = saved.wanted or saved.nick
-        membership.password = saved.password
-        membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
-        membership.since = saved.since
-        membership.established = saved.state ~= "joining"
-        membership.phase = mayComeBack(membership, saved) and "lost" or "leaving"
-        membership.detachedAt = record.seen
-    end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = record.seen
-    end
-    if record.resource ~= options.resource then
-        leaveFormerAddress(username, record)
-    end
-end
-
-function leaveFormerAddress(username, record)
-    local occupant = jids.join(username, module.host, record.resource)
-    for _, membership in ipairs(membershipsOf(username)) do
-        addFormerOccupant(username, membership.room, occupant, membership.nick)
-        if membership.phase == "leaving" then
-            dropMembership(membership)
-        end
-    end
-    state_store.save(username)
-end
-
-store = module:open_store("minimix", "keyval")
-closed = false
-
---- Nothing is written any more: what the account does from now on is not its user's doing.
-function state_store.close()
-    state_store.saveLate()
-    closed = true
-end
-
-late = {}
---- Seconds until they are.
-local LATE = 5
-
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
-function state_store.saveSoon(username)
-    if (next(late)) == nil then
-        module:add_timer(LATE, function()
-            state_store.saveLate()
-            return nil
-        end)
-    end
-    late[username] = true
-end
-
---- Accounts whose records have been written by saveOften() a moment ago.
-local recent = {}
-
---- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
--- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
--- nicks, but no membership.
-function state_store.saveOften(username)
-    if recent[username] ~= nil then
-        state_store.saveSoon(username)
-        return
-    end
-    if (next(recent)) == nil then
-        module:add_timer(LATE, function()
-            for other in pairs(recent) do
-                recent[other] = nil
-            end
-            return nil
-        end)
-    end
-    recent[username] = true
-    state_store.save(username)
-end
-
---- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function state_store.load()
-    if options.anonymous then
-        return
-    end
-    for _, username in ipairs(usernames()) do
-        local record, problem = store:get(username)
-        if record ~= nil then
-            loadAccount(username, record)
-        elseif problem ~= nil then
-            module:log("error", "Could not read the rooms of %s: %s", username, problem)
-        end
-    end
-end
-end
-
--- src/send/ask.ts
---
--- IQs of the account's own to its rooms.
-local send_ask = {}
-do
-local id = require("util.id")
-local inTurn = minimix_turn.inTurn
-local post = minimix_turn.post
---- Seconds until a question counts as unanswered.
-local PATIENCE = 30
---- The same of a question that is asked again, the first time.
-local FIRST_PATIENCE = 5
-
---- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
--- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
-function send_ask.patience(membership)
-    return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(membership.tries + membership.unanswered, 10),
-        PATIENCE
-    )
-end
-
---- By the id they were sent with.
-local questions = {}
-
---- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
-function send_ask.ask(membership, to, type_, query, answered, limit)
-    if limit == nil then
-        limit = PATIENCE
-    end
-    local key = "mm-" .. id.medium()
-    local timer = module:add_timer(limit, function()
-        questions[key] = nil
-        inTurn(function()
-            answered(nil)
-        end)
-        return nil
-    end)
-    questions[key] = {room = membership.room, answered = answered, timer = timer}
-    post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
-end
-
---- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
-function send_ask.isOwnId(key)
-    return key ~= nil and string.sub(key, 1, 3) == "mm-"
-end
-
---- Takes the answer to a question of the account's own; whether it was one.
-function send_ask.takeAnswer(room, stanza)
-    local key = stanza.attr.id
-    local question
-    if key ~= nil then
-        question = questions[key]
-    end
-    if key == nil or (question and question.room) ~= room then
-        return false
-    end
-    questions[key] = nil
-    question.timer:stop()
-    question.answered(stanza)
-    return true
-end
-end
-
--- src/send/former.ts
---
--- Leaves rooms under addresses that the account no longer uses (state/former.ts).
-local send_former = {}
-do
-local leave, saysOut, LONGEST_PAUSE
-local id = require("util.id")
-local inTurn = minimix_turn.inTurn
-local post = minimix_turn.post
-local PING = namespaces.PING
-local allFormerOccupants = state_former.allFormerOccupants
-local dropFormerOccupant = state_former.dropFormerOccupant
-local findFormerOccupant = state_former.findFormerOccupant
-local formerOccupantsOf = state_former.formerOccupantsOf
-local saveSoon = state_store.saveSoon
-local ask = send_ask.ask
-
---- Sends the first leave; what follows it has a timer of its own.
-function send_former.leaveOnce(former)
-    if former.tries == 0 then
-        leave(former)
-    end
-end
-
-function leave(former)
-    former.tries = former.tries + 1
-    local nick = former.room .. "/" .. former.nick
-    post(st.presence({type = "unavailable", id = id.medium(), from = former.occupant, to = nick}))
-    ask(former, nick, "get", st.stanza("ping", {xmlns = PING}), function(answer)
-        if findFormerOccupant(former.occupant, former.room) ~= former then
-            return
-        end
-        if answer ~= nil and saysOut(answer) then
-            send_former.confirmLeft(former)
-            return
-        end
-        local pause = math.min(2 ^ math.min(former.tries, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
-        module:add_timer(pause, function()
-            inTurn(function()
-                if findFormerOccupant(former.occupant, former.room) == former then
-                    leave(former)
-                end
-            end)
-            return nil
-        end)
-    end)
-end
-
-function saysOut(answer)
-    local _, condition = answer:get_error()
-    return answer.attr.type == "error" and (condition == "not-acceptable" or condition == "item-not-found")
-end
-
-function send_former.confirmLeft(former)
-    dropFormerOccupant(former)
-    saveSoon(former.username)
-    module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
-    if #allFormerOccupants() == 0 then
-        module:log("info", "All rooms have been left under former addresses")
-    end
-end
-
-LONGEST_PAUSE = 900
-
---- Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one.
-function send_former.leaveAsFormer(username, room)
-    for _, former in ipairs(formerOccupantsOf(username)) do
-        if former.room == room then
-            send_former.leaveOnce(former)
-        end
-    end
-end
-
---- The account is deleted: sends one leave for each of its former addresses and forgets them.
-function send_former.forgetAsFormer(username)
-    for _, former in ipairs(formerOccupantsOf(username)) do
-        send_former.leaveOnce(former)
-        dropFormerOccupant(former)
-    end
-end
-end
-
--- src/send/upstream.ts
---
--- From the account to a room.
-local send_upstream = {}
-do
-local id = require("util.id")
-local post = minimix_turn.post
-local leaveAsFormer = send_former.leaveAsFormer
-local DATAFORM = namespaces.DATAFORM
-local MUC_OWNER = namespaces.MUC_OWNER
-local options = minimix_options
-
---- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
--- room's answers come back through this host's events and not straight to a client. A room of this server answers
--- before this returns: write state first.
-function send_upstream.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    leaveAsFormer(membership.username, membership.room)
-    post(copy)
-end
-
---- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
-function send_upstream.mayHaveRooms(domain)
-    local host = prosody.hosts[domain]
-    return options.excluded[domain] == nil and (host and host.type) ~= "local"
-end
-
---- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
--- opened to the others with the service's defaults (XEP-0045 10.1.2).
-function send_upstream.unlockRoom(membership)
-    local form = st.iq({type = "set", id = id.medium(), from = membership.occupant, to = membership.room}):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
-    post(form)
-end
-end
-
--- src/occupancy/shown.ts
---
--- What the account shows of itself in a room.
-local occupancy_shown = {}
-do
-local chooseShown, noteShown, detachedPresence
-local VCARD_UPDATE = namespaces.VCARD_UPDATE
-local options = minimix_options
+local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, reducedSelf, shortened, isModerator, nickOf, LONGEST_ROLE
+local itemOf = occupancy_replay.itemOf
+local nickChange = occupancy_replay.nickChange
+local occupantGone = occupancy_replay.occupantGone
+local MUC_USER = namespaces.MUC_USER
+local fork = send_fork.fork
 local sendTo = send_fork.sendTo
-local ownPresence = occupancy_replay.ownPresence
-local bestSession = state_availability.bestSession
-local presenceContent = state_availability.presenceContent
+local forkOwn = send_own.forkOwn
+local hasStatus = minimix_stanzas.hasStatus
 local isSameElement = minimix_stanzas.isSameElement
-local attachSession = state_memberships.attachSession
-local sendUpstream = send_upstream.sendUpstream
+local isSameNick = minimix_stanzas.isSameNick
+local hold = state_held.hold
+local isSamePresence = state_held.isSamePresence
+local mayKeep = state_held.mayKeep
+local toldAgain = state_held.toldAgain
+local noteOver = state_limits.noteOver
+local askingSession = state_memberships.askingSession
+local forgetMember = state_offline.forgetMember
+local keepMember = state_offline.keepMember
+local forgetOccupant = state_view.forgetOccupant
+local keepOccupant = state_view.keepOccupant
+local outdate = state_view.outdate
 
-function chooseShown(membership)
-    local best = bestSession(membership)
-    if best == nil then
-        return nil
+function shownSince(membership)
+    local place = membership.place
+    if place.phase == "joining" or place.phase == "entering" then
+        return place.operation.shown
     end
-    membership.shown = best
-    return membership.attached[best]
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.shown or nil
 end
 
-function noteShown(membership, presence)
-    local shown = membership.shownPresence
-    membership.shownPresence = presence
-    return shown == nil or not isSameElement(shown, presence)
+function isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" and place.operation ~= nil then
+        return place.operation.kind == "resync" and place.operation.stage ~= "history"
+    end
+    return place.phase == "joining"
 end
 
-function detachedPresence(membership)
-    local presence = st.presence()
-    if options.detachedShow ~= "none" then
-        presence:tag("show"):text(options.detachedShow):up()
+function onOffline(membership, key, stanza, wasThere)
+    if wasThere == nil then
+        wasThere = false
     end
-    local opt_0 = membership.self
-    local update = opt_0 and opt_0:get_child("x", VCARD_UPDATE)
-    if update ~= nil then
-        presence:add_direct_child(st.clone(update))
+    if not isAnswering(membership) then
+        fork(membership, stanza)
+        return
     end
-    return presence
+    local view = membership.view
+    local before = view.offline.presences[key]
+    local held = hold(stanza)
+    local isKept = keepMember(view.offline, key, held)
+    local opt_8 = shownSince(membership)
+    if opt_8 ~= nil then
+        opt_8[key] = true
+    end
+    if not isKept then
+        view.stale = "incomplete"
+        sendTo(askingSession(membership), stanza)
+    end
+    if wasThere or not isKnown(before, held) then
+        fork(membership, stanza)
+    end
 end
 
---- Shows the room the best presence among the attached sessions; whether that was news to it. While a nick change is on
--- its way, a presence to the nick of before would turn it back.
-function occupancy_shown.showBest(membership)
-    if membership.renaming ~= nil then
-        return false
+function keyOfJid(jid)
+    return "@" .. jids.bare(jid)
+end
+
+function forgetOffline(membership, nick, stanza)
+    local members = membership.view.offline
+    if members.count > 0 then
+        local jid = itemOf(stanza).jid
+        forgetMember(members, nick)
+        if jid ~= nil then
+            forgetMember(members, keyOfJid(jid))
+        end
     end
-    local attachment = chooseShown(membership)
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
+end
+
+function isKnown(before, held)
+    if before == nil or held == nil then
+        return before == held
+    else
+        return isSamePresence(before, held)
     end
-    local presence = st.clone(attachment.presence)
-    presence.attr.to = membership.room .. "/" .. membership.nick
-    presence.attr.id = attachment.id
-    sendUpstream(membership, presence)
+end
+
+function areShown(presences, shown)
+    for nick in pairs(presences) do
+        if shown[nick] == nil then
+            return false
+        end
+    end
     return true
 end
 
---- What the account has to show now, noted as shown: a join carries it. `request` is of who is about to be the first.
-function occupancy_shown.presenceToShow(membership, request)
-    local attachment = chooseShown(membership)
-    local presence
-    if attachment ~= nil then
-        presence = attachment.presence
-    elseif request ~= nil then
-        presence = presenceContent(request.stanza)
-    else
-        presence = detachedPresence(membership)
+function withoutCodes(stanza)
+    local copy = st.clone(toldAgain(stanza))
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            if tag.name == "status" and tag.attr.code ~= "110" then
+                return nil
+            else
+                return tag
+            end
+        end)
     end
-    membership.shownPresence = presence
-    return st.clone(presence)
+    return copy
 end
 
---- Shows the room that nobody is there to read, if it does not know yet.
-function occupancy_shown.showDetached(membership)
-    if membership.renaming ~= nil then
+function reducedSelf(stanza)
+    local itemOf_result_12 = itemOf(stanza)
+    local affiliation = itemOf_result_12.affiliation
+    local role = itemOf_result_12.role
+    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
+end
+
+function shortened(value)
+    if value == nil then
+        return nil
+    else
+        return string.sub(value, 1, LONGEST_ROLE)
+    end
+end
+
+function isModerator(presence)
+    return itemOf(presence).role == "moderator"
+end
+
+--- Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6).
+function occupancy_burst.announceNick(membership, before)
+    fork(membership, nickChange(membership, before))
+    local renamed = st.clone(before)
+    renamed.attr.from = membership.room .. "/" .. membership.nick
+    membership.view.self = renamed
+    forkOwn(membership, renamed)
+end
+
+function nickOf(self_)
+    return jids.resource(self_.attr.from or "")
+end
+
+--- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
+function occupancy_burst.onRoomPresence(membership, stanza)
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = itemOf(stanza).jid
+    end
+    if member ~= nil then
+        onOffline(membership, keyOfJid(member), stanza)
         return
     end
-    local presence = detachedPresence(membership)
-    membership.shown = nil
-    membership.shownDetached = true
-    if noteShown(membership, presence) then
-        local copy = st.clone(presence)
-        copy.attr.to = membership.room .. "/" .. membership.nick
-        sendUpstream(membership, copy)
+    local view = membership.view
+    local before = view.room
+    local isKept = mayKeep(stanza)
+    if not isKept then
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
+        view.stale = "incomplete"
+    end
+    local held = stanza.attr.type == nil and isKept and hold(stanza) or nil
+    view.room = held
+    if isAnswering(membership) then
+        view.isRoomFirst = true
+    elseif before == nil then
+        view.isRoomFirst = false
+    end
+    if not isAnswering(membership) or not isKnown(before, held) then
+        fork(membership, stanza)
     end
 end
 
---- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
-function occupancy_shown.updatePresence(membership, session, stanza)
-    attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
-    if not occupancy_shown.showBest(membership) and membership.self ~= nil then
-        local self_ = ownPresence(membership, membership.self)
-        self_.attr.id = stanza.attr.id
-        sendTo(session, self_)
+--- Another occupant came, or changed.
+function occupancy_burst.onOccupant(membership, nick, stanza)
+    local view = membership.view
+    if view.self ~= nil and nick == nickOf(view.self) and nick ~= membership.nick then
+        occupancy_burst.announceNick(membership, view.self)
     end
+    local before = view.occupants[nick]
+    local held = hold(stanza)
+    local isKept = keepOccupant(view, nick, held)
+    forgetOffline(membership, nick, stanza)
+    local shown = shownSince(membership)
+    if shown ~= nil then
+        shown[nick] = true
+    end
+    if membership.place.phase == "joining" then
+        membership.place.operation.isShowing = true
+    end
+    local isDuring = isAnswering(membership)
+    if not isKept then
+        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
+        local asking
+        if isDuring then
+            asking = askingSession(membership)
+        end
+        if asking ~= nil then
+            sendTo(asking, stanza)
+            return
+        end
+    end
+    if not isDuring or not isKnown(before, held) then
+        fork(membership, stanza)
+    end
+end
+
+--- Another occupant went, or is shown as offline by a room that answers a join.
+function occupancy_burst.onOccupantGone(membership, nick, stanza)
+    local view = membership.view
+    local wasThere = view.occupants[nick] ~= nil
+    forgetOccupant(view, nick)
+    local isAnswering_result_7 = isAnswering(membership)
+    if isAnswering_result_7 then
+        local opt_5 = shownSince(membership)
+        isAnswering_result_7 = (opt_5 and opt_5[nick] ~= nil) ~= true
+    end
+    if isAnswering_result_7 then
+        onOffline(membership, nick, stanza, wasThere)
+        return
+    end
+    if view.offline.count > 0 and itemOf(stanza).affiliation ~= "none" then
+        outdate(view)
+    end
+    fork(membership, stanza)
+end
+
+--- Occupants that were there before and have not been shown again have left; a restarted room lists none.
+function occupancy_burst.forgetOthers(membership, shown)
+    local view = membership.view
+    forgetOccupant(view, membership.nick)
+    for nick in pairs(view.occupants) do
+        if shown[nick] == nil then
+            forgetOccupant(view, nick)
+            fork(membership, occupantGone(membership, nick))
+        end
+    end
+    for key in pairs(view.offline.presences) do
+        if shown[key] == nil then
+            forgetMember(view.offline, key)
+        end
+    end
+end
+
+--- Whether all that are remembered have been shown again.
+function occupancy_burst.areAllShown(membership, shown)
+    local view = membership.view
+    return areShown(view.occupants, shown) and areShown(view.offline.presences, shown)
+end
+
+--- Remembers our own presence. Returns whether it differs from the one before.
+function occupancy_burst.keepSelf(membership, nick, stanza)
+    local view = membership.view
+    local before = view.self
+    local isKept = mayKeep(stanza)
+    local now = isKept and withoutCodes(stanza) or reducedSelf(stanza)
+    membership.nick = nick
+    forgetOccupant(view, nick)
+    if hasStatus(stanza, "100") then
+        view.nonAnonymous = true
+    end
+    if hasStatus(stanza, "170") then
+        view.logged = true
+    end
+    if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
+        if view.stale == nil then
+            view.stale = "outdated"
+        end
+    end
+    if not isKept then
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
+        view.stale = "incomplete"
+    end
+    view.self = now
+    return before == nil or not isSameElement(before, now, "id")
+end
+
+LONGEST_ROLE = 16
+
+--- The account's nick is another than that of our presence before: the sessions are told.
+function occupancy_burst.announceIfRenamed(membership, nick)
+    local before = membership.view.self
+    if before ~= nil and nickOf(before) ~= nick then
+        membership.nick = nick
+        occupancy_burst.announceNick(membership, before)
+    end
+end
+
+--- Whether our presence was last shown under another nick.
+function occupancy_burst.isRenamed(membership, nick)
+    local before = membership.view.self
+    return before ~= nil and nickOf(before) ~= nick
+end
+
+--- Whether a nick is the account's, be it prepared otherwise, and not that of another occupant.
+function occupancy_burst.isOwnNick(membership, nick)
+    return nick == membership.nick or membership.view.occupants[nick] == nil and isSameNick(nick, membership.nick)
 end
 end
 
@@ -4716,695 +5814,68 @@ function send_ping.saysNothing(condition)
 end
 end
 
--- src/occupancy/serve.ts
+-- src/state/availability.ts
 --
--- Sessions that join a room which the account is in already.
-local occupancy_serve = {}
+-- Which of the attached sessions' presences the account shows to the room.
+local state_availability = {}
 do
-local asksForMore, resync, repeatedJoin, resyncUnanswered
-local selfPing = send_ping.selfPing
 local MUC = namespaces.MUC
-local replay = occupancy_replay.replay
-local sendSubject = occupancy_replay.sendSubject
-local presenceContent = state_availability.presenceContent
-local attachSession = state_memberships.attachSession
-local isAttached = state_memberships.isAttached
-local newResync = state_memberships.newResync
-local nextWaiting = state_memberships.nextWaiting
-local wait = state_memberships.wait
-local presenceToShow = occupancy_shown.presenceToShow
-local showBest = occupancy_shown.showBest
-local sendUpstream = send_upstream.sendUpstream
+--- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
+local ranks = {}
+ranks.chat = 5
+ranks[""] = 4
+ranks.dnd = 3
+ranks.away = 2
+ranks.xa = 1
 
---- Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join.
-function occupancy_serve.serve(membership, request)
-    if membership.resync ~= nil then
-        wait(membership, request)
-    elseif membership.outdated or membership.incomplete or asksForMore(request.stanza) then
-        resync(membership, request)
-    else
-        replay(membership, request)
-        occupancy_serve.attach(membership, request)
-        showBest(membership)
-    end
-end
-
---- Serves who is in line, until one needs a full answer of the room: that is for one session at a time.
-function occupancy_serve.serveWaiting(membership)
-    while membership.phase == "joined" and membership.resync == nil do
-        local request = nextWaiting(membership)
-        if request == nil then
-            return
-        end
-        occupancy_serve.serve(membership, request)
-    end
-end
-
---- The session gets the room's traffic from now on.
-function occupancy_serve.attach(membership, request)
-    if request.session ~= nil then
-        attachSession(membership, request.session, presenceContent(request.stanza), nil)
-    end
-end
-
-function asksForMore(stanza)
-    local x = stanza:get_child("x", MUC)
-    if x ~= nil then
-        for _, tag in ipairs(x.tags) do
-            if tag.name ~= "history" and tag.name ~= "password" then
-                return true
-            end
-        end
-    end
-    return false
-end
-
-function resync(membership, request)
-    local open = newResync(request)
-    membership.resync = open
-    membership.outdated = false
-    if isAttached(membership, request.session) then
-        occupancy_serve.attach(membership, request)
-    end
-    sendUpstream(membership, repeatedJoin(membership, request))
-    selfPing(membership, function()
-        if membership.resync == open then
-            resyncUnanswered(membership, open)
-        end
-    end)
-end
-
-function repeatedJoin(membership, request)
-    local presence = presenceToShow(membership, request)
-    local renaming = membership.renaming
-    presence.attr.to = membership.room .. "/" .. (renaming == nil and membership.nick or renaming.nick)
-    presence.attr.id = request.id
-    local x = request.stanza:get_child("x", MUC)
-    if x ~= nil then
-        presence:add_direct_child(st.clone(x))
-    end
-    return presence
-end
-
-function resyncUnanswered(membership, open)
-    if open.request ~= nil then
-        if open.selfShown then
-            sendSubject(membership, open.request.session)
-        else
-            replay(membership, open.request)
-            occupancy_serve.attach(membership, open.request)
-        end
-    end
-    occupancy_serve.resyncComplete(membership)
-end
-
---- The subject came, or the room will not send it.
-function occupancy_serve.resyncComplete(membership)
-    membership.resync = nil
-    showBest(membership)
-    occupancy_serve.serveWaiting(membership)
-end
-end
-
--- src/occupancy/nick.ts
---
--- What the account is called in a room.
-local occupancy_nick = {}
-do
-local sendRenaming, isOnItsWay, RENAMING_TIMEOUT
-local id = require("util.id")
-local isBlocked = settings_blocklist.isBlocked
-local MUC = namespaces.MUC
-local options = minimix_options
-local sendTo = send_fork.sendTo
-local presenceContent = state_availability.presenceContent
-local noteOver = state_limits.noteOver
-local attachSession = state_memberships.attachSession
-local beginRenaming = state_memberships.beginRenaming
-local endRenaming = state_memberships.endRenaming
-local isAttached = state_memberships.isAttached
-local noteAnswered = state_memberships.noteAnswered
-local presenceToShow = occupancy_shown.presenceToShow
-local showBest = occupancy_shown.showBest
-local serve = occupancy_serve.serve
-local sendUpstream = send_upstream.sendUpstream
-
-function sendRenaming(membership, nick, presence)
-    beginRenaming(membership, nick, RENAMING_TIMEOUT, function()
-        occupancy_nick.renamingUnanswered(membership)
-    end)
-    presence.attr.to = membership.room .. "/" .. nick
-    sendUpstream(membership, presence)
-end
-
---- The answer is lost, or late. Whose nick change came as a join is in under the nick that the account has.
-function occupancy_nick.renamingUnanswered(membership)
-    if membership.phase ~= "joined" then
-        return
-    end
-    showBest(membership)
-    local requests = membership.nickRequests
-    for i = #requests, 1, -1 do
-        local request = requests[i]
-        local session = request and request.session
-        if request ~= nil and session ~= nil and request.isJoin and isAttached(membership, session) then
-            noteAnswered(membership, session)
-            serve(membership, request)
-        end
-    end
-end
-
-function isOnItsWay(membership, key)
-    for _, request in ipairs(membership.nickRequests) do
-        if request.key == key then
-            return true
-        end
-    end
-    return false
-end
-
---- The account asks for another nick, of itself. If the room refuses, that is for nobody to know.
-function occupancy_nick.askForNick(membership, nick)
-    if isBlocked(membership.username, membership.room, nick) then
-        return
-    end
-    sendRenaming(membership, nick, presenceToShow(membership))
-end
-
-RENAMING_TIMEOUT = 10
-
---- A session's presence to another nick is a nick change of the account (XEP-0045 7.6). Its error is for that session.
-function occupancy_nick.changeNick(membership, request)
-    local session = request.session
-    if #membership.nickRequests >= options.maxNickRequests then
-        noteOver("minimix_max_nick_requests", membership.username, membership.room)
-        sendTo(
-            session,
-            st.error_reply(request.stanza, "wait", "resource-constraint", nil, membership.room)
-        )
-        return
-    end
-    local key = (request.id == nil or isOnItsWay(membership, request.id)) and id.medium() or request.id
-    local nickRequests = membership.nickRequests
-    local isJoin = request.stanza:get_child("x", MUC) ~= nil
-    local attachmentBefore
-    if session ~= nil then
-        attachmentBefore = membership.attached[session]
-    end
-    nickRequests[#nickRequests + 1] = {
-        key = key,
-        isJoin = isJoin,
-        session = session,
-        id = request.id,
-        nick = request.nick,
-        stanza = request.stanza,
-        before = {session = membership.shown, presence = membership.shownPresence},
-        attachmentBefore = attachmentBefore
-    }
-    if session ~= nil then
-        attachSession(membership, session, presenceContent(request.stanza), key)
-    end
-    local change = presenceToShow(membership)
-    change.attr.id = key
-    sendRenaming(membership, request.nick, change)
-end
-
---- The room has answered a nick change: what was not shown meanwhile is, after the last one.
-function occupancy_nick.renamingAnswered(membership)
-    if membership.renaming ~= nil and #membership.nickRequests == 0 then
-        endRenaming(membership)
-        showBest(membership)
-    end
-end
-
---- The room refused a nick, and the presence that came with it; unless the session has shown another one since.
-function occupancy_nick.nickRefused(membership, request)
-    local session = request.session
-    local attachment
-    if session ~= nil then
-        attachment = membership.attached[session]
-    end
-    local before = request.attachmentBefore
-    if session ~= nil and (attachment and attachment.id) == request.key and before ~= nil then
-        membership.attached[session] = before
-    end
-    membership.shown = request.before.session
-    membership.shownPresence = request.before.presence
-    occupancy_nick.renamingAnswered(membership)
-end
-
---- The account asks for the nick it would have if that were free, where it is.
-function occupancy_nick.regainNick(membership)
-    local wanted = membership.wantedNick
-    if membership.phase == "joined" and membership.nick ~= wanted and membership.occupants[wanted] == nil then
-        occupancy_nick.askForNick(membership, wanted)
-    end
-end
-end
-
--- src/settings/notify.ts
---
--- What an account wants to be woken for (XEP-0492).
-local settings_notify = {}
-do
-local decisiveTag, dropTwins, hasFallback, rankOf
-local BOOKMARKS = namespaces.BOOKMARKS
-
-function decisiveTag(notify)
-    local decisive
-    local rank = -1
-    for _, tag in ipairs(notify.tags) do
-        local rankOfTag = rankOf(tag)
-        if settings_notify.isSetting(tag.name) and rankOfTag > rank then
-            decisive = tag
-            rank = rankOfTag
-        end
-    end
-    return decisive
-end
-
-function dropTwins(notify, kept)
-    notify:maptags(function(tag)
-        if tag ~= kept and tag.name == kept.name and rankOf(tag) == rankOf(kept) then
+--- A client's presence bare of its addresses and of the join, as the account may show it.
+function state_availability.presenceContent(stanza)
+    local content = st.clone(stanza)
+    content.attr.from = nil
+    content.attr.to = nil
+    content.attr.id = nil
+    content:maptags(function(tag)
+        if tag.name == "x" and tag.attr.xmlns == MUC then
             return nil
         else
             return tag
         end
     end)
+    return content
 end
 
-function hasFallback(notify)
-    for _, tag in ipairs(notify.tags) do
-        if settings_notify.isSetting(tag.name) and rankOf(tag) == 0 then
-            return true
+local function priority(attachment)
+    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
+end
+
+local function rank(attachment)
+    return ranks[attachment.presence:get_child_text("show") or ""] or 0
+end
+
+local function isBetter(one, other)
+    local difference = priority(one) - priority(other)
+    if difference ~= 0 then
+        return difference > 0
+    end
+    return rank(one) > rank(other)
+end
+
+local function isPreferred(membership, session, attachment, best)
+    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
+    return isTie or isBetter(attachment, best.attachment)
+end
+
+--- The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
+-- attached.
+function state_availability.bestSession(membership, coming)
+    local best = coming
+    for session, attachment in pairs(membership.attached) do
+        local isOther = session ~= (coming and coming.session)
+        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
+            best = {session = session, attachment = attachment}
         end
     end
-    return false
-end
-
---- Whether a text is one of the three settings.
-function settings_notify.isSetting(name)
-    return name == "always" or name == "on-mention" or name == "never"
-end
-
-function rankOf(tag)
-    local category = tag.attr["identity-category"]
-    local type_ = tag.attr["identity-type"]
-    if category == nil then
-        return 0
-    end
-    if category ~= "client" or type_ ~= nil and type_ ~= "phone" then
-        return -1
-    end
-    return type_ == nil and 1 or 2
-end
-
-local NOTIFY = "urn:xmpp:notification-settings:1"
-
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
-function settings_notify.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
-    local tag
-    if notify ~= nil then
-        tag = decisiveTag(notify)
-    end
-    if tag == nil or not settings_notify.isSetting(tag.name) then
-        return nil
-    else
-        return tag.name
-    end
-end
-
---- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
--- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
-function settings_notify.withSetting(extensions, setting)
-    local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
-    local notify = edited:get_child("notify", NOTIFY)
-    if notify == nil then
-        notify = st.stanza("notify", {xmlns = NOTIFY})
-        edited:add_direct_child(notify)
-    end
-    local decisive = decisiveTag(notify)
-    if decisive ~= nil then
-        decisive.name = setting
-        dropTwins(notify, decisive)
-    end
-    if not hasFallback(notify) then
-        notify:add_direct_child(st.stanza(setting, {xmlns = NOTIFY}))
-    end
-    return edited
-end
-end
-
--- src/settings/bookmarks.ts
---
--- The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
--- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
-local settings_bookmarks = {}
-do
-local getItems, preppedNick
-local mayHaveRooms = send_upstream.mayHaveRooms
-local BOOKMARKS = namespaces.BOOKMARKS
-local NICK = namespaces.NICK
-local options = minimix_options
-local readSetting = settings_notify.readSetting
-
-function getItems(service, node)
-    local found, items = service:get_items(node, true)
-    return found and items or {}
-end
-
---- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
-function settings_bookmarks.roomOf(id)
-    local room = jids.prep(id)
-    local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
-    return isRoom and room or nil
-end
-
---- What an item says; undefined if it is no bookmark, or not the account's own.
-function settings_bookmarks.readItem(username, room, item)
-    local conference = item and item:get_child("conference", BOOKMARKS)
-    if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
-        return nil
-    end
-    local autojoin = conference.attr.autojoin
-    local extensions = conference:get_child("extensions")
-    local nick = preppedNick(room, conference:get_child_text("nick"))
-    local password = conference:get_child_text("password")
-    local name = conference.attr.name
-    local notify
-    if extensions ~= nil then
-        notify = readSetting(extensions)
-    end
-    return {
-        autojoin = autojoin == "true" or autojoin == "1",
-        nick = nick,
-        password = password,
-        name = name,
-        notify = notify
-    }
-end
-
---- Whether something was published by the account itself, or by this server on its behalf.
-function settings_bookmarks.isBy(username, publisher)
-    return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
-end
-
-function preppedNick(room, nick)
-    local address
-    if nick ~= nil then
-        address = jids.prep(room .. "/" .. nick)
-    end
-    if address == nil then
-        return nil
-    else
-        return jids.resource(address)
-    end
-end
-
---- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
-function settings_bookmarks.pepService(username)
-    if options.anonymous then
-        return nil
-    end
-    local host = prosody.hosts[module.host]
-    local pep = host and host.modules.pep
-    if pep == nil then
-        return nil
-    else
-        return pep.get_pep_service(username)
-    end
-end
-
---- The items of a node, none where there is no such node; undefined if they cannot be read.
-function settings_bookmarks.itemsOf(service, node)
-    local done, items = pcall(getItems, service, node)
-    if not done then
-        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
-        return nil
-    end
-    return items
-end
-
---- All bookmarks of an account; undefined if they cannot be read.
-function settings_bookmarks.bookmarksOf(username)
-    local service = settings_bookmarks.pepService(username)
-    local items
-    if service ~= nil then
-        items = settings_bookmarks.itemsOf(service, BOOKMARKS)
-    end
-    if items == nil then
-        return nil
-    end
-    local bookmarks = {}
-    for _, id in ipairs(items) do
-        local room = settings_bookmarks.roomOf(id)
-        local bookmark
-        if room ~= nil then
-            bookmark = settings_bookmarks.readItem(username, room, items[id])
-        end
-        if room ~= nil and bookmark ~= nil then
-            bookmarks[room] = bookmark
-        end
-    end
-    return bookmarks
-end
-
---- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
-function settings_bookmarks.readBookmark(username, room)
-    local bookmarks = settings_bookmarks.bookmarksOf(username)
-    return bookmarks and bookmarks[room]
-end
-
---- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
-function settings_bookmarks.defaultNick(username, room)
-    local service = settings_bookmarks.pepService(username)
-    local items
-    if service ~= nil then
-        items = settings_bookmarks.itemsOf(service, NICK)
-    end
-    local last
-    if (items and items[1]) ~= nil then
-        last = items[items[1]]
-    end
-    return preppedNick(room, last and last:get_child_text("nick", NICK)) or username
-end
-end
-
--- src/settings/bookmark-write.ts
---
--- Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
--- autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
-local settings_bookmark_write = {}
-do
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
-local BOOKMARKS = namespaces.BOOKMARKS
-local PUBSUB = namespaces.PUBSUB
-local options = minimix_options
-local mayFollowNick = state_bookmarks.mayFollowNick
-local itemsOf = settings_bookmarks.itemsOf
-local pepService = settings_bookmarks.pepService
-local readItem = settings_bookmarks.readItem
-local roomOf = settings_bookmarks.roomOf
-local withSetting = settings_notify.withSetting
-
-function currentItem(membership)
-    local service = pepService(membership.username)
-    local items
-    if service ~= nil then
-        items = itemsOf(service, BOOKMARKS)
-    end
-    if items == nil then
-        return nil
-    end
-    for _, id in ipairs(items) do
-        if roomOf(id) == membership.room then
-            return items[id]
-        end
-    end
-    return nil
-end
-
-function rewrite(membership, item, autojoin, nick)
-    local conference = item and item:get_child("conference", BOOKMARKS)
-    if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
-        return
-    end
-    local edited = st.clone(conference, true)
-    edited.attr.autojoin = autojoin or edited.attr.autojoin
-    if nick ~= nil then
-        edited:tag("nick", {xmlns = BOOKMARKS}):text(nick):up()
-    end
-    local nickBefore = conference:get_child("nick")
-    for _, tag in ipairs(conference.tags) do
-        if nick == nil or tag ~= nickBefore then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    publish(membership, item.attr.id or membership.room, edited)
-end
-
-function create(membership)
-    local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
-    conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
-    if membership.password ~= nil then
-        conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
-    end
-    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
-        return false
-    end
-    setMark(membership.username, membership.room, "us")
-    return true
-end
-
-function publish(membership, id, conference, config)
-    local service = pepService(membership.username)
-    if service == nil then
-        return false
-    end
-    local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
-    writing = true
-    local done, problem = pcall(publishItem, service, id, item, config)
-    writing = false
-    if not done or problem ~= nil then
-        module:log(
-            "warn",
-            "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem
-        )
-        return false
-    end
-    membership.bookmark = readItem(membership.username, membership.room, item)
-    return true
-end
-
-function publishItem(service, id, item, config)
-    local done, problem = service:publish(BOOKMARKS, true, id, item, config)
-    if done == true then
-        return nil
-    else
-        return tostring(problem)
-    end
-end
-
-function markedBy(username, room)
-    local mark = marksOf(username)[room]
-    return mark and mark.by
-end
-
-function marksOf(username)
-    return (marksStore:get(username)) or {}
-end
-
-function setMark(username, room, by)
-    local marks = marksOf(username)
-    if by == nil then
-        marks[room] = nil
-    else
-        marks[room] = {by = by, when = os.time()}
-    end
-    forgetOldest(marks)
-    marksStore:set(username, marks)
-end
-
-function forgetOldest(marks)
-    local count = 0
-    local oldest
-    local since = math.huge
-    for room, mark in pairs(marks) do
-        count = count + 1
-        if mark.when < since then
-            oldest = room
-            since = mark.when
-        end
-    end
-    if oldest ~= nil and count > MAX_MARKS then
-        marks[oldest] = nil
-    end
-end
-
-PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
-MAX_MARKS = 256
-marksStore = module:open_store("minimix_bookmarks", "keyval")
-writing = false
-
---- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
-function settings_bookmark_write.isWriting()
-    return writing
-end
-
---- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
--- removed is not brought back: it may be another device that goes into the room again.
-function settings_bookmark_write.bookmarkJoined(membership)
-    if not options.bookmarkWrite then
-        return
-    end
-    local item = currentItem(membership)
-    local by = markedBy(membership.username, membership.room)
-    if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership)
-    elseif item ~= nil and by == "us" then
-        rewrite(membership, item, "true")
-        membership.ownBookmark = true
-    end
-end
-
---- The account leaves at a client's request.
-function settings_bookmark_write.bookmarkLeft(membership)
-    if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(membership, currentItem(membership), "false")
-    end
-end
-
---- The account has another nick at a client's request.
-function settings_bookmark_write.bookmarkRenamed(membership)
-    local bookmark = membership.bookmark
-    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
-    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(membership, currentItem(membership), nil, membership.nick)
-    end
-end
-
---- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
-function settings_bookmark_write.bookmarkNotify(membership, setting)
-    local username = membership.username
-    local room = membership.room
-    local item = currentItem(membership)
-    local conference = item and item:get_child("conference", BOOKMARKS)
-    if item == nil or conference == nil or readItem(username, room, item) == nil then
-        return nil
-    end
-    local before = conference:get_child("extensions")
-    local edited = st.clone(conference, true)
-    for _, tag in ipairs(conference.tags) do
-        if tag ~= before then
-            edited:add_direct_child(st.clone(tag))
-        end
-    end
-    edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited)
-end
-
---- The user has made or changed a bookmark.
-function settings_bookmark_write.noteMade(username, room)
-    if options.bookmarkWrite and markedBy(username, room) ~= nil then
-        setMark(username, room, nil)
-    end
-end
-
---- The user has removed a bookmark.
-function settings_bookmark_write.noteRemoved(username, room)
-    if options.bookmarkWrite then
-        setMark(username, room, "user")
-    end
-end
-
---- Whether we made a room's bookmark, and nobody has changed it since.
-function settings_bookmark_write.isOurs(username, room)
-    return options.bookmarkWrite and markedBy(username, room) == "us"
+    return best
 end
 end
 
@@ -5627,7 +6098,7 @@ function archive_catchup.closeGap(membership)
         catching.progress = waiting
         module:add_timer(PAUSE, function()
             local isDue = membership.catchUp == catching and catching.progress == waiting
-            if isDue and isCurrent(membership) and membership.phase == "joined" then
+            if isDue and isCurrent(membership) and membership.place.phase == "joined" then
                 archive_catchup.closeGap(membership)
             end
             return nil
@@ -5720,353 +6191,255 @@ function archive_catchup.historySince(membership)
 end
 end
 
--- src/occupancy/phases.ts
+-- src/occupancy/shown.ts
 --
--- The account's coming and going in a room: in by a session's join or by itself, lost and brought back, out by a leave
--- or by the room. Every change of a membership's phase is made here.
-local occupancy_phases = {}
+-- What the account shows of itself in a room.
+local occupancy_shown = {}
 do
-local joinUnanswered, detachAsking, awaitSubject, rejoinRefused, refuseWaiting, refuse, isTemporary, isBounce, goBack, joinAgain, makeSure, startOver, joinPresence, ownAddress, leaveUnanswered, resyncLost, renamesLost, resumeLeave, resumeJoined, SUBJECT_TIMEOUT, TRIES_FOR_ARCHIVE, JOIN_PATIENCE, LONGEST_PAUSE, STEADY, TRIES_UNTIL_TOLD, NICK_TRIES, refusals
-local id = require("util.id")
-local presenceToShow = occupancy_shown.presenceToShow
-local showBest = occupancy_shown.showBest
-local regainNick = occupancy_nick.regainNick
-local resyncComplete = occupancy_serve.resyncComplete
-local serveWaiting = occupancy_serve.serveWaiting
-local sendUpstream = send_upstream.sendUpstream
-local bookmarkJoined = settings_bookmark_write.bookmarkJoined
-local patience = send_ask.patience
-local isBlocked = settings_blocklist.isBlocked
-local endCatchUp = archive_buffer.endCatchUp
-local flush = archive_buffer.flush
-local catchUp = archive_catchup.catchUp
-local closeGap = archive_catchup.closeGap
-local dropQuestion = archive_catchup.dropQuestion
-local historySince = archive_catchup.historySince
-local isAsking = archive_catchup.isAsking
-local outcomeOf = archive_catchup.outcomeOf
-local closePart = archive_log.closePart
-local letIn = archive_log.letIn
-local openPart = archive_log.openPart
-local saysJoined = send_ping.saysJoined
-local saysNothing = send_ping.saysNothing
-local selfPing = send_ping.selfPing
-local save = state_store.save
+local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local MUC = namespaces.MUC
+local VCARD_UPDATE = namespaces.VCARD_UPDATE
+local options = minimix_options
+local sendOwn = send_own.sendOwn
+local ownPresence = occupancy_replay.ownPresence
+local bestSession = state_availability.bestSession
+local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
+local isSameElement = minimix_stanzas.isSameElement
+local attachSession = state_memberships.attachSession
+local isDetachedFor = state_memberships.isDetachedFor
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+
+function show(membership, presence, id)
+    sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
+end
+
+function chooseShown(membership, request)
+    local temp_1
+    if request ~= nil then
+        temp_1 = candidateOf(request)
+    end
+    local best = bestSession(membership, temp_1)
+    if best == nil then
+        return nil
+    end
+    membership.shown = best.session
+    return best.attachment
+end
+
+function candidateOf(request)
+    local session = request.session
+    if session == nil then
+        return nil
+    else
+        return {
+            session = session,
+            attachment = {presence = presenceContent(request.stanza), id = nil}
+        }
+    end
+end
+
+function withPayload(self_, before, after)
+    if before ~= nil and isSameElement(before, after) then
+        return self_
+    end
+    local copy = st.clone(after)
+    copy.attr.from = self_.attr.from
+    for _, tag in ipairs(self_.tags) do
+        local isOfClient = tag.attr.xmlns == nil or before ~= nil and hasChildLike(before, tag)
+        if not isOfClient and not hasChildLike(after, tag) then
+            copy:add_direct_child(st.clone(tag))
+        end
+    end
+    return copy
+end
+
+function hasChildLike(presence, tag)
+    return presence:get_child(tag.name, tag.attr.xmlns) ~= nil
+end
+
+function noteShown(membership, presence)
+    local shown = membership.shownPresence
+    local isNews = shown == nil or not isSameElement(shown, presence)
+    if isNews then
+        membership.shownPresence = presence
+        saveSoon(membership.username)
+    end
+    return isNews
+end
+
+function shownStill(membership)
+    local isOver = membership.shownDetached or isDetachedFor(membership, options.detachedAfter)
+    if isOver then
+        return nil
+    else
+        return membership.shownPresence
+    end
+end
+
+function detachedPresence(membership)
+    local presence = st.presence()
+    if options.detachedShow ~= "none" then
+        presence:tag("show"):text(options.detachedShow):up()
+    end
+    local self_ = membership.view.self
+    local update
+    if self_ ~= nil then
+        update = self_:get_child("x", VCARD_UPDATE)
+    end
+    if update ~= nil then
+        presence:add_direct_child(st.clone(update))
+    end
+    return presence
+end
+
+--- Whether the room may be shown another presence. During an operation it may not: to the nick of before it would turn a
+-- nick change back. What was not shown meanwhile is shown when the operation ends.
+local function mayShow(membership)
+    local place = membership.place
+    return place.phase == "joined" and place.operation == nil
+end
+
+--- Shows the room the best presence among the attached sessions. Returns whether that was news to it.
+function occupancy_shown.showBest(membership)
+    local attachment
+    if mayShow(membership) then
+        attachment = chooseShown(membership)
+    end
+    if attachment == nil or not noteShown(membership, attachment.presence) then
+        return false
+    end
+    show(membership, attachment.presence, attachment.id)
+    return true
+end
+
+--- Our own presence as the room will show it once the session of a join is attached.
+function occupancy_shown.selfToBe(membership, request)
+    local self_ = membership.view.self
+    local attachment = chooseShown(membership, request)
+    if self_ == nil or attachment == nil then
+        return self_
+    end
+    return withPayload(self_, membership.shownPresence, attachment.presence)
+end
+
+--- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
+function occupancy_shown.presenceToShow(membership, request)
+    local attachment = chooseShown(membership, request)
+    local presence
+    if attachment ~= nil then
+        presence = attachment.presence
+    elseif request ~= nil then
+        presence = presenceContent(request.stanza)
+    else
+        presence = shownStill(membership) or detachedPresence(membership)
+    end
+    noteShown(membership, presence)
+    return st.clone(presence)
+end
+
+--- A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
+-- update, so it shows what the account shows anyway.
+function occupancy_shown.joinToShow(membership, request)
+    local presence = occupancy_shown.presenceToShow(membership, request)
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    return presence
+end
+
+--- Shows the room that no session is there, unless it knows.
+function occupancy_shown.showDetached(membership)
+    if not mayShow(membership) then
+        return
+    end
+    local presence = detachedPresence(membership)
+    membership.shown = nil
+    membership.shownDetached = true
+    if noteShown(membership, presence) then
+        show(membership, presence, nil)
+    end
+end
+
+--- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
+function occupancy_shown.updatePresence(membership, session, stanza)
+    attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
+    local known = membership.view.self
+    if not occupancy_shown.showBest(membership) and known ~= nil then
+        local self_ = ownPresence(membership, known)
+        self_.attr.id = stanza.attr.id
+        sendOwn(membership, session, self_)
+    end
+end
+end
+
+-- src/occupancy/operations.ts
+--
+-- The presences of the account that a room has to answer: their records, and what is common to them.
+local occupancy_operations = {}
+do
+local id = require("util.id")
+local historySince = archive_catchup.historySince
 local MUC = namespaces.MUC
 local options = minimix_options
-local fork = send_fork.fork
-local sendTo = send_fork.sendTo
-local takesText = send_fork.takesText
-local occupantGone = occupancy_replay.occupantGone
-local ownUnavailable = occupancy_replay.ownUnavailable
-local sendSubject = occupancy_replay.sendSubject
-local technicalRemoval = occupancy_replay.technicalRemoval
-local presenceContent = state_availability.presenceContent
-local forgetRefusals = state_bookmarks.forgetRefusals
-local isWanted = state_bookmarks.isWanted
-local noteRefusal = state_bookmarks.noteRefusal
-local counters = state_counters.counters
-local attachSession = state_memberships.attachSession
-local detachAll = state_memberships.detachAll
-local detachSession = state_memberships.detachSession
-local dropMembership = state_memberships.dropMembership
-local endRenaming = state_memberships.endRenaming
-local forgetOccupant = state_memberships.forgetOccupant
-local forgetRoom = state_memberships.forgetRoom
-local hasAttached = state_memberships.hasAttached
-local isAttached = state_memberships.isAttached
-local isCurrent = state_memberships.isCurrent
-local isUsed = state_memberships.isUsed
-local newResync = state_memberships.newResync
-local nextWaiting = state_memberships.nextWaiting
-local setTimer = state_memberships.setTimer
-local stopTimer = state_memberships.stopTimer
-local stopWaiting = state_memberships.stopWaiting
-local wait = state_memberships.wait
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local isBlocked = settings_blocklist.isBlocked
+local now = state_memberships.now
+local after = minimix_turn.after
+local presenceToShow = occupancy_shown.presenceToShow
+--- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
+local EXTENSIONS = 5
+--- The longest pause between two tries, in seconds.
+local LONGEST_PAUSE = 900
+--- Seconds that a room has to answer a nick change; the answer may be lost.
+local RENAME_TIMEOUT = 10
+--- Seconds that a room has to answer a resync. A self-ping tells earlier that it does not.
+local RESYNC_TIMEOUT = 60
 
---- A session's join goes to the room. The one who asked is attached already: the answers are for it. `unconfirmed` is the
--- address of a leave that may not have arrived: who is in the room still would be shown neither the others nor a subject.
-function occupancy_phases.enter(membership, request, unconfirmed)
-    membership.phase = "joining"
-    membership.claimed = nil
-    membership.request = request
-    membership.nick = request.nick
-    local presence = presenceContent(request.stanza)
-    membership.batched = not hasAttached(membership) and takesText(request.session)
-    if hasAttached(membership) then
-        membership.resync = newResync(nil)
-    else
-        membership.resync = nil
-        forgetRoom(membership)
-    end
-    if request.session ~= nil then
-        stopWaiting(membership, request.session)
-        request.isBack = isAttached(membership, request.session)
-        attachSession(membership, request.session, presence, request.id)
-    end
-    membership.newcomer = request.session
-    membership.shown = request.session
-    membership.shownPresence = presence
-    if not membership.established then
-        save(membership.username)
-    end
-    setTimer(membership, options.answerTimeout, function()
-        joinUnanswered(membership, request)
-    end)
-    if unconfirmed ~= nil then
-        sendUpstream(
-            membership,
-            st.presence({type = "unavailable", id = id.medium(), to = unconfirmed})
-        )
-    end
-    sendUpstream(membership, request.stanza)
+--- A join. `ended` is called at its time limit.
+function occupancy_operations.newJoin(membership, parts, seconds, ended)
+    local join
+    join = {
+        kind = "join",
+        id = parts.id,
+        nick = parts.nick,
+        request = parts.request,
+        isReturn = parts.isReturn,
+        isDoubtful = parts.isDoubtful,
+        isFirst = parts.isFirst,
+        timer = after(seconds, function()
+            ended(membership, join)
+        end),
+        shown = {},
+        claimed = nil,
+        since = now(),
+        isOverdue = false,
+        isShowing = false,
+        isHeard = false,
+        isRemoved = false
+    }
+    return join
 end
 
---- The account takes back a leave that the room has not confirmed.
-function occupancy_phases.enterAfterLeave(membership, request)
-    occupancy_phases.enter(membership, request, ownAddress(membership))
+--- What a join of the account itself is made of.
+function occupancy_operations.ownJoin(membership, isDoubtful)
+    local isFirst = isDoubtful and not membership.established
+    return {
+        id = id.medium(),
+        nick = membership.nick,
+        request = nil,
+        isReturn = true,
+        isDoubtful = isDoubtful,
+        isFirst = isFirst
+    }
 end
 
-function joinUnanswered(membership, request)
-    detachAsking(membership, request)
-    refuse(membership, request)
-    if isWanted(membership) then
-        occupancy_phases.lost(membership)
-    else
-        occupancy_phases.leave(membership, st.presence({type = "unavailable"}))
-    end
-end
-
-function detachAsking(membership, request)
-    if request.session ~= nil and request.isBack ~= true then
-        detachSession(membership, request.session)
-    end
-end
-
-function awaitSubject(membership)
-    setTimer(membership, SUBJECT_TIMEOUT, function()
-        local resync = membership.resync
-        if resync and resync.isDoubtful then
-            makeSure(membership, resync)
-            return
-        end
-        if isAttached(membership, membership.newcomer) then
-            sendSubject(membership, membership.newcomer)
-        end
-        occupancy_phases.joinComplete(membership)
-    end)
-end
-
---- All that a room sends on a join has come.
-function occupancy_phases.joinComplete(membership)
-    stopTimer(membership)
-    membership.phase = "joined"
-    if membership.tries > 0 then
-        setTimer(membership, STEADY, function()
-            membership.tries = 0
-        end)
-    end
-    membership.newcomer = nil
-    local resync = membership.resync
-    membership.resync = nil
-    if resync ~= nil then
-        occupancy_phases.forgetOthers(membership, resync)
-    end
-    showBest(membership)
-    if outcomeOf(membership) == "refused" then
-        endCatchUp(membership)
-    elseif membership.catchUp ~= nil then
-        closeGap(membership)
-    end
-    regainNick(membership)
-    serveWaiting(membership)
-end
-
---- Who was there before and has not been shown again has gone meanwhile.
-function occupancy_phases.forgetOthers(membership, resync)
-    forgetOccupant(membership, membership.nick)
-    for nick in pairs(membership.occupants) do
-        if resync.shown[nick] == nil then
-            forgetOccupant(membership, nick)
-            fork(membership, occupantGone(membership, nick))
-        end
-    end
-end
-
-function rejoinRefused(membership, error_)
-    local _, condition = error_:get_error()
-    if condition == "conflict" and string.len(membership.nick) < string.len(membership.wantedNick) + NICK_TRIES then
-        forgetOccupant(membership, membership.nick)
-        membership.nick = membership.nick .. "_"
-        joinAgain(membership)
-        return
-    end
-    if condition == "remote-server-not-found" or condition == "remote-server-timeout" then
-        refuseWaiting(membership)
-        occupancy_phases.lost(membership)
-        return
-    end
-    local next = nextWaiting(membership)
-    if next ~= nil then
-        occupancy_phases.enter(membership, next)
-        return
-    end
-    if isTemporary(error_) then
-        occupancy_phases.lost(membership)
-        return
-    end
-    module:log(
-        "info",
-        "%s cannot be brought back to %s: %s",
-        membership.username,
-        membership.room,
-        condition
-    )
-    fork(membership, technicalRemoval(membership))
-    occupancy_phases.over(membership)
-end
-
-function refuseWaiting(membership)
-    local waiting = membership.waiting
-    membership.waiting = {}
-    for _, request in ipairs(waiting) do
-        refuse(membership, request)
-    end
-end
-
-function refuse(membership, request)
-    sendTo(
-        request.session,
-        st.error_reply(request.stanza, "wait", "remote-server-timeout", nil, membership.room)
-    )
-end
-
---- Nobody will be let in by this instance of the module.
-function occupancy_phases.refuseAll(membership)
-    resyncLost(membership)
-    renamesLost(membership)
-    local request = membership.request
-    if request ~= nil then
-        detachAsking(membership, request)
-        refuse(membership, request)
-        membership.request = nil
-    end
-    refuseWaiting(membership)
-end
-
-function isTemporary(error_)
-    local type_, condition, text = error_:get_error()
-    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
-end
-
-function isBounce(text)
-    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
-end
-
---- The account is out of the room without anybody's will, and will be back. Its sessions learn of it only when that takes
--- too long; then they may try themselves.
-function occupancy_phases.lost(membership)
-    if occupancy_phases.leaveIfUnused(membership) then
-        return
-    end
-    if occupancy_phases.isUnheard(membership) then
-        occupancy_phases.leaveUnheard(membership)
-        return
-    end
-    membership.phase = "lost"
-    membership.request = nil
-    resyncLost(membership)
-    renamesLost(membership)
-    dropQuestion(membership)
-    membership.nick = membership.wantedNick
-    membership.tries = membership.tries + 1
-    if membership.tries == TRIES_UNTIL_TOLD then
-        fork(membership, technicalRemoval(membership))
-        detachAll(membership)
-    end
-    setTimer(membership, occupancy_phases.pause(membership.tries), function()
-        occupancy_phases.rejoin(membership)
-    end)
-end
-
---- Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once.
-function occupancy_phases.pause(tries)
-    return math.min(2 ^ math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
-end
-
---- The account joins by itself, and finds out what was said and what has changed since it was in the room.
-function occupancy_phases.rejoin(membership)
-    if not isAsking(membership) or membership.phase ~= "lost" or membership.timer ~= nil then
-        goBack(membership)
-    end
-end
-
-function goBack(membership)
-    stopTimer(membership)
-    membership.phase = "lost"
-    membership.request = nil
-    if membership.established then
-        catchUp(membership, function(outcome)
-            if membership.phase ~= "lost" then
-                return
-            end
-            if outcome == "unreached" and membership.tries < TRIES_FOR_ARCHIVE then
-                refuseWaiting(membership)
-                occupancy_phases.lost(membership)
-                return
-            end
-            joinAgain(membership)
-        end)
-    else
-        joinAgain(membership)
-    end
-end
-
-function joinAgain(membership)
-    membership.phase = "joining"
-    membership.claimed = nil
-    local resync = newResync(nil)
-    resync.isDoubtful = true
-    membership.resync = resync
-    setTimer(
-        membership,
-        math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(membership.tries, 10)),
-        function()
-            refuseWaiting(membership)
-            occupancy_phases.lost(membership)
-        end
-    )
-    sendUpstream(membership, joinPresence(membership))
-    makeSure(membership, resync)
-end
-
-function makeSure(membership, resync)
-    selfPing(membership, function()
-        if membership.resync == resync and membership.phase == "entering" then
-            startOver(membership)
-        end
-    end)
-end
-
-function startOver(membership)
-    local resync = newResync(nil)
-    membership.phase = "joining"
-    membership.claimed = nil
-    membership.resync = resync
-    setTimer(membership, options.answerTimeout, function()
-        occupancy_phases.lost(membership)
-    end)
-    local unavailable = st.presence({type = "unavailable", to = ownAddress(membership)})
-    sendUpstream(membership, unavailable)
-    sendUpstream(membership, joinPresence(membership))
-end
-
-function joinPresence(membership)
+--- Sends a join of the account itself.
+function occupancy_operations.sendOwnJoin(membership, join)
     local presence = presenceToShow(membership)
-    presence.attr.to = ownAddress(membership)
-    membership.joinId = id.medium()
-    presence.attr.id = membership.joinId
     local x = st.stanza("x", {xmlns = MUC})
     local since = historySince(membership)
     x:tag("history", since == nil and {xmlns = MUC, maxstanzas = "0"} or {xmlns = MUC, since = since}):up()
@@ -6074,269 +6447,98 @@ function joinPresence(membership)
         x:tag("password", {xmlns = MUC}):text(membership.password):up()
     end
     presence:add_direct_child(x)
-    return presence
+    sendPresence(membership, presence, join.nick, join.id)
 end
 
-function ownAddress(membership)
-    return membership.room .. "/" .. membership.nick
+--- Seconds that a room still has which has sent a challenge, say, that a user has to answer.
+function occupancy_operations.timeLeft(join)
+    local left = join.since + EXTENSIONS * options.answerTimeout - now()
+    return join.isHeard and left >= 1 and left or 0
 end
 
---- The account goes out of the room; `unavailable` may carry a client's parting words.
-function occupancy_phases.leave(membership, unavailable)
-    membership.phase = "leaving"
-    membership.ending = false
-    membership.request = nil
-    membership.resync = nil
-    membership.tries = 0
-    save(membership.username)
-    setTimer(membership, options.answerTimeout, function()
-        leaveUnanswered(membership, unavailable.attr.id)
+--- Takes a join out of a list.
+function occupancy_operations.removeJoin(joins, join)
+    for i = #joins, 1, -1 do
+        if joins[i] == join then
+            table.remove(joins, i)
+        end
+    end
+end
+
+--- A leave. `ended` is called at its time limit.
+function occupancy_operations.newLeave(membership, seconds, ended, answerId)
+    local timer = after(seconds, function()
+        ended(membership)
     end)
-    local presence = st.clone(unavailable)
-    presence.attr.to = ownAddress(membership)
-    sendUpstream(membership, presence)
+    return {
+        kind = "leave",
+        id = presenceIdFor(membership, answerId),
+        nick = membership.nick,
+        timer = timer,
+        answerId = answerId
+    }
 end
 
---- Leaves a room of which nothing will be heard any more, its answer included; nor will anybody be let in.
-function occupancy_phases.leaveUnheard(membership)
-    occupancy_phases.refuseAll(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    membership.phase = "leaving"
-    membership.ending = false
-    membership.tries = 0
-    save(membership.username)
-    occupancy_phases.retryLeave(membership)
+--- Makes a resync the operation of an account in the room.
+function occupancy_operations.startResync(membership, place, key, request, ended)
+    local operation
+    operation = {
+        kind = "resync",
+        id = key,
+        nick = membership.nick,
+        timer = after(RESYNC_TIMEOUT, function()
+            ended(membership, place, operation)
+        end),
+        request = request,
+        shown = {},
+        stage = "occupants"
+    }
+    place.operation = operation
+    return operation
+end
+
+--- Makes a nick change the operation of an account in the room.
+function occupancy_operations.startRename(membership, place, parts, ended)
+    local request = parts.request
+    local session = request and request.session
+    local operation
+    local parts_id_3 = parts.id
+    local nick = parts.nick
+    local timer = after(RENAME_TIMEOUT, function()
+        ended(membership, place, operation)
+    end)
+    local attachmentBefore
+    if session ~= nil then
+        attachmentBefore = membership.attached[session]
+    end
+    operation = {
+        kind = "rename",
+        id = parts_id_3,
+        nick = nick,
+        timer = timer,
+        request = parts.request,
+        before = {session = membership.shown, presence = membership.shownPresence},
+        attachmentBefore = attachmentBefore
+    }
+    place.operation = operation
+end
+
+--- The operation has ended: the next one may begin.
+function occupancy_operations.endOperation(place)
+    if place.operation ~= nil then
+        place.operation.timer:stop()
+        place.operation = nil
+    end
+end
+
+--- Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once.
+function occupancy_operations.pause(tries)
+    return math.min(2 ^ math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
 end
 
 --- Whether the account has blocked what the room tells it of itself.
-function occupancy_phases.isUnheard(membership)
+function occupancy_operations.isUnheard(membership)
     return isBlocked(membership.username, membership.room, membership.nick)
-end
-
---- The account goes if only sessions keep it in the room, and none is there; whether it does.
-function occupancy_phases.leaveIfUnused(membership)
-    if not membership.ending or isUsed(membership) then
-        return false
-    end
-    occupancy_phases.leave(membership, st.presence({type = "unavailable"}))
-    return true
-end
-
-function leaveUnanswered(membership, leaveId)
-    fork(membership, ownUnavailable(membership, leaveId))
-    detachAll(membership)
-    local next = nextWaiting(membership)
-    if next ~= nil then
-        occupancy_phases.enterAfterLeave(membership, next)
-    else
-        occupancy_phases.retryLeave(membership)
-    end
-end
-
---- Leaves again, and asks whether it is out: a room says nothing to the leave of who is not in it.
-function occupancy_phases.retryLeave(membership)
-    stopTimer(membership)
-    membership.phase = "leaving"
-    membership.tries = membership.tries + 1
-    if membership.established then
-        openPart(membership)
-    end
-    sendUpstream(membership, st.presence({type = "unavailable", to = ownAddress(membership)}))
-    local function answered(condition)
-        if membership.phase ~= "leaving" or membership.timer ~= nil or not isCurrent(membership) then
-            return
-        end
-        local unknown = condition == nil or saysJoined(condition) or saysNothing(condition)
-        local mayBeIn = membership.established and not occupancy_phases.isUnheard(membership)
-        if unknown and (mayBeIn or membership.tries < TRIES_UNTIL_TOLD) then
-            setTimer(membership, occupancy_phases.pause(membership.tries), function()
-                occupancy_phases.retryLeave(membership)
-            end)
-        else
-            occupancy_phases.over(membership)
-        end
-    end
-    selfPing(membership, answered, patience(membership))
-end
-
-function resyncLost(membership)
-    local resync = membership.resync
-    local request
-    if resync == nil or resync.selfShown then
-        request = nil
-    else
-        request = resync.request
-    end
-    if (request and request.session) ~= nil then
-        table.insert(membership.waiting, 1, request)
-    end
-    membership.resync = nil
-end
-
-function renamesLost(membership)
-    endRenaming(membership)
-    local request = table.remove(membership.nickRequests, 1)
-    while request ~= nil do
-        if request.session ~= nil and request.isJoin then
-            wait(membership, request)
-        end
-        request = table.remove(membership.nickRequests, 1)
-    end
-end
-
---- The account is not in the room (any more). Whoever waits to join starts anew; without them nothing is left.
-function occupancy_phases.over(membership)
-    stopTimer(membership)
-    if membership.phase ~= "leaving" then
-        noteRefusal(membership)
-    end
-    membership.ending = false
-    flush(membership)
-    closePart(membership)
-    forgetRoom(membership)
-    membership.since = nil
-    detachAll(membership)
-    membership.established = false
-    resyncLost(membership)
-    renamesLost(membership)
-    local next = nextWaiting(membership)
-    if next == nil then
-        dropMembership(membership)
-        save(membership.username)
-    else
-        occupancy_phases.enter(membership, next)
-    end
-end
-
-function resumeLeave(membership)
-    if hasAttached(membership) then
-        setTimer(membership, options.answerTimeout, function()
-            leaveUnanswered(membership, nil)
-        end)
-    else
-        occupancy_phases.retryLeave(membership)
-    end
-end
-
-function resumeJoined(membership)
-    membership.tries = 0
-    if membership.catchUp ~= nil then
-        closeGap(membership)
-    end
-    if membership.resync ~= nil then
-        resyncLost(membership)
-        resyncComplete(membership)
-    end
-end
-
-SUBJECT_TIMEOUT = 10
-TRIES_FOR_ARCHIVE = 4
-JOIN_PATIENCE = 15
-LONGEST_PAUSE = 900
-STEADY = 60
-TRIES_UNTIL_TOLD = 8
-NICK_TRIES = 3
-
---- The room let the account in: our own presence came. History and subject follow.
-function occupancy_phases.joinAccepted(membership)
-    local request = membership.request
-    if request ~= nil then
-        local x = request.stanza:get_child("x", MUC)
-        membership.password = x and x:get_child_text("password")
-        membership.wantedNick = membership.nick
-    else
-        counters.rejoins = counters.rejoins + 1
-    end
-    local isNews = not membership.established or membership.nick ~= membership.wantedNick
-    membership.request = nil
-    membership.phase = "entering"
-    membership.established = true
-    if membership.since == nil then
-        membership.since = os.time()
-    end
-    letIn(membership)
-    membership.unanswered = 0
-    forgetRefusals(membership.username, membership.room)
-    if request ~= nil then
-        bookmarkJoined(membership)
-        save(membership.username)
-    elseif isNews then
-        saveSoon(membership.username)
-    end
-    awaitSubject(membership)
-end
-
---- The room refused a join.
-function occupancy_phases.joinRefused(membership, error_)
-    local request = membership.request
-    if request == nil then
-        if error_.attr.id == nil or error_.attr.id == membership.joinId then
-            rejoinRefused(membership, error_)
-        end
-        return
-    end
-    if error_.attr.id ~= nil and request.id ~= nil and error_.attr.id ~= request.id then
-        return
-    end
-    local answer = st.clone(error_)
-    answer.attr.id = request.id
-    sendTo(request.session, answer)
-    detachAsking(membership, request)
-    membership.request = nil
-    local next = nextWaiting(membership)
-    if next ~= nil then
-        occupancy_phases.enter(membership, next)
-    elseif isWanted(membership) and isTemporary(error_) then
-        occupancy_phases.lost(membership)
-    else
-        fork(membership, technicalRemoval(membership))
-        occupancy_phases.over(membership)
-    end
-end
-
-refusals = {}
-for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
-    refusals[condition] = true
-end
-refusals["registration-required"] = true
-
---- A leave that the room has not confirmed is taken back by the account itself. Who left has left.
-function occupancy_phases.takeBack(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    occupancy_phases.rejoin(membership)
-end
-
---- An error came back for a leave: the room was not reached, or has no such occupant.
-function occupancy_phases.leaveRefused(membership, error_)
-    if not isTemporary(error_) then
-        fork(membership, ownUnavailable(membership, error_.attr.id))
-        occupancy_phases.over(membership)
-    elseif membership.tries == 0 then
-        leaveUnanswered(membership, error_.attr.id)
-    end
-end
-
---- Goes on with a membership of the module before a reload. The questions that one had asked are nobody's now, and the
--- timers it had set have ended.
-function occupancy_phases.resume(membership)
-    local request = membership.request
-    if membership.phase == "lost" then
-        goBack(membership)
-    elseif membership.phase == "leaving" then
-        resumeLeave(membership)
-    elseif request ~= nil then
-        setTimer(membership, options.answerTimeout, function()
-            joinUnanswered(membership, request)
-        end)
-    elseif membership.phase == "joining" or membership.phase == "entering" and membership.resync ~= nil then
-        occupancy_phases.lost(membership)
-    elseif membership.phase == "entering" then
-        awaitSubject(membership)
-    else
-        resumeJoined(membership)
-    end
 end
 end
 
@@ -6420,6 +6622,2109 @@ function state_pending.restorePendingIqs(saved)
 end
 end
 
+-- src/occupancy/outgoing.ts
+--
+-- Messages and IQs that a session in the room sends to it or to its occupants.
+local occupancy_outgoing = {}
+do
+local copyToOthers, sentCarbon, forward
+local CARBONS = namespaces.CARBONS
+local FORWARD = namespaces.FORWARD
+local HINTS = namespaces.HINTS
+local sendTo = send_fork.sendTo
+local sendUpstream = send_upstream.sendUpstream
+local noteOver = state_limits.noteOver
+local isComingBack = state_memberships.isComingBack
+local expectIqAnswer = state_pending.expectIqAnswer
+local newSent = state_sent.newSent
+local noteSent = state_sent.noteSent
+local post = minimix_turn.post
+
+function copyToOthers(membership, sender, stanza)
+    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
+        return
+    end
+    for fullJid in pairs(membership.attached) do
+        local session = prosody.full_sessions[fullJid]
+        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
+            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
+        end
+    end
+end
+
+function sentCarbon(stanza, account)
+    local copy = st.clone(stanza)
+    copy.attr.xmlns = "jabber:client"
+    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+end
+
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+
+--- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
+function occupancy_outgoing.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
+
+--- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
+function occupancy_outgoing.sendIq(membership, session, stanza)
+    local type_ = stanza.attr.type
+    if type_ ~= "get" and type_ ~= "set" then
+        forward(membership, stanza, stanza.attr.id)
+        return
+    end
+    local id = expectIqAnswer(session, membership.room, stanza)
+    if id == nil then
+        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
+        )
+        return
+    end
+    forward(membership, stanza, id)
+end
+end
+
+-- src/occupancy/refuse.ts
+--
+-- What sessions are told whose joins have failed.
+local occupancy_refuse = {}
+do
+local finish
+local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
+local requestsOf = state_place.requestsOf
+local isSuperseded = state_queue.isSuperseded
+local takeAll = state_queue.takeAll
+
+function finish(membership, request, answer, type_, condition)
+    local session = request.session
+    local held = request.held
+    local isTold = not isSuperseded(membership, request)
+    request.session = nil
+    request.held = {}
+    request.heldSize = 0
+    if isTold then
+        sendOwn(membership, session, answer)
+    end
+    for _, stanza in ipairs(held) do
+        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    end
+end
+
+--- Returns one stanza to its sender. An answer to an IQ needs no answer.
+function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    local kind = stanza.attr.type
+    if kind ~= "error" and kind ~= "result" then
+        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
+    end
+end
+
+--- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
+local NOT_ACCEPTABLE = "not-acceptable"
+local UNANSWERED = "remote-server-timeout"
+
+--- The room has refused a join. A newer join of the same session counts instead.
+function occupancy_refuse.refuse(membership, request, error_)
+    if request ~= nil then
+        local answer = st.clone(error_)
+        answer.attr.id = request.id
+        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
+    end
+end
+
+--- The room has not answered a join, or will not.
+function occupancy_refuse.refuseUnanswered(membership, request)
+    if request ~= nil then
+        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
+        finish(membership, request, error_, "wait", UNANSWERED)
+    end
+end
+
+--- What did not reach the room for one session would not for another.
+function occupancy_refuse.refuseQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+end
+
+--- No session will be let in by this instance of the module.
+function occupancy_refuse.refuseAll(membership)
+    for _, request in ipairs(requestsOf(membership.place)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+    occupancy_refuse.refuseQueue(membership)
+end
+
+--- The session has left before it was let in: what it has sent comes back.
+function occupancy_refuse.bounceAll(membership, session, stanzas)
+    for _, stanza in ipairs(stanzas) do
+        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
+    end
+end
+end
+
+-- src/occupancy/requests.ts
+--
+-- What a request of a session asks for, and which answers are its own, while the account is in the room.
+local occupancy_requests = {}
+do
+local asksForMore
+local MUC = namespaces.MUC
+local isSameNick = minimix_stanzas.isSameNick
+local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
+
+--- Whether a request for another nick is a nick change, and not served under the account's nick.
+function occupancy_requests.isRename(membership, request)
+    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
+end
+
+--- Whether a session can be let in from what is known of the room.
+function occupancy_requests.isInView(membership, request)
+    return membership.view.stale == nil and not asksForMore(request.stanza)
+end
+
+function asksForMore(stanza)
+    local x = stanza:get_child("x", MUC)
+    for _, tag in ipairs(x == nil and {} or x.tags) do
+        if tag.name ~= "history" and tag.name ~= "password" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a join needs no answer of the room.
+function occupancy_requests.isServedAtOnce(membership, request)
+    return request.kind == "join" and occupancy_requests.isInView(membership, request) and (request.nick == membership.nick or not occupancy_requests.isRename(membership, request))
+end
+
+--- Whether the room uses a nick that was asked for, and the 303 was lost.
+function occupancy_requests.isLateNick(place, nick)
+    local operation = place.operation
+    return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
+end
+
+--- The 303 was lost, but the room shows the account under the nick that it asked for.
+function occupancy_requests.renamedUnheard(place)
+    place.late = nil
+    local operation = place.operation
+    if (operation and operation.kind) == "rename" then
+        endOperation(place)
+    end
+end
+
+--- Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another.
+function occupancy_requests.isAnswerTo(operation, nick, stanza)
+    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
+end
+
+--- The operation that an error with this id refuses late.
+function occupancy_requests.lateRename(place, key)
+    return place.late ~= nil and key == place.late.id and place.late or nil
+end
+end
+
+-- src/send/rules.ts
+--
+-- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
+-- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+local send_rules = {}
+do
+local isChecked, checked
+local id = require("util.id")
+local MUC = namespaces.MUC
+
+function isChecked(origin)
+    return checked == origin
+end
+
+--- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+function send_rules.passesRules(origin)
+    local passes = isChecked(origin)
+    if passes then
+        checked = nil
+    end
+    return passes
+end
+
+--- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+function send_rules.refusalOf(membership)
+    local answer
+    local to = membership.room .. "/" .. membership.nick
+    local stanza = st.presence({from = membership.occupant, to = to, id = id.medium()}):tag("x", {xmlns = MUC}):reset()
+    local origin = {
+        type = "local",
+        host = module.host,
+        username = membership.username,
+        full_jid = membership.occupant,
+        send = function(reply)
+            if type(reply) == "string" then
+                answer = nil
+            else
+                answer = reply
+            end
+            return true
+        end
+    }
+    checked = origin
+    local ok, problem = pcall(function() return module:fire_event("pre-presence/full", {origin = origin, stanza = stanza}) end)
+    local isRefused = isChecked(origin)
+    checked = nil
+    if not ok then
+        module:log(
+            "error",
+            "A module failed on the join of %s to %s: %s",
+            membership.username,
+            stanza.attr.to,
+            problem
+        )
+        return nil
+    end
+    return isRefused and (answer or st.error_reply(stanza, "auth", "forbidden")) or nil
+end
+end
+
+-- src/occupancy/transitions.ts
+--
+-- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
+-- or by the room. Each change of place sets what ends it before anything is sent.
+local occupancy_transitions = {}
+do
+local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local id = require("util.id")
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local after = minimix_turn.after
+local patience = send_ask.patience
+local flush = archive_buffer.flush
+local catchUp = archive_catchup.catchUp
+local dropQuestion = archive_catchup.dropQuestion
+local closePart = archive_log.closePart
+local openPart = archive_log.openPart
+local refusalOf = send_rules.refusalOf
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+local save = state_store.save
+local options = minimix_options
+local fork = send_fork.fork
+local isUnheard = occupancy_operations.isUnheard
+local newJoin = occupancy_operations.newJoin
+local newLeave = occupancy_operations.newLeave
+local ownJoin = occupancy_operations.ownJoin
+local pause = occupancy_operations.pause
+local removeJoin = occupancy_operations.removeJoin
+local sendOwnJoin = occupancy_operations.sendOwnJoin
+local timeLeft = occupancy_operations.timeLeft
+local refuseAll = occupancy_refuse.refuseAll
+local refuseQueue = occupancy_refuse.refuseQueue
+local refuseUnanswered = occupancy_refuse.refuseUnanswered
+local ownUnavailable = occupancy_replay.ownUnavailable
+local technicalRemoval = occupancy_replay.technicalRemoval
+local joinToShow = occupancy_shown.joinToShow
+local isWanted = state_bookmarks.isWanted
+local noteRefusal = state_bookmarks.noteRefusal
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
+local isUsed = state_memberships.isUsed
+local setPlace = state_memberships.setPlace
+local triesOf = state_memberships.triesOf
+local requestsOf = state_place.requestsOf
+local requeue = state_queue.requeue
+local takeJoin = state_queue.takeJoin
+local takeNext = state_queue.takeNext
+local newView = state_view.newView
+
+--- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
+-- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
+function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
+    if earlier == nil then
+        earlier = {}
+    end
+    local isReturn = hasAttached(membership)
+    if not isReturn then
+        membership.view = newView()
+    end
+    local key = presenceIdFor(membership, request.id)
+    local isFirst = not membership.established and unconfirmed == nil
+    local parts = {
+        id = key,
+        nick = request.nick,
+        request = request,
+        isReturn = isReturn,
+        isDoubtful = membership.established,
+        isFirst = isFirst
+    }
+    local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
+    beginJoin(membership, join, earlier)
+    if not membership.established then
+        save(membership.username)
+    end
+    if unconfirmed ~= nil then
+        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
+    end
+    sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function beginJoin(membership, join, earlier)
+    membership.nick = join.nick
+    local before = membership.place
+    setPlace(
+        membership,
+        {
+            phase = "joining",
+            tries = triesOf(membership),
+            operation = join,
+            earlier = earlier,
+            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
+            turn = nil
+        }
+    )
+    occupancy_transitions.waitForTurn(membership)
+end
+
+--- A request in the queue has its turn soon, whether the room has answered the join before it or not.
+function occupancy_transitions.waitForTurn(membership)
+    local place = membership.place
+    if place.phase == "joining" and place.turn == nil and #membership.queue > 0 then
+        place.turn = after(occupancy_transitions.TURN, function()
+            place.turn = nil
+            if membership.place == place then
+                takeTurn(membership, place)
+            end
+        end)
+    end
+end
+
+function takeTurn(membership, place)
+    local isShowing = place.operation.isShowing
+    place.operation.isShowing = false
+    if isShowing then
+        occupancy_transitions.waitForTurn(membership)
+        return
+    end
+    local request = takeNext(membership)
+    if request ~= nil then
+        place.operation.isOverdue = true
+        local earlier = place.earlier
+        earlier[#earlier + 1] = place.operation
+        occupancy_transitions.enter(membership, request, place.earlier)
+    end
+end
+
+function joinUnanswered(membership, join)
+    local place = membership.place
+    if place.phase ~= "joining" then
+        return
+    end
+    if join ~= place.operation then
+        removeJoin(place.earlier, join)
+        refuseUnanswered(membership, join.request)
+    elseif timeLeft(join) > 0 then
+        limitJoin(membership, join, timeLeft(join))
+    elseif join.request == nil then
+        occupancy_transitions.unreached(membership)
+    else
+        join.isOverdue = true
+        refuseUnanswered(membership, join.request)
+        occupancy_transitions.joinFailed(membership, place)
+    end
+end
+
+function limitJoin(membership, join, seconds)
+    if seconds == nil then
+        seconds = options.answerTimeout
+    end
+    join.timer = after(seconds, function()
+        joinUnanswered(membership, join)
+    end)
+end
+
+--- A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
+-- sent before may still be answered. Returns whether there is either.
+function occupancy_transitions.tryNext(membership, place)
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request, place.earlier)
+        return true
+    end
+    local join = table.remove(place.earlier)
+    if join ~= nil then
+        beginJoin(membership, join, place.earlier)
+        return true
+    end
+    return false
+end
+
+--- A session's join has failed. Another try follows if the account is to be in the room.
+function occupancy_transitions.joinFailed(membership, place)
+    if occupancy_transitions.tryNext(membership, place) then
+        return
+    end
+    if isWanted(membership) then
+        occupancy_transitions.lost(membership)
+    else
+        occupancy_transitions.giveUp(membership, place)
+    end
+end
+
+--- No try is left. If a join was not answered in time, the room may have let the account in, so it is left.
+function occupancy_transitions.giveUp(membership, place)
+    fork(membership, technicalRemoval(membership))
+    if place.mayBeIn or place.operation.isOverdue then
+        detachAll(membership)
+        occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
+    else
+        occupancy_transitions.over(membership)
+    end
+end
+
+--- The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
+-- too long; then they may try themselves.
+function occupancy_transitions.lost(membership)
+    recall(membership)
+    local tries = triesOf(membership) + 1
+    membership.nick = membership.wantedNick
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = tries,
+            next = {
+                kind = "pause",
+                timer = occupancy_transitions.rejoinAfter(membership, pause(tries))
+            }
+        }
+    )
+    dropQuestion(membership)
+    if occupancy_transitions.leaveIfUnused(membership) then
+        return
+    end
+    if isUnheard(membership) then
+        occupancy_transitions.leaveUnheard(membership)
+    elseif tries == TRIES_UNTIL_TOLD then
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+    end
+end
+
+--- The room is out of reach: the account is lost, and no session is let in either.
+function occupancy_transitions.unreached(membership)
+    occupancy_transitions.lost(membership)
+    refuseQueue(membership)
+    if membership.place.phase == "lost" then
+        occupancy_transitions.leaveIfUnused(membership)
+    end
+end
+
+function occupancy_transitions.rejoinAfter(membership, seconds)
+    return after(seconds, function()
+        occupancy_transitions.rejoin(membership)
+    end)
+end
+
+function recall(membership)
+    requeue(membership, requestsOf(membership.place))
+end
+
+--- The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
+-- room's archive has answered the account is still lost: what the room says of it answers no join.
+function occupancy_transitions.rejoin(membership)
+    local before = membership.place
+    if before.phase == "lost" and before.next.kind == "archive" then
+        return
+    end
+    local timer = after(ARCHIVE_TIMEOUT, function()
+        occupancy_transitions.lost(membership)
+    end)
+    recall(membership)
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = triesOf(membership),
+            next = {kind = "archive", timer = timer}
+        }
+    )
+    local place = membership.place
+    if not membership.established then
+        occupancy_transitions.joinAgain(membership)
+        return
+    end
+    catchUp(membership, function(outcome)
+        if membership.place ~= place then
+            return
+        end
+        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
+            occupancy_transitions.unreached(membership)
+        else
+            occupancy_transitions.joinAgain(membership)
+        end
+    end)
+end
+
+--- The account's own join.
+function occupancy_transitions.joinAgain(membership)
+    local refusal = refusalOf(membership)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
+    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
+    local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
+    beginJoin(membership, join, {})
+    sendOwnJoin(membership, join)
+    occupancy_transitions.makeSure(membership, join)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request)
+    elseif type_ == "wait" then
+        occupancy_transitions.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        membership.ending = false
+        if membership.established then
+            occupancy_transitions.retryLeave(membership, 1)
+        else
+            dropMembership(membership)
+        end
+        save(membership.username)
+    end
+end
+
+--- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
+function occupancy_transitions.makeSure(membership, join)
+    selfPing(membership, function()
+        local place = membership.place
+        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
+            startOver(membership)
+        end
+    end)
+end
+
+function startOver(membership)
+    recall(membership)
+    local join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered)
+    beginJoin(membership, join, {})
+    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
+    sendOwnJoin(membership, join)
+end
+
+--- The account goes out of the room; `unavailable` may carry a client's parting words.
+function occupancy_transitions.leave(membership, unavailable)
+    recall(membership)
+    membership.ending = false
+    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
+    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    occupancy_transitions.hastenLeave(membership)
+    save(membership.username)
+    sendPresence(membership, unavailable, membership.nick, operation.id)
+end
+
+--- A session waits for the end of a leave, which the room may never confirm.
+function occupancy_transitions.hastenLeave(membership)
+    local place = membership.place
+    local isFirst = place.phase == "leaving" and place.tries == 0 and #membership.queue > 0
+    if isFirst and place.operation ~= nil then
+        place.operation.timer:stop()
+        place.operation.timer = after(occupancy_transitions.TURN, function()
+            occupancy_transitions.leaveUnanswered(membership)
+        end)
+    end
+end
+
+--- Leaves a blocked room: its answer will not arrive, so pending joins fail now.
+function occupancy_transitions.leaveUnheard(membership)
+    refuseAll(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    membership.ending = false
+    occupancy_transitions.retryLeave(membership, 1)
+    save(membership.username)
+end
+
+--- Leaves the room if only sessions keep the account there, and none is. Returns whether it does.
+function occupancy_transitions.leaveIfUnused(membership)
+    if not membership.ending or isUsed(membership) then
+        return false
+    end
+    occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
+    return true
+end
+
+--- Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak.
+function occupancy_transitions.leaveUnanswered(membership)
+    local place = membership.place
+    local leaving
+    if place.phase == "leaving" then
+        leaving = place.operation
+    end
+    local answerId
+    if leaving ~= nil then
+        answerId = leaving.answerId
+    end
+    fork(membership, ownUnavailable(membership, answerId))
+    detachAll(membership)
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request, {}, membership.nick)
+    else
+        occupancy_transitions.retryLeave(membership)
+    end
+end
+
+--- Leaves again, then self-pings: rooms do not answer the leave of a non-occupant.
+function occupancy_transitions.retryLeave(membership, tries)
+    if tries == nil then
+        tries = triesOf(membership) + 1
+    end
+    local operation = newLeave(membership, PING_TIMEOUT, occupancy_transitions.retryLeave)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    local place = membership.place
+    if membership.established then
+        openPart(membership)
+    end
+    sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, operation.id)
+    local function answered(condition)
+        if membership.place ~= place or not isCurrent(membership) then
+            return
+        end
+        local isUnknown = condition == nil or saysJoined(condition) or saysNothing(condition)
+        local mayBeIn = membership.established and not isUnheard(membership)
+        if isUnknown and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
+            local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
+            setPlace(membership, {phase = "leaving", tries = tries, operation = next})
+        else
+            occupancy_transitions.over(membership)
+        end
+    end
+    selfPing(membership, answered, patience(membership))
+end
+
+--- The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left.
+function occupancy_transitions.over(membership)
+    if membership.place.phase ~= "leaving" then
+        noteRefusal(membership)
+    end
+    recall(membership)
+    membership.ending = false
+    membership.established = false
+    membership.since = nil
+    detachAll(membership)
+    flush(membership)
+    closePart(membership)
+    membership.view = newView()
+    local request = takeJoin(membership)
+    if request == nil then
+        dropMembership(membership)
+        save(membership.username)
+    else
+        occupancy_transitions.enter(membership, request)
+    end
+end
+
+--- Seconds that a join without an answer may delay the next request.
+occupancy_transitions.TURN = 5
+TRIES_FOR_ARCHIVE = 4
+ARCHIVE_TIMEOUT = 600
+JOIN_PATIENCE = 15
+TRIES_UNTIL_TOLD = 8
+PING_TIMEOUT = 60
+
+--- Waits anew for the answer to sessions' joins, after a reload.
+function occupancy_transitions.resumeJoin(membership, place)
+    place.turn = nil
+    for _, join in ipairs(place.earlier) do
+        limitJoin(membership, join)
+    end
+    limitJoin(membership, place.operation)
+    occupancy_transitions.waitForTurn(membership)
+end
+
+--- Waits anew for the answer to a leave, after a reload.
+function occupancy_transitions.awaitLeave(membership, tries)
+    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+end
+
+--- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
+function occupancy_transitions.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    occupancy_transitions.rejoin(membership)
+end
+end
+
+-- src/occupancy/joined.ts
+--
+-- The account is in the room: sessions are let in under its nick, and ask for other nicks. One presence at a time is in
+-- flight; requests that need another one wait in the queue.
+local occupancy_joined = {}
+do
+local serveRequest, serve, serveFromView, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local selfPing = send_ping.selfPing
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local isBlocked = settings_blocklist.isBlocked
+local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
+local options = minimix_options
+local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local after = minimix_turn.after
+local presenceContent = state_availability.presenceContent
+local noteOver = state_limits.noteOver
+local attachSession = state_memberships.attachSession
+local isAttached = state_memberships.isAttached
+local isCurrent = state_memberships.isCurrent
+local enqueue = state_queue.enqueue
+local isSuperseded = state_queue.isSuperseded
+local newRequest = state_queue.newRequest
+local takeNext = state_queue.takeNext
+local areAllShown = occupancy_burst.areAllShown
+local forgetOthers = occupancy_burst.forgetOthers
+local isRenamed = occupancy_burst.isRenamed
+local keepSelf = occupancy_burst.keepSelf
+local endOperation = occupancy_operations.endOperation
+local startRename = occupancy_operations.startRename
+local startResync = occupancy_operations.startResync
+local sendIq = occupancy_outgoing.sendIq
+local sendMessage = occupancy_outgoing.sendMessage
+local bounce = occupancy_refuse.bounce
+local replay = occupancy_replay.replay
+local selfPresence = occupancy_replay.selfPresence
+local sendOccupants = occupancy_replay.sendOccupants
+local sendSubject = occupancy_replay.sendSubject
+local isAnswerTo = occupancy_requests.isAnswerTo
+local isInView = occupancy_requests.isInView
+local isRename = occupancy_requests.isRename
+local isServedAtOnce = occupancy_requests.isServedAtOnce
+local joinToShow = occupancy_shown.joinToShow
+local presenceToShow = occupancy_shown.presenceToShow
+local selfToBe = occupancy_shown.selfToBe
+local showBest = occupancy_shown.showBest
+local updatePresence = occupancy_shown.updatePresence
+local lost = occupancy_transitions.lost
+local TURN = occupancy_transitions.TURN
+
+--- A session asks to be let in, or for another nick.
+function occupancy_joined.requested(membership, place, request)
+    local operation = place.operation
+    if operation == nil then
+        serveRequest(membership, place, request)
+        return
+    end
+    if operation.kind == "rename" and isServedAtOnce(membership, request) then
+        if operation.request ~= nil and operation.request.session == request.session then
+            operation.request.session = nil
+        end
+        serveRequest(membership, place, request)
+        return
+    end
+    if #membership.queue + 1 >= options.maxNickRequests and isAttached(membership, request.session) then
+        noteOver("minimix_max_nick_requests", membership.username, membership.room)
+        local error_ = st.error_reply(request.stanza, "wait", "resource-constraint", nil, membership.room)
+        sendTo(request.session, error_)
+        return
+    end
+    request.isResync = request.kind == "join" and request.nick == membership.nick
+    enqueue(membership, request)
+    if operation.kind == "resync" and #membership.queue == 1 then
+        operation.timer:stop()
+        operation.timer = after(TURN, function()
+            resyncUnanswered(membership, place, operation)
+        end)
+    end
+end
+
+--- Serves the requests in the queue until one needs an answer of the room. Then shows what was not shown meanwhile.
+function occupancy_joined.proceed(membership)
+    local place = membership.place
+    while place.phase == "joined" and place.operation == nil do
+        local request = takeNext(membership)
+        if request == nil then
+            showBest(membership)
+            return
+        end
+        serveRequest(membership, place, request)
+        place = membership.place
+    end
+end
+
+function serveRequest(membership, place, request)
+    local session = request.session
+    local isJoin = request.kind == "join"
+    if isJoin and session == nil then
+        release(membership, request)
+    elseif request.nick ~= membership.nick and isRename(membership, request) then
+        rename(membership, place, request.nick, request)
+    elseif isJoin then
+        serve(membership, place, request)
+    elseif session ~= nil then
+        updatePresence(membership, session, request.stanza)
+    end
+end
+
+function serve(membership, place, request)
+    if isInView(membership, request) then
+        serveFromView(membership, request)
+        showBest(membership)
+    else
+        resync(membership, place, request)
+    end
+end
+
+function serveFromView(membership, request)
+    local self_ = selfToBe(membership, request)
+    replay(membership, request, self_)
+    local temp_0
+    if self_ ~= membership.view.self then
+        temp_0 = self_
+    end
+    occupancy_joined.letIn(membership, request, temp_0)
+end
+
+--- The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+-- presence that it has been shown before the room.
+function occupancy_joined.letIn(membership, request, told)
+    if request.session ~= nil then
+        attachSession(membership, request.session, presenceContent(request.stanza), nil, told)
+    end
+    release(membership, request)
+end
+
+function release(membership, request)
+    local held = request.held
+    request.held = {}
+    request.heldSize = 0
+    for _, stanza in ipairs(held) do
+        local session = request.session
+        if session ~= nil and not isAttached(membership, session) then
+            bounce(membership, session, stanza, "modify", "not-acceptable")
+        elseif stanza.name == "message" then
+            sendMessage(membership, session, stanza)
+        elseif session ~= nil and stanza.name == "iq" then
+            sendIq(membership, session, stanza)
+        elseif session ~= nil then
+            occupancy_joined.presenceSent(membership, session, stanza)
+        end
+    end
+end
+
+--- A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update.
+function occupancy_joined.presenceSent(membership, session, stanza)
+    local nick = jids.resource(stanza.attr.to or "")
+    if nick == nil or nick == membership.nick then
+        updatePresence(membership, session, stanza)
+        return
+    end
+    local request = newRequest("rename", session, stanza.attr.id, nick, st.clone(stanza))
+    local place = membership.place
+    if place.phase == "joined" then
+        occupancy_joined.requested(membership, place, request)
+    else
+        enqueue(membership, request)
+    end
+end
+
+function resync(membership, place, request)
+    local operation = startResync(membership, place, presenceIdFor(membership, request.id), request, resyncUnanswered)
+    if membership.view.stale == "outdated" then
+        membership.view.stale = nil
+    end
+    if isAttached(membership, request.session) then
+        attachSession(membership, request.session or "", presenceContent(request.stanza), nil)
+    end
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id)
+    awaitResync(membership, place, operation)
+end
+
+function awaitResync(membership, place, operation)
+    selfPing(membership, function(condition)
+        if place.operation ~= operation or membership.place ~= place or not isCurrent(membership) then
+            return
+        end
+        if condition == nil or saysJoined(condition) or saysNothing(condition) then
+            resyncUnanswered(membership, place, operation)
+        else
+            lost(membership)
+        end
+    end)
+end
+
+function resyncUnanswered(membership, place, operation)
+    endOperation(place)
+    if operation.stage == "history" then
+        sendSubject(membership, operation.request.session)
+    else
+        serveFromView(membership, operation.request)
+    end
+    occupancy_joined.proceed(membership)
+end
+
+function occupantsShown(membership, operation)
+    local request = operation.request
+    operation.stage = "history"
+    local self_ = selfPresence(membership, request, membership.view.self)
+    sendOccupants(membership, request.session)
+    if self_ ~= nil then
+        sendOwn(membership, request.session, self_)
+    end
+    occupancy_joined.letIn(membership, request)
+end
+
+function rename(membership, place, nick, request)
+    local session
+    if request ~= nil then
+        session = request.session
+    end
+    local id
+    if request ~= nil then
+        id = request.id
+    end
+    local key = presenceIdFor(membership, id)
+    startRename(membership, place, {id = key, nick = nick, request = request}, occupancy_joined.renameUnanswered)
+    if session ~= nil and request ~= nil then
+        attachSession(membership, session, presenceContent(request.stanza), key)
+    end
+    sendPresence(membership, presenceToShow(membership), nick, key)
+end
+
+--- The answer is lost, or late. A session that asked with a join is let in under the nick that the account has.
+function occupancy_joined.renameUnanswered(membership, place, operation)
+    place.late = operation
+    endOperation(place)
+    local request = operation.request
+    if (request and request.kind) == "join" and not isSuperseded(membership, request) then
+        serve(membership, place, request)
+    end
+    occupancy_joined.proceed(membership)
+end
+
+function renamed(membership, place, operation, stanza)
+    local request = operation.request
+    endOperation(place)
+    place.late = nil
+    if request == nil then
+        forkOwn(membership, stanza)
+    else
+        bookmarkRenamed(membership)
+        local session
+        if request.kind == "join" then
+            session = request.session
+        end
+        forkOwn(membership, stanza, session)
+        if request.kind == "join" then
+            serve(membership, place, request)
+        end
+    end
+    occupancy_joined.proceed(membership)
+end
+
+function isNickBlocked(membership, nick)
+    return isBlocked(membership.username, membership.room, nick)
+end
+
+--- Our own presence ends the list of occupants. If a known one is missing, the room did not take our presence for a join.
+local function resyncSelf(membership, operation)
+    if areAllShown(membership, operation.shown) then
+        occupantsShown(membership, operation)
+    else
+        operation.stage = "self"
+    end
+end
+
+--- History or a subject follows: the room has answered as to a join after all.
+function occupancy_joined.answeredAsJoin(membership, operation)
+    forgetOthers(membership, operation.shown)
+    occupantsShown(membership, operation)
+end
+
+--- The subject came: all that the room sends on a join is there.
+function occupancy_joined.subjectCame(membership, place)
+    local operation = place.operation
+    if (operation and operation.kind) == "resync" and operation.stage == "history" then
+        endOperation(place)
+        occupancy_joined.proceed(membership)
+    end
+end
+
+--- Our own presence.
+function occupancy_joined.selfShown(membership, place, nick, stanza)
+    local operation = place.operation
+    local wasRenamed = isRenamed(membership, nick)
+    local isNews = keepSelf(membership, nick, stanza)
+    if (operation and operation.kind) == "rename" and isAnswerTo(operation, nick, stanza) then
+        renamed(membership, place, operation, stanza)
+    elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
+        if isNews then
+            forkOwn(membership, stanza, operation.request.session)
+        end
+        resyncSelf(membership, operation)
+    else
+        forkOwn(membership, stanza)
+    end
+end
+
+--- The room refused the nick, and the presence that came with it, unless the session has shown another one since.
+function occupancy_joined.renameRefused(membership, place, operation, error_)
+    local request = operation.request
+    local session
+    if request ~= nil then
+        session = request.session
+    end
+    local attachment
+    if session ~= nil then
+        attachment = membership.attached[session]
+    end
+    local before = operation.attachmentBefore
+    if operation == place.late then
+        place.late = nil
+    else
+        endOperation(place)
+        membership.shown = operation.before.session
+        membership.shownPresence = operation.before.presence
+    end
+    if session ~= nil and before ~= nil and (attachment and attachment.id) == operation.id then
+        membership.attached[session] = before
+    end
+    if (request and request.kind) == "join" and before == nil then
+        serve(membership, place, request)
+    elseif request ~= nil then
+        local answer = st.clone(error_)
+        answer.attr.id = request.id
+        sendTo(session, answer)
+        release(membership, request)
+    end
+    occupancy_joined.proceed(membership)
+end
+
+--- A join was sent that the room takes for a nick change or a resync, now that another one has let the account in.
+function occupancy_joined.adopt(membership, place, join)
+    local request = join.request
+    if request == nil then
+        return
+    end
+    if join.nick == membership.nick then
+        local operation = startResync(membership, place, join.id, request, resyncUnanswered)
+        awaitResync(membership, place, operation)
+    else
+        startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
+    end
+end
+
+--- The account asks for the nick it would have if that were free, where it is.
+function occupancy_joined.regainNick(membership)
+    local wanted = membership.wantedNick
+    local place = membership.place
+    local isFree = membership.nick ~= wanted and membership.view.occupants[wanted] == nil
+    if isFree and place.phase == "joined" and place.operation == nil and not isNickBlocked(membership, wanted) then
+        rename(membership, place, wanted)
+    end
+end
+
+--- The account asks for another nick by itself. No session is told if the room refuses.
+function occupancy_joined.askForNick(membership, nick)
+    if not isNickBlocked(membership, nick) then
+        local place = membership.place
+        local request = newRequest("rename", nil, nil, nick, st.presence())
+        if place.phase == "joined" then
+            occupancy_joined.requested(membership, place, request)
+        else
+            enqueue(membership, request)
+        end
+    end
+end
+end
+
+-- src/occupancy/refusal.ts
+--
+-- What the errors and removals of rooms mean.
+local occupancy_refusal = {}
+do
+local isBounce
+local MUC_USER = namespaces.MUC_USER
+local hasStatus = minimix_stanzas.hasStatus
+
+function isBounce(text)
+    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
+end
+
+--- What rooms say to those they do not want (XEP-0045 7.2, 10.9).
+local refusals = {}
+for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
+    refusals[condition] = true
+end
+refusals["registration-required"] = true
+
+--- Whether a refused join may succeed another time; a room may be locked, or full, or its server just starting.
+function occupancy_refusal.isTemporary(error_)
+    local type_, condition, text = error_:get_error()
+    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
+end
+
+--- Whether the room's server was not reached.
+function occupancy_refusal.isUnreached(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+
+--- Technical removal (XEP-0045 15.6.2), as opposed to a kick or ban: the service shuts down or lost us.
+function occupancy_refusal.isTechnical(stanza)
+    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
+end
+
+local expulsions = {"301", "307", "321", "322"}
+
+--- Whether a room puts an occupant out on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
+function occupancy_refusal.isExpulsion(stanza)
+    for _, code in ipairs(expulsions) do
+        if hasStatus(stanza, code) then
+            return true
+        end
+    end
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child("destroy")) ~= nil
+end
+end
+
+-- src/occupancy/joining.ts
+--
+-- The room answers a join (XEP-0045 7.2): it lets the account in, refuses it, or puts it out at once.
+local occupancy_joining = {}
+do
+local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local bookmarkJoined = settings_bookmark_write.bookmarkJoined
+local endCatchUp = archive_buffer.endCatchUp
+local closeGap = archive_catchup.closeGap
+local outcomeOf = archive_catchup.outcomeOf
+local beginRange = archive_log.letIn
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+local save = state_store.save
+local saveSoon = state_store.saveSoon
+local MUC = namespaces.MUC
+local fork = send_fork.fork
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
+local unlockRoom = send_upstream.unlockRoom
+local wasSent = send_upstream.wasSent
+local hasStatus = minimix_stanzas.hasStatus
+local isSameNick = minimix_stanzas.isSameNick
+local after = minimix_turn.after
+local forgetRefusals = state_bookmarks.forgetRefusals
+local isWanted = state_bookmarks.isWanted
+local counters = state_counters.counters
+local stanzaOf = state_held.stanzaOf
+local hasAttached = state_memberships.hasAttached
+local isAttached = state_memberships.isAttached
+local isCurrent = state_memberships.isCurrent
+local noteDetached = state_memberships.noteDetached
+local now = state_memberships.now
+local setPlace = state_memberships.setPlace
+local requeue = state_queue.requeue
+local takeNext = state_queue.takeNext
+local forgetOccupant = state_view.forgetOccupant
+local newView = state_view.newView
+local announceIfRenamed = occupancy_burst.announceIfRenamed
+local forgetOthers = occupancy_burst.forgetOthers
+local keepSelf = occupancy_burst.keepSelf
+local adopt = occupancy_joined.adopt
+local answeredAsJoin = occupancy_joined.answeredAsJoin
+local letIn = occupancy_joined.letIn
+local proceed = occupancy_joined.proceed
+local regainNick = occupancy_joined.regainNick
+local isExpulsion = occupancy_refusal.isExpulsion
+local isTemporary = occupancy_refusal.isTemporary
+local isTechnical = occupancy_refusal.isTechnical
+local isUnreached = occupancy_refusal.isUnreached
+local removeJoin = occupancy_operations.removeJoin
+local refuse = occupancy_refuse.refuse
+local sendOccupants = occupancy_replay.sendOccupants
+local sendSubject = occupancy_replay.sendSubject
+local technicalRemoval = occupancy_replay.technicalRemoval
+local enter = occupancy_transitions.enter
+local joinAgain = occupancy_transitions.joinAgain
+local giveUp = occupancy_transitions.giveUp
+local joinFailed = occupancy_transitions.joinFailed
+local lost = occupancy_transitions.lost
+local makeSure = occupancy_transitions.makeSure
+local over = occupancy_transitions.over
+local tryNext = occupancy_transitions.tryNext
+local unreached = occupancy_transitions.unreached
+
+--- The room has gone on: the presence without 110 was our own.
+function occupancy_joining.admitClaimed(membership, place, nick)
+    if nick == nil then
+        nick = place.operation.nick
+    end
+    local held = place.operation.claimed
+    local stanza
+    if held ~= nil then
+        stanza = stanzaOf(held)
+    end
+    place.operation.claimed = nil
+    if stanza ~= nil then
+        occupancy_joining.admitted(membership, place, nick, stanza)
+    end
+end
+
+--- The room let the account in: our own presence came. History and subject follow.
+function occupancy_joining.admitted(membership, place, nick, stanza)
+    local join = answeredJoin(place, nick, stanza.attr.id)
+    local request = join.request
+    local session
+    if request ~= nil then
+        session = request.session
+    end
+    local isNews = not membership.established or nick ~= membership.wantedNick
+    enterRoom(membership, place, join)
+    announceIfRenamed(membership, nick)
+    local isChanged = keepSelf(membership, nick, stanza)
+    noteAdmitted(membership, request, nick)
+    if request ~= nil then
+        save(membership.username)
+    elseif isNews then
+        saveSoon(membership.username)
+    end
+    if isChanged then
+        forkOwn(membership, stanza, session)
+    end
+    if request ~= nil then
+        showRoom(membership, request, stanza)
+        letIn(membership, request)
+    elseif hasStatus(stanza, "201") then
+        unlockRoom(membership)
+    end
+    noteDetached(membership)
+end
+
+function answeredJoin(place, nick, key)
+    local last = place.operation
+    if key == last.id then
+        return last
+    end
+    for _, join in ipairs(place.earlier) do
+        if join.id == key then
+            return join
+        end
+    end
+    if not isSameNick(last.nick, nick) then
+        for _, join in ipairs(place.earlier) do
+            if isSameNick(join.nick, nick) then
+                return join
+            end
+        end
+    end
+    return last
+end
+
+function enterRoom(membership, place, join)
+    local passed = {}
+    for _, other in ipairs(place.earlier) do
+        if other ~= join and other.request ~= nil then
+            passed[#passed + 1] = other.request
+        end
+    end
+    requeue(membership, passed)
+    local later
+    if join ~= place.operation then
+        later = place.operation
+    end
+    join.shown = place.operation.shown
+    setPlace(
+        membership,
+        {
+            phase = "entering",
+            tries = place.tries,
+            operation = join,
+            later = later,
+            timer = subjectTimer(membership, join)
+        }
+    )
+end
+
+function subjectTimer(membership, join)
+    return after(SUBJECT_TIMEOUT, function()
+        local place = membership.place
+        if place.phase == "entering" and place.operation == join then
+            subjectMissing(membership, place)
+        end
+    end)
+end
+
+function noteAdmitted(membership, request, nick)
+    membership.established = true
+    if membership.since == nil then
+        membership.since = os.time()
+    end
+    membership.liveness.unanswered = 0
+    beginRange(membership)
+    forgetRefusals(membership.username, membership.room)
+    if request == nil then
+        counters.rejoins = counters.rejoins + 1
+        return
+    end
+    local x = request.stanza:get_child("x", MUC)
+    if x == nil then
+        membership.password = nil
+    else
+        membership.password = x:get_child_text("password")
+    end
+    membership.wantedNick = nick
+    bookmarkJoined(membership)
+end
+
+function showRoom(membership, request, stanza)
+    sendOccupants(membership, request.session)
+    if stanza.attr.id == request.id then
+        sendOwn(membership, request.session, stanza)
+    else
+        local answer = st.clone(stanza)
+        answer.attr.id = request.id
+        sendOwn(membership, request.session, answer)
+    end
+end
+
+function subjectMissing(membership, place)
+    local join = place.operation
+    if join.isDoubtful then
+        place.timer = after(SUBJECT_TIMEOUT * 10, function()
+            occupancy_joining.complete(membership, place)
+        end)
+        makeSure(membership, join)
+        return
+    end
+    local session
+    if join.request ~= nil then
+        session = join.request.session
+    end
+    if isAttached(membership, session) then
+        sendSubject(membership, session)
+    end
+    occupancy_joining.complete(membership, place)
+end
+
+--- All that a room sends on a join has come.
+function occupancy_joining.complete(membership, place)
+    local join = place.operation
+    local place_6 = place
+    local tries = place_6.tries
+    local later = place_6.later
+    setPlace(
+        membership,
+        {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
+    )
+    if join.isReturn then
+        forgetOthers(membership, join.shown)
+    end
+    if outcomeOf(membership) == "refused" then
+        endCatchUp(membership)
+    elseif membership.catchUp ~= nil then
+        closeGap(membership)
+    end
+    local joined = membership.place
+    if later ~= nil and joined.phase == "joined" then
+        adopt(membership, joined, later)
+    end
+    regainNick(membership)
+    proceed(membership)
+end
+
+function refusedJoin(membership, place, nick, key)
+    local last = place.operation
+    if key == last.id then
+        return last
+    end
+    for _, join in ipairs(place.earlier) do
+        if join.id == key then
+            return join
+        end
+    end
+    local isForeign = key == nil or key == "" or not wasSent(membership, key)
+    return isForeign and (nick == nil or isSameNick(last.nick, nick)) and last or nil
+end
+
+function joinRefused(membership, place, request, error_)
+    refuse(membership, request, error_)
+    if isTemporary(error_) then
+        joinFailed(membership, place)
+    elseif not tryNext(membership, place) then
+        giveUp(membership, place)
+    end
+end
+
+function rejoinRefused(membership, join, error_)
+    local _, condition = error_:get_error()
+    if condition == "conflict" and string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES then
+        forgetOccupant(membership.view, join.nick)
+        membership.nick = join.nick .. "_"
+        joinAgain(membership)
+        return
+    end
+    if isUnreached(condition) then
+        unreached(membership)
+        return
+    end
+    local next = takeNext(membership)
+    if next ~= nil then
+        enter(membership, next)
+    elseif isTemporary(error_) then
+        lost(membership)
+    else
+        module:log(
+            "info",
+            "%s cannot be brought back to %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        fork(membership, technicalRemoval(membership))
+        over(membership)
+    end
+end
+
+function removedAtOnce(membership, place, stanza)
+    local request = place.operation.request
+    refuse(membership, request, stanza)
+    if isTechnical(stanza) and (request == nil or isWanted(membership)) then
+        lost(membership)
+    elseif not tryNext(membership, place) then
+        forkOwn(membership, stanza)
+        over(membership)
+    end
+end
+
+--- Seconds between a presence with the account's nick without 110 and one with it, if the room has any.
+local SELF_TIMEOUT = 10
+SUBJECT_TIMEOUT = 10
+NICK_TRIES = 3
+
+--- A presence with the account's nick came without 110. Older services leave out 110; but it may be another's, in what the
+-- room still answers to an earlier join. The account is in if something else follows, or nothing.
+function occupancy_joining.selfClaimed(membership, place, nick, held)
+    local join = place.operation
+    join.claimed = held
+    after(SELF_TIMEOUT, function()
+        if membership.place == place and join.claimed == held and isCurrent(membership) then
+            occupancy_joining.admitClaimed(membership, place, nick)
+        end
+    end)
+end
+
+--- Waits for the subject anew, after a reload.
+function occupancy_joining.awaitSubject(membership, place)
+    place.timer = subjectTimer(membership, place.operation)
+end
+
+--- The room refused a join. Returns whether the error answers one.
+function occupancy_joining.refused(membership, place, nick, error_)
+    local join = refusedJoin(membership, place, nick, error_.attr.id)
+    if join == nil then
+        return false
+    end
+    if join ~= place.operation then
+        removeJoin(place.earlier, join)
+        join.timer:stop()
+        refuse(membership, join.request, error_)
+    elseif join.request == nil then
+        rejoinRefused(membership, join, error_)
+    else
+        joinRefused(membership, place, join.request, error_)
+    end
+    return true
+end
+
+--- The room has put the account out before it let it in. If the account was in the room a moment ago, that may be of the
+-- earlier stay, and the answer to the join follows. A ping is answered after that.
+function occupancy_joining.removed(membership, place, stanza)
+    local join = place.operation
+    join.claimed = nil
+    join.shown = {}
+    if not hasAttached(membership) then
+        membership.view = newView()
+    end
+    if isExpulsion(stanza) and join.isFirst then
+        removedAtOnce(membership, place, stanza)
+    elseif not join.isRemoved then
+        join.isRemoved = true
+        selfPing(membership, function(condition)
+            local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
+            if isOut and membership.place == place and isCurrent(membership) then
+                removedAtOnce(membership, place, stanza)
+            end
+        end)
+    end
+end
+
+--- Goes on with what was in doubt, as a message follows all occupants.
+function occupancy_joining.audienceOf(membership, isSubject, isPast)
+    local place = membership.place
+    if place.phase == "joined" and place.operation == nil then
+        return "all"
+    end
+    if place.phase == "joining" and place.operation.claimed ~= nil then
+        occupancy_joining.admitClaimed(membership, place)
+        place = membership.place
+    end
+    local isAnswer = isSubject or isPast
+    if place.phase == "entering" then
+        return isAnswer and place.operation.isReturn and "return" or "all"
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    if (operation and operation.kind) ~= "resync" then
+        return "all"
+    end
+    if operation.stage == "self" and isAnswer then
+        answeredAsJoin(membership, operation)
+    end
+    return isAnswer and operation.stage == "history" and "asking" or "all"
+end
+end
+
+-- src/occupancy/pace.ts
+--
+-- Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+local occupancy_pace = {}
+do
+local move, shuffled, STEP
+local options = minimix_options
+local inTurn = minimix_turn.inTurn
+
+function move(line)
+    local due = 0
+    module:add_timer(STEP, function()
+        due = due + options.rejoinRate * STEP
+        while due >= 1 do
+            local item = table.remove(line.items)
+            if item == nil then
+                line.moving = false
+                return nil
+            end
+            due = due - 1
+            inTurn(function()
+                line.serve(item)
+            end)
+        end
+        return STEP
+    end)
+end
+
+function shuffled(list)
+    for i = #list, 2, -1 do
+        local j = math.random(i)
+        local item = list[i]
+        list[i] = list[j]
+        list[j] = item
+    end
+    return list
+end
+
+STEP = 0.1
+
+--- A line with nobody in it.
+function occupancy_pace.newLine(serve)
+    return {items = {}, serve = serve, moving = false}
+end
+
+--- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
+function occupancy_pace.lineUp(line, items)
+    for _, item in ipairs(shuffled(items)) do
+        local line_items_0 = line.items
+        line_items_0[#line_items_0 + 1] = item
+    end
+    if not line.moving and #line.items > 0 then
+        line.moving = true
+        move(line)
+    end
+end
+end
+
+-- src/occupancy/watch.ts
+--
+-- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
+local occupancy_watch = {}
+do
+local ask, asked, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local options = minimix_options
+local isUnheard = occupancy_operations.isUnheard
+local pause = occupancy_operations.pause
+local leaveUnheard = occupancy_transitions.leaveUnheard
+local lost = occupancy_transitions.lost
+local rejoin = occupancy_transitions.rejoin
+local rejoinAfter = occupancy_transitions.rejoinAfter
+local retryLeave = occupancy_transitions.retryLeave
+local after = minimix_turn.after
+local allMemberships = state_memberships.allMemberships
+local isCurrent = state_memberships.isCurrent
+local setPlace = state_memberships.setPlace
+local stopPing = state_memberships.stopPing
+local triesOf = state_memberships.triesOf
+local patience = send_ask.patience
+local closeGap = archive_catchup.closeGap
+local holdBack = archive_catchup.holdBack
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local saysJoined = send_ping.saysJoined
+local saysNothing = send_ping.saysNothing
+local selfPing = send_ping.selfPing
+
+function ask(membership, gap)
+    if membership.liveness.checking or membership.place.phase ~= "joined" then
+        return
+    end
+    membership.liveness.checking = true
+    local function answered(condition)
+        membership.liveness.checking = false
+        if isCurrent(membership) and membership.place.phase == "joined" then
+            asked(membership, condition, gap)
+        end
+    end
+    selfPing(membership, answered, patience(membership))
+end
+
+function asked(membership, condition, gap)
+    local liveness = membership.liveness
+    if condition == nil or saysJoined(condition) then
+        local before = liveness.unanswered
+        if membership.place.phase == "joined" then
+            membership.place.tries = 0
+        end
+        liveness.unanswered = 0
+        if gap or before > 0 then
+            closeGap(membership)
+        end
+    elseif saysNothing(condition) and isUnheard(membership) then
+        leaveUnheard(membership)
+    elseif saysNothing(condition) then
+        holdBack(membership)
+        liveness.unanswered = liveness.unanswered + 1
+        occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
+    else
+        module:log(
+            "info",
+            "%s is out of %s (%s) and goes back",
+            membership.username,
+            membership.room,
+            condition
+        )
+        lost(membership)
+    end
+end
+
+--- Asks later, in place of what was to be asked before.
+function occupancy_watch.askAfter(membership, seconds, gap)
+    stopPing(membership)
+    membership.liveness.timer = after(seconds, function()
+        membership.liveness.timer = nil
+        ask(membership, gap)
+    end)
+end
+
+function noteHosts(links, session)
+    local host
+    if session.direction == "outgoing" then
+        host = session.to_host
+    else
+        host = session.from_host
+    end
+    if host ~= nil then
+        links[host] = true
+    end
+    if session.hosts ~= nil then
+        for other in pairs(session.hosts) do
+            links[other] = true
+        end
+    end
+    if not looking then
+        looking = true
+        after(SOON, function()
+            looking = false
+            lookAfterLinks()
+        end)
+    end
+end
+
+function lookAfterLinks()
+    local doubtful = {}
+    for _, membership in ipairs(allMemberships()) do
+        local host = jids.host(membership.room)
+        local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
+        if isDoubtful and membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
+            holdBack(membership)
+            doubtful[#doubtful + 1] = membership
+        elseif mended[host] ~= nil then
+            hasten(membership)
+        end
+    end
+    broken = {}
+    mended = {}
+    local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
+    for _, membership in ipairs(doubtful) do
+        occupancy_watch.askAfter(membership, math.random() * spread, true)
+    end
+end
+
+function hasten(membership)
+    local place = membership.place
+    if place.phase == "joined" and membership.liveness.unanswered > PATIENT then
+        membership.liveness.unanswered = PATIENT
+        occupancy_watch.askAfter(membership, pause(PATIENT), true)
+    elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
+        local timer = rejoinAfter(membership, pause(PATIENT))
+        setPlace(membership, {phase = "lost", tries = PATIENT, next = {kind = "pause", timer = timer}})
+    elseif place.phase == "leaving" and place.operation ~= nil and place.tries > PATIENT then
+        retryLeave(membership, PATIENT)
+    end
+end
+
+--- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
+function occupancy_watch.comeSoon(memberships)
+    lineUp(line, memberships)
+end
+
+function comeBack(membership)
+    local place = membership.place
+    if not isCurrent(membership) then
+        return
+    end
+    if place.phase == "lost" and place.next.kind == "line" then
+        if isUnheard(membership) then
+            leaveUnheard(membership)
+        else
+            rejoin(membership)
+        end
+    elseif place.phase == "leaving" and place.operation == nil then
+        retryLeave(membership)
+    end
+end
+
+--- Asks the room whether the account is in it, and brings it back if not.
+function occupancy_watch.check(membership)
+    ask(membership, false)
+end
+
+--- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
+function occupancy_watch.checkQuiet(spread)
+    for _, membership in ipairs(allMemberships()) do
+        if membership.liveness.heard then
+            membership.liveness.heard = false
+        elseif membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
+            occupancy_watch.askAfter(membership, math.random() * spread, false)
+        end
+    end
+end
+
+SOON = 1
+SPREAD = 5
+
+--- Whether a link to the room's server has broken a moment ago, over which it may have said something.
+function occupancy_watch.isInDoubt(membership)
+    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
+end
+
+PATIENT = 5
+--- Servers whose link has broken, or come up, since the last look.
+broken = {}
+mended = {}
+looking = false
+
+--- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
+function occupancy_watch.onLinkGone(event)
+    noteHosts(broken, event.session)
+end
+
+--- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
+-- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
+function occupancy_watch.onLinkUp(event)
+    local session = event.session
+    noteHosts(mended, session)
+    if session.direction == "incoming" then
+        for _, membership in ipairs(allMemberships()) do
+            if membership.place.phase == "joined" and jids.host(membership.room) == session.from_host then
+                holdBack(membership)
+            end
+        end
+    end
+end
+
+--- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
+function occupancy_watch.bringBack()
+    local memberships = allMemberships()
+    if #memberships > 0 then
+        module:log("info", "Coming back to %d rooms", #memberships)
+        occupancy_watch.comeSoon(memberships)
+    end
+end
+
+line = newLine(comeBack)
+end
+
+-- src/occupancy/phases.ts
+--
+-- The state machine of a membership: what an input means in each phase.
+--
+--     request → Joining → Entering → Joined → Leaving → none
+--                  ↑ ↓                 ↓
+--                  Lost ←──────────────┘
+--
+-- `Place` (state/place.ts) says where an account stands, with at most one presence that the room has yet to answer. It is
+-- replaced as a whole. Timers and answers to self-pings are inputs too; the functions that set them handle them.
+local occupancy_phases = {}
+do
+local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local isBlocked = settings_blocklist.isBlocked
+local forkOwn = send_own.forkOwn
+local wasSent = send_upstream.wasSent
+local hasStatus = minimix_stanzas.hasStatus
+local isSameNick = minimix_stanzas.isSameNick
+local noteDrop = state_counters.noteDrop
+local enqueue = state_queue.enqueue
+local takeNext = state_queue.takeNext
+local saveOften = state_store.saveOften
+local keepSelf = occupancy_burst.keepSelf
+local joined = occupancy_joined
+local joining = occupancy_joining
+local isTechnical = occupancy_refusal.isTechnical
+local lateRename = occupancy_requests.lateRename
+local enter = occupancy_transitions.enter
+local hastenLeave = occupancy_transitions.hastenLeave
+local leaveUnanswered = occupancy_transitions.leaveUnanswered
+local lost = occupancy_transitions.lost
+local over = occupancy_transitions.over
+local rejoin = occupancy_transitions.rejoin
+local waitForTurn = occupancy_transitions.waitForTurn
+local check = occupancy_watch.check
+
+function ignore()
+end
+
+function isNoAnswer()
+    return false
+end
+
+function stillIn(membership, _, nick, stanza)
+    keepSelf(membership, nick, stanza)
+    forkOwn(membership, stanza)
+end
+
+function admittedLate(membership, place, nick, stanza)
+    if hasStatus(stanza, "110") then
+        membership.established = true
+    end
+    stillIn(membership, place, nick, stanza)
+end
+
+function putOut(membership, _, stanza)
+    if isTechnical(stanza) then
+        lost(membership)
+    else
+        forkOwn(membership, stanza)
+        over(membership)
+    end
+end
+
+function leaveConfirmed(membership, place, stanza)
+    local leave = place.operation
+    local answer = stanza
+    if leave ~= nil and stanza.attr.id == leave.id and leave.answerId ~= leave.id then
+        answer = st.clone(stanza)
+        answer.attr.id = leave.answerId
+    end
+    forkOwn(membership, answer)
+    over(membership)
+end
+
+function leaveRefused(membership, place)
+    if place.tries == 0 then
+        leaveUnanswered(membership)
+    end
+    return true
+end
+
+function renameRefused(membership, place, nick, error_)
+    local key = error_.attr.id
+    local late = lateRename(place, key)
+    if late ~= nil then
+        joined.renameRefused(membership, place, late, error_)
+        return true
+    end
+    local operation = place.operation
+    if operation == nil then
+        return false
+    end
+    local isForeign = key == nil or key == "" or not wasSent(membership, key)
+    local isItsNick = nick == nil or isSameNick(nick, operation.nick)
+    local isAnswer = key == operation.id or isForeign and isItsNick
+    if isAnswer and operation.kind == "rename" then
+        joined.renameRefused(membership, place, operation, error_)
+    end
+    return isAnswer
+end
+
+function queue(membership, _, request)
+    enqueue(membership, request)
+end
+
+function queueUntilTurn(membership, _, request)
+    enqueue(membership, request)
+    waitForTurn(membership)
+end
+
+function rejoinFor(membership, _, request)
+    enqueue(membership, request)
+    local first
+    if not membership.established then
+        first = takeNext(membership)
+    end
+    if first ~= nil then
+        enter(membership, first)
+    else
+        rejoin(membership)
+    end
+end
+
+function enterAfterLeave(membership, place, request)
+    enqueue(membership, request)
+    if place.tries == 0 and place.operation ~= nil then
+        hastenLeave(membership)
+        return
+    end
+    local first = takeNext(membership)
+    if first ~= nil then
+        enter(membership, first, {}, membership.nick)
+    end
+end
+
+local lostRules = {
+    self = stillIn,
+    removed = ignore,
+    refused = isNoAnswer,
+    subject = ignore,
+    request = rejoinFor
+}
+local joiningRules = {
+    self = joining.admitted,
+    removed = joining.removed,
+    refused = joining.refused,
+    subject = ignore,
+    request = queueUntilTurn
+}
+local enteringRules = {
+    self = stillIn,
+    removed = putOut,
+    refused = isNoAnswer,
+    subject = joining.complete,
+    request = queue
+}
+local joinedRules = {
+    self = joined.selfShown,
+    removed = putOut,
+    refused = renameRefused,
+    subject = joined.subjectCame,
+    request = joined.requested
+}
+local leavingRules = {
+    self = admittedLate,
+    removed = leaveConfirmed,
+    refused = leaveRefused,
+    subject = ignore,
+    request = enterAfterLeave
+}
+
+--- What inputs mean where the account stands now.
+local function rulesOf(membership)
+    return ({
+        lost = lostRules,
+        joining = joiningRules,
+        entering = enteringRules,
+        joined = joinedRules,
+        leaving = leavingRules
+    })[membership.place.phase]
+end
+
+--- Our own presence came.
+function occupancy_phases.onSelf(membership, nick, stanza)
+    rulesOf(membership).self(membership, membership.place, nick, stanza)
+end
+
+--- Our own unavailable presence came, which is not that of a nick change.
+function occupancy_phases.onRemoved(membership, stanza)
+    rulesOf(membership).removed(membership, membership.place, stanza)
+end
+
+--- A presence error came. One that answers nothing may say that the account is out.
+function occupancy_phases.onRefused(membership, nick, error_)
+    if not rulesOf(membership).refused(membership, membership.place, nick, error_) then
+        noteDrop("unclaimed")
+        module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
+        check(membership)
+    end
+end
+
+--- The room's subject came.
+function occupancy_phases.onSubject(membership)
+    rulesOf(membership).subject(membership, membership.place)
+end
+
+--- A session asks to be let in, or for another nick.
+function occupancy_phases.onRequest(membership, request)
+    rulesOf(membership).request(membership, membership.place, request)
+end
+
+--- The room calls the account by another nick from now on (XEP-0045 7.6). This counts in each phase.
+function occupancy_phases.onRenamed(membership, nick, stanza)
+    membership.nick = nick
+    membership.wantedNick = nick
+    saveOften(membership.username)
+    forkOwn(membership, stanza)
+    if isBlocked(membership.username, membership.room, nick) then
+        check(membership)
+    end
+end
+end
+
 -- src/admin/census.ts
 --
 -- How many there are now.
@@ -6454,7 +8759,8 @@ function admin_census.takeCensus()
         members = members + 1
         for _, membership in pairs(account.memberships) do
             memberships = memberships + 1
-            byPhase[membership.phase] = (byPhase[membership.phase] or 0) + 1
+            local phase = membership.place.phase
+            byPhase[phase] = (byPhase[phase] or 0) + 1
             attached = attached + size(membership.attached)
         end
     end
@@ -6475,19 +8781,21 @@ end
 local admin_directory = {}
 do
 local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
-local changeNick = occupancy_nick.changeNick
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
 local bookmarkNotify = settings_bookmark_write.bookmarkNotify
 local isSetting = settings_notify.isSetting
-local leave = occupancy_phases.leave
-local lost = occupancy_phases.lost
-local rejoin = occupancy_phases.rejoin
+local onRequest = occupancy_phases.onRequest
+local leave = occupancy_transitions.leave
+local lost = occupancy_transitions.lost
+local rejoin = occupancy_transitions.rejoin
+local refusalsOf = state_bookmarks.refusalsOf
 local counters = state_counters.counters
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
+local newRequest = state_queue.newRequest
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
 
@@ -6497,10 +8805,13 @@ function describe(membership, name)
 end
 
 function stateOf(membership)
-    if membership.phase == "lost" and membership.tries > 0 then
-        return string.format("lost, %d tries to come back,", membership.tries)
+    local place = membership.place
+    local phase = place.phase
+    local tries = place.tries
+    if phase == "lost" and tries > 0 then
+        return string.format("lost, %d tries to come back,", tries)
     end
-    return membership.unanswered > 0 and membership.phase .. ", out of reach," or membership.phase
+    return membership.liveness.unanswered > 0 and phase .. ", out of reach," or phase
 end
 
 function describeSessions(membership)
@@ -6530,7 +8841,16 @@ function nickOf(room, nick)
 end
 
 function isAskedFor(membership, nick)
-    for _, request in ipairs(membership.nickRequests) do
+    local place = membership.place
+    local temp_5 = place.phase == "joined"
+    if temp_5 then
+        local operation = place.operation
+        temp_5 = (operation and operation.nick) == nick
+    end
+    if temp_5 then
+        return true
+    end
+    for _, request in ipairs(membership.queue) do
         if request.nick == nick then
             return true
         end
@@ -6569,6 +8889,11 @@ function admin_directory.roomsOf(username)
     for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
     end
+    for room, refusal in pairs(refusalsOf(username)) do
+        if refusal.forbidden ~= nil then
+            lines[#lines + 1] = room .. ": forbidden by this server (" .. refusal.forbidden .. ") until its bookmark changes"
+        end
+    end
     table.sort(lines)
     return lines
 end
@@ -6602,7 +8927,7 @@ function admin_directory.leaveRoom(username, room)
     if membership == nil then
         return notIn(username, room)
     end
-    if membership.phase == "leaving" then
+    if membership.place.phase == "leaving" then
         return refused(addressOf(username) .. " is leaving " .. room .. " already")
     end
     module:log("info", "%s is made to leave %s", username, room)
@@ -6618,7 +8943,7 @@ function admin_directory.rejoinRoom(username, room)
     if membership == nil then
         return notIn(username, room)
     end
-    local phase = membership.phase
+    local phase = membership.place.phase
     if phase ~= "joined" and phase ~= "lost" then
         return refused(addressOf(username) .. " is " .. phase .. " " .. room .. " now")
     end
@@ -6640,11 +8965,11 @@ function admin_directory.renameIn(username, room, nick)
     if wanted == nil then
         return refused("\"" .. nick .. "\" cannot be a nick")
     end
-    if membership.phase ~= "joined" then
-        return refused(addressOf(username) .. " is " .. membership.phase .. " in " .. room .. " now")
+    if membership.place.phase ~= "joined" then
+        return refused(addressOf(username) .. " is " .. membership.place.phase .. " in " .. room .. " now")
     end
     if wanted ~= membership.nick then
-        changeNick(membership, {session = nil, id = nil, nick = wanted, stanza = st.presence()})
+        onRequest(membership, newRequest("rename", nil, nil, wanted, st.presence()))
     end
     if wanted == membership.nick then
         return done("The nick in " .. room .. " is " .. wanted)
@@ -6991,10 +9316,7 @@ end
 local admin_neighbours = {}
 do
 local options = minimix_options
---- Modules that look after rooms which clients join by themselves.
-local overlaps = {}
-overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
-overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+local PING_MUC = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 
 --- Names in the log what does not go together, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
@@ -7002,10 +9324,8 @@ function admin_neighbours.checkNeighbours()
     if host == nil then
         return
     end
-    for name, advice in pairs(overlaps) do
-        if host.modules[name] ~= nil then
-            module:log("warn", "%s", advice)
-        end
+    if host.modules.ping_muc ~= nil then
+        module:log("warn", "%s", PING_MUC)
     end
     if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
@@ -7553,32 +9873,57 @@ function archive_query.onQuery(event)
 end
 end
 
+-- src/client/hold.ts
+--
+-- What a session sends to a room while its join is pending.
+local client_hold = {}
+do
+local noteDrop = state_counters.noteDrop
+local holdStanza = state_queue.holdStanza
+local pendingJoin = state_queue.pendingJoin
+
+--- Holds a stanza of a session that is about to be let in; undefined if it is not.
+function client_hold.hold(membership, session, stanza)
+    local request = pendingJoin(membership, session.full_jid)
+    if request == nil then
+        return nil
+    end
+    local type_ = stanza.attr.type
+    if not holdStanza(request, st.clone(stanza)) and type_ ~= "error" and type_ ~= "result" then
+        noteDrop("limit")
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, membership.room))
+    end
+    return true
+end
+end
+
 -- src/client/iq.ts
 --
 -- IQs from a session to a room or to one of its occupants.
 local client_iq = {}
 do
-local isSelfPing, pong, isArchiveQuery, request, forward, refuseIqs
-local post = minimix_turn.post
+local isSelfPing, pong, isArchiveQuery, isChallengeAnswer, refuseIqs
+local CAPTCHA = namespaces.CAPTCHA
 local PING = namespaces.PING
+local sendIq = occupancy_outgoing.sendIq
 local sendTo = send_fork.sendTo
 local noteDrop = state_counters.noteDrop
-local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
 local isReached = state_memberships.isReached
 local membershipOf = state_memberships.membershipOf
-local expectIqAnswer = state_pending.expectIqAnswer
 local takeExpiredIqs = state_pending.takeExpiredIqs
+local pendingJoin = state_queue.pendingJoin
+local hold = client_hold.hold
 
-function isSelfPing(membership, to, stanza)
-    return stanza.attr.type == "get" and jids.resource(to) == membership.nick and stanza:get_child("ping", PING) ~= nil
+function isSelfPing(to, nick, stanza)
+    return stanza.attr.type == "get" and jids.resource(to) == nick and stanza:get_child("ping", PING) ~= nil
 end
 
-function pong(membership, attached, stanza)
-    if not attached then
+function pong(membership, attached, pending, stanza)
+    if not attached and not pending then
         return st.error_reply(stanza, "cancel", "not-acceptable", nil, membership.room)
     end
-    if isReached(membership) then
+    if attached and isReached(membership) then
         return st.reply(stanza)
     end
     return st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
@@ -7590,21 +9935,8 @@ function isArchiveQuery(stanza)
     return xmlns ~= nil and string.sub(xmlns, 1, 13) == "urn:xmpp:mam:"
 end
 
-function request(membership, session, stanza)
-    local id = expectIqAnswer(session.full_jid, membership.room, stanza)
-    if id == nil then
-        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
-        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
-        return
-    end
-    forward(membership, stanza, id)
-end
-
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
+function isChallengeAnswer(stanza)
+    return stanza:get_child("captcha", CAPTCHA) ~= nil
 end
 
 function refuseIqs(now)
@@ -7620,28 +9952,27 @@ function client_iq.onIq(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
-    if to == nil then
+    local membership
+    if to ~= nil then
+        membership = membershipOf(session, jids.bare(to))
+    end
+    if to == nil or membership == nil then
         return nil
     end
-    local membership = membershipOf(session, jids.bare(to))
-    if membership == nil then
-        return nil
-    end
+    local pending = pendingJoin(membership, session.full_jid)
     local attached = isAttached(membership, session.full_jid)
-    if isSelfPing(membership, to, stanza) then
-        session.send(pong(membership, attached, stanza))
+    if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
+        session.send(pong(membership, attached, pending ~= nil, stanza))
         return true
     end
-    if not attached or isArchiveQuery(stanza) then
+    if not attached and pending == nil or isArchiveQuery(stanza) then
         return nil
     end
-    local type_ = stanza.attr.type
-    if type_ == "get" or type_ == "set" then
-        request(membership, session, stanza)
-    else
-        forward(membership, stanza, stanza.attr.id)
+    if attached or isChallengeAnswer(stanza) then
+        sendIq(membership, session.full_jid, stanza)
+        return true
     end
-    return true
+    return hold(membership, session, stanza)
 end
 
 --- Tells the sessions whose IQs the rooms have not answered in time.
@@ -7655,78 +9986,99 @@ function client_iq.giveUpIqs()
 end
 end
 
+-- src/client/joined.ts
+--
+-- `session.rooms_joined`, in which mod_track_muc_joins keeps the nick of a session in each room that it has joined.
+-- mod_throttle_unsolicited, mod_csi_battery_saver and others look rooms up there. For rooms that are joined through the
+-- account the table is answered from the memberships. pairs() does not list these: mod_ping_muc would ping them from the
+-- session's own address, be refused, and tell the client that it is out.
+local client_joined = {}
+do
+local track, nickOf, forEachSession
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+
+function track(session)
+    session.rooms_joined = setmetatable(
+        session.rooms_joined or {},
+        {__index = function(_, room) return nickOf(session, room) end}
+    )
+end
+
+function nickOf(session, room)
+    local membership = membershipOf(session, room)
+    local isIn = membership ~= nil and isAttached(membership, session.full_jid)
+    return isIn and membership.nick or nil
+end
+
+function forEachSession(task)
+    local opt_0 = prosody.hosts[module.host]
+    local users = opt_0 and opt_0.sessions
+    if users ~= nil then
+        for _, user in pairs(users) do
+            for _, session in pairs(user.sessions) do
+                task(session)
+            end
+        end
+    end
+end
+
+--- `resource-bind`.
+function client_joined.onBind(event)
+    track(event.session)
+end
+
+--- The module is loaded while sessions are there.
+function client_joined.trackAll()
+    forEachSession(track)
+end
+
+--- The module is unloaded.
+function client_joined.untrackAll()
+    forEachSession(function(session)
+        if session.rooms_joined ~= nil then
+            setmetatable(session.rooms_joined, {})
+        end
+    end)
+end
+end
+
 -- src/client/message.ts
 --
 -- Messages from a session to a room or to one of its occupants.
 local client_message = {}
 do
-local joinedRoom, isPrivate, copyToOthers, sentCarbon
-local CARBONS = namespaces.CARBONS
-local FORWARD = namespaces.FORWARD
-local HINTS = namespaces.HINTS
-local sendTo = send_fork.sendTo
 local isAttached = state_memberships.isAttached
-local isComingBack = state_memberships.isComingBack
-local noteSent = state_memberships.noteSent
 local membershipOf = state_memberships.membershipOf
+local pendingJoin = state_queue.pendingJoin
 local hasJoined = state_sessions.hasJoined
-local sendUpstream = send_upstream.sendUpstream
-
-function joinedRoom(session, to)
-    if to == nil then
-        return nil
-    end
-    local membership = membershipOf(session, jids.bare(to))
-    return membership ~= nil and isAttached(membership, session.full_jid) and membership or nil
-end
-
-function isPrivate(stanza, to)
-    return stanza.attr.type ~= "groupchat" and jids.resource(to) ~= nil
-end
-
-function copyToOthers(membership, sender, stanza)
-    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
-        return
-    end
-    for fullJid in pairs(membership.attached) do
-        local session = prosody.full_sessions[fullJid]
-        if (session and session.want_carbons) ~= nil and fullJid ~= sender.full_jid then
-            sendTo(fullJid, sentCarbon(sender, stanza))
-        end
-    end
-end
-
-function sentCarbon(sender, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.xmlns = "jabber:client"
-    return st.message({from = jids.bare(sender.full_jid), type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
+local sendMessage = occupancy_outgoing.sendMessage
+local hold = client_hold.hold
 
 --- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
 function client_message.onMessage(event)
     local session = event.origin
     local stanza = event.stanza
     local to = stanza.attr.to
-    if to ~= nil and stanza.attr.type == "error" then
-        if hasJoined(session.full_jid, jids.bare(to)) then
+    if to == nil then
+        return nil
+    end
+    local room = jids.bare(to)
+    if stanza.attr.type == "error" then
+        if hasJoined(session.full_jid, room) then
             return true
         else
             return nil
         end
     end
-    local membership = joinedRoom(session, to)
-    if to == nil or membership == nil then
+    local membership = membershipOf(session, room)
+    if membership == nil then
         return nil
     end
-    if isComingBack(membership) then
-        session.send(st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room))
-        return true
+    if not isAttached(membership, session.full_jid) then
+        return hold(membership, session, stanza)
     end
-    noteSent(membership, stanza.attr.id, session.full_jid)
-    if isPrivate(stanza, to) then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
+    sendMessage(membership, session.full_jid, stanza)
     return true
 end
 
@@ -7734,11 +10086,22 @@ end
 -- in the room (XEP-0280 6.1), and comes from here.
 function client_message.onCarbon(event)
     local session = event.session
-    local stanza = event.stanza
-    if session.full_jid ~= stanza.attr.from or joinedRoom(session, stanza.attr.to) == nil then
+    local attr = event.stanza.attr
+    local from = attr.from
+    local to = attr.to
+    local membership
+    if to ~= nil then
+        membership = membershipOf(session, jids.bare(to))
+    end
+    if membership == nil or session.full_jid ~= from then
         return nil
     end
-    return false
+    local isIn = isAttached(membership, from) or pendingJoin(membership, from) ~= nil
+    if isIn then
+        return false
+    else
+        return nil
+    end
 end
 end
 
@@ -7750,8 +10113,8 @@ do
 local hasSession, withdraw, leaveAll
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
-local leave = occupancy_phases.leave
-local refuseAll = occupancy_phases.refuseAll
+local refuseAll = occupancy_refuse.refuseAll
+local leave = occupancy_transitions.leave
 local fork = send_fork.fork
 local technicalRemoval = occupancy_replay.technicalRemoval
 local forgetRefusals = state_bookmarks.forgetRefusals
@@ -7761,7 +10124,10 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
+local isDetachedFor = state_memberships.isDetachedFor
 local membershipsOf = state_memberships.membershipsOf
+local setPlace = state_memberships.setPlace
+local inLine = state_place.inLine
 local forgetAsFormer = send_former.forgetAsFormer
 local sendUpstream = send_upstream.sendUpstream
 local closePart = archive_log.closePart
@@ -7800,7 +10166,7 @@ end
 
 function leaveAll(account)
     for _, membership in ipairs(membershipsOf(account.username)) do
-        if membership.phase ~= "leaving" then
+        if membership.place.phase ~= "leaving" then
             module:log("info", "%s is not used any more and leaves %s", account.username, membership.room)
             leave(membership, st.presence({type = "unavailable"}))
         end
@@ -7853,11 +10219,9 @@ end
 
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
 function follow_accounts.showAllDetached()
-    local now = os.time()
     for _, membership in ipairs(allMemberships()) do
-        local since = membership.detachedAt
-        local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
-        if isDue and membership.phase == "joined" then
+        local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
+        if isDue and membership.place.phase == "joined" then
             showDetached(membership)
         end
     end
@@ -7873,156 +10237,55 @@ function follow_accounts.withdrawAll()
             fork(membership, technicalRemoval(membership))
             detachAll(membership)
         end
-        membership.phase = "leaving"
+        setPlace(membership, inLine("leaving"))
         withdraw(membership)
     end
 end
 end
 
--- src/client/presence.ts
+-- src/occupancy/depart.ts
 --
--- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
-local client_presence = {}
+-- Sessions that leave a room, or are gone.
+local occupancy_depart = {}
 do
-local join, isAsking, limitReached, joinRequest, mayBeRoom, update, sessionLeaves, detachOrLeave, isLast, sessionOffline, detach
-local sessionEnded = follow_accounts.sessionEnded
+local withdrawJoin, detachOrLeave, isLast, detach
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
-local readBookmark = settings_bookmarks.readBookmark
-local MUC = namespaces.MUC
-local enter = occupancy_phases.enter
-local enterAfterLeave = occupancy_phases.enterAfterLeave
-local leave = occupancy_phases.leave
-local leaveIfUnused = occupancy_phases.leaveIfUnused
-local rejoin = occupancy_phases.rejoin
 local sendTo = send_fork.sendTo
-local dropOutlet = send_outlet.dropOutlet
-local ownUnavailable = occupancy_replay.ownUnavailable
-local options = minimix_options
 local isAutojoin = state_bookmarks.isAutojoin
-local noteOver = state_limits.noteOver
-local mayJoin = state_limits.mayJoin
-local createMembership = state_memberships.createMembership
 local detachSession = state_memberships.detachSession
 local isAttached = state_memberships.isAttached
-local membershipOf = state_memberships.membershipOf
-local membershipsOf = state_memberships.membershipsOf
-local noteAnswered = state_memberships.noteAnswered
-local stopWaiting = state_memberships.stopWaiting
-local forgetNickRequests = state_memberships.forgetNickRequests
-local forgetSession = state_memberships.forgetSession
-local isWaiting = state_memberships.isWaiting
-local hasWaiting = state_memberships.hasWaiting
-local wait = state_memberships.wait
-local mayKeep = state_held.mayKeep
-local forgetJoined = state_sessions.forgetJoined
-local hasJoined = state_sessions.hasJoined
-local forgetIqsOf = state_pending.forgetIqsOf
+local isUsed = state_memberships.isUsed
+local abandon = state_queue.abandon
+local hasPending = state_queue.hasPending
+local pendingJoin = state_queue.pendingJoin
+local withdraw = state_queue.withdraw
+local disownSent = state_sent.disownSent
+local bounceAll = occupancy_refuse.bounceAll
+local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
-local updatePresence = occupancy_shown.updatePresence
-local changeNick = occupancy_nick.changeNick
-local serve = occupancy_serve.serve
-local mayHaveRooms = send_upstream.mayHaveRooms
+local leave = occupancy_transitions.leave
+local leaveIfUnused = occupancy_transitions.leaveIfUnused
 
-function join(session, stanza, room, wanted, membership)
-    local attached = membership ~= nil and isAttached(membership, session.full_jid)
-    local nick = wanted or (attached and not isAsking(membership, session.full_jid) and membership.nick or nil)
-    if nick == nil then
-        return nil
-    end
-    if membership == nil and not mayBeRoom(session, room) then
-        return nil
-    end
-    local limit = limitReached(session.username, membership)
-    if limit ~= nil then
-        noteOver(limit, session.username, room)
-        session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, room))
-        return true
-    end
-    local request = joinRequest(session.full_jid, stanza, nick)
-    if membership == nil then
-        local created = createMembership(session.username, room, nick)
-        created.bookmark = readBookmark(session.username, room)
-        enter(created, request)
-    elseif membership.phase == "leaving" and membership.tries > 0 then
-        enterAfterLeave(membership, request)
-    elseif membership.phase == "lost" and not membership.established then
-        enter(membership, request)
-    elseif membership.phase ~= "joined" then
-        wait(membership, request)
-        if membership.phase == "lost" then
-            rejoin(membership)
-        end
-    elseif attached and nick ~= membership.nick then
-        changeNick(membership, request)
+function withdrawJoin(membership, session, nick, stanza)
+    local place = membership.place
+    local isAsked = place.phase == "joining" and place.operation.request ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
+    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
     else
-        noteAnswered(membership, session.full_jid)
-        serve(membership, request)
-    end
-    return true
-end
-
-function isAsking(membership, session)
-    local request = membership.request
-    return (request and request.session) == session
-end
-
-function limitReached(username, membership)
-    if membership == nil and #membershipsOf(username) >= options.maxRooms then
-        return "minimix_max_rooms"
-    end
-    if mayJoin(username) then
-        return nil
-    else
-        return "minimix_join_rate"
-    end
-end
-
-function joinRequest(session, stanza, nick)
-    return {session = session, id = stanza.attr.id, nick = nick, stanza = st.clone(stanza)}
-end
-
-function mayBeRoom(session, room)
-    local roster = session.roster
-    local contact = roster and roster[room]
-    return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
-end
-
-function update(membership, session, stanza, nick)
-    if not isAttached(membership, session) then
-        if isWaiting(membership, session) then
-            return true
-        else
-            return nil
-        end
-    end
-    if nick == nil or nick == membership.nick then
-        updatePresence(membership, session, stanza)
-    else
-        changeNick(membership, joinRequest(session, stanza, nick))
-    end
-    return true
-end
-
-function sessionLeaves(membership, session, stanza)
-    local waited = stopWaiting(membership, session)
-    forgetNickRequests(membership, session)
-    if isAttached(membership, session) then
-        detachOrLeave(membership, session, stanza)
-    elseif waited then
-        sendTo(session, ownUnavailable(membership, stanza.attr.id))
         leaveIfUnused(membership)
-    else
-        return nil
     end
-    return true
 end
 
 function detachOrLeave(membership, session, stanza)
-    if membership.phase == "leaving" then
+    local phase = membership.place.phase
+    if phase == "leaving" then
         return
     end
     local leaves = isLast(membership, session) and not isAutojoin(membership)
-    if not leaves or membership.phase == "lost" then
+    if not leaves or phase == "lost" then
         detachSession(membership, session)
         sendTo(session, ownUnavailable(membership, stanza.attr.id))
     end
@@ -8040,27 +10303,141 @@ function isLast(membership, session)
             return false
         end
     end
-    return not hasWaiting(membership)
-end
-
-function sessionOffline(session)
-    for _, membership in ipairs(membershipsOf(session.username)) do
-        if detach(membership, session.full_jid) and session.destroyed ~= true then
-            sendTo(session.full_jid, ownUnavailable(membership, nil))
-        end
-    end
+    return not hasPending(membership, session)
 end
 
 function detach(membership, session)
-    local waited = stopWaiting(membership, session)
-    forgetNickRequests(membership, session)
     if not isAttached(membership, session) then
-        return waited
+        return false
     end
     detachSession(membership, session)
     showBest(membership)
     leaveIfUnused(membership)
     return true
+end
+
+--- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
+function occupancy_depart.sessionLeaves(membership, session, stanza)
+    if isAttached(membership, session) then
+        bounceAll(membership, session, withdraw(membership, session))
+        detachOrLeave(membership, session, stanza)
+        return true
+    end
+    local request = pendingJoin(membership, session)
+    if request == nil then
+        return false
+    end
+    withdrawJoin(membership, session, request.nick, stanza)
+    return true
+end
+
+--- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
+function occupancy_depart.sessionOffline(membership, session)
+    local isPending = pendingJoin(membership, session) ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    return detach(membership, session) or isPending
+end
+
+--- The session is no more. The account stays in the room, which hears nothing of it.
+function occupancy_depart.sessionGone(membership, session)
+    abandon(membership, session)
+    disownSent(membership.sent, session)
+    detach(membership, session)
+end
+end
+
+-- src/client/presence.ts
+--
+-- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
+local client_presence = {}
+do
+local join, limitReached, mayBeRoom, update, broadcastUnavailable
+local sessionEnded = follow_accounts.sessionEnded
+local readBookmark = settings_bookmarks.readBookmark
+local MUC = namespaces.MUC
+local sessionGone = occupancy_depart.sessionGone
+local sessionLeaves = occupancy_depart.sessionLeaves
+local sessionOffline = occupancy_depart.sessionOffline
+local presenceSent = occupancy_joined.presenceSent
+local onRequest = occupancy_phases.onRequest
+local sendTo = send_fork.sendTo
+local dropOutlet = send_outlet.dropOutlet
+local ownUnavailable = occupancy_replay.ownUnavailable
+local options = minimix_options
+local noteOver = state_limits.noteOver
+local mayJoin = state_limits.mayJoin
+local createMembership = state_memberships.createMembership
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+local membershipsOf = state_memberships.membershipsOf
+local newRequest = state_queue.newRequest
+local disownRetired = state_sent.disownRetired
+local forgetJoined = state_sessions.forgetJoined
+local hasJoined = state_sessions.hasJoined
+local noteJoined = state_sessions.noteJoined
+local mayKeep = state_held.mayKeep
+local forgetIqsOf = state_pending.forgetIqsOf
+local passesRules = send_rules.passesRules
+local mayHaveRooms = send_upstream.mayHaveRooms
+local hold = client_hold.hold
+
+function join(session, stanza, room, wanted, known)
+    local attached = known ~= nil and isAttached(known, session.full_jid)
+    local nick = wanted or (attached and known.nick or nil)
+    if nick == nil or known == nil and not mayBeRoom(session, room) then
+        return nil
+    end
+    local limit = limitReached(session.username, known)
+    if limit ~= nil then
+        noteOver(limit, session.username, room)
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, room))
+        return true
+    end
+    local membership = known or createMembership(session.username, room, nick)
+    if known == nil then
+        membership.bookmark = readBookmark(session.username, room)
+    end
+    noteJoined(session.full_jid, room)
+    onRequest(
+        membership,
+        newRequest("join", session.full_jid, stanza.attr.id, nick, st.clone(stanza))
+    )
+    return true
+end
+
+function limitReached(username, membership)
+    if membership == nil and #membershipsOf(username) >= options.maxRooms then
+        return "minimix_max_rooms"
+    end
+    if mayJoin(username) then
+        return nil
+    else
+        return "minimix_join_rate"
+    end
+end
+
+function mayBeRoom(session, room)
+    local contact
+    if session.roster ~= nil then
+        contact = session.roster[room]
+    end
+    return mayHaveRooms(jids.host(room)) and (contact == nil or contact.subscription == "none")
+end
+
+function update(membership, session, stanza)
+    if isAttached(membership, session.full_jid) then
+        presenceSent(membership, session.full_jid, stanza)
+        return true
+    end
+    return hold(membership, session, stanza)
+end
+
+function broadcastUnavailable(session)
+    for _, membership in ipairs(membershipsOf(session.username)) do
+        if sessionOffline(membership, session.full_jid) and session.destroyed ~= true then
+            sendTo(session.full_jid, ownUnavailable(membership, nil))
+        end
+    end
 end
 
 --- `pre-presence/full` and `pre-presence/bare`.
@@ -8069,9 +10446,12 @@ function client_presence.onPresence(event)
     local stanza = event.stanza
     local to = stanza.attr.to
     local type_ = stanza.attr.type
+    if passesRules(session) then
+        return true
+    end
     if to == nil then
         if type_ == "unavailable" then
-            sessionOffline(session)
+            broadcastUnavailable(session)
         end
         return nil
     end
@@ -8096,10 +10476,14 @@ function client_presence.onPresence(event)
         return nil
     end
     if type_ == "unavailable" then
-        return sessionLeaves(membership, session.full_jid, stanza)
+        if sessionLeaves(membership, session.full_jid, st.clone(stanza)) then
+            return true
+        else
+            return nil
+        end
     end
     if type_ == nil then
-        return update(membership, session.full_jid, stanza, jids.resource(to))
+        return update(membership, session, stanza)
     else
         return nil
     end
@@ -8109,354 +10493,15 @@ end
 function client_presence.onSessionGone(event)
     local session = event.session
     for _, membership in ipairs(membershipsOf(session.username)) do
-        forgetSession(membership, session.full_jid)
-        detach(membership, session.full_jid)
+        sessionGone(membership, session.full_jid)
     end
     dropOutlet(session.full_jid)
+    disownRetired(session.full_jid)
     forgetIqsOf(session.full_jid)
     forgetJoined(session.full_jid)
     sessionEnded(session.username)
     return nil
 end
-end
-
--- src/occupancy/pace.ts
---
--- Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
-local occupancy_pace = {}
-do
-local move, shuffled, STEP
-local options = minimix_options
-local inTurn = minimix_turn.inTurn
-
-function move(line)
-    local due = 0
-    module:add_timer(STEP, function()
-        due = due + options.rejoinRate * STEP
-        while due >= 1 do
-            local item = table.remove(line.items)
-            if item == nil then
-                line.moving = false
-                return nil
-            end
-            due = due - 1
-            inTurn(function()
-                line.serve(item)
-            end)
-        end
-        return STEP
-    end)
-end
-
-function shuffled(list)
-    for i = #list, 2, -1 do
-        local j = math.random(i)
-        local item = list[i]
-        list[i] = list[j]
-        list[j] = item
-    end
-    return list
-end
-
-STEP = 0.1
-
---- A line with nobody in it.
-function occupancy_pace.newLine(serve)
-    return {items = {}, serve = serve, moving = false}
-end
-
---- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
-function occupancy_pace.lineUp(line, items)
-    for _, item in ipairs(shuffled(items)) do
-        local line_items_0 = line.items
-        line_items_0[#line_items_0 + 1] = item
-    end
-    if not line.moving and #line.items > 0 then
-        line.moving = true
-        move(line)
-    end
-end
-end
-
--- src/occupancy/former.ts
---
--- Memberships under an address that has changed: left there, and joined anew under the present one (O5).
-local occupancy_former = {}
-do
-local fork = send_fork.fork
-local leaveOnce = send_former.leaveOnce
-local allFormerOccupants = state_former.allFormerOccupants
-local occupantJid = state_memberships.occupantJid
-local save = state_store.save
-local lineUp = occupancy_pace.lineUp
-local newLine = occupancy_pace.newLine
-local lost = occupancy_phases.lost
-local over = occupancy_phases.over
-local refuseAll = occupancy_phases.refuseAll
-local ownUnavailable = occupancy_replay.ownUnavailable
-local line = newLine(leaveOnce)
-
---- Leaves all rooms under former addresses, paced. A join of the account there does not wait for its turn.
-function occupancy_former.leaveFormerAddresses()
-    local formers = allFormerOccupants()
-    if #formers > 0 then
-        module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
-        lineUp(line, formers)
-    end
-end
-
---- Whether a membership from before a reload uses an address that is no longer the account's.
-function occupancy_former.hasMoved(membership)
-    return membership.occupant ~= occupantJid(membership.username)
-end
-
---- Moves a membership to the present address, under which the account is not in the room yet.
-function occupancy_former.move(membership)
-    membership.occupant = occupantJid(membership.username)
-    save(membership.username)
-    refuseAll(membership)
-    if membership.established and membership.phase ~= "leaving" then
-        lost(membership)
-    else
-        fork(membership, ownUnavailable(membership, nil))
-        over(membership)
-    end
-end
-end
-
--- src/occupancy/watch.ts
---
--- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
-local occupancy_watch = {}
-do
-local ask, asked, askAfter, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
-local renamingUnanswered = occupancy_nick.renamingUnanswered
-local options = minimix_options
-local isUnheard = occupancy_phases.isUnheard
-local leaveUnheard = occupancy_phases.leaveUnheard
-local lost = occupancy_phases.lost
-local pause = occupancy_phases.pause
-local rejoin = occupancy_phases.rejoin
-local resume = occupancy_phases.resume
-local retryLeave = occupancy_phases.retryLeave
-local allMemberships = state_memberships.allMemberships
-local isCurrent = state_memberships.isCurrent
-local setTimer = state_memberships.setTimer
-local patience = send_ask.patience
-local hasMoved = occupancy_former.hasMoved
-local move = occupancy_former.move
-local closeGap = archive_catchup.closeGap
-local holdBack = archive_catchup.holdBack
-local lineUp = occupancy_pace.lineUp
-local newLine = occupancy_pace.newLine
-local saysJoined = send_ping.saysJoined
-local saysNothing = send_ping.saysNothing
-local selfPing = send_ping.selfPing
-
-function ask(membership, gap)
-    if membership.checking or membership.phase ~= "joined" then
-        return
-    end
-    membership.checking = true
-    local function answered(condition)
-        membership.checking = false
-        if isCurrent(membership) and membership.phase == "joined" then
-            asked(membership, condition, gap)
-        end
-    end
-    selfPing(membership, answered, patience(membership))
-end
-
-function asked(membership, condition, gap)
-    if condition == nil or saysJoined(condition) then
-        local before = membership.unanswered
-        membership.tries = 0
-        membership.unanswered = 0
-        if gap or before > 0 then
-            closeGap(membership)
-        end
-    elseif saysNothing(condition) and isUnheard(membership) then
-        leaveUnheard(membership)
-    elseif saysNothing(condition) then
-        holdBack(membership)
-        membership.unanswered = membership.unanswered + 1
-        askAfter(membership, pause(membership.unanswered), true)
-    else
-        module:log(
-            "info",
-            "%s is out of %s (%s) and goes back",
-            membership.username,
-            membership.room,
-            condition
-        )
-        lost(membership)
-    end
-end
-
-function askAfter(membership, seconds, gap)
-    setTimer(membership, seconds, function()
-        ask(membership, gap)
-    end)
-end
-
-function noteHosts(links, session)
-    local host
-    if session.direction == "outgoing" then
-        host = session.to_host
-    else
-        host = session.from_host
-    end
-    if host ~= nil then
-        links[host] = true
-    end
-    if session.hosts ~= nil then
-        for other in pairs(session.hosts) do
-            links[other] = true
-        end
-    end
-    if not looking then
-        looking = true
-        module:add_timer(SOON, function()
-            looking = false
-            lookAfterLinks()
-            return nil
-        end)
-    end
-end
-
-function lookAfterLinks()
-    local doubtful = {}
-    for _, membership in ipairs(allMemberships()) do
-        local host = jids.host(membership.room)
-        local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
-        if isDoubtful and membership.phase == "joined" and membership.unanswered == 0 then
-            holdBack(membership)
-            doubtful[#doubtful + 1] = membership
-        elseif mended[host] ~= nil then
-            hasten(membership)
-        end
-    end
-    broken = {}
-    mended = {}
-    local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
-    for _, membership in ipairs(doubtful) do
-        askAfter(membership, math.random() * spread, true)
-    end
-end
-
-function hasten(membership)
-    if membership.phase == "joined" and membership.unanswered > PATIENT then
-        membership.unanswered = PATIENT
-        askAfter(membership, pause(PATIENT), true)
-    elseif membership.phase == "lost" or membership.phase == "leaving" and membership.tries > 0 then
-        if membership.timer ~= nil and membership.tries > PATIENT then
-            membership.tries = PATIENT
-            setTimer(membership, pause(PATIENT), function()
-                comeBack(membership)
-            end)
-        end
-    end
-end
-
---- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
-function occupancy_watch.comeSoon(memberships)
-    lineUp(line, memberships)
-end
-
-function comeBack(membership)
-    if not isCurrent(membership) or membership.timer ~= nil then
-        return
-    end
-    if membership.phase == "lost" and isUnheard(membership) then
-        leaveUnheard(membership)
-    elseif membership.phase == "lost" then
-        rejoin(membership)
-    elseif membership.phase == "leaving" then
-        retryLeave(membership)
-    end
-end
-
---- Asks the room whether the account is in it, and brings it back if not.
-function occupancy_watch.check(membership)
-    ask(membership, false)
-end
-
---- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
-function occupancy_watch.checkQuiet(spread)
-    for _, membership in ipairs(allMemberships()) do
-        if membership.heard then
-            membership.heard = false
-        elseif membership.phase == "joined" and membership.unanswered == 0 then
-            askAfter(membership, math.random() * spread, false)
-        end
-    end
-end
-
-SOON = 1
-SPREAD = 5
-
---- Whether a link to the room's server has broken a moment ago, over which it may have said something.
-function occupancy_watch.isInDoubt(membership)
-    return looking and membership.phase == "joined" and broken[jids.host(membership.room)] ~= nil
-end
-
-PATIENT = 5
---- Servers whose link has broken, or come up, since the last look.
-broken = {}
-mended = {}
-looking = false
-
---- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
-function occupancy_watch.onLinkGone(event)
-    noteHosts(broken, event.session)
-end
-
---- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
--- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
-function occupancy_watch.onLinkUp(event)
-    local session = event.session
-    noteHosts(mended, session)
-    if session.direction == "incoming" then
-        for _, membership in ipairs(allMemberships()) do
-            if membership.phase == "joined" and jids.host(membership.room) == session.from_host then
-                holdBack(membership)
-            end
-        end
-    end
-end
-
---- Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again.
-function occupancy_watch.resumeAll()
-    for _, membership in ipairs(allMemberships()) do
-        local inDoubt = membership.checking or membership.timer ~= nil or membership.unanswered > 0
-        membership.timer = nil
-        membership.checking = false
-        local wasRenaming = membership.renaming ~= nil
-        membership.renaming = nil
-        if hasMoved(membership) then
-            move(membership)
-        else
-            resume(membership)
-        end
-        if wasRenaming then
-            renamingUnanswered(membership)
-        end
-        if inDoubt and membership.phase == "joined" then
-            askAfter(membership, math.random() * SPREAD, true)
-        end
-    end
-end
-
---- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
-function occupancy_watch.bringBack()
-    local memberships = allMemberships()
-    if #memberships > 0 then
-        module:log("info", "Coming back to %d rooms", #memberships)
-        occupancy_watch.comeSoon(memberships)
-    end
-end
-
-line = newLine(comeBack)
 end
 
 -- src/follow/autojoin.ts
@@ -8466,11 +10511,11 @@ end
 local follow_autojoin = {}
 do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
-local askForNick = occupancy_nick.askForNick
+local askForNick = occupancy_joined.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
-local isUnheard = occupancy_phases.isUnheard
-local leaveIfUnused = occupancy_phases.leaveIfUnused
-local takeBack = occupancy_phases.takeBack
+local isUnheard = occupancy_operations.isUnheard
+local leaveIfUnused = occupancy_transitions.leaveIfUnused
+local takeBack = occupancy_transitions.takeBack
 local options = minimix_options
 local forgetRefusals = state_bookmarks.forgetRefusals
 local isRefused = state_bookmarks.isRefused
@@ -8553,7 +10598,7 @@ function bookmarkChanged(username, room, bookmark)
 end
 
 function stay(membership)
-    local isTakenBack = membership.phase == "leaving" and isToJoin(membership)
+    local isTakenBack = membership.place.phase == "leaving" and isToJoin(membership)
     if isTakenBack and not isUnheard(membership) then
         takeBack(membership)
     end
@@ -8573,7 +10618,6 @@ function membershipFor(username, room, bookmark)
         return nil
     end
     local membership = createMembership(username, room, nick)
-    membership.phase = "lost"
     membership.password = bookmark.password
     membership.bookmark = bookmark
     membership.ownBookmark = isOurs(username, room)
@@ -8609,19 +10653,19 @@ function followNick(membership, nick)
     if nick == membership.nick or not mayFollowNick(membership) then
         return
     end
-    if membership.phase == "joined" or membership.phase == "entering" then
+    if membership.place.phase == "joined" or membership.place.phase == "entering" then
         askForNick(membership, nick)
         return
     end
     membership.wantedNick = nick
-    if membership.phase == "lost" then
+    if membership.place.phase == "lost" then
         membership.nick = nick
     end
 end
 
 function switchedOff(membership)
     membership.ownBookmark = false
-    if membership.phase ~= "leaving" then
+    if membership.place.phase ~= "leaving" then
         membership.ending = true
         leaveIfUnused(membership)
     end
@@ -8709,20 +10753,21 @@ end
 local follow_blocking = {}
 do
 local forgetBlocked, jidsIn
-local leaveUnheard = occupancy_phases.leaveUnheard
+local leaveUnheard = occupancy_transitions.leaveUnheard
 local splitOccupant = minimix_stanzas.splitOccupant
 local findMembership = state_memberships.findMembership
-local forgetOccupant = state_memberships.forgetOccupant
 local membershipsOf = state_memberships.membershipsOf
 local isBlocked = settings_blocklist.isBlocked
 local silences = settings_blocklist.silences
 local save = state_store.save
+local forgetOccupant = state_view.forgetOccupant
+local outdate = state_view.outdate
 
 function forgetBlocked(membership, blocked)
     for jid in pairs(blocked) do
         local room, nick = splitOccupant(jid)
         if room == membership.room and nick ~= nil then
-            forgetOccupant(membership, nick)
+            forgetOccupant(membership.view, nick)
             if nick == membership.wantedNick then
                 membership.wantedNick = membership.nick
                 save(membership.username)
@@ -8763,9 +10808,13 @@ function follow_blocking.onUnblock(event)
     local all = (next(unblocked)) == nil
     for _, membership in ipairs(membershipsOf(event.origin.username)) do
         for jid in pairs(unblocked) do
-            membership.outdated = membership.outdated or (splitOccupant(jid)) == membership.room
+            if (splitOccupant(jid)) == membership.room then
+                outdate(membership.view)
+            end
         end
-        membership.outdated = membership.outdated or all
+        if all then
+            outdate(membership.view)
+        end
     end
 end
 
@@ -8933,7 +10982,7 @@ end
 -- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
+local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -8982,9 +11031,16 @@ function wake(username, stanza)
     local sessions = origin and origin.sessions
     local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
-        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+        fire("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
-        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+        fire("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+
+function fire(name, event)
+    local ok, problem = xpcall(function() return module:fire_event(name, event) end, debug.traceback, nil)
+    if not ok then
+        module:log("error", "A module failed on %s: %s", name, problem)
     end
 end
 
@@ -9027,6 +11083,145 @@ function push_push.onPush(event)
     end
     event.reason = "not asked for in this room"
     return true
+end
+end
+
+-- src/occupancy/former.ts
+--
+-- Memberships under an address that has changed: left there, and joined anew under the present one (O5).
+local occupancy_former = {}
+do
+local fork = send_fork.fork
+local leaveOnce = send_former.leaveOnce
+local allFormerOccupants = state_former.allFormerOccupants
+local occupantJid = state_memberships.occupantJid
+local save = state_store.save
+local lineUp = occupancy_pace.lineUp
+local newLine = occupancy_pace.newLine
+local refuseAll = occupancy_refuse.refuseAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+local lost = occupancy_transitions.lost
+local over = occupancy_transitions.over
+local line = newLine(leaveOnce)
+
+--- Leaves all rooms under former addresses, paced. A join of the account there does not wait for its turn.
+function occupancy_former.leaveFormerAddresses()
+    local formers = allFormerOccupants()
+    if #formers > 0 then
+        module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
+        lineUp(line, formers)
+    end
+end
+
+--- Whether a membership from before a reload uses an address that is no longer the account's.
+function occupancy_former.hasMoved(membership)
+    return membership.occupant ~= occupantJid(membership.username)
+end
+
+--- Moves a membership to the present address, under which the account is not in the room yet.
+function occupancy_former.move(membership)
+    membership.occupant = occupantJid(membership.username)
+    save(membership.username)
+    refuseAll(membership)
+    if membership.established and membership.place.phase ~= "leaving" then
+        lost(membership)
+    else
+        fork(membership, ownUnavailable(membership, nil))
+        over(membership)
+    end
+end
+end
+
+-- src/occupancy/resume.ts
+--
+-- After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
+local occupancy_resume = {}
+do
+local resume, resumeJoined
+local closeGap = archive_catchup.closeGap
+local allMemberships = state_memberships.allMemberships
+local hasAttached = state_memberships.hasAttached
+local setPlace = state_memberships.setPlace
+local inLine = state_place.inLine
+local requestsOf = state_place.requestsOf
+local requeue = state_queue.requeue
+local hasMoved = occupancy_former.hasMoved
+local move = occupancy_former.move
+local awaitSubject = occupancy_joining.awaitSubject
+local proceed = occupancy_joined.proceed
+local renameUnanswered = occupancy_joined.renameUnanswered
+local awaitLeave = occupancy_transitions.awaitLeave
+local lost = occupancy_transitions.lost
+local rejoin = occupancy_transitions.rejoin
+local resumeJoin = occupancy_transitions.resumeJoin
+local retryLeave = occupancy_transitions.retryLeave
+local askAfter = occupancy_watch.askAfter
+
+function resume(membership)
+    local place = membership.place
+    if place.phase == "lost" then
+        membership.place = inLine("lost", place.tries)
+        rejoin(membership)
+    elseif place.phase == "leaving" then
+        if hasAttached(membership) then
+            awaitLeave(membership, place.tries)
+        else
+            retryLeave(membership)
+        end
+    elseif place.phase == "joining" and place.operation.request ~= nil then
+        resumeJoin(membership, place)
+    elseif place.phase == "entering" and not place.operation.isReturn then
+        awaitSubject(membership, place)
+    elseif place.phase == "joined" then
+        resumeJoined(membership, place)
+    else
+        lost(membership)
+    end
+end
+
+function resumeJoined(membership, before)
+    local operation = before.operation
+    local place = {
+        phase = "joined",
+        tries = 0,
+        since = before.since,
+        operation = (operation and operation.kind) == "rename" and operation or nil,
+        late = before.late
+    }
+    setPlace(membership, place)
+    if membership.catchUp ~= nil then
+        closeGap(membership)
+    end
+    local opt_2 = place.operation
+    if (opt_2 and opt_2.kind) == "rename" then
+        renameUnanswered(membership, place, place.operation)
+        return
+    end
+    requeue(membership, requestsOf(before))
+    if #membership.queue > 0 then
+        proceed(membership)
+    end
+end
+
+--- Seconds over which the rooms are asked whether the account is still in them.
+local SPREAD = 5
+
+--- Goes on with all memberships; where the instance before waited for an answer, the room is asked again.
+function occupancy_resume.resumeAll()
+    for _, membership in ipairs(allMemberships()) do
+        local liveness = membership.liveness
+        local isInDoubt = liveness.checking or liveness.timer ~= nil or liveness.unanswered > 0
+        liveness.timer = nil
+        liveness.checking = false
+        if hasMoved(membership) then
+            move(membership)
+        else
+            resume(membership)
+        end
+        if isInDoubt and membership.place.phase == "joined" then
+            askAfter(membership, math.random() * SPREAD, true)
+        end
+    end
 end
 end
 
@@ -9202,541 +11397,41 @@ function room_former.onFormerIq(event)
 end
 end
 
--- src/room/presence.ts
+-- src/room/copies.ts
 --
--- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or thrown out.
-local room_presence = {}
+-- A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
+-- members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
+-- message itself.
+local room_copies = {}
 do
-local onStray, onRoomPresence, onAvailable, isKnown, isHeldBack, showOccupants, forward, answeredSession, isSelf, claim, onSelfAvailable, isRenamed, noteRole, onBack, isLateRenaming, renameLate, noteNick, announceNick, onResyncSelf, endOccupants, onUnavailable, onRenamed, onSelfShown, onRemoved, forgetShown, isTechnical, onError, keepSelf, reducedSelf, shortened, isSame, selfNick, hasStatus, newNickIn, isModerator, SELF_TIMEOUT, LONGEST_ROLE
-local nickRefused = occupancy_nick.nickRefused
-local regainNick = occupancy_nick.regainNick
-local renamingAnswered = occupancy_nick.renamingAnswered
-local attach = occupancy_serve.attach
-local serve = occupancy_serve.serve
-local unlockRoom = send_upstream.unlockRoom
-local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
-local saveOften = state_store.saveOften
-local check = occupancy_watch.check
-local MUC_USER = namespaces.MUC_USER
-local forgetOthers = occupancy_phases.forgetOthers
-local isUnheard = occupancy_phases.isUnheard
-local joinAccepted = occupancy_phases.joinAccepted
-local joinRefused = occupancy_phases.joinRefused
-local leaveRefused = occupancy_phases.leaveRefused
-local lost = occupancy_phases.lost
-local over = occupancy_phases.over
-local isSameElement = minimix_stanzas.isSameElement
-local splitOccupant = minimix_stanzas.splitOccupant
-local counters = state_counters.counters
-local noteDrop = state_counters.noteDrop
-local hold = state_held.hold
-local isSamePresence = state_held.isSamePresence
-local mayKeep = state_held.mayKeep
-local stanzaOf = state_held.stanzaOf
-local toldAgain = state_held.toldAgain
-local noteOver = state_limits.noteOver
-local askingSession = state_memberships.askingSession
-local findMembership = state_memberships.findMembership
-local isAttached = state_memberships.isAttached
-local forgetOccupant = state_memberships.forgetOccupant
-local forgetRoom = state_memberships.forgetRoom
-local isCurrent = state_memberships.isCurrent
-local isNickAsked = state_memberships.isNickAsked
-local isOccupantJid = state_memberships.isOccupantJid
-local keepOccupant = state_memberships.keepOccupant
-local takeAnsweredRequests = state_memberships.takeAnsweredRequests
-local takeNickRequest = state_memberships.takeNickRequest
-local fork = send_fork.fork
-local sendHeld = send_fork.sendHeld
-local sendTo = send_fork.sendTo
-local itemOf = occupancy_replay.itemOf
-local nickChange = occupancy_replay.nickChange
-local selfPresence = occupancy_replay.selfPresence
+--- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
+local KEPT = 8
+local SECONDS = 5
+--- For each membership the latest messages, oldest first.
+local latest = setmetatable({}, {__mode = "k"})
 
-function onStray(stanza, from, to)
-    if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
-        return nil
-    end
-    if stanza.attr.type == nil and hasStatus(stanza, "110") then
-        module:send(st.presence({type = "unavailable", from = to, to = from}))
-    end
-    noteDrop("stray")
-    return true
-end
-
-function onRoomPresence(membership, stanza)
-    local before = membership.presenceOfRoom
-    local isOver = not mayKeep(stanza)
-    if isOver then
-        noteOver("minimix_max_cached_size", membership.username, membership.room)
-        membership.incomplete = true
-    end
-    local held = stanza.attr.type == nil and not isOver and hold(stanza) or nil
-    membership.presenceOfRoom = held
-    forward(membership, stanza, isKnown(membership, before, held))
-end
-
-function onAvailable(membership, nick, stanza)
-    if isLateRenaming(membership, nick, stanza) then
-        renameLate(membership, nick)
-    end
-    if isSelf(membership, nick, stanza) then
-        onSelfAvailable(membership, nick, stanza)
-        return
-    end
-    if membership.self ~= nil and nick == selfNick(membership.self) and nick ~= membership.nick then
-        announceNick(membership, membership.self)
-    end
-    local before = membership.occupants[nick]
-    local held = hold(stanza)
-    local kept = keepOccupant(membership, nick, held)
-    if membership.resync ~= nil then
-        membership.resync.shown[nick] = true
-    end
-    if membership.phase == "joining" and nick == membership.nick then
-        claim(membership, held)
-    elseif not kept then
-        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
-        forward(membership, stanza, answeredSession(membership) ~= nil)
-    elseif not isHeldBack(membership) then
-        forward(membership, stanza, isKnown(membership, before, held))
-    end
-end
-
-function isKnown(membership, before, held)
-    if membership.resync == nil or before == nil or held == nil then
-        return before == held
-    end
-    return isSamePresence(before, held)
-end
-
-function isHeldBack(membership)
-    local isFirst = membership.self == nil and membership.resync == nil
-    return membership.batched and membership.phase == "joining" and isFirst
-end
-
-function showOccupants(membership)
-    for session in pairs(membership.attached) do
-        sendHeld(session, membership.occupants)
-    end
-end
-
-function forward(membership, stanza, known)
-    local resync = membership.resync
-    if resync == nil or resync.selfShown then
-        fork(membership, stanza)
-        return
-    end
-    local asking = answeredSession(membership)
-    if known or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    if not known then
-        fork(membership, stanza)
-    end
-end
-
-function answeredSession(membership)
-    local request = membership.request
-    if request == nil then
-        return askingSession(membership)
-    else
-        return request.session
-    end
-end
-
-function isSelf(membership, nick, stanza)
-    if membership.phase == "joining" and hasStatus(stanza, "110") then
-        return true
-    end
-    return nick == membership.nick and membership.phase ~= "joining"
-end
-
-function claim(membership, held)
-    membership.claimed = held
-    module:add_timer(SELF_TIMEOUT, function()
-        if isCurrent(membership) and membership.claimed == held then
-            room_presence.endWithoutSelf(membership)
-        end
-        return nil
-    end)
-end
-
---- Older services leave out 110: the account is in if one of its nick was shown, and then something else or nothing.
-function room_presence.endWithoutSelf(membership)
-    local held
-    if membership.phase == "joining" then
-        held = membership.claimed
-    end
-    membership.claimed = nil
-    local stanza
-    if held ~= nil then
-        stanza = stanzaOf(held)
-    end
-    if stanza ~= nil then
-        onSelfAvailable(membership, membership.nick, stanza)
-    end
-end
-
-function onSelfAvailable(membership, nick, stanza)
-    local before = membership.self
-    local copy = keepSelf(membership, stanza)
-    local resync = membership.resync
-    membership.nick = nick
-    forgetOccupant(membership, nick)
-    if hasStatus(stanza, "100") then
-        membership.nonAnonymous = true
-    end
-    if hasStatus(stanza, "170") then
-        membership.logged = true
-    end
-    if membership.phase == "leaving" and hasStatus(stanza, "110") then
-        membership.established = true
-    end
-    if resync == nil or resync.selfShown or isRenamed(membership, before, nick) then
-        if isHeldBack(membership) then
-            showOccupants(membership)
-        end
-        if membership.phase == "joining" and before ~= nil and selfNick(before) ~= nick then
-            announceNick(membership, before)
-        end
-        local renamed = isRenamed(membership, before, nick)
-        membership.self = copy
-        noteRole(membership, before, copy)
-        if membership.phase == "joining" then
-            joinAccepted(membership)
-        end
-        onSelfShown(membership, nick, stanza, renamed)
-    elseif membership.phase == "joining" then
-        onBack(membership, resync, before, stanza)
-    else
-        membership.self = copy
-        onResyncSelf(membership, resync, stanza, isSame(before, copy))
-    end
-end
-
-function isRenamed(membership, before, nick)
-    return membership.phase ~= "joining" and before ~= nil and selfNick(before) ~= nick
-end
-
-function noteRole(membership, before, now)
-    local isChanged = before ~= nil and isModerator(before) ~= isModerator(now)
-    if isChanged and not membership.nonAnonymous then
-        membership.outdated = true
-    end
-end
-
-function onBack(membership, resync, before, stanza)
-    resync.selfShown = true
-    if before ~= nil and selfNick(before) ~= membership.nick then
-        announceNick(membership, before)
-    end
-    local known = membership.self
-    local request = membership.request
-    membership.self = keepSelf(membership, stanza)
-    joinAccepted(membership)
-    if request ~= nil then
-        sendTo(request.session, stanza)
-    elseif hasStatus(stanza, "201") then
-        unlockRoom(membership)
-    end
-    if not isSame(known, membership.self) then
-        fork(membership, stanza, request and request.session)
-    end
-end
-
-function isLateRenaming(membership, nick, stanza)
-    return membership.phase == "joined" and nick ~= membership.nick and isNickAsked(membership, nick) and hasStatus(stanza, "110")
-end
-
-function renameLate(membership, nick)
-    local before = membership.self
-    noteNick(membership, nick)
-    if before ~= nil then
-        announceNick(membership, before)
-    end
-end
-
-function noteNick(membership, nick)
-    membership.nick = nick
-    membership.wantedNick = nick
-    saveOften(membership.username)
-end
-
-function announceNick(membership, before)
-    fork(membership, nickChange(membership, before))
-    local renamed = st.clone(before)
-    renamed.attr.from = membership.room .. "/" .. membership.nick
-    membership.self = renamed
-    fork(membership, renamed)
-end
-
-function onResyncSelf(membership, resync, stanza, known)
-    local request = resync.request
-    if not known then
-        fork(membership, stanza, request and request.session)
-    end
-    for nick in pairs(membership.occupants) do
-        if resync.shown[nick] == nil then
-            resync.selfCame = true
-            return
-        end
-    end
-    endOccupants(membership, resync)
-end
-
-function endOccupants(membership, resync)
-    local request = resync.request
-    resync.selfShown = true
-    local answer
-    if request ~= nil then
-        answer = selfPresence(membership, request)
-    end
-    if request ~= nil and answer ~= nil then
-        sendTo(request.session, answer)
-        attach(membership, request)
-    end
-end
-
-function onUnavailable(membership, nick, stanza)
-    if isLateRenaming(membership, nick, stanza) then
-        renameLate(membership, nick)
-        takeNickRequest(membership, "nick", nick)
-    end
-    if nick ~= membership.nick then
-        forgetOccupant(membership, nick)
-        if not isHeldBack(membership) then
-            local resync = membership.resync
-            local isSeen = resync and resync.shown[nick] ~= nil
-            if isSeen then
-                forward(membership, stanza, false)
-            else
-                fork(membership, stanza)
-            end
-        end
-        if nick == membership.wantedNick and membership.phase == "joined" then
-            module:add_timer(0, function()
-                if isCurrent(membership) then
-                    regainNick(membership)
-                end
-                return nil
-            end)
-        end
-        return
-    end
-    local newNick
-    if hasStatus(stanza, "303") then
-        newNick = newNickIn(membership, stanza)
-    end
-    if newNick ~= nil then
-        onRenamed(membership, newNick, stanza)
-    else
-        onRemoved(membership, stanza)
-    end
-end
-
-function onRenamed(membership, nick, stanza)
-    noteNick(membership, nick)
-    fork(membership, stanza)
-    if isUnheard(membership) then
-        check(membership)
-    end
-end
-
-function onSelfShown(membership, nick, stanza, renamed)
-    local requests = takeAnsweredRequests(membership, nick, stanza.attr.id)
-    local request = requests[#requests]
-    if request ~= nil then
-        bookmarkRenamed(membership)
-    end
-    local isJoin = request ~= nil and request.isJoin and isAttached(membership, request.session)
-    local session
-    if isJoin then
-        session = request.session
-    end
-    fork(membership, stanza, session)
-    for _, answered in ipairs(requests) do
-        local isRepeated = answered ~= request and request ~= nil and answered.session == request.session
-        if answered.isJoin and not isRepeated and isAttached(membership, answered.session) then
-            serve(membership, answered)
-        end
-    end
-    if request ~= nil or renamed then
-        renamingAnswered(membership)
-    end
-end
-
-function onRemoved(membership, stanza)
-    if membership.phase == "joining" or membership.phase == "lost" then
-        if hasStatus(stanza, "110") then
-            membership.claimed = nil
-            forgetShown(membership)
-        end
-        return
-    end
-    if membership.established and membership.phase ~= "leaving" and isTechnical(stanza) then
-        lost(membership)
-        return
-    end
-    fork(membership, stanza)
-    over(membership)
-end
-
-function forgetShown(membership)
-    if membership.resync ~= nil then
-        membership.resync.shown = {}
-    elseif isHeldBack(membership) then
-        forgetRoom(membership)
-    end
-end
-
-function isTechnical(stanza)
-    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
-end
-
-function onError(membership, stanza)
-    if membership.phase == "joining" then
-        joinRefused(membership, stanza)
-        return
-    end
-    if membership.phase == "leaving" then
-        leaveRefused(membership, stanza)
-        return
-    end
-    local id = stanza.attr.id
-    local request = takeNickRequest(membership, "key", id)
-    if request == nil then
-        noteDrop("unclaimed")
-        module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
-        check(membership)
-        return
-    end
-    nickRefused(membership, request)
-    local error_ = st.clone(stanza)
-    error_.attr.id = request.id
-    sendTo(request.session, error_)
-end
-
-function keepSelf(membership, stanza)
-    if not mayKeep(stanza) then
-        noteOver("minimix_max_cached_size", membership.username, membership.room)
-        membership.incomplete = true
-        return reducedSelf(stanza)
-    end
-    local copy = st.clone(toldAgain(stanza))
-    copy.attr.to = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            if tag.name == "status" and tag.attr.code ~= "110" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return copy
-end
-
-function reducedSelf(stanza)
-    local itemOf_result_18 = itemOf(stanza)
-    local affiliation = itemOf_result_18.affiliation
-    local role = itemOf_result_18.role
-    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
-end
-
-function shortened(value)
-    if value == nil then
-        return nil
-    else
-        return string.sub(value, 1, LONGEST_ROLE)
-    end
-end
-
-function isSame(one, other)
-    if one == nil or other == nil then
-        return one == other
-    end
-    return isSameElement(one, other, "id")
-end
-
-function selfNick(self_)
-    return jids.resource(self_.attr.from or "")
-end
-
-function hasStatus(stanza, code)
-    local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
-end
-
-function newNickIn(membership, stanza)
-    local nick = itemOf(stanza).nick
-    local address = membership.room .. "/" .. (nick or "")
-    if jids.prep(address) == address then
-        return nick
-    else
-        return nil
-    end
-end
-
-function isModerator(presence)
-    return itemOf(presence).role == "moderator"
-end
-
-SELF_TIMEOUT = 10
---- Of contacts; a gateway may be one.
-local subscriptions = {}
-subscriptions.subscribe = true
-subscriptions.subscribed = true
-subscriptions.unsubscribe = true
-subscriptions.unsubscribed = true
-
---- `presence/bare` or `presence/full`, by the shape of the occupant JID.
-function room_presence.onPresence(event)
-    local stanza = event.stanza
+--- Whether a message with this id, sender and text has come a moment ago. If not, it is remembered.
+function room_copies.hasComeBefore(membership, stanza)
     local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
-        return nil
+    local id = stanza.attr.id
+    local body = stanza:get_child_text("body")
+    if from == nil or id == nil or body == nil then
+        return false
     end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
-    if membership == nil then
-        if nick == nil or not isOccupantJid(to) then
-            return nil
-        else
-            return onStray(stanza, from, to)
-        end
-    end
-    membership.heard = true
-    counters.copiesIn = counters.copiesIn + 1
-    if type_ == "error" then
-        onError(membership, stanza)
-    elseif type_ ~= nil and type_ ~= "unavailable" then
-        if subscriptions[type_] ~= nil then
-            return nil
-        else
+    local copies = latest[membership] or {}
+    local now = os.time()
+    for _, copy in ipairs(copies) do
+        if copy.id == id and copy.from == from and copy.body == body and now - copy.when <= SECONDS then
             return true
         end
-    elseif nick == nil then
-        onRoomPresence(membership, stanza)
-    elseif type_ == nil then
-        onAvailable(membership, nick, stanza)
-    else
-        onUnavailable(membership, nick, stanza)
     end
-    return true
+    copies[#copies + 1] = {from = from, id = id, body = body, when = now}
+    if #copies > KEPT then
+        table.remove(copies, 1)
+    end
+    latest[membership] = copies
+    return false
 end
-
---- History or a subject follows: the room has answered as to a join after all. Whom it has not shown is gone; a room that
--- was started anew knows nobody.
-function room_presence.answeredAsJoin(membership, resync)
-    forgetOthers(membership, resync)
-    endOccupants(membership, resync)
-end
-
-LONGEST_ROLE = 16
 end
 
 -- src/room/message.ts
@@ -9744,8 +11439,7 @@ end
 -- Messages from a room to the account.
 local room_message = {}
 do
-local lookAt, isJoinAffiliations, noteHeard, onGroupchat, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
-local resyncComplete = occupancy_serve.resyncComplete
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local hold = archive_buffer.hold
 local missed = archive_buffer.missed
 local holdBack = archive_catchup.holdBack
@@ -9771,17 +11465,21 @@ local findMembership = state_memberships.findMembership
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local occupantJid = state_memberships.occupantJid
-local takeSender = state_memberships.takeSender
+local awaitsReflection = state_sent.awaitsReflection
+local noteReflected = state_sent.noteReflected
+local retiredSent = state_sent.retiredSent
+local takeRefused = state_sent.takeRefused
+local outdate = state_view.outdate
 local options = minimix_options
-local joinComplete = occupancy_phases.joinComplete
+local audienceOf = occupancy_joining.audienceOf
+local onSubject = occupancy_phases.onSubject
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
 local noteOver = state_limits.noteOver
 local mayKeep = state_held.mayKeep
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
-local answeredAsJoin = room_presence.answeredAsJoin
-local endWithoutSelf = room_presence.endWithoutSelf
+local hasComeBefore = room_copies.hasComeBefore
 
 function lookAt(stanza)
     if stanza ~= latest then
@@ -9803,7 +11501,7 @@ function isJoinAffiliations(stanza)
 end
 
 function noteHeard(membership)
-    membership.heard = true
+    membership.liveness.heard = true
     counters.copiesIn = counters.copiesIn + 1
 end
 
@@ -9814,38 +11512,27 @@ function onGroupchat(membership, stanza)
     local isPast = latestDelayed ~= nil and isAnswering(membership)
     local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
-    if membership.phase == "joining" then
-        endWithoutSelf(membership)
-    end
+    local audience = audienceOf(membership, subject, isPast)
     if isInDoubt(membership) then
         holdBack(membership)
     end
-    local before
+    local isOwn = nick == membership.nick
+    if options.resource == nil and not isPast and hasComeBefore(membership, stanza) then
+        if not isOwn or not awaitsReflection(membership.sent, stanza.attr.id) then
+            noteDrop("copy")
+            return
+        end
+    end
+    local before = membership.view.subject
+    if isOwn and membership.sent ~= nil then
+        noteReflected(membership.sent, stanza.attr.id)
+    end
     if subject then
-        before = membership.subject
-        keepSubject(membership, stanza)
+        keepSubject(membership, stanza, audience == "all")
     elseif nick == nil then
         noteConfiguration(membership, stanza)
-    elseif nick == membership.nick then
-        takeSender(membership, stanza.attr.id)
     end
-    local resync = membership.resync
-    if resync ~= nil and resync.selfCame and not resync.selfShown then
-        if subject or isPast then
-            answeredAsJoin(membership, resync)
-        end
-    end
-    if resync ~= nil and resync.selfShown and (subject or isPast) then
-        if resync.request ~= nil then
-            sendTo(resync.request.session, stanza)
-        elseif not subject then
-            takePast(membership, kept)
-        elseif not isSameSubject(before, stanza) then
-            fork(membership, stanza)
-        elseif isAttached(membership, membership.newcomer) then
-            sendTo(membership.newcomer, stanza)
-        end
-    else
+    if audience == "all" then
         if not subject then
             takeLive(membership, kept)
         end
@@ -9853,11 +11540,31 @@ function onGroupchat(membership, stanza)
         if wakes and not subject and not isPast then
             notify(membership, stanza)
         end
+    elseif audience == "asking" then
+        sendTo(askingSession(membership), stanza)
+    elseif not subject then
+        takePast(membership, kept)
+    elseif not isSameSubject(before, stanza) then
+        fork(membership, stanza)
+    else
+        sendTo(newcomerOf(membership), stanza)
     end
-    if subject and membership.phase == "entering" then
-        joinComplete(membership)
-    elseif subject and (resync and resync.selfShown) then
-        resyncComplete(membership)
+    if subject then
+        onSubject(membership)
+    end
+end
+
+function newcomerOf(membership)
+    local place = membership.place
+    local session
+    if place.phase == "entering" then
+        local request = place.operation.request
+        session = request and request.session
+    end
+    if isAttached(membership, session) then
+        return session
+    else
+        return nil
     end
 end
 
@@ -9870,7 +11577,7 @@ function takePast(membership, stanza)
 end
 
 function takeLive(membership, stanza)
-    if membership.phase == "lost" then
+    if membership.place.phase == "lost" then
         holdBack(membership)
     end
     if membership.catchUp == nil then
@@ -9880,20 +11587,19 @@ function takeLive(membership, stanza)
     end
 end
 
-function keepSubject(membership, stanza)
+function keepSubject(membership, stanza, isLive)
     if not mayKeep(stanza) then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
-        membership.subject = nil
-        membership.incomplete = true
+        membership.view.subject = nil
+        membership.view.stale = "incomplete"
         return
     end
     local copy = st.clone(stanza)
     copy.attr.to = nil
-    local live = membership.phase == "joined" and membership.resync == nil
-    if live and latestDelayed == nil then
+    if isLive and membership.place.phase == "joined" and latestDelayed == nil then
         addDelay(copy, membership.room, os.time())
     end
-    membership.subject = copy
+    membership.view.subject = copy
 end
 
 function isSameSubject(before, stanza)
@@ -9916,15 +11622,15 @@ function noteConfiguration(membership, stanza)
             code = tag.attr.code
         end
         if code == "170" then
-            membership.logged = true
+            membership.view.logged = true
         elseif code == "171" then
-            membership.logged = false
+            membership.view.logged = false
         elseif code == "172" then
-            membership.nonAnonymous = true
-            membership.outdated = true
+            membership.view.nonAnonymous = true
+            outdate(membership.view)
         elseif code == "173" then
-            membership.nonAnonymous = false
-            membership.outdated = true
+            membership.view.nonAnonymous = false
+            outdate(membership.view)
         end
     end
 end
@@ -9934,12 +11640,34 @@ function onError(membership, stanza)
     if condition == "not-acceptable" then
         check(membership)
     end
-    local sender = takeSender(membership, stanza.attr.id)
-    if sender == nil then
+    if membership.sent == nil or not returnToSender(membership.sent, stanza) then
         noteDrop("unclaimed")
         module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
     end
-    sendTo(sender, stanza)
+end
+
+function onLateError(stanza, from, to)
+    local sent = retiredSent(to, jids.bare(from))
+    if sent ~= nil and returnToSender(sent, stanza) then
+        return true
+    else
+        return nil
+    end
+end
+
+function returnToSender(sent, stanza)
+    local message = takeRefused(sent, stanza.attr.from or "", stanza.attr.id)
+    if message == nil then
+        return false
+    end
+    if message.id == stanza.attr.id then
+        sendTo(message.session, stanza)
+    else
+        local error_ = st.clone(stanza)
+        error_.attr.id = message.id
+        sendTo(message.session, error_)
+    end
+    return true
 end
 
 function isNotice(stanza)
@@ -9986,16 +11714,23 @@ function room_message.onMessage(event)
     end
     local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    if membership == nil then
-        return nil
-    end
     local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
+        else
+            return nil
+        end
+    end
     if type_ == "groupchat" then
         lookAt(stanza)
         onGroupchat(membership, latestPassed)
         return true
     end
     noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.operation.isHeard = true
+    end
     if type_ == "error" then
         onError(membership, stanza)
         return true
@@ -10033,6 +11768,191 @@ function room_message.onUnkept(event)
         return nil
     end
     noteDrop("undelivered")
+    return true
+end
+end
+
+-- src/room/presence.ts
+--
+-- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or put out.
+local room_presence = {}
+do
+local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, isLeaveAnswer, onOwnUnavailable, newNickIn
+local announceIfRenamed = occupancy_burst.announceIfRenamed
+local isOwnNick = occupancy_burst.isOwnNick
+local onOccupant = occupancy_burst.onOccupant
+local onOccupantGone = occupancy_burst.onOccupantGone
+local onRoomPresence = occupancy_burst.onRoomPresence
+local regainNick = occupancy_joined.regainNick
+local selfClaimed = occupancy_joining.selfClaimed
+local onRefused = occupancy_phases.onRefused
+local onRemoved = occupancy_phases.onRemoved
+local onRenamed = occupancy_phases.onRenamed
+local onSelf = occupancy_phases.onSelf
+local isExpulsion = occupancy_refusal.isExpulsion
+local itemOf = occupancy_replay.itemOf
+local isLateNick = occupancy_requests.isLateNick
+local renamedUnheard = occupancy_requests.renamedUnheard
+local MUC_USER = namespaces.MUC_USER
+local hasStatus = minimix_stanzas.hasStatus
+local isSameNick = minimix_stanzas.isSameNick
+local splitOccupant = minimix_stanzas.splitOccupant
+local counters = state_counters.counters
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isCurrent = state_memberships.isCurrent
+local isOccupantJid = state_memberships.isOccupantJid
+local hold = state_held.hold
+local saveOften = state_store.saveOften
+local after = minimix_turn.after
+local post = minimix_turn.post
+
+function onStray(stanza, from, to)
+    if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
+        return nil
+    end
+    if stanza.attr.type == nil and hasStatus(stanza, "110") then
+        post(st.presence({type = "unavailable", from = to, to = from}))
+    end
+    noteDrop("stray")
+    return true
+end
+
+function onAvailable(membership, nick, stanza)
+    local place = membership.place
+    if place.phase == "joining" then
+        onPresenceWhileJoining(membership, nick, stanza)
+    elseif isOwnNick(membership, nick) then
+        onSelf(membership, nick, stanza)
+    elseif isRenamedUnheard(membership, nick, stanza) then
+        renameLate(membership, nick)
+        onSelf(membership, nick, stanza)
+    else
+        onOccupant(membership, nick, stanza)
+    end
+end
+
+function onPresenceWhileJoining(membership, nick, stanza)
+    if hasStatus(stanza, "110") then
+        onSelf(membership, nick, stanza)
+        return
+    end
+    local place = membership.place
+    onOccupant(membership, nick, stanza)
+    if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
+        selfClaimed(membership, place, nick, hold(stanza))
+    end
+end
+
+function isRenamedUnheard(membership, nick, stanza)
+    local place = membership.place
+    return place.phase == "joined" and isLateNick(place, nick) and hasStatus(stanza, "110")
+end
+
+function renameLate(membership, nick)
+    membership.wantedNick = nick
+    announceIfRenamed(membership, nick)
+    membership.nick = nick
+    saveOften(membership.username)
+end
+
+function onUnavailable(membership, nick, stanza)
+    if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
+        renameLate(membership, nick)
+        if membership.place.phase == "joined" then
+            renamedUnheard(membership.place)
+        end
+    end
+    if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
+        onOccupantGone(membership, nick, stanza)
+        if nick == membership.wantedNick and membership.place.phase == "joined" then
+            after(0, function()
+                if isCurrent(membership) then
+                    regainNick(membership)
+                end
+            end)
+        end
+        return
+    end
+    local newNick
+    if hasStatus(stanza, "303") then
+        newNick = newNickIn(membership, stanza)
+    end
+    if newNick ~= nil then
+        onRenamed(membership, newNick, stanza)
+    else
+        onOwnUnavailable(membership, stanza)
+    end
+end
+
+function isLeaveAnswer(membership, stanza)
+    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
+end
+
+function onOwnUnavailable(membership, stanza)
+    if membership.place.phase ~= "joining" or hasStatus(stanza, "110") or isExpulsion(stanza) then
+        onRemoved(membership, stanza)
+    end
+end
+
+function newNickIn(membership, stanza)
+    local nick = itemOf(stanza).nick
+    local address
+    if nick ~= nil then
+        address = jids.prep(membership.room .. "/" .. nick)
+    end
+    if address == nil then
+        return nil
+    else
+        return jids.resource(address)
+    end
+end
+
+--- Of contacts; a gateway may be one.
+local subscriptions = {}
+subscriptions.subscribe = true
+subscriptions.subscribed = true
+subscriptions.unsubscribe = true
+subscriptions.unsubscribed = true
+
+--- `presence/bare` or `presence/full`, by the shape of the occupant JID.
+function room_presence.onPresence(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local type_ = stanza.attr.type
+    if membership == nil then
+        if nick == nil or not isOccupantJid(to) then
+            return nil
+        else
+            return onStray(stanza, from, to)
+        end
+    end
+    membership.liveness.heard = true
+    counters.copiesIn = counters.copiesIn + 1
+    if type_ == "error" then
+        onRefused(membership, nick, stanza)
+        return true
+    end
+    if type_ ~= nil and type_ ~= "unavailable" then
+        if subscriptions[type_] ~= nil then
+            return nil
+        else
+            return true
+        end
+    end
+    if nick == nil then
+        onRoomPresence(membership, stanza)
+    elseif type_ == nil then
+        onAvailable(membership, nick, stanza)
+    else
+        onUnavailable(membership, nick, stanza)
+    end
     return true
 end
 end
@@ -10585,6 +12505,163 @@ function state_occupants.restoreReader(reader)
 end
 end
 
+-- src/state/upgrade.ts
+--
+-- Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
+local state_upgrade = {}
+do
+local viewOf, placeOf, joinOf, takeRequests
+local isAttached = state_memberships.isAttached
+local now = state_memberships.now
+local inLine = state_place.inLine
+local noMembers = state_offline.noMembers
+local newRequest = state_queue.newRequest
+
+function viewOf(former)
+    local stale = former.outdated == true and "outdated" or nil
+    return {
+        occupants = former.occupants or {},
+        count = former.occupantCount or 0,
+        size = former.occupantSize or 0,
+        offline = noMembers(),
+        self = former.self,
+        room = former.presenceOfRoom,
+        isRoomFirst = former.presenceOfRoom ~= nil,
+        subject = former.subject,
+        stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
+        nonAnonymous = former.nonAnonymous == true,
+        logged = former.logged == true
+    }
+end
+
+function placeOf(membership, former)
+    local tries = former.tries or 0
+    local phase = former.phase
+    local request = former.request
+    local resync = former.resync
+    if phase == "leaving" then
+        return inLine("leaving", tries)
+    end
+    if phase == "joining" and request ~= nil then
+        return {
+            phase = phase,
+            tries = tries,
+            operation = joinOf(membership, request, resync ~= nil),
+            earlier = {},
+            mayBeIn = false,
+            turn = nil
+        }
+    end
+    if phase == "joined" or phase == "entering" and resync == nil then
+        return {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
+    end
+    return inLine("lost", tries)
+end
+
+function joinOf(membership, request, isReturn)
+    if isAttached(membership, request.session) and request.isBack ~= true then
+        membership.attached[request.session or ""] = nil
+    end
+    return {
+        kind = "join",
+        id = request.id or "",
+        nick = request.nick,
+        request = newRequest("join", request.session, request.id, request.nick, request.stanza),
+        isReturn = isReturn,
+        isDoubtful = false,
+        timer = module:add_timer(0, function() return nil end),
+        shown = {},
+        claimed = nil,
+        since = now(),
+        isOverdue = false,
+        isShowing = false,
+        isHeard = false,
+        isFirst = false,
+        isRemoved = false
+    }
+end
+
+function takeRequests(membership, former)
+    local resync = former.resync
+    local requests = {}
+    if (resync and resync.request) ~= nil then
+        requests[#requests + 1] = resync.request
+    end
+    for _, request in ipairs(former.nickRequests or {}) do
+        if request.isJoin == true then
+            requests[#requests + 1] = request
+        end
+    end
+    for _, request in ipairs(former.waiting or {}) do
+        requests[#requests + 1] = request
+    end
+    for _, value_ in ipairs(requests) do
+        local session = value_.session
+        local id = value_.id
+        local nick = value_.nick
+        local stanza = value_.stanza
+        if session ~= nil then
+            local queue = membership.queue
+            queue[#queue + 1] = newRequest("join", session, id, nick, stanza)
+        end
+    end
+end
+
+local replaced = {
+    "phase",
+    "request",
+    "waiting",
+    "resync",
+    "nickRequests",
+    "renaming",
+    "newcomer",
+    "joinId",
+    "claimed",
+    "batched",
+    "timer",
+    "tries",
+    "heard",
+    "checking",
+    "unanswered",
+    "unreflected",
+    "occupants",
+    "occupantCount",
+    "occupantSize",
+    "self",
+    "presenceOfRoom",
+    "subject",
+    "incomplete",
+    "nonAnonymous",
+    "logged",
+    "outdated"
+}
+
+--- Brings a membership of an earlier version into the form of this one. Returns whether it was of one.
+function state_upgrade.convert(membership)
+    local former = membership
+    if former.phase == nil then
+        return false
+    end
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress) == nil then
+        membership.catchUp = nil
+    end
+    if former.timer ~= nil or former.checking == true then
+        membership.liveness.checking = true
+    end
+    membership.liveness.heard = former.heard == true
+    membership.liveness.unanswered = former.unanswered or 0
+    membership.view = viewOf(former)
+    membership.place = placeOf(membership, former)
+    takeRequests(membership, former)
+    local fields = membership
+    for _, name in ipairs(replaced) do
+        fields[name] = nil
+    end
+    return true
+end
+end
+
 -- src/state/snapshot.ts
 --
 -- The state as one instance of the module hands it to the next on a reload, which may be of another version.
@@ -10599,6 +12676,11 @@ local occupantJid = state_memberships.occupantJid
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
+local inLine = state_place.inLine
+local isKnownPhase = state_place.isKnownPhase
+local newView = state_view.newView
+local outdate = state_view.outdate
+local convert = state_upgrade.convert
 local logOf = state_logs.logOf
 local restoreLog = state_logs.restoreLog
 local numbers = state_numbers.numbers
@@ -10616,7 +12698,15 @@ function restoreAccount(account)
 end
 
 function restoreMembership(membership)
+    local hadView = membership.view ~= nil
     complete(membership, createMembership(membership.username, membership.room, membership.nick))
+    complete(membership.view, newView())
+    if not convert(membership) and not hadView then
+        outdate(membership.view)
+    end
+    if not isKnownPhase(membership.place.phase) then
+        membership.place = inLine("lost")
+    end
     if membership.log ~= nil then
         restoreLog(complete(membership.log, logOf(membership.room)))
     end
@@ -10698,6 +12788,9 @@ local onArchiveQuery = archive_query.onQuery
 local expireIqs = client_iq.expireIqs
 local giveUpIqs = client_iq.giveUpIqs
 local onClientIq = client_iq.onIq
+local onBind = client_joined.onBind
+local trackAll = client_joined.trackAll
+local untrackAll = client_joined.untrackAll
 local onCarbon = client_message.onCarbon
 local onClientMessage = client_message.onMessage
 local onClientPresence = client_presence.onPresence
@@ -10723,11 +12816,11 @@ local onPush = push_push.onPush
 local load = state_store.load
 local saveLate = state_store.saveLate
 local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
+local resumeAll = occupancy_resume.resumeAll
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
 local onLinkGone = occupancy_watch.onLinkGone
 local onLinkUp = occupancy_watch.onLinkUp
-local resumeAll = occupancy_watch.resumeAll
 local options = minimix_options
 local forgetAllowances = state_limits.forgetAllowances
 local onResourceBind = client_resource.onResourceBind
@@ -10753,6 +12846,7 @@ module:hook("carbons-should-copy", onCarbon, 1)
 module:hook("pre-iq/full", turn(onClientIq), -1)
 module:hook("pre-iq/bare", turn(onClientIq), -1)
 module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", onBind, 0.05)
 module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
@@ -10855,6 +12949,7 @@ local function start()
 end
 
 module.load = function()
+    trackAll()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
@@ -10886,6 +12981,7 @@ module.unload = function()
     end
     finishSlices()
     removeShellCommands()
+    untrackAll()
     if module.reloading ~= true then
         giveUpIqs()
         withdrawAll()

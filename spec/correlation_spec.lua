@@ -7,7 +7,7 @@ local room_jid = "room@rooms.example.org";
 local function phase(s)
 	local account = inspect.tables(s.host).accounts[s:occupant_jid()];
 	local membership = account and account.memberships[room_jid];
-	return membership and membership.phase or "none";
+	return membership and membership.place.phase or "none";
 end
 
 describe("an error that answers something else than the account's own join", function ()

@@ -132,7 +132,9 @@ describe("nick changes", function ()
 		end
 		assert.same({ "presence error room/Nick3 wait resource-constraint" }, seen(phone));
 		assert.equal(1, s.host:metric("drops", { "limit" }));
-		assert.same({ "alice presence - room/Nick1"; "alice presence - room/Nick2" }, s:upstream());
+		assert.same({ "alice presence - room/Nick1" }, s:upstream());
+		s:wait(11);
+		assert.same({ "alice presence - room/Nick2" }, s:upstream());
 	end);
 
 	it("B1: one after the other are written down once in a while, the first at once and the last soon", function ()
@@ -375,7 +377,7 @@ describe("a room's archive", function ()
 	end);
 
 	it("B1: that does not answer has so much held back that the room says, and no more", function ()
-		local s, phone, asked = asks_archive(function () return false; end);
+		local s, phone, asked = asks_archive(function () return true; end);
 		s:wait(10);
 		assert.equal(1, asked());
 		phone:take();
@@ -487,7 +489,7 @@ describe("memory", function ()
 	end);
 
 	it("B1: messages buffered during a gap take no more than minimix_max_gap_size", function ()
-		local s, phone = asks_archive(function () return false; end, { minimix_max_kept_size = 1000 });
+		local s, phone = asks_archive(function () return true; end, { minimix_max_kept_size = 1000 });
 		s:wait(10);
 		phone:take();
 		s.room.received = {};
@@ -631,7 +633,7 @@ describe("work in slices", function ()
 				release = function ()
 					s.room.send(st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset());
 				end
-				return false;
+				return true;
 			end
 			s.room:remove("Alice", "333");
 			s:wait(2);
@@ -652,7 +654,7 @@ describe("the limits in README.md", function ()
 	it("B1: each has a spec here", function ()
 		local readme, here = assert(io.open "README.md"):read "*a", assert(io.open "spec/limits_spec.lua"):read "*a";
 		local limits = 0;
-		for name in readme:match("\nLimits%. (.-)\n## "):gmatch "\n| `([%w_]+)`" do
+		for name in readme:match("\n### Limits\n(.-)\n## "):gmatch "\n| `([%w_]+)`" do
 			limits = limits + 1;
 			assert.truthy(here:find(name.." = ", 1, true), name);
 		end

@@ -96,10 +96,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: may do without an id", function ()
-		local s, phone, laptop = in_room { room = { silent = true } };
-		s.room.silent = false;
-		s:enter(phone);
-		s:enter(laptop);
+		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send("<message type='groupchat' to='room@rooms.example.org'><body>hi</body></message>");
 		assert.is_nil(s:arrived()[1].attr.id);

@@ -9,7 +9,7 @@ local mam = require "support.mam";
 local scene = require "support.scene";
 
 local count = tonumber(os.getenv "MINIMIX_STORIES" or "") or 2;
-local first_seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
+local first_seed = require "support.seed" ("random stories", "MINIMIX_STORIES");
 
 local accounts = { alice = "Alice"; carol = "Carol"; dave = "Dave" };
 local usernames = { "alice", "carol", "dave" };

@@ -7,6 +7,7 @@ local inspect = require "fuzz.inspect";
 local random = require "fuzz.random";
 
 local seconds = tonumber(os.getenv "MINIMIX_SOAK" or "") or 90;
+local seed = require "support.seed" ("coming and going", "MINIMIX_SOAK");
 local accounts, devices = 12, 3;
 local muc = "<x xmlns='http://jabber.org/protocol/muc'/>";
 local tables = { "accounts", "pendingIqs", "iqsOfSession", "joined", "questions", "logs", "changed", "allowances" };
@@ -15,7 +16,7 @@ local soak = {};
 soak.__index = soak;
 
 local function new()
-	local self = setmetatable({ draw = random.new(7), sessions = {}, rooms = {}, said = 0, played = 0 }, soak);
+	local self = setmetatable({ draw = random.new(seed), sessions = {}, rooms = {}, said = 0, played = 0 }, soak);
 	local names = {};
 	for i = 1, accounts do names[i] = "user"..i; end
 	self.host = spec_host.new { accounts = names; options = { minimix_archive_expires_after = 60 } };

@@ -9,6 +9,7 @@ import { checkNeighbours } from "./admin/neighbours";
 import { addShellCommands, removeShellCommands } from "./admin/shell";
 import { onAccountInfo, onFormRequest as onArchiveFormRequest, onQuery as onArchiveQuery } from "./archive/query";
 import { expireIqs, giveUpIqs, onIq as onClientIq } from "./client/iq";
+import { onBind, trackAll, untrackAll } from "./client/joined";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
 import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./follow/accounts";
@@ -20,7 +21,8 @@ import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
 import { load, saveLate } from "./state/store";
 import { leaveFormerAddresses } from "./occupancy/former";
-import { bringBack, checkQuiet, onLinkGone, onLinkUp, resumeAll } from "./occupancy/watch";
+import { resumeAll } from "./occupancy/resume";
+import { bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
@@ -46,6 +48,7 @@ module.hook("pre-iq/full", turn(onClientIq), -1);
 module.hook("pre-iq/bare", turn(onClientIq), -1);
 // Before mod_presence (0) broadcasts that the session went offline.
 module.hook("resource-unbind", turn(onSessionGone), 1);
+module.hook("resource-bind", onBind, 0.05);
 
 // After mod_bookmarks (0) has moved what is of old to where all bookmarks are.
 module.hook("resource-bind", turn(onLogin), -1);
@@ -167,6 +170,7 @@ function start(): void {
 // On a reload the next instance gets the state as it is; otherwise it is read from storage. Prosody calls `load`, and
 // on a reload `restore`, with what `save` gave or an empty table (core/modulemanager.lua).
 module.load = () => {
+    trackAll();
     addShellCommands();
     offerCommands();
     onceStarted(checkNeighbours);
@@ -198,6 +202,7 @@ module.unload = () => {
     }
     finishSlices();
     removeShellCommands();
+    untrackAll();
     if (module.reloading !== true) {
         giveUpIqs();
         withdrawAll();

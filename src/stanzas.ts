@@ -1,9 +1,25 @@
 // Questions about stanzas that util.stanza has no answer to.
 
 import * as datetime from "util.datetime";
+import * as encodings from "util.encodings";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { DELAY, HINTS, STANZA_ID } from "./namespaces";
+import { DELAY, HINTS, MUC_USER, STANZA_ID, type Status } from "./namespaces";
+
+/** Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order. */
+export function hasStatus(stanza: Stanza, code: Status): boolean {
+    const x = stanza.get_child("x", MUC_USER);
+    return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
+}
+
+/** Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form. */
+export function isSameNick(one: string, other: string): boolean {
+    return one === other || prepared(one) === prepared(other);
+}
+
+function prepared(nick: string): string {
+    return encodings.stringprep.nodeprep(nick) ?? encodings.stringprep.resourceprep(nick) ?? nick;
+}
 
 /** Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs. */
 export function isSameElement(one: Stanza, other: Stanza, ignored?: string): boolean {
@@ -23,6 +39,20 @@ export function isSameElement(one: Stanza, other: Stanza, ignored?: string): boo
                 return false;
             }
         } else if (child !== counterpart) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/** Whether two presences of an occupant say the same, whatever the order of their children. */
+export function isSameContent(one: Stanza, other: Stanza): boolean {
+    if (one.attr.from !== other.attr.from || one.tags.length !== other.tags.length) {
+        return false;
+    }
+    for (const tag of one.tags) {
+        const counterpart = other.get_child(tag.name, tag.attr.xmlns);
+        if (counterpart === undefined || !isSameElement(tag, counterpart)) {
             return false;
         }
     }

@@ -50,6 +50,14 @@ export function inTurn(task: (this: void) => void): void {
     drain();
 }
 
+/** Runs a task as a turn, once, so many seconds from now. */
+export function after(seconds: number, task: (this: void) => void): Timer {
+    return module.add_timer(seconds, () => {
+        inTurn(task);
+        return undefined;
+    });
+}
+
 /**
  * Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
  * from the session's own address, or answer a room with an error.

@@ -6,10 +6,10 @@ local random = require "fuzz.random";
 local weights = {
 	-- clients
 	open = 6; close = 2; lose = 2; hibernate = 3; resume = 4; expire = 1; offline = 1; priority = 1;
-	join = 28; leave = 7; show = 5; rename = 4; say = 14; whisper = 4; ask = 8; answer = 4; bounce = 4; nonsense = 5;
+	join = 28; leave = 7; show = 5; rename = 4; say = 14; whisper = 4; ask = 8; answer = 4; bounce = 4; nonsense = 5; burst = 9;
 	-- honest rooms
-	enter = 4; gone = 3; speak = 16; murmur = 3; query = 3; reply = 4; update = 3; mistake = 2; subject = 2; kick = 3; ban = 1; pardon = 2;
-	destroy = 1; forget = 2; rename_bot = 2; force = 1; lock = 1; silent = 2; limit = 1;
+	enter = 4; gone = 3; speak = 16; broadcast = 4; murmur = 3; query = 3; reply = 4; update = 3; mistake = 2; subject = 2; kick = 3; ban = 1; pardon = 2;
+	destroy = 1; forget = 2; rename_bot = 2; force = 1; lock = 1; silent = 2; limit = 1; stall = 2;
 	-- what lies between
 	deliver = 40; drop = 1; link = 1; time = 12; settle = 2;
 	-- the server
@@ -38,6 +38,7 @@ local function setting(draw)
 		resource = draw(3) ~= 1;
 		bosh = draw(3) > 1;
 		carbons = draw(4) == 1;
+		prosody = draw(2) == 1; -- one of the rooms is mod_muc's
 	};
 end
 
@@ -56,8 +57,8 @@ local function written(list)
 	for i, event in ipairs(list) do
 		lines[i] = ("\t\t{ %q, %d, %d, %d, %d };"):format(table.unpack(event));
 	end
-	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s }"):format(
-		list.setting.resource, list.setting.bosh, list.setting.carbons);
+	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s }"):format(
+		list.setting.resource, list.setting.bosh, list.setting.carbons, list.setting.prosody);
 	return ("\t{ seed = %d; setting = %s;\n%s\n\t};"):format(list.seed, setting_written, table.concat(lines, "\n"));
 end
 

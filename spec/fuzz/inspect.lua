@@ -1,10 +1,18 @@
--- The module's own tables, found by name as upvalues of its functions: production code needs no door for the specs.
+-- The inside of the module, found by name as upvalues of its functions: production code needs no door for the specs.
+-- What the specs know of the module's data is in this file alone.
+
+local inspect = {};
+
+-- Tables that grow with what accounts do.
+inspect.growing = { "accounts", "pendingIqs", "iqsOfSession", "joined", "questions", "logs", "changed" };
 
 local function is_of_module(f)
 	return debug.getinfo(f, "S").source:find("mod_minimix.lua", 1, true) ~= nil;
 end
 
-local function visit(value, found, seen)
+-- Calls on_upvalue(f, index, name, value) for each upvalue of each function of the module that can be reached from a value,
+-- and on_field(table, key, value) for each function that a table holds. Either returns true to end it.
+local function walk(value, seen, on_upvalue, on_field)
 	if seen[value] then return; end
 	if type(value) == "function" then
 		if not is_of_module(value) then return; end
@@ -13,36 +21,175 @@ local function visit(value, found, seen)
 		while true do
 			local name, upvalue = debug.getupvalue(value, i);
 			if not name then return; end
-			if type(upvalue) == "table" and not found[name] then found[name] = upvalue; end
-			if type(upvalue) == "table" or type(upvalue) == "function" then visit(upvalue, found, seen); end
+			if on_upvalue(value, i, name, upvalue) then return true; end
+			if (type(upvalue) == "function" or type(upvalue) == "table") and walk(upvalue, seen, on_upvalue, on_field) then
+				return true;
+			end
 			i = i + 1;
 		end
 	elseif type(value) == "table" then
 		seen[value] = true;
-		for _, field in pairs(value) do
-			if type(field) == "function" then visit(field, found, seen); end
+		for key, field in pairs(value) do
+			if type(field) == "function" then
+				if on_field and on_field(value, key, field) then return true; end
+				if walk(field, seen, on_upvalue, on_field) then return true; end
+			end
 		end
 	end
 end
 
--- By instance of the module: its tables are the same all its life.
-local known = setmetatable({}, { __mode = "k" });
-
--- host: support.host. Returns the tables by the names they have in the bundle.
-local function tables(host)
-	local api = host:module();
-	if known[api] then return known[api]; end
-	local found, seen = {}, {};
-	known[api] = found;
+-- What Prosody calls: the module's own functions, and its handlers of events.
+local function walk_all(host, api, on_upvalue, on_field)
+	local seen = {};
 	for _, name in ipairs { "load", "save", "restore", "unload" } do
-		visit(api[name], found, seen);
+		if walk(api[name], seen, on_upvalue, on_field) then return; end
 	end
 	for _, events in ipairs { prosody.hosts[host.name].events, prosody.events } do
-		for _, handlers in pairs(events._handlers or {}) do
-			for _, handler in ipairs(handlers or {}) do visit(handler, found, seen); end
+		for _, handlers in pairs(events._event_map) do
+			for handler in pairs(handlers) do
+				if walk(handler, seen, on_upvalue, on_field) then return; end
+			end
 		end
 	end
+end
+
+-- The module's own tables, by the names that they have in the bundle. host: support.host
+function inspect.tables(host)
+	local found = {};
+	walk_all(host, host:module(), function (_, _, name, value)
+		if type(value) == "table" and not found[name] then found[name] = value; end
+	end);
 	return found;
 end
 
-return { tables = tables };
+-- By instance of the module: it is the same table all its life.
+local known = setmetatable({}, { __mode = "k" });
+
+-- Accounts by occupant JID.
+function inspect.accounts(host)
+	local api = host:module();
+	if not known[api] then
+		walk_all(host, api, function (_, _, name, value)
+			if name == "accounts" and type(value) == "table" then
+				known[api] = value;
+				return true;
+			end
+		end);
+	end
+	return known[api] or {};
+end
+
+-- Puts something in the place of the functions of the module that have a name, wherever they are used:
+-- wrap(original) -> function. Returns whether there are any.
+function inspect.replace(host, name, wrap)
+	local new, is_new = {}, {};
+	local function replacement(key, value)
+		if key ~= name or type(value) ~= "function" or is_new[value] or not is_of_module(value) then return; end
+		if not new[value] then
+			new[value] = wrap(value);
+			is_new[new[value]] = true;
+		end
+		return new[value];
+	end
+	walk_all(host, host:module(), function (f, i, key, value)
+		local other = replacement(key, value);
+		if other then debug.setupvalue(f, i, other); end
+	end, function (t, key, value)
+		t[key] = replacement(key, value) or value;
+	end);
+	return next(new) ~= nil;
+end
+
+-- Memberships
+
+function inspect.membership(host, occupant_jid, room)
+	local account = inspect.accounts(host)[occupant_jid];
+	return account and account.memberships[room];
+end
+
+-- "joined" and so on; "none" without a membership.
+function inspect.phase(membership)
+	if not membership then return "none"; end
+	return membership.phase or membership.place.phase;
+end
+
+function inspect.is_attached(membership, session)
+	return membership ~= nil and membership.attached[session] ~= nil;
+end
+
+-- All memberships: f(membership) for each.
+function inspect.each_membership(host, f)
+	for _, account in pairs(inspect.accounts(host)) do
+		for _, membership in pairs(account.memberships) do f(membership); end
+	end
+end
+
+local function count(t)
+	local n = 0;
+	for _ in pairs(t) do n = n + 1; end
+	return n;
+end
+
+-- Each phase ends by an operation with a time limit, a timer, or a turn in a line.
+local ends = {
+	lost = function (place)
+		local next_step = place.next;
+		return next_step and (next_step.kind == "line" or next_step.timer);
+	end;
+	joining = function (place) return place.operation and place.operation.timer; end;
+	entering = function (place) return place.operation and place.timer; end;
+	joined = function (place) return not place.operation or place.operation.timer; end;
+	leaving = function (place) return not place.operation or place.operation.timer; end;
+};
+
+local function has_request(membership, session)
+	for _, request in ipairs(membership.queue) do
+		if request.session == session and request.kind == "join" then return true; end
+	end
+	return false;
+end
+
+-- What can be written down of a membership and means nothing.
+local nonsense = {
+	["a phase without an end"] = function (_, place) return not ends[place.phase](place); end;
+	["a queue that nothing serves"] = function (m, place)
+		return place.phase == "joined" and m.queue[1] and not place.operation;
+	end;
+	["detached with sessions attached"] = function (m) return m.detachedAt and next(m.attached); end;
+	["in the room since nobody knows when without a session"] = function (m, place)
+		return place.phase == "joined" and not m.detachedAt and not next(m.attached);
+	end;
+	["in the room without having been let in"] = function (m, place)
+		return (place.phase == "joined" or place.phase == "entering") and not m.established;
+	end;
+	["since without having been let in"] = function (m) return m.since and not m.established; end;
+	["in the room without an own presence"] = function (m, place) return place.phase == "joined" and not m.view.self; end;
+	["a part without a log, or the other way round"] = function (m) return (m.part == nil) ~= (m.log == nil); end;
+	["a wrong count of occupants"] = function (m) return m.view.count ~= count(m.view.occupants); end;
+	["itself among the others"] = function (m, place) return place.phase == "joined" and m.view.occupants[m.nick]; end;
+	["a question to the archive while leaving"] = function (m, place)
+		return place.phase == "leaving" and m.catchUp and m.catchUp.queryId;
+	end;
+	["a session that has nothing to ask for, as it is in"] = function (m, place)
+		if place.phase ~= "joined" or place.operation then return false; end
+		for session in pairs(m.attached) do
+			if has_request(m, session) then return true; end
+		end
+	end;
+};
+
+-- Returns what is wrong with the data of some membership, or nothing.
+function inspect.problem(host)
+	local problem;
+	inspect.each_membership(host, function (membership)
+		local place = membership.place;
+		for name, is_so in pairs(place and nonsense or {}) do
+			if is_so(membership, place) then
+				problem = ("%s in %s is %s: %s"):format(membership.username, membership.room, place.phase, name);
+			end
+		end
+	end);
+	return problem;
+end
+
+return inspect;

@@ -4,6 +4,7 @@
 -- room says, or not; otherwise there is no doubt.
 
 local jid = require "util.jid";
+local ledger = require "fuzz.ledger";
 
 -- Of what in a presence tells that its 110 is not to be believed.
 local xmlns_mistake = "urn:example:mistake";
@@ -75,7 +76,15 @@ function model.asks(session, kind, room, id, must)
 	return request;
 end
 
+-- mod_muc gives an id to a message without one, and answers the farewell of a session, which has none.
+local function is_of_real_room(session, kind, room, id)
+	local request = session.requests[request_key(kind, room.jid, id)];
+	return room.is_real and not (request and request.count > 0);
+end
+
 local function is_asked(session, kind, room, id)
+	if is_of_real_room(session, kind, room, id) then id = nil; end
+	if room.is_real and kind == "presence" and not id then return model.place(session, room).known; end
 	local request = session.requests[request_key(kind, room.jid, id)];
 	if not request or request.count == 0 then return false; end
 	-- A liar may answer twice whom it knows by the full JID.
@@ -125,17 +134,17 @@ end
 
 -- The answer to a join answers those before it, too.
 local function answers_join(place, id)
+	local first, last;
 	for i, asked in ipairs(place.asked) do
 		if asked.id == id then
-			place.asked = table.move(place.asked, i + 1, #place.asked, 1, {});
-			-- Which of those that look the same it answers nobody can tell.
-			for _, later in ipairs(place.asked) do
-				later.doubtful = later.doubtful or later.id == id;
-			end
-			return true;
+			first, last = first or i, i;
 		end
 	end
-	return false;
+	if not first then return false; end
+	-- Which of those that look the same it answers nobody can tell.
+	for i = first + 1, last do place.asked[i].doubtful = true; end
+	place.asked = table.move(place.asked, first + 1, #place.asked, 1, {});
+	return true;
 end
 
 local function goes_out(place)
@@ -190,15 +199,18 @@ local function on_available(place, nick, stanza, codes)
 	end
 end
 
-local function on_unavailable(place, nick, codes, item)
+local function on_unavailable(session, place, room, nick, stanza)
+	local codes, item = codes_of(stanza);
 	place.view[nick] = nil;
 	if not codes["110"] then return; end
 	if codes["303"] then
 		place.nick = item and item.attr.nick;
-	else
-		place.thrown_out = not place.awaits_leave;
-		goes_out(place);
+		return;
 	end
+	local was_in = place.state == "in";
+	place.thrown_out = not place.awaits_leave;
+	goes_out(place);
+	return was_in and room.explain and room.explain(session.account, stanza) or nil;
 end
 
 local function on_presence(session, room, nick, stanza)
@@ -210,20 +222,23 @@ local function on_presence(session, room, nick, stanza)
 		return "a presence of a room it is not in";
 	end
 	if room.lies then return; end
-	local codes, item = codes_of(stanza);
 	if nick and not kind then
-		on_available(place, nick, stanza, codes);
+		on_available(place, nick, stanza, codes_of(stanza));
+		if place.state == "in" and room.note_in then room.note_in(session.account); end
 	elseif nick and kind == "unavailable" then
-		on_unavailable(place, nick, codes, item);
+		return on_unavailable(session, place, room, nick, stanza);
 	end
 end
 
 local function on_message(session, room, stanza)
 	local place = model.place(session, room);
 	if stanza.attr.type == "error" then
-		if not is_asked(session, "message", room, stanza.attr.id) then
+		local id = stanza.attr.id;
+		if is_of_real_room(session, "message", room, id) then id = nil; end
+		if not is_asked(session, "message", room, id) then
 			return "an error for a message it never sent";
 		end
+		ledger.got_error(session, room, id);
 	elseif stanza.attr.type == "groupchat" then
 		if place.state == "out" and not (room.lies and place.known) then
 			return "a message of a room it is not in";
@@ -287,6 +302,8 @@ function model.unsettled(session, rooms)
 			-- It was let in, and only that is lost.
 			if room.lossy and place.thrown_out and place.state == "asking" then place.asked = {}; goes_out(place); end
 			if place.state == "asking" and is_all_doubtful(place.asked) then place.asked = {}; goes_out(place); end
+			-- It left and joined again, and that join was refused: the leave need not be answered as well.
+			if place.state == "asking" and place.asked[1] == nil then goes_out(place); end
 			if place.state == "asking" or place.state == "leaving" then
 				return ("is still %s in %s"):format(place.state, room.jid);
 			end

@@ -15,22 +15,22 @@ local function kind_of(problem)
 end
 
 -- seconds: how long to look for a shorter list
-function run.shorten(list, problem, module_file, seconds)
+function run.shorten(list, problem, plant, seconds)
 	local kind = kind_of(problem);
 	return shrink(list, function (shorter)
-		local other = world.play(shorter, module_file);
+		local other = world.play(shorter, plant);
 		return other ~= nil and kind_of(other) == kind;
 	end, seconds);
 end
 
 -- Returns nil and the number of events played, or what is wrong and the list that shows it.
--- fields: seed, count (of events), seconds (instead, or as well), module_file
+-- fields: seed, count (of events), seconds (instead, or as well), plant(host): what to change in the module
 function run.search(fields)
 	local played, started = 0, os.clock();
 	local seed = fields.seed;
 	while played < (fields.count or math.huge) and os.clock() - started < (fields.seconds or math.huge) do
 		local list = generate.generate(seed, length);
-		local problem, position = world.play(list, fields.module_file);
+		local problem, position = world.play(list, fields.plant);
 		if problem then
 			for i = #list, position + 1, -1 do list[i] = nil; end
 			return problem, list;

@@ -3,11 +3,16 @@
 
 local st = require "util.stanza";
 local jid = require "util.jid";
+local clock = require "support.clock";
 local spec_host = require "support.host";
 local spec_room = require "support.room";
+require "fuzz.remember";
+local causes = require "fuzz.causes";
 local inspect = require "fuzz.inspect";
+local ledger = require "fuzz.ledger";
 local liar = require "fuzz.liar";
 local model = require "fuzz.model";
+local real = require "fuzz.real";
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
 local accounts = { "alice", "anna" };
@@ -19,6 +24,9 @@ local lives = 3; -- devices of an account
 -- Seconds after which everything has had its time: the longest pause between two tries is less than 20 minutes, and it
 -- takes two looks at a quiet room to see that the account is out of it.
 local until_settled = 5400;
+
+-- Seconds without a session after which an account leaves its rooms.
+local inactive_after = 2 * 3600;
 
 -- Seconds for which a link may hold back what is sent over it: then it breaks.
 local longest_delay = 125;
@@ -36,19 +44,19 @@ local function violation(self, ...)
 	end
 end
 
--- setting: see fuzz.generate; module_file: the module to test
-function world.new(setting, module_file)
+-- setting: see fuzz.generate; plant(host): changes each instance of the module
+function world.new(setting, plant)
 	local self = setmetatable({
 		host = spec_host.new {
 			options = {
 				minimix_resource = setting.resource and "minimix";
-				minimix_inactive_after = 4 * 3600;
+				minimix_inactive_after = inactive_after;
 			};
 			modules = setting.carbons and { "carbons" } or nil;
 			accounts = accounts;
-			module_file = module_file;
 		};
 		setting = setting;
+		plant = plant;
 		sessions = {}; -- by slot
 		former = {}; -- who had a slot before
 		rooms = {};
@@ -56,6 +64,9 @@ function world.new(setting, module_file)
 		liars = {};
 		service = {}; -- rooms by JID
 		on_way = {}; -- from rooms elsewhere to the accounts
+		ledger = ledger.new();
+		causes = causes.new(function () return clock.now; end);
+		last_seen = {}; -- when an account had a session
 		said = 0;
 	}, world);
 	self:add_honest("red@rooms.example.org");
@@ -63,7 +74,9 @@ function world.new(setting, module_file)
 	self:add_honest("green@rooms.example.net", { remote = true, creates = true });
 	self:add_liar("liar.example.org");
 	self:add_liar("liar.example.net", true);
+	if setting.prosody then self:add_real("muc.example.org"); end
 	self:connect_rooms();
+	self:plant_again();
 	for _, name in ipairs { "on_service", "on_remote" } do
 		self.host[name] = function (host, stanza)
 			self:check_error(self.service[jid.bare(stanza.attr.to)], stanza);
@@ -77,6 +90,14 @@ function world:occupant_jid(account)
 	return jid.join(account, self.host.name, self.setting.resource and "minimix" or nil);
 end
 
+function world:plant_again()
+	local api = self.plant and self.host:module();
+	if api and api ~= self.planted then
+		self.planted = api;
+		self.plant(self.host);
+	end
+end
+
 -- Rooms
 
 function world:add_honest(address, fields)
@@ -86,9 +107,23 @@ function world:add_honest(address, fields)
 		on_iq = function (room, stanza) return self:iq_to_bot(room, stanza); end;
 	};
 	room.questions = {};
+	function room.explain(account, stanza)
+		return self.causes:explain(room, account, stanza);
+	end
+	function room.note_in(account)
+		if self:occupant_of(room, account) then self.causes:is_in(room, account); end
+	end
 	table.insert(self.honest, room);
 	table.insert(self.rooms, room);
 	self.service[address] = room;
+end
+
+function world:add_real(domain)
+	local room = real.new(domain);
+	self.real = room;
+	table.insert(self.honest, room);
+	table.insert(self.rooms, room);
+	self.service[room.jid] = room;
 end
 
 function world:add_liar(domain, remote)
@@ -106,30 +141,66 @@ function world:add_liar(domain, remote)
 	self.service[room.jid] = room;
 end
 
-local function receive(room, stanza)
+function world:receive(room, stanza)
+	local entry = not room.lies and self.ledger:entry(stanza);
+	if entry then
+		entry.arrived = true;
+		entry.excused = entry.excused or room.silent;
+	end
+	local before = self.handled;
+	self.handled = not room.lies and stanza or nil;
 	-- Prosody tells everyone to whom a session has directed presence that it has gone: nobody answers that.
 	local is_farewell = stanza.name == "presence" and stanza.attr.type == "unavailable";
 	if room.lies or not is_farewell or room:occupant(stanza.attr.from) then
 		room:receive(stanza);
 	end
+	self.handled = before;
 	room.received = {};
 end
 
-function world:connect_rooms()
-	local options = {};
-	for _, room in ipairs(self.rooms) do
-		options.remote = room.remote;
-		self.host:on_stanza_to(room.domain or room.jid, function (stanza)
-			receive(room, stanza);
-		end, options);
-		room.send = function (stanza)
-			if room.remote then
-				table.insert(self.on_way, { room = room, stanza = st.clone(stanza) });
-			else
-				self:arrive(room, stanza);
-			end
-		end;
+-- What a room says at once to a stanza is its answer.
+function world:note_answer(room, stanza, answer)
+	if answer.attr.type ~= "error" then return; end
+	local entry = self.ledger:entry(stanza);
+	local account = jid.node(stanza.attr.from);
+	local _, condition = answer:get_error();
+	if entry and answer.name == "message" then
+		entry.refused = true;
+	elseif answer.name == "presence" and stanza.attr.from == self:occupant_jid(account) and stanza:get_child("x", xmlns_muc)
+		and condition ~= "service-unavailable" and condition ~= "conflict" then
+		self.causes:room_refuses(room, account);
 	end
+end
+
+-- What a room sends goes to the account at once, or is on its way.
+function world:send(room, stanza)
+	local handled = self.handled;
+	if handled then self:note_answer(room, handled, stanza); end
+	if not room.lies then self.causes:room_sends(room, stanza); end
+	if room.remote then
+		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); entry = handled and self.ledger:entry(handled) });
+	else
+		self:arrive(room, stanza);
+	end
+end
+
+function world:connect(room)
+	if room == self.real then
+		return room:start(self.host, function (stanza)
+			local entry = self.ledger:entry(stanza);
+			if entry then entry.arrived = true; end
+		end);
+	end
+	self.host:on_stanza_to(room.domain or room.jid, function (stanza)
+		self:receive(room, stanza);
+	end, { remote = room.remote });
+	room.send = function (stanza)
+		self:send(room, stanza);
+	end;
+end
+
+function world:connect_rooms()
+	for _, room in ipairs(self.rooms) do self:connect(room); end
 end
 
 -- R6: a service throws out whom an error comes from. That is how it should be for an account that is not in the room.
@@ -148,8 +219,7 @@ function world:check_error(room, stanza)
 end
 
 function world:is_known(address, from)
-	local account = inspect.tables(self.host).accounts[from];
-	return account and account.memberships[address];
+	return inspect.membership(self.host, from, address);
 end
 
 local function is_live(stanza)
@@ -174,26 +244,34 @@ end
 -- Every session in the room gets it once, and none outside.
 function world:arrive_live(room, stanza)
 	self:read_all();
-	local account, body = jid.node(stanza.attr.to), stanza:get_child_text("body");
-	local before, anybody = {}, false;
-	for slot, session in pairs(self.sessions) do
-		if session.account == account then
-			before[slot] = model.place(session, room).state;
-			anybody = anybody or before[slot] == "in";
-		end
+	local account = jid.node(stanza.attr.to);
+	local anybody = false;
+	for _, session in pairs(self.sessions) do
+		anybody = anybody or session.account == account and model.place(session, room).state == "in";
 	end
 	if not anybody and stanza.attr.type ~= "groupchat" then
 		-- It takes the ordinary way of a message to the account.
 		return self.host:from_room(stanza);
 	end
+	self:count_copies(room, stanza:get_child_text("body"), account, function () self.host:from_room(stanza); end);
+end
+
+-- account: whose sessions are looked at; nil for all
+function world:count_copies(room, body, account, say)
+	local before = {};
+	for slot, session in pairs(self.sessions) do
+		if not account or session.account == account then
+			before[slot] = model.place(session, room).state;
+		end
+	end
 	self.watched, self.counts = body, {};
-	self.host:from_room(stanza);
+	say();
 	self:read_all();
 	for slot, session in pairs(self.sessions) do
 		local count = self.counts[session] or 0;
 		local state = before[slot] or "out";
 		if state == "in" and count ~= 1 or state == "out" and count > 0 or count > 1 then
-			violation(self, session.client.jid, "is", state, room.jid, "and got", tostring(count), "copies of", tostring(stanza));
+			violation(self, session.client.jid, "is", state, room.jid, "and got", tostring(count), "copies of", body);
 		end
 	end
 	self.watched = nil;
@@ -208,7 +286,7 @@ function world:deliver(count)
 			local stanza = table.remove(host.wire, 1);
 			local room = self.service[jid.bare(stanza.attr.to)] or self.service["lies@"..jid.host(stanza.attr.to)];
 			if room then
-				host:run(function () receive(room, stanza); end);
+				host:run(function () self:receive(room, stanza); end);
 			end
 			host.wire = table.move(host.wire, 1, #host.wire, #rest + 1, rest);
 		end
@@ -375,6 +453,10 @@ end
 -- Occupants whom a spec put into the room keep what they get; their answers come when the events say so.
 function world:iq_to_bot(room, stanza)
 	local nick = jid.resource(stanza.attr.to);
+	if room.stalled and not nick and stanza:get_child("query", "urn:xmpp:mam:2") then
+		table.insert(room.stalled, st.clone(stanza));
+		return true;
+	end
 	local receiver = nick and room:occupant(nick);
 	if receiver and receiver.inbox and room:occupant(stanza.attr.from) and (stanza.attr.type == "get" or stanza.attr.type == "set") then
 		table.insert(room.questions, st.clone(stanza));
@@ -455,7 +537,8 @@ function events:join(n, m, o, p)
 	if not session then return; end
 	local room = self:room(m);
 	local id = p % 13 ~= 0 and self:new_id(p) or nil;
-	local nick = o % 40 ~= 0 and chosen(nicks, o) or nil;
+	-- mod_muc trips over a join without a nick.
+	local nick = (o % 40 ~= 0 or room == self.real) and chosen(nicks, o) or nil;
 	local presence = st.presence { id = id; to = room.jid..(nick and "/"..nick or "") };
 	presence:tag("x", { xmlns = xmlns_muc });
 	if room.password and p % 4 ~= 0 then
@@ -476,6 +559,7 @@ function events:leave(n, m, o)
 	local nick, id = o % 5 ~= 0 and own_nick(session, room) or nil, self:new_id(o);
 	model.asks(session, "presence", room, id);
 	model.leaves(session, room);
+	self.causes:may_go(room, session.account);
 	session.client:send(st.presence { type = "unavailable"; id = id; to = room.jid..(nick and "/"..nick or "") });
 end
 
@@ -497,23 +581,34 @@ function events:rename(n, m, o)
 	session.client:send(st.presence { id = id; to = room.jid.."/"..chosen(nicks, o) });
 end
 
+function world:send_message(session, room, message)
+	local id, body = message.attr.id, self:text();
+	model.asks(session, "message", room, id);
+	if not room.lies then self.ledger:sent(session, room, id, body); end
+	session.client:send(message:text_tag("body", body));
+end
+
 function events:say(n, m, o)
 	local session = self:speaker(n);
 	if not session then return; end
 	local room, id = self:room(m), o % 9 ~= 0 and self:new_id(o) or nil;
-	model.asks(session, "message", room, id);
-	session.client:send(st.message { type = "groupchat"; id = id; to = room.jid }:text_tag("body", self:text()));
+	self:send_message(session, room, st.message { type = "groupchat"; id = id; to = room.jid });
 end
 
 function events:whisper(n, m, o)
 	local session = self:speaker(n);
 	if not session then return; end
 	local room, id = self:room(m), self:new_id(o);
-	model.asks(session, "message", room, id);
-	session.client:send(st.message { type = "chat"; id = id; to = room.jid.."/"..chosen(bots, o) }:text_tag("body", self:text()));
+	self:send_message(session, room, st.message { type = "chat"; id = id; to = room.jid.."/"..chosen(bots, o) });
 end
 
 local queries = { "jabber:iq:version", "vcard-temp", "urn:xmpp:ping", "http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/muc#admin" };
+
+-- mod_muc trips over a query of admins that names nobody.
+function world:query(room, p)
+	local xmlns = chosen(queries, p);
+	return room == self.real and xmlns:find "#admin" and "urn:xmpp:ping" or xmlns;
+end
 
 function events:ask(n, m, o, p)
 	local session = self:speaker(n);
@@ -522,7 +617,7 @@ function events:ask(n, m, o, p)
 	local nick = p % 3 ~= 0 and (p % 3 == 1 and own_nick(session, room) or chosen(bots, p)) or nil;
 	model.asks(session, "iq", room, id, not room.lies and model.is_in(session, room) and not id:find "same");
 	session.client:send(st.iq { type = p % 5 == 0 and "set" or "get"; id = id; to = room.jid..(nick and "/"..nick or "") }
-		:tag("query", { xmlns = chosen(queries, p) }):up());
+		:tag("query", { xmlns = self:query(room, p) }):up());
 end
 
 -- What a room or an occupant asked is answered, by the session that was asked or by the next best.
@@ -571,6 +666,16 @@ function events:nonsense(n, m, o)
 	model.asks(session, "message", room, stanza.attr.id);
 	model.asks(session, "iq", room, stanza.attr.id);
 	session.client:send(stanza);
+end
+
+local hasty = { "say", "whisper", "ask", "show", "rename", "leave", "join", "say", "nonsense", "say" };
+
+-- A session that does not wait until it is in.
+function events:burst(n, m, o, p)
+	events.join(self, n, m, o, p);
+	for i = 1, p % 5 + 1 do
+		events[chosen(hasty, o + i * (p % 7 + 1))](self, n, m, o + i, p + i);
+	end
 end
 
 -- Events: what happens in honest rooms
@@ -644,6 +749,7 @@ events.kick = of_account(function (_, room, occupant, o)
 end);
 events.ban = of_account(function (_, room, occupant) room:ban(occupant.nick); end);
 events.forget = of_account(function (self, room, occupant, o)
+	self.causes:trouble(room);
 	-- Nobody is told of one that is forgotten. A room that starts anew takes longer than anything is on its way.
 	room.lossy = room.lossy or o % 2 == 0;
 	if o % 2 ~= 0 then self:deliver_all(); end
@@ -660,7 +766,7 @@ function events:mistake(n, m, o)
 	local bot = bot_in(room, o);
 	self:deliver_all();
 	local membership = self:is_known(room.jid, account);
-	if bot and membership and membership.phase == "joined" and room:occupant(account) then
+	if bot and inspect.phase(membership) == "joined" and room:occupant(account) then
 		self.host:run(function ()
 			room.send(st.presence { from = room.jid.."/"..bot; to = account }
 				:tag("x", { xmlns = xmlns_muc.."#user" })
@@ -673,7 +779,23 @@ function events:mistake(n, m, o)
 end
 
 function events:pardon(n)
-	self:honest_room(n).members = {};
+	local room = self:honest_room(n);
+	room.members = {};
+	if room == self.real then
+		for _, account in ipairs(accounts) do
+			self.host:run(function () room:pardon(account.."@"..self.host.name); end);
+		end
+	end
+end
+
+-- Something is said in the room of mod_muc.
+function events:broadcast()
+	if not self.real then return; end
+	local body = self:text();
+	self:read_all();
+	self:count_copies(self.real, body, nil, function ()
+		self.host:run(function () self.real:speak(body); end);
+	end);
 end
 
 function events:destroy(n)
@@ -688,12 +810,33 @@ end
 
 function events:silent(n)
 	local room = self:honest_room(n);
+	self.causes:trouble(room);
 	room.silent = not room.silent;
 end
 
 function events:limit(n)
 	local room = self:honest_room(n);
 	room.limit = not room.limit and #room.occupants or nil;
+end
+
+-- A room's archive that takes its time, longer than anything is on its way.
+function events:stall(n)
+	local room = self:honest_room(n);
+	if room.stalled then
+		self:release(room);
+	else
+		room.stalled = {};
+	end
+end
+
+function world:release(room)
+	local stalled = room.stalled or {};
+	room.stalled = nil;
+	self.host:run(function ()
+		for _, question in ipairs(stalled) do
+			room.send(st.error_reply(question, "cancel", "service-unavailable"));
+		end
+	end);
 end
 
 -- Events: what lies between
@@ -703,14 +846,27 @@ function events:deliver(n)
 end
 
 local function lose_on_way(self)
-	for _, arriving in ipairs(self.on_way) do arriving.room.unheard = true; end
+	for _, arriving in ipairs(self.on_way) do
+		self.causes:trouble(arriving.room);
+		arriving.room.unheard = true;
+		if arriving.entry then arriving.entry.excused = true; end
+	end
 	self.on_way = {};
+end
+
+local function lose_on_wire(self)
+	for _, stanza in ipairs(self.host.wire) do
+		self.causes:trouble(self.service[jid.bare(stanza.attr.to)] or {});
+		local entry = self.ledger:entry(stanza);
+		if entry then entry.excused = true; end
+	end
+	self.host:drop();
 end
 
 -- Presence that gets lost is lost for good; what sessions have seen is not what there is any more.
 function events:drop(n)
 	if n % 2 == 0 then
-		self.host:drop();
+		lose_on_wire(self);
 	else
 		for _, arriving in ipairs(self.on_way) do arriving.room.lossy = true; end
 		lose_on_way(self);
@@ -743,11 +899,14 @@ end
 -- Events: the server
 
 function events:reload()
+	self.ledger:excuse_all();
 	self.host:reload();
 end
 
 local function restarts(options)
 	return function (self)
+		self.ledger:excuse_all();
+		if options then self:forget_last_hour(); end
 		self.host:restart(options);
 		for slot in pairs(self.sessions) do self:end_session(slot); end
 		lose_on_way(self);
@@ -759,6 +918,11 @@ events.restart = restarts();
 events.kill = restarts { killed = true };
 
 function events:unload()
+	self.ledger:excuse_all();
+	for _, room in ipairs(self.honest) do
+		self.causes:trouble(room);
+		for _, account in ipairs(accounts) do self.causes:may_go(room, account); end
+	end
 	self.host:unload();
 	self:read_all();
 	-- What comes of sessions that were in rooms is not for the module to know any more; their full JIDs are not in any.
@@ -801,25 +965,58 @@ end
 
 -- What holds when all has had its time.
 
+-- In steps of 20 seconds, or of more where nothing happens.
 function world:wait(seconds)
 	self:deliver_all();
-	local step = 20;
-	for _ = 1, seconds // step do
+	local left = seconds;
+	while left > 0 and not self.violation do
+		local step = math.min(math.max(20, clock.until_next() or left), left);
+		left = left - step;
 		self:tick(step);
 		self:deliver_all();
-		if self.violation then return; end
 	end
 end
 
 function world:tick(seconds)
 	for _, room in ipairs(self.liars) do room.left = 10; end
+	for _, room in ipairs(self.honest) do
+		-- What is held back for so long has as good as not come.
+		if room.remote and seconds > 10 and (self.host.wire[1] or self.on_way[1]) then self.causes:trouble(room); end
+	end
 	self.host:tick(seconds);
 	self:read_all();
+	self:note_accounts();
+end
+
+function world:has_session(account)
+	for _, session in pairs(self.sessions) do
+		if session.account == account then return true; end
+	end
+	return false;
+end
+
+-- When an account was last used is written once an hour.
+function world:forget_last_hour()
+	for account, time in pairs(self.last_seen) do
+		self.last_seen[account] = math.min(time, clock.now - 4000);
+	end
+end
+
+-- Which accounts rooms list, and which nobody has used for long: those leave.
+function world:note_accounts()
+	for _, account in ipairs(accounts) do
+		if self:has_session(account) then self.last_seen[account] = clock.now; end
+		local is_unused = clock.now - (self.last_seen[account] or 0) > inactive_after - 600;
+		for _, room in ipairs(self.honest) do
+			self.causes:note(room, account, self:occupant_of(room, account) ~= nil);
+			if is_unused then self.causes:may_go(room, account); end
+		end
+	end
 end
 
 local function check_place(self, session, room, membership, occupant)
 	local name, place = session.client.jid, model.place(session, room);
-	local attached = membership and membership.attached[name] ~= nil or false;
+	local attached = inspect.is_attached(membership, name);
 	if attached ~= (place.state == "in") then
 		return violation(self, name, "is", place.state, room.jid, "and", attached and "attached" or "not attached");
 	end
@@ -848,9 +1045,11 @@ end
 
 local function check_membership(self, account, room, membership)
 	local occupant = self:occupant_of(room, account);
-	local phase = membership and membership.phase or "none";
+	local phase = inspect.phase(membership);
 	if (phase == "joined") ~= (occupant ~= nil) or (phase ~= "joined" and phase ~= "none") then
 		violation(self, account, "is", phase, "in", room.jid, "which", occupant and "lists it" or "does not list it");
+	elseif not occupant and self.causes:should_be_in(room, account) then
+		violation(self, account, "is out of", room.jid, "without a cause");
 	end
 	for _, session in pairs(self.sessions) do
 		if session.account == account then check_place(self, session, room, membership, occupant); end
@@ -860,24 +1059,21 @@ end
 function events:settle()
 	for _, room in ipairs(self.honest) do
 		room.silent, room.limit = nil, nil;
+		self:release(room);
 	end
 	self:wait(until_settled);
-	local known = inspect.tables(self.host).accounts;
 	for _, account in ipairs(accounts) do
-		local entry = known[self:occupant_jid(account)];
 		for _, room in ipairs(self.honest) do
-			check_membership(self, account, room, entry and entry.memberships[room.jid]);
+			check_membership(self, account, room, self:is_known(room.jid, self:occupant_jid(account)));
 		end
 	end
 	for _, session in pairs(self.sessions) do
-		local problem = model.unsettled(session, self.rooms);
+		local problem = model.unsettled(session, self.rooms) or ledger.missing(session);
 		if problem then violation(self, session.client.jid, problem); end
 	end
 end
 
 -- What is left when everybody has gone for good.
-
-local kept_tables = { "accounts", "pendingIqs", "iqsOfSession", "joined", "questions", "logs", "changed" };
 
 function world:finish()
 	for slot, session in pairs(self.sessions) do
@@ -885,10 +1081,13 @@ function world:finish()
 		self:end_session(slot);
 	end
 	for _, room in ipairs(self.liars) do room.dead = true; end
-	for _, room in ipairs(self.honest) do room.silent, room.limit = nil, nil; end
-	self:wait(6 * 3600);
+	for _, room in ipairs(self.honest) do
+		room.silent, room.limit = nil, nil;
+		self:release(room);
+	end
+	self:wait(inactive_after + 2 * 3600);
 	local tables = inspect.tables(self.host);
-	for _, name in ipairs(kept_tables) do
+	for _, name in ipairs(inspect.growing) do
 		local key = tables[name] and next(tables[name]);
 		if key then
 			violation(self, "when all are gone,", name, "still holds", tostring(key));
@@ -910,11 +1109,22 @@ local function check_log(self)
 	self.host.outbox, self.host.unhandled = {}, {};
 end
 
+-- Instructions of Lua that no event takes, not even one that waits for hours of virtual time.
+local longest_event = 400000000;
+
+local function has_no_end()
+	error(debug.traceback("an event that has no end"), 0);
+end
+
 local function step(self, event)
 	for _, room in ipairs(self.liars) do room.left = 10; end
 	events[event[1]](self, table.unpack(event, 2));
+	self:plant_again();
 	self:read_all();
+	self:note_accounts();
 	self:check_rooms();
+	local problem = inspect.problem(self.host);
+	if problem then violation(self, problem); end
 	check_log(self);
 end
 
@@ -924,6 +1134,7 @@ local most_memory, most_time = 60000, 2;
 local function play(self, list)
 	for i, event in ipairs(list) do
 		local started = os.clock();
+		debug.sethook(has_no_end, "", longest_event);
 		local ok, problem = pcall(step, self, event);
 		if ok and os.clock() - started > most_time then violation(self, event[1], "took", os.clock() - started, "seconds"); end
 		problem = self.violation or not ok and tostring(problem) or nil;
@@ -938,12 +1149,13 @@ local function play(self, list)
 end
 
 -- Returns what is wrong and with which event it showed, or nothing.
-function world.play(list, module_file)
+function world.play(list, plant)
 	math.randomseed(list.seed);
 	collectgarbage();
 	local before = collectgarbage "count";
-	local self = world.new(list.setting, module_file);
+	local self = world.new(list.setting, plant);
 	local problem, position = play(self, list);
+	debug.sethook();
 	collectgarbage();
 	local size = collectgarbage "count" - before;
 	if not problem and size > most_memory then problem = ("the world takes %d kB"):format(size); end

@@ -4,7 +4,7 @@ local real_time, real_date = os.time, os.date;
 local start = 1700000000;
 
 local clock = { now = start };
-local timers, sequence = {}, 0;
+local timers = {}; -- the next one last
 
 function os.time(t)
 	if t then return real_time(t); end
@@ -35,31 +35,33 @@ function clock.clear()
 	timers = {};
 end
 
-local function is_before(a, b)
-	if a.at ~= b.at then return a.at < b.at; end
-	return a.sequence < b.sequence;
-end
-
 local function next_due(limit)
-	local first;
-	for timer in pairs(timers) do
-		if timer.at <= limit and (not first or is_before(timer, first)) then
-			first = timer;
-		end
-	end
-	return first;
+	local timer = timers[#timers];
+	return timer and timer.at <= limit and timer or nil;
 end
 
+local function remove(timer)
+	if not timer.at then return; end
+	for i = #timers, 1, -1 do
+		if timers[i] == timer then table.remove(timers, i); end
+	end
+	timer.at = nil;
+end
+
+-- Of two that are due at the same time the one that was set first runs first.
 local function schedule(timer, delay)
-	sequence = sequence + 1;
-	timer.at, timer.sequence = clock.now + delay, sequence;
-	timers[timer] = true;
+	remove(timer);
+	local at, i = clock.now + delay, #timers;
+	while i > 0 and timers[i].at <= at do i = i - 1; end
+	table.insert(timers, i + 1, timer);
+	timer.at = at;
 	return timer;
 end
 
 local function run(timer)
 	clock.now = math.max(clock.now, timer.at);
-	timers[timer] = nil;
+	timer.at = nil;
+	table.remove(timers);
 	local again = timer.callback(clock.now, timer, timer.param);
 	if type(again) == "number" then
 		schedule(timer, again);
@@ -80,10 +82,14 @@ function clock.advance(seconds)
 	clock.now = target;
 end
 
+-- Seconds until the next timer is due; nil without one.
+function clock.until_next()
+	local timer = timers[#timers];
+	return timer and math.max(timer.at - clock.now, 0);
+end
+
 function clock.pending()
-	local n = 0;
-	for _ in pairs(timers) do n = n + 1; end
-	return n;
+	return #timers;
 end
 
 -- What net.server offers as `timer`, and thereby util.timer.
@@ -91,9 +97,7 @@ clock.timer = {
 	add_task = function (delay, callback, param)
 		return schedule({ callback = callback, param = param }, delay);
 	end;
-	stop = function (timer)
-		timers[timer] = nil;
-	end;
+	stop = remove;
 	reschedule = function (timer, delay)
 		return schedule(timer, delay);
 	end;

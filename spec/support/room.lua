@@ -14,7 +14,7 @@ room.__index = room;
 
 -- fields: jid, subject, password, members_only, whois ("anyone"), members ({ [bare JID] = affiliation }), limit (of occupants),
 -- creates (the first to join makes the room: 201), refuse ({ type, condition } for any join), silent (answers nothing),
--- occupant_ids, on_iq(room, stanza) -> reply, false for no answer, or nil for the usual one
+-- ignores(room, stanza) -> whether this stanza is lost, occupant_ids, on_iq(room, stanza) -> reply, nil, or true for none
 function room.new(fields)
 	local self = setmetatable({}, room);
 	for name, value in pairs(fields) do
@@ -355,9 +355,10 @@ end
 
 local function on_iq(self, stanza)
 	local reply = self.on_iq and self:on_iq(stanza);
-	if reply == false then return; end
 	local nick = jid.resource(stanza.attr.to);
-	if reply then
+	if reply == true then
+		return;
+	elseif reply then
 		return self.send(reply);
 	elseif nick then
 		return iq_to_occupant(self, stanza, nick);
@@ -374,7 +375,7 @@ local handlers = { presence = on_presence; message = on_message; iq = on_iq };
 
 function room:receive(stanza)
 	table.insert(self.received, st.clone(stanza));
-	if self.silent then return; end
+	if self.silent or self.ignores and self:ignores(stanza) then return; end
 	if stanza.attr.type == "error" and stanza.name ~= "iq" then
 		return expel_for_error(self, stanza);
 	end

@@ -253,6 +253,7 @@ local function status_codes(stanza)
 	table.sort(codes);
 	return codes;
 end
+scene.codes = status_codes;
 
 -- A list of those that are there.
 local function list(...)
@@ -360,6 +361,15 @@ function scene:upstream(room)
 	local lines = self:arrived(room);
 	for i, stanza in ipairs(lines) do
 		lines[i] = upstream_line(self, stanza);
+	end
+	return lines;
+end
+
+-- What left the server since the last time, whether or not it has arrived.
+function scene:sent()
+	local lines = {};
+	for _, stanza in ipairs(self.host:take()) do
+		if not is_of_its_own(self, stanza) then table.insert(lines, upstream_line(self, stanza)); end
 	end
 	return lines;
 end

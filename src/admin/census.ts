@@ -1,7 +1,8 @@
 // How many there are now.
 
-import { accounts, Phase } from "../state/memberships";
+import { accounts } from "../state/memberships";
 import { pendingIqs } from "../state/pending";
+import { Phase } from "../state/place";
 
 export interface Census {
     readonly accounts: number;
@@ -27,7 +28,8 @@ export function takeCensus(): Census {
         members = members + 1;
         for (const [, membership] of account.memberships) {
             memberships = memberships + 1;
-            byPhase.set(membership.phase, (byPhase.get(membership.phase) ?? 0) + 1);
+            const phase = membership.place.phase;
+            byPhase.set(phase, (byPhase.get(phase) ?? 0) + 1);
             attached = attached + size(membership.attached);
         }
     }

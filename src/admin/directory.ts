@@ -4,20 +4,15 @@
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { changeNick } from "../occupancy/nick";
 import { bookmarkLeft, bookmarkNotify } from "../settings/bookmark-write";
 import { isSetting } from "../settings/notify";
-import { leave, lost, rejoin } from "../occupancy/phases";
+import { onRequest } from "../occupancy/phases";
+import { leave, lost, rejoin } from "../occupancy/transitions";
+import { refusalsOf } from "../state/bookmarks";
 import { counters } from "../state/counters";
-import {
-    accounts,
-    findAccount,
-    hasAttached,
-    isCurrent,
-    type Membership,
-    membershipsOf,
-    Phase,
-} from "../state/memberships";
+import { accounts, findAccount, hasAttached, isCurrent, type Membership, membershipsOf } from "../state/memberships";
+import { Phase } from "../state/place";
+import { newRequest } from "../state/queue";
 import { phases, takeCensus } from "./census";
 
 export interface Outcome {
@@ -31,6 +26,11 @@ export function roomsOf(username: string): string[] {
     const lines: string[] = [];
     for (const membership of membershipsOf(username)) {
         lines.push(describe(membership, membership.room));
+    }
+    for (const [room, refusal] of refusalsOf(username)) {
+        if (refusal.forbidden !== undefined) {
+            lines.push(`${room}: forbidden by this server (${refusal.forbidden}) until its bookmark changes`);
+        }
     }
     table.sort(lines);
     return lines;
@@ -65,10 +65,11 @@ function describe(membership: Membership, name: string): string {
 }
 
 function stateOf(membership: Membership): string {
-    if (membership.phase === Phase.Lost && membership.tries > 0) {
-        return string.format("lost, %d tries to come back,", membership.tries);
+    const { phase, tries } = membership.place;
+    if (phase === Phase.Lost && tries > 0) {
+        return string.format("lost, %d tries to come back,", tries);
     }
-    return membership.unanswered > 0 ? `${membership.phase}, out of reach,` : membership.phase;
+    return membership.liveness.unanswered > 0 ? `${phase}, out of reach,` : phase;
 }
 
 function describeSessions(membership: Membership): string {
@@ -90,7 +91,7 @@ export function leaveRoom(username: string, room: string): Outcome {
     if (membership === undefined) {
         return notIn(username, room);
     }
-    if (membership.phase === Phase.Leaving) {
+    if (membership.place.phase === Phase.Leaving) {
         return refused(`${addressOf(username)} is leaving ${room} already`);
     }
     module.log("info", "%s is made to leave %s", username, room);
@@ -106,7 +107,7 @@ export function rejoinRoom(username: string, room: string): Outcome {
     if (membership === undefined) {
         return notIn(username, room);
     }
-    const phase = membership.phase;
+    const phase = membership.place.phase;
     if (phase !== Phase.Joined && phase !== Phase.Lost) {
         return refused(`${addressOf(username)} is ${phase} ${room} now`);
     }
@@ -128,11 +129,11 @@ export function renameIn(username: string, room: string, nick: string): Outcome 
     if (wanted === undefined) {
         return refused(`"${nick}" cannot be a nick`);
     }
-    if (membership.phase !== Phase.Joined) {
-        return refused(`${addressOf(username)} is ${membership.phase} in ${room} now`);
+    if (membership.place.phase !== Phase.Joined) {
+        return refused(`${addressOf(username)} is ${membership.place.phase} in ${room} now`);
     }
     if (wanted !== membership.nick) {
-        changeNick(membership, { session: undefined, id: undefined, nick: wanted, stanza: st.presence() });
+        onRequest(membership, newRequest("rename", undefined, undefined, wanted, st.presence()));
     }
     if (wanted === membership.nick) {
         return done(`The nick in ${room} is ${wanted}`);
@@ -166,7 +167,11 @@ function nickOf(room: string, nick: string): string | undefined {
 }
 
 function isAskedFor(membership: Membership, nick: string): boolean {
-    for (const request of membership.nickRequests) {
+    const place = membership.place;
+    if (place.phase === Phase.Joined && place.operation?.nick === nick) {
+        return true;
+    }
+    for (const request of membership.queue) {
         if (request.nick === nick) {
             return true;
         }

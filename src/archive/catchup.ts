@@ -7,7 +7,8 @@ import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
 import { noteDrop } from "../state/counters";
 import type { CatchUp, Outcome, Progress } from "../state/catchup";
-import { isCurrent, type Membership, Phase } from "../state/memberships";
+import { isCurrent, type Membership } from "../state/memberships";
+import { Phase } from "../state/place";
 import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, silences } from "../settings/blocklist";
@@ -69,7 +70,7 @@ export function closeGap(membership: Membership): void {
         catching.progress = waiting;
         module.add_timer(PAUSE, () => {
             const isDue = membership.catchUp === catching && catching.progress === waiting;
-            if (isDue && isCurrent(membership) && membership.phase === Phase.Joined) {
+            if (isDue && isCurrent(membership) && membership.place.phase === Phase.Joined) {
                 closeGap(membership);
             }
             return undefined;

@@ -6,7 +6,8 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CARBONS, DELAY, FORWARD, MAM, MUC_USER, STANZA_ID } from "../namespaces";
 import { noteDrop } from "../state/counters";
-import { findMembership, type Membership, Phase } from "../state/memberships";
+import { findMembership, type Membership } from "../state/memberships";
+import { Phase } from "../state/place";
 import { isDelayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
 
@@ -85,7 +86,11 @@ function isUnnamedDelay(tag: Stanza): boolean {
 
 /** Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14). */
 export function isAnswering(membership: Membership): boolean {
-    return membership.phase === Phase.Joining || membership.phase === Phase.Entering || membership.resync !== undefined;
+    const place = membership.place;
+    if (place.phase === Phase.Joined) {
+        return place.operation?.kind === "resync";
+    }
+    return place.phase === Phase.Joining || place.phase === Phase.Entering;
 }
 
 /** The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise. */

@@ -7,7 +7,8 @@ import { readHeld } from "./buffer";
 import { readBack, type Said } from "./log";
 import { MUC } from "../namespaces";
 import * as options from "../options";
-import type { JoinRequest, Membership } from "../state/memberships";
+import type { Membership } from "../state/memberships";
+import type { SessionRequest } from "../state/place";
 import { addDelay, splitOccupant } from "../stanzas";
 import { sendTo } from "../send/fork";
 import { sendInSlices } from "../send/outlet";
@@ -27,7 +28,7 @@ interface Limits {
  * Sends a session the account's history of the room, oldest first. What is said from now on is no part of it: what is in
  * memory is chosen at once, and the rest is older.
  */
-export function sendHistory(membership: Membership, request: JoinRequest): void {
+export function sendHistory(membership: Membership, request: SessionRequest): void {
     const session = request.session;
     const limits = limitsOf(request.stanza);
     if (session === undefined || limits.stanzas <= 0 || limits.chars <= 0) {

@@ -2,58 +2,50 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { post } from "../turn";
-import { PING } from "../namespaces";
+import { CAPTCHA, PING } from "../namespaces";
+import { sendIq } from "../occupancy/outgoing";
 import { sendTo } from "../send/fork";
 import { noteDrop } from "../state/counters";
-import { noteOver } from "../state/limits";
 import { isAttached, isReached, type Membership, membershipOf } from "../state/memberships";
-import { expectIqAnswer, takeExpiredIqs } from "../state/pending";
+import { takeExpiredIqs } from "../state/pending";
+import { pendingJoin } from "../state/queue";
+import { hold } from "./hold";
 
 /** `pre-iq/bare` and `pre-iq/full`. */
 export function onIq(event: StanzaEvent<ClientSession>): Handled {
     const session = event.origin;
     const stanza = event.stanza;
     const to = stanza.attr.to;
-    if (to === undefined) {
+    const membership = to === undefined ? undefined : membershipOf(session, jids.bare(to));
+    if (to === undefined || membership === undefined) {
         return undefined;
     }
-    const membership = membershipOf(session, jids.bare(to));
-    if (membership === undefined) {
-        return undefined;
-    }
+    const pending = pendingJoin(membership, session.full_jid);
     const attached = isAttached(membership, session.full_jid);
-    if (isSelfPing(membership, to, stanza)) {
-        session.send(pong(membership, attached, stanza));
+    if (isSelfPing(to, attached || pending === undefined ? membership.nick : pending.nick, stanza)) {
+        session.send(pong(membership, attached, pending !== undefined, stanza));
         return true;
     }
-    if (!attached || isArchiveQuery(stanza)) {
+    if ((!attached && pending === undefined) || isArchiveQuery(stanza)) {
         return undefined;
     }
-    const type = stanza.attr.type;
-    if (type === "get" || type === "set") {
-        request(membership, session, stanza);
-    } else {
-        // The answer to an occupant's request: the room knows the way back by the id.
-        forward(membership, stanza, stanza.attr.id);
+    if (attached || isChallengeAnswer(stanza)) {
+        sendIq(membership, session.full_jid, stanza);
+        return true;
     }
-    return true;
+    return hold(membership, session, stanza);
 }
 
 /** XEP-0410: the room does not know the full JID that asks, so the answer is ours. */
-function isSelfPing(membership: Membership, to: string, stanza: Stanza): boolean {
-    return (
-        stanza.attr.type === "get" &&
-        jids.resource(to) === membership.nick &&
-        stanza.get_child("ping", PING) !== undefined
-    );
+function isSelfPing(to: string, nick: string, stanza: Stanza): boolean {
+    return stanza.attr.type === "get" && jids.resource(to) === nick && stanza.get_child("ping", PING) !== undefined;
 }
 
-function pong(membership: Membership, attached: boolean, stanza: Stanza): Stanza {
-    if (!attached) {
+function pong(membership: Membership, attached: boolean, pending: boolean, stanza: Stanza): Stanza {
+    if (!attached && !pending) {
         return st.error_reply(stanza, "cancel", "not-acceptable", undefined, membership.room);
     }
-    if (isReached(membership)) {
+    if (attached && isReached(membership)) {
         return st.reply(stanza);
     }
     return st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room);
@@ -66,21 +58,9 @@ function isArchiveQuery(stanza: Stanza): boolean {
     return xmlns !== undefined && string.sub(xmlns, 1, 13) === "urn:xmpp:mam:";
 }
 
-function request(membership: Membership, session: ClientSession, stanza: Stanza): void {
-    const id = expectIqAnswer(session.full_jid, membership.room, stanza);
-    if (id === undefined) {
-        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit");
-        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"));
-        return;
-    }
-    forward(membership, stanza, id);
-}
-
-function forward(membership: Membership, stanza: Stanza, id: string | undefined): void {
-    const copy = st.clone(stanza);
-    copy.attr.from = membership.occupant;
-    copy.attr.id = id;
-    post(copy);
+/** XEP-0158: the room lets in only those that answer its challenge. */
+function isChallengeAnswer(stanza: Stanza): boolean {
+    return stanza.get_child("captcha", CAPTCHA) !== undefined;
 }
 
 /** Tells the sessions whose IQs the rooms have not answered in time. */

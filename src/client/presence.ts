@@ -3,40 +3,25 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { sessionEnded } from "../follow/accounts";
-import { bookmarkLeft } from "../settings/bookmark-write";
 import { readBookmark } from "../settings/bookmarks";
 import { MUC } from "../namespaces";
-import { enter, enterAfterLeave, leave, leaveIfUnused, rejoin } from "../occupancy/phases";
+import { sessionGone, sessionLeaves, sessionOffline } from "../occupancy/depart";
+import { presenceSent } from "../occupancy/joined";
+import { onRequest } from "../occupancy/phases";
 import { sendTo } from "../send/fork";
 import { dropOutlet } from "../send/outlet";
 import { ownUnavailable } from "../occupancy/replay";
 import * as options from "../options";
-import { isAutojoin } from "../state/bookmarks";
 import { noteOver, mayJoin } from "../state/limits";
-import {
-    createMembership,
-    detachSession,
-    isAttached,
-    type JoinRequest,
-    type Membership,
-    membershipOf,
-    membershipsOf,
-    noteAnswered,
-    Phase,
-    stopWaiting,
-    forgetNickRequests,
-    forgetSession,
-    isWaiting,
-    hasWaiting,
-    wait,
-} from "../state/memberships";
+import { createMembership, isAttached, type Membership, membershipOf, membershipsOf } from "../state/memberships";
+import { newRequest } from "../state/queue";
+import { disownRetired } from "../state/sent";
+import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
 import { mayKeep } from "../state/held";
-import { forgetJoined, hasJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
-import { showBest, updatePresence } from "../occupancy/shown";
-import { changeNick } from "../occupancy/nick";
-import { serve } from "../occupancy/serve";
+import { passesRules } from "../send/rules";
 import { mayHaveRooms } from "../send/upstream";
+import { hold } from "./hold";
 
 /** `pre-presence/full` and `pre-presence/bare`. */
 export function onPresence(event: StanzaEvent<ClientSession>): Handled {
@@ -44,9 +29,12 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     const stanza = event.stanza;
     const to = stanza.attr.to;
     const type = stanza.attr.type;
+    if (passesRules(session)) {
+        return true;
+    }
     if (to === undefined) {
         if (type === "unavailable") {
-            sessionOffline(session);
+            broadcastUnavailable(session);
         }
         return undefined;
     }
@@ -72,9 +60,9 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
         return undefined;
     }
     if (type === "unavailable") {
-        return sessionLeaves(membership, session.full_jid, stanza);
+        return sessionLeaves(membership, session.full_jid, st.clone(stanza)) ? true : undefined;
     }
-    return type === undefined ? update(membership, session.full_jid, stanza, jids.resource(to)) : undefined;
+    return type === undefined ? update(membership, session, stanza) : undefined;
 }
 
 /** A presence with `<x xmlns='http://jabber.org/protocol/muc'/>` (XEP-0045 7.2.2). */
@@ -83,50 +71,27 @@ function join(
     stanza: Stanza,
     room: string,
     wanted: string | undefined,
-    membership: Membership | undefined,
+    known: Membership | undefined,
 ): Handled {
-    const attached = membership !== undefined && isAttached(membership, session.full_jid);
-    // Who is in the room need not say under which nick; who is only about to be in must.
-    const nick = wanted ?? (attached && !isAsking(membership, session.full_jid) ? membership.nick : undefined);
-    if (nick === undefined) {
+    const attached = known !== undefined && isAttached(known, session.full_jid);
+    // A session in the room need not name a nick; one that is only about to be in must.
+    const nick = wanted ?? (attached ? known.nick : undefined);
+    if (nick === undefined || (known === undefined && !mayBeRoom(session, room))) {
         return undefined;
     }
-    if (membership === undefined && !mayBeRoom(session, room)) {
-        return undefined;
-    }
-    const limit = limitReached(session.username, membership);
+    const limit = limitReached(session.username, known);
     if (limit !== undefined) {
         noteOver(limit, session.username, room);
         session.send(st.error_reply(stanza, "wait", "resource-constraint", undefined, room));
         return true;
     }
-    const request = joinRequest(session.full_jid, stanza, nick);
-    if (membership === undefined) {
-        const created = createMembership(session.username, room, nick);
-        created.bookmark = readBookmark(session.username, room);
-        enter(created, request);
-    } else if (membership.phase === Phase.Leaving && membership.tries > 0) {
-        enterAfterLeave(membership, request);
-    } else if (membership.phase === Phase.Lost && !membership.established) {
-        // The server would have joined, but the client knows what it wants: nick, history, extensions.
-        enter(membership, request);
-    } else if (membership.phase !== Phase.Joined) {
-        wait(membership, request);
-        if (membership.phase === Phase.Lost) {
-            rejoin(membership);
-        }
-    } else if (attached && nick !== membership.nick) {
-        changeNick(membership, request);
-    } else {
-        noteAnswered(membership, session.full_jid);
-        serve(membership, request);
+    const membership = known ?? createMembership(session.username, room, nick);
+    if (known === undefined) {
+        membership.bookmark = readBookmark(session.username, room);
     }
+    noteJoined(session.full_jid, room);
+    onRequest(membership, newRequest("join", session.full_jid, stanza.attr.id, nick, st.clone(stanza)));
     return true;
-}
-
-/** Whether it is for this session that the account's join is on its way. */
-function isAsking(membership: Membership, session: string): boolean {
-    return membership.request?.session === session;
 }
 
 /** The option that keeps a session from joining for now. */
@@ -137,77 +102,25 @@ function limitReached(username: string, membership: Membership | undefined): str
     return mayJoin(username) ? undefined : "minimix_join_rate";
 }
 
-function joinRequest(session: string, stanza: Stanza, nick: string): JoinRequest {
-    return { session, id: stanza.attr.id, nick, stanza: st.clone(stanza) };
-}
-
 /** Contacts and accounts of this server are no rooms, whatever a client directs at them. */
 function mayBeRoom(session: ClientSession, room: string): boolean {
-    const contact = session.roster?.get(room);
+    const contact = session.roster === undefined ? undefined : session.roster.get(room);
     return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 
 /** A presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
-function update(membership: Membership, session: string, stanza: Stanza, nick: string | undefined): Handled {
-    if (!isAttached(membership, session)) {
-        // Who waits to be let in has said all there is to say; to the room it would be a stranger.
-        return isWaiting(membership, session) ? true : undefined;
+function update(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
+    if (isAttached(membership, session.full_jid)) {
+        presenceSent(membership, session.full_jid, stanza);
+        return true;
     }
-    if (nick === undefined || nick === membership.nick) {
-        updatePresence(membership, session, stanza);
-    } else {
-        changeNick(membership, joinRequest(session, stanza, nick));
-    }
-    return true;
-}
-
-/** A directed `unavailable` (XEP-0045 7.14): the session goes, and with the last one the account, unless it autojoins. */
-function sessionLeaves(membership: Membership, session: string, stanza: Stanza): Handled {
-    const waited = stopWaiting(membership, session);
-    forgetNickRequests(membership, session);
-    if (isAttached(membership, session)) {
-        detachOrLeave(membership, session, stanza);
-    } else if (waited) {
-        sendTo(session, ownUnavailable(membership, stanza.attr.id));
-        leaveIfUnused(membership);
-    } else {
-        return undefined;
-    }
-    return true;
-}
-
-function detachOrLeave(membership: Membership, session: string, stanza: Stanza): void {
-    if (membership.phase === Phase.Leaving) {
-        return;
-    }
-    const leaves = isLast(membership, session) && !isAutojoin(membership);
-    if (!leaves || membership.phase === Phase.Lost) {
-        detachSession(membership, session);
-        sendTo(session, ownUnavailable(membership, stanza.attr.id));
-    }
-    if (leaves) {
-        bookmarkLeft(membership);
-        // The room's own answer is the session's to see.
-        leave(membership, stanza);
-    } else {
-        showBest(membership);
-    }
-}
-
-/** Whether no other session is in the room, or about to be. */
-function isLast(membership: Membership, session: string): boolean {
-    for (const [other] of membership.attached) {
-        if (other !== session) {
-            return false;
-        }
-    }
-    return !hasWaiting(membership);
+    return hold(membership, session, stanza);
 }
 
 /** A broadcast `unavailable` takes the session out of every room; it lives on and is told, as the rooms would. */
-function sessionOffline(session: ClientSession): void {
+function broadcastUnavailable(session: ClientSession): void {
     for (const membership of membershipsOf(session.username)) {
-        if (detach(membership, session.full_jid) && session.destroyed !== true) {
+        if (sessionOffline(membership, session.full_jid) && session.destroyed !== true) {
             sendTo(session.full_jid, ownUnavailable(membership, undefined));
         }
     }
@@ -217,25 +130,12 @@ function sessionOffline(session: ClientSession): void {
 export function onSessionGone(event: { readonly session: ClientSession }): Handled {
     const session = event.session;
     for (const membership of membershipsOf(session.username)) {
-        forgetSession(membership, session.full_jid);
-        detach(membership, session.full_jid);
+        sessionGone(membership, session.full_jid);
     }
     dropOutlet(session.full_jid);
+    disownRetired(session.full_jid);
     forgetIqsOf(session.full_jid);
     forgetJoined(session.full_jid);
     sessionEnded(session.username);
     return undefined;
-}
-
-/** Whether the session was attached, or about to be. */
-function detach(membership: Membership, session: string): boolean {
-    const waited = stopWaiting(membership, session);
-    forgetNickRequests(membership, session);
-    if (!isAttached(membership, session)) {
-        return waited;
-    }
-    detachSession(membership, session);
-    showBest(membership);
-    leaveIfUnused(membership);
-    return true;
 }

@@ -3,7 +3,8 @@
 import * as st from "util.stanza";
 import { showDetached } from "../occupancy/shown";
 import * as options from "../options";
-import { leave, refuseAll } from "../occupancy/phases";
+import { refuseAll } from "../occupancy/refuse";
+import { leave } from "../occupancy/transitions";
 import { fork } from "../send/fork";
 import { technicalRemoval } from "../occupancy/replay";
 import { forgetRefusals } from "../state/bookmarks";
@@ -15,10 +16,12 @@ import {
     dropMembership,
     findAccount,
     hasAttached,
+    isDetachedFor,
     type Membership,
     membershipsOf,
-    Phase,
+    setPlace,
 } from "../state/memberships";
+import { inLine, Phase } from "../state/place";
 import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
 import { closePart, deleteOwn } from "../archive/log";
@@ -97,7 +100,7 @@ export function isInactive(account: Account): boolean {
 
 function leaveAll(account: Account): void {
     for (const membership of membershipsOf(account.username)) {
-        if (membership.phase !== Phase.Leaving) {
+        if (membership.place.phase !== Phase.Leaving) {
             module.log("info", "%s is not used any more and leaves %s", account.username, membership.room);
             leave(membership, st.presence({ type: "unavailable" }));
         }
@@ -106,11 +109,9 @@ function leaveAll(account: Account): void {
 
 /** Rooms in which no session has been attached for a while are shown that nobody is there. */
 export function showAllDetached(): void {
-    const now = os.time();
     for (const membership of allMemberships()) {
-        const since = membership.detachedAt;
-        const isDue = since !== undefined && now - since >= options.detachedAfter && !membership.shownDetached;
-        if (isDue && membership.phase === Phase.Joined) {
+        const isDue = isDetachedFor(membership, options.detachedAfter) && !membership.shownDetached;
+        if (isDue && membership.place.phase === Phase.Joined) {
             showDetached(membership);
         }
     }
@@ -128,7 +129,7 @@ export function withdrawAll(): void {
             fork(membership, technicalRemoval(membership));
             detachAll(membership);
         }
-        membership.phase = Phase.Leaving;
+        setPlace(membership, inLine(Phase.Leaving));
         withdraw(membership);
     }
 }

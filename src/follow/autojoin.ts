@@ -1,9 +1,10 @@
 // Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
 // bookmark changes the membership.
 
-import { askForNick } from "../occupancy/nick";
+import { askForNick } from "../occupancy/joined";
 import { BOOKMARKS } from "../namespaces";
-import { isUnheard, leaveIfUnused, takeBack } from "../occupancy/phases";
+import { isUnheard } from "../occupancy/operations";
+import { leaveIfUnused, takeBack } from "../occupancy/transitions";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
 import { noteOver } from "../state/limits";
@@ -14,8 +15,8 @@ import {
     type Membership,
     membershipsOf,
     occupantJid,
-    Phase,
 } from "../state/memberships";
+import { Phase } from "../state/place";
 import { isInactive } from "./accounts";
 import { isBlocked } from "../settings/blocklist";
 import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-write";
@@ -100,7 +101,7 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
 
 /** A leave that the room has not confirmed does not stand against a bookmark. */
 function stay(membership: Membership): void {
-    const isTakenBack = membership.phase === Phase.Leaving && isToJoin(membership);
+    const isTakenBack = membership.place.phase === Phase.Leaving && isToJoin(membership);
     if (isTakenBack && !isUnheard(membership)) {
         takeBack(membership);
     }
@@ -121,7 +122,6 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
         return undefined;
     }
     const membership = createMembership(username, room, nick);
-    membership.phase = Phase.Lost;
     membership.password = bookmark.password;
     membership.bookmark = bookmark;
     membership.ownBookmark = isOurs(username, room);
@@ -159,19 +159,19 @@ function followNick(membership: Membership, nick: string): void {
     if (nick === membership.nick || !mayFollowNick(membership)) {
         return;
     }
-    if (membership.phase === Phase.Joined || membership.phase === Phase.Entering) {
+    if (membership.place.phase === Phase.Joined || membership.place.phase === Phase.Entering) {
         askForNick(membership, nick);
         return;
     }
     membership.wantedNick = nick;
-    if (membership.phase === Phase.Lost) {
+    if (membership.place.phase === Phase.Lost) {
         membership.nick = nick;
     }
 }
 
 function switchedOff(membership: Membership): void {
     membership.ownBookmark = false;
-    if (membership.phase !== Phase.Leaving) {
+    if (membership.place.phase !== Phase.Leaving) {
         membership.ending = true;
         leaveIfUnused(membership);
     }

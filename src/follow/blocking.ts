@@ -3,11 +3,12 @@
 // The same goes for a room in which the account's own nick is blocked.
 
 import * as jids from "util.jid";
-import { leaveUnheard } from "../occupancy/phases";
+import { leaveUnheard } from "../occupancy/transitions";
 import { splitOccupant } from "../stanzas";
-import { findMembership, forgetOccupant, type Membership, membershipsOf } from "../state/memberships";
+import { findMembership, type Membership, membershipsOf } from "../state/memberships";
 import { type Blocklist, isBlocked, silences } from "../settings/blocklist";
 import { save } from "../state/store";
+import { forgetOccupant, outdate } from "../state/view";
 
 /** `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard. */
 export function onBlock(event: StanzaEvent<ClientSession>): undefined {
@@ -28,9 +29,13 @@ export function onUnblock(event: StanzaEvent<ClientSession>): undefined {
     const all = next(unblocked)[0] === undefined;
     for (const membership of membershipsOf(event.origin.username)) {
         for (const [jid] of unblocked) {
-            membership.outdated = membership.outdated || splitOccupant(jid)[0] === membership.room;
+            if (splitOccupant(jid)[0] === membership.room) {
+                outdate(membership.view);
+            }
         }
-        membership.outdated = membership.outdated || all;
+        if (all) {
+            outdate(membership.view);
+        }
     }
 }
 
@@ -39,7 +44,7 @@ function forgetBlocked(membership: Membership, blocked: Blocklist): void {
     for (const [jid] of blocked) {
         const [room, nick] = splitOccupant(jid);
         if (room === membership.room && nick !== undefined) {
-            forgetOccupant(membership, nick);
+            forgetOccupant(membership.view, nick);
             if (nick === membership.wantedNick) {
                 // It is another's, whom the account is not to follow.
                 membership.wantedNick = membership.nick;

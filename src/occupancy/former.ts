@@ -3,11 +3,13 @@
 import { fork } from "../send/fork";
 import { leaveOnce } from "../send/former";
 import { allFormerOccupants } from "../state/former";
-import { type Membership, occupantJid, Phase } from "../state/memberships";
+import { type Membership, occupantJid } from "../state/memberships";
+import { Phase } from "../state/place";
 import { save } from "../state/store";
 import { lineUp, newLine } from "./pace";
-import { lost, over, refuseAll } from "./phases";
+import { refuseAll } from "./refuse";
 import { ownUnavailable } from "./replay";
+import { lost, over } from "./transitions";
 
 const line = newLine(leaveOnce);
 
@@ -30,7 +32,7 @@ export function move(membership: Membership): void {
     membership.occupant = occupantJid(membership.username);
     save(membership.username);
     refuseAll(membership);
-    if (membership.established && membership.phase !== Phase.Leaving) {
+    if (membership.established && membership.place.phase !== Phase.Leaving) {
         lost(membership);
     } else {
         fork(membership, ownUnavailable(membership, undefined));

@@ -5,43 +5,68 @@ import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import { counters } from "../state/counters";
 import { stanzaOf } from "../state/held";
-import type { JoinRequest, Membership } from "../state/memberships";
+import type { Membership } from "../state/memberships";
+import type { SessionRequest } from "../state/place";
 import { sendHeld, sendTo } from "../send/fork";
+import { sendOwn } from "../send/own";
 import { sendHistory } from "../archive/history";
 
 /**
- * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
- * history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
+ * The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+ * subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
  */
-export function replay(membership: Membership, request: JoinRequest): void {
+export function replay(membership: Membership, request: SessionRequest, shown: Stanza | undefined): void {
     counters.replays = counters.replays + 1;
-    const ofRoom = membership.presenceOfRoom === undefined ? undefined : stanzaOf(membership.presenceOfRoom);
-    if (ofRoom !== undefined) {
-        sendTo(request.session, ofRoom);
-    }
-    sendHeld(request.session, membership.occupants);
-    const self = selfPresence(membership, request);
+    sendOccupants(membership, request.session);
+    const self = selfPresence(membership, request, shown);
     if (self !== undefined) {
-        sendTo(request.session, self);
+        sendOwn(membership, request.session, self);
     }
     sendHistory(membership, request);
     sendSubject(membership, request.session);
+    if (!membership.view.isRoomFirst) {
+        sendRoom(membership, request.session);
+    }
+}
+
+/** Those of the other occupants and of members who are offline, with the room's own if that comes first. */
+export function sendOccupants(membership: Membership, session: string | undefined): void {
+    const view = membership.view;
+    if (view.isRoomFirst) {
+        sendRoom(membership, session);
+    }
+    sendHeld(session, view.occupants);
+    sendHeld(session, view.offline.presences);
+}
+
+function sendRoom(membership: Membership, session: string | undefined): void {
+    const room = membership.view.room;
+    const presence = room === undefined ? undefined : stanzaOf(room);
+    if (presence !== undefined) {
+        sendTo(session, presence);
+    }
 }
 
 /** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
 export function sendSubject(membership: Membership, session: string | undefined): void {
-    sendTo(session, membership.subject ?? emptySubject(membership));
+    sendTo(session, membership.view.subject ?? emptySubject(membership));
 }
 
 /**
  * The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
  * and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
+ * `shown` is our own presence without them.
  */
-export function selfPresence(membership: Membership, request: JoinRequest): Stanza | undefined {
-    if (membership.self === undefined) {
+export function selfPresence(
+    membership: Membership,
+    request: SessionRequest,
+    shown: Stanza | undefined,
+): Stanza | undefined {
+    const view = membership.view;
+    if (shown === undefined) {
         return undefined;
     }
-    const self = ownPresence(membership, membership.self);
+    const self = ownPresence(membership, shown);
     self.attr.id = request.id;
     let x = self.get_child("x", MUC_USER);
     if (x === undefined) {
@@ -49,11 +74,11 @@ export function selfPresence(membership: Membership, request: JoinRequest): Stan
         self.add_direct_child(x);
     }
     x.maptags((tag) => (tag.name === "status" ? undefined : tag));
-    if (membership.nonAnonymous) {
+    if (view.nonAnonymous) {
         addStatus(x, Status.NonAnonymous);
     }
     addStatus(x, Status.Self);
-    if (membership.logged) {
+    if (view.logged) {
         addStatus(x, Status.LoggingOn);
     }
     if (request.nick !== membership.nick) {
@@ -80,8 +105,8 @@ function emptySubject(membership: Membership): Stanza {
 }
 
 /** The answer to a session that leaves while the account stays (XEP-0045 7.14). */
-export function ownUnavailable(membership: Membership, id: string | undefined): Stanza {
-    const from = `${membership.room}/${membership.nick}`;
+export function ownUnavailable(membership: Membership, id: string | undefined, nick = membership.nick): Stanza {
+    const from = `${membership.room}/${nick}`;
     return st
         .presence({ type: "unavailable", from, id })
         .tag("x", { xmlns: MUC_USER })
@@ -125,7 +150,7 @@ export function nickChange(membership: Membership, before: Stanza): Stanza {
 }
 
 function ownAffiliation(membership: Membership): string {
-    const self = membership.self;
+    const self = membership.view.self;
     return (self === undefined ? undefined : itemOf(self).affiliation) ?? "none";
 }
 

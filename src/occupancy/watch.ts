@@ -1,12 +1,13 @@
 // Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 
 import * as jids from "util.jid";
-import { renamingUnanswered } from "./nick";
 import * as options from "../options";
-import { isUnheard, leaveUnheard, lost, pause, rejoin, resume, retryLeave } from "./phases";
-import { allMemberships, isCurrent, type Membership, Phase, setTimer } from "../state/memberships";
+import { isUnheard, pause } from "./operations";
+import { leaveUnheard, lost, rejoin, rejoinAfter, retryLeave } from "./transitions";
+import { after } from "../turn";
+import { allMemberships, isCurrent, type Membership, setPlace, stopPing, triesOf } from "../state/memberships";
+import { Phase } from "../state/place";
 import { patience } from "../send/ask";
-import { hasMoved, move } from "./former";
 import { closeGap, holdBack } from "../archive/catchup";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
@@ -18,13 +19,13 @@ export function check(membership: Membership): void {
 
 /** After a gap, what the room said may have been lost though the account is in it. */
 function ask(membership: Membership, gap: boolean): void {
-    if (membership.checking || membership.phase !== Phase.Joined) {
+    if (membership.liveness.checking || membership.place.phase !== Phase.Joined) {
         return;
     }
-    membership.checking = true;
+    membership.liveness.checking = true;
     const answered = (condition: string | undefined) => {
-        membership.checking = false;
-        if (isCurrent(membership) && membership.phase === Phase.Joined) {
+        membership.liveness.checking = false;
+        if (isCurrent(membership) && membership.place.phase === Phase.Joined) {
             asked(membership, condition, gap);
         }
     };
@@ -32,10 +33,13 @@ function ask(membership: Membership, gap: boolean): void {
 }
 
 function asked(membership: Membership, condition: string | undefined, gap: boolean): void {
+    const liveness = membership.liveness;
     if (condition === undefined || saysJoined(condition)) {
-        const before = membership.unanswered;
-        membership.tries = 0;
-        membership.unanswered = 0;
+        const before = liveness.unanswered;
+        if (membership.place.phase === Phase.Joined) {
+            membership.place.tries = 0;
+        }
+        liveness.unanswered = 0;
         if (gap || before > 0) {
             closeGap(membership);
         }
@@ -43,16 +47,19 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
         leaveUnheard(membership);
     } else if (saysNothing(condition)) {
         holdBack(membership);
-        membership.unanswered = membership.unanswered + 1;
-        askAfter(membership, pause(membership.unanswered), true);
+        liveness.unanswered = liveness.unanswered + 1;
+        askAfter(membership, pause(liveness.unanswered), true);
     } else {
         module.log("info", "%s is out of %s (%s) and goes back", membership.username, membership.room, condition);
         lost(membership);
     }
 }
 
-function askAfter(membership: Membership, seconds: number, gap: boolean): void {
-    setTimer(membership, seconds, () => {
+/** Asks later, in place of what was to be asked before. */
+export function askAfter(membership: Membership, seconds: number, gap: boolean): void {
+    stopPing(membership);
+    membership.liveness.timer = after(seconds, () => {
+        membership.liveness.timer = undefined;
         ask(membership, gap);
     });
 }
@@ -60,9 +67,9 @@ function askAfter(membership: Membership, seconds: number, gap: boolean): void {
 /** Looks after the rooms that have said nothing since the last call, spread over so many seconds. */
 export function checkQuiet(spread: number): void {
     for (const membership of allMemberships()) {
-        if (membership.heard) {
-            membership.heard = false;
-        } else if (membership.phase === Phase.Joined && membership.unanswered === 0) {
+        if (membership.liveness.heard) {
+            membership.liveness.heard = false;
+        } else if (membership.place.phase === Phase.Joined && membership.liveness.unanswered === 0) {
             askAfter(membership, math.random() * spread, false);
         }
     }
@@ -74,7 +81,7 @@ const SPREAD = 5;
 
 /** Whether a link to the room's server has broken a moment ago, over which it may have said something. */
 export function isInDoubt(membership: Membership): boolean {
-    return looking && membership.phase === Phase.Joined && broken.has(jids.host(membership.room));
+    return looking && membership.place.phase === Phase.Joined && broken.has(jids.host(membership.room));
 }
 
 /** How often an account has asked or tried in vain that is not to wait for long once there is a link: some 16 s. */
@@ -99,7 +106,7 @@ export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     noteHosts(mended, session);
     if (session.direction === "incoming") {
         for (const membership of allMemberships()) {
-            if (membership.phase === Phase.Joined && jids.host(membership.room) === session.from_host) {
+            if (membership.place.phase === Phase.Joined && jids.host(membership.room) === session.from_host) {
                 holdBack(membership);
             }
         }
@@ -119,10 +126,9 @@ function noteHosts(links: LuaSet<string>, session: S2sSession): void {
     }
     if (!looking) {
         looking = true;
-        module.add_timer(SOON, () => {
+        after(SOON, () => {
             looking = false;
             lookAfterLinks();
-            return undefined;
         });
     }
 }
@@ -132,7 +138,7 @@ function lookAfterLinks(): void {
     for (const membership of allMemberships()) {
         const host = jids.host(membership.room);
         const isDoubtful = broken.has(host) || (mended.has(host) && membership.catchUp !== undefined);
-        if (isDoubtful && membership.phase === Phase.Joined && membership.unanswered === 0) {
+        if (isDoubtful && membership.place.phase === Phase.Joined && membership.liveness.unanswered === 0) {
             holdBack(membership);
             doubtful.push(membership);
         } else if (mended.has(host)) {
@@ -149,38 +155,15 @@ function lookAfterLinks(): void {
 
 /** A link that breaks again at once must not make more of the tries: they go on from here as they would. */
 function hasten(membership: Membership): void {
-    if (membership.phase === Phase.Joined && membership.unanswered > PATIENT) {
-        membership.unanswered = PATIENT;
+    const place = membership.place;
+    if (place.phase === Phase.Joined && membership.liveness.unanswered > PATIENT) {
+        membership.liveness.unanswered = PATIENT;
         askAfter(membership, pause(PATIENT), true);
-    } else if (membership.phase === Phase.Lost || (membership.phase === Phase.Leaving && membership.tries > 0)) {
-        if (membership.timer !== undefined && membership.tries > PATIENT) {
-            membership.tries = PATIENT;
-            setTimer(membership, pause(PATIENT), () => {
-                comeBack(membership);
-            });
-        }
-    }
-}
-
-/** Goes on with the memberships of the module before a reload; where it was waiting for an answer, it asks again. */
-export function resumeAll(): void {
-    for (const membership of allMemberships()) {
-        const inDoubt = membership.checking || membership.timer !== undefined || membership.unanswered > 0;
-        membership.timer = undefined;
-        membership.checking = false;
-        const wasRenaming = membership.renaming !== undefined;
-        membership.renaming = undefined;
-        if (hasMoved(membership)) {
-            move(membership);
-        } else {
-            resume(membership);
-        }
-        if (wasRenaming) {
-            renamingUnanswered(membership);
-        }
-        if (inDoubt && membership.phase === Phase.Joined) {
-            askAfter(membership, math.random() * SPREAD, true);
-        }
+    } else if (place.phase === Phase.Lost && place.next.kind === "pause" && triesOf(membership) > PATIENT) {
+        const timer = rejoinAfter(membership, pause(PATIENT));
+        setPlace(membership, { phase: Phase.Lost, tries: PATIENT, next: { kind: "pause", timer } });
+    } else if (place.phase === Phase.Leaving && place.operation !== undefined && place.tries > PATIENT) {
+        retryLeave(membership, PATIENT);
     }
 }
 
@@ -200,16 +183,19 @@ export function comeSoon(memberships: Membership[]): void {
     lineUp(line, memberships);
 }
 
-/** Unless a session's join has been quicker. */
+/** A session's join may have been quicker. */
 function comeBack(membership: Membership): void {
-    if (!isCurrent(membership) || membership.timer !== undefined) {
+    const place = membership.place;
+    if (!isCurrent(membership)) {
         return;
     }
-    if (membership.phase === Phase.Lost && isUnheard(membership)) {
-        leaveUnheard(membership);
-    } else if (membership.phase === Phase.Lost) {
-        rejoin(membership);
-    } else if (membership.phase === Phase.Leaving) {
+    if (place.phase === Phase.Lost && place.next.kind === "line") {
+        if (isUnheard(membership)) {
+            leaveUnheard(membership);
+        } else {
+            rejoin(membership);
+        }
+    } else if (place.phase === Phase.Leaving && place.operation === undefined) {
         retryLeave(membership);
     }
 }

@@ -2,7 +2,6 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { resyncComplete } from "../occupancy/serve";
 import { hold, missed } from "../archive/buffer";
 import { holdBack, isResult, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
@@ -19,16 +18,18 @@ import {
     isAttached,
     type Membership,
     occupantJid,
-    Phase,
-    takeSender,
 } from "../state/memberships";
+import { Phase } from "../state/place";
+import { awaitsReflection, noteReflected, retiredSent, type SentMessages, takeRefused } from "../state/sent";
+import { outdate } from "../state/view";
 import * as options from "../options";
-import { joinComplete } from "../occupancy/phases";
+import { audienceOf } from "../occupancy/joining";
+import { onSubject } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
 import { mayKeep } from "../state/held";
 import { fork, sendTo } from "../send/fork";
-import { answeredAsJoin, endWithoutSelf } from "./presence";
+import { hasComeBefore } from "./copies";
 
 /**
  * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
@@ -82,16 +83,20 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     }
     const [room, nick] = splitOccupant(from);
     const membership = findMembership(to, room);
-    if (membership === undefined) {
-        return undefined;
-    }
     const type = stanza.attr.type;
+    if (membership === undefined) {
+        return type === "error" ? onLateError(stanza, from, to) : undefined;
+    }
     if (type === "groupchat") {
         lookAt(stanza);
         onGroupchat(membership, latestPassed);
         return true;
     }
     noteHeard(membership);
+    if (membership.place.phase === Phase.Joining) {
+        // A challenge, for instance (XEP-0158).
+        membership.place.operation.isHeard = true;
+    }
     if (type === "error") {
         onError(membership, stanza);
         return true;
@@ -139,7 +144,7 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 }
 
 function noteHeard(membership: Membership): void {
-    membership.heard = true;
+    membership.liveness.heard = true;
     counters.copiesIn = counters.copiesIn + 1;
 }
 
@@ -151,39 +156,28 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     const isPast = latestDelayed !== undefined && isAnswering(membership);
     const kept = keptForm(stanza, membership.room, latestDelayed, isPast);
     noteHeard(membership);
-    if (membership.phase === Phase.Joining) {
-        endWithoutSelf(membership);
-    }
+    const audience = audienceOf(membership, subject, isPast);
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
-    let before: Stanza | undefined;
+    const isOwn = nick === membership.nick;
+    if (options.resource === undefined && !isPast && hasComeBefore(membership, stanza)) {
+        if (!isOwn || !awaitsReflection(membership.sent, stanza.attr.id)) {
+            noteDrop("copy");
+            return;
+        }
+    }
+    const before = membership.view.subject;
+    if (isOwn && membership.sent !== undefined) {
+        // Our own message came back: no error will.
+        noteReflected(membership.sent, stanza.attr.id);
+    }
     if (subject) {
-        before = membership.subject;
-        keepSubject(membership, stanza);
+        keepSubject(membership, stanza, audience === "all");
     } else if (nick === undefined) {
         noteConfiguration(membership, stanza);
-    } else if (nick === membership.nick) {
-        // Our own message came back: no error will.
-        takeSender(membership, stanza.attr.id);
     }
-    const resync = membership.resync;
-    if (resync !== undefined && resync.selfCame && !resync.selfShown) {
-        if (subject || isPast) {
-            answeredAsJoin(membership, resync);
-        }
-    }
-    if (resync !== undefined && resync.selfShown && (subject || isPast)) {
-        if (resync.request !== undefined) {
-            sendTo(resync.request.session, stanza);
-        } else if (!subject) {
-            takePast(membership, kept);
-        } else if (!isSameSubject(before, stanza)) {
-            fork(membership, stanza);
-        } else if (isAttached(membership, membership.newcomer)) {
-            sendTo(membership.newcomer, stanza);
-        }
-    } else {
+    if (audience === "all") {
         if (!subject) {
             takeLive(membership, kept);
         }
@@ -191,12 +185,25 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
         if (wakes && !subject && !isPast) {
             notify(membership, stanza);
         }
+    } else if (audience === "asking") {
+        sendTo(askingSession(membership), stanza);
+    } else if (!subject) {
+        takePast(membership, kept);
+    } else if (!isSameSubject(before, stanza)) {
+        fork(membership, stanza);
+    } else {
+        sendTo(newcomerOf(membership), stanza);
     }
-    if (subject && membership.phase === Phase.Entering) {
-        joinComplete(membership);
-    } else if (subject && resync?.selfShown) {
-        resyncComplete(membership);
+    if (subject) {
+        onSubject(membership);
     }
+}
+
+/** The session that the room has let in just now. */
+function newcomerOf(membership: Membership): string | undefined {
+    const place = membership.place;
+    const session = place.phase === Phase.Entering ? place.operation.request?.session : undefined;
+    return isAttached(membership, session) ? session : undefined;
 }
 
 /** What a room tells of its past to who comes back. */
@@ -209,7 +216,7 @@ function takePast(membership: Membership, stanza: Stanza): void {
 }
 
 function takeLive(membership: Membership, stanza: Stanza): void {
-    if (membership.phase === Phase.Lost) {
+    if (membership.place.phase === Phase.Lost) {
         // The room has it in still, and what was said before is yet to be asked for.
         holdBack(membership);
     }
@@ -221,20 +228,19 @@ function takeLive(membership: Membership, stanza: Stanza): void {
 }
 
 /** For those who join later it is of the past, and stamped so (XEP-0045 7.2.15). */
-function keepSubject(membership: Membership, stanza: Stanza): void {
+function keepSubject(membership: Membership, stanza: Stanza, isLive: boolean): void {
     if (!mayKeep(stanza)) {
         noteOver("minimix_max_cached_size", membership.username, membership.room);
-        membership.subject = undefined;
-        membership.incomplete = true;
+        membership.view.subject = undefined;
+        membership.view.stale = "incomplete";
         return;
     }
     const copy = st.clone(stanza);
     copy.attr.to = undefined;
-    const live = membership.phase === Phase.Joined && membership.resync === undefined;
-    if (live && latestDelayed === undefined) {
+    if (isLive && membership.place.phase === Phase.Joined && latestDelayed === undefined) {
         addDelay(copy, membership.room, os.time());
     }
-    membership.subject = copy;
+    membership.view.subject = copy;
 }
 
 function isSameSubject(before: Stanza | undefined, stanza: Stanza): boolean {
@@ -260,15 +266,15 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
     for (const tag of x.tags) {
         const code = tag.name === "status" ? tag.attr.code : undefined;
         if (code === Status.LoggingOn) {
-            membership.logged = true;
+            membership.view.logged = true;
         } else if (code === Status.LoggingOff) {
-            membership.logged = false;
+            membership.view.logged = false;
         } else if (code === Status.NowNonAnonymous) {
-            membership.nonAnonymous = true;
-            membership.outdated = true;
+            membership.view.nonAnonymous = true;
+            outdate(membership.view);
         } else if (code === Status.NowSemiAnonymous) {
-            membership.nonAnonymous = false;
-            membership.outdated = true;
+            membership.view.nonAnonymous = false;
+            outdate(membership.view);
         }
     }
 }
@@ -280,12 +286,32 @@ function onError(membership: Membership, stanza: Stanza): void {
         // What a room says to those who are not in it (XEP-0045 7.4).
         check(membership);
     }
-    const sender = takeSender(membership, stanza.attr.id);
-    if (sender === undefined) {
+    if (membership.sent === undefined || !returnToSender(membership.sent, stanza)) {
         noteDrop("unclaimed");
         module.log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username);
     }
-    sendTo(sender, stanza);
+}
+
+/** An error for a message of an account that is not in the room any more. */
+function onLateError(stanza: Stanza, from: string, to: string): Handled {
+    const sent = retiredSent(to, jids.bare(from));
+    return sent !== undefined && returnToSender(sent, stanza) ? true : undefined;
+}
+
+/** Returns whether the error is that of a message. It carries the id that the session gave the message. */
+function returnToSender(sent: SentMessages, stanza: Stanza): boolean {
+    const message = takeRefused(sent, stanza.attr.from ?? "", stanza.attr.id);
+    if (message === undefined) {
+        return false;
+    }
+    if (message.id === stanza.attr.id) {
+        sendTo(message.session, stanza);
+    } else {
+        const error = st.clone(stanza);
+        error.attr.id = message.id;
+        sendTo(message.session, error);
+    }
+    return true;
 }
 
 /** What a room tells its occupants in passing is not to be kept for later, as a message is that somebody wrote. */

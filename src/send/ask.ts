@@ -2,8 +2,8 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { inTurn, post } from "../turn";
-import type { Membership } from "../state/memberships";
+import { after, post } from "../turn";
+import { type Membership, triesOf } from "../state/memberships";
 
 /** The answer, result or error; undefined when none came in time. */
 type Answered = (this: void, answer: Stanza | undefined) => void;
@@ -25,7 +25,7 @@ const FIRST_PATIENCE = 5;
  * answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
  */
 export function patience(membership: Membership): number {
-    return Math.min(FIRST_PATIENCE * 2 ** Math.min(membership.tries + membership.unanswered, 10), PATIENCE);
+    return Math.min(FIRST_PATIENCE * 2 ** Math.min(triesOf(membership) + membership.liveness.unanswered, 10), PATIENCE);
 }
 
 /** By the id they were sent with. */
@@ -41,12 +41,9 @@ export function ask(
     limit = PATIENCE,
 ): void {
     const key = `mm-${id.medium()}`;
-    const timer = module.add_timer(limit, () => {
+    const timer = after(limit, () => {
         questions.delete(key);
-        inTurn(() => {
-            answered(undefined);
-        });
-        return undefined;
+        answered(undefined);
     });
     questions.set(key, { room: membership.room, answered, timer });
     post(st.iq({ type, id: key, from: membership.occupant, to }).add_child(query).reset());

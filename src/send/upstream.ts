@@ -1,5 +1,6 @@
 // From the account to a room.
 
+import * as cache from "util.cache";
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { post } from "../turn";
@@ -16,6 +17,30 @@ import type { Membership } from "../state/memberships";
 export function sendUpstream(membership: Membership, stanza: Stanza): void {
     const copy = st.clone(stanza);
     copy.attr.from = membership.occupant;
+    leaveAsFormer(membership.username, membership.room);
+    post(copy);
+}
+
+/** Ids of presences sent a while ago, by account and room. Their errors answer nothing else. */
+const sentIds = cache.new<true>(4096);
+
+/** Whether a presence with this id was sent to the room. */
+export function wasSent(membership: Membership, presenceId: string): boolean {
+    return sentIds.get(`${membership.occupant} ${membership.room} ${presenceId}`) === true;
+}
+
+/** The id to send a client's presence with: the client's, unless another presence has it. */
+export function presenceIdFor(membership: Membership, wanted: string | undefined): string {
+    return wanted === undefined || wanted === "" || wasSent(membership, wanted) ? id.medium() : wanted;
+}
+
+/** Sends a presence of the account under an id by which its answer is known. */
+export function sendPresence(membership: Membership, presence: Stanza, nick: string, presenceId: string): void {
+    const copy = st.clone(presence);
+    copy.attr.from = membership.occupant;
+    copy.attr.to = `${membership.room}/${nick}`;
+    copy.attr.id = presenceId;
+    sentIds.set(`${membership.occupant} ${membership.room} ${presenceId}`, true);
     leaveAsFormer(membership.username, membership.room);
     post(copy);
 }

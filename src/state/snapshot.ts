@@ -3,6 +3,9 @@
 import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
+import { inLine, isKnownPhase, Phase } from "./place";
+import { newView, outdate } from "./view";
+import { convert } from "./upgrade";
 import { logOf, restoreLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
@@ -58,7 +61,15 @@ function restoreAccount(account: Account): Account {
 }
 
 function restoreMembership(membership: Membership): void {
+    const hadView = (membership as Partial<Membership>).view !== undefined;
     complete(membership, createMembership(membership.username, membership.room, membership.nick));
+    complete(membership.view, newView());
+    if (!convert(membership) && !hadView) {
+        outdate(membership.view);
+    }
+    if (!isKnownPhase(membership.place.phase)) {
+        membership.place = inLine(Phase.Lost);
+    }
     if (membership.log !== undefined) {
         restoreLog(complete(membership.log, logOf(membership.room)));
     }

@@ -1,10 +1,13 @@
 // Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
 
 import * as jids from "util.jid";
+import * as xml from "util.xml";
 import * as options from "../options";
+import { textOf } from "../text";
 import { type Bookmark, isWanted } from "./bookmarks";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
-import { createMembership, dropMembership, findAccount, type Membership, membershipsOf, Phase } from "./memberships";
+import { createMembership, dropMembership, findAccount, type Membership, membershipsOf } from "./memberships";
+import { inLine, Phase } from "./place";
 
 interface RoomRecord {
     readonly nick: string;
@@ -14,6 +17,8 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
+    /** What the account shows the room, as XML. */
+    readonly shown: string | undefined;
     /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
     readonly state: "in" | "joining" | "leaving";
 }
@@ -123,6 +128,7 @@ function recordOf(username: string): AccountRecord | undefined {
             ownBookmark: membership.ownBookmark || undefined,
             ending: membership.ending || undefined,
             since: membership.since,
+            shown: shownText(membership),
             state: stateOf(membership),
         };
     }
@@ -137,11 +143,17 @@ function formerRecords(username: string): FormerRecord[] | undefined {
     return records.length > 0 ? records : undefined;
 }
 
+function shownText(membership: Membership): string | undefined {
+    const presence = membership.shownPresence;
+    const text = presence === undefined ? undefined : textOf(presence);
+    return text === undefined || string.len(text) > options.maxCachedSize ? undefined : `<presence${text}`;
+}
+
 function stateOf(membership: Membership): RoomRecord["state"] {
     if (!membership.established) {
         return "joining";
     }
-    return membership.phase === Phase.Leaving ? "leaving" : "in";
+    return membership.place.phase === Phase.Leaving ? "leaving" : "in";
 }
 
 /** Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone. */
@@ -191,8 +203,9 @@ function loadAccount(username: string, record: AccountRecord): void {
         membership.ownBookmark = saved.ownBookmark === true;
         membership.since = saved.since;
         membership.established = saved.state !== "joining";
-        membership.phase = mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving;
-        membership.detachedAt = record.seen;
+        membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
+        membership.shownPresence = saved.shown === undefined ? undefined : xml.parse(saved.shown);
+        membership.detachedAt = os.time();
     }
     const account = findAccount(username);
     if (account !== undefined) {
@@ -211,7 +224,7 @@ function leaveFormerAddress(username: string, record: AccountRecord): void {
     const occupant = jids.join(username, module.host, record.resource);
     for (const membership of membershipsOf(username)) {
         addFormerOccupant(username, membership.room, occupant, membership.nick);
-        if (membership.phase === Phase.Leaving) {
+        if (membership.place.phase === Phase.Leaving) {
             dropMembership(membership);
         }
     }

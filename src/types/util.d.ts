@@ -72,6 +72,16 @@ declare module "util.cache" {
     export { _new as new, type Cache };
 }
 
+declare module "util.encodings" {
+    namespace stringprep {
+        /** Undefined for what cannot be the local part of a JID. */
+        function nodeprep(this: void, text: string): string | undefined;
+        /** Undefined for what cannot be a resource. */
+        function resourceprep(this: void, text: string): string | undefined;
+    }
+    export { stringprep };
+}
+
 declare module "util.time" {
     /** Seconds since some time or other, which no clock that is set changes. */
     function monotonic(): number;

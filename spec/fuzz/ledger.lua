@@ -1,0 +1,58 @@
+-- What becomes of each message that a session sends to an honest room: it arrives there and is not refused, or its sender
+-- gets an error. Nothing is lost without one.
+
+local ledger = {};
+ledger.__index = ledger;
+
+function ledger.new()
+	return setmetatable({ by_body = {} }, ledger);
+end
+
+local function key_of(room, id)
+	return room.jid.." "..(id or "");
+end
+
+-- Each body is used once.
+function ledger:sent(session, room, id, body)
+	session.messages = session.messages or {};
+	local entry = { key = key_of(room, id); body = body };
+	self.by_body[body] = entry;
+	table.insert(session.messages, entry);
+end
+
+-- The message of a stanza that is on its way to a room; nil for anything else.
+function ledger:entry(stanza)
+	local body = stanza.name == "message" and stanza:get_child_text("body");
+	return body and self.by_body[body];
+end
+
+-- What happens from now on to the messages that are not settled may be lost without an error: the server or a link broke.
+function ledger:excuse_all()
+	for _, entry in pairs(self.by_body) do entry.excused = true; end
+end
+
+function ledger.got_error(session, room, id)
+	local errors = session.message_errors or {};
+	session.message_errors = errors;
+	local key = key_of(room, id);
+	errors[key] = (errors[key] or 0) + 1;
+end
+
+-- Returns what a session should have been told and was not, by what it has sent under each id.
+function ledger.missing(session)
+	local lost = {};
+	for _, entry in ipairs(session.messages or {}) do
+		if not entry.excused and (entry.refused or not entry.arrived) then
+			lost[entry.key] = lost[entry.key] or {};
+			table.insert(lost[entry.key], entry);
+		end
+	end
+	for key, entries in pairs(lost) do
+		if #entries > ((session.message_errors or {})[key] or 0) then
+			return ("has no error for %q to %s, which %s"):format(entries[#entries].body, key,
+				entries[#entries].refused and "refused it" or "it did not reach");
+		end
+	end
+end
+
+return ledger;

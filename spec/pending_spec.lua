@@ -1,0 +1,772 @@
+-- What sessions send while the room has not answered a join: newer requests, requests in line, and everything else.
+
+local st = require "util.stanza";
+local scene = require "support.scene";
+local view = require "support.view";
+
+local join, leave, message, presence, query, status, whisper =
+	scene.join, scene.leave, scene.message, scene.presence, scene.query, scene.status, scene.whisper;
+
+local version = "<query xmlns='jabber:iq:version'/>";
+local wrong, right = "<password>wrong</password>", "<password>secret</password>";
+
+-- The phone's join is on its way to a room of another server, with Bob in it.
+local function joining(fields, join_fields)
+	fields = fields or {};
+	if fields.remote == nil then fields.remote = true; end
+	local s = scene.new(fields);
+	s.room:enter "Bob";
+	local phone = s:client "phone";
+	phone:send(join("Alice", join_fields));
+	return s, phone, view.of(phone);
+end
+
+local function with_laptop(s)
+	local laptop = s:client "laptop";
+	return laptop, view.of(laptop);
+end
+
+local function is_from_session(line)
+	return line:find "^alice/" ~= nil;
+end
+
+-- What reached the room, all of which the account has to have sent.
+local function sent_by_account(s)
+	local lines = s:upstream();
+	for _, line in ipairs(lines) do
+		assert(not is_from_session(line), "sent from the session's own address: "..line);
+	end
+	return lines;
+end
+
+local function count_of(lines, pattern)
+	local count = 0;
+	for _, line in ipairs(lines) do
+		if line:find(pattern) then count = count + 1; end
+	end
+	return count;
+end
+
+local function assert_in(s, seen, nick)
+	seen:now();
+	assert.equal(nick, seen.nick);
+	assert.same({ "Bob" }, seen:occupants());
+	assert.same({ nick }, s:occupants());
+	local before = #seen.said;
+	s.room:say("Bob", "still there?");
+	assert.equal(before + 1, #seen:now().said);
+end
+
+local function assert_out(s, seen)
+	s:wait(120);
+	assert.is_nil(seen:now().nick);
+	assert.same({}, s:occupants());
+	assert.is_true(s:is_forgotten());
+end
+
+-- Whether a message reached the room.
+local function was_said(s, body)
+	for _, entry in ipairs(s.room.history) do
+		if entry.stanza:get_child_text("body") == body then return true; end
+	end
+	return false;
+end
+
+describe("a session that joins again before the room has answered", function ()
+	it("J8: is in under the newer nick", function ()
+		local s, phone, seen = joining();
+		phone:send(join("Alicia", { id = "j2" }));
+		s:wait(30);
+		assert_in(s, seen, "Alicia");
+		assert.is_nil(seen:error "presence j2");
+		assert.equal("j2", seen.entered[#seen.entered]);
+		assert.truthy(seen.subjects >= 1);
+		sent_by_account(s);
+	end);
+
+	it("J8: is in with the newer password", function ()
+		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
+		phone:send(join("Alice", { id = "j2", muc = right }));
+		s:wait(30);
+		assert_in(s, seen, "Alice");
+		assert.is_nil(seen:error "presence j2");
+		assert.same({ "j2" }, seen.entered);
+	end);
+
+	it("J8: is refused as the newer join is refused, and nothing is left", function ()
+		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
+		phone:send(join("Alicia", { id = "j2", muc = wrong }));
+		s:wait(30);
+		assert.equal("not-authorized", seen:error "presence j2");
+		assert_out(s, seen);
+	end);
+
+	it("J8: has the room asked for the first and the newest nick only", function ()
+		local s, phone, seen = joining();
+		phone:send(join("Alicia", { id = "j2" }));
+		phone:send(join("Ally", { id = "j3" }));
+		s:wait(30);
+		assert_in(s, seen, "Ally");
+		assert.equal("j3", seen.entered[#seen.entered]);
+		assert.equal(0, count_of(sent_by_account(s), "room/Alicia"));
+	end);
+
+	it("J8: may go back to the nick it asked for first", function ()
+		local s, phone, seen = joining();
+		phone:send(join("Alicia", { id = "j2" }));
+		phone:send(join("Alice", { id = "j3" }));
+		s:wait(30);
+		assert_in(s, seen, "Alice");
+		assert.equal("j3", seen.entered[#seen.entered]);
+	end);
+
+	it("J8: is in under the newer nick of a room that never answers the first", function ()
+		local s, phone, seen = joining();
+		s.room.ignores = function (_, stanza) return stanza.attr.to == s.room.jid.."/Alice"; end;
+		phone:send(join("Alicia", { id = "j2" }));
+		s:wait(6);
+		assert_in(s, seen, "Alicia");
+	end);
+
+	it("J8: does so in line, and its newer join is the one that counts", function ()
+		local s = joining({ room = { password = "secret" } }, { muc = wrong });
+		local laptop, seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2", muc = wrong }));
+		laptop:send(join("Alicia", { id = "j3", muc = right }));
+		s:wait(30);
+		assert_in(s, seen, "Alicia");
+		assert.same({ "j3" }, seen.entered);
+		assert.equal(2, count_of(s:upstream(), " join$"));
+	end);
+end);
+
+describe("a session that leaves before the room has answered", function ()
+	it("J8: withdraws its join, and is told once", function ()
+		local s, phone, seen = joining();
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(10);
+		assert.equal(1, seen:now().left);
+		assert.same({}, seen:failed());
+		assert_out(s, seen);
+		assert.equal(1, seen.left);
+	end);
+
+	it("J8: is told by the time that the join would have ended, when the room says nothing", function ()
+		local s, phone, seen = joining { room = { silent = true } };
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(70);
+		assert.equal(1, seen:now().left);
+		assert.same({}, seen:failed());
+	end);
+
+	it("J8: may leave twice", function ()
+		local s, phone, seen = joining();
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(leave("Alice", { id = "l2" }));
+		s:wait(10);
+		assert.equal(1, seen:now().left);
+		assert.same({}, seen:failed());
+		assert_out(s, seen);
+	end);
+
+	it("J8: is told of its end after all that the room says of it", function ()
+		local s, phone, seen = joining { room = { silent = true } };
+		s:deliver();
+		s:from("Bob", "<presence>"..status "".."</presence>");
+		seen:now();
+		phone:send(leave("Alice", { id = "l1" }));
+		s:from("Alice", "<presence id='j1'>"..status "110".."</presence>");
+		s:from(nil, "<message type='groupchat'><subject>Tea</subject></message>");
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>");
+		s.room.silent = false;
+		s:wait(70);
+		seen:now();
+		assert.is_nil(seen.nick);
+		assert.equal(1, seen.left);
+	end);
+
+	it("J8: may join again at once, and is in", function ()
+		local s, phone, seen = joining();
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alice", { id = "j2" }));
+		s:wait(30);
+		assert_in(s, seen, "Alice");
+		assert.equal("j2", seen.entered[#seen.entered]);
+		assert.truthy(seen.left <= 1);
+		assert.same({}, seen:failed());
+	end);
+
+	it("J8: may join again under another nick, and is in under that", function ()
+		local s, phone, seen = joining();
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alicia", { id = "j2" }));
+		s:wait(30);
+		assert_in(s, seen, "Alicia");
+		assert.same({}, seen:failed());
+	end);
+
+	it("J8: may join and leave twice in a row, and is out", function ()
+		local s, phone, seen = joining();
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alice", { id = "j2" }));
+		phone:send(leave("Alice", { id = "l2" }));
+		s:wait(30);
+		assert.truthy(seen:now().left >= 1);
+		assert.same({}, seen:failed());
+		assert_out(s, seen);
+	end);
+
+	it("J8: has its refusal come to nobody when the join is withdrawn and repeated", function ()
+		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alice", { id = "j2", muc = right }));
+		s:wait(30);
+		assert_in(s, seen, "Alice");
+		assert.is_nil(seen:error "presence j2");
+	end);
+
+	it("J8: leaves the room to the next in line", function ()
+		local s, phone, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(10);
+		assert.equal(1, seen:now().left);
+		assert.is_nil(seen.nick);
+		assert.truthy(laptop_seen:now().nick);
+		assert_in(s, laptop_seen, laptop_seen.nick);
+		assert.is_nil(laptop_seen:error "presence j2");
+	end);
+end);
+
+describe("a join that the room leaves unanswered", function ()
+	-- The room never answers presence to these nicks.
+	local function ignore(s, ...)
+		local ignored = {};
+		for _, nick in ipairs { ... } do ignored[s.room.jid.."/"..nick] = true; end
+		s.room.ignores = function (_, stanza) return stanza.name == "presence" and ignored[stanza.attr.to]; end;
+	end
+
+	it("J9: does not keep the next in line for more than 5 seconds", function ()
+		local s = joining();
+		ignore(s, "Alice");
+		local laptop, seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(6);
+		assert_in(s, seen, "Alicia");
+		assert.same({ "j2" }, seen.entered);
+		sent_by_account(s);
+	end);
+
+	it("J9: is served when the next in line has let the account in", function ()
+		local s, _, seen = joining();
+		ignore(s, "Alice");
+		local laptop = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(70);
+		assert.same({}, seen:failed());
+		assert_in(s, seen, "Alicia");
+		assert.same({ "j1" }, seen.entered);
+	end);
+
+	it("J9: keeps each of those in line for 5 seconds at the most", function ()
+		local s = joining();
+		ignore(s, "Alice", "Alicia");
+		local laptop = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		local tablet = s:client "tablet";
+		local seen = view.of(tablet);
+		tablet:send(join("Ally", { id = "j3" }));
+		s:wait(11);
+		assert_in(s, seen, "Ally");
+	end);
+
+	it("J9: does not keep one that comes later for more than 5 seconds", function ()
+		local s = joining();
+		ignore(s, "Alice");
+		s:wait(20);
+		local laptop, seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(6);
+		assert_in(s, seen, "Alicia");
+	end);
+
+	it("J9: has its own time when nobody is in line, and is sent once", function ()
+		local s, _, seen = joining();
+		s.host:tick(50);
+		s:deliver();
+		assert_in(s, seen, "Alice");
+		assert.same({ "j1" }, seen.entered);
+		assert.equal(1, count_of(sent_by_account(s), " join$"));
+	end);
+
+	it("J9, R7: may be answered when the next in line has been tried", function ()
+		local s, _, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s.host:tick(7);
+		s:deliver();
+		s:wait(120);
+		local nick = s:occupants()[1];
+		assert_in(s, seen, nick);
+		assert_in(s, laptop_seen, nick);
+		assert.same({}, seen:failed());
+		assert.same({}, laptop_seen:failed());
+		sent_by_account(s);
+	end);
+
+	it("J9, R7: may be answered late under the same nick as the next in line", function ()
+		local s, _, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2" }));
+		s.host:tick(7);
+		s:deliver();
+		s:wait(120);
+		assert_in(s, seen, "Alice");
+		assert_in(s, laptop_seen, "Alice");
+		assert.same({}, seen:failed());
+		assert.same({}, laptop_seen:failed());
+	end);
+
+	it("J9, R7: may be refused late, which fails nobody else", function ()
+		local s, _, seen = joining();
+		s.room:enter "Alice";
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s.host:tick(7);
+		s:deliver();
+		s:wait(120);
+		seen:now();
+		laptop_seen:now();
+		assert.equal("Alicia", laptop_seen.nick);
+		assert.same({}, laptop_seen:failed());
+		assert.truthy(seen.nick or seen:error "presence j1");
+		assert.same({ "Alicia" }, s:occupants());
+	end);
+
+	it("J9, R7: may be refused when the next in line is in, which throws nobody out", function ()
+		local s, _, seen = joining();
+		ignore(s, "Alice");
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(6);
+		local first;
+		for _, stanza in ipairs(s.room.received) do
+			first = first or stanza.attr.to == s.room.jid.."/Alice" and stanza;
+		end
+		s:from("Alice", st.error_reply(first, "cancel", "not-allowed"));
+		s:wait(120);
+		assert_in(s, laptop_seen, "Alicia");
+		assert.same({}, laptop_seen:failed());
+		assert.truthy(seen:now().nick or seen:error "presence j1");
+	end);
+
+	it("J5, J9: ends for each when the room answers none", function ()
+		local s, _, seen = joining { room = { silent = true } };
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(80);
+		assert.equal("remote-server-timeout", seen:error "presence j1");
+		assert.equal("remote-server-timeout", laptop_seen:error "presence j2");
+	end);
+
+	it("J9: leaves nobody in a room that lets the account in late", function ()
+		local s, _, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s.host:tick(200);
+		assert.equal("remote-server-timeout", seen:error "presence j1");
+		assert.equal("remote-server-timeout", laptop_seen:error "presence j2");
+		s:deliver();
+		assert_out(s, seen);
+	end);
+end);
+
+describe("what a session sends while its join is pending", function ()
+	local kinds = {
+		message = function (id) return message("hi", { id = id }); end;
+		["private message"] = function (id) return whisper("Bob", "psst", { id = id }); end;
+		["query to an occupant"] = function (id) return query(version, { id = id, to = "Bob" }); end;
+		["query to the room"] = function (id)
+			return query("<query xmlns='http://jabber.org/protocol/muc#admin'><item role='visitor'/></query>", { id = id });
+		end;
+		["presence update"] = function (id) return presence("Alice", { id = id, content = "<show>away</show>" }); end;
+		["nick change"] = function (id) return presence("Alicia", { id = id }); end;
+	};
+	local names = { message = "message"; ["private message"] = "message"; ["query to an occupant"] = "iq"; ["query to the room"] = "iq" };
+
+	it("J10: goes out in order once it is in, from the account", function ()
+		local s, phone = joining();
+		phone:send(message("one", { id = "m1" }));
+		phone:send(whisper("Bob", "two", { id = "m2" }));
+		phone:send(query(version, { id = "q1", to = "Bob" }));
+		phone:send(message("three", { id = "m3" }));
+		assert.same({ "alice presence - room/Alice join" }, s:sent());
+		s:wait(1);
+		assert.same({
+			"alice message groupchat room one"; "alice message chat room/Bob two"; "alice iq get room/Bob query";
+			"alice message groupchat room three";
+		}, s:sent());
+	end);
+
+	it("J10: comes back after the session's own presence", function ()
+		local s, phone = joining();
+		phone:send(message("one", { id = "m1" }));
+		s:wait(1);
+		local lines = scene.seen(phone);
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+			"message groupchat room/Alice one" }, lines);
+	end);
+
+	it("J10: keeps its order when the session's presence is in between", function ()
+		local s, phone, seen = joining();
+		phone:send(message("one", { id = "m1" }));
+		phone:send(presence("Alice", { id = "p1", content = "<show>away</show>" }));
+		phone:send(message("two", { id = "m2" }));
+		s:wait(5);
+		assert.equal("away", s.room:occupant("Alice").presence:get_child_text("show"));
+		assert.same({ "one"; "two" }, seen:now().said);
+		assert.same({}, seen:failed());
+		sent_by_account(s);
+	end);
+
+	it("J10: changes the nick once it is in", function ()
+		local s, phone, seen = joining();
+		phone:send(presence("Alicia", { id = "n1" }));
+		assert.same({ "alice presence - room/Alice join" }, s:sent());
+		s:wait(10);
+		assert_in(s, seen, "Alicia");
+		assert.same({}, seen:failed());
+		sent_by_account(s);
+	end);
+
+	it("J10: has the error of a nick that is taken come back", function ()
+		local s, phone, seen = joining();
+		s.room:enter "Alicia";
+		phone:send(presence("Alicia", { id = "n1" }));
+		s:wait(10);
+		assert.equal("conflict", seen:error "presence n1");
+		assert.equal("Alice", seen.nick);
+	end);
+
+	it("J10: is said, or comes back with an error, when a leave follows", function ()
+		local s, phone, seen = joining();
+		phone:send(message("bye", { id = "m1" }));
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(10);
+		assert.not_equal(was_said(s, "bye"), seen:error "message m1" ~= nil);
+		assert.equal(1, seen.left);
+		assert_out(s, seen);
+	end);
+
+	it("J8, J10: loses nothing when a session joins, speaks and leaves twice in a row", function ()
+		local s, phone, seen = joining();
+		phone:send(message("one", { id = "m1" }));
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alice", { id = "j2" }));
+		phone:send(message("two", { id = "m2" }));
+		phone:send(leave("Alice", { id = "l2" }));
+		s:wait(10);
+		assert.not_equal(was_said(s, "one"), seen:error "message m1" ~= nil);
+		assert.not_equal(was_said(s, "two"), seen:error "message m2" ~= nil);
+		assert.is_nil(seen:error "presence j2");
+		assert_out(s, seen);
+	end);
+
+	it("J10: waits with the session that is in line", function ()
+		local s, phone, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:send(message("from the laptop", { id = "m2" }));
+		phone:send(message("from the phone", { id = "m1" }));
+		assert.same({ "alice presence - room/Alice join" }, s:sent());
+		s:wait(2);
+		local lines = sent_by_account(s);
+		assert.equal(1, count_of(lines, "from the laptop$"));
+		assert.equal(1, count_of(lines, "from the phone$"));
+		assert.equal(2, #seen:now().said);
+		assert.truthy(#laptop_seen:now().said >= 1);
+		assert.same({}, laptop_seen:failed());
+	end);
+
+	it("J10: waits while the account comes back by itself", function ()
+		local s, _, seen = joining();
+		s:deliver();
+		s.room:remove("Alice", "332");
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:send(message("from the laptop", { id = "m2" }));
+		s:wait(30);
+		sent_by_account(s);
+		assert_in(s, seen, "Alice");
+		assert_in(s, laptop_seen, "Alice");
+		assert.not_equal(was_said(s, "from the laptop"), laptop_seen:error "message m2" ~= nil);
+	end);
+
+	it("C1, J10: has the room's error come back", function ()
+		local s, phone, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2" }));
+		s.room.members["alice@example.org"] = "none";
+		local receive = s.room.receive;
+		function s.room.receive(room, stanza)
+			receive(room, stanza);
+			local occupant = room:occupant "Alice";
+			if occupant then occupant.role = "visitor"; end
+		end
+		phone:send(message("hi", { id = "m1" }));
+		s:wait(2);
+		assert.equal("forbidden", seen:error "message m1");
+		assert.same({}, laptop_seen:failed());
+	end);
+
+	for name, new in pairs(kinds) do
+		-- A local room answers a join before anything else can be sent, or never.
+		for how, fields in pairs {
+			["refused"] = { remote = true; room = { password = "secret" } };
+			["unanswered"] = { remote = true; room = { silent = true } };
+			["unanswered by a local room"] = { remote = false; room = { silent = true } };
+		} do
+			it(("J10: comes back with an error when the join is %s: a %s"):format(how, name), function ()
+				local s, phone, seen = joining(fields);
+				local laptop = with_laptop(s);
+				s:sent();
+				phone:send(new "x1");
+				assert.same({}, s:sent());
+				s:wait(70);
+				local condition = seen:error((names[name] or "presence").." x1");
+				assert.is_string(condition);
+				if how ~= "refused" then
+					assert.equal("remote-server-timeout", condition);
+				elseif names[name] == "message" then
+					assert.equal("not-acceptable", condition);
+				end
+				assert.is_string(seen:error "presence j1");
+				assert.same({}, laptop:take());
+				local lines = sent_by_account(s);
+				assert.equal(0, count_of(lines, "hi$") + count_of(lines, "psst$") + count_of(lines, "query$"));
+			end);
+		end
+	end
+
+	it("J10: comes back without an id when it had none", function ()
+		local s, phone, seen = joining { room = { password = "secret" } };
+		phone:send("<message type='groupchat' to='room@rooms.example.org'><body>hi</body></message>");
+		s:wait(5);
+		assert.equal("not-acceptable", seen:error "message -");
+	end);
+
+	it("J10: comes back in the order in which it was sent, after the error of the join", function ()
+		local s, phone = joining { room = { password = "secret" } };
+		for i = 1, 5 do phone:send(message("text "..i, { id = "m"..i })); end
+		s:wait(5);
+		local ids = {};
+		for i, stanza in ipairs(scene.take(phone)) do ids[i] = stanza.attr.id; end
+		assert.same({ "j1"; "m1"; "m2"; "m3"; "m4"; "m5" }, ids);
+	end);
+
+	it("J4, J10: is the session's own: one is refused, and what the next in line sent goes out", function ()
+		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2", muc = right }));
+		phone:send(message("from the phone", { id = "m1" }));
+		laptop:send(message("from the laptop", { id = "m2" }));
+		s:wait(5);
+		assert.equal("not-acceptable", seen:error "message m1");
+		assert.same({ "message m1"; "presence j1" }, seen:failed());
+		assert.same({}, laptop_seen:failed());
+		assert.same({ "from the laptop" }, laptop_seen.said);
+		assert.is_false(was_said(s, "from the phone"));
+	end);
+
+	it("J8, J10: goes out after the newer join of the same session", function ()
+		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
+		phone:send(message("one", { id = "m1" }));
+		phone:send(join("Alice", { id = "j2", muc = right }));
+		phone:send(message("two", { id = "m2" }));
+		s:wait(5);
+		assert_in(s, seen, "Alice");
+		assert.not_equal(was_said(s, "one"), seen:error "message m1" ~= nil);
+		assert.is_true(was_said(s, "two"));
+		assert.is_nil(seen:error "message m2");
+	end);
+
+	it("J10: is said though the session ends meanwhile", function ()
+		local s, phone = joining();
+		phone:send(message("gone in a second", { id = "m1" }));
+		phone:close();
+		s:wait(5);
+		assert.is_true(was_said(s, "gone in a second"));
+	end);
+
+	it("J10: is said, or comes back with an error, when the session goes offline", function ()
+		local s, phone, seen = joining();
+		phone:send(message("hi", { id = "m1" }));
+		phone:unavailable();
+		s:wait(10);
+		assert.not_equal(was_said(s, "hi"), seen:error "message m1" ~= nil);
+	end);
+
+	it("J10: is nobody's when the session ends and the join fails", function ()
+		local s, phone = joining { room = { password = "secret" } };
+		phone:send(message("hi", { id = "m1" }));
+		phone:lose();
+		local again = s:client "phone";
+		s:wait(70);
+		assert.same({}, scene.seen(again));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J10: waits until a session in hibernation is in", function ()
+		local s, phone, seen = joining();
+		phone:send(message("hi", { id = "m1" }));
+		phone:hibernate();
+		s:wait(5);
+		phone:resume();
+		assert.same({ "hi" }, seen:now().said);
+	end);
+
+	local function flood(count, size)
+		return function ()
+			local s, phone, seen = joining();
+			for i = 1, count do phone:send(message(("x"):rep(size)..i, { id = "m"..i })); end
+			assert.same({ "alice presence - room/Alice join" }, s:sent());
+			s:wait(30);
+			sent_by_account(s);
+			local failed = 0;
+			seen:now();
+			for i = 1, count do
+				local is_failed = seen.errors["message m"..i] ~= nil;
+				if is_failed then failed = failed + 1; end
+			end
+			assert.equal(count, failed + #seen:now().said);
+			assert.truthy(failed > 0);
+			assert.truthy(#seen.said > 0);
+			assert_in(s, seen, "Alice");
+		end
+	end
+
+	it("B1, J10: is bounded in number, with an error for each that is over the bound", flood(3000, 1));
+	it("B1, J10: is bounded in bytes, with an error for each that is over the bound", flood(300, 60000));
+
+	it("B1, J10: is bounded for nick changes and presence as well", function ()
+		local s, phone, seen = joining();
+		for i = 1, 3000 do phone:send(presence("Alice"..i, { id = "n"..i })); end
+		s:wait(60);
+		assert.truthy(seen:now().nick);
+		assert.same({ seen.nick }, s:occupants());
+		assert.truthy(#s:upstream() < 1000);
+	end);
+end);
+
+describe("a membership always goes on:", function ()
+	-- In each of these the room has stopped talking in the middle of something; the session has asked with this id.
+	local states = {
+		["the room says nothing"] = { id = "j1"; function (s, phone)
+			s.room.silent = true;
+			phone:send(join "Alice");
+		end };
+		["the room has shown an occupant"] = { id = "j1"; function (s, phone)
+			s.room.silent = true;
+			phone:send(join "Alice");
+			s:deliver();
+			s:from("Bob", "<presence>"..status "".."</presence>");
+		end };
+		["the room has shown the account without 110"] = { id = "j1"; options = { minimix_max_occupants = 0 }; function (s, phone)
+			s.room.silent = true;
+			phone:send(join "Alice");
+			s:deliver();
+			s:from("Alice", "<presence>"..status "".."</presence>");
+		end };
+		["the room has sent a challenge"] = { id = "j1"; function (s, phone)
+			s.room.silent = true;
+			phone:send(join "Alice");
+			s:deliver();
+			s:from(nil, "<message id='c1'><body>Type the word</body><captcha xmlns='urn:xmpp:captcha'>"
+				.."<x xmlns='jabber:x:data' type='form'/></captcha></message>");
+		end };
+		["the account joins by itself"] = { id = "j2"; function (s, phone)
+			local laptop = s:client "laptop";
+			s:enter(laptop);
+			s.room:forget "Alice";
+			s.room.silent = true;
+			s:from("Alice", "<presence type='unavailable'>"..status("110 332", { role = "none" }).."</presence>");
+			s:wait(5);
+			phone:send(join("Alice", { id = "j2" }));
+		end };
+		["another session's join is unanswered"] = { id = "j2"; function (s, phone)
+			local laptop = s:client "laptop";
+			s.room.silent = true;
+			laptop:send(join "Alice");
+			s:deliver();
+			phone:send(join("Alice", { id = "j2" }));
+		end };
+		["another session's resync is unanswered"] = { id = "j2"; function (s, phone)
+			local laptop = s:client "laptop";
+			s:enter(laptop);
+			s.room.silent = true;
+			laptop:send(join("Alice", { id = "r1", muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+			s:deliver();
+			phone:send(join("Alice", { id = "j2" }));
+		end };
+		["its own resync is unanswered"] = { id = "r1"; function (s, phone)
+			s:enter(phone);
+			s.room.silent = true;
+			phone:send(join("Alice", { id = "r1", muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+		end };
+		["a nick change is unanswered"] = { id = "j2"; function (s, phone)
+			local laptop = s:client "laptop";
+			s:enter(laptop);
+			s.room.silent = true;
+			laptop:send(presence("Alicia", { id = "n1" }));
+			s:deliver();
+			phone:send(join("Alice", { id = "j2" }));
+		end };
+		["a leave is unanswered"] = { id = "j2"; function (s, phone)
+			s:enter(phone);
+			s.room.silent = true;
+			phone:send(leave("Alice", { id = "l1" }));
+			s:wait(1);
+			phone:take();
+			phone:send(join("Alice", { id = "j2" }));
+		end };
+		["a leave is unanswered, of another session"] = { id = "j2"; function (s, phone)
+			local laptop = s:client "laptop";
+			s:enter(laptop);
+			s.room.silent = true;
+			laptop:send(leave("Alice", { id = "l1" }));
+			s:wait(1);
+			phone:send(join("Alice", { id = "j2" }));
+		end };
+	};
+
+	for name, state in pairs(states) do
+		it("J5: a join is answered when "..name, function ()
+			local s = scene.new { remote = true, options = state.options };
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			local seen = view.of(phone);
+			state[1](s, phone);
+			s:wait(3600);
+			local answered = seen:error("presence "..state.id) ~= nil;
+			for _, id in ipairs(seen.entered) do answered = answered or id == state.id; end
+			assert.is_true(answered);
+		end);
+
+		it("J5: and the next one is answered as well, when "..name, function ()
+			local s = scene.new { remote = true, options = state.options };
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			state[1](s, phone);
+			s:wait(3600);
+			s.room.silent = false;
+			s:wait(1800);
+			local tablet = s:client "tablet";
+			local seen = view.of(tablet);
+			tablet:send(join("Alice", { id = "j9" }));
+			s:wait(70);
+			assert.equal("Alice", seen:now().nick);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end
+end);

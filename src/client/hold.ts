@@ -1,0 +1,20 @@
+// What a session sends to a room while its join is pending.
+
+import * as st from "util.stanza";
+import { noteDrop } from "../state/counters";
+import type { Membership } from "../state/memberships";
+import { holdStanza, pendingJoin } from "../state/queue";
+
+/** Holds a stanza of a session that is about to be let in; undefined if it is not. */
+export function hold(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
+    const request = pendingJoin(membership, session.full_jid);
+    if (request === undefined) {
+        return undefined;
+    }
+    const type = stanza.attr.type;
+    if (!holdStanza(request, st.clone(stanza)) && type !== "error" && type !== "result") {
+        noteDrop("limit");
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", undefined, membership.room));
+    }
+    return true;
+}

@@ -1,0 +1,275 @@
+// Presence of other occupants, and of the room itself. While the room answers a join, the session that asked is shown
+// nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
+
+import * as jids from "util.jid";
+import * as st from "util.stanza";
+import { itemOf, nickChange, occupantGone } from "./replay";
+import { MUC_USER, Status } from "../namespaces";
+import { fork, sendTo } from "../send/fork";
+import { forkOwn } from "../send/own";
+import { hasStatus, isSameElement, isSameNick } from "../stanzas";
+import { type Held, hold, isSamePresence, mayKeep, toldAgain } from "../state/held";
+import { noteOver } from "../state/limits";
+import { askingSession, type Membership } from "../state/memberships";
+import { Phase } from "../state/place";
+import { forgetMember, keepMember } from "../state/offline";
+import { forgetOccupant, keepOccupant, outdate } from "../state/view";
+
+/** The nicks that the room has shown since a join was sent; undefined if it answers none. */
+function shownSince(membership: Membership): LuaSet<string> | undefined {
+    const place = membership.place;
+    if (place.phase === Phase.Joining || place.phase === Phase.Entering) {
+        return place.operation.shown;
+    }
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    return operation?.kind === "resync" ? operation.shown : undefined;
+}
+
+/** Whether the room answers a join of which our own presence has not come. */
+function isAnswering(membership: Membership): boolean {
+    const place = membership.place;
+    if (place.phase === Phase.Joined && place.operation !== undefined) {
+        return place.operation.kind === "resync" && place.operation.stage !== "history";
+    }
+    return place.phase === Phase.Joining;
+}
+
+/** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
+export function onRoomPresence(membership: Membership, stanza: Stanza): void {
+    const member = stanza.attr.type === "unavailable" ? itemOf(stanza).jid : undefined;
+    if (member !== undefined) {
+        onOffline(membership, keyOfJid(member), stanza);
+        return;
+    }
+    const view = membership.view;
+    const before = view.room;
+    const isKept = mayKeep(stanza);
+    if (!isKept) {
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
+        view.stale = "incomplete";
+    }
+    const held = stanza.attr.type === undefined && isKept ? hold(stanza) : undefined;
+    view.room = held;
+    if (isAnswering(membership)) {
+        view.isRoomFirst = true;
+    } else if (before === undefined) {
+        view.isRoomFirst = false;
+    }
+    if (!isAnswering(membership) || !isKnown(before, held)) {
+        fork(membership, stanza);
+    }
+}
+
+/** Another occupant came, or changed. */
+export function onOccupant(membership: Membership, nick: string, stanza: Stanza): void {
+    const view = membership.view;
+    if (view.self !== undefined && nick === nickOf(view.self) && nick !== membership.nick) {
+        // Another occupant took the nick while the account was lost: its sessions must not take it for themselves.
+        announceNick(membership, view.self);
+    }
+    const before = view.occupants.get(nick);
+    const held = hold(stanza);
+    const isKept = keepOccupant(view, nick, held);
+    forgetOffline(membership, nick, stanza);
+    const shown = shownSince(membership);
+    if (shown !== undefined) {
+        shown.add(nick);
+    }
+    if (membership.place.phase === Phase.Joining) {
+        membership.place.operation.isShowing = true;
+    }
+    const isDuring = isAnswering(membership);
+    if (!isKept) {
+        noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
+        const asking = isDuring ? askingSession(membership) : undefined;
+        if (asking !== undefined) {
+            sendTo(asking, stanza);
+            return;
+        }
+    }
+    if (!isDuring || !isKnown(before, held)) {
+        fork(membership, stanza);
+    }
+}
+
+/** Another occupant went, or is shown as offline by a room that answers a join. */
+export function onOccupantGone(membership: Membership, nick: string, stanza: Stanza): void {
+    const view = membership.view;
+    const wasThere = view.occupants.has(nick);
+    forgetOccupant(view, nick);
+    if (isAnswering(membership) && shownSince(membership)?.has(nick) !== true) {
+        onOffline(membership, nick, stanza, wasThere);
+        return;
+    }
+    if (view.offline.count > 0 && itemOf(stanza).affiliation !== "none") {
+        // A room that lists members who are offline lists this one from now on, in a form of its own.
+        outdate(view);
+    }
+    fork(membership, stanza);
+}
+
+/** Prosody shows affiliated users who are not in the room, by nick or, from its own address, by JID. */
+function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere = false): void {
+    if (!isAnswering(membership)) {
+        fork(membership, stanza);
+        return;
+    }
+    const view = membership.view;
+    const before = view.offline.presences.get(key);
+    const held = hold(stanza);
+    const isKept = keepMember(view.offline, key, held);
+    shownSince(membership)?.add(key);
+    if (!isKept) {
+        view.stale = "incomplete";
+        sendTo(askingSession(membership), stanza);
+    }
+    if (wasThere || !isKnown(before, held)) {
+        fork(membership, stanza);
+    }
+}
+
+function keyOfJid(jid: string): string {
+    return `@${jids.bare(jid)}`;
+}
+
+/** A member who is in the room is not offline. */
+function forgetOffline(membership: Membership, nick: string, stanza: Stanza): void {
+    const members = membership.view.offline;
+    if (members.count > 0) {
+        const jid = itemOf(stanza).jid;
+        forgetMember(members, nick);
+        if (jid !== undefined) {
+            forgetMember(members, keyOfJid(jid));
+        }
+    }
+}
+
+function isKnown(before: Held | undefined, held: Held | undefined): boolean {
+    return before === undefined || held === undefined ? before === held : isSamePresence(before, held);
+}
+
+/** Occupants that were there before and have not been shown again have left; a restarted room lists none. */
+export function forgetOthers(membership: Membership, shown: LuaSet<string>): void {
+    const view = membership.view;
+    // Another occupant that had our nick meanwhile is not to be taken for the account.
+    forgetOccupant(view, membership.nick);
+    for (const [nick] of view.occupants) {
+        if (!shown.has(nick)) {
+            forgetOccupant(view, nick);
+            fork(membership, occupantGone(membership, nick));
+        }
+    }
+    for (const [key] of view.offline.presences) {
+        if (!shown.has(key)) {
+            forgetMember(view.offline, key);
+        }
+    }
+}
+
+/** Whether all that are remembered have been shown again. */
+export function areAllShown(membership: Membership, shown: LuaSet<string>): boolean {
+    const view = membership.view;
+    return areShown(view.occupants, shown) && areShown(view.offline.presences, shown);
+}
+
+function areShown(presences: LuaMap<string, Held>, shown: LuaSet<string>): boolean {
+    for (const [nick] of presences) {
+        if (!shown.has(nick)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/** Remembers our own presence. Returns whether it differs from the one before. */
+export function keepSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
+    const view = membership.view;
+    const before = view.self;
+    const isKept = mayKeep(stanza);
+    const now = isKept ? withoutCodes(stanza) : reducedSelf(stanza);
+    membership.nick = nick;
+    forgetOccupant(view, nick);
+    if (hasStatus(stanza, Status.NonAnonymous)) {
+        view.nonAnonymous = true;
+    }
+    if (hasStatus(stanza, Status.LoggingOn)) {
+        view.logged = true;
+    }
+    if (before !== undefined && isModerator(before) !== isModerator(now) && !view.nonAnonymous) {
+        // In a semi-anonymous room moderators see real JIDs, and others do not (XEP-0045 5.1.1).
+        view.stale ??= "outdated";
+    }
+    if (!isKept) {
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
+        view.stale = "incomplete";
+    }
+    view.self = now;
+    return before === undefined || !isSameElement(before, now, "id");
+}
+
+/** Our own presence without the codes that only answer a join; what they say stands in the view. */
+function withoutCodes(stanza: Stanza): Stanza {
+    const copy = st.clone(toldAgain(stanza));
+    copy.attr.to = undefined;
+    const x = copy.get_child("x", MUC_USER);
+    if (x !== undefined) {
+        x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));
+    }
+    return copy;
+}
+
+/** The longest of affiliations and roles is "participant" (XEP-0045 17.3). */
+const LONGEST_ROLE = 16;
+
+/** What is needed of an own presence that is too big to be kept; the room itself answers the next join. */
+function reducedSelf(stanza: Stanza): Stanza {
+    const { affiliation, role } = itemOf(stanza);
+    return st
+        .presence({ from: stanza.attr.from })
+        .tag("x", { xmlns: MUC_USER })
+        .tag("item", { affiliation: shortened(affiliation), role: shortened(role) })
+        .up()
+        .tag("status", { code: Status.Self })
+        .reset();
+}
+
+function shortened(value: string | undefined): string | undefined {
+    return value === undefined ? undefined : string.sub(value, 1, LONGEST_ROLE);
+}
+
+function isModerator(presence: Stanza): boolean {
+    return itemOf(presence).role === "moderator";
+}
+
+/** Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6). */
+export function announceNick(membership: Membership, before: Stanza): void {
+    fork(membership, nickChange(membership, before));
+    const renamed = st.clone(before);
+    renamed.attr.from = `${membership.room}/${membership.nick}`;
+    membership.view.self = renamed;
+    forkOwn(membership, renamed);
+}
+
+/** The account's nick is another than that of our presence before: the sessions are told. */
+export function announceIfRenamed(membership: Membership, nick: string): void {
+    const before = membership.view.self;
+    if (before !== undefined && nickOf(before) !== nick) {
+        membership.nick = nick;
+        announceNick(membership, before);
+    }
+}
+
+/** Whether our presence was last shown under another nick. */
+export function isRenamed(membership: Membership, nick: string): boolean {
+    const before = membership.view.self;
+    return before !== undefined && nickOf(before) !== nick;
+}
+
+/** Whether a nick is the account's, be it prepared otherwise, and not that of another occupant. */
+export function isOwnNick(membership: Membership, nick: string): boolean {
+    return nick === membership.nick || (!membership.view.occupants.has(nick) && isSameNick(nick, membership.nick));
+}
+
+function nickOf(self: Stanza): string | undefined {
+    return jids.resource(self.attr.from ?? "");
+}

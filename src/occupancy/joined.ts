@@ -1,0 +1,346 @@
+// The account is in the room: sessions are let in under its nick, and ask for other nicks. One presence at a time is in
+// flight; requests that need another one wait in the queue.
+
+import * as jids from "util.jid";
+import * as st from "util.stanza";
+import { selfPing, saysJoined, saysNothing } from "../send/ping";
+import { isBlocked } from "../settings/blocklist";
+import { bookmarkRenamed } from "../settings/bookmark-write";
+import * as options from "../options";
+import { sendTo } from "../send/fork";
+import { forkOwn, sendOwn } from "../send/own";
+import { presenceIdFor, sendPresence } from "../send/upstream";
+import { after } from "../turn";
+import { presenceContent } from "../state/availability";
+import { noteOver } from "../state/limits";
+import { attachSession, isAttached, isCurrent, type Membership } from "../state/memberships";
+import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
+import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
+import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
+import { endOperation, startRename, startResync } from "./operations";
+import { sendIq, sendMessage } from "./outgoing";
+import { bounce } from "./refuse";
+import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
+import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
+import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
+import { lost, TURN } from "./transitions";
+
+/** A session asks to be let in, or for another nick. */
+export function requested(membership: Membership, place: Joined, request: SessionRequest): void {
+    const operation = place.operation;
+    if (operation === undefined) {
+        serveRequest(membership, place, request);
+        return;
+    }
+    if (operation.kind === "rename" && isServedAtOnce(membership, request)) {
+        if (operation.request !== undefined && operation.request.session === request.session) {
+            // The newer request counts: the nick change is not awaited as the answer to a join any more.
+            operation.request.session = undefined;
+        }
+        serveRequest(membership, place, request);
+        return;
+    }
+    if (membership.queue.length + 1 >= options.maxNickRequests && isAttached(membership, request.session)) {
+        noteOver("minimix_max_nick_requests", membership.username, membership.room);
+        const error = st.error_reply(request.stanza, "wait", "resource-constraint", undefined, membership.room);
+        sendTo(request.session, error);
+        return;
+    }
+    request.isResync = request.kind === "join" && request.nick === membership.nick;
+    enqueue(membership, request);
+    if (operation.kind === "resync" && membership.queue.length === 1) {
+        // A join that the room leaves unanswered is not to delay the next one.
+        operation.timer.stop();
+        operation.timer = after(TURN, () => {
+            resyncUnanswered(membership, place, operation);
+        });
+    }
+}
+
+/** Serves the requests in the queue until one needs an answer of the room. Then shows what was not shown meanwhile. */
+export function proceed(membership: Membership): void {
+    let place = membership.place;
+    while (place.phase === Phase.Joined && place.operation === undefined) {
+        const request = takeNext(membership);
+        if (request === undefined) {
+            showBest(membership);
+            return;
+        }
+        serveRequest(membership, place, request);
+        place = membership.place;
+    }
+}
+
+function serveRequest(membership: Membership, place: Joined, request: SessionRequest): void {
+    const session = request.session;
+    const isJoin = request.kind === "join";
+    if (isJoin && session === undefined) {
+        release(membership, request);
+    } else if (request.nick !== membership.nick && isRename(membership, request)) {
+        rename(membership, place, request.nick, request);
+    } else if (isJoin) {
+        serve(membership, place, request);
+    } else if (session !== undefined) {
+        updatePresence(membership, session, request.stanza);
+    }
+}
+
+/** Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join. */
+function serve(membership: Membership, place: Joined, request: SessionRequest): void {
+    if (isInView(membership, request)) {
+        serveFromView(membership, request);
+        showBest(membership);
+    } else {
+        resync(membership, place, request);
+    }
+}
+
+function serveFromView(membership: Membership, request: SessionRequest): void {
+    const self = selfToBe(membership, request);
+    replay(membership, request, self);
+    letIn(membership, request, self === membership.view.self ? undefined : self);
+}
+
+/**
+ * The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+ * presence that it has been shown before the room.
+ */
+export function letIn(membership: Membership, request: SessionRequest, told?: Stanza): void {
+    if (request.session !== undefined) {
+        attachSession(membership, request.session, presenceContent(request.stanza), undefined, told);
+    }
+    release(membership, request);
+}
+
+/** Sends what a session has sent since its join, in order. */
+function release(membership: Membership, request: SessionRequest): void {
+    const held = request.held;
+    request.held = [];
+    request.heldSize = 0;
+    for (const stanza of held) {
+        const session = request.session;
+        if (session !== undefined && !isAttached(membership, session)) {
+            bounce(membership, session, stanza, "modify", "not-acceptable");
+        } else if (stanza.name === "message") {
+            sendMessage(membership, session, stanza);
+        } else if (session !== undefined && stanza.name === "iq") {
+            sendIq(membership, session, stanza);
+        } else if (session !== undefined) {
+            presenceSent(membership, session, stanza);
+        }
+    }
+}
+
+/** A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update. */
+export function presenceSent(membership: Membership, session: string, stanza: Stanza): void {
+    const nick = jids.resource(stanza.attr.to ?? "");
+    if (nick === undefined || nick === membership.nick) {
+        updatePresence(membership, session, stanza);
+        return;
+    }
+    const request = newRequest("rename", session, stanza.attr.id, nick, st.clone(stanza));
+    const place = membership.place;
+    if (place.phase === Phase.Joined) {
+        requested(membership, place, request);
+    } else {
+        enqueue(membership, request);
+    }
+}
+
+/** A join of an account that is in the room: a full answer of the room (XEP-0045 7.2.1), for one session alone. */
+function resync(membership: Membership, place: Joined, request: SessionRequest): void {
+    const operation = startResync(membership, place, presenceIdFor(membership, request.id), request, resyncUnanswered);
+    if (membership.view.stale === "outdated") {
+        membership.view.stale = undefined;
+    }
+    if (isAttached(membership, request.session)) {
+        // The presence that it shows from now on goes with the join.
+        attachSession(membership, request.session ?? "", presenceContent(request.stanza), undefined);
+    }
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id);
+    awaitResync(membership, place, operation);
+}
+
+/** The ping is answered after all that the room sends on a join. */
+function awaitResync(membership: Membership, place: Joined, operation: Resync): void {
+    selfPing(membership, (condition) => {
+        if (place.operation !== operation || membership.place !== place || !isCurrent(membership)) {
+            return;
+        }
+        if (condition === undefined || saysJoined(condition) || saysNothing(condition)) {
+            resyncUnanswered(membership, place, operation);
+        } else {
+            lost(membership);
+        }
+    });
+}
+
+/** Not every service answers a repeated join (ejabberd takes it for a presence update): then what is known must do. */
+function resyncUnanswered(membership: Membership, place: Joined, operation: Resync): void {
+    endOperation(place);
+    if (operation.stage === "history") {
+        sendSubject(membership, operation.request.session);
+    } else {
+        serveFromView(membership, operation.request);
+    }
+    proceed(membership);
+}
+
+/** Our own presence ends the list of occupants. If a known one is missing, the room did not take our presence for a join. */
+function resyncSelf(membership: Membership, operation: Resync): void {
+    if (areAllShown(membership, operation.shown)) {
+        occupantsShown(membership, operation);
+    } else {
+        operation.stage = "self";
+    }
+}
+
+/** History or a subject follows: the room has answered as to a join after all. */
+export function answeredAsJoin(membership: Membership, operation: Resync): void {
+    forgetOthers(membership, operation.shown);
+    occupantsShown(membership, operation);
+}
+
+function occupantsShown(membership: Membership, operation: Resync): void {
+    const request = operation.request;
+    operation.stage = "history";
+    const self = selfPresence(membership, request, membership.view.self);
+    sendOccupants(membership, request.session);
+    if (self !== undefined) {
+        sendOwn(membership, request.session, self);
+    }
+    letIn(membership, request);
+}
+
+/** The subject came: all that the room sends on a join is there. */
+export function subjectCame(membership: Membership, place: Joined): void {
+    const operation = place.operation;
+    if (operation?.kind === "resync" && operation.stage === "history") {
+        endOperation(place);
+        proceed(membership);
+    }
+}
+
+/** Asks the room for another nick (XEP-0045 7.6), for a session or, without a request, for the account itself. */
+function rename(membership: Membership, place: Joined, nick: string, request?: SessionRequest): void {
+    const session = request === undefined ? undefined : request.session;
+    const key = presenceIdFor(membership, request === undefined ? undefined : request.id);
+    startRename(membership, place, { id: key, nick, request }, renameUnanswered);
+    if (session !== undefined && request !== undefined) {
+        attachSession(membership, session, presenceContent(request.stanza), key);
+    }
+    sendPresence(membership, presenceToShow(membership), nick, key);
+}
+
+/** The answer is lost, or late. A session that asked with a join is let in under the nick that the account has. */
+export function renameUnanswered(membership: Membership, place: Joined, operation: Rename): void {
+    place.late = operation;
+    endOperation(place);
+    const request = operation.request;
+    if (request?.kind === "join" && !isSuperseded(membership, request)) {
+        serve(membership, place, request);
+    }
+    proceed(membership);
+}
+
+/** Our own presence. */
+export function selfShown(membership: Membership, place: Joined, nick: string, stanza: Stanza): void {
+    const operation = place.operation;
+    const wasRenamed = isRenamed(membership, nick);
+    const isNews = keepSelf(membership, nick, stanza);
+    if (operation?.kind === "rename" && isAnswerTo(operation, nick, stanza)) {
+        renamed(membership, place, operation, stanza);
+    } else if (operation?.kind === "resync" && operation.stage !== "history" && !wasRenamed) {
+        if (isNews) {
+            forkOwn(membership, stanza, operation.request.session);
+        }
+        resyncSelf(membership, operation);
+    } else {
+        forkOwn(membership, stanza);
+    }
+}
+
+/** A nick change that came as a join is answered as one: the own presence is in the replay. */
+function renamed(membership: Membership, place: Joined, operation: Rename, stanza: Stanza): void {
+    const request = operation.request;
+    endOperation(place);
+    place.late = undefined;
+    if (request === undefined) {
+        forkOwn(membership, stanza);
+    } else {
+        bookmarkRenamed(membership);
+        forkOwn(membership, stanza, request.kind === "join" ? request.session : undefined);
+        if (request.kind === "join") {
+            serve(membership, place, request);
+        }
+    }
+    proceed(membership);
+}
+
+/** The room refused the nick, and the presence that came with it, unless the session has shown another one since. */
+export function renameRefused(membership: Membership, place: Joined, operation: Rename, error: Stanza): void {
+    const request = operation.request;
+    const session = request === undefined ? undefined : request.session;
+    const attachment = session === undefined ? undefined : membership.attached.get(session);
+    const before = operation.attachmentBefore;
+    if (operation === place.late) {
+        place.late = undefined;
+    } else {
+        endOperation(place);
+        membership.shown = operation.before.session;
+        membership.shownPresence = operation.before.presence;
+    }
+    if (session !== undefined && before !== undefined && attachment?.id === operation.id) {
+        membership.attached.set(session, before);
+    }
+    if (request?.kind === "join" && before === undefined) {
+        serve(membership, place, request);
+    } else if (request !== undefined) {
+        const answer = st.clone(error);
+        answer.attr.id = request.id;
+        sendTo(session, answer);
+        release(membership, request);
+    }
+    proceed(membership);
+}
+
+/** A join was sent that the room takes for a nick change or a resync, now that another one has let the account in. */
+export function adopt(membership: Membership, place: Joined, join: Join): void {
+    const request = join.request;
+    if (request === undefined) {
+        return;
+    }
+    if (join.nick === membership.nick) {
+        const operation = startResync(membership, place, join.id, request, resyncUnanswered);
+        awaitResync(membership, place, operation);
+    } else {
+        startRename(membership, place, { id: join.id, nick: join.nick, request }, renameUnanswered);
+    }
+}
+
+/** The account asks for the nick it would have if that were free, where it is. */
+export function regainNick(membership: Membership): void {
+    const wanted = membership.wantedNick;
+    const place = membership.place;
+    const isFree = membership.nick !== wanted && !membership.view.occupants.has(wanted);
+    if (isFree && place.phase === Phase.Joined && place.operation === undefined && !isNickBlocked(membership, wanted)) {
+        rename(membership, place, wanted);
+    }
+}
+
+/** The account asks for another nick by itself. No session is told if the room refuses. */
+export function askForNick(membership: Membership, nick: string): void {
+    if (!isNickBlocked(membership, nick)) {
+        const place = membership.place;
+        const request = newRequest("rename", undefined, undefined, nick, st.presence());
+        if (place.phase === Phase.Joined) {
+            requested(membership, place, request);
+        } else {
+            enqueue(membership, request);
+        }
+    }
+}
+
+function isNickBlocked(membership: Membership, nick: string): boolean {
+    return isBlocked(membership.username, membership.room, nick);
+}

@@ -1,0 +1,346 @@
+// The room answers a join (XEP-0045 7.2): it lets the account in, refuses it, or puts it out at once.
+
+import * as st from "util.stanza";
+import { bookmarkJoined } from "../settings/bookmark-write";
+import { endCatchUp } from "../archive/buffer";
+import { closeGap, outcomeOf } from "../archive/catchup";
+import { letIn as beginRange } from "../archive/log";
+import { saysJoined, saysNothing, selfPing } from "../send/ping";
+import { save, saveSoon } from "../state/store";
+import { MUC, Status } from "../namespaces";
+import { fork } from "../send/fork";
+import { forkOwn, sendOwn } from "../send/own";
+import { unlockRoom, wasSent } from "../send/upstream";
+import { hasStatus, isSameNick } from "../stanzas";
+import { after } from "../turn";
+import { forgetRefusals, isWanted } from "../state/bookmarks";
+import { counters } from "../state/counters";
+import { type Held, stanzaOf } from "../state/held";
+import { hasAttached, isAttached, isCurrent, type Membership, noteDetached, now, setPlace } from "../state/memberships";
+import { type Entering, type Join, type Joining, Phase, type SessionRequest } from "../state/place";
+import { requeue, takeNext } from "../state/queue";
+import { forgetOccupant, newView } from "../state/view";
+import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
+import { adopt, answeredAsJoin, letIn, proceed, regainNick } from "./joined";
+import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
+import { removeJoin } from "./operations";
+import { refuse } from "./refuse";
+import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
+import { enter, joinAgain, giveUp, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
+
+/** Seconds between a presence with the account's nick without 110 and one with it, if the room has any. */
+const SELF_TIMEOUT = 10;
+
+/** Seconds between our own presence and the subject; not every service sends one to a new room. */
+const SUBJECT_TIMEOUT = 10;
+
+/** Underscores put behind a nick that is taken, before waiting for it to be free. */
+const NICK_TRIES = 3;
+
+/**
+ * A presence with the account's nick came without 110. Older services leave out 110; but it may be another's, in what the
+ * room still answers to an earlier join. The account is in if something else follows, or nothing.
+ */
+export function selfClaimed(membership: Membership, place: Joining, nick: string, held: Held): void {
+    const join = place.operation;
+    join.claimed = held;
+    after(SELF_TIMEOUT, () => {
+        if (membership.place === place && join.claimed === held && isCurrent(membership)) {
+            admitClaimed(membership, place, nick);
+        }
+    });
+}
+
+/** The room has gone on: the presence without 110 was our own. */
+export function admitClaimed(membership: Membership, place: Joining, nick = place.operation.nick): void {
+    const held = place.operation.claimed;
+    const stanza = held === undefined ? undefined : stanzaOf(held);
+    place.operation.claimed = undefined;
+    if (stanza !== undefined) {
+        admitted(membership, place, nick, stanza);
+    }
+}
+
+/** The room let the account in: our own presence came. History and subject follow. */
+export function admitted(membership: Membership, place: Joining, nick: string, stanza: Stanza): void {
+    const join = answeredJoin(place, nick, stanza.attr.id);
+    const request = join.request;
+    const session = request === undefined ? undefined : request.session;
+    const isNews = !membership.established || nick !== membership.wantedNick;
+    enterRoom(membership, place, join);
+    announceIfRenamed(membership, nick);
+    const isChanged = keepSelf(membership, nick, stanza);
+    noteAdmitted(membership, request, nick);
+    if (request !== undefined) {
+        save(membership.username);
+    } else if (isNews) {
+        saveSoon(membership.username);
+    }
+    if (isChanged) {
+        forkOwn(membership, stanza, session);
+    }
+    if (request !== undefined) {
+        showRoom(membership, request, stanza);
+        letIn(membership, request);
+    } else if (hasStatus(stanza, Status.RoomCreated)) {
+        unlockRoom(membership);
+    }
+    noteDetached(membership);
+}
+
+/** Which join the room has answered: by id, else by nick, else the last one. */
+function answeredJoin(place: Joining, nick: string, key: string | undefined): Join {
+    const last = place.operation;
+    if (key === last.id) {
+        return last;
+    }
+    for (const join of place.earlier) {
+        if (join.id === key) {
+            return join;
+        }
+    }
+    if (!isSameNick(last.nick, nick)) {
+        for (const join of place.earlier) {
+            if (isSameNick(join.nick, nick)) {
+                return join;
+            }
+        }
+    }
+    return last;
+}
+
+/** Joins that the room has passed over go back to the queue. The last one may be answered as well. */
+function enterRoom(membership: Membership, place: Joining, join: Join): void {
+    const passed: SessionRequest[] = [];
+    for (const other of place.earlier) {
+        if (other !== join && other.request !== undefined) {
+            passed.push(other.request);
+        }
+    }
+    requeue(membership, passed);
+    const later = join === place.operation ? undefined : place.operation;
+    join.shown = place.operation.shown;
+    setPlace(membership, {
+        phase: Phase.Entering,
+        tries: place.tries,
+        operation: join,
+        later,
+        timer: subjectTimer(membership, join),
+    });
+}
+
+function subjectTimer(membership: Membership, join: Join): Timer {
+    return after(SUBJECT_TIMEOUT, () => {
+        const place = membership.place;
+        if (place.phase === Phase.Entering && place.operation === join) {
+            subjectMissing(membership, place);
+        }
+    });
+}
+
+/** Waits for the subject anew, after a reload. */
+export function awaitSubject(membership: Membership, place: Entering): void {
+    place.timer = subjectTimer(membership, place.operation);
+}
+
+function noteAdmitted(membership: Membership, request: SessionRequest | undefined, nick: string): void {
+    membership.established = true;
+    membership.since ??= os.time();
+    membership.liveness.unanswered = 0;
+    beginRange(membership);
+    forgetRefusals(membership.username, membership.room);
+    if (request === undefined) {
+        counters.rejoins = counters.rejoins + 1;
+        return;
+    }
+    const x = request.stanza.get_child("x", MUC);
+    membership.password = x === undefined ? undefined : x.get_child_text("password");
+    membership.wantedNick = nick;
+    bookmarkJoined(membership);
+}
+
+/** The session that asked gets what the room has shown since, and the room's own presence as it came. */
+function showRoom(membership: Membership, request: SessionRequest, stanza: Stanza): void {
+    sendOccupants(membership, request.session);
+    if (stanza.attr.id === request.id) {
+        sendOwn(membership, request.session, stanza);
+    } else {
+        const answer = st.clone(stanza);
+        answer.attr.id = request.id;
+        sendOwn(membership, request.session, answer);
+    }
+}
+
+function subjectMissing(membership: Membership, place: Entering): void {
+    const join = place.operation;
+    if (join.isDoubtful) {
+        place.timer = after(SUBJECT_TIMEOUT * 10, () => {
+            complete(membership, place);
+        });
+        makeSure(membership, join);
+        return;
+    }
+    const session = join.request === undefined ? undefined : join.request.session;
+    if (isAttached(membership, session)) {
+        sendSubject(membership, session);
+    }
+    complete(membership, place);
+}
+
+/** All that a room sends on a join has come. */
+export function complete(membership: Membership, place: Entering): void {
+    const join = place.operation;
+    const { tries, later } = place;
+    setPlace(membership, { phase: Phase.Joined, tries, since: now(), operation: undefined, late: undefined });
+    if (join.isReturn) {
+        forgetOthers(membership, join.shown);
+    }
+    if (outcomeOf(membership) === "refused") {
+        endCatchUp(membership);
+    } else if (membership.catchUp !== undefined) {
+        // Something may have been said between the archive's answer and the room's.
+        closeGap(membership);
+    }
+    const joined = membership.place;
+    if (later !== undefined && joined.phase === Phase.Joined) {
+        adopt(membership, joined, later);
+    }
+    regainNick(membership);
+    proceed(membership);
+}
+
+/** The room refused a join. Returns whether the error answers one. */
+export function refused(membership: Membership, place: Joining, nick: string | undefined, error: Stanza): boolean {
+    const join = refusedJoin(membership, place, nick, error.attr.id);
+    if (join === undefined) {
+        return false;
+    }
+    if (join !== place.operation) {
+        removeJoin(place.earlier, join);
+        join.timer.stop();
+        refuse(membership, join.request, error);
+    } else if (join.request === undefined) {
+        rejoinRefused(membership, join, error);
+    } else {
+        joinRefused(membership, place, join.request, error);
+    }
+    return true;
+}
+
+/** By id. An error without an id of ours may answer the last join only, and not if its nick is another. */
+function refusedJoin(
+    membership: Membership,
+    place: Joining,
+    nick: string | undefined,
+    key: string | undefined,
+): Join | undefined {
+    const last = place.operation;
+    if (key === last.id) {
+        return last;
+    }
+    for (const join of place.earlier) {
+        if (join.id === key) {
+            return join;
+        }
+    }
+    const isForeign = key === undefined || key === "" || !wasSent(membership, key);
+    return isForeign && (nick === undefined || isSameNick(last.nick, nick)) ? last : undefined;
+}
+
+function joinRefused(membership: Membership, place: Joining, request: SessionRequest, error: Stanza): void {
+    refuse(membership, request, error);
+    if (isTemporary(error)) {
+        joinFailed(membership, place);
+    } else if (!tryNext(membership, place)) {
+        giveUp(membership, place);
+    }
+}
+
+/** The account has asked by itself, after it was lost; sessions may wait for the end of that. */
+function rejoinRefused(membership: Membership, join: Join, error: Stanza): void {
+    const [, condition] = error.get_error();
+    if (condition === "conflict" && string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES) {
+        // The cached occupant with this nick is somebody else.
+        forgetOccupant(membership.view, join.nick);
+        membership.nick = `${join.nick}_`;
+        joinAgain(membership);
+        return;
+    }
+    if (isUnreached(condition)) {
+        unreached(membership);
+        return;
+    }
+    const next = takeNext(membership);
+    if (next !== undefined) {
+        // The client may know better: a new password, another nick.
+        enter(membership, next);
+    } else if (isTemporary(error)) {
+        lost(membership);
+    } else {
+        module.log("info", "%s cannot be brought back to %s: %s", membership.username, membership.room, condition);
+        fork(membership, technicalRemoval(membership));
+        over(membership);
+    }
+}
+
+/**
+ * The room has put the account out before it let it in. If the account was in the room a moment ago, that may be of the
+ * earlier stay, and the answer to the join follows. A ping is answered after that.
+ */
+export function removed(membership: Membership, place: Joining, stanza: Stanza): void {
+    const join = place.operation;
+    join.claimed = undefined;
+    join.shown = new LuaSet();
+    if (!hasAttached(membership)) {
+        membership.view = newView();
+    }
+    if (isExpulsion(stanza) && join.isFirst) {
+        removedAtOnce(membership, place, stanza);
+    } else if (!join.isRemoved) {
+        join.isRemoved = true;
+        selfPing(membership, (condition) => {
+            const isOut = condition !== undefined && !saysJoined(condition) && !saysNothing(condition);
+            if (isOut && membership.place === place && isCurrent(membership)) {
+                removedAtOnce(membership, place, stanza);
+            }
+        });
+    }
+}
+
+function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): void {
+    const request = place.operation.request;
+    refuse(membership, request, stanza);
+    if (isTechnical(stanza) && (request === undefined || isWanted(membership))) {
+        lost(membership);
+    } else if (!tryNext(membership, place)) {
+        forkOwn(membership, stanza);
+        over(membership);
+    }
+}
+
+/** For which sessions a groupchat message is: all; the one whose resync it answers; or those to which it is new. */
+export type Audience = "all" | "asking" | "return";
+
+/** Goes on with what was in doubt, as a message follows all occupants. */
+export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
+    let place = membership.place;
+    if (place.phase === Phase.Joined && place.operation === undefined) {
+        return "all";
+    }
+    if (place.phase === Phase.Joining && place.operation.claimed !== undefined) {
+        admitClaimed(membership, place);
+        place = membership.place;
+    }
+    const isAnswer = isSubject || isPast;
+    if (place.phase === Phase.Entering) {
+        return isAnswer && place.operation.isReturn ? "return" : "all";
+    }
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    if (operation?.kind !== "resync") {
+        return "all";
+    }
+    if (operation.stage === "self" && isAnswer) {
+        answeredAsJoin(membership, operation);
+    }
+    return isAnswer && operation.stage === "history" ? "asking" : "all";
+}

@@ -1,0 +1,78 @@
+// After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
+
+import { closeGap } from "../archive/catchup";
+import { allMemberships, hasAttached, type Membership, setPlace } from "../state/memberships";
+import { inLine, type Joined, Phase, requestsOf } from "../state/place";
+import { requeue } from "../state/queue";
+import { hasMoved, move } from "./former";
+import { awaitSubject } from "./joining";
+import { proceed, renameUnanswered } from "./joined";
+import { awaitLeave, lost, rejoin, resumeJoin, retryLeave } from "./transitions";
+import { askAfter } from "./watch";
+
+/** Seconds over which the rooms are asked whether the account is still in them. */
+const SPREAD = 5;
+
+/** Goes on with all memberships; where the instance before waited for an answer, the room is asked again. */
+export function resumeAll(): void {
+    for (const membership of allMemberships()) {
+        const liveness = membership.liveness;
+        const isInDoubt = liveness.checking || liveness.timer !== undefined || liveness.unanswered > 0;
+        liveness.timer = undefined;
+        liveness.checking = false;
+        if (hasMoved(membership)) {
+            move(membership);
+        } else {
+            resume(membership);
+        }
+        if (isInDoubt && membership.place.phase === Phase.Joined) {
+            askAfter(membership, math.random() * SPREAD, true);
+        }
+    }
+}
+
+function resume(membership: Membership): void {
+    const place = membership.place;
+    if (place.phase === Phase.Lost) {
+        membership.place = inLine(Phase.Lost, place.tries);
+        rejoin(membership);
+    } else if (place.phase === Phase.Leaving) {
+        // The room's own answer may still come to a session that waits for it.
+        if (hasAttached(membership)) {
+            awaitLeave(membership, place.tries);
+        } else {
+            retryLeave(membership);
+        }
+    } else if (place.phase === Phase.Joining && place.operation.request !== undefined) {
+        resumeJoin(membership, place);
+    } else if (place.phase === Phase.Entering && !place.operation.isReturn) {
+        awaitSubject(membership, place);
+    } else if (place.phase === Phase.Joined) {
+        resumeJoined(membership, place);
+    } else {
+        lost(membership);
+    }
+}
+
+function resumeJoined(membership: Membership, before: Joined): void {
+    const operation = before.operation;
+    const place: Joined = {
+        phase: Phase.Joined,
+        tries: 0,
+        since: before.since,
+        operation: operation?.kind === "rename" ? operation : undefined,
+        late: before.late,
+    };
+    setPlace(membership, place);
+    if (membership.catchUp !== undefined) {
+        closeGap(membership);
+    }
+    if (place.operation?.kind === "rename") {
+        renameUnanswered(membership, place, place.operation);
+        return;
+    }
+    requeue(membership, requestsOf(before));
+    if (membership.queue.length > 0) {
+        proceed(membership);
+    }
+}

@@ -1,0 +1,452 @@
+// The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
+// or by the room. Each change of place sets what ends it before anything is sent.
+
+import * as id from "util.id";
+import * as st from "util.stanza";
+import { presenceIdFor, sendPresence } from "../send/upstream";
+import { after } from "../turn";
+import { patience } from "../send/ask";
+import { flush } from "../archive/buffer";
+import { catchUp, dropQuestion } from "../archive/catchup";
+import { closePart, openPart } from "../archive/log";
+import { refusalOf } from "../send/rules";
+import { saysJoined, saysNothing, selfPing } from "../send/ping";
+import { save } from "../state/store";
+import * as options from "../options";
+import { fork } from "../send/fork";
+import { isUnheard, newJoin, newLeave, ownJoin, pause, removeJoin, sendOwnJoin, timeLeft } from "./operations";
+import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
+import { ownUnavailable, technicalRemoval } from "./replay";
+import { joinToShow } from "./shown";
+import { isWanted, noteRefusal } from "../state/bookmarks";
+import {
+    detachAll,
+    dropMembership,
+    hasAttached,
+    isCurrent,
+    isUsed,
+    type Membership,
+    setPlace,
+    triesOf,
+} from "../state/memberships";
+import { type Join, type Joining, Phase, requestsOf, type SessionRequest } from "../state/place";
+import { requeue, takeJoin, takeNext } from "../state/queue";
+import { newView } from "../state/view";
+
+/** Seconds that a join without an answer may delay the next request. */
+export const TURN = 5;
+
+/** Tries after which the account goes back to a room though the room's archive has not answered. */
+const TRIES_FOR_ARCHIVE = 4;
+
+/** Seconds that the room's archive may take for all that it has, page by page. */
+const ARCHIVE_TIMEOUT = 600;
+
+/** Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time. */
+const JOIN_PATIENCE = 15;
+
+/** Tries after which sessions are told that the account is out: some four minutes. */
+const TRIES_UNTIL_TOLD = 8;
+
+/** Seconds that the self-ping after a leave may take at most. */
+const PING_TIMEOUT = 60;
+
+/**
+ * A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
+ * leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
+ */
+export function enter(
+    membership: Membership,
+    request: SessionRequest,
+    earlier: Join[] = [],
+    unconfirmed?: string,
+): void {
+    const isReturn = hasAttached(membership);
+    if (!isReturn) {
+        membership.view = newView();
+    }
+    const key = presenceIdFor(membership, request.id);
+    const isFirst = !membership.established && unconfirmed === undefined;
+    const parts = { id: key, nick: request.nick, request, isReturn, isDoubtful: membership.established, isFirst };
+    const join = newJoin(membership, parts, options.answerTimeout, joinUnanswered);
+    beginJoin(membership, join, earlier);
+    if (!membership.established) {
+        save(membership.username);
+    }
+    if (unconfirmed !== undefined) {
+        sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
+    }
+    sendPresence(membership, joinToShow(membership, request), request.nick, key);
+}
+
+function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
+    membership.nick = join.nick;
+    const before = membership.place;
+    setPlace(membership, {
+        phase: Phase.Joining,
+        tries: triesOf(membership),
+        operation: join,
+        earlier,
+        mayBeIn: before.phase === Phase.Joining && (before.mayBeIn || before.operation.isOverdue),
+        turn: undefined,
+    });
+    waitForTurn(membership);
+}
+
+/** A request in the queue has its turn soon, whether the room has answered the join before it or not. */
+export function waitForTurn(membership: Membership): void {
+    const place = membership.place;
+    if (place.phase === Phase.Joining && place.turn === undefined && membership.queue.length > 0) {
+        place.turn = after(TURN, () => {
+            place.turn = undefined;
+            if (membership.place === place) {
+                takeTurn(membership, place);
+            }
+        });
+    }
+}
+
+function takeTurn(membership: Membership, place: Joining): void {
+    const isShowing = place.operation.isShowing;
+    place.operation.isShowing = false;
+    if (isShowing) {
+        waitForTurn(membership);
+        return;
+    }
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        place.operation.isOverdue = true;
+        place.earlier.push(place.operation);
+        enter(membership, request, place.earlier);
+    }
+}
+
+/** A join has reached its time limit. */
+function joinUnanswered(membership: Membership, join: Join): void {
+    const place = membership.place;
+    if (place.phase !== Phase.Joining) {
+        return;
+    }
+    if (join !== place.operation) {
+        removeJoin(place.earlier, join);
+        refuseUnanswered(membership, join.request);
+    } else if (timeLeft(join) > 0) {
+        limitJoin(membership, join, timeLeft(join));
+    } else if (join.request === undefined) {
+        unreached(membership);
+    } else {
+        join.isOverdue = true;
+        refuseUnanswered(membership, join.request);
+        joinFailed(membership, place);
+    }
+}
+
+/** Waits anew for the answer to sessions' joins, after a reload. */
+export function resumeJoin(membership: Membership, place: Joining): void {
+    place.turn = undefined;
+    for (const join of place.earlier) {
+        limitJoin(membership, join);
+    }
+    limitJoin(membership, place.operation);
+    waitForTurn(membership);
+}
+
+function limitJoin(membership: Membership, join: Join, seconds = options.answerTimeout): void {
+    join.timer = after(seconds, () => {
+        joinUnanswered(membership, join);
+    });
+}
+
+/**
+ * A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
+ * sent before may still be answered. Returns whether there is either.
+ */
+export function tryNext(membership: Membership, place: Joining): boolean {
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request, place.earlier);
+        return true;
+    }
+    const join = table.remove<Join>(place.earlier);
+    if (join !== undefined) {
+        beginJoin(membership, join, place.earlier);
+        return true;
+    }
+    return false;
+}
+
+/** A session's join has failed. Another try follows if the account is to be in the room. */
+export function joinFailed(membership: Membership, place: Joining): void {
+    if (tryNext(membership, place)) {
+        return;
+    }
+    if (isWanted(membership)) {
+        lost(membership);
+    } else {
+        giveUp(membership, place);
+    }
+}
+
+/** No try is left. If a join was not answered in time, the room may have let the account in, so it is left. */
+export function giveUp(membership: Membership, place: Joining): void {
+    // A client that was already in the room would read the error as that of a nick change.
+    fork(membership, technicalRemoval(membership));
+    if (place.mayBeIn || place.operation.isOverdue) {
+        detachAll(membership);
+        leave(membership, st.presence({ type: "unavailable" }));
+    } else {
+        over(membership);
+    }
+}
+
+/**
+ * The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
+ * too long; then they may try themselves.
+ */
+export function lost(membership: Membership): void {
+    recall(membership);
+    const tries = triesOf(membership) + 1;
+    membership.nick = membership.wantedNick;
+    setPlace(membership, {
+        phase: Phase.Lost,
+        tries,
+        next: { kind: "pause", timer: rejoinAfter(membership, pause(tries)) },
+    });
+    dropQuestion(membership);
+    if (leaveIfUnused(membership)) {
+        return;
+    }
+    if (isUnheard(membership)) {
+        leaveUnheard(membership);
+    } else if (tries === TRIES_UNTIL_TOLD) {
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+    }
+}
+
+/** The room is out of reach: the account is lost, and no session is let in either. */
+export function unreached(membership: Membership): void {
+    lost(membership);
+    refuseQueue(membership);
+    if (membership.place.phase === Phase.Lost) {
+        leaveIfUnused(membership);
+    }
+}
+
+export function rejoinAfter(membership: Membership, seconds: number): Timer {
+    return after(seconds, () => {
+        rejoin(membership);
+    });
+}
+
+/** The answers will not come: what they were for goes back to the front of the queue. */
+function recall(membership: Membership): void {
+    requeue(membership, requestsOf(membership.place));
+}
+
+/**
+ * The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
+ * room's archive has answered the account is still lost: what the room says of it answers no join.
+ */
+export function rejoin(membership: Membership): void {
+    const before = membership.place;
+    if (before.phase === Phase.Lost && before.next.kind === "archive") {
+        return;
+    }
+    const timer = after(ARCHIVE_TIMEOUT, () => {
+        lost(membership);
+    });
+    recall(membership);
+    setPlace(membership, { phase: Phase.Lost, tries: triesOf(membership), next: { kind: "archive", timer } });
+    const place = membership.place;
+    if (!membership.established) {
+        joinAgain(membership);
+        return;
+    }
+    catchUp(membership, (outcome) => {
+        if (membership.place !== place) {
+            return;
+        }
+        if (outcome === "unreached" && triesOf(membership) < TRIES_FOR_ARCHIVE) {
+            unreached(membership);
+        } else {
+            joinAgain(membership);
+        }
+    });
+}
+
+/** The account's own join. */
+export function joinAgain(membership: Membership): void {
+    const refusal = refusalOf(membership);
+    if (refusal !== undefined) {
+        joinForbidden(membership, refusal);
+        return;
+    }
+    const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
+    const join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered);
+    beginJoin(membership, join, []);
+    sendOwnJoin(membership, join);
+    makeSure(membership, join);
+}
+
+/** This server forbids the account's own join. A client that waits has passed the same rules with its own. */
+function joinForbidden(membership: Membership, error: Stanza): void {
+    const [type, condition] = error.get_error();
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request);
+    } else if (type === "wait") {
+        lost(membership);
+    } else {
+        module.log("warn", "This server forbids %s to join %s: %s", membership.username, membership.room, condition);
+        noteRefusal(membership, condition);
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+        membership.ending = false;
+        if (membership.established) {
+            retryLeave(membership, 1);
+        } else {
+            dropMembership(membership);
+        }
+        save(membership.username);
+    }
+}
+
+/** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
+export function makeSure(membership: Membership, join: Join): void {
+    selfPing(membership, () => {
+        const place = membership.place;
+        if (place.phase === Phase.Entering && place.operation === join && isCurrent(membership)) {
+            startOver(membership);
+        }
+    });
+}
+
+/**
+ * The room took the join for a presence update, as ejabberd does when the account is in the room still: it has not shown
+ * the room, and it will not unless the account leaves first.
+ */
+function startOver(membership: Membership): void {
+    recall(membership);
+    const join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered);
+    beginJoin(membership, join, []);
+    sendPresence(membership, st.presence({ type: "unavailable" }), join.nick, id.medium());
+    sendOwnJoin(membership, join);
+}
+
+/** The account goes out of the room; `unavailable` may carry a client's parting words. */
+export function leave(membership: Membership, unavailable: Stanza): void {
+    recall(membership);
+    membership.ending = false;
+    const operation = newLeave(membership, options.answerTimeout, leaveUnanswered, unavailable.attr.id);
+    setPlace(membership, { phase: Phase.Leaving, tries: 0, operation });
+    hastenLeave(membership);
+    save(membership.username);
+    sendPresence(membership, unavailable, membership.nick, operation.id);
+}
+
+/** Waits anew for the answer to a leave, after a reload. */
+export function awaitLeave(membership: Membership, tries: number): void {
+    const operation = newLeave(membership, options.answerTimeout, leaveUnanswered);
+    setPlace(membership, { phase: Phase.Leaving, tries, operation });
+}
+
+/** A session waits for the end of a leave, which the room may never confirm. */
+export function hastenLeave(membership: Membership): void {
+    const place = membership.place;
+    const isFirst = place.phase === Phase.Leaving && place.tries === 0 && membership.queue.length > 0;
+    if (isFirst && place.operation !== undefined) {
+        place.operation.timer.stop();
+        place.operation.timer = after(TURN, () => {
+            leaveUnanswered(membership);
+        });
+    }
+}
+
+/** Leaves a blocked room: its answer will not arrive, so pending joins fail now. */
+export function leaveUnheard(membership: Membership): void {
+    refuseAll(membership);
+    fork(membership, ownUnavailable(membership, undefined));
+    detachAll(membership);
+    membership.ending = false;
+    retryLeave(membership, 1);
+    save(membership.username);
+}
+
+/** Leaves the room if only sessions keep the account there, and none is. Returns whether it does. */
+export function leaveIfUnused(membership: Membership): boolean {
+    if (!membership.ending || isUsed(membership)) {
+        return false;
+    }
+    leave(membership, st.presence({ type: "unavailable" }));
+    return true;
+}
+
+/** Cancels an unconfirmed leave and rejoins. Sessions that left stay detached. */
+export function takeBack(membership: Membership): void {
+    fork(membership, ownUnavailable(membership, undefined));
+    detachAll(membership);
+    rejoin(membership);
+}
+
+/** Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak. */
+export function leaveUnanswered(membership: Membership): void {
+    const place = membership.place;
+    const leaving = place.phase === Phase.Leaving ? place.operation : undefined;
+    fork(membership, ownUnavailable(membership, leaving === undefined ? undefined : leaving.answerId));
+    detachAll(membership);
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request, [], membership.nick);
+    } else {
+        retryLeave(membership);
+    }
+}
+
+/** Leaves again, then self-pings: rooms do not answer the leave of a non-occupant. */
+export function retryLeave(membership: Membership, tries = triesOf(membership) + 1): void {
+    const operation = newLeave(membership, PING_TIMEOUT, retryLeave);
+    setPlace(membership, { phase: Phase.Leaving, tries, operation });
+    const place = membership.place;
+    if (membership.established) {
+        // After a start of the server: the account is in the room still, or gets to know that it is not.
+        openPart(membership);
+    }
+    sendPresence(membership, st.presence({ type: "unavailable" }), membership.nick, operation.id);
+    const answered = (condition: string | undefined) => {
+        if (membership.place !== place || !isCurrent(membership)) {
+            return;
+        }
+        const isUnknown = condition === undefined || saysJoined(condition) || saysNothing(condition);
+        const mayBeIn = membership.established && !isUnheard(membership);
+        if (isUnknown && (mayBeIn || tries < TRIES_UNTIL_TOLD)) {
+            const next = newLeave(membership, pause(tries), retryLeave);
+            setPlace(membership, { phase: Phase.Leaving, tries, operation: next });
+        } else {
+            over(membership);
+        }
+    };
+    selfPing(membership, answered, patience(membership));
+}
+
+/** The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left. */
+export function over(membership: Membership): void {
+    if (membership.place.phase !== Phase.Leaving) {
+        noteRefusal(membership);
+    }
+    recall(membership);
+    membership.ending = false;
+    membership.established = false;
+    membership.since = undefined;
+    detachAll(membership);
+    flush(membership);
+    closePart(membership);
+    membership.view = newView();
+    const request = takeJoin(membership);
+    if (request === undefined) {
+        dropMembership(membership);
+        save(membership.username);
+    } else {
+        enter(membership, request);
+    }
+}

@@ -1,0 +1,186 @@
+// Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
+
+import type { CatchUp } from "./catchup";
+import type { Held } from "./held";
+import { isAttached, type Membership, now } from "./memberships";
+import { inLine, type Join, Phase, type Place } from "./place";
+import { noMembers } from "./offline";
+import { newRequest } from "./queue";
+import type { RoomView } from "./view";
+
+interface FormerRequest {
+    readonly session: string | undefined;
+    readonly id: string | undefined;
+    readonly nick: string;
+    readonly stanza: Stanza;
+    readonly isBack?: boolean;
+    readonly isJoin?: boolean;
+}
+
+/** The fields that were replaced by others. */
+interface Former {
+    phase: Phase;
+    request: FormerRequest;
+    waiting: FormerRequest[];
+    resync: { readonly request: FormerRequest | undefined };
+    nickRequests: FormerRequest[];
+    renaming: unknown;
+    newcomer: string;
+    joinId: string;
+    claimed: Held;
+    batched: boolean;
+    timer: Timer;
+    tries: number;
+    heard: boolean;
+    checking: boolean;
+    unanswered: number;
+    unreflected: unknown;
+    occupants: RoomView["occupants"];
+    occupantCount: number;
+    occupantSize: number;
+    self: Stanza;
+    presenceOfRoom: Held;
+    subject: Stanza;
+    incomplete: boolean;
+    nonAnonymous: boolean;
+    logged: boolean;
+    outdated: boolean;
+}
+
+const replaced: (keyof Former)[] = [
+    "phase",
+    "request",
+    "waiting",
+    "resync",
+    "nickRequests",
+    "renaming",
+    "newcomer",
+    "joinId",
+    "claimed",
+    "batched",
+    "timer",
+    "tries",
+    "heard",
+    "checking",
+    "unanswered",
+    "unreflected",
+    "occupants",
+    "occupantCount",
+    "occupantSize",
+    "self",
+    "presenceOfRoom",
+    "subject",
+    "incomplete",
+    "nonAnonymous",
+    "logged",
+    "outdated",
+];
+
+/** Brings a membership of an earlier version into the form of this one. Returns whether it was of one. */
+export function convert(membership: Membership): boolean {
+    const former = membership as unknown as Partial<Former>;
+    if (former.phase === undefined) {
+        return false;
+    }
+    if ((membership.catchUp as Partial<CatchUp> | undefined)?.progress === undefined) {
+        membership.catchUp = undefined;
+    }
+    if (former.timer !== undefined || former.checking === true) {
+        // The room is asked whether the account is still in it.
+        membership.liveness.checking = true;
+    }
+    membership.liveness.heard = former.heard === true;
+    membership.liveness.unanswered = former.unanswered ?? 0;
+    membership.view = viewOf(former);
+    membership.place = placeOf(membership, former);
+    takeRequests(membership, former);
+    const fields = membership as unknown as LuaTable<string, unknown>;
+    for (const name of replaced) {
+        fields.set(name, undefined);
+    }
+    return true;
+}
+
+function viewOf(former: Partial<Former>): RoomView {
+    const stale = former.outdated === true ? "outdated" : undefined;
+    return {
+        occupants: former.occupants ?? new LuaMap(),
+        count: former.occupantCount ?? 0,
+        size: former.occupantSize ?? 0,
+        offline: noMembers(),
+        self: former.self,
+        room: former.presenceOfRoom,
+        isRoomFirst: former.presenceOfRoom !== undefined,
+        subject: former.subject,
+        stale: former.incomplete === true || former.occupants === undefined ? "incomplete" : stale,
+        nonAnonymous: former.nonAnonymous === true,
+        logged: former.logged === true,
+    };
+}
+
+function placeOf(membership: Membership, former: Partial<Former>): Place {
+    const tries = former.tries ?? 0;
+    const { phase, request, resync } = former;
+    if (phase === Phase.Leaving) {
+        return inLine(Phase.Leaving, tries);
+    }
+    if (phase === Phase.Joining && request !== undefined) {
+        return {
+            phase,
+            tries,
+            operation: joinOf(membership, request, resync !== undefined),
+            earlier: [],
+            mayBeIn: false,
+            turn: undefined,
+        };
+    }
+    if (phase === Phase.Joined || (phase === Phase.Entering && resync === undefined)) {
+        return { phase: Phase.Joined, tries, since: now(), operation: undefined, late: undefined };
+    }
+    return inLine(Phase.Lost, tries);
+}
+
+/** The session that asked counted as attached before the room had answered. */
+function joinOf(membership: Membership, request: FormerRequest, isReturn: boolean): Join {
+    if (isAttached(membership, request.session) && request.isBack !== true) {
+        membership.attached.delete(request.session ?? "");
+    }
+    return {
+        kind: "join",
+        id: request.id ?? "",
+        nick: request.nick,
+        request: newRequest("join", request.session, request.id, request.nick, request.stanza),
+        isReturn,
+        isDoubtful: false,
+        timer: module.add_timer(0, () => undefined),
+        shown: new LuaSet(),
+        claimed: undefined,
+        since: now(),
+        isOverdue: false,
+        isShowing: false,
+        isHeard: false,
+        isFirst: false,
+        isRemoved: false,
+    };
+}
+
+function takeRequests(membership: Membership, former: Partial<Former>): void {
+    const resync = former.resync;
+    const requests: FormerRequest[] = [];
+    if (resync?.request !== undefined) {
+        requests.push(resync.request);
+    }
+    for (const request of former.nickRequests ?? []) {
+        if (request.isJoin === true) {
+            requests.push(request);
+        }
+    }
+    for (const request of former.waiting ?? []) {
+        requests.push(request);
+    }
+    for (const { session, id, nick, stanza } of requests) {
+        if (session !== undefined) {
+            membership.queue.push(newRequest("join", session, id, nick, stanza));
+        }
+    }
+}
