@@ -4,17 +4,19 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { fork } from "../send/fork";
 import { inSlices } from "../slices";
+import { wallClock } from "../state/clock";
 import type { Buffered, CatchUp } from "../state/catchup";
 import { noteOver } from "../state/limits";
 import type { Membership } from "../state/memberships";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
-import { type Said, takeDown } from "./log";
+import { record } from "./log";
+import type { Said } from "./read";
 
 /** A message of the past: into the archive, and to the sessions that were attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
     const isSeen = takeBufferedId(membership, delayed);
-    if (takeDown(membership, delayed) && !isSeen) {
+    if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
     }
 }
@@ -38,7 +40,7 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
 
 /** Buffers what the room says: it has its place after what is missing. The room's archive may have it as well. */
 export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
-    const when = os.time();
+    const when = wallClock();
     const copy = st.clone(stanza);
     if (delayBy(copy, membership.room) === undefined) {
         addDelay(copy, membership.room, when);
@@ -142,7 +144,7 @@ function drainOne(membership: Membership, catching: CatchUp): boolean {
         forgetDrained(catching);
     }
     if (buffered.seen) {
-        takeDown(membership, buffered.stanza);
+        record(membership, buffered.stanza);
     } else {
         missed(membership, buffered.stanza);
     }

@@ -1,20 +1,22 @@
 // What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
 
+import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
 import { noteDrop } from "../state/counters";
-import type { CatchUp, Outcome, Progress } from "../state/catchup";
+import type { Asking, CatchUp, Outcome, Progress } from "../state/catchup";
 import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
-import { blocklistOf, silences } from "../settings/blocklist";
+import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
 import { endCatchUp, flush, missed } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
-import { isKept, newestOf, openPart, type Said } from "./log";
+import { openPart } from "./delivered";
+import { isKept, newestOf, type Said } from "./read";
 
 /** Messages asked for at a time. */
 const PAGE = 50;
@@ -43,7 +45,7 @@ export function holdBack(membership: Membership): void {
     if (membership.catchUp === undefined && isKept(membership)) {
         membership.catchUp = {
             progress: { step: "idle" },
-            since: os.time(),
+            since: wallClock(),
             position: undefined,
             blocked: undefined,
             buffer: [],
@@ -61,7 +63,8 @@ export function holdBack(membership: Membership): void {
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
-        const tries = triesOf(catching) + 1;
+        // An archive of our own that cannot be read is waited for.
+        const tries = newestOf(membership)[0] ? triesOf(catching) + 1 : 0;
         if (outcome !== "unreached" || catching === undefined || tries > TRIES) {
             endCatchUp(membership);
             return;
@@ -94,10 +97,15 @@ export function catchUp(membership: Membership, done: Done): void {
     }
     const isBuffering = membership.catchUp !== undefined;
     holdBack(membership);
-    const newest = newestOf(membership);
+    const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
     if (catching === undefined) {
         done("refused");
+        return;
+    }
+    if (!isRead || !readBlocklist(membership.username)[0]) {
+        catching.progress = { step: "waiting", tries: triesOf(catching) };
+        done("unreached");
         return;
     }
     if (newest === undefined && membership.since === undefined) {
@@ -133,7 +141,7 @@ export function dropQuestion(membership: Membership): void {
 
 /** Seconds up to which the account has what was said. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
-    return newest === undefined ? (membership.since ?? os.time()) : newest.when;
+    return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
 
 type Done = (this: void, outcome: Outcome) => void;
@@ -149,7 +157,7 @@ interface Query {
 function askPage(membership: Membership, catching: CatchUp, after: string | undefined, query: Query): void {
     const left = catching.left;
     const queryId = id.medium();
-    const asking: Progress = { step: "asking", queryId, tries: triesOf(catching), results: 0 };
+    const asking: Asking = { step: "asking", queryId, tries: triesOf(catching), results: 0, failed: false };
     catching.progress = asking;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
@@ -161,6 +169,10 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             return;
         }
         if (membership.catchUp !== catching || catching.progress !== asking || !isCurrent(membership)) {
+            return;
+        }
+        if (asking.failed) {
+            finish(catching, "unreached", query);
             return;
         }
         const fin = answer?.get_child("fin", MAM);
@@ -263,7 +275,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
     const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
     if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
-        catching.latest = Math.max(catching.latest, Math.min(math.floor(when ?? 0), os.time()));
+        catching.latest = Math.max(catching.latest, Math.min(math.floor(when ?? 0), wallClock()));
         addArchiveId(archived, membership.room, result.attr.id);
         archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
         missed(membership, archived);
@@ -290,7 +302,7 @@ export function historySince(membership: Membership): string | undefined {
     if (!isKept(membership) || outcomeOf(membership) === "complete") {
         return undefined;
     }
-    const newest = newestOf(membership);
+    const [, newest] = newestOf(membership);
     return newest === undefined && membership.since === undefined
         ? undefined
         : datetime.datetime(knownUntil(membership, newest));

@@ -1,11 +1,12 @@
 // What a query reads of one archive. Storage drivers differ in what they make of a query with several conditions, so that
 // all they are asked for is a rough range, chunk by chunk.
 
+import { findMessages, getMessage, type Messages } from "../state/messages";
 import { weightOf } from "../weight";
 
 /** One of the archives that a query goes through. */
 export interface Archive {
-    readonly store: ArchiveStore;
+    readonly store: Messages;
     /** Under which it is stored. */
     readonly key: string;
     /** The label of the only items that count; undefined if all do. */
@@ -132,35 +133,29 @@ function readIds(cursor: Cursor, walk: Walk, ids: string[], missing: LuaSet<stri
     cursor.ended = true;
 }
 
-/**
- * In one go: mod_storage_sql prepares a query once, so that another one ends the first (util/sql.lua, execute). Most drivers
- * make a stanza of an item when it is asked for, so that big ones need not be read that are not wanted yet.
- */
 function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[]; isAll: boolean } {
     const archive = cursor.archive;
     const items: Item[] = [];
-    let weight = 0;
-    let isAll = true;
-    const [results, problem] = archive.store.find(archive.key, query);
-    const start = query.after ?? query.before;
-    if (results !== undefined) {
-        for (const [id, stanza, when, label] of results) {
-            const item = { id, stanza, when: tonumber(when) ?? 0, label, rank: cursor.rank, weight: weightOf(stanza) };
-            items.push(item);
-            weight = weight + item.weight;
-            if (weight >= most) {
-                isAll = false;
-                break;
-            }
-        }
-    } else if (problem !== "item-not-found") {
+    const found = findMessages(archive.store, archive.key, query, most);
+    if (found === undefined) {
         cursor.failed = true;
         cursor.ended = true;
-        module.log("error", "Could not read the archive of %s: %s", archive.key, problem);
+        return { items, isAll: true };
     }
-    // mod_storage_internal of 13.0 does not say so.
-    cursor.lost = items.length === 0 && start !== undefined && archive.store.get(archive.key, start)[0] === undefined;
-    return { items, isAll };
+    let weight = 0;
+    for (const { id, stanza, when, label } of found) {
+        const item = { id, stanza, when, label, rank: cursor.rank, weight: weightOf(stanza) };
+        items.push(item);
+        weight = weight + item.weight;
+    }
+    const start = query.after ?? query.before;
+    if (items.length === 0 && start !== undefined) {
+        // mod_storage_internal of 13.0 does not say so.
+        const [done, message] = getMessage(archive.store, archive.key, start);
+        cursor.failed = !done;
+        cursor.lost = done && message === undefined;
+    }
+    return { items, isAll: weight < most };
 }
 
 /** A second more on either side: mod_storage_internal of 13.0 may start within the second that is asked for. */

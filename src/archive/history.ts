@@ -1,10 +1,11 @@
 // What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
 
+import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
-import { blocklistOf, silences } from "../settings/blocklist";
+import { readBlocklist, silences } from "../settings/blocklist";
 import { readHeld } from "./buffer";
-import { readBack, type Said } from "./log";
+import { readBack, type Rest, type Said } from "./read";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { Membership } from "../state/memberships";
@@ -12,7 +13,6 @@ import type { SessionRequest } from "../state/place";
 import { addDelay, splitOccupant } from "../stanzas";
 import { sendTo } from "../send/fork";
 import { sendInSlices } from "../send/outlet";
-import type { Step } from "../slices";
 import { noteOver } from "../state/limits";
 import { weightOf } from "../weight";
 
@@ -38,7 +38,7 @@ export function sendHistory(membership: Membership, request: SessionRequest): vo
     let rest = select(membership, session, limits, messages);
     sendInSlices(session, () => {
         if (rest !== undefined) {
-            if (rest()) {
+            if (rest.step()) {
                 rest = undefined;
             }
             return false;
@@ -51,10 +51,13 @@ export function sendHistory(membership: Membership, request: SessionRequest): vo
     });
 }
 
-/** Puts messages on a list, newest first. What is not in memory is left to the step that is given back. */
-function select(membership: Membership, session: string, limits: Limits, messages: Said[]): Step | undefined {
+/** Puts messages on a list, newest first. What is not in memory is left to be read. */
+function select(membership: Membership, session: string, limits: Limits, messages: Said[]): Rest | undefined {
     const room = membership.room;
-    const blocklist = blocklistOf(membership.username);
+    const [isRead, blocklist] = readBlocklist(membership.username);
+    if (!isRead) {
+        return undefined;
+    }
     let chars = 0;
     let weight = 0;
     const selection = { isEnough: false };
@@ -107,6 +110,6 @@ function limitsOf(join: Stanza): Limits {
     return {
         stanzas: Math.min(stanzas ?? (bounded ? options.maxHistory : options.history), options.maxHistory),
         chars: chars ?? math.huge,
-        since: Math.max(stamp ?? 0, seconds === undefined ? 0 : os.time() - seconds),
+        since: Math.max(stamp ?? 0, seconds === undefined ? 0 : wallClock() - seconds),
     };
 }

@@ -3,6 +3,7 @@
 import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import type { Step } from "../slices";
+import { getMessage } from "../state/messages";
 import {
     type Archive,
     type Cursor,
@@ -63,6 +64,7 @@ export function startReading(archives: Archive[], query: PageQuery): Reading {
                 return false;
             }
             if (isMissing(after) || isMissing(before)) {
+                reading.failed = after.failed || before.failed;
                 return true;
             }
             merge ??= newMerge(archives, query, after.place, before.place);
@@ -97,6 +99,8 @@ function noteEnd(archives: Archive[], item: Item | undefined): void {
 interface Search {
     readonly id: string | undefined;
     place: Place | undefined;
+    /** Storage failed. */
+    failed: boolean;
     readonly step: Step;
 }
 
@@ -104,15 +108,17 @@ function newSearch(archives: Archive[], id: string | undefined): Search {
     const search: Search = {
         id,
         place: id === undefined ? undefined : knownEnd(archives, id),
+        failed: false,
         step: () => {
             const archive = archives[rank];
             if (id === undefined || search.place !== undefined || archive === undefined) {
                 return true;
             }
             rank = rank + 1;
-            const [stanza, when, label] = archive.store.get(archive.key, id);
-            if (stanza !== undefined && archive.holds(label ?? "")) {
-                search.place = { id, when: tonumber(when) ?? 0, rank, label: label ?? "" };
+            const [done, message] = getMessage(archive.store, archive.key, id);
+            search.failed = search.failed || !done;
+            if (message !== undefined && archive.holds(message.label)) {
+                search.place = { id, when: message.when, rank, label: message.label };
             }
             return search.place !== undefined || archives[rank] === undefined;
         },

@@ -1,5 +1,6 @@
 // What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
 
+import { monotonic } from "./clock";
 import * as options from "../options";
 import type { Membership } from "./memberships";
 
@@ -104,7 +105,7 @@ const NICK_PAUSE = 60;
  * the account from one to the other without end.
  */
 export function mayFollowNick(membership: Membership): boolean {
-    const now = os.time();
+    const now = monotonic();
     const free = Math.max(membership.nickFree, now);
     if (free - now > (NICK_CHANGES - 1) * NICK_PAUSE) {
         return false;

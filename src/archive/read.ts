@@ -1,0 +1,180 @@
+// What an account may read of a room's log.
+
+import type { Archive } from "./cursor";
+import { type Reading, startReading } from "./page";
+import { fill, keyOf, parseLabel, stanzaOf, store } from "./entries";
+import { isFor, positionOf } from "./delivered";
+import { hasPersonalArchive, startReadingRoom } from "./personal";
+import { expiryTime } from "./retention";
+import * as options from "../options";
+import { allRangesOf, rangesOf } from "../state/deliveries";
+import { findMembership, type Membership, occupantJid } from "../state/memberships";
+import { includes, type Ranges } from "../state/ranges";
+import type { Step } from "../slices";
+
+/** What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed. */
+export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: boolean, archive: Archive | undefined]> {
+    const rooms = allRangesOf(username);
+    if (rooms === undefined) {
+        return $multi(false, undefined);
+    }
+    const ranges = rooms.get(room) ?? [];
+    const part = findMembership(occupantJid(username), room)?.part;
+    if (!rooms.has(room) && part === undefined) {
+        return $multi(true, undefined);
+    }
+    const position = positionOf(part);
+    const archive: Archive = {
+        store,
+        key: keyOf(room),
+        label: undefined,
+        holds: (label) => {
+            const [number, owner] = parseLabel(label);
+            return owner === undefined ? includes(ranges, position, number) : owner === username;
+        },
+    };
+    return $multi(true, archive);
+}
+
+/**
+ * Rooms of whose log an account got something, the ones it has left included; where it got something last, comes first.
+ * Undefined if storage failed.
+ */
+export function roomsRead(username: string): string[] | undefined {
+    const ranges = allRangesOf(username);
+    if (ranges === undefined) {
+        return undefined;
+    }
+    const rooms: string[] = [];
+    for (const [room] of ranges) {
+        rooms.push(room);
+    }
+    table.sort(rooms, (one, other) => {
+        const last = lastOf(ranges.get(one));
+        const lastOfOther = lastOf(ranges.get(other));
+        return last === lastOfOther ? one < other : last > lastOfOther;
+    });
+    return rooms;
+}
+
+/** An open range has no end. */
+function lastOf(ranges: Ranges | undefined): number {
+    const last = ranges?.[ranges.length - 1];
+    return last === undefined ? 0 : (last.last ?? math.huge);
+}
+
+/** Something an account was told. */
+export interface Said {
+    /** In seconds. */
+    readonly when: number;
+    readonly stanza: Stanza;
+}
+
+type Visit = (this: void, said: Said) => boolean;
+
+/** Reading that is not done: what is on disk is left to `rest`, which is true when it is through. */
+export interface Rest {
+    readonly step: Step;
+    /** Storage failed. */
+    failed: boolean;
+}
+
+/**
+ * What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
+ * returns true to end it. What is not in memory is left to be read; undefined if that is nothing.
+ */
+export function readBack(membership: Membership, most: number, since: number, visit: Visit): Rest | undefined {
+    if (options.archive === "mam") {
+        return readLater(startReadingRoom(membership, most, since), visit);
+    }
+    const log = membership.log;
+    const part = membership.part;
+    const username = membership.username;
+    if (log === undefined || part === undefined) {
+        return undefined;
+    }
+    const [ranges, isKnown] = rangesOf(username, membership.room);
+    // Without what was before this start of the server, what is in memory will do for a history.
+    const isFilled = fill(log) && isKnown;
+    // Disk is cleared now and then only.
+    const earliest = Math.max(since, expiryTime());
+    let left = most;
+    for (const i of $range(log.recent.length, 1, -1)) {
+        const entry = log.recent[i - 1];
+        if (entry !== undefined && isFor(username, ranges, part.position, entry)) {
+            if (left === 0 || entry.when < earliest) {
+                return undefined;
+            }
+            const stanza = stanzaOf(entry);
+            if (stanza !== undefined && visit({ when: entry.when, stanza })) {
+                return undefined;
+            }
+            left = left - 1;
+        }
+    }
+    const oldest = log.recent[0];
+    if (!isFilled) {
+        return { step: () => true, failed: true };
+    }
+    if (oldest === undefined || log.whole || left === 0) {
+        return undefined;
+    }
+    const [done, archive] = archiveOf(username, membership.room);
+    if (!done || archive === undefined) {
+        return { step: () => true, failed: true };
+    }
+    return readLater(startReadingBefore(archive, oldest.number, oldest.when, left, earliest), visit);
+}
+
+/** Of the entries before one that may be another account's. */
+function startReadingBefore(archive: Archive, number: number, when: number, most: number, since: number): Reading {
+    const earlier: Archive = {
+        store,
+        key: archive.key,
+        label: undefined,
+        holds: (label) => parseLabel(label)[0] < number && archive.holds(label),
+    };
+    return startReading([earlier], { wants: () => true, start: since, end: when, reverse: true, max: most });
+}
+
+function readLater(reading: Reading, visit: Visit): Rest {
+    const rest: Rest = {
+        failed: false,
+        step: () => {
+            if (!reading.step()) {
+                return false;
+            }
+            rest.failed = reading.failed;
+            visitBack(reading.page?.items ?? [], visit);
+            return true;
+        },
+    };
+    return rest;
+}
+
+function visitBack(messages: Said[], visit: Visit): void {
+    for (const i of $range(messages.length, 1, -1)) {
+        const message = messages[i - 1];
+        if (message !== undefined && visit(message)) {
+            return;
+        }
+    }
+}
+
+/** What an account was told last in its room, since it came there; whether it could be read. */
+export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, newest: Said | undefined]> {
+    let newest: Said | undefined;
+    const rest = readBack(membership, 1, membership.since ?? 0, (said) => {
+        newest = said;
+        return true;
+    });
+    while (rest?.step() === false) {
+        // One message is not much to read.
+    }
+    return $multi(rest?.failed !== true, newest);
+}
+
+/** Whether what the account misses in its room can be made up for. */
+export function isKept(membership: Membership): boolean {
+    return options.archive === "mam" ? hasPersonalArchive() : membership.part !== undefined;
+}
