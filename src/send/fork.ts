@@ -70,13 +70,16 @@ function sendNow(fullJid: string, stanza: Stanza): void {
 const BATCH = 65536;
 
 /** Sends a session presences that are held as text already; a plain stream gets many in one go. */
-export function sendHeld(fullJid: string | undefined, presences: LuaMap<string, Held>): void {
-    if (fullJid === undefined || next(presences)[0] === undefined) {
+export function sendHeld(fullJid: string | undefined, presences: LuaIterable<LuaMultiReturn<[string, Held]>>): void {
+    if (fullJid === undefined) {
         return;
     }
     const list: Held[] = [];
     for (const [, held] of presences) {
         list.push(held);
+    }
+    if (list.length === 0) {
+        return;
     }
     let sent = 0;
     sendInSlices(fullJid, () => {
