@@ -75,3 +75,46 @@ export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => vo
         return at >= items.length;
     });
 }
+
+/** Work in slices that is done one after the other where it has the same key. */
+export interface Queues {
+    /** Does some work once all before it with this key is done: at once, as far as a slice goes. */
+    add(this: void, key: string, step: Step): void;
+    /** How much work with this key is not done. */
+    length(this: void, key: string): number;
+    /** Forgets the work with this key. */
+    drop(this: void, key: string): void;
+}
+
+export function newQueues(): Queues {
+    const queues = new LuaMap<string, Step[]>();
+    return {
+        add: (key, step) => {
+            const queue = queues.get(key);
+            if (queue !== undefined) {
+                queue.push(step);
+                return;
+            }
+            const added = [step];
+            queues.set(key, added);
+            inSlices(() => {
+                const first = added[0];
+                if (queues.get(key) !== added || first === undefined) {
+                    return true;
+                }
+                if (first()) {
+                    table.remove(added, 1);
+                }
+                if (added[0] !== undefined) {
+                    return false;
+                }
+                queues.delete(key);
+                return true;
+            });
+        },
+        length: (key) => queues.get(key)?.length ?? 0,
+        drop: (key) => {
+            queues.delete(key);
+        },
+    };
+}

@@ -16,6 +16,9 @@ export function textOf(stanza: Stanza): string {
         source = stanza;
         sourceTags = stanza.tags.length;
         sourceText = table.concat(pieces as unknown as string[], "", 1, end - 1);
+        if (end > MOST_PIECES) {
+            pieces = new LuaTable();
+        }
     }
     return sourceText;
 }
@@ -40,8 +43,11 @@ const MEMO_SIZE = 1000;
 const MEMO_LENGTH = 40;
 
 /** The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza. */
-const pieces = new LuaTable<number, string>();
+let pieces = new LuaTable<number, string>();
 const names = new LuaTable<number, string>();
+
+/** Pieces for which the table is kept: a big stanza must not hold its memory for ever. */
+const MOST_PIECES = 4096;
 
 /** Writes an element into `pieces`, from `at` on, and gives the place after it. */
 function write(element: Stanza, outerNamespace: string | undefined, at: number): number {

@@ -6,20 +6,16 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
-import { fork } from "../send/fork";
 import { noteDrop } from "../state/counters";
-import type { Asking, Buffered, CatchUp, Outcome, Progress } from "../state/catchup";
-import { noteOver } from "../state/limits";
+import type { Asking, CatchUp, Outcome, Progress } from "../state/catchup";
 import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
-import { inSlices } from "../slices";
-import { weightOf } from "../weight";
+import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
+import { endCatchUp, flush, missed } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { openPart } from "./delivered";
-import { record } from "./log";
 import { isKept, newestOf, type Said } from "./read";
 
 /** Messages asked for at a time. */
@@ -40,7 +36,8 @@ const LONGEST_ID = 1024;
  * goes by time, and where a gap begins is told by the last message before it.
  */
 export function holdBack(membership: Membership): void {
-    if (membership.catchUp?.progress.step === "draining") {
+    const progress = membership.catchUp?.progress;
+    if (progress?.step === "draining" && !progress.isFull) {
         // What is buffered came before the new gap.
         flush(membership);
     }
@@ -56,6 +53,7 @@ export function holdBack(membership: Membership): void {
             weight: 0,
             bufferedIds: new LuaSet(),
             left: options.maxHistory,
+            latest: 0,
             appendOutOfOrder: false,
         };
     }
@@ -94,7 +92,10 @@ function triesOf(catching: CatchUp | undefined): number {
  * `done`. What the room says is buffered until endCatchUp().
  */
 export function catchUp(membership: Membership, done: Done): void {
-    const isBuffering = membership.catchUp !== undefined && membership.catchUp.progress.step !== "draining";
+    if (membership.catchUp?.progress.step === "draining") {
+        flush(membership);
+    }
+    const isBuffering = membership.catchUp !== undefined;
     holdBack(membership);
     const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
@@ -274,6 +275,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
     const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
     if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
+        catching.latest = Math.max(catching.latest, Math.min(math.floor(when ?? 0), wallClock()));
         addArchiveId(archived, membership.room, result.attr.id);
         archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
         missed(membership, archived);
@@ -284,117 +286,6 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
 function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
     const [, nick] = splitOccupant(message.attr.from ?? "");
     return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
-}
-
-/** A message of the past: into the archive, and to the sessions that were attached all the time, if it is new. */
-export function missed(membership: Membership, delayed: Stanza): void {
-    const isSeen = takeBufferedId(membership, delayed);
-    if (record(membership, delayed) && !isSeen) {
-        fork(membership, delayed);
-    }
-}
-
-/** Whether a message of the past has come from the room when it was said as well. */
-function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
-    const catching = membership.catchUp;
-    const messageId = messageIdOf(membership, delayed);
-    if (catching === undefined || messageId === undefined || !catching.bufferedIds.has(messageId)) {
-        return false;
-    }
-    catching.bufferedIds.delete(messageId);
-    return true;
-}
-
-/** The id that the room gave a message, or that of whoever said it. */
-function messageIdOf(membership: Membership, stanza: Stanza): string | undefined {
-    const own = stanza.attr.id === undefined ? undefined : `${stanza.attr.from ?? ""} ${stanza.attr.id}`;
-    return stanzaIdBy(stanza, membership.room) ?? own;
-}
-
-/** Buffers what the room says: it has its place after what is missing. The room's archive may have it as well. */
-export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
-    const when = wallClock();
-    const copy = st.clone(stanza);
-    if (delayBy(copy, membership.room) === undefined) {
-        addDelay(copy, membership.room, when);
-    }
-    const messageId = messageIdOf(membership, copy);
-    if (messageId !== undefined && seen) {
-        catching.bufferedIds.add(messageId);
-    }
-    const weight = weightOf(copy);
-    catching.buffer.push({ stanza: copy, when, seen, weight });
-    catching.weight = catching.weight + weight;
-    if (catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize) {
-        noteOver("minimix_max_gap_size", membership.username, membership.room);
-        endCatchUp(membership);
-    }
-}
-
-/** Goes through what is buffered and not in the log yet, newest first, until `visit` returns true. */
-export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
-    const catching = membership.catchUp;
-    if (catching === undefined) {
-        return;
-    }
-    for (const i of $range(catching.buffer.length, catching.drained + 1, -1)) {
-        const buffered = catching.buffer[i - 1];
-        const messageId = buffered === undefined ? undefined : messageIdOf(membership, buffered.stanza);
-        const isPlaced = messageId !== undefined && !catching.bufferedIds.has(messageId);
-        if (buffered?.seen === true && !isPlaced && visit(buffered)) {
-            return;
-        }
-    }
-}
-
-/** What is buffered gets its place now, behind the past that the room has shown, whether that was all or not. */
-export function endCatchUp(membership: Membership): void {
-    const catching = membership.catchUp;
-    if (catching !== undefined && catching.progress.step !== "draining") {
-        catching.progress = { step: "draining" };
-        catching.appendOutOfOrder = true;
-        catching.buffer = unseenFirst(catching.buffer);
-        inSlices(() => membership.catchUp !== catching || drainOne(membership, catching));
-    }
-}
-
-/** The same at once: the account is out of the room, and what was said has to be in the log by then. */
-export function flush(membership: Membership): void {
-    endCatchUp(membership);
-    const catching = membership.catchUp;
-    while (catching !== undefined && membership.catchUp === catching) {
-        drainOne(membership, catching);
-    }
-}
-
-/** What the room has told of its past was said before what came when it was said. */
-function unseenFirst(buffer: Buffered[]): Buffered[] {
-    const ordered: Buffered[] = [];
-    for (const seen of [false, true]) {
-        for (const buffered of buffer) {
-            if (buffered.seen === seen) {
-                ordered.push(buffered);
-            }
-        }
-    }
-    return ordered;
-}
-
-/** Whether that was the last. */
-function drainOne(membership: Membership, catching: CatchUp): boolean {
-    const buffered = catching.buffer[catching.drained];
-    if (buffered === undefined) {
-        membership.catchUp = undefined;
-        return true;
-    }
-    catching.drained = catching.drained + 1;
-    catching.weight = catching.weight - buffered.weight;
-    if (buffered.seen) {
-        record(membership, buffered.stanza);
-    } else {
-        missed(membership, buffered.stanza);
-    }
-    return false;
 }
 
 /** How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place. */

@@ -33,8 +33,8 @@ export type Progress =
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */
     | { readonly step: "done"; readonly outcome: Outcome }
-    /** What is buffered goes into the log. */
-    | { readonly step: "draining" };
+    /** What is buffered goes into the log. With `isFull` that is because it was too much, and the gap is given up. */
+    | { readonly step: "draining"; readonly isFull: boolean };
 
 /** A gap in what an account got of a room, until it is filled or given up. */
 export interface CatchUp {
@@ -55,6 +55,8 @@ export interface CatchUp {
     readonly bufferedIds: LuaSet<string>;
     /** Messages that may still be asked for. */
     left: number;
+    /** When the latest message was said that the archive has given, in seconds. */
+    latest: number;
     /** Whether what comes is later than all that the account has, whatever the room's clock says. */
     appendOutOfOrder: boolean;
 }

@@ -5,6 +5,8 @@
 import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
+import * as options from "../options";
+import { weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
@@ -13,8 +15,6 @@ export interface Held {
     readonly text: string;
     /** A number drawn, the same for the same text: sums of them tell most sets of presences apart. */
     readonly mark: number;
-    /** Read from the text when first needed. */
-    stanza?: Stanza | undefined;
 }
 
 /** The mark given last. Lehmer's generator: math.random() is for what others are not to foresee. */
@@ -31,6 +31,17 @@ const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
 /** The stanza held last and what became of it: a room of this server hands one table to every account. */
 let source: Stanza | undefined;
 let latest: Held | undefined;
+
+/** How many times its XML a stanza may take as a tree to be kept as one: an ordinary presence takes four or five. */
+const TREE = 8;
+
+/** Whether a stanza may be kept as a tree: minimix_max_cached_size bounds its XML, and with it the memory. */
+export function mayKeep(stanza: Stanza): boolean {
+    return (
+        string.len(textOf(stanza)) <= options.maxCachedSize &&
+        weightOf(stanza) <= TREE * Math.max(options.maxCachedSize, 1024)
+    );
+}
 
 /** What is to be shown of a presence to those who come later. */
 export function hold(presence: Stanza): Held {
@@ -55,16 +66,17 @@ export function restoreHeld(presence: Held): void {
     held.set(presence.text, presence);
 }
 
-/** A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML. */
+/**
+ * A presence as a stanza without `to`; undefined for what is no XML. It is parsed each time, as a tree takes many times the
+ * memory of its text.
+ */
 export function stanzaOf(presence: Held): Stanza | undefined {
-    presence.stanza ??= xml.parse(`<presence${presence.text}`);
-    return presence.stanza;
+    return xml.parse(`<presence${presence.text}`);
 }
 
 /** The same for a message. */
 export function messageOf(message: Held): Stanza | undefined {
-    message.stanza ??= xml.parse(`<message${message.text}`);
-    return message.stanza;
+    return xml.parse(`<message${message.text}`);
 }
 
 /** Whether two presences say the same. Which presence an `id` answered does not matter. */

@@ -51,6 +51,12 @@ export interface RoomLog {
 export interface Past {
     readonly from: number;
     to: number;
+    /** How often other entries were read because they were older. */
+    readonly stepsBack: number;
+    /** When they are not held any more, by the monotonic clock. */
+    readonly until: number;
+    /** Bytes of the entries. */
+    size: number;
     readonly entries: Entry[];
     /** Those that the room gave an id, by that; and those without. */
     readonly ids: LuaMap<string, Entry>;
@@ -68,8 +74,8 @@ export interface Part {
 /** Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some. */
 export const RECENT = 50;
 
-/** Bytes of them, as XML. */
-const RECENT_SIZE = 262144;
+/** Bytes of memory of them. */
+const RECENT_SIZE = 524288;
 
 export const logs = new LuaMap<string, RoomLog>();
 

@@ -1,6 +1,7 @@
 // Messages in Prosody's archive stores.
 
 import { handleOf, isAnswer, isUnreadable, newStore, readFailed, type Store, TRIAL, writeFailed } from "./driver";
+import { weightOf } from "../weight";
 import { listKeys } from "./records";
 
 export type Messages = Store<ArchiveStore>;
@@ -87,13 +88,18 @@ function depthOf(stanza: Stanza): number {
 
 /**
  * The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
- * that another one ends the first (util/sql.lua, execute).
+ * that another one ends the first (util/sql.lua, execute). After `most` bytes of memory no more are read.
  */
-export function findMessages(messages: Messages, key: string, query: ArchiveQuery): Stored[] | undefined {
+export function findMessages(
+    messages: Messages,
+    key: string,
+    query: ArchiveQuery,
+    most: number = math.huge,
+): Stored[] | undefined {
     if (isUnreadable(messages, key)) {
         return undefined;
     }
-    const [done, found, problem] = tryCall(find, messages, key, query);
+    const [done, found, problem] = tryCall(find, messages, key, query, most);
     if (!isAnswer(done, found, problem)) {
         readFailed(messages, key, done ? problem : found);
         return undefined;
@@ -107,14 +113,21 @@ function find(
     messages: Messages,
     key: string,
     query: ArchiveQuery,
+    most: number,
 ): LuaMultiReturn<[Stored[] | undefined, string | undefined]> {
     const [results, problem] = handleOf(messages).find(key, query);
     if (results === undefined || (results as unknown) === false) {
         return $multi(undefined, problem ?? "no reason given");
     }
     const found: Stored[] = [];
+    let weight = 0;
     for (const [id, stanza, when, label] of results) {
         found.push({ id, stanza, when: tonumber(when) ?? 0, label });
+        weight = weight + weightOf(stanza);
+        // Most drivers make a stanza of a message when it is asked for: big ones need not be read that are not wanted yet.
+        if (weight >= most) {
+            break;
+        }
     }
     return $multi(found, undefined);
 }
