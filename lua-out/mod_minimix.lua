@@ -13368,7 +13368,7 @@ function onGroupchat(membership, stanza)
         end
     end
     local before = membership.view.subject
-    if isOwn and membership.sent ~= nil then
+    if isOwn and not isPast and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
@@ -13748,7 +13748,9 @@ function onUnavailable(membership, nick, stanza)
 end
 
 function isLeaveAnswer(membership, stanza)
-    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
+    local phase = membership.place.phase
+    local isAwaited = phase == "leaving" or phase == "joining"
+    return isAwaited and hasStatus(stanza, "110") and not hasStatus(stanza, "303")
 end
 
 function onOwnUnavailable(membership, stanza)
