@@ -10460,6 +10460,8 @@ local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
 local refusalsOf = state_bookmarks.refusalsOf
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
 local counters = state_counters.counters
 local countDirty = state_records.countDirty
 local countUnwritten = archive_entries.countUnwritten
@@ -10497,8 +10499,12 @@ function describeSessions(membership)
         table.sort(resources)
         return table.concat(resources, ", ")
     end
-    local since = membership.detachedAt
-    return since == nil and "no session" or "no session since " .. datetime.datetime(since)
+    local detachedAt = membership.detachedAt
+    if detachedAt == nil then
+        return "no session"
+    end
+    local since = wallClock() - math.floor(monotonic() - detachedAt)
+    return "no session since " .. datetime.datetime(since)
 end
 
 function nickOf(room, nick)
