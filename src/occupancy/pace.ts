@@ -1,24 +1,24 @@
-// Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+// Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 
 import * as options from "../options";
 import { inTurn } from "../turn";
 
-/** What waits for its turn, and what is to be done with it then. */
+/** A queue of items, and the function that handles an item. */
 export interface Line<T> {
     readonly items: T[];
     readonly serve: (this: void, item: T) => void;
     moving: boolean;
 }
 
-/** Seconds between two looks at a line. */
+/** Seconds between two runs of a queue. */
 const STEP = 0.1;
 
-/** A line with nobody in it. */
+/** Creates an empty queue. */
 export function newLine<T>(serve: (this: void, item: T) => void): Line<T> {
     return { items: [], serve, moving: false };
 }
 
-/** Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it. */
+/** Adds items to a queue in random order. LIFO, so that a user who just logged in is served first. */
 export function lineUp<T>(line: Line<T>, items: T[]): void {
     for (const item of shuffled(items)) {
         line.items.push(item);
@@ -32,7 +32,7 @@ export function lineUp<T>(line: Line<T>, items: T[]): void {
 function move<T>(line: Line<T>): void {
     let due = 0;
     module.add_timer(STEP, () => {
-        // An item that fails is logged and does not keep the others from their turn.
+        // An item that fails is logged, and does not stop the others.
         due = due + options.rejoinRate * STEP;
         while (due >= 1) {
             const item = table.remove<T>(line.items);
@@ -49,7 +49,7 @@ function move<T>(line: Line<T>): void {
     });
 }
 
-/** Fisher and Yates'. */
+/** Returns the items in random order (Fisher-Yates). */
 function shuffled<T>(list: T[]): T[] {
     for (const i of $range(list.length, 2, -1)) {
         const j = math.random(i);

@@ -70,7 +70,7 @@ function read(username: string): LuaMap<string, Ranges> | undefined {
     for (const [room, stored] of pairs(packed ?? {})) {
         const ranges = unpack(stored, endOfStart);
         if (ranges === undefined) {
-            module.log("warn", "Ignoring what %s got of %s: malformed record in minimix_parts", username, room);
+            module.log("warn", "Ignoring the archive of %s in %s: malformed record in minimix_parts", username, room);
         } else {
             rooms.set(room, ranges);
         }

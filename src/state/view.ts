@@ -1,11 +1,11 @@
-// What a room has shown an account, from which sessions are served that join later.
+// The cache of a room for an account, from which later joins are served.
 
 import * as options from "../options";
 import type { Held } from "./held";
 import { noMembers, type OfflineMembers } from "./offline";
 
 export interface RoomView {
-    /** Last presence of each other occupant, by nick. */
+    /** The last presence of each other occupant, by nick. */
     readonly occupants: LuaMap<string, Held>;
     count: number;
     /** Bytes of these, as XML. */
@@ -14,14 +14,14 @@ export interface RoomView {
     readonly offline: OfflineMembers;
     /** The account's own presence. */
     self: Stanza | undefined;
-    /** Of the room itself: its avatar and capabilities. */
+    /** Presence of the room itself: its avatar and capabilities. */
     room: Held | undefined;
-    /** The room sends it before the occupants, otherwise after the subject. */
+    /** Whether the room sends it before the occupants. Otherwise it comes after the subject. */
     isRoomFirst: boolean;
     subject: Stanza | undefined;
     /**
-     * Why a session that joins is answered by the room itself. `incomplete`: the room showed more than is remembered.
-     * `outdated`: it would show its occupants otherwise by now, with their JIDs or without.
+     * Why the room itself must answer a join. `incomplete`: some presence is not cached. `outdated`: the room would
+     * show occupants in another form now, with or without JIDs.
      */
     stale: "incomplete" | "outdated" | undefined;
     nonAnonymous: boolean;
@@ -44,7 +44,7 @@ export function newView(): RoomView {
     };
 }
 
-/** Remembers the presence of an occupant, as far as there is room for it. Returns whether there was. */
+/** Caches the presence of an occupant. Returns false if there is no space. */
 export function keepOccupant(view: RoomView, nick: string, held: Held): boolean {
     const size = string.len(held.text);
     forgetOccupant(view, nick);
@@ -67,7 +67,7 @@ export function forgetOccupant(view: RoomView, nick: string): void {
     }
 }
 
-/** Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason. */
+/** Marks the view as outdated, unless it is incomplete. */
 export function outdate(view: RoomView): void {
     view.stale ??= "outdated";
 }
