@@ -67,15 +67,15 @@ end
 
 -- src/state/clock.ts
 --
--- Two clocks. Durations are measured by one that cannot be set. The wall clock may jump and is for stamps alone.
+-- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
 local state_clock = {}
 do
---- Seconds of a clock that only goes forward, at the speed of time. It goes on over a reload, not over a restart.
+--- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
 function state_clock.monotonic()
     return time.monotonic()
 end
 
---- Whole seconds since 1970.
+--- Returns whole seconds since 1970.
 function state_clock.wallClock()
     return os.time()
 end
@@ -513,8 +513,8 @@ end
 
 -- src/state/outage.ts
 --
--- Outages of Prosody's storage. One begins with the first failure and ends when nothing is left to be written or read.
--- Meanwhile drivers are called at retries only, since a call may block the server.
+-- Outages of Prosody's storage. An outage begins with the first failure and ends when nothing waits to be written or
+-- read. Meanwhile drivers are called at retries only, because a call may block the server.
 local state_outage = {}
 do
 local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
@@ -578,7 +578,7 @@ LONGEST_PAUSE = 10
 SLICE = 0.02
 SLICE_PAUSE = 0.05
 
---- Whether something waits to be written or read because storage failed.
+--- Whether data waits to be written or read because storage failed.
 function state_outage.isOutage()
     return outage ~= nil
 end
@@ -594,17 +594,18 @@ end
 tasks = {}
 listeners = {}
 
---- Has `task` called at each retry until all tasks are done. They are called in the order in which they were added.
+--- Registers a task that is called at each retry until all tasks are done. Tasks are called in the order of
+-- registration.
 function state_outage.onRetry(task)
     tasks[#tasks + 1] = task
 end
 
---- Has `listener` called when an outage is over.
+--- Registers a listener that is called when an outage is over.
 function state_outage.onRecovery(listener)
     listeners[#listeners + 1] = listener
 end
 
---- Tries once more, before the server stops or the module ends.
+--- Retries now, before the server stops or the module is unloaded.
 function state_outage.retryNow()
     if outage ~= nil then
         runTasks(math.huge)
@@ -614,9 +615,9 @@ end
 
 -- src/state/driver.ts
 --
--- What the stores of records (records.ts) and of messages (messages.ts) have in common: a driver of Prosody's that may fail.
--- Drivers answer `nil, err` or `false, err`, or raise an error. The rest of the module sees three outcomes: a value,
--- nothing there, failed.
+-- Common part of stores of records (records.ts) and messages (messages.ts): a driver of Prosody that may fail. Drivers
+-- return `nil, err` or `false, err`, or raise an error. The module sees three outcomes: a value, nothing stored,
+-- failed.
 local state_driver = {}
 do
 local works, readTrial, noteFailure
@@ -625,7 +626,7 @@ local counters = state_counters.counters
 local beginOutage = state_outage.beginOutage
 local isOutage = state_outage.isOutage
 
---- The driver.
+--- Returns the driver.
 function state_driver.handleOf(store)
     if store.handle == nil then
         store.handle = store.open()
@@ -633,7 +634,7 @@ function state_driver.handleOf(store)
     return store.handle
 end
 
---- Whether an answer says that there is nothing, or what there is.
+--- Whether a driver has returned a value or "nothing stored".
 function state_driver.isAnswer(done, value, problem)
     return done and value ~= false and (value ~= nil or problem == nil or problem == "item-not-found")
 end
@@ -658,13 +659,13 @@ end
 
 --- The key of the host's own record.
 state_driver.HOST = ""
---- A key that no account has, since nodeprep forbids it.
+--- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
---- Seconds between two reads of a record that is broken.
+--- Seconds between two reads of a broken record.
 local BROKEN_PAUSE = 60
 local stores = {}
 
---- A store that is opened when it is first used.
+--- Declares a store. It is opened at its first use.
 function state_driver.newStore(name, open, tryRead)
     local store = {
         name = name,
@@ -680,13 +681,13 @@ function state_driver.newStore(name, open, tryRead)
     return store
 end
 
---- Whether reading has failed a moment ago, of this record or of all.
+--- Whether a read of this record, or of all records, has just failed.
 function state_driver.isUnreadable(store, key)
     local nextTry = store.broken[key]
     return store.readsFail or nextTry ~= nil and monotonic() < nextTry
 end
 
---- Without a key, it was the list of all keys that could not be read.
+--- Records a failed read. Without a key, the list of all keys could not be read.
 function state_driver.readFailed(store, key, problem)
     if key == nil or not works(store) then
         store.readsFail = true
@@ -700,14 +701,14 @@ function state_driver.readFailed(store, key, problem)
     store.broken[key] = monotonic() + BROKEN_PAUSE
 end
 
---- A write failed; the caller keeps what is to be written.
+--- Records a failed write. The caller keeps the data.
 function state_driver.writeFailed(store, key, problem)
     store.writesFail = store.failedKey ~= nil and store.failedKey ~= key
     store.failedKey = key
     noteFailure(store.name, key, "write", problem)
 end
 
---- Lets stores that failed be called again, if they can be read; whether all can.
+--- Enables failed stores again if they can be read. Returns whether all can.
 function state_driver.reopenStores()
     local result = true
     for _, store in ipairs(stores) do
@@ -725,10 +726,10 @@ end
 
 -- src/state/keys.ts
 --
--- Sets and maps as lists, which may change while a list is gone through.
+-- Copies of sets and maps as lists, so that they can change during iteration.
 local state_keys = {}
 do
---- The members of a set.
+--- Returns the members of a set.
 function state_keys.membersOf(set)
     local list = {}
     for member in pairs(set) do
@@ -740,8 +741,8 @@ end
 
 -- src/state/records.ts
 --
--- Records of accounts in Prosody's storage. A record that could not be written is written again until that succeeds, with
--- what it has to hold then. Nothing is written over a record that could not be read.
+-- Records of accounts in Prosody's storage. A failed write is repeated with the latest content until it succeeds. A
+-- record that could not be read is not overwritten.
 local state_records = {}
 do
 local get, put, set
@@ -796,7 +797,8 @@ function set(records, key)
     return self_11_set_12(self_11, temp_10, records.content(key))
 end
 
---- The keys of a store; undefined if the driver failed. As a list: mod_storage_internal reads the folder as it goes.
+--- Returns the keys of a store as a list, because mod_storage_internal reads the folder as it iterates. Undefined if the
+-- driver failed.
 function state_records.listKeys(store)
     if store.readsFail then
         return nil
@@ -827,12 +829,12 @@ function state_records.openRecords(name, content)
     return records
 end
 
---- Forgets that a record has to be written.
+--- Cancels the pending write of a record.
 function state_records.forgetRecord(records, key)
     records.dirty[key] = nil
 end
 
---- Whether the read succeeded, and the record.
+--- Returns whether the read succeeded, and the record.
 function state_records.readRecord(records, key)
     local store = records.store
     if isUnreadable(store, key) then
@@ -853,7 +855,7 @@ function state_records.readRecord(records, key)
     return true, value
 end
 
---- Writes a record as it is now, or marks it to be written later; whether it is written.
+--- Writes a record, or marks it to be written later. Returns whether it is written.
 function state_records.writeRecord(records, key)
     if records.store.writesFail or records.dirty[key] ~= nil then
         records.dirty[key] = true
@@ -863,7 +865,7 @@ function state_records.writeRecord(records, key)
     return put(records, key)
 end
 
---- The accounts that have a record; undefined if the driver failed. Some drivers list the host's own record too:
+--- Returns the accounts with a record. Undefined if the driver failed. Some drivers list the host's own record too:
 -- mod_storage_sql as "", mod_storage_memory as a function.
 function state_records.listRecords(records)
     return state_records.listKeys(records.store)
@@ -893,7 +895,7 @@ onRetry(function(deadline)
     return result
 end)
 
---- How many records wait to be written.
+--- Counts the records that wait to be written.
 function state_records.countDirty()
     local count = 0
     for _, records in ipairs(all) do
@@ -1795,10 +1797,10 @@ end
 
 -- src/state/numbers.ts
 --
--- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
--- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
--- whatever the clock says. The record also holds where each start began: a range that was open when the server was killed
--- ends where the next start began.
+-- Numbers of archive entries. They only increase and are never reused, because accounts' ranges refer to them. A lease
+-- on disk is ahead of the numbers in use. So each start of the server continues after all earlier numbers, whatever the
+-- clock says. The record also has the first number of each start: a range that was open at SIGKILL ends at the next
+-- start.
 local state_numbers = {}
 do
 local extend, LEASE, lastNumber, limit, records
@@ -1821,7 +1823,7 @@ local starts = {}
 local alive = 0
 records = openRecords("minimix_numbers", function() return {limit = limit, starts = starts, alive = alive} end)
 
---- Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read.
+--- Begins a start of the server: new numbers are higher than all earlier ones. Returns whether the lease could be read.
 function state_numbers.startNumbers()
     local done, lease = readRecord(records, HOST)
     if not done then
@@ -1841,12 +1843,12 @@ function state_numbers.hasNumbers()
     return startNumber > 0
 end
 
---- What this start of the server found: entries of before are numbered lower, those to come higher.
+--- Returns the first number of this start of the server.
 function state_numbers.startOfNumbers()
     return startNumber
 end
 
---- Where a range ends that has been open since the start of the server at this number, which is over.
+--- Returns the end of a range that was open in an earlier start. `start` is the first number of that start.
 function state_numbers.endOfStart(start)
     for _, other in ipairs(starts) do
         if other > start then
@@ -1856,7 +1858,7 @@ function state_numbers.endOfStart(start)
     return startNumber
 end
 
---- No range on disk refers to earlier starts any more.
+--- Drops the earlier starts, because no range on disk refers to them.
 function state_numbers.forgetStarts()
     if #starts > 1 then
         starts = {startNumber}
@@ -1864,7 +1866,7 @@ function state_numbers.forgetStarts()
     end
 end
 
---- The next number, higher than all before, those of earlier starts too; undefined while the lease cannot be written.
+--- Returns the next number, higher than all earlier ones. Undefined while the lease cannot be written.
 function state_numbers.nextNumber()
     if lastNumber + 1 >= limit then
         extend()
@@ -1876,17 +1878,17 @@ function state_numbers.nextNumber()
     return lastNumber
 end
 
---- The highest number given out.
+--- Returns the highest number in use.
 function state_numbers.newestNumber()
     return lastNumber
 end
 
---- When the server was seen alive last, by the wall clock, as this start found it.
+--- Returns when the server was last known to run before this start, by the wall clock.
 function state_numbers.aliveAt()
     return alive
 end
 
---- Notes that the server is alive.
+--- Records that the server is running.
 function state_numbers.noteAlive(when)
     alive = when
     writeRecord(records, HOST)
@@ -3988,12 +3990,12 @@ end
 
 -- src/state/ranges.ts
 --
--- Which entries of a room's log an account got, as ranges of their numbers.
+-- Entries of a room's log that an account got, as ranges of their numbers.
 --
--- Invariants: ranges of one room are in ascending order and do not overlap. Only the last one may be open, and only while
--- the account is in the room: all entries for everyone get into it as they are delivered. In memory an open range ends at
--- the last entry that the account got (Part.position). On disk it has the negative number of the start of the server at
--- which it was open, since the account got everything until that start was over.
+-- Invariants: the ranges of a room are in ascending order and do not overlap. Only the last range may be open, and only
+-- while the account is in the room: then it gets all shared entries. In memory an open range ends at the last entry
+-- that the account got (Part.position). On disk it has the negative first number of the server's start: the account got
+-- all entries until that start ended.
 local state_ranges = {}
 do
 local trim, MOST
@@ -4006,7 +4008,7 @@ end
 
 MOST = 500
 
---- Whether a number is in the ranges, of which an open one goes up to `end`.
+--- Whether a number is in the ranges. An open range ends at `end`.
 function state_ranges.includes(ranges, end_, number)
     for i = #ranges, 1, -1 do
         local range = ranges[i]
@@ -4017,7 +4019,7 @@ function state_ranges.includes(ranges, end_, number)
     return false
 end
 
---- Adds a number: to the range that ends with the number `before` it, or as a range of its own.
+--- Inserts a number: into the range that ends with `before`, or as another range.
 function state_ranges.insert(ranges, number, before)
     local at = #ranges
     while true do
@@ -4040,7 +4042,7 @@ function state_ranges.insert(ranges, number, before)
     end
 end
 
---- Opens a range for what comes, or the last one again if there is nothing between that and `first`.
+--- Opens a range for new entries, or reopens the last one if no entry is between it and `first`.
 function state_ranges.open(ranges, first)
     local last = ranges[#ranges]
     if (last and last.last) ~= nil and last.last >= first - 1 then
@@ -4053,7 +4055,7 @@ function state_ranges.open(ranges, first)
     return range
 end
 
---- Ends an open range at a number. A range without entries is dropped.
+--- Closes an open range at a number. A range without entries is dropped.
 function state_ranges.close(ranges, end_)
     local last = ranges[#ranges]
     if last == nil or last.last ~= nil then
@@ -4079,7 +4081,7 @@ function state_ranges.prune(ranges, least)
     return pruned
 end
 
---- As they are stored: first and last of each; `start` is where this start of the server began.
+--- Returns the stored form: first and last of each. `start` is the first number of this start of the server.
 function state_ranges.pack(ranges, start)
     local packed = {}
     for _, range in ipairs(ranges) do
@@ -4089,7 +4091,7 @@ function state_ranges.pack(ranges, start)
     return packed
 end
 
---- Reads stored ranges. `endOf` gives the end of a range that was open at a start. Undefined if they are malformed.
+--- Reads stored ranges. `endOf` returns the end of a range that was open in an earlier start. Undefined if malformed.
 function state_ranges.unpack(packed, endOf)
     if type(packed) ~= "table" then
         return nil
@@ -4112,8 +4114,8 @@ end
 
 -- src/state/deliveries.ts
 --
--- What each account got of the logs of rooms, those it has left included, in memory and on disk: the store minimix_parts
--- has one record for each account, with its ranges by room.
+-- Ranges of room logs that each account got, also of rooms that it has left. In memory and in the store minimix_parts,
+-- with one record per account.
 local state_deliveries = {}
 do
 local content, deliveriesOf, read, complete, forgetUnused, writeChanged, known, records, changed, released
@@ -4206,7 +4208,7 @@ function complete(username, deliveries)
     return true
 end
 
---- Writes an account's record, or marks it to be written when it has been read.
+--- Writes an account's record, or marks it for after it has been read.
 function state_deliveries.saveDeliveries(username)
     local deliveries = known[username]
     if deliveries == nil or options.anonymous then
@@ -4246,7 +4248,7 @@ end
 known = {}
 records = openRecords("minimix_parts", content)
 
---- The ranges of an account in a room, for what it gets from now on; whether they are all there is.
+--- Returns the ranges of an account in a room for new messages, and whether they include those on disk.
 function state_deliveries.rangesOf(username, room)
     local deliveries = deliveriesOf(username)
     local ranges = deliveries.rooms[room]
@@ -4257,7 +4259,7 @@ function state_deliveries.rangesOf(username, room)
     return ranges, deliveries.isRead
 end
 
---- All ranges of an account by room; undefined if they could not be read. For looking only.
+--- Returns all ranges of an account by room, read-only. Undefined if they could not be read.
 function state_deliveries.allRangesOf(username)
     local deliveries = known[username]
     if deliveries == nil then
@@ -4268,39 +4270,38 @@ end
 
 changed = {}
 
---- Marks an account's record to be written by saveChanged().
+--- Marks an account's record for saveChanged().
 function state_deliveries.markChanged(username)
     changed[username] = true
 end
 
 released = {}
 
---- Frees the memory of an account soon if it is in no room then.
+--- Frees the memory of an account soon, if it is in no room then.
 function state_deliveries.releaseDeliveries(username)
     released[username] = true
 end
 
---- Writes the records of all accounts that are marked.
+--- Writes the records of all marked accounts.
 function state_deliveries.saveChanged()
     writeChanged(math.huge)
 end
 
 onRetry(writeChanged)
 
---- Forgets an account that is deleted. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+--- Forgets a deleted account. Its record is deleted with the user (core/usermanager.lua, delete_user).
 function state_deliveries.forgetDeliveries(username)
     known[username] = nil
     changed[username] = nil
     forgetRecord(records, username)
 end
 
---- Accounts with a record; undefined if storage failed.
+--- Returns the accounts with a record. Undefined if storage failed.
 function state_deliveries.usersWithDeliveries()
     return listRecords(records)
 end
 
---- Replaces the ranges of an account by what `edit` leaves of them, and writes them if it says so. Whether they could be
--- read.
+--- Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read.
 function state_deliveries.editDeliveries(username, edit)
     local deliveries = deliveriesOf(username)
     if not complete(username, deliveries) then
@@ -4666,7 +4667,7 @@ function getOne(messages, key, id)
     return handleOf(messages):get(key, id)
 end
 
---- Deletes the messages that a query finds, or all of a key; whether that is done.
+--- Deletes the messages of a query, or all of a key. Returns whether this worked.
 function state_messages.deleteMessages(messages, key, query)
     if messages.writesFail then
         return false
@@ -4694,7 +4695,7 @@ function remove(messages, key, query)
     return handleOf(messages):delete(key, query)
 end
 
---- A message with more elements in one another is not taken for one that storage can hold if it fails to.
+--- Deepest nesting of elements that storage is expected to store.
 local DEEPEST = 50
 
 local function tryRead(handle)
@@ -4707,12 +4708,12 @@ function state_messages.openMessages(name)
     return newStore(name, function() return module:open_store(name, "archive") end, tryRead)
 end
 
---- The keys under which there are messages; undefined if the driver failed.
+--- Returns the keys with messages. Undefined if the driver failed.
 function state_messages.listMessages(messages)
     return listKeys(messages)
 end
 
---- Stores a message at the end; the outcome and the id. Where there is no room left, the oldest messages make some.
+--- Stores a message at the end. Returns the outcome and the id. If the store is full, deletes the oldest messages.
 function state_messages.appendMessage(messages, key, stanza, when, label)
     if messages.writesFail then
         return "failed", nil
@@ -4738,8 +4739,8 @@ function state_messages.appendMessage(messages, key, stanza, when, label)
     return "failed", nil
 end
 
---- The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
--- that another one ends the first (util/sql.lua, execute).
+--- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
+-- once, and another one would end the first (util/sql.lua, execute).
 function state_messages.findMessages(messages, key, query)
     if isUnreadable(messages, key) then
         return nil
@@ -4759,7 +4760,7 @@ function state_messages.findMessages(messages, key, query)
     return found or {}
 end
 
---- Whether the read succeeded, and the message with an id.
+--- Returns whether the read succeeded, and the message with an id.
 function state_messages.getMessage(messages, key, id)
     if isUnreadable(messages, key) then
         return false, nil
@@ -12647,7 +12648,7 @@ function onGroupchat(membership, stanza)
         end
     end
     local before = membership.view.subject
-    if isOwn and membership.sent ~= nil then
+    if isOwn and not isPast and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
@@ -13022,7 +13023,9 @@ function onUnavailable(membership, nick, stanza)
 end
 
 function isLeaveAnswer(membership, stanza)
-    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
+    local phase = membership.place.phase
+    local isAwaited = phase == "leaving" or phase == "joining"
+    return isAwaited and hasStatus(stanza, "110") and not hasStatus(stanza, "303")
 end
 
 function onOwnUnavailable(membership, stanza)

@@ -145,9 +145,11 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     }
 }
 
-/** Whether the room confirms a leave, also under a nick that the account does not know of. */
+/** Whether the room confirms a leave, also under an earlier nick, or a nick that the account does not know. */
 function isLeaveAnswer(membership: Membership, stanza: Stanza): boolean {
-    return membership.place.phase === Phase.Leaving && hasStatus(stanza, Status.Self);
+    const phase = membership.place.phase;
+    const isAwaited = phase === Phase.Leaving || phase === Phase.Joining;
+    return isAwaited && hasStatus(stanza, Status.Self) && !hasStatus(stanza, Status.NickChange);
 }
 
 /**
