@@ -7,6 +7,8 @@ import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
 import { bestSession, type Candidate, presenceContent } from "../state/availability";
 import { saveSoon } from "../state/store";
+import { hold, stanzaOf } from "../state/held";
+import { selfOf } from "../state/view";
 import { isSameElement } from "../stanzas";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
@@ -51,14 +53,21 @@ function candidateOf(request: SessionRequest): Candidate | undefined {
         : { session, attachment: { presence: presenceContent(request.stanza), id: undefined } };
 }
 
-/** Returns our own presence as the room will show it when the session of a join is attached. */
-export function selfToBe(membership: Membership, request: SessionRequest): Stanza | undefined {
-    const self = membership.view.self;
+/**
+ * Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
+ * changes.
+ */
+export function selfToBe(
+    membership: Membership,
+    request: SessionRequest,
+    self: Stanza | undefined,
+): Stanza | undefined {
     const attachment = chooseShown(membership, request);
     if (self === undefined || attachment === undefined) {
         return self;
     }
-    return withPayload(self, membership.shownPresence, attachment.presence);
+    const shown = membership.shownPresence;
+    return withPayload(self, shown === undefined ? undefined : stanzaOf(shown), attachment.presence);
 }
 
 /** Returns a presence of the room with the occupant's payload replaced. Elements that the room has added are kept. */
@@ -83,10 +92,10 @@ function hasChildLike(presence: Stanza, tag: Stanza): boolean {
 
 /** Records a presence as shown to the room. Returns whether it has changed. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
-    const shown = membership.shownPresence;
-    const isNews = shown === undefined || !isSameElement(shown, presence);
+    const shown = hold(presence);
+    const isNews = membership.shownPresence !== shown;
     if (isNews) {
-        membership.shownPresence = presence;
+        membership.shownPresence = shown;
         saveSoon(membership.username);
     }
     return isNews;
@@ -138,8 +147,9 @@ export function showDetached(membership: Membership): void {
  * has passed.
  */
 function shownStill(membership: Membership): Stanza | undefined {
-    const isOver = membership.shownDetached || isDetachedFor(membership, options.detachedAfter);
-    return isOver ? undefined : membership.shownPresence;
+    const isOver = membership.shownDetached === true || isDetachedFor(membership, options.detachedAfter);
+    const shown = isOver ? undefined : membership.shownPresence;
+    return shown === undefined ? undefined : stanzaOf(shown);
 }
 
 /** Keeps the avatar. Otherwise it would vanish whenever a phone sleeps. */
@@ -148,7 +158,7 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const self = membership.view.self;
+    const self = selfOf(membership.view);
     const update = self === undefined ? undefined : self.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));
@@ -162,8 +172,8 @@ function detachedPresence(membership: Membership): Stanza {
  */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
-    const known = membership.view.self;
-    if (!showBest(membership) && known !== undefined) {
+    const known = showBest(membership) ? undefined : selfOf(membership.view);
+    if (known !== undefined) {
         const self = ownPresence(membership, known);
         self.attr.id = stanza.attr.id;
         sendOwn(membership, session, self);

@@ -14,11 +14,16 @@ export interface Held {
     /** A random number, equal for equal text. Sums of marks distinguish most sets of presences. */
     readonly mark: number;
     /** Parsed from the text at first use. */
-    stanza: Stanza | undefined;
+    stanza?: Stanza | undefined;
 }
 
-/** Range that Lua 5.2 supports as well. */
-const MARKS = 2 ** 31 - 1;
+/** The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable. */
+let lastMark = 1;
+
+function nextMark(): number {
+    lastMark = (lastMark * 48271) % 2147483647;
+    return lastMark;
+}
 
 /** Presences by text. An entry ends with the last membership that refers to it. */
 const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
@@ -35,7 +40,7 @@ export function hold(presence: Stanza): Held {
     const text = textOf(toldAgain(presence));
     let found = held.get(text);
     if (found === undefined) {
-        found = { text, mark: math.random(MARKS), stanza: undefined };
+        found = { text, mark: nextMark() };
         held.set(text, found);
     }
     source = presence;
@@ -45,6 +50,8 @@ export function hold(presence: Stanza): Held {
 
 /** Takes over a presence of the previous instance, so that equal text is shared again. */
 export function restoreHeld(presence: Held): void {
+    const former: { mark?: number } = presence;
+    former.mark ??= nextMark();
     held.set(presence.text, presence);
 }
 
@@ -52,6 +59,12 @@ export function restoreHeld(presence: Held): void {
 export function stanzaOf(presence: Held): Stanza | undefined {
     presence.stanza ??= xml.parse(`<presence${presence.text}`);
     return presence.stanza;
+}
+
+/** Returns a message, likewise. */
+export function messageOf(message: Held): Stanza | undefined {
+    message.stanza ??= xml.parse(`<message${message.text}`);
+    return message.stanza;
 }
 
 /** Whether two presences are equal, apart from the `id`. */

@@ -5,24 +5,26 @@ import { monotonic } from "./clock";
 import * as jids from "util.jid";
 import * as time from "util.time";
 import * as options from "../options";
+import type { Held } from "./held";
 import type { Bookmark } from "./bookmarks";
 import type { CatchUp } from "./catchup";
 import type { Part, RoomLog } from "./logs";
 import { type Attachment, inLine, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
-import { newView, type RoomView } from "./view";
+import { forgetOccupants } from "./occupants";
+import { clearView, newView, type RoomView } from "./view";
 
 /** Whether the room is reachable. */
 export interface Liveness {
     /** A stanza of the room has arrived since the last check. */
-    heard: boolean;
+    heard?: boolean;
     /** A self-ping is in flight. */
-    checking: boolean;
+    checking?: boolean;
     /** Consecutive self-pings without an answer: the account may be out, or the room's server unreachable. */
     unanswered: number;
     /** Sends the next self-ping. */
-    timer: Timer | undefined;
+    timer?: Timer | undefined;
 }
 
 /** One account in one room. */
@@ -34,42 +36,46 @@ export interface Membership {
     /** Changed by setPlace() only. */
     place: Place;
     /** Waiting requests, oldest first. */
-    queue: SessionRequest[];
+    queue?: SessionRequest[] | undefined;
     /** The session-to-room map: full JIDs of the attached sessions. */
-    readonly attached: LuaMap<string, Attachment>;
+    attached: LuaMap<string, Attachment>;
     /** Since when no session is attached, in seconds. Undefined with an attached session. */
-    detachedAt: number | undefined;
+    detachedAt?: number | undefined;
     /** The account has been admitted before: it rejoins when lost, and its leave is retried until confirmed. */
-    established: boolean;
+    established?: true | undefined;
     /** When the account was first admitted, in seconds. */
-    since: number | undefined;
+    since?: number | undefined;
     nick: string;
     /** The nick that the account uses when it is free. */
     wantedNick: string;
-    password: string | undefined;
+    password?: string | undefined;
     /** The session that the room sees, and its presence. */
-    shown: string | undefined;
-    shownPresence: Stanza | undefined;
+    shown?: string | undefined;
+    shownPresence?: Held | undefined;
     /** The room has been shown that no session is attached. */
-    shownDetached: boolean;
+    shownDetached?: true | undefined;
     /** The last known bookmark of the room (XEP-0402). */
-    bookmark: Bookmark | undefined;
+    bookmark?: Bookmark | undefined;
     /** The module created the bookmark, so its autojoin does not keep the account in the room. */
-    ownBookmark: boolean;
+    ownBookmark?: true | undefined;
     /** Leave when the last session detaches (bookmark removed or autojoin off). */
-    ending: boolean;
+    ending?: true | undefined;
     /** Rate limit: earliest time at which nick and bookmark may be synchronised again. */
-    nickFree: number;
+    nickFree?: number;
     /** The cached stanzas of the room. */
-    view: RoomView;
+    readonly view: RoomView;
     readonly liveness: Liveness;
     /** Messages that the room has not answered. */
-    sent: SentMessages | undefined;
+    sent?: SentMessages | undefined;
     /** The room's log and the account's part of it, while the account is in the room. */
-    log: RoomLog | undefined;
-    part: Part | undefined;
-    catchUp: CatchUp | undefined;
+    log?: RoomLog | undefined;
+    part?: Part | undefined;
+    catchUp?: CatchUp | undefined;
 }
+
+/** The value for most memberships, without sessions and requests. It is never changed. */
+export const NO_SESSIONS = new LuaMap<string, Attachment>();
+export const NO_REQUESTS: SessionRequest[] = [];
 
 /** Seconds in the room after which the retry counter is reset. */
 const STEADY = 60;
@@ -167,28 +173,16 @@ export function createMembership(username: string, room: string, nick: string): 
         occupant,
         room,
         place: inLine(Phase.Lost),
-        queue: [],
-        attached: new LuaMap(),
-        detachedAt: undefined,
-        established: false,
-        since: undefined,
+        attached: NO_SESSIONS,
         nick,
         wantedNick: nick,
-        password: undefined,
-        shown: undefined,
-        shownPresence: undefined,
-        shownDetached: false,
-        bookmark: undefined,
-        ownBookmark: false,
-        ending: false,
-        nickFree: 0,
         view: newView(),
-        liveness: { heard: false, checking: false, unanswered: 0, timer: undefined },
-        sent: reviveSent(occupant, room),
-        log: undefined,
-        part: undefined,
-        catchUp: undefined,
+        liveness: { unanswered: 0 },
     };
+    const sent = reviveSent(occupant, room);
+    if (sent !== undefined) {
+        membership.sent = sent;
+    }
     account.memberships.set(room, membership);
     return membership;
 }
@@ -199,6 +193,7 @@ export function dropMembership(membership: Membership): void {
         timer.stop();
     }
     stopPing(membership);
+    forgetOccupants(membership.view);
     const account = accounts.get(membership.occupant);
     if (account === undefined || !isCurrent(membership)) {
         return;
@@ -210,9 +205,26 @@ export function dropMembership(membership: Membership): void {
     }
 }
 
+/** Returns the waiting requests of sessions, oldest first. */
+export function queueOf(membership: Membership): readonly SessionRequest[] {
+    return membership.queue ?? NO_REQUESTS;
+}
+
+/** Replaces empty tables by the shared ones of this instance of the module, after a reload. */
+export function restoreEmpty(membership: Membership): void {
+    if (isEmpty(membership.attached)) {
+        membership.attached = NO_SESSIONS;
+    }
+}
+
 /** Whether a membership is still current, and has not been dropped meanwhile. */
 export function isCurrent(membership: Membership): boolean {
     return findMembership(membership.occupant, membership.room) === membership;
+}
+
+/** Drops the cached stanzas of the room: the next join starts from nothing. */
+export function forgetRoom(membership: Membership): void {
+    clearView(membership.view);
 }
 
 /** Moves the account to another place, and stops the timers that belong to the earlier place only. */
@@ -277,10 +289,10 @@ export function hasAttached(membership: Membership): boolean {
 
 /** Whether a session is attached or has a pending join. */
 export function isUsed(membership: Membership): boolean {
-    return hasAttached(membership) || isAsked(membership.queue) || isAsked(requestsOf(membership.place));
+    return hasAttached(membership) || isAsked(queueOf(membership)) || isAsked(requestsOf(membership.place));
 }
 
-function isAsked(requests: SessionRequest[]): boolean {
+function isAsked(requests: readonly SessionRequest[]): boolean {
     for (const request of requests) {
         if (request.session !== undefined || request.held.length > 0) {
             return true;
@@ -309,19 +321,31 @@ export function attachSession(
     told?: Stanza,
 ): void {
     noteJoined(session, membership.room);
-    membership.attached.set(session, { presence, id, told });
+    setAttachment(membership, session, { presence, id, told });
     membership.detachedAt = undefined;
-    membership.shownDetached = false;
+    membership.shownDetached = undefined;
+}
+
+/** Replaces the presence of an attached session. */
+export function setAttachment(membership: Membership, session: string, attachment: Attachment): void {
+    if (membership.attached === NO_SESSIONS) {
+        membership.attached = new LuaMap();
+    }
+    membership.attached.set(session, attachment);
 }
 
 export function detachSession(membership: Membership, session: string): void {
     membership.attached.delete(session);
+    if (membership.shown === session) {
+        membership.shown = undefined;
+    }
     noteDetached(membership);
 }
 
 /** Records the time if no session is attached. */
 export function noteDetached(membership: Membership): void {
     if (!hasAttached(membership)) {
+        membership.attached = NO_SESSIONS;
         membership.detachedAt ??= monotonic();
     }
 }

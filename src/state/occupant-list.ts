@@ -33,10 +33,10 @@ export interface OccupantList {
 
 /** The occupants that one account has seen: a list up to a position, without the account's own nick. */
 export interface OccupantReader {
-    list: OccupantList | undefined;
+    list?: OccupantList | undefined;
     position: number;
     /** The account's own nick. Other readers of the list see it, this one does not. */
-    own: string | undefined;
+    own?: string | undefined;
 }
 
 /** Lists by room. Lists with more readers come first. */

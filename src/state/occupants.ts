@@ -32,11 +32,6 @@ const MAX_BEHIND = 64;
 /** Number of lists of the same room to compare with: those with the most readers. */
 const MAX_COMPARED = 4;
 
-/** Creates a reader without a list. */
-export function newReader(): OccupantReader {
-    return { list: undefined, position: 0, own: undefined };
-}
-
 /** Returns the presence of an occupant that the account has seen. */
 export function findOccupant(reader: OccupantReader, nick: string): Held | undefined {
     const list = reader.list;
@@ -123,7 +118,6 @@ export function forgetOccupants(reader: OccupantReader): void {
         leave(reader, reader.list);
     }
     reader.list = undefined;
-    reader.position = 0;
     reader.own = undefined;
 }
 

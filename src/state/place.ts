@@ -53,7 +53,7 @@ export interface Attachment {
 /** The presence that an account shows in a room, and its session. */
 export interface Shown {
     readonly session: string | undefined;
-    readonly presence: Stanza | undefined;
+    readonly presence: Held | undefined;
 }
 
 /** A presence that the room has not answered. An error with another id is not its answer. */
@@ -157,9 +157,9 @@ export interface Joined {
     tries: number;
     /** When the account was admitted, by the monotonic clock. */
     readonly since: number;
-    operation: Resync | Rename | undefined;
+    operation?: Resync | Rename | undefined;
     /** A nick change that has timed out. The room may still answer it. */
-    late: Rename | undefined;
+    late?: Rename | undefined;
 }
 
 export interface Leaving {

@@ -1,7 +1,7 @@
 // Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 
 import { requestsOf, type SessionRequest } from "./place";
-import type { Membership } from "./memberships";
+import { type Membership, queueOf } from "./memberships";
 
 /** Largest number of stanzas queued for one session, and of their bytes as XML. */
 const MAX_HELD = 100;
@@ -26,17 +26,27 @@ export function enqueue(membership: Membership, request: SessionRequest): void {
         }
         removeFromQueue(membership, request.session);
     }
+    membership.queue ??= [];
     membership.queue.push(request);
 }
 
 /** Returns requests without an answer to the front of the queue, unless the session has a newer one. */
 export function requeue(membership: Membership, requests: SessionRequest[]): void {
-    for (const i of $range(requests.length, 1, -1)) {
-        const request = requests[i - 1];
-        if (request !== undefined && !isSuperseded(membership, request) && isAlive(request)) {
-            table.insert(membership.queue, 1, request);
+    const queue: SessionRequest[] = [];
+    for (const request of requests) {
+        if (!isSuperseded(membership, request) && isAlive(request)) {
+            queue.push(request);
         }
     }
+    for (const request of queueOf(membership)) {
+        queue.push(request);
+    }
+    setQueue(membership, queue);
+}
+
+/** Sets the queue. An empty queue takes no memory. */
+function setQueue(membership: Membership, requests: SessionRequest[]): void {
+    membership.queue = requests.length === 0 ? undefined : requests;
 }
 
 /** Whether a request still matters: its session waits, or has sent stanzas before it ended. */
@@ -46,7 +56,13 @@ function isAlive(request: SessionRequest): boolean {
 
 /** Removes and returns the first request in the queue. */
 export function takeNext(membership: Membership): SessionRequest | undefined {
-    return table.remove<SessionRequest>(membership.queue, 1);
+    const queue = membership.queue;
+    if (queue === undefined) {
+        return undefined;
+    }
+    const request = table.remove<SessionRequest>(queue, 1);
+    setQueue(membership, queue);
+    return request;
 }
 
 /**
@@ -61,18 +77,18 @@ export function takeJoin(membership: Membership): SessionRequest | undefined {
 }
 
 /** Removes and returns all requests. */
-export function takeAll(membership: Membership): SessionRequest[] {
-    const requests = membership.queue;
-    membership.queue = [];
+export function takeAll(membership: Membership): readonly SessionRequest[] {
+    const requests = queueOf(membership);
+    membership.queue = undefined;
     return requests;
 }
 
 /** Returns the newest unanswered join of a session. */
 export function pendingJoin(membership: Membership, session: string): SessionRequest | undefined {
-    return newestOf(membership.queue, session) ?? newestOf(requestsOf(membership.place), session);
+    return newestOf(queueOf(membership), session) ?? newestOf(requestsOf(membership.place), session);
 }
 
-function newestOf(requests: SessionRequest[], session: string): SessionRequest | undefined {
+function newestOf(requests: readonly SessionRequest[], session: string): SessionRequest | undefined {
     let found: SessionRequest | undefined;
     for (const request of requests) {
         if (request.session === session && request.kind === "join") {
@@ -84,13 +100,13 @@ function newestOf(requests: SessionRequest[], session: string): SessionRequest |
 
 /** Whether the session has sent a newer request, so that the answer to this one does not count. */
 export function isSuperseded(membership: Membership, request: SessionRequest): boolean {
-    const newer = request.session === undefined ? undefined : newestOf(membership.queue, request.session);
+    const newer = request.session === undefined ? undefined : newestOf(queueOf(membership), request.session);
     return request.kind === "join" && newer !== undefined && newer !== request;
 }
 
 /** Whether another session than `except` has a pending join. */
 export function hasPending(membership: Membership, except?: string): boolean {
-    for (const requests of [membership.queue, requestsOf(membership.place)]) {
+    for (const requests of [queueOf(membership), requestsOf(membership.place)]) {
         for (const request of requests) {
             if (request.session !== undefined && request.session !== except && request.kind === "join") {
                 return true;
@@ -111,7 +127,7 @@ export function withdraw(membership: Membership, session: string): Stanza[] {
 /** A session has ended. Its queued stanzas are still sent if the room admits the account. */
 export function abandon(membership: Membership, session: string): void {
     const others: SessionRequest[] = [];
-    for (const request of membership.queue) {
+    for (const request of queueOf(membership)) {
         const isOwn = request.session === session;
         if (isOwn) {
             request.session = undefined;
@@ -120,7 +136,7 @@ export function abandon(membership: Membership, session: string): void {
             others.push(request);
         }
     }
-    membership.queue = others;
+    setQueue(membership, others);
     disown(membership, session);
 }
 
@@ -134,12 +150,12 @@ function disown(membership: Membership, session: string): void {
 
 function removeFromQueue(membership: Membership, session: string): void {
     const others: SessionRequest[] = [];
-    for (const request of membership.queue) {
+    for (const request of queueOf(membership)) {
         if (request.session !== session) {
             others.push(request);
         }
     }
-    membership.queue = others;
+    setQueue(membership, others);
 }
 
 /** Removes and returns the queued stanzas of a session. */
