@@ -2690,8 +2690,8 @@ end
 
 -- src/state/store.ts
 --
--- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
--- Until an account's record has been read nothing is known of its rooms, and nothing is written.
+-- Memberships on disk: one record per account in the store "minimix". It is written when a membership begins, changes
+-- or ends. Until an account's record has been read, its rooms are unknown and nothing is written.
 local state_store = {}
 do
 local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
@@ -2719,8 +2719,8 @@ local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 local writeRecord = state_records.writeRecord
 
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
+--- Writes an account's memberships. When this returns the data is on disk, so it survives SIGKILL before a client is
+-- told. If storage fails, the write is repeated until it succeeds.
 function state_store.save(username)
     if options.anonymous or closed or not state_store.isKnown(username) then
         return
@@ -2729,7 +2729,7 @@ function state_store.save(username)
     writeRecord(records, username)
 end
 
---- Writes what is to be written soon.
+--- Writes the pending records.
 function state_store.saveLate()
     for _, username in ipairs(membersOf(late)) do
         state_store.save(username)
@@ -2796,7 +2796,7 @@ function stateOf(membership)
     return membership.place.phase == "leaving" and "leaving" or "in"
 end
 
---- Whether the rooms of an account are known: its record has been read, or there is none.
+--- Whether the rooms of an account are known: its record has been read, or it has none.
 function state_store.isKnown(username)
     return isListed and unread[username] == nil
 end
@@ -2949,18 +2949,19 @@ end
 records = openRecords("minimix", recordOf)
 closed = false
 
---- Nothing is written any more: what the account does from now on is not its user's doing.
+--- Stops all writes: the following changes are not the user's.
 function state_store.close()
     state_store.saveLate()
     closed = true
 end
 
---- Accounts whose records are to be written.
+--- Accounts with a record to write.
 late = {}
---- Seconds until they are.
+--- Seconds until it is written.
 local LATE = 5
 
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+--- Writes an account's memberships soon, for changes that no client was told of. An account that joins many rooms by
+-- itself needs few writes.
 function state_store.saveSoon(username)
     if (next(late)) == nil then
         module:add_timer(LATE, function()
@@ -2971,12 +2972,11 @@ function state_store.saveSoon(username)
     late[username] = true
 end
 
---- Accounts whose records have been written by saveOften() a moment ago.
+--- Accounts with a record that saveOften() has just written.
 local recent = {}
 
---- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
--- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
--- nicks, but no membership.
+--- Writes changes that a client can make at a high rate. The first change is written at once, and the following ones
+-- soon, because a write blocks the server. SIGKILL may lose the latest nick changes, but no membership.
 function state_store.saveOften(username)
     if recent[username] ~= nil then
         state_store.saveSoon(username)
@@ -2997,13 +2997,13 @@ end
 isListed = options.anonymous
 unread = {}
 
---- Whether an address is that of an account in its rooms which are not known yet: what rooms send it has to be dropped.
+--- Whether an address belongs to an account with unknown rooms. Stanzas of rooms to it must be dropped.
 function state_store.isTooEarly(jid)
     return (not isListed or (next(unread)) ~= nil) and isOccupantJid(jid) and not state_store.isKnown(jids.node(jid) or "")
 end
 
---- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
--- called with the accounts that have been read: at once, or later with the others.
+--- Reads all memberships, and continues until storage answers. Each is lost at first. `loaded` gets the accounts that
+-- were read, at once and later.
 function state_store.load(loaded)
     onLoaded = loaded
     if options.anonymous then
@@ -3018,7 +3018,7 @@ function state_store.loading()
     return {isListed = isListed, unread = unread}
 end
 
---- Goes on where the instance before was.
+--- Continues the loading of the previous instance.
 function state_store.restoreLoading(saved, loaded)
     onLoaded = loaded
     local temp_10 = saved and saved.isListed
@@ -3036,7 +3036,7 @@ end
 
 onRetry(loadUntil)
 
---- Whether an account's rooms are known by now, after another try to read its record if that is broken.
+--- Whether an account's rooms are known, after another attempt to read a broken record.
 function state_store.isKnownNow(username)
     if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
         local isRead, record = readRecord(records, username)
@@ -4440,9 +4440,9 @@ end
 
 -- src/archive/gate.ts
 --
--- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
--- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
--- no more than the stanza. See docs/security.md.
+-- The gate: checks stanzas of rooms, occupants and archives. Servers guarantee only the `from` of a stanza (RFC 6120
+-- 8.1.2.1). A room speaks for itself and its occupants. A stanza inside another is no more trustworthy than the outer
+-- one. See docs/security.md.
 local archive_gate = {}
 do
 local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
@@ -4509,14 +4509,14 @@ function isOfAccount(membership, forwarded)
     return false
 end
 
---- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+--- Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf().
 local MAX_WEIGHT = 2 * 1024 * 1024
 local MAX_IQ_WEIGHT = 8 * 1024 * 1024
---- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+--- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
 local weighed
 local isTooBig = false
 
---- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+--- Wraps a hook's handler. Drops stanzas that are too large, or nested too deep, to be handled quickly.
 function archive_gate.fromRoom(handler)
     return function(event)
         local stanza = event.stanza
@@ -4537,8 +4537,8 @@ function archive_gate.fromRoom(handler)
     end
 end
 
---- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
--- the messages of their archive (XEP-0359 6). Mostly the same table.
+--- Returns a live message without stanza-ids in the name of local accounts. Clients use these ids for their own archive
+-- (XEP-0359 6). Without such ids it is the same table.
 function archive_gate.withoutOwnIds(stanza)
     for _, tag in ipairs(stanza.tags) do
         if isOwnId(tag) then
@@ -4554,7 +4554,7 @@ function archive_gate.withoutOwnIds(stanza)
     return stanza
 end
 
---- What a message says of itself; only while a room answers a join is it the room's word.
+--- Returns the sender of a message's delay. It is trustworthy only while a room answers a join.
 function archive_gate.delayOf(stanza, room)
     local delayed
     for _, tag in ipairs(stanza.tags) do
@@ -4568,7 +4568,7 @@ function archive_gate.delayOf(stanza, room)
     return delayed
 end
 
---- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+--- Whether the room is answering a join of the account. Then its history arrives (XEP-0045 7.2.14).
 function archive_gate.isAnswering(membership)
     local place = membership.place
     if place.phase == "joined" then
@@ -4578,7 +4578,7 @@ function archive_gate.isAnswering(membership)
     return place.phase == "joining" or place.phase == "entering"
 end
 
---- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+--- Returns the form in which a message is stored: with the room's delay if it is history, and otherwise without a delay.
 function archive_gate.keptForm(stanza, room, delayed, isPast)
     if isPast and delayed == "unnamed" then
         return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
@@ -4595,13 +4595,13 @@ function archive_gate.keptForm(stanza, room, delayed, isPast)
     return stanza
 end
 
---- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
--- the room's or one of its occupants.
+--- Returns a message of a room's archive without content that the room may not assert. Undefined, and counted, if the
+-- sender is not the room or an occupant.
 function archive_gate.fromArchive(membership, message)
     local from = jids.prep(message.attr.from or "")
     if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
         noteDrop("forged")
-        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        module:log("debug", "Dropping an archived message of %s: it is not from the room", membership.room)
         return nil
     end
     local copy = st.clone(message)
@@ -4612,7 +4612,7 @@ function archive_gate.fromArchive(membership, message)
     return copy
 end
 
---- The archive's own id of a message, where the message has none by the room.
+--- Adds the archive's id of a message, if the message has no id by the room.
 function archive_gate.addArchiveId(message, room, id)
     if id ~= nil and stanzaIdBy(message, room) == nil then
         message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
@@ -4963,19 +4963,19 @@ end
 
 -- src/state/logs.ts
 --
--- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
--- Entries are numbered in the order they came.
+-- The log of each room: its messages, once for all accounts of this host, and the part that each account got. Entries
+-- are numbered in order of arrival.
 local state_logs = {}
 do
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local beginOutage = state_outage.beginOutage
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+--- Number of entries of a room in memory: enough for the history of an ordinary join.
 state_logs.RECENT = 50
---- Bytes of them, as XML.
+--- Size limit of these entries, in bytes of XML.
 local RECENT_SIZE = 262144
 state_logs.logs = {}
---- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+--- The highest number in dropped logs. A new log of the same room does not know these entries.
 local dropped = 0
 
 function state_logs.logOf(room)
@@ -5002,7 +5002,7 @@ function state_logs.logOf(room)
     return log
 end
 
---- Frees the memory of a log that no account of this host reads any more, once all of it is stored.
+--- Frees the memory of a log without readers, once all entries are stored.
 function state_logs.dropUnread(log)
     if (next(log.readers)) ~= nil or log.unwritten ~= nil then
         return
@@ -5023,7 +5023,7 @@ function state_logs.addRecent(log, entry)
     end
 end
 
---- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+--- Adds entries from before this start before the newer ones. `whole`: there are no others.
 function state_logs.fillRecent(log, entries, whole)
     log.filled = true
     log.whole = whole
@@ -5040,7 +5040,7 @@ function state_logs.fillRecent(log, entries, whole)
     end
 end
 
---- Takes over the logs from the instance of the module before a reload.
+--- Takes over the logs of the previous instance of the module.
 function state_logs.restoreLogs(saved)
     dropped = newestNumber()
     for room, log in pairs(saved) do
@@ -5056,12 +5056,12 @@ end
 
 -- src/archive/delivered.ts
 --
--- What an account got of a room's log. The ranges are in state/deliveries.ts; they are written when an account comes, goes,
--- or misses something, and not for each message.
+-- Records which entries of a room's log an account got. The ranges are in state/deliveries.ts. They are written when an
+-- account joins, leaves or misses a message, and not for each message.
 --
--- Invariants: while an account is in a room its last range is open, on disk as well, and all that the room says gets into
--- it. An entry that the account did not get closes the range within SETTLE seconds; the next one that it gets opens another,
--- which is written before the message goes to its sessions. So what an account was shown is readable after a killed server.
+-- Invariants: an account in a room has an open last range, also on disk. It contains all messages of the room since
+-- then. A missed entry closes the range within SETTLE seconds. The next received entry opens another, which is written
+-- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
 local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
@@ -5120,7 +5120,7 @@ function saveSoon(membership, log)
     archive_delivered.settleSoon(log)
 end
 
---- Looks in a while for accounts that have not got the last entry: their ranges end before it.
+--- Closes, after a delay, the ranges of accounts that did not get the last entry.
 function archive_delivered.settleSoon(log)
     if log.settling then
         return
@@ -5147,7 +5147,7 @@ end
 
 SETTLE = 1
 
---- The account is in the room, or asks for what it has missed there.
+--- Opens the log for an account that is in the room, or that fetches missed messages.
 function archive_delivered.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
@@ -5158,7 +5158,7 @@ function archive_delivered.openPart(membership)
     log.readers[membership.username] = membership
 end
 
---- The room has let the account in: what is said from now on is for it.
+--- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
     archive_delivered.openPart(membership)
     local log = membership.log
@@ -5187,7 +5187,7 @@ function archive_delivered.closePart(membership)
     releaseDeliveries(membership.username)
 end
 
---- Opens what the instance of the module before a reload kept in another form.
+--- Opens ranges that an earlier version handed over in another form.
 function archive_delivered.reopenParts()
     for _, membership in ipairs(allMemberships()) do
         local phase = membership.place.phase
@@ -5197,7 +5197,7 @@ function archive_delivered.reopenParts()
     end
 end
 
---- Notes that an account got an entry; whether it was new to it.
+--- Records that an account got an entry. Returns whether it is new to the account.
 function archive_delivered.deliver(membership, log, part, entry)
     local range = part.range
     local before = entry.before
@@ -5225,7 +5225,7 @@ function archive_delivered.deliver(membership, log, part, entry)
     return true
 end
 
---- Writes what is not written yet. Accounts that wait for the last message get another range with it.
+--- Writes pending records. Accounts still waiting for the last message get a new range with it.
 function archive_delivered.saveDelivered()
     for _, log in pairs(logs) do
         if log.settling then
@@ -5235,7 +5235,7 @@ function archive_delivered.saveDelivered()
     saveChanged()
 end
 
---- Whether an entry is for an account.
+--- Whether the account got an entry.
 function archive_delivered.isFor(username, ranges, position, entry)
     if entry.owner == nil then
         return includes(ranges, position, entry.number)
@@ -5244,7 +5244,7 @@ function archive_delivered.isFor(username, ranges, position, entry)
     end
 end
 
---- Up to which number an open range goes.
+--- Returns the number at which an open range ends.
 function archive_delivered.positionOf(part)
     return part == nil and startOfNumbers() or part.position
 end
@@ -5422,8 +5422,9 @@ end
 
 -- src/archive/entries.ts
 --
--- Entries of the archive: each message of a room once for this host, in a Prosody archive store under the room's JID. An
--- entry's label holds its number and, if it is for one account alone, the account: "1700000001000 alice".
+-- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
+-- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
+-- too: "1700000001000 alice".
 local archive_entries = {}
 do
 local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
@@ -5442,12 +5443,12 @@ local nextNumber = state_numbers.nextNumber
 local onRetry = state_outage.onRetry
 local textOf = minimix_text.textOf
 
---- Storage drivers make a file name of it, which has an end.
+--- Storage drivers use the key as a file name, which has a maximum length.
 function archive_entries.keyOf(room)
     return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
 
---- The number of an entry and, of an entry for one account alone, that account.
+--- Returns the number of an entry and, if the entry is private, its account.
 function archive_entries.parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
     local temp_1 = tonumber(digits) or 0
@@ -5463,7 +5464,7 @@ function labelOf(entry)
     return entry.owner == nil and label or label .. " " .. entry.owner
 end
 
---- An entry's message.
+--- Returns an entry's message.
 function archive_entries.stanzaOf(entry)
     return xml.parse("<message" .. entry.text)
 end
@@ -5471,7 +5472,7 @@ end
 function write(log, entry, stanza)
     local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
     if outcome == "refused" then
-        module:log("debug", "A message of %s is not of a kind that storage can hold", log.room)
+        module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
     end
     if outcome == "failed" then
@@ -5545,7 +5546,7 @@ function isGivenUp(log)
     if log.failures < MOST_FAILURES then
         return false
     end
-    module:log("warn", "Giving up a message of %s that cannot be stored", log.room)
+    module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
     return true
 end
 
@@ -5560,7 +5561,7 @@ function drop(log, entry)
     unwrittenSize = unwrittenSize - string.len(entry.text)
 end
 
---- A stored message as an entry.
+--- Converts a stored message to an entry.
 function archive_entries.entryOf(stored, before)
     local number, owner = archive_entries.parseLabel(stored.label)
     return {
@@ -5572,19 +5573,19 @@ function archive_entries.entryOf(stored, before)
     }
 end
 
---- The store of all rooms' messages.
+--- The store with the messages of all rooms.
 archive_entries.store = openMessages("minimix_archive")
 UNWRITTEN_SIZE = 4194304
 MOST_FAILURES = 20
 unwrittenSize = 0
 
---- Adds a message to the log; undefined if it cannot be kept. `stanza` is lent and does not change.
+--- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
 function archive_entries.append(log, stanza, when, owner)
     local text = textOf(stanza)
     if string.len(text) > options.maxKeptSize then
         module:log(
             "debug",
-            "A message of %s is too big to be kept: %d bytes",
+            "Not archiving a message of %s: %d bytes is too large",
             log.room,
             string.len(text)
         )
@@ -5615,7 +5616,7 @@ function archive_entries.append(log, stanza, when, owner)
     return entry
 end
 
---- Takes over entries that are not stored yet from the instance of the module before a reload.
+--- Takes over the unwritten entries of the previous instance of the module.
 function archive_entries.restoreUnwritten()
     for _, log in pairs(logs) do
         for _, entry in ipairs(log.unwritten or {}) do
@@ -5640,7 +5641,7 @@ end
 
 onRetry(writeUnwritten)
 
---- How many messages wait to be stored.
+--- Counts the messages that wait to be stored.
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
@@ -5651,7 +5652,7 @@ function archive_entries.countUnwritten()
     return count
 end
 
---- Accounts in rooms of which messages were not kept: they have to be asked for. Afterwards messages are kept again.
+--- Returns the accounts in rooms with lost messages, which must be fetched. Messages are kept again afterwards.
 function archive_entries.takeGaps()
     local memberships = {}
     for _, log in pairs(logs) do
@@ -5665,7 +5666,7 @@ function archive_entries.takeGaps()
     return memberships
 end
 
---- Reads the newest entries of before this start of the server, once they are needed; whether that was possible.
+--- Reads the newest entries from before this start of the server, when they are needed. Returns whether this worked.
 function archive_entries.fill(log)
     if log.filled then
         return true
@@ -5693,8 +5694,8 @@ end
 
 -- src/archive/page.ts
 --
--- Pages of an archive, or of several taken together in the order of time (XEP-0313 4.2, 4.3). Storage drivers differ in
--- what they make of a query with several conditions, so that all they are asked for is a rough range, chunk by chunk.
+-- Pages of one archive, or of several merged by time (XEP-0313 4.2, 4.3). Storage drivers treat queries with several
+-- conditions differently. So they are only asked for an approximate range, chunk by chunk.
 local archive_page = {}
 do
 local noteEnd, findPlace, openCursors, readIds, isFailed, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
@@ -5980,7 +5981,7 @@ LARGEST_CHUNK = 1000
 ends = cache.new(256)
 COUNTED = 10000
 
---- A page of these archives; undefined if an id that the query names is not in them. The first value is false if storage
+--- Returns a page of these archives. Undefined if an id of the query is not in them. The first value is false if storage
 -- failed.
 function archive_page.readPage(archives, query)
     local afterRead, after = findPlace(archives, query.after)
@@ -6010,8 +6011,8 @@ end
 
 -- src/archive/personal.ts
 --
--- mod_mam's archive of an account. With `minimix_archive = "mam"` it has what was said in rooms too, a copy for each
--- account: mod_mam writes down what comes, and what was missed is written from here.
+-- mod_mam's archive of an account. With `minimix_archive = "mam"` it also has messages of rooms, one copy per account.
+-- mod_mam stores live messages, and this file stores missed ones.
 local archive_personal = {}
 do
 local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
@@ -6027,7 +6028,7 @@ local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 
---- What an account and one other, or all others, said to each other.
+--- Returns the archive of messages with one JID, or with all.
 function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
 end
@@ -6050,7 +6051,7 @@ function isToKeep(stanza)
     return true
 end
 
---- What was said in a room last, oldest first; undefined if storage failed.
+--- Returns the last messages of a room, oldest first. Undefined if storage failed.
 function archive_personal.readRoom(membership, most, since)
     local done, page = readPage(
         {archive_personal.personalArchive(membership.username, membership.room)},
@@ -6093,7 +6094,7 @@ store = openMessages(options.personalArchive)
 RECENT = 50
 recent = setmetatable({}, {__mode = "k"})
 
---- Whether there is such an archive.
+--- Whether mod_mam is loaded.
 function archive_personal.hasPersonalArchive()
     local host = prosody.hosts[module.host]
     return (host and host.modules.mam) ~= nil
@@ -6116,7 +6117,7 @@ function archive_personal.onShouldStore(event)
     end
 end
 
---- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
+--- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
     local recentOf_result_4 = recentOf(membership)
     local names = recentOf_result_4.names
@@ -6147,8 +6148,8 @@ end
 
 -- src/archive/log.ts
 --
--- Which message is an entry of the room's log already: another account's copy of it made it, or it comes again from the
--- room's archive.
+-- Finds the entry of a message that is in the room's log already: another account's copy, or a repetition by the room's
+-- archive.
 local archive_log = {}
 do
 local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_KEPT, added, SKEW
@@ -6272,7 +6273,7 @@ function pastEntry(log, membership, part, stanza, when)
     return add(log, content, math.min(math.max(when, earliest), wallClock()), nil)
 end
 
---- Whether it can be known which messages of the past an account has.
+--- Whether it is known which messages of the past an account has.
 function archive_log.canRecordPast(membership)
     local log = membership.log
     return log == nil or select(2, rangesOf(membership.username, log.room)) and fill(log)
@@ -6429,9 +6430,9 @@ added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
 
---- Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
--- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
--- what was recorded last.
+--- Records a message that an account received. Returns whether it is archived and new to the account. A local room
+-- passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
+-- recorded message.
 function archive_log.record(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
@@ -6457,8 +6458,8 @@ end
 
 -- src/archive/retention.ts
 --
--- How long messages are kept. They are stamped by the wall clock, which may be wrong by years until somebody sets it: after
--- a jump forward nothing is deleted until the clock has gone on for a week.
+-- Lifetime of messages. Their time stamps are from the wall clock, which may be wrong by years. After a jump forward no
+-- message is deleted for a week.
 local archive_retention = {}
 do
 local lookAtClock, JUMP, DOWNTIME, DOUBT, lead, isStarted, doubtUntil
@@ -6487,13 +6488,13 @@ lead = wallClock() - monotonic()
 isStarted = false
 doubtUntil = -math.huge
 
---- Messages from before this time, in seconds, have passed their time.
+--- Returns the time in seconds before which messages have expired.
 function archive_retention.expiryTime()
     lookAtClock()
     return monotonic() < doubtUntil and -math.huge or wallClock() - options.archiveExpiresAfter
 end
 
---- Notes that the server is alive, by a clock that is not in doubt.
+--- Records that the server is running, unless the clock is not trusted.
 function archive_retention.noteRunning()
     lookAtClock()
     if monotonic() >= doubtUntil then
@@ -6504,7 +6505,7 @@ end
 
 -- src/archive/read.ts
 --
--- What an account may read of a room's log.
+-- Reads the messages that an account got of a room's log.
 local archive_read = {}
 do
 local readBefore, visitBack
@@ -6557,7 +6558,8 @@ function visitBack(messages, visit)
     return true
 end
 
---- What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed.
+--- Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
+-- storage failed.
 function archive_read.archiveOf(username, room)
     local rooms = allRangesOf(username)
     if rooms == nil then
@@ -6586,7 +6588,7 @@ function archive_read.archiveOf(username, room)
     return true, archive
 end
 
---- Rooms of whose log an account got something, the ones it has left included; undefined if storage failed.
+--- Returns the rooms with messages for an account, also those that it has left. Undefined if storage failed.
 function archive_read.roomsRead(username)
     local ranges = allRangesOf(username)
     if ranges == nil then
@@ -6600,8 +6602,9 @@ function archive_read.roomsRead(username)
     return rooms
 end
 
---- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
--- returns true to end it. Reads from disk only what is not in memory; whether that was possible.
+--- Visits the last messages that an account received in its room, newest first: at most `most`, and none from before
+-- `since`. `visit` returns true to stop. Reads from disk only messages that are not in memory. Returns whether this
+-- worked.
 function archive_read.readBack(membership, most, since, visit)
     if options.archive == "mam" then
         return visitBack(readRoom(membership, most, since), visit)
@@ -6640,7 +6643,7 @@ function archive_read.readBack(membership, most, since, visit)
     return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit)
 end
 
---- What an account was told last in its room, since it came there; whether it could be read.
+--- Returns the last message that an account received in its room, since it joined, and whether it could be read.
 function archive_read.newestOf(membership)
     local newest
     local done = archive_read.readBack(membership, 1, membership.since or 0, function(said)
@@ -6650,7 +6653,7 @@ function archive_read.newestOf(membership)
     return done, newest
 end
 
---- Whether what the account misses in its room can be made up for.
+--- Whether missed messages of the room can be fetched and stored.
 function archive_read.isKept(membership)
     if options.archive == "mam" then
         return hasPersonalArchive()
@@ -6662,7 +6665,7 @@ end
 
 -- src/archive/catchup.ts
 --
--- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+-- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
 local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
@@ -6696,8 +6699,8 @@ local record = archive_log.record
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
 
---- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
--- goes by time, and where a gap begins is told by the last message before it.
+--- Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
+-- The log is in order of time, and the last message before a gap tells where the gap begins.
 function archive_catchup.holdBack(membership)
     local catchUp = membership.catchUp
     if (catchUp and catchUp.progress.step) == "draining" then
@@ -6725,8 +6728,8 @@ function triesOf(catching)
     return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
 end
 
---- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is buffered until endCatchUp().
+--- Queries the room's archive, page by page, for messages after the last one that the account has. Then calls `done`.
+-- Messages of the room are buffered until endCatchUp().
 function archive_catchup.catchUp(membership, done)
     local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
     archive_catchup.holdBack(membership)
@@ -6874,7 +6877,7 @@ function isSilenced(membership, catching, message)
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
 
---- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
+--- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
 function archive_catchup.missed(membership, delayed)
     local isSeen = takeBufferedId(membership, delayed)
     if record(membership, delayed) and not isSeen then
@@ -6900,7 +6903,7 @@ function messageIdOf(membership, stanza)
     return stanzaIdBy(stanza, membership.room) or own
 end
 
---- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
+--- Moves the buffered messages into the log, after the missed messages that the room sent.
 function archive_catchup.endCatchUp(membership)
     local catching = membership.catchUp
     if catching ~= nil and catching.progress.step ~= "draining" then
@@ -6911,7 +6914,7 @@ function archive_catchup.endCatchUp(membership)
     end
 end
 
---- The same at once: the account is out of the room, and what was said has to be in the log by then.
+--- Does the same at once. The account is out of the room, and its messages must be in the log by then.
 function archive_catchup.flush(membership)
     archive_catchup.endCatchUp(membership)
     local catching = membership.catchUp
@@ -6949,13 +6952,13 @@ function drainOne(membership, catching)
 end
 
 PAGE = 50
---- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
+--- Seconds between attempts to query the archive while the account is in the room, and the number of attempts.
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
 LONGEST_ID = 1024
 
---- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
+--- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
 function archive_catchup.closeGap(membership)
     archive_catchup.catchUp(membership, function(outcome)
         local catching = membership.catchUp
@@ -6976,13 +6979,13 @@ function archive_catchup.closeGap(membership)
     end)
 end
 
---- Whether a page of the room's archive is on its way.
+--- Whether a page of the room's archive is in flight.
 function archive_catchup.isAsking(membership)
     local catchUp = membership.catchUp
     return (catchUp and catchUp.progress.step) == "asking"
 end
 
---- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
+--- Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
 function archive_catchup.dropQuestion(membership)
     if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
         membership.catchUp.progress = {step = "idle"}
@@ -6994,7 +6997,7 @@ function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
 end
 
---- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+--- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
 function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
     local progress = catching and catching.progress
@@ -7038,7 +7041,7 @@ function archive_catchup.takeResult(membership, nick, stanza)
     end
 end
 
---- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
+--- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_catchup.hold(membership, catching, stanza, seen)
     local when = wallClock()
     local copy = st.clone(stanza)
@@ -7059,7 +7062,7 @@ function archive_catchup.hold(membership, catching, stanza, seen)
     end
 end
 
---- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
+--- Visits the buffered messages that are not in the log, newest first, until `visit` returns true.
 function archive_catchup.readHeld(membership, visit)
     local catching = membership.catchUp
     if catching == nil then
@@ -7078,15 +7081,15 @@ function archive_catchup.readHeld(membership, visit)
     end
 end
 
---- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
+--- Returns the result of the catch-up. Undefined without a query, or when all messages are in the log.
 function archive_catchup.outcomeOf(membership)
     local catchUp = membership.catchUp
     local progress = catchUp and catchUp.progress
     return (progress and progress.step) == "done" and progress.outcome or nil
 end
 
---- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
--- archive has answered, and is asked for the rest.
+--- Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
+-- archive has answered, and will be asked for the rest.
 function archive_catchup.historySince(membership)
     if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
@@ -7102,7 +7105,7 @@ end
 
 -- src/archive/history.ts
 --
--- What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+-- Sends history to an attaching session, up to the limits that it asks for (XEP-0045 7.2.14).
 local archive_history = {}
 do
 local select, limitsOf
@@ -7150,7 +7153,7 @@ function select(membership, session, limits)
     return messages
 end
 
---- A message of the past as a room sends it.
+--- Returns a message of the past as a room sends it, with a delay.
 function archive_history.delayed(room, said)
     local message = st.clone(said.stanza)
     addDelay(message, room, math.floor(said.when))
@@ -7176,7 +7179,7 @@ function limitsOf(join)
     }
 end
 
---- Sends a session the account's history of the room, oldest first.
+--- Sends the account's history of the room to a session, oldest first.
 function archive_history.sendHistory(membership, request)
     local limits = limitsOf(request.stanza)
     if limits.stanzas <= 0 or limits.chars <= 0 then
@@ -11124,7 +11127,7 @@ end
 
 -- src/archive/form.ts
 --
--- What a client asks of its archive: the form and the page of XEP-0313 4.
+-- Parses queries of an archive: the form and the page of XEP-0313 4.
 local archive_form = {}
 do
 local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
@@ -11223,7 +11226,7 @@ fields = {
 }
 MAX_IDS = 500
 
---- The form that tells clients what they may ask.
+--- Returns the form that shows clients the possible fields.
 function archive_form.queryForm()
     local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
     form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
@@ -11238,7 +11241,7 @@ function archive_form.queryForm()
     return form
 end
 
---- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
+--- Returns the JID of a query and whether it includes groupchat. This is enough to tell whether mod_mam answers it.
 function archive_form.readScope(query)
     local form = query:get_child("x", DATAFORM)
     local jid
@@ -11252,7 +11255,7 @@ function archive_form.readScope(query)
     return jid, temp_1
 end
 
---- What a query asks for, or why it cannot be answered.
+--- Parses a query. Returns the error if it cannot be answered.
 function archive_form.readRequest(query)
     local form = query:get_child("x", DATAFORM) or st.stanza("x")
     local refusal = checkForm(form)
@@ -11285,8 +11288,8 @@ end
 
 -- src/archive/query.ts
 --
--- Queries of the account's archive (XEP-0313) that go for what was said in rooms. mod_mam answers all others, as it did
--- before: clients take messages of rooms for forged where they do not expect them.
+-- Answers queries of the account's archive (XEP-0313) that include rooms. mod_mam answers all others as before: clients
+-- treat unexpected messages of rooms as forged.
 local archive_query = {}
 do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
@@ -11395,7 +11398,7 @@ function result(session, queryId, item)
     return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
 end
 
---- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
+--- `account-disco-info`: XEP-0313 7. Without mod_mam the account has no archive that could include groupchat.
 function archive_query.onAccountInfo(event)
     if hasPersonalArchive() then
         event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
@@ -11403,14 +11406,14 @@ function archive_query.onAccountInfo(event)
     end
 end
 
---- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
+--- `iq-get/self/urn:xmpp:mam:2:query`: returns the form (XEP-0313 4.1.5).
 function archive_query.onFormRequest(event)
     local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
     event.origin.send(st.reply(event.stanza):add_child(query))
     return true
 end
 
---- `iq-set/self/urn:xmpp:mam:2:query`.
+--- `iq-set/self/urn:xmpp:mam:2:query`: answers a query.
 function archive_query.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
@@ -11692,7 +11695,7 @@ end
 
 -- src/archive/expire.ts
 --
--- What is deleted: messages that have passed their time, those that no account has a part of, and a deleted user's own.
+-- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
 local pruneAccount, pruneRoom, oldestOf
@@ -11759,7 +11762,7 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
---- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
+--- Deletes expired messages, and the logs of rooms that no account has ranges for.
 function archive_expire.expire()
     saveDelivered()
     local usernames = usersWithDeliveries()
@@ -11796,7 +11799,7 @@ function archive_expire.expire()
     end
 end
 
---- Deletes what was for one account alone. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+--- Deletes the private entries of an account. Its record is deleted with the user (core/usermanager.lua, delete_user).
 function archive_expire.deleteOwn(username)
     for _, room in ipairs(roomsRead(username) or {}) do
         local key = keyOf(room)

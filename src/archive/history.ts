@@ -1,4 +1,4 @@
-// What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+// Sends history to an attaching session, up to the limits that it asks for (XEP-0045 7.2.14).
 
 import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
@@ -13,15 +13,15 @@ import type { SessionRequest } from "../state/place";
 import { addDelay, splitOccupant } from "../stanzas";
 import { sendTo } from "../send/fork";
 
-/** What a client asks for; every bound that it names holds. */
+/** The limits of a client's request. All of them apply. */
 interface Limits {
     readonly stanzas: number;
     readonly chars: number;
-    /** Nothing said before, in seconds. */
+    /** Time in seconds. Earlier messages are left out. */
     readonly since: number;
 }
 
-/** Sends a session the account's history of the room, oldest first. */
+/** Sends the account's history of the room to a session, oldest first. */
 export function sendHistory(membership: Membership, request: SessionRequest): void {
     const limits = limitsOf(request.stanza);
     if (limits.stanzas <= 0 || limits.chars <= 0) {
@@ -36,7 +36,7 @@ export function sendHistory(membership: Membership, request: SessionRequest): vo
     }
 }
 
-/** Newest first. */
+/** Selects the messages, newest first. */
 function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
     const messages: Stanza[] = [];
     const [isRead, blocklist] = readBlocklist(membership.username);
@@ -50,7 +50,7 @@ function select(membership: Membership, session: string | undefined, limits: Lim
         }
         const [, nick] = splitOccupant(said.stanza.attr.from ?? "");
         if (blocklist !== undefined && nick !== undefined && silences(blocklist, membership.room, nick)) {
-            // What the room itself would send of it would not arrive either.
+            // The account has blocked the sender, so it would not receive the message from the room.
             return false;
         }
         const message = delayed(membership.room, said);
@@ -71,7 +71,7 @@ function select(membership: Membership, session: string | undefined, limits: Lim
     return messages;
 }
 
-/** A message of the past as a room sends it. */
+/** Returns a message of the past as a room sends it, with a delay. */
 export function delayed(room: string, said: Said): Stanza {
     const message = st.clone(said.stanza);
     addDelay(message, room, math.floor(said.when));

@@ -1,32 +1,32 @@
-// Pages of an archive, or of several taken together in the order of time (XEP-0313 4.2, 4.3). Storage drivers differ in
-// what they make of a query with several conditions, so that all they are asked for is a rough range, chunk by chunk.
+// Pages of one archive, or of several merged by time (XEP-0313 4.2, 4.3). Storage drivers treat queries with several
+// conditions differently. So they are only asked for an approximate range, chunk by chunk.
 
 import * as cache from "util.cache";
 import type { Cache } from "util.cache";
 import { findMessages, getMessage, type Messages } from "../state/messages";
 
-/** One of the archives that a query goes through. */
+/** An archive that a query reads. */
 export interface Archive {
     readonly store: Messages;
-    /** Under which it is stored. */
+    /** The key in the store. */
     readonly key: string;
-    /** The label of the only items that count; undefined if all do. */
+    /** The label that items must have. Undefined: any label. */
     readonly label: string | undefined;
-    /** Whether whoever asks may know of an item with this label. */
+    /** Whether the user may read an item with this label. */
     holds(this: void, label: string): boolean;
 }
 
 export interface PageQuery {
-    /** What items have to be, apart from their place. */
+    /** Whether the query matches an item, apart from its position. */
     wants(this: void, stanza: Stanza): boolean;
-    /** Seconds; both inclusive. */
+    /** In seconds, both inclusive. */
     readonly start?: number | undefined;
     readonly end?: number | undefined;
-    /** Ids of items between which the others are. */
+    /** Ids of items before and after the page. */
     readonly after?: string | undefined;
     readonly before?: string | undefined;
     readonly ids?: string[] | undefined;
-    /** The last items, not the first; in any case oldest first. */
+    /** The last items instead of the first. The order is oldest first in both cases. */
     readonly reverse: boolean;
     readonly max: number;
 }
@@ -35,15 +35,15 @@ export interface Page {
     readonly items: Item[];
     /** Whether there are no more items in this direction. */
     readonly complete: boolean;
-    /** How many items there are in all, where that is known. */
+    /** The total number of items, if known. */
     readonly count: number | undefined;
 }
 
-/** Where in the archives an item is: by time, within a second by archive, and there by its id. */
+/** The position of an item: by time, within a second by archive, and within an archive by id. */
 interface Place {
     readonly id: string;
     readonly when: number;
-    /** Which of the archives. */
+    /** The index of the archive. */
     readonly rank: number;
     readonly label: string;
 }
@@ -52,7 +52,7 @@ export interface Item extends Place {
     readonly stanza: Stanza;
 }
 
-/** A way through the archives, forward or in reverse. */
+/** A walk through the archives, forward or in reverse. */
 interface Walk {
     readonly query: PageQuery;
     /** Exclusive, in the direction of the walk. */
@@ -60,18 +60,18 @@ interface Walk {
     readonly to: Place | undefined;
 }
 
-/** What a walk has read of one archive. */
+/** The state of a walk in one archive. */
 interface Cursor {
     readonly archive: Archive;
     readonly rank: number;
     items: Item[];
-    /** How many of `items` the walk has passed. */
+    /** The number of `items` that the walk has passed. */
     passed: number;
-    /** How many to read next; it grows, as an account may have got but few of a long log's. */
+    /** Number of items to read next. It grows, because an account may have few items of a long log. */
     chunk: number;
     last: Place | undefined;
     ended: boolean;
-    /** The item that it was to start from has been deleted. */
+    /** The item at the start of the walk has been deleted. */
     lost: boolean;
     /** Storage failed. */
     failed: boolean;
@@ -79,14 +79,17 @@ interface Cursor {
 
 const LARGEST_CHUNK = 1000;
 
-/** Where pages began and ended, from where clients go on: mod_storage_internal would read all to find an item by its id. */
+/**
+ * First and last items of pages, where clients continue. mod_storage_internal would read the whole archive to find an
+ * item by id.
+ */
 const ends: Cache<Place> = cache.new(256);
 
-/** Items looked through to count them; of longer archives the count is left out (XEP-0059 2.6). */
+/** Number of items to count. For longer archives the count is left out (XEP-0059 2.6). */
 const COUNTED = 10000;
 
 /**
- * A page of these archives; undefined if an id that the query names is not in them. The first value is false if storage
+ * Returns a page of these archives. Undefined if an id of the query is not in them. The first value is false if storage
  * failed.
  */
 export function readPage(archives: Archive[], query: PageQuery): LuaMultiReturn<[ok: boolean, page: Page | undefined]> {
@@ -155,7 +158,7 @@ function findPlace(
 
 function openCursors(archives: Archive[], max: number): Cursor[] {
     const cursors: Cursor[] = [];
-    // One more than is asked for tells whether there are more.
+    // One item more than requested shows whether there are more.
     const chunk = max === 0 ? LARGEST_CHUNK : Math.min(max + 1, LARGEST_CHUNK);
     let rank = 0;
     for (const archive of archives) {
@@ -175,7 +178,7 @@ function openCursors(archives: Archive[], max: number): Cursor[] {
     return cursors;
 }
 
-/** Reads single items; undefined if one of them is not there. */
+/** Reads single items. Undefined if one of them does not exist. */
 function readIds(archives: Archive[], walk: Walk, ids: string[]): Cursor[] | undefined {
     const missing = new LuaSet<string>();
     for (const id of ids) {
@@ -224,7 +227,7 @@ function takePage(cursors: Cursor[], walk: Walk): Page {
     return { items, complete, count: isAll ? items.length : undefined };
 }
 
-/** XEP-0059 2.7: a page of no items asks how many there are. */
+/** Counts items: an empty page asks for the count (XEP-0059 2.7). */
 function countItems(cursors: Cursor[], walk: Walk): Page {
     let count = 0;
     while (count <= COUNTED && nextItem(cursors, walk) !== undefined) {
@@ -233,7 +236,7 @@ function countItems(cursors: Cursor[], walk: Walk): Page {
     return { items: [], complete: count === 0, count: count > COUNTED ? undefined : count };
 }
 
-/** The next item of all archives in the direction of the walk, which is then past it. */
+/** Returns the next item of all archives in the direction of the walk, and moves past it. */
 function nextItem(cursors: Cursor[], walk: Walk): Item | undefined {
     let best: Item | undefined;
     let cursorOfBest: Cursor | undefined;
@@ -282,7 +285,7 @@ function read(cursor: Cursor, query: ArchiveQuery): Item[] {
     }
     const start = query.after ?? query.before;
     if (items.length === 0 && start !== undefined) {
-        // mod_storage_internal of 13.0 does not say so.
+        // mod_storage_internal of 13.0 does not report this.
         const [done, message] = getMessage(archive.store, archive.key, start);
         cursor.failed = !done;
         cursor.lost = message === undefined;
@@ -290,20 +293,20 @@ function read(cursor: Cursor, query: ArchiveQuery): Item[] {
     return items;
 }
 
-/** A second more on either side: mod_storage_internal of 13.0 may start within the second that is asked for. */
+/** One second more on both sides: mod_storage_internal of 13.0 may start within the requested second. */
 function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
     const start = walk.query.start;
     const end = walk.query.end;
     const reverse = walk.query.reverse;
     const label = cursor.archive.label;
     const from = cursor.last ?? walk.from;
-    // Drivers look for the item only among those with the label.
+    // Drivers look for the item only among items with the label.
     const id = from?.rank === cursor.rank && (label ?? from.label) === from.label ? from.id : undefined;
     return {
         with: label,
         limit: cursor.chunk,
         reverse,
-        // Where an id says where to go on, the time does not: the clock may have been set back since.
+        // With an id the time does not limit the start, because the clock may have been set back since.
         start: roughly(reverse || from === undefined || id !== undefined ? start : Math.max(start ?? 0, from.when), -1),
         end: roughly(
             !reverse || from === undefined || id !== undefined ? end : Math.min(end ?? math.huge, from.when),
@@ -315,11 +318,11 @@ function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
 }
 
 function roughly(seconds: number | undefined, more: number): number | undefined {
-    // Drivers of SQL take no infinity.
+    // SQL drivers do not accept infinity.
     return seconds === undefined || math.abs(seconds) === math.huge ? undefined : math.floor(seconds) + more;
 }
 
-/** Takes an item that the storage gave into the walk, unless it is outside the range or not wanted. */
+/** Adds an item to the walk, unless it is outside the range or does not match. */
 function consider(cursor: Cursor, walk: Walk, item: Item): void {
     const query = walk.query;
     const from = walk.from;
@@ -337,7 +340,9 @@ function consider(cursor: Cursor, walk: Walk, item: Item): void {
     }
 }
 
-/** Within its own archive the storage has started behind the place, or as near to it as it can. */
+/**
+ * Whether an item is past a place. In its own archive, the storage has started after the place, or as near as it can.
+ */
 function isPast(place: Place, item: Place, reverse: boolean): boolean {
     return place.rank === item.rank ? place.id !== item.id : isAhead(item, place, reverse);
 }
@@ -349,7 +354,7 @@ function isAtOrPast(place: Place, item: Place, reverse: boolean): boolean {
     return place.id === item.id || (reverse ? item.when < place.when : item.when > place.when);
 }
 
-/** Whether `one` is further on in the direction of a walk than `other`, which is of another archive. */
+/** Whether `one` is further in the direction of a walk than `other`, which is in another archive. */
 function isAhead(one: Place, other: Place, reverse: boolean): boolean {
     const isLater = one.when > other.when || (one.when === other.when && one.rank > other.rank);
     return isLater !== reverse;

@@ -1,4 +1,4 @@
-// What an account may read of a room's log.
+// Reads the messages that an account got of a room's log.
 
 import type { Archive } from "./page";
 import { readPage } from "./page";
@@ -11,7 +11,10 @@ import { allRangesOf, rangesOf } from "../state/deliveries";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
 import { includes } from "../state/ranges";
 
-/** What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed. */
+/**
+ * Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
+ * storage failed.
+ */
 export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: boolean, archive: Archive | undefined]> {
     const rooms = allRangesOf(username);
     if (rooms === undefined) {
@@ -35,7 +38,7 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
     return $multi(true, archive);
 }
 
-/** Rooms of whose log an account got something, the ones it has left included; undefined if storage failed. */
+/** Returns the rooms with messages for an account, also those that it has left. Undefined if storage failed. */
 export function roomsRead(username: string): string[] | undefined {
     const ranges = allRangesOf(username);
     if (ranges === undefined) {
@@ -49,7 +52,7 @@ export function roomsRead(username: string): string[] | undefined {
     return rooms;
 }
 
-/** Something an account was told. */
+/** A message that an account received. */
 export interface Said {
     /** In seconds. */
     readonly when: number;
@@ -59,8 +62,9 @@ export interface Said {
 type Visit = (this: void, said: Said) => boolean;
 
 /**
- * What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
- * returns true to end it. Reads from disk only what is not in memory; whether that was possible.
+ * Visits the last messages that an account received in its room, newest first: at most `most`, and none from before
+ * `since`. `visit` returns true to stop. Reads from disk only messages that are not in memory. Returns whether this
+ * worked.
  */
 export function readBack(membership: Membership, most: number, since: number, visit: Visit): boolean {
     if (options.archive === "mam") {
@@ -73,9 +77,9 @@ export function readBack(membership: Membership, most: number, since: number, vi
         return true;
     }
     const [ranges, isKnown] = rangesOf(username, membership.room);
-    // Without what was before this start of the server, what is in memory will do for a history.
+    // If earlier messages cannot be read, those in memory are enough for history.
     const isFilled = fill(log) && isKnown;
-    // Disk is cleared now and then only.
+    // Expired messages may still be on disk.
     const earliest = Math.max(since, expiryTime());
     let left = most;
     for (const i of $range(log.recent.length, 1, -1)) {
@@ -102,7 +106,7 @@ export function readBack(membership: Membership, most: number, since: number, vi
     return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit);
 }
 
-/** Of the entries before one that may be another account's. */
+/** Reads entries before one that may be private to another account. */
 function readBefore(archive: Archive, number: number, when: number, most: number, since: number): Said[] | undefined {
     const earlier: Archive = {
         store,
@@ -128,7 +132,7 @@ function visitBack(messages: Said[] | undefined, visit: Visit): boolean {
     return true;
 }
 
-/** What an account was told last in its room, since it came there; whether it could be read. */
+/** Returns the last message that an account received in its room, since it joined, and whether it could be read. */
 export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, newest: Said | undefined]> {
     let newest: Said | undefined;
     const done = readBack(membership, 1, membership.since ?? 0, (said) => {
@@ -138,7 +142,7 @@ export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, n
     return $multi(done, newest);
 }
 
-/** Whether what the account misses in its room can be made up for. */
+/** Whether missed messages of the room can be fetched and stored. */
 export function isKept(membership: Membership): boolean {
     return options.archive === "mam" ? hasPersonalArchive() : membership.part !== undefined;
 }
