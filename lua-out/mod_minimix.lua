@@ -6015,13 +6015,12 @@ end
 -- mod_mam stores live messages, and this file stores missed ones.
 local archive_personal = {}
 do
-local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
+local recentOf, nameOf, store, RECENT, recent
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local readPage = archive_page.readPage
 local options = minimix_options
 local findMembership = state_memberships.findMembership
-local isOccupantJid = state_memberships.isOccupantJid
 local appendMessage = state_messages.appendMessage
 local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
@@ -6031,24 +6030,6 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 --- Returns the archive of messages with one JID, or with all.
 function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
-end
-
-function isLocalError(stanza)
-    return prosody.hosts[jids.host(stanza.attr.from or "")] ~= nil and isOccupantJid(stanza.attr.to or "")
-end
-
-function isToKeep(stanza)
-    local room = jids.bare(stanza.attr.from or "")
-    local membership = findMembership(stanza.attr.to or "", room)
-    if membership == nil or stanza.attr.type ~= "groupchat" then
-        return nil
-    end
-    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
-    if not isWorthKeeping(stanza) or isPast then
-        return false
-    end
-    recentOf(membership).names:set(nameOf(membership, stanza), true)
-    return true
 end
 
 --- Returns the last messages of a room, oldest first. Undefined if storage failed.
@@ -6100,28 +6081,28 @@ function archive_personal.hasPersonalArchive()
     return (host and host.modules.mam) ~= nil
 end
 
---- `archive-should-store`.
+--- `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
+-- from it. History of a join is stored already, or is added as missed.
 function archive_personal.onShouldStore(event)
     local stanza = event.stanza
-    if stanza.attr.type == "error" then
-        if isLocalError(stanza) then
-            return false
-        else
-            return nil
-        end
-    end
-    if options.archive == "mam" then
-        return isToKeep(stanza)
-    else
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
+        return false
+    end
+    recentOf(membership).names:set(nameOf(membership, stanza), true)
+    return true
 end
 
 --- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
-    local recentOf_result_4 = recentOf(membership)
-    local names = recentOf_result_4.names
-    local isRead = recentOf_result_4.isRead
+    local recentOf_result_2 = recentOf(membership)
+    local names = recentOf_result_2.names
+    local isRead = recentOf_result_2.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -7656,8 +7637,14 @@ end
 -- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 local send_ping = {}
 do
+local conditionOf
 local PING = namespaces.PING
 local ask = send_ask.ask
+
+function conditionOf(membership, condition)
+    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
+    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
+end
 
 --- Pings the account's own occupant.
 --
@@ -7681,7 +7668,7 @@ function send_ping.selfPing(membership, pinged, limit)
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
                 local crossed_0
                 if not crossed then
-                    crossed_0 = condition or "undefined-condition"
+                    crossed_0 = conditionOf(membership, condition)
                 end
                 pinged(crossed_0)
             end
@@ -9875,7 +9862,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local ask, asked, noteHosts, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, noteHosts, lookSoon, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -9968,6 +9955,10 @@ function noteHosts(links, session)
             links[other] = true
         end
     end
+    lookSoon()
+end
+
+function lookSoon()
     if not looking then
         looking = true
         after(SOON, function()
@@ -10082,6 +10073,19 @@ function occupancy_watch.onLinkUp(event)
             end
         end
     end
+end
+
+--- `component-disconnected`: the rooms of an external component are unreachable.
+function occupancy_watch.onComponentGone(event)
+    broken[event.session.host] = true
+    lookSoon()
+end
+
+--- `component-authenticated`: a component that connects again may have restarted and lost its occupants.
+function occupancy_watch.onComponentUp(event)
+    broken[event.session.host] = true
+    mended[event.session.host] = true
+    lookSoon()
 end
 
 --- Storage works again. Fetches the messages that could not be stored.
@@ -10413,6 +10417,8 @@ local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
 local refusalsOf = state_bookmarks.refusalsOf
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
 local counters = state_counters.counters
 local countDirty = state_records.countDirty
 local countUnwritten = archive_entries.countUnwritten
@@ -10450,8 +10456,12 @@ function describeSessions(membership)
         table.sort(resources)
         return table.concat(resources, ", ")
     end
-    local since = membership.detachedAt
-    return since == nil and "no session" or "no session since " .. datetime.datetime(since)
+    local detachedAt = membership.detachedAt
+    if detachedAt == nil then
+        return "no session"
+    end
+    local since = wallClock() - math.floor(monotonic() - detachedAt)
+    return "no session since " .. datetime.datetime(since)
 end
 
 function nickOf(room, nick)
@@ -13259,6 +13269,7 @@ local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
 local askingSession = state_memberships.askingSession
 local findMembership = state_memberships.findMembership
+local isOccupantJid = state_memberships.isOccupantJid
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local occupantJid = state_memberships.occupantJid
@@ -13292,6 +13303,69 @@ function lookAt(stanza)
         latestWakes = isWorthWaking(stanza, room)
         latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
+end
+
+--- `message/bare` or `message/full`, depending on the form of the occupant JID.
+function room_message.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "groupchat" then
+            if isTooEarly(to) then
+                return true
+            else
+                return nil
+            end
+        end
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
+        else
+            return nil
+        end
+    end
+    if type_ == "groupchat" then
+        lookAt(stanza)
+        onGroupchat(membership, latestPassed)
+        return true
+    end
+    noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.operation.isHeard = true
+    end
+    if type_ == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
+        return true
+    end
+    if nick == nil and isInvitation(stanza) then
+        return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        if isNotice(stanza) then
+            return true
+        else
+            return nil
+        end
+    end
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    return true
 end
 
 function isJoinAffiliations(stanza)
@@ -13514,67 +13588,16 @@ latestRoom = ""
 latestIsSubject = false
 latestWakes = false
 
---- `message/bare` or `message/full`, depending on the form of the occupant JID.
-function room_message.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
+--- The same for errors from local rooms, before other modules. Spam filters would drop them, and mod_mam would store
+-- them.
+function room_message.onLocalError(event)
+    local attr = event.stanza.attr
+    local isLocal = attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil
+    if isLocal and isOccupantJid(attr.to or "") then
+        return room_message.onMessage(event)
+    else
         return nil
     end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
-    if membership == nil then
-        if type_ == "groupchat" then
-            if isTooEarly(to) then
-                return true
-            else
-                return nil
-            end
-        end
-        if type_ == "error" then
-            return onLateError(stanza, from, to)
-        else
-            return nil
-        end
-    end
-    if type_ == "groupchat" then
-        lookAt(stanza)
-        onGroupchat(membership, latestPassed)
-        return true
-    end
-    noteHeard(membership)
-    if membership.place.phase == "joining" then
-        membership.place.operation.isHeard = true
-    end
-    if type_ == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if isResult(stanza) then
-        takeResult(membership, nick, stanza)
-        return true
-    end
-    if nick == nil and isInvitation(stanza) then
-        return nil
-    end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
-        if isNotice(stanza) then
-            return true
-        else
-            return nil
-        end
-    end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
-        fork(membership, stanza)
-    end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    return true
 end
 
 --- `message/offline/handle`, after mod_offline (0): a private message to an account without sessions was not stored.
@@ -14103,6 +14126,7 @@ end
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 -- (util/events.lua). So no hook here uses a priority of a module of Prosody.
 do
+local watchComponent
 local onAnnounce = admin_announce.onAccountInfo
 local offerCommands = admin_commands.offerCommands
 local updateMetrics = admin_metrics.updateMetrics
@@ -14151,6 +14175,8 @@ local resumeAll = occupancy_resume.resumeAll
 local askForGaps = occupancy_watch.askForGaps
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
+local onComponentGone = occupancy_watch.onComponentGone
+local onComponentUp = occupancy_watch.onComponentUp
 local onLinkGone = occupancy_watch.onLinkGone
 local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
@@ -14162,6 +14188,7 @@ local onFormerIq = room_former.onFormerIq
 local onFormerMessage = room_former.onFormerMessage
 local onFormerPresence = room_former.onFormerPresence
 local onGroupchatMessage = room_message.onGroupchatMessage
+local onLocalMessageError = room_message.onLocalError
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
@@ -14172,6 +14199,16 @@ local formerOccupantsOf = state_former.formerOccupantsOf
 local hasFormerOccupants = state_former.hasFormerOccupants
 local restore = state_snapshot.restore
 local snapshot = state_snapshot.snapshot
+
+function watchComponent(domain)
+    local host = prosody.hosts[domain]
+    if (host and host.type) == "component" then
+        local events = host.events
+        module:hook_object_event(events, "component-disconnected", turn(onComponentGone), 1)
+        module:hook_object_event(events, "component-authenticated", turn(onComponentUp), 1)
+    end
+end
+
 module:hook("pre-presence/full", turn(onClientPresence), 0.05)
 module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
 module:hook("pre-message/full", turn(onClientMessage), -2)
@@ -14207,17 +14244,28 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook(
+    options.resource == nil and "message/bare" or "message/full",
+    turn(onLocalMessageError),
+    1000
+)
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
 module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
-module:hook("archive-should-store", onShouldStore, 0)
+if options.archive == "mam" then
+    module:hook("archive-should-store", onShouldStore, 0)
+end
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
+module:hook_global("host-activated", watchComponent)
+for domain in pairs(prosody.hosts) do
+    watchComponent(domain)
+end
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)

@@ -25,14 +25,27 @@ import { load, restoreLoading, saveLate } from "./state/store";
 import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
 import { resumeAll } from "./occupancy/resume";
-import { askForGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
+import {
+    askForGaps,
+    bringBack,
+    checkQuiet,
+    onComponentGone,
+    onComponentUp,
+    onLinkGone,
+    onLinkUp,
+} from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
-import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
+import {
+    onGroupchatMessage,
+    onLocalError as onLocalMessageError,
+    onMessage as onRoomMessage,
+    onUnkept,
+} from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { inTurn, turn } from "./turn";
 import { allFormerOccupants, formerOccupantsOf, hasFormerOccupants } from "./state/former";
@@ -82,6 +95,8 @@ if (options.archive !== false) {
     module.hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1);
     module.hook("account-disco-info", onAccountInfo, -1);
 }
+// Before all other modules: a local room would write an error directly to a session's stream.
+module.hook(options.resource === undefined ? "message/bare" : "message/full", turn(onLocalMessageError), 1000);
 // Before mod_blocklist (100, and -1 for requests that edit the list).
 module.hook(options.resource === undefined ? "message/bare" : "message/full", onPrivateMessage, 100.5);
 module.hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1);
@@ -90,7 +105,9 @@ module.hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1);
 module.hook("message/offline/handle", onUnkept, -10);
 module.hook("cloud_notify/push", onPush, 1);
 // Before mod_mam's own answer (-1).
-module.hook("archive-should-store", onShouldStore, 0);
+if (options.archive === "mam") {
+    module.hook("archive-should-store", onShouldStore, 0);
+}
 // After mod_smacks (0), which returns an error for an undelivered stanza.
 module.hook("delivery/failure", onUndelivered, -1);
 
@@ -98,6 +115,10 @@ module.hook("s2sin-destroyed", turn(onLinkGone), 1);
 module.hook("s2sout-destroyed", turn(onLinkGone), 1);
 module.hook("s2sin-established", turn(onLinkUp), 1);
 module.hook("s2sout-established", turn(onLinkUp), 1);
+module.hook_global("host-activated", watchComponent);
+for (const [domain] of prosody.hosts) {
+    watchComponent(domain);
+}
 module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
 module.hook_global("server-stopping", retryNow, -1);
@@ -131,6 +152,16 @@ every(Math.min(30, Math.max(1, options.detachedAfter)), showAllDetached);
 every(options.pingAfter, checkQuiet);
 every(6 * 3600, expire);
 every(Math.min(3600, options.inactiveAfter), leaveInactive);
+
+/** Watches an external component, such as a gateway, which may stop and start separately (mod_component). */
+function watchComponent(domain: string): undefined {
+    const host = prosody.hosts.get(domain);
+    if (host?.type === "component") {
+        const events = host.events;
+        module.hook_object_event(events, "component-disconnected", turn(onComponentGone), 1);
+        module.hook_object_event(events, "component-authenticated", turn(onComponentUp), 1);
+    }
+}
 
 /** Calls `task` once all hosts and modules are loaded. */
 function onceStarted(task: (this: void) => void): void {

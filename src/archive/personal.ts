@@ -8,7 +8,7 @@ import * as st from "util.stanza";
 import { delayOf, isAnswering } from "./gate";
 import { type Archive, type Item, readPage } from "./page";
 import * as options from "../options";
-import { findMembership, isOccupantJid, type Membership } from "../state/memberships";
+import { findMembership, type Membership } from "../state/memberships";
 import { appendMessage, openMessages } from "../state/messages";
 import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 
@@ -38,28 +38,12 @@ export function personalArchive(username: string, other: string | undefined): Ar
     return { store, key: username, label: other, holds: () => true };
 }
 
-/** `archive-should-store`. */
+/**
+ * `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
+ * from it. History of a join is stored already, or is added as missed.
+ */
 export function onShouldStore(event: { readonly stanza: Stanza }): boolean | undefined {
     const stanza = event.stanza;
-    if (stanza.attr.type === "error") {
-        return isLocalError(stanza) ? false : undefined;
-    }
-    return options.archive === "mam" ? isToKeep(stanza) : undefined;
-}
-
-/**
- * Whether a message is an error of a local room. mod_mam stores errors from rooms of other servers. A local room writes
- * them to a client's stream directly.
- */
-function isLocalError(stanza: Stanza): boolean {
-    return prosody.hosts.has(jids.host(stanza.attr.from ?? "")) && isOccupantJid(stanza.attr.to ?? "");
-}
-
-/**
- * Whether mod_mam should store a message, which leaves out messages of rooms by default. A message on its way to a room
- * comes back from it. History of a join is stored already, or is added as missed.
- */
-function isToKeep(stanza: Stanza): boolean | undefined {
     const room = jids.bare(stanza.attr.from ?? "");
     const membership = findMembership(stanza.attr.to ?? "", room);
     if (membership === undefined || stanza.attr.type !== "groupchat") {

@@ -122,6 +122,19 @@ export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     }
 }
 
+/** `component-disconnected`: the rooms of an external component are unreachable. */
+export function onComponentGone(event: ComponentEvent): undefined {
+    broken.add(event.session.host);
+    lookSoon();
+}
+
+/** `component-authenticated`: a component that connects again may have restarted and lost its occupants. */
+export function onComponentUp(event: ComponentEvent): undefined {
+    broken.add(event.session.host);
+    mended.add(event.session.host);
+    lookSoon();
+}
+
 /** Collects the hosts of a link. When a server stops, all its links break, so they are handled together. */
 function noteHosts(links: LuaSet<string>, session: S2sSession): void {
     const host = session.direction === "outgoing" ? session.to_host : session.from_host;
@@ -133,6 +146,10 @@ function noteHosts(links: LuaSet<string>, session: S2sSession): void {
             links.add(other);
         }
     }
+    lookSoon();
+}
+
+function lookSoon(): void {
     if (!looking) {
         looking = true;
         after(SOON, () => {

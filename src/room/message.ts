@@ -14,6 +14,7 @@ import { counters, noteDrop } from "../state/counters";
 import {
     askingSession,
     findMembership,
+    isOccupantJid,
     hasAttached,
     isAttached,
     type Membership,
@@ -71,6 +72,16 @@ function lookAt(stanza: Stanza): void {
         // With minimix_archive = "mam" mod_mam handles the ids.
         latestPassed = options.archive === "mam" ? stanza : withoutOwnIds(stanza);
     }
+}
+
+/**
+ * The same for errors from local rooms, before other modules. Spam filters would drop them, and mod_mam would store
+ * them.
+ */
+export function onLocalError(event: StanzaEvent<Origin>): Handled {
+    const attr = event.stanza.attr;
+    const isLocal = attr.type === "error" && prosody.hosts.has(jids.host(attr.from ?? ""));
+    return isLocal && isOccupantJid(attr.to ?? "") ? onMessage(event) : undefined;
 }
 
 /** `message/bare` or `message/full`, depending on the form of the occupant JID. */
