@@ -1,10 +1,10 @@
-// Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+// Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 
 import * as time from "util.time";
 import * as options from "../options";
 import { inTurn } from "../turn";
 
-/** What waits for its turn, and what is to be done with it then. */
+/** A queue of items, and the function that handles an item. */
 export interface Line<T> {
     items: T[];
     /** Items that could not be served when it was their turn. They follow the others. */
@@ -78,7 +78,7 @@ function look<T>(line: Line<T>, most: number, started: number): number {
     return served;
 }
 
-/** Fisher and Yates'. */
+/** Returns the items in random order (Fisher-Yates). */
 function shuffled<T>(list: T[]): T[] {
     for (const i of $range(list.length, 2, -1)) {
         const j = math.random(i);
