@@ -16,7 +16,7 @@ import { backends, startStorage } from "./support/storage.ts";
 const readme = read("README.md");
 const operations = read("docs/operations.md");
 const room = "room@rooms.example.org";
-/** Without the module: what a configuration in the documents is added to. */
+/** A configuration without the module, to which snippets of the documents are added. */
 const plain = chapters("Turn it on", "Check that it works");
 const [turnedOn = ""] = blocksOf(plain, "lua");
 

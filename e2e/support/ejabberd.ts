@@ -10,7 +10,7 @@ import { freePort } from "./prosody.ts";
 
 export interface EjabberdOptions {
     domain: string;
-    /** Accounts, whose password is their name. */
+    /** Accounts. Each password equals the name. */
     users: string[];
     /** The port for other servers, and the port of the DNS server. */
     s2s: { port: number; dns: number };
@@ -193,7 +193,7 @@ function erlangString(text: string): string {
     return JSON.stringify(text);
 }
 
-// While it stops, ejabberd cannot deliver the last stanzas of its rooms, and logs that.
+// During its stop ejabberd cannot deliver the last stanzas of rooms, and logs that.
 function isError(line: string): boolean {
     return /^\S+ \S+ \[(error|critical|alert|emergency)\]/.test(line) && !line.endsWith("Failed to route packet:");
 }
