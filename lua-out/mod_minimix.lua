@@ -2900,6 +2900,116 @@ function state_limits.noteOver(limit, username, room, reason)
 end
 end
 
+-- src/state/pending.ts
+--
+-- The IQs that rooms still have to answer, and the sessions they were sent for.
+local state_pending = {}
+do
+local forgetIq, iqsOfSession
+local id = require("util.id")
+local options = minimix_options
+
+function forgetIq(key, pending)
+    state_pending.pendingIqs[key] = nil
+    local open = (iqsOfSession[pending.session] or 1) - 1
+    if open > 0 then
+        iqsOfSession[pending.session] = open
+    else
+        iqsOfSession[pending.session] = nil
+    end
+end
+
+--- By the id they were sent with.
+state_pending.pendingIqs = {}
+iqsOfSession = {}
+
+--- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
+function state_pending.expectIqAnswer(session, room, request)
+    local open = iqsOfSession[session] or 0
+    if open >= options.maxPendingIqs then
+        return nil
+    end
+    iqsOfSession[session] = open + 1
+    local key = "mm-" .. id.medium()
+    state_pending.pendingIqs[key] = {
+        session = session,
+        room = room,
+        expires = os.time() + options.iqTimeout,
+        request = st.clone(request, true)
+    }
+    return key
+end
+
+--- The IQ that an answer from a room belongs to; it is not pending any more.
+function state_pending.takeIq(key, room)
+    local pending = state_pending.pendingIqs[key]
+    if (pending and pending.room) ~= room then
+        return nil
+    end
+    forgetIq(key, pending)
+    return pending
+end
+
+--- Forgets the IQs whose time is over by then and returns them.
+function state_pending.takeExpiredIqs(now)
+    local expired = {}
+    for key, pending in pairs(state_pending.pendingIqs) do
+        if pending.expires <= now then
+            expired[#expired + 1] = pending
+            forgetIq(key, pending)
+        end
+    end
+    return expired
+end
+
+--- Forgets the IQs of a session that is gone; late answers are dropped.
+function state_pending.forgetIqsOf(session)
+    for key, pending in pairs(state_pending.pendingIqs) do
+        if pending.session == session then
+            forgetIq(key, pending)
+        end
+    end
+end
+
+--- Takes over the IQs that an instance of the module before a reload has sent.
+function state_pending.restorePendingIqs(saved)
+    for key, pending in pairs(saved) do
+        state_pending.pendingIqs[key] = pending
+        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
+    end
+end
+end
+
+-- src/state/probes.ts
+--
+-- Presence probes that rooms still have to answer, which not all of them do.
+local state_probes = {}
+do
+local keyOf
+
+function keyOf(membership, nick)
+    return membership.occupant .. " " .. membership.room .. "/" .. nick
+end
+
+--- By account, room and nick.
+local probes = cache.new(1024)
+
+--- Notes that a session has asked for the presence of an occupant.
+function state_probes.noteProbe(membership, nick, session, id)
+    probes:set(keyOf(membership, nick), {session = session, id = id})
+end
+
+--- The probe that a presence from this nick answers; it is not pending any more.
+function state_probes.takeProbe(membership, nick)
+    local key = keyOf(membership, nick)
+    local probe = probes:get(key)
+    if probe ~= nil then
+        probes:set(key, nil)
+    end
+    return probe
+end
+end
+
 -- src/slices.ts
 --
 -- Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
@@ -5303,6 +5413,140 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
+-- src/occupancy/outgoing.ts
+--
+-- Messages, IQs and presence probes that a session in the room sends to it or to its occupants.
+local occupancy_outgoing = {}
+do
+local copyToOthers, sentCarbon, forward
+local CARBONS = namespaces.CARBONS
+local FORWARD = namespaces.FORWARD
+local HINTS = namespaces.HINTS
+local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local sendUpstream = send_upstream.sendUpstream
+local stanzaOf = state_held.stanzaOf
+local noteOver = state_limits.noteOver
+local isComingBack = state_memberships.isComingBack
+local expectIqAnswer = state_pending.expectIqAnswer
+local noteProbe = state_probes.noteProbe
+local takeProbe = state_probes.takeProbe
+local newSent = state_sent.newSent
+local noteSent = state_sent.noteSent
+local post = minimix_turn.post
+local ownPresence = occupancy_replay.ownPresence
+
+function copyToOthers(membership, sender, stanza)
+    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
+        return
+    end
+    for fullJid in pairs(membership.attached) do
+        local session = prosody.full_sessions[fullJid]
+        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
+            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
+        end
+    end
+end
+
+function sentCarbon(stanza, account)
+    local copy = st.clone(stanza)
+    copy.attr.xmlns = "jabber:client"
+    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+end
+
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+
+--- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
+function occupancy_outgoing.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
+
+--- Answers a presence probe with what the room has shown, and asks the room for whom it has not.
+function occupancy_outgoing.sendProbe(membership, session, stanza)
+    local view = membership.view
+    local nick = jids.resource(stanza.attr.to or "") or membership.nick
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    if nick == membership.nick and view.self ~= nil then
+        sendOwn(membership, session, ownPresence(membership, view.self))
+        return
+    end
+    local held = view.occupants[nick] or view.offline.presences[nick]
+    local known
+    if held ~= nil then
+        known = stanzaOf(held)
+    end
+    if known ~= nil then
+        sendTo(session, known)
+        return
+    end
+    noteProbe(membership, nick, session, stanza.attr.id)
+    sendPresence(
+        membership,
+        st.presence({type = "probe"}),
+        nick,
+        presenceIdFor(membership, stanza.attr.id)
+    )
+end
+
+--- A presence of somebody who is not in the room may answer a probe. Returns whether it does.
+function occupancy_outgoing.answerProbe(membership, nick, stanza)
+    local probe = takeProbe(membership, nick)
+    if probe == nil then
+        return false
+    end
+    local answer = st.clone(stanza)
+    answer.attr.id = probe.id
+    sendTo(probe.session, answer)
+    return true
+end
+
+--- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
+function occupancy_outgoing.sendIq(membership, session, stanza)
+    local type_ = stanza.attr.type
+    if type_ ~= "get" and type_ ~= "set" then
+        forward(membership, stanza, stanza.attr.id)
+        return
+    end
+    local id = expectIqAnswer(session, membership.room, stanza)
+    if id == nil then
+        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
+        )
+        return
+    end
+    forward(membership, stanza, id)
+end
+end
+
 -- src/occupancy/burst.ts
 --
 -- Presence of other occupants, and of the room itself. While the room answers a join, the session that asked is shown
@@ -5310,6 +5554,7 @@ end
 local occupancy_burst = {}
 do
 local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
+local answerProbe = occupancy_outgoing.answerProbe
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -5500,6 +5745,9 @@ end
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
     local wasThere = view.occupants[nick] ~= nil
+    if not wasThere and answerProbe(membership, nick, stanza) then
+        return
+    end
     forgetOccupant(view, nick)
     local isAnswering_result_7 = isAnswering(membership)
     if isAnswering_result_7 then
@@ -6662,168 +6910,6 @@ function occupancy_depart.sessionGone(membership, session)
 end
 end
 
--- src/state/pending.ts
---
--- The IQs that rooms still have to answer, and the sessions they were sent for.
-local state_pending = {}
-do
-local forgetIq, iqsOfSession
-local id = require("util.id")
-local options = minimix_options
-
-function forgetIq(key, pending)
-    state_pending.pendingIqs[key] = nil
-    local open = (iqsOfSession[pending.session] or 1) - 1
-    if open > 0 then
-        iqsOfSession[pending.session] = open
-    else
-        iqsOfSession[pending.session] = nil
-    end
-end
-
---- By the id they were sent with.
-state_pending.pendingIqs = {}
-iqsOfSession = {}
-
---- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
-function state_pending.expectIqAnswer(session, room, request)
-    local open = iqsOfSession[session] or 0
-    if open >= options.maxPendingIqs then
-        return nil
-    end
-    iqsOfSession[session] = open + 1
-    local key = "mm-" .. id.medium()
-    state_pending.pendingIqs[key] = {
-        session = session,
-        room = room,
-        expires = os.time() + options.iqTimeout,
-        request = st.clone(request, true)
-    }
-    return key
-end
-
---- The IQ that an answer from a room belongs to; it is not pending any more.
-function state_pending.takeIq(key, room)
-    local pending = state_pending.pendingIqs[key]
-    if (pending and pending.room) ~= room then
-        return nil
-    end
-    forgetIq(key, pending)
-    return pending
-end
-
---- Forgets the IQs whose time is over by then and returns them.
-function state_pending.takeExpiredIqs(now)
-    local expired = {}
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.expires <= now then
-            expired[#expired + 1] = pending
-            forgetIq(key, pending)
-        end
-    end
-    return expired
-end
-
---- Forgets the IQs of a session that is gone; late answers are dropped.
-function state_pending.forgetIqsOf(session)
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.session == session then
-            forgetIq(key, pending)
-        end
-    end
-end
-
---- Takes over the IQs that an instance of the module before a reload has sent.
-function state_pending.restorePendingIqs(saved)
-    for key, pending in pairs(saved) do
-        state_pending.pendingIqs[key] = pending
-        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
-    end
-end
-end
-
--- src/occupancy/outgoing.ts
---
--- Messages and IQs that a session in the room sends to it or to its occupants.
-local occupancy_outgoing = {}
-do
-local copyToOthers, sentCarbon, forward
-local CARBONS = namespaces.CARBONS
-local FORWARD = namespaces.FORWARD
-local HINTS = namespaces.HINTS
-local sendTo = send_fork.sendTo
-local sendUpstream = send_upstream.sendUpstream
-local noteOver = state_limits.noteOver
-local isComingBack = state_memberships.isComingBack
-local expectIqAnswer = state_pending.expectIqAnswer
-local newSent = state_sent.newSent
-local noteSent = state_sent.noteSent
-local post = minimix_turn.post
-
-function copyToOthers(membership, sender, stanza)
-    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
-        return
-    end
-    for fullJid in pairs(membership.attached) do
-        local session = prosody.full_sessions[fullJid]
-        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
-            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
-        end
-    end
-end
-
-function sentCarbon(stanza, account)
-    local copy = st.clone(stanza)
-    copy.attr.xmlns = "jabber:client"
-    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
-
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
-end
-
---- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
-function occupancy_outgoing.sendMessage(membership, session, stanza)
-    if isComingBack(membership) then
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
-        )
-        return
-    end
-    if membership.sent == nil then
-        membership.sent = newSent()
-    end
-    noteSent(membership.sent, stanza, session)
-    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
-end
-
---- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
-function occupancy_outgoing.sendIq(membership, session, stanza)
-    local type_ = stanza.attr.type
-    if type_ ~= "get" and type_ ~= "set" then
-        forward(membership, stanza, stanza.attr.id)
-        return
-    end
-    local id = expectIqAnswer(session, membership.room, stanza)
-    if id == nil then
-        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
-        )
-        return
-    end
-    forward(membership, stanza, id)
-end
-end
-
 -- src/occupancy/requests.ts
 --
 -- What a request of a session asks for, and which answers are its own, while the account is in the room.
@@ -6924,6 +7010,7 @@ local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
 local sendIq = occupancy_outgoing.sendIq
 local sendMessage = occupancy_outgoing.sendMessage
+local sendProbe = occupancy_outgoing.sendProbe
 local bounce = occupancy_refuse.bounce
 local replay = occupancy_replay.replay
 local selfPresence = occupancy_replay.selfPresence
@@ -7047,8 +7134,13 @@ function release(membership, request)
     end
 end
 
---- A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update.
+--- A presence without `<x/>` of an attached session: a probe; another nick asks for a nick change; else it is a presence
+-- update.
 function occupancy_joined.presenceSent(membership, session, stanza)
+    if stanza.attr.type == "probe" then
+        sendProbe(membership, session, stanza)
+        return
+    end
     local nick = jids.resource(stanza.attr.to or "")
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
@@ -8021,6 +8113,7 @@ local saveOften = state_store.saveOften
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
+local answerProbe = occupancy_outgoing.answerProbe
 local isTechnical = occupancy_refusal.isTechnical
 local lateRename = occupancy_requests.lateRename
 local enter = occupancy_transitions.enter
@@ -8192,8 +8285,10 @@ end
 --- A presence error came. One that answers nothing may say that the account is out.
 function occupancy_phases.onRefused(membership, nick, error_)
     if not rulesOf(membership).refused(membership, membership.place, nick, error_) then
-        noteDrop("unclaimed")
-        module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
+        if nick == nil or not answerProbe(membership, nick, error_) then
+            noteDrop("unclaimed")
+            module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
+        end
         check(membership)
     end
 end
@@ -9746,7 +9841,7 @@ function client_presence.onPresence(event)
             return nil
         end
     end
-    if type_ == nil then
+    if type_ == nil or type_ == "probe" then
         return update(membership, session, stanza)
     else
         return nil

@@ -3,7 +3,7 @@
 
 local scene = require "support.scene";
 
-local join, leave, presence, seen = scene.join, scene.leave, scene.presence, scene.seen;
+local join, leave, presence, query, seen = scene.join, scene.leave, scene.presence, scene.query, scene.seen;
 local minute, hour = 60, 3600;
 local lab = "room@rooms.example.org";
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
@@ -228,6 +228,64 @@ describe("members who are offline", function ()
 		s:from("Carol", offline);
 		assert.same({ "presence unavailable room/Carol" }, seen(phone));
 	end);
+end);
+
+describe("a presence probe", function ()
+	for _, resource in ipairs { false, "minimix" } do
+		local function room_of_prosody()
+			local s = scene.new { prosody = true; resource = resource };
+			local phone, laptop, bob = s:client "phone", s:client "laptop", s:client("desk", "bob");
+			phone:send(join "Alice");
+			phone:send(query("<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>",
+				{ id = "own"; type = "set" }));
+			laptop:send(join("Alice", { id = "j2" }));
+			bob:send(join "Bob");
+			for _, client in ipairs { phone, laptop, bob } do client:take(); end
+			return s, phone, laptop, bob;
+		end
+
+		it("C2: of an occupant is answered with its presence, to the session that asked", function ()
+			local _, phone, laptop, bob = room_of_prosody();
+			phone:send(presence("Bob", { type = "probe"; id = "p1" }));
+			assert.same({ "presence - room/Bob" }, seen(phone));
+			assert.same({}, seen(laptop));
+			assert.same({}, seen(bob));
+		end);
+
+		it("C2: of the own occupant is answered with the own presence", function ()
+			local _, phone, laptop, bob = room_of_prosody();
+			phone:send(presence("Alice", { type = "probe"; id = "p1" }));
+			assert.equal(1, #shown(scene.take(phone), "Alice"));
+			assert.same({}, seen(laptop));
+			assert.same({}, seen(bob));
+		end);
+
+		it("C2: with <x/> is no join", function ()
+			local _, phone, laptop, bob = room_of_prosody();
+			phone:send(presence("Bob", { type = "probe"; id = "p1"; content = scene.x() }));
+			assert.same({ "presence - room/Bob" }, seen(phone));
+			assert.same({}, seen(laptop));
+			assert.same({}, seen(bob));
+		end);
+
+		it("C2: of an unknown nick is answered as the room does", function ()
+			local _, phone, laptop = room_of_prosody();
+			phone:send(presence("Nobody", { type = "probe"; id = "p1" }));
+			for _, line in ipairs(seen(phone)) do
+				assert.matches("^presence %S+ room/Nobody", line);
+			end
+			assert.same({}, seen(laptop));
+		end);
+
+		it("C2: of a session that has not joined is refused", function ()
+			local s = room_of_prosody();
+			local tablet = s:client "tablet";
+			tablet:send(presence("Bob", { type = "probe"; id = "p1" }));
+			local got = scene.take(tablet);
+			assert.same({ "presence error room/Bob cancel not-acceptable" }, scene.lines(got));
+			assert.equal("p1", got[1].attr.id);
+		end);
+	end
 end);
 
 describe("where the room shows JIDs, the own item", function ()

@@ -47,7 +47,7 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     if (type === "unavailable") {
         return sessionLeaves(membership, session.full_jid, st.clone(stanza)) ? true : undefined;
     }
-    return type === undefined ? update(membership, session, stanza) : undefined;
+    return type === undefined || type === "probe" ? update(membership, session, stanza) : undefined;
 }
 
 /** A presence with `<x xmlns='http://jabber.org/protocol/muc'/>` (XEP-0045 7.2.2). */
@@ -93,7 +93,7 @@ function mayBeRoom(session: ClientSession, room: string): boolean {
     return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 
-/** A presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
+/** A probe, or a presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
 function update(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
     if (isAttached(membership, session.full_jid)) {
         presenceSent(membership, session.full_jid, stanza);

@@ -19,7 +19,7 @@ import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { sessionLeaves } from "./depart";
 import { endOperation, startRename, startResync } from "./operations";
-import { sendIq, sendMessage } from "./outgoing";
+import { sendIq, sendMessage, sendProbe } from "./outgoing";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
@@ -134,8 +134,15 @@ function release(membership: Membership, request: SessionRequest): void {
     }
 }
 
-/** A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update. */
+/**
+ * A presence without `<x/>` of an attached session: a probe; another nick asks for a nick change; else it is a presence
+ * update.
+ */
 export function presenceSent(membership: Membership, session: string, stanza: Stanza): void {
+    if (stanza.attr.type === "probe") {
+        sendProbe(membership, session, stanza);
+        return;
+    }
     const nick = jids.resource(stanza.attr.to ?? "");
     if (nick === undefined || nick === membership.nick) {
         updatePresence(membership, session, stanza);

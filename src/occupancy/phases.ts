@@ -22,6 +22,7 @@ import { saveOften } from "../state/store";
 import { keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
+import { answerProbe } from "./outgoing";
 import { isTechnical } from "./refusal";
 import { lateRename } from "./requests";
 import { enter, hastenLeave, leaveUnanswered, lost, over, rejoin, waitForTurn } from "./transitions";
@@ -112,8 +113,10 @@ export function onRemoved(membership: Membership, stanza: Stanza): void {
 /** A presence error came. One that answers nothing may say that the account is out. */
 export function onRefused(membership: Membership, nick: string | undefined, error: Stanza): void {
     if (!rulesOf(membership).refused(membership, membership.place, nick, error)) {
-        noteDrop("unclaimed");
-        module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
+        if (nick === undefined || !answerProbe(membership, nick, error)) {
+            noteDrop("unclaimed");
+            module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
+        }
         check(membership);
     }
 }
