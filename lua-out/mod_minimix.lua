@@ -1079,6 +1079,11 @@ function state_memberships.stopPing(membership)
     end
 end
 
+--- Seconds by a clock that nobody sets.
+function state_memberships.now()
+    return time.monotonic()
+end
+
 function isAsked(requests)
     for _, request in ipairs(requests) do
         if request.session ~= nil or #request.held > 0 then
@@ -1170,7 +1175,14 @@ function state_memberships.createMembership(username, room, nick)
         ending = false,
         nickFree = 0,
         view = newView(),
-        liveness = {heard = false, checking = false, unanswered = 0, timer = nil},
+        liveness = {
+            heardAt = state_memberships.now(),
+            confirmedAt = 0,
+            checking = false,
+            unanswered = 0,
+            timer = nil,
+            waiting = {}
+        },
         sent = reviveSent(occupant, room),
         log = nil,
         part = nil,
@@ -1206,11 +1218,6 @@ function state_memberships.setPlace(membership, place)
         end
     end
     membership.place = place
-end
-
---- Seconds by a clock that nobody sets.
-function state_memberships.now()
-    return time.monotonic()
 end
 
 --- Tries in a row that have failed.
@@ -7868,12 +7875,62 @@ function occupancy_pace.lineUp(line, items)
 end
 end
 
+-- src/occupancy/pong.ts
+--
+-- Answers to sessions' self-pings (XEP-0410). The room does not know the full JID that asks, so the answer is ours.
+local occupancy_pong = {}
+do
+local sendTo = send_fork.sendTo
+local isAttached = state_memberships.isAttached
+local isReached = state_memberships.isReached
+local expectIqAnswer = state_pending.expectIqAnswer
+local takeIq = state_pending.takeIq
+local pendingJoin = state_queue.pendingJoin
+
+--- What a session learns of the account's place in the room, as far as that is known.
+function occupancy_pong.pong(membership, session, ping)
+    local attached = isAttached(membership, session)
+    if attached and isReached(membership) then
+        return st.reply(ping)
+    end
+    if not attached and pendingJoin(membership, session) == nil then
+        return st.error_reply(ping, "cancel", "not-acceptable", nil, membership.room)
+    end
+    return st.error_reply(ping, "wait", "remote-server-timeout", nil, membership.room)
+end
+
+--- A session's self-ping waits for the answer to the account's own. Returns false if the session has too many open.
+function occupancy_pong.awaitPong(membership, session, ping)
+    local key = expectIqAnswer(session, membership.room, ping)
+    if key ~= nil then
+        local waiting = membership.liveness.waiting
+        waiting[#waiting + 1] = key
+    end
+    return key ~= nil
+end
+
+--- Answers the self-pings that have waited.
+function occupancy_pong.answerPings(membership)
+    local waiting = membership.liveness.waiting
+    membership.liveness.waiting = {}
+    for _, key in ipairs(waiting) do
+        local pending = takeIq(key, membership.room)
+        if pending ~= nil then
+            sendTo(
+                pending.session,
+                occupancy_pong.pong(membership, pending.session, pending.request)
+            )
+        end
+    end
+end
+end
+
 -- src/occupancy/watch.ts
 --
 -- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 local occupancy_watch = {}
 do
-local ask, asked, noteHosts, lookAfterLinks, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, unreachable, noteHosts, lookAfterLinks, goBack, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -7885,6 +7942,7 @@ local retryLeave = occupancy_transitions.retryLeave
 local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
+local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local stopPing = state_memberships.stopPing
 local triesOf = state_memberships.triesOf
@@ -7893,6 +7951,7 @@ local closeGap = archive_catchup.closeGap
 local holdBack = archive_catchup.holdBack
 local lineUp = occupancy_pace.lineUp
 local newLine = occupancy_pace.newLine
+local answerPings = occupancy_pong.answerPings
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -7907,6 +7966,7 @@ function ask(membership, gap)
         if isCurrent(membership) and membership.place.phase == "joined" then
             asked(membership, condition, gap)
         end
+        answerPings(membership)
     end
     selfPing(membership, answered, patience(membership))
 end
@@ -7915,6 +7975,7 @@ function asked(membership, condition, gap)
     local liveness = membership.liveness
     if condition == nil or saysJoined(condition) then
         local before = liveness.unanswered
+        liveness.confirmedAt = now()
         if membership.place.phase == "joined" then
             membership.place.tries = 0
         end
@@ -7925,9 +7986,7 @@ function asked(membership, condition, gap)
     elseif saysNothing(condition) and isUnheard(membership) then
         leaveUnheard(membership)
     elseif saysNothing(condition) then
-        holdBack(membership)
-        liveness.unanswered = liveness.unanswered + 1
-        occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
+        unreachable(membership)
     else
         module:log(
             "info",
@@ -7940,6 +7999,13 @@ function asked(membership, condition, gap)
     end
 end
 
+function unreachable(membership)
+    local liveness = membership.liveness
+    holdBack(membership)
+    liveness.unanswered = liveness.unanswered + 1
+    occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
+end
+
 --- Asks later, in place of what was to be asked before.
 function occupancy_watch.askAfter(membership, seconds, gap)
     stopPing(membership)
@@ -7947,6 +8013,11 @@ function occupancy_watch.askAfter(membership, seconds, gap)
         membership.liveness.timer = nil
         ask(membership, gap)
     end)
+end
+
+--- Whether a link to the room's server has broken a moment ago, over which it may have said something.
+function occupancy_watch.isInDoubt(membership)
+    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
 end
 
 function noteHosts(links, session)
@@ -7993,6 +8064,20 @@ function lookAfterLinks()
     end
 end
 
+function goBack(membership, seconds)
+    local place = membership.place
+    if place.phase == "joined" then
+        holdBack(membership)
+        occupancy_watch.askAfter(membership, seconds, true)
+    elseif place.phase == "lost" and place.next.kind == "pause" then
+        local tries = math.min(place.tries, PATIENT)
+        local timer = rejoinAfter(membership, seconds)
+        setPlace(membership, {phase = "lost", tries = tries, next = {kind = "pause", timer = timer}})
+    elseif place.phase == "leaving" and place.operation ~= nil and place.tries > 0 then
+        retryLeave(membership, math.min(place.tries, PATIENT))
+    end
+end
+
 function hasten(membership)
     local place = membership.place
     if place.phase == "joined" and membership.liveness.unanswered > PATIENT then
@@ -8032,25 +8117,33 @@ function occupancy_watch.check(membership)
     ask(membership, false)
 end
 
---- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
-function occupancy_watch.checkQuiet(spread)
+--- Seconds after which a session's self-ping is not answered before the room has been asked.
+local QUIET = 60
+
+--- Whether nothing is known of the account's place in the room but from a while ago.
+function occupancy_watch.isToBeAsked(membership)
+    local liveness = membership.liveness
+    if membership.place.phase ~= "joined" or liveness.unanswered > 0 then
+        return false
+    end
+    local isQuiet = now() - math.max(liveness.heardAt, liveness.confirmedAt) > QUIET
+    return isQuiet or liveness.checking or occupancy_watch.isInDoubt(membership)
+end
+
+--- Looks after the rooms that have said nothing for so many seconds, spread over as many.
+function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
-        if membership.liveness.heard then
-            membership.liveness.heard = false
-        elseif membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
-            occupancy_watch.askAfter(membership, math.random() * spread, false)
+        local liveness = membership.liveness
+        local heardAt = liveness.heardAt
+        local unanswered = liveness.unanswered
+        if membership.place.phase == "joined" and unanswered == 0 and now() - heardAt >= seconds then
+            occupancy_watch.askAfter(membership, math.random() * seconds, false)
         end
     end
 end
 
 SOON = 1
 SPREAD = 5
-
---- Whether a link to the room's server has broken a moment ago, over which it may have said something.
-function occupancy_watch.isInDoubt(membership)
-    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
-end
-
 PATIENT = 5
 --- Servers whose link has broken, or come up, since the last look.
 broken = {}
@@ -8073,6 +8166,30 @@ function occupancy_watch.onLinkUp(event)
                 holdBack(membership)
             end
         end
+    end
+end
+
+--- A component of this server is gone, and its rooms with it.
+function occupancy_watch.hostGone(host)
+    for _, membership in ipairs(allMemberships()) do
+        local isThere = membership.place.phase == "joined" and membership.liveness.unanswered == 0
+        if isThere and jids.host(membership.room) == host then
+            unreachable(membership)
+        end
+    end
+end
+
+--- A component of this server is there again. It may not know who was in its rooms.
+function occupancy_watch.hostBack(host)
+    local memberships = {}
+    for _, membership in ipairs(allMemberships()) do
+        if jids.host(membership.room) == host then
+            memberships[#memberships + 1] = membership
+        end
+    end
+    local spread = math.min(SPREAD, #memberships / options.rejoinRate)
+    for _, membership in ipairs(memberships) do
+        goBack(membership, math.random() * spread)
     end
 end
 
@@ -9432,14 +9549,18 @@ end
 -- IQs from a session to a room or to one of its occupants.
 local client_iq = {}
 do
-local isSelfPing, pong, isArchiveQuery, isChallengeAnswer, refuseIqs
+local isSelfPing, onSelfPing, isArchiveQuery, isChallengeAnswer, refuseIqs
 local CAPTCHA = namespaces.CAPTCHA
 local PING = namespaces.PING
 local sendIq = occupancy_outgoing.sendIq
+local awaitPong = occupancy_pong.awaitPong
+local pong = occupancy_pong.pong
+local check = occupancy_watch.check
+local isToBeAsked = occupancy_watch.isToBeAsked
 local sendTo = send_fork.sendTo
 local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
-local isReached = state_memberships.isReached
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
 local pendingJoin = state_queue.pendingJoin
@@ -9449,14 +9570,15 @@ function isSelfPing(to, nick, stanza)
     return stanza.attr.type == "get" and jids.resource(to) == nick and stanza:get_child("ping", PING) ~= nil
 end
 
-function pong(membership, attached, pending, stanza)
-    if not attached and not pending then
-        return st.error_reply(stanza, "cancel", "not-acceptable", nil, membership.room)
+function onSelfPing(membership, session, ping)
+    if not isAttached(membership, session.full_jid) or not isToBeAsked(membership) then
+        session.send(pong(membership, session.full_jid, ping))
+    elseif awaitPong(membership, session.full_jid, ping) then
+        check(membership)
+    else
+        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
+        session.send(st.error_reply(ping, "wait", "resource-constraint", nil, membership.room))
     end
-    if attached and isReached(membership) then
-        return st.reply(stanza)
-    end
-    return st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
 end
 
 function isArchiveQuery(stanza)
@@ -9492,7 +9614,7 @@ function client_iq.onIq(event)
     local pending = pendingJoin(membership, session.full_jid)
     local attached = isAttached(membership, session.full_jid)
     if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
-        session.send(pong(membership, attached, pending ~= nil, stanza))
+        onSelfPing(membership, session, stanza)
         return true
     end
     if not attached and pending == nil or isArchiveQuery(stanza) then
@@ -10483,6 +10605,50 @@ function occupancy_former.move(membership)
 end
 end
 
+-- src/occupancy/components.ts
+--
+-- Components of this server that are connected by a stream (XEP-0114): their rooms go and come with the stream.
+local occupancy_components = {}
+do
+local watchComponent
+local inTurn = minimix_turn.inTurn
+local hostBack = occupancy_watch.hostBack
+local hostGone = occupancy_watch.hostGone
+
+function watchComponent(name)
+    local host = prosody.hosts[name]
+    if (host and host.type) ~= "component" then
+        return
+    end
+    local events = host.events
+    local function onGone()
+        inTurn(function()
+            hostGone(name)
+        end)
+        return nil
+    end
+    local function onBack()
+        inTurn(function()
+            hostBack(name)
+        end)
+        return nil
+    end
+    module:hook_object_event(events, "component-disconnected", onGone, 1)
+    module:hook_object_event(events, "component-authenticated", onBack, 1)
+end
+
+--- Listens to the components there are, and to those that are added.
+function occupancy_components.watchComponents()
+    for host in pairs(prosody.hosts) do
+        watchComponent(host)
+    end
+    module:hook_global("host-activated", function(host)
+        watchComponent(host)
+        return nil
+    end)
+end
+end
+
 -- src/occupancy/resume.ts
 --
 -- After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
@@ -10778,6 +10944,7 @@ local askingSession = state_memberships.askingSession
 local findMembership = state_memberships.findMembership
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
+local now = state_memberships.now
 local occupantJid = state_memberships.occupantJid
 local noteReflected = state_sent.noteReflected
 local retiredSent = state_sent.retiredSent
@@ -10813,7 +10980,7 @@ function isJoinAffiliations(stanza)
 end
 
 function noteHeard(membership)
-    membership.liveness.heard = true
+    membership.liveness.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
 end
 
@@ -11107,6 +11274,7 @@ local noteDrop = state_counters.noteDrop
 local findMembership = state_memberships.findMembership
 local isCurrent = state_memberships.isCurrent
 local isOccupantJid = state_memberships.isOccupantJid
+local now = state_memberships.now
 local hold = state_held.hold
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
@@ -11234,7 +11402,7 @@ function room_presence.onPresence(event)
             return onStray(stanza, from, to)
         end
     end
-    membership.liveness.heard = true
+    membership.liveness.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
     if type_ == "error" then
         onRefused(membership, nick, stanza)
@@ -11947,7 +12115,6 @@ function state_upgrade.convert(membership)
     if former.timer ~= nil or former.checking == true then
         membership.liveness.checking = true
     end
-    membership.liveness.heard = former.heard == true
     membership.liveness.unanswered = former.unanswered or 0
     membership.view = viewOf(former)
     membership.place = placeOf(membership, former)
@@ -11997,8 +12164,10 @@ end
 
 function restoreMembership(membership)
     local hadView = membership.view ~= nil
-    complete(membership, createMembership(membership.username, membership.room, membership.nick))
+    local fresh = createMembership(membership.username, membership.room, membership.nick)
+    complete(membership, fresh)
     complete(membership.view, newView())
+    complete(membership.liveness, fresh.liveness)
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
@@ -12111,6 +12280,7 @@ local onPush = push_push.onPush
 local load = state_store.load
 local saveLate = state_store.saveLate
 local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
+local watchComponents = occupancy_components.watchComponents
 local resumeAll = occupancy_resume.resumeAll
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
@@ -12245,6 +12415,7 @@ module.load = function()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
+    watchComponents()
     if module.reloading ~= true then
         start()
     end

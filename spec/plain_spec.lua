@@ -4,8 +4,10 @@
 local scene = require "support.scene";
 
 local join, leave, presence, query, seen = scene.join, scene.leave, scene.presence, scene.query, scene.seen;
+local in_room = scene.in_room;
 local minute, hour = 60, 3600;
 local lab = "room@rooms.example.org";
+local ping = "<ping xmlns='urn:xmpp:ping'/>";
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 local caps = "<c xmlns='http://jabber.org/protocol/caps' node='https://client.example' hash='sha-1' ver='abc'/>";
@@ -31,6 +33,26 @@ end
 local function item_jid(stanza)
 	local item = stanza:find("{"..xmlns_user.."}x/item");
 	return item and item.attr.jid;
+end
+
+-- How many stanzas of this kind a room gets from now on: call what is returned.
+local function counting(room, is_wanted)
+	local count, receive = 0, room.receive;
+	function room.receive(self, stanza)
+		if is_wanted(stanza) then count = count + 1; end
+		return receive(self, stanza);
+	end
+	return function () return count; end;
+end
+
+local function is_ping(stanza)
+	return stanza.name == "iq" and stanza:get_child("ping", "urn:xmpp:ping") ~= nil;
+end
+
+local function fire(s, name, event)
+	s.host:run(function ()
+		prosody.hosts["rooms.example.org"].events.fire_event(name, event);
+	end);
 end
 
 describe("a session that joins where the account is in", function ()
@@ -286,6 +308,125 @@ describe("a presence probe", function ()
 			assert.equal("p1", got[1].attr.id);
 		end);
 	end
+end);
+
+describe("a self-ping", function ()
+	scene.everywhere(function (everywhere)
+		it("C4: is passed on to a room that has been quiet for a minute, and the truth comes back", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			local pings = counting(s.room, is_ping);
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:deliver();
+			assert.equal("p1", phone.inbox[1].attr.id);
+			assert.same({ "iq result room/Alice" }, seen(phone));
+			assert.equal(1, pings());
+		end);
+
+		it("C4: is no result where the room has started again", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			s.room:forget();
+			s.room.refuse = { "wait", "service-unavailable" };
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:wait(30);
+			assert.equal("p1", phone.inbox[1].attr.id);
+			assert.matches("^iq error room/Alice", seen(phone)[1]);
+		end);
+
+		it("C4: brings the account back into a room that has started again", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			s.room:forget();
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:wait(30);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+
+		it("C4: is no result where the room says nothing", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			s.room.silent = true;
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:wait(2 * minute);
+			local lines = seen(phone);
+			assert.equal(1, #lines);
+			assert.matches("^iq error room/Alice", lines[1]);
+		end);
+	end);
+
+	it("C4: shares one question with others", function ()
+		local s, phone = in_room { remote = true };
+		local laptop = s:client "laptop";
+		s:enter(laptop);
+		s:wait(2 * minute);
+		local pings = counting(s.room, is_ping);
+		phone:send(query(ping, { id = "p1"; to = "Alice" }));
+		phone:send(query(ping, { id = "p2"; to = "Alice" }));
+		laptop:send(query(ping, { id = "p3"; to = "Alice" }));
+		assert.same({}, seen(phone));
+		s:deliver();
+		assert.same({ "iq result room/Alice"; "iq result room/Alice" }, seen(phone));
+		assert.same({ "iq result room/Alice" }, seen(laptop));
+		assert.equal(1, pings());
+		laptop:send(query(ping, { id = "p4"; to = "Alice" }));
+		assert.same({ "iq result room/Alice" }, seen(laptop));
+		assert.equal(1, pings());
+	end);
+
+	it("C4: is answered at once where the room has been heard within a minute", function ()
+		local s, phone = in_room { remote = true };
+		s:wait(50);
+		s.room:say("Bob", "hi");
+		s:wait(50);
+		seen(phone);
+		local pings = counting(s.room, is_ping);
+		phone:send(query(ping, { id = "p1"; to = "Alice" }));
+		assert.same({ "iq result room/Alice" }, seen(phone));
+		s:deliver();
+		assert.equal(0, pings());
+	end);
+end);
+
+describe("a component", function ()
+	it("R3: that is gone makes self-pings fail at once", function ()
+		local s, phone = in_room();
+		fire(s, "component-disconnected", { session = {} });
+		phone:send(query(ping, { id = "p1"; to = "Alice" }));
+		s:wait(2);
+		assert.matches("^iq error room/Alice", seen(phone)[1]);
+	end);
+
+	it("R3: that has started again gets the account back within seconds", function ()
+		local s, phone = in_room();
+		s.room:forget();
+		s.room.silent = true;
+		fire(s, "component-disconnected", { session = {} });
+		s:wait(10 * minute);
+		s.room.silent = nil;
+		fire(s, "component-authenticated", { session = {} });
+		s:wait(15);
+		assert.same({ "Alice" }, s:occupants());
+		for _, line in ipairs(seen(phone)) do
+			assert.is_nil(line:find "error");
+		end
+	end);
+
+	it("R3: that has connected again without a word about the end gets the account back", function ()
+		local s = in_room();
+		s.room:forget();
+		fire(s, "component-authenticated", { session = {} });
+		s:wait(15);
+		assert.same({ "Alice" }, s:occupants());
+	end);
 end);
 
 describe("where the room shows JIDs, the own item", function ()

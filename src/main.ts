@@ -20,6 +20,7 @@ import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
 import { load, saveLate } from "./state/store";
 import { leaveFormerAddresses } from "./occupancy/former";
+import { watchComponents } from "./occupancy/components";
 import { resumeAll } from "./occupancy/resume";
 import { bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
@@ -170,6 +171,7 @@ module.load = () => {
     addShellCommands();
     offerCommands();
     onceStarted(checkNeighbours);
+    watchComponents();
     if (module.reloading !== true) {
         start();
     }

@@ -12,7 +12,7 @@ import { isLateNick, renamedUnheard } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
 import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
-import { findMembership, isCurrent, isOccupantJid, type Membership } from "../state/memberships";
+import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { hold } from "../state/held";
 import { Phase } from "../state/place";
 import { saveOften } from "../state/store";
@@ -39,7 +39,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (membership === undefined) {
         return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, from, to);
     }
-    membership.liveness.heard = true;
+    membership.liveness.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
     if (type === "error") {
         onRefused(membership, nick, stanza);

@@ -14,14 +14,18 @@ import { newView, type RoomView } from "./view";
 
 /** Whether the room can be heard. */
 export interface Liveness {
-    /** Something came from the room since the last look. */
-    heard: boolean;
+    /** When something came from the room last, by the monotonic clock. */
+    heardAt: number;
+    /** When the room answered last that the account is in it. */
+    confirmedAt: number;
     /** A self-ping is in flight. */
     checking: boolean;
     /** Self-pings in a row without an answer: the account may be out of the room, or its server out of reach. */
     unanswered: number;
     /** Sends the next self-ping. */
     timer: Timer | undefined;
+    /** Self-pings of sessions that wait for the answer to the account's own, by the ids in state/pending.ts. */
+    waiting: string[];
 }
 
 /** One account in one room. */
@@ -171,7 +175,7 @@ export function createMembership(username: string, room: string, nick: string): 
         ending: false,
         nickFree: 0,
         view: newView(),
-        liveness: { heard: false, checking: false, unanswered: 0, timer: undefined },
+        liveness: { heardAt: now(), confirmedAt: 0, checking: false, unanswered: 0, timer: undefined, waiting: [] },
         sent: reviveSent(occupant, room),
         log: undefined,
         part: undefined,

@@ -62,8 +62,10 @@ function restoreAccount(account: Account): Account {
 
 function restoreMembership(membership: Membership): void {
     const hadView = (membership as Partial<Membership>).view !== undefined;
-    complete(membership, createMembership(membership.username, membership.room, membership.nick));
+    const fresh = createMembership(membership.username, membership.room, membership.nick);
+    complete(membership, fresh);
     complete(membership.view, newView());
+    complete(membership.liveness, fresh.liveness);
     if (!convert(membership) && !hadView) {
         outdate(membership.view);
     }

@@ -89,7 +89,6 @@ export function convert(membership: Membership): boolean {
         // The room is asked whether the account is still in it.
         membership.liveness.checking = true;
     }
-    membership.liveness.heard = former.heard === true;
     membership.liveness.unanswered = former.unanswered ?? 0;
     membership.view = viewOf(former);
     membership.place = placeOf(membership, former);

@@ -173,6 +173,12 @@ interface ProsodyModule {
         handler: Handler<PepEvents[N]>,
         priority: number,
     ): void;
+    hook_object_event<N extends keyof ComponentEvents>(
+        object: object,
+        event: N,
+        handler: Handler<ComponentEvents[N]>,
+        priority: number,
+    ): void;
     unhook_object_event<N extends keyof PepEvents>(object: object, event: N, handler: Handler<PepEvents[N]>): void;
     /** `existing`: also for what is there already. */
     handle_items(type: "pep-service", added: Handler<PepItem>, removed: Handler<PepItem>, existing: boolean): void;
@@ -205,11 +211,19 @@ interface Host {
     readonly users?: { readonly name: string };
     /** What the modules loaded there offer. */
     readonly modules: LuaMap<string, unknown>;
+    readonly events: object;
+}
+
+/** Events of a host of type component that is connected by a stream (mod_component). */
+interface ComponentEvents {
+    "component-authenticated": { readonly session: { readonly host?: string } };
+    "component-disconnected": { readonly session: { readonly host?: string } };
 }
 
 /** Events of the whole server. */
 interface GlobalEvents {
     "server-started": Record<string, never>;
+    "host-activated": string;
     "server-stopping": Record<string, never>;
     "stats-update": Record<string, never>;
     "user-deleted": { readonly username: string; readonly host: string };
