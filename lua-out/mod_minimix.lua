@@ -5879,6 +5879,11 @@ function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
 
+--- Whether the answer to a self-ping is evidence that the account is not in the room; other errors are none.
+function send_ping.saysOut(condition)
+    return condition == "not-acceptable" or condition == "item-not-found"
+end
+
 --- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
 function send_ping.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
@@ -6398,8 +6403,7 @@ local dropQuestion = archive_catchup.dropQuestion
 local flush = archive_catchup.flush
 local closePart = archive_log.closePart
 local openPart = archive_log.openPart
-local saysJoined = send_ping.saysJoined
-local saysNothing = send_ping.saysNothing
+local saysOut = send_ping.saysOut
 local selfPing = send_ping.selfPing
 local save = state_store.save
 local options = minimix_options
@@ -6745,9 +6749,8 @@ function occupancy_transitions.retryLeave(membership, tries)
         if membership.place ~= place or not isCurrent(membership) then
             return
         end
-        local isUnknown = condition == nil or saysJoined(condition) or saysNothing(condition)
         local mayBeIn = membership.established and not isUnheard(membership)
-        if isUnknown and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
+        if not saysOut(condition) and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
             local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
             setPlace(membership, {phase = "leaving", tries = tries, operation = next})
         else

@@ -1,6 +1,7 @@
 -- What a client or a room could tell from plain MUC: each stanza that it gets once, with the content and in the order that
 -- XEP-0045 gives it.
 
+local st = require "util.stanza";
 local scene = require "support.scene";
 
 local join, leave, presence, query, seen = scene.join, scene.leave, scene.presence, scene.query, scene.seen;
@@ -427,6 +428,69 @@ describe("a component", function ()
 		s:wait(15);
 		assert.same({ "Alice" }, s:occupants());
 	end);
+end);
+
+describe("a direct invitation in a private message", function ()
+	local invitation = "<x xmlns='jabber:x:conference' jid='tea@rooms.example.org' reason='tea'/>";
+
+	for _, kind in ipairs { "chat", "normal" } do
+		for name, more in pairs { alone = ""; ["with a body"] = "<body>come</body>"; ["with <x/>"] = "<x xmlns='"..xmlns_user.."'/>" } do
+			it(("C6: goes to the sessions in the room alone: %s, %s"):format(kind, name), function ()
+				local s, phone = in_room();
+				local laptop, tablet = s:client "laptop", s:client "tablet";
+				s:enter(laptop);
+				s:from("Bob", ("<message type='%s' id='i1'>%s%s</message>"):format(kind, more, invitation));
+				for _, client in ipairs { phone, laptop } do
+					local got = client:take();
+					assert.equal(1, #got);
+					assert.equal(client.jid, got[1].attr.to);
+				end
+				assert.same({}, tablet:take());
+			end);
+		end
+	end
+end);
+
+describe("a leave that the room does not confirm", function ()
+	local conditions = {
+		"bad-request"; "feature-not-implemented"; "forbidden"; "gone"; "internal-server-error"; "not-allowed"; "not-authorized";
+		"payment-required"; "policy-violation"; "recipient-unavailable"; "redirect"; "registration-required"; "remote-server-not-found";
+		"remote-server-timeout"; "resource-constraint"; "service-unavailable"; "undefined-condition"; "unexpected-request";
+	};
+
+	for _, condition in ipairs(conditions) do
+		it("L5: is tried until there is evidence, which "..condition.." is not", function ()
+			local s, phone = in_room();
+			local receive = s.room.receive;
+			function s.room.receive(room, stanza)
+				if stanza.name == "iq" then
+					return room.send(st.error_reply(stanza, "cancel", condition));
+				end
+			end
+			phone:send(leave "Alice");
+			s:wait(hour);
+			assert.same({ "Alice" }, s:occupants());
+			s.room.receive = receive;
+			s:wait(hour);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
+	for _, condition in ipairs { "not-acceptable", "item-not-found" } do
+		it("L5: is over with "..condition, function ()
+			local s, phone = in_room();
+			s.room:forget "Alice";
+			function s.room.receive(room, stanza)
+				if stanza.name == "iq" then
+					return room.send(st.error_reply(stanza, "cancel", condition));
+				end
+			end
+			phone:send(leave "Alice");
+			s:wait(hour);
+			assert.is_true(s:is_forgotten());
+		end);
+	end
 end);
 
 describe("where the room shows JIDs, the own item", function ()

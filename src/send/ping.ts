@@ -41,6 +41,11 @@ export function saysJoined(condition: string): boolean {
     return condition === "service-unavailable" || condition === "feature-not-implemented";
 }
 
+/** Whether the answer to a self-ping is evidence that the account is not in the room; other errors are none. */
+export function saysOut(condition: string | undefined): boolean {
+    return condition === "not-acceptable" || condition === "item-not-found";
+}
+
 /** XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached. */
 export function saysNothing(condition: string): boolean {
     return condition === "remote-server-not-found" || condition === "remote-server-timeout";
