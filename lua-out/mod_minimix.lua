@@ -5560,7 +5560,7 @@ end
 -- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
+local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
 local answerProbe = occupancy_outgoing.answerProbe
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
@@ -5603,6 +5603,12 @@ function isAnswering(membership)
     return place.phase == "joining"
 end
 
+function isOfMember(stanza)
+    local affiliation = itemOf(stanza).affiliation
+    local x = stanza:get_child("x", MUC_USER)
+    return affiliation ~= nil and affiliation ~= "none" and (x and x:get_child("status")) == nil
+end
+
 function onOffline(membership, key, stanza, wasThere)
     if wasThere == nil then
         wasThere = false
@@ -5615,9 +5621,9 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local held = hold(stanza)
     local isKept = keepMember(view.offline, key, held)
-    local opt_8 = shownSince(membership)
-    if opt_8 ~= nil then
-        opt_8[key] = true
+    local opt_9 = shownSince(membership)
+    if opt_9 ~= nil then
+        opt_9[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -5695,11 +5701,8 @@ end
 
 --- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local member
-    if stanza.attr.type == "unavailable" then
-        member = itemOf(stanza).jid
-    end
-    if member ~= nil then
+    local member = itemOf(stanza).jid
+    if member ~= nil and stanza.attr.type == "unavailable" then
         onOffline(membership, keyOfJid(member), stanza)
         return
     end
@@ -5756,16 +5759,16 @@ function occupancy_burst.onOccupantGone(membership, nick, stanza)
         return
     end
     forgetOccupant(view, nick)
-    local isAnswering_result_7 = isAnswering(membership)
-    if isAnswering_result_7 then
-        local opt_5 = shownSince(membership)
-        isAnswering_result_7 = (opt_5 and opt_5[nick] ~= nil) ~= true
+    local isAnswering_result_6 = isAnswering(membership)
+    if isAnswering_result_6 then
+        local opt_4 = shownSince(membership)
+        isAnswering_result_6 = (opt_4 and opt_4[nick] ~= nil) ~= true
     end
-    if isAnswering_result_7 then
+    if isAnswering_result_6 and isOfMember(stanza) then
         onOffline(membership, nick, stanza, wasThere)
         return
     end
-    if view.offline.count > 0 and itemOf(stanza).affiliation ~= "none" then
+    if view.offline.count > 0 and isOfMember(stanza) then
         outdate(view)
     end
     fork(membership, stanza)

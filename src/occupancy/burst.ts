@@ -37,8 +37,8 @@ function isAnswering(membership: Membership): boolean {
 
 /** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
 export function onRoomPresence(membership: Membership, stanza: Stanza): void {
-    const member = stanza.attr.type === "unavailable" ? itemOf(stanza).jid : undefined;
-    if (member !== undefined) {
+    const member = itemOf(stanza).jid;
+    if (member !== undefined && stanza.attr.type === "unavailable") {
         onOffline(membership, keyOfJid(member), stanza);
         return;
     }
@@ -93,15 +93,22 @@ export function onOccupantGone(membership: Membership, nick: string, stanza: Sta
         return;
     }
     forgetOccupant(view, nick);
-    if (isAnswering(membership) && shownSince(membership)?.has(nick) !== true) {
+    if (isAnswering(membership) && shownSince(membership)?.has(nick) !== true && isOfMember(stanza)) {
         onOffline(membership, nick, stanza, wasThere);
         return;
     }
-    if (view.offline.count > 0 && itemOf(stanza).affiliation !== "none") {
+    if (view.offline.count > 0 && isOfMember(stanza)) {
         // A room that lists members who are offline lists this one from now on, in a form of its own.
         outdate(view);
     }
     fork(membership, stanza);
+}
+
+/** An affiliated user who is not there, and is not said to leave for some reason. */
+function isOfMember(stanza: Stanza): boolean {
+    const affiliation = itemOf(stanza).affiliation;
+    const x = stanza.get_child("x", MUC_USER);
+    return affiliation !== undefined && affiliation !== "none" && x?.get_child("status") === undefined;
 }
 
 /** Prosody shows affiliated users who are not in the room, by nick or, from its own address, by JID. */
