@@ -5,7 +5,7 @@ all: build
 build: $(BUNDLE)
 
 # By way of another folder, as a failed build leaves a broken file behind.
-$(BUNDLE): node_modules/.package-lock.json tsconfig.json tstl.json $(wildcard tools/lua/*.cjs) $(shell find src -name '*.ts')
+$(BUNDLE): node_modules/.package-lock.json package.json tsconfig.json tstl.json $(wildcard tools/lua/*.cjs) $(shell find src -name '*.ts')
 	node_modules/.bin/tstl -p tstl.json --outDir .build/lua-out
 	cp .build/lua-out/mod_minimix.lua .build/lua-out/mod_minimix.lua.map lua-out/
 

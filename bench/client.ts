@@ -1,5 +1,5 @@
-// A client that costs next to nothing: it tells stanzas apart by their text, counts the copies of what is said in a room,
-// and keeps none.
+// A client with almost no cost of its own: it recognises stanzas by their text, counts the copies of each message of a
+// room, and stores none.
 import { once } from "node:events";
 import { connect as dial, type Socket } from "node:net";
 
@@ -8,7 +8,7 @@ export interface ConnectOptions {
     smacks?: boolean;
 }
 
-/** What came in answer to a join, up to the subject. */
+/** The answer to a join, up to the subject. */
 export interface Burst {
     presences: number;
     messages: number;
@@ -47,9 +47,9 @@ export async function connect(
 
 export class LightClient {
     readonly jid: string;
-    /** The number of the last message heard; what is said in a room is numbered. */
+    /** The number of the last message received. Messages of a room are numbered. */
     heard = 0;
-    /** Copies that are not the next message, once, for this client. */
+    /** Copies that were out of order, doubled or missing. */
     readonly faults: string[] = [];
     onHeard: (() => void) | undefined;
     readonly #socket: Socket;
@@ -70,7 +70,7 @@ export class LightClient {
         this.#socket.write(text);
     }
 
-    /** Sends something and gives the next element that begins so. */
+    /** Sends a stanza and returns the next element that begins with `start`. */
     async ask(text: string, start: string): Promise<string> {
         let answer = "";
         await this.#until(text, (element) => {
@@ -80,7 +80,7 @@ export class LightClient {
         return answer;
     }
 
-    /** All that was sent to this client before has come. */
+    /** Resolves when everything that was sent to this client before has arrived. */
     async sync(): Promise<void> {
         await this.ask("<iq type='get' id='sync'><ping xmlns='urn:xmpp:ping'/></iq>", "<iq");
     }
@@ -165,7 +165,7 @@ export class LightClient {
     }
 }
 
-/** What is said in a room: what one client sends there who writes a line. */
+/** A line of text as a client sends it to a room. */
 export function groupchat(room: string, number: number): string {
     const id = `5f0d1c2e-8a37-4b57-9c1e-${String(number).padStart(12, "0")}`;
     return (
@@ -179,12 +179,12 @@ function numberOf(message: string): number {
     return Number.parseInt(message.slice(message.indexOf("<body>") + "<body>".length), 10);
 }
 
-/** A message of the past has a delay. */
+/** Old messages have a delay. */
 function isSaidNow(element: string): boolean {
     return element.startsWith("<message") && element.includes("<body>") && !element.includes("<delay");
 }
 
-/** Where the element that begins at `start` ends; 0 if it is not there in full. No stanza here holds one of its kind. */
+/** Returns the end of the element that begins at `start`, or 0 if it is incomplete. Stanzas are not nested here. */
 function elementEnd(stream: string, start: number): number {
     const tagEnd = stream.indexOf(">", start) + 1;
     if (tagEnd === 0) {

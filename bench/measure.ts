@@ -1,14 +1,14 @@
-// What something costs a server: CPU time of its process, and memory. Nothing here depends on how fast the clients are.
+// The cost of a task for a server: CPU time of its process, and memory. The speed of the clients has no influence.
 import type { Server } from "../e2e/support/prosody.ts";
 
-/** The CPU time that a server spends on a task, in microseconds. */
+/** Returns the CPU time of a server for a task, in microseconds. */
 export async function cpu(server: Server, task: () => Promise<unknown>): Promise<number> {
     const before = await clock(server);
     await task();
     return ((await clock(server)) - before) * 1e6;
 }
 
-/** What a task allocates in a server, in bytes, whether or not it is needed for longer. */
+/** Returns the bytes that a task allocates in a server, including garbage. */
 export async function allocated(server: Server, task: () => Promise<unknown>): Promise<number> {
     const count = "return collectgarbage('count') * 1024";
     const before = (await server.eval(`collectgarbage() collectgarbage("stop") ${count}`)) as number;
@@ -18,7 +18,7 @@ export async function allocated(server: Server, task: () => Promise<unknown>): P
     return after - before;
 }
 
-/** What a server keeps in memory, in bytes. */
+/** Returns the memory in use by a server, in bytes. */
 export async function inUse(server: Server): Promise<number> {
     return (await server.eval("collectgarbage() collectgarbage() return collectgarbage('count') * 1024")) as number;
 }
@@ -28,7 +28,7 @@ async function clock(server: Server): Promise<number> {
     return (await server.eval("return os.clock()")) as number;
 }
 
-/** Gives the contestants their turns, round by round, so that what else goes on in the machine meets all of them. */
+/** Measures the systems in turn, round by round, so that other load of the machine affects all of them. */
 export async function interleave<T>(
     contestants: readonly T[],
     rounds: number,

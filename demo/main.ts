@@ -1,4 +1,4 @@
-// Plays a story in a plain room and in one with the module, then leaves the server to the reader's own client.
+// Plays a story in a plain room and in a room with the module. Then the server runs on for the reader's own client.
 // PROSODY=13.0 chooses the version of the server; ONCE=1 ends after the story.
 import { once } from "node:events";
 import type { Server, Version } from "../e2e/support/prosody.ts";
@@ -15,7 +15,7 @@ try {
     page.failure(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;
 }
-// With the process end its servers and, unless something went wrong, their files.
+// The servers end with this process. Their files are deleted, except after a failure.
 process.exit();
 
 async function run(version: Version): Promise<void> {

@@ -1,4 +1,4 @@
-// What the reader sees: two columns that fit a terminal of 100 characters.
+// Output for the reader: two columns in a terminal of 100 characters.
 const labelWidth = 9;
 const columnWidth = 42;
 const devices = ["phone", "laptop", "desk"];
@@ -34,7 +34,7 @@ export function failure(line: string): void {
     console.error(`${red("✗")}  ${line}`);
 }
 
-/** What was seen without and with the module. */
+/** What happened without and with the module. */
 export function row(label: string, [plain = [], minimix = []]: string[][]): void {
     const arrow = devices.includes(label) ? "← " : "";
     const left = cell(plain, arrow);
@@ -48,7 +48,7 @@ function line(label: string, left: string, right: string): string {
     return `   ${label.padEnd(labelWidth)} ${left.padEnd(columnWidth)}  ${right}`.trimEnd();
 }
 
-/** As few lines as the items fit into. */
+/** Wraps the items into as few lines as possible. */
 function cell(items: string[], arrow: string): string[] {
     const lines: string[] = [];
     for (const item of items) {

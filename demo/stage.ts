@@ -1,4 +1,4 @@
-// A server with a room and three clients: what they can do, and what can be seen of it.
+// A server with a room and three clients: their actions, and the results.
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, connect, type Element, matches, statusCodes } from "../e2e/support/client.ts";
 import * as muc from "../e2e/support/muc.ts";
@@ -16,7 +16,7 @@ export interface Device {
     name: string;
     nick: string;
     client: Client;
-    /** How many of the stanzas received have been looked at. */
+    /** The number of received stanzas that have been read. */
     read: number;
 }
 
@@ -62,7 +62,7 @@ export async function kick({ room }: Stage, { client }: Device, nick: string): P
     await muc.kick(client, room, nick);
 }
 
-/** The connections break; returns when the server knows. */
+/** Breaks the connections. Returns when the server has noticed. */
 export async function loseConnections({ server }: Stage, ...devices: Device[]): Promise<void> {
     const deadline = Date.now() + patience;
     for (const { client } of devices) {
@@ -82,7 +82,7 @@ export async function reconnect({ server }: Stage, ...devices: Device[]): Promis
     }
 }
 
-/** What the room has sent to a device since the last look, in words. */
+/** Describes what the room has sent to a device since the last call. */
 export async function seenBy({ room }: Stage, device: Device): Promise<string[]> {
     await device.client.sync();
     const { received } = device.client;
@@ -91,25 +91,25 @@ export async function seenBy({ room }: Stage, device: Device): Promise<string[]>
     return stanzas.map(inWords).filter((words) => words !== undefined);
 }
 
-/** Nicks and real addresses, as the room knows them. */
+/** Nicks and real addresses, from the room. */
 export async function occupants({ server, room }: Stage): Promise<string[]> {
     const all = await server.occupants(room);
     return all.map(({ nick, sessions }) => `${nick} = ${sessions.map(withoutDomain).join(", ")}`).sort();
 }
 
-/** Makes copies() and traffic() count from here on. */
+/** Resets the counters of copies() and traffic(). */
 export async function startCounting({ server }: Stage): Promise<void> {
     await server.arrivals();
 }
 
-/** The messages that the room has sent, and to whom, counted in the server. */
+/** Messages that the room has sent, by recipient, counted in the server. */
 export async function copies({ server }: Stage): Promise<string[]> {
     const messages = (await server.arrivals()).filter(({ name }) => name === "message");
     const receivers = messages.map(({ to }) => withoutDomain(to)).sort();
     return [`${messages.length}: ${receivers.join(", ")}`];
 }
 
-/** All that the room has sent, counted in the server. */
+/** All stanzas that the room has sent, counted in the server. */
 export async function traffic({ server }: Stage): Promise<string[]> {
     return [`${(await server.arrivals()).length} stanzas`];
 }
@@ -118,7 +118,7 @@ function withoutDomain(jid: string): string {
     return jid.replace(/@[^/]*/, "");
 }
 
-/** Undefined for what nobody would notice, such as an empty subject. */
+/** Returns undefined for what no user notices, such as an empty subject. */
 function inWords(stanza: Element): string | undefined {
     const nick = stanza.attrs.from?.split("/")[1] ?? "";
     if (stanza.name === "presence") {

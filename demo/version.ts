@@ -1,6 +1,6 @@
 import { type Version, versions } from "../e2e/support/prosody.ts";
 
-/** The version of Prosody to use: that of PROSODY, or else the first one installed. */
+/** Returns the version of Prosody to use: $PROSODY, or the first one that is installed. */
 export function chosenVersion(): Version {
     const version = process.env.PROSODY ?? versions[0];
     const found = versions.find((installed) => installed === version);

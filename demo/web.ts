@@ -1,4 +1,4 @@
-// The same to try in a browser: two clients of Alice's and one of Bob's on a page, and what the server knows beside them.
+// The demo in a browser: two clients of Alice and one of Bob on a page, with the state of the server beside them.
 // PROSODY=13.0 chooses the version of the server; ONCE=1 ends when the page is there.
 import { once } from "node:events";
 import * as page from "./page.ts";
@@ -13,7 +13,7 @@ try {
     page.failure(error instanceof Error ? error.message : String(error));
     process.exitCode = 1;
 }
-// With the process end its servers and, unless something went wrong, their files.
+// The servers end with this process. Their files are deleted, except after a failure.
 process.exit();
 
 async function run(): Promise<void> {

@@ -1,5 +1,5 @@
-// H1: what an account heard more than a second before its server was killed is in its archive. The room has none, so that
-// nothing can be fetched again. MINIMIX_LONG=1 kills it ten times for each version on each storage.
+// H1: messages that an account received more than a second before its server was killed are in its archive. The room has no
+// archive, so nothing can be fetched again. MINIMIX_LONG=1 kills ten times for each version on each storage.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Client } from "./support/client.ts";
@@ -21,9 +21,9 @@ interface Heard {
 
 for (const [i, version] of versions.entries()) {
     describe(`Prosody ${version}`, () => {
-        // In short, every version and every storage comes up, but not each with each.
+        // The short run has every version and every storage, but not every combination.
         for (const backend of backends.filter((_, j) => isLong || j % versions.length === i)) {
-            test(`H1: what was heard a second before the server is killed is kept (${backend})`, async () => {
+            test(`H1: messages received a second before the server is killed are kept (${backend})`, async () => {
                 const storage = await startStorage(backend);
                 const users = ["alice", "bob"];
                 const server = await startServer({ version, minimix: true, users, hostConfig: storage.config });
@@ -59,7 +59,7 @@ for (const [i, version] of versions.entries()) {
     });
 }
 
-/** Says one number after the other until it is time, and notes which of them the listener has heard, and when. */
+/** Sends one number after the other for a while, and records which numbers the listener received, and when. */
 async function talk(speaker: Client, listener: Client, room: string, heard: Heard[], end: number): Promise<void> {
     for (let number = heard.length + 1; Date.now() < end; number++) {
         const body = String(number);

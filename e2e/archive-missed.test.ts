@@ -1,4 +1,4 @@
-// What accounts read after all that can happen (spec/missed_spec.lua), on a PostgreSQL that specs alone do not have.
+// spec/missed_spec.lua with PostgreSQL, which this test starts.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// The same with the archive in SQL databases. MINIMIX_LONG=1 keeps more in it.
+// e2e/archive.test.ts with the archive in SQL databases. MINIMIX_LONG=1 stores more messages.
 import { testArchive } from "./support/archive.ts";
 import { versions } from "./support/prosody.ts";
 import { backends } from "./support/storage.ts";

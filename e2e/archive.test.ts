@@ -1,4 +1,4 @@
-// What was said in rooms, in the archive of the account (XEP-0313). MINIMIX_LONG=1 has more of it.
+// Messages of rooms in the archive of the account (XEP-0313). MINIMIX_LONG=1 stores more of them.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { testArchive } from "./support/archive.ts";
@@ -14,7 +14,7 @@ for (const version of versions) {
     testArchive(version, "internal", messages);
 
     describe(`Prosody ${version}, without mod_mam`, () => {
-        test("H3: a room's log can be asked for, and no more is promised", async () => {
+        test("H3: a room's archive can be queried, and no other is announced", async () => {
             const modules = ["disco", "roster", "saslauth", "ping"];
             const server = await startServer({ version, minimix: true, users: ["alice"], modules });
             const alice = await connect(server, "alice/phone");

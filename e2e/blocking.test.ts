@@ -1,4 +1,4 @@
-// XEP-0191: what the account has blocked it does not hear of, and is not in.
+// XEP-0191: the account leaves blocked rooms and receives nothing from blocked occupants.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { publishBookmark } from "./support/bookmarks.ts";
@@ -26,7 +26,7 @@ for (const { name, ...setting } of settings) {
             await phone.iq("set", undefined, xml(command, { xmlns: nsBlocking }, xml("item", { jid })));
         }
 
-        /** What a session sees of a room when it joins. */
+        /** Returns what a session receives when it joins a room. */
         async function look(room: string): Promise<string[]> {
             const tablet = await house.connect("alice/tablet");
             const stanzas = await join(tablet, room, "Alice");
@@ -54,7 +54,7 @@ for (const { name, ...setting } of settings) {
                 assert.equal(await house.sessionsOf(room, "Alice"), undefined);
                 assert.doesNotMatch(await house.server.shell(`minimix:rooms("alice@a.lab")`), new RegExp(room));
 
-                // Nothing comes of it, and no client can go there.
+                // A join of a client fails.
                 await groupchat(bob, room, "anybody?");
                 await settle();
                 await phone.expectNone({ room });
@@ -71,7 +71,7 @@ for (const { name, ...setting } of settings) {
             });
         }
 
-        test("a blocked occupant is not heard, and the account stays", async () => {
+        test("messages of a blocked occupant are dropped, and the account stays", async () => {
             const room = await house.roomWithBoth("occupant");
             const carol = await house.connect("carol/desk");
             await join(carol, room, "Carol");
@@ -94,7 +94,7 @@ for (const { name, ...setting } of settings) {
             await carol.disconnect();
         });
 
-        test("P5: a blocked room is not joined for its bookmark, neither now nor at a login", async () => {
+        test("P5: a bookmark does not join a blocked room, neither at once nor at the next login", async () => {
             const room = await house.bobsRoom("bookmarked");
             const other = await house.bobsRoom("other");
             await publishBookmark(phone, room, { autojoin: true, nick: "Alice" });

@@ -38,7 +38,8 @@ function blockOf(name: string, program: string): string {
 }
 
 test("the compiled module begins with a header and plain Lua", () => {
-    assert.match(lines[0] ?? "", /^-- mod_minimix: /);
+    const { version } = JSON.parse(readFileSync(join(repository, "package.json"), "utf8")) as { version: string };
+    assert.ok(lines[0]?.startsWith(`-- mod_minimix ${version}: `));
     const start = lines.slice(0, 40).join("\n");
     assert.match(start, /^local jids = require\("util\.jid"\)$/m);
     assert.match(start, /^local namespaces = \{\}$/m);

@@ -1,4 +1,4 @@
-// The comparison itself: it must find what it is there to find.
+// Tests of the comparison itself: it must find each kind of difference.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { compare, type Scenario } from "./support/compare.ts";
@@ -40,7 +40,7 @@ for (const version of versions) {
             };
         }
 
-        test("the same is the same", async () => {
+        test("equal runs have no difference", async () => {
             assert.deepEqual(await compare(server, tampering, conversation("hello")), []);
         });
 
@@ -56,14 +56,14 @@ for (const version of versions) {
             assert.match(differences[0] ?? "", /^alice\/phone \+ <message .*double this/);
         });
 
-        test("what a test adjusts is no difference", async () => {
+        test("a stanza that the test adjusts is no difference", async () => {
             const differences = await compare(server, tampering, conversation("lose this for laptop"), {
                 adjust: (stanza) => (stanza.getChildText("body")?.startsWith("lose") ? undefined : stanza),
             });
             assert.deepEqual(differences, []);
         });
 
-        test("presence said again can be ignored", async () => {
+        test("repeated presence can be ignored", async () => {
             const joinedTwice: Scenario = async ({ server, client, room, settle }) => {
                 const bob = await client("bob/desk");
                 await create(bob, room, "Bob");

@@ -1,4 +1,4 @@
-// What was said in a room while nobody of the account was there, as history of a join (XEP-0045 7.2.14).
+// Messages that a room sent while the account had no session attached, as history of a join (XEP-0045 7.2.14).
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
@@ -23,7 +23,7 @@ atOnce("history", settings, ({ name, ...setting }) => {
         let house: House;
         let bob: Client;
         let room: string;
-        /** When what was said before the break had been said. */
+        /** The time after the messages before the break. */
         let pause: Date;
         const said = 200;
 
@@ -52,7 +52,7 @@ atOnce("history", settings, ({ name, ...setting }) => {
             return stanzas;
         }
 
-        test("H2: a client that asks for nothing special gets the last messages, marked as the past", async () => {
+        test("H2: a client that asks for no limit gets the last messages, with a delay", async () => {
             const stanzas = await cameBack();
             assert.deepEqual(bodiesIn(stanzas), numbers(181, said));
             for (const message of messagesIn(stanzas)) {
@@ -64,7 +64,7 @@ atOnce("history", settings, ({ name, ...setting }) => {
             }
         });
 
-        test("H2: maxstanzas, and none at all", async () => {
+        test("H2: maxstanzas, also 0", async () => {
             assert.deepEqual(bodiesIn(await cameBack({ maxstanzas: "5" })), numbers(196, said));
             assert.deepEqual(bodiesIn(await cameBack({ maxstanzas: "0" })), []);
             assert.deepEqual(bodiesIn(await cameBack({ maxchars: "0" })), []);
@@ -82,11 +82,11 @@ atOnce("history", settings, ({ name, ...setting }) => {
             );
         });
 
-        test("H2: maxchars counts whole stanzas, as they are sent", async () => {
+        test("H2: maxchars counts whole stanzas as XML", async () => {
             const all = messagesIn(await cameBack({ maxstanzas: "20" }));
             const wire = all.map((stanza) => stanza.toString().length);
             const ofThree = wire.slice(-3).reduce((sum, length) => sum + length, 0);
-            // How the XML is written varies by some characters: quotes, the order of attributes, namespaces.
+            // The length of the XML varies by some characters: quotes, namespaces.
             const some = messagesIn(await cameBack({ maxchars: String(ofThree + 60) }));
             assert.deepEqual(bodiesIn(some), numbers(198, said));
         });

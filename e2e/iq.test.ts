@@ -1,4 +1,4 @@
-// Requests to rooms and their occupants, and the other way round.
+// IQs to rooms and their occupants, and from them.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, type Element, StanzaError, xml } from "./support/client.ts";
@@ -52,7 +52,7 @@ for (const { name, ...setting } of settings) {
             return new StanzaError(answer).condition;
         }
 
-        test("C3: a room and its occupants tell what they can do", async () => {
+        test("C3: a room and its occupants answer disco#info", async () => {
             const room = await house.roomWithBoth("disco", { roomname: "Tea" });
             for (const client of [phone, laptop, tablet]) {
                 const info = await client.iq("get", room, xml("query", { xmlns: nsInfo }));
@@ -66,7 +66,7 @@ for (const { name, ...setting } of settings) {
             await nobodyAsked(laptop, tablet);
         });
 
-        test("C3: whoever of an owner's sessions may configure a room, a new and locked one too", async () => {
+        test("C3: each session of an owner can configure a room, also a new and locked one", async () => {
             const room = `owned@${house.server.rooms}`;
             await create(phone, room, "Alice", { roomname: "First" });
             await join(laptop, room, "Alice");
@@ -78,7 +78,7 @@ for (const { name, ...setting } of settings) {
             await assert.rejects(configure(bob, room, { roomname: "Bob's" }), { condition: "forbidden" });
         });
 
-        test("C3: a moderator by role alone sees lists, gives voice and kicks, and no session shows", async () => {
+        test("C3: a moderator without affiliation sees lists, gives voice and kicks, and the room sees no session", async () => {
             const room = await house.roomWithBoth("moderator");
             const carol = await house.connect("carol/desk");
             await setRole(bob, room, "Alice", "moderator");
@@ -103,7 +103,7 @@ for (const { name, ...setting } of settings) {
             await carol.disconnect();
         });
 
-        test("C3: an owner's lists of affiliations", async () => {
+        test("C3: an owner reads and changes the lists of affiliations", async () => {
             const room = `lists@${house.server.rooms}`;
             await create(phone, room, "Alice");
             await setAffiliation(phone, room, bob.account, "member");
@@ -117,7 +117,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("C7: a session may register the account with a room", async () => {
+        test("C7: a session registers the account with a room", async () => {
             const room = await house.bobsRoom("register");
             await setAffiliation(bob, room, phone.account, "member");
             await join(phone, room, "Alice");
@@ -137,7 +137,7 @@ for (const { name, ...setting } of settings) {
             await assert.rejects(changeNick(bob, room, "Alice"), { condition: "conflict" });
         });
 
-        test("C3: an occupant answers under its nick, to the asking session alone", async () => {
+        test("C3: an occupant answers under its nick, only to the session that asked", async () => {
             const room = await house.roomWithBoth("version");
             for (const client of [phone, laptop]) {
                 const request = xml(
@@ -153,7 +153,7 @@ for (const { name, ...setting } of settings) {
             await nobodyAsked(phone, laptop, tablet);
         });
 
-        test("C3: sessions may use the same id at the same time", async () => {
+        test("C3: two sessions use the same id at the same time, and each gets its answer", async () => {
             const room = await house.roomWithBoth("same-id");
             const payloads = [xml("query", { xmlns: nsVersion }), xml("query", { xmlns: nsInfo })];
             const [first, second] = await Promise.all(
@@ -168,7 +168,7 @@ for (const { name, ...setting } of settings) {
             await nobodyAsked(phone, laptop);
         });
 
-        test("C3: what an occupant or a room does not know comes back as an error", async () => {
+        test("C3: an IQ that an occupant or a room does not support returns an error", async () => {
             const room = await house.roomWithBoth("unknown");
             for (const [to, expected] of [
                 [`${room}/Bob`, "service-unavailable"],
@@ -213,7 +213,7 @@ for (const { name, ...setting } of settings) {
             await client.iq("set", undefined, pubsub);
         }
 
-        test("C3: the archive of a room is open to every session, and answers the one that asks", async () => {
+        test("C3: every session can query the archive of a room, and only the one that asks gets the answer", async () => {
             const room = await house.roomWithBoth("archive");
             await groupchat(bob, room, "hello");
             await phone.expect({ room, body: "hello" });
@@ -230,7 +230,7 @@ for (const { name, ...setting } of settings) {
             await laptop.expectNone({ room });
         });
 
-        test("B1: a session with too many open requests has to wait", async () => {
+        test("B1: a session with too many pending IQs gets a wait error", async () => {
             const room = await house.roomWithBoth("pending");
             await house.hold();
             const ask = () => phone.ask(xml("iq", { type: "get", to: room }, xml("query", { xmlns: nsInfo })));
@@ -246,7 +246,7 @@ for (const { name, ...setting } of settings) {
             return client.ask(xml("iq", { type: "get", to: `${room}/${nick}`, id: "ping" }, ping));
         }
 
-        test("C4: a self-ping tells each session whether it has joined", async () => {
+        test("C4: the answer to a self-ping says whether this session has joined", async () => {
             const room = await house.bobsRoom("self-ping");
             assert.equal(condition(await selfPing(phone, room)), "not-acceptable");
             await join(phone, room, "Alice");
@@ -261,7 +261,7 @@ for (const { name, ...setting } of settings) {
             assert.equal(condition(await selfPing(laptop, room)), "not-acceptable");
         });
 
-        test("C4: while the account is being brought back, a self-ping says to wait", async () => {
+        test("C4: while the account rejoins, a self-ping gets a wait error", async () => {
             const room = await house.roomWithBoth("lost");
             await house.hold();
             await house.server.eval(`
@@ -276,7 +276,7 @@ for (const { name, ...setting } of settings) {
             await phone.expectNone({ type: "unavailable", room });
         });
 
-        test("C3: a session may ask the account's own occupant", async () => {
+        test("C3: a session can query the account's own occupant", async () => {
             const room = await house.roomWithBoth("self");
             const query = xml("query", { xmlns: nsVersion });
             const answer = await laptop.ask(xml("iq", { type: "get", to: `${room}/Alice`, id: "self" }, query));
@@ -286,7 +286,7 @@ for (const { name, ...setting } of settings) {
             await nobodyAsked(phone, laptop, tablet);
         });
 
-        test("C5: others' requests are answered by the session that the room sees, and by the server", async () => {
+        test("C5: IQs of other occupants are answered by the session whose presence the room shows, and by the server", async () => {
             const room = await house.roomWithBoth("asked");
             await laptop.send(xml("presence", { to: `${room}/Alice` }, xml("priority", {}, "5")));
             await bob.expect({ from: `${room}/Alice` });
@@ -307,7 +307,7 @@ for (const { name, ...setting } of settings) {
             await nobodyAsked(phone, laptop, tablet);
         });
 
-        test("C5: with no session in the room the server answers", async () => {
+        test("C5: without an attached session the server answers", async () => {
             const room = await house.bobsRoom("away");
             const carol = await house.connect("carol/desk");
             await join(carol, room, "Carol");
@@ -324,7 +324,7 @@ for (const { name, ...setting } of settings) {
             await carol.disconnect();
         });
 
-        test("C5: a session that goes before it answers does no harm", async () => {
+        test("C5: a session that ends before it answers causes no error in the room", async () => {
             const room = await house.bobsRoom("silent");
             const carol = await house.connect("carol/desk");
             await join(carol, room, "Carol");

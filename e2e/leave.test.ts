@@ -1,4 +1,4 @@
-// How sessions go, and when the account goes with them.
+// How sessions leave, and when the account leaves with them.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, type Element, statusCodes, xml } from "./support/client.ts";
@@ -22,7 +22,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
 
         after(() => house.close());
 
-        /** Carol's clients, in a room of Bob's, with nothing left to read. */
+        /** Carol's clients, joined to a room of Bob's, without unread stanzas. */
         async function carols(room: string, ...clients: Client[]): Promise<void> {
             for (const client of clients) {
                 await join(client, room, "Carol");
@@ -37,7 +37,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             return (await house.server.occupants(room)).some((occupant) => occupant.nick === nick);
         }
 
-        test("L2: one session leaves; it is told, and nobody else", async () => {
+        test("L2: one session leaves, and only that session is told", async () => {
             const room = await house.roomWithBoth("one");
             const presence = await leave(phone, room, "Alice", "bye");
             assertGone(presence, `${room}/Alice`);
@@ -63,7 +63,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             }
         });
 
-        test("L2, L3: sessions that leave at the same time are each told once", async () => {
+        test("L2, L3: two sessions leave at the same time, and each is told once", async () => {
             const room = await house.roomWithBoth("together");
             const both = await Promise.all([leave(phone, room, "Alice"), leave(laptop, room, "Alice")]);
             both.forEach((presence) => {
@@ -75,7 +75,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             }
         });
 
-        test("L3: a leave may name the room alone, and a join may follow at once", async () => {
+        test("L3: a leave to the bare room JID works, also with a join right after it", async () => {
             const room = await house.bobsRoom("again");
             await join(phone, room, "Alice");
             await phone.send(xml("presence", { to: room, type: "unavailable" }));
@@ -88,7 +88,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             );
         });
 
-        test("L3: a session that joins while the account leaves joins anew", async () => {
+        test("L3: a session that joins while the account leaves gets a new join", async () => {
             const room = await house.bobsRoom("crossing");
             await join(phone, room, "Alice");
             await house.hold();
@@ -104,7 +104,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
 
         for (const password of ["tea", "coffee"]) {
             const outcome = password === "tea" ? "is let in" : "is refused";
-            test(`L3: a session that leaves while its join is under way is out, whether it ${outcome}`, async () => {
+            test(`L3: a session that leaves while its join is in flight is out, whether it ${outcome}`, async () => {
                 const room = await house.bobsRoom(`early-${password}`, {
                     passwordprotectedroom: "1",
                     roomsecret: "tea",
@@ -122,7 +122,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             });
         }
 
-        test("L3: a session that leaves while the room answers its second join is told once", async () => {
+        test("L3: a session that leaves during a resync is told once", async () => {
             const room = await house.roomWithBoth("early-again");
             await house.hold();
             const x = xml("x", { xmlns: "http://jabber.org/protocol/muc" }, xml("mav", { xmlns: "urn:example:mav" }));
@@ -136,7 +136,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             await laptop.expectNone({ room });
         });
 
-        test("L2: a session that has not joined cannot make the account leave", async () => {
+        test("L2: the leave of a session that has not joined does not make the account leave", async () => {
             const room = await house.bobsRoom("stranger");
             await join(phone, room, "Alice");
             await laptop.send(xml("presence", { to: `${room}/Alice`, type: "unavailable" }));
@@ -151,7 +151,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
         ];
 
         for (const [what, end] of endings) {
-            test(`L1: every session ${what}: the account stays, and who comes back is in at once`, async () => {
+            test(`L1: every session ${what}: the account stays, and a session that returns is in at once`, async () => {
                 const room = await house.bobsRoom(what.replaceAll(" ", "-"));
                 const clients = [await house.connect("carol/phone"), await house.connect("carol/laptop")];
                 await carols(room, ...clients);
@@ -175,12 +175,12 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             });
         }
 
-        /** What of a room has reached its server's accounts since the last look. */
+        /** Returns the stanzas of a room that reached the server's accounts since the last call. */
         async function fromRoom(room: string): Promise<unknown[]> {
             return (await house.server.arrivals()).filter(({ from }) => from.startsWith(room));
         }
 
-        test("L1: a broadcast unavailable takes the session out of the room, and a new join back in", async () => {
+        test("L1: a broadcast unavailable detaches the session, and a new join attaches it", async () => {
             const room = await house.roomWithBoth("offline");
             await phone.send(xml("presence", { type: "unavailable" }));
             assertGone(await phone.expect({ type: "unavailable", room }), `${room}/Alice`);
@@ -195,7 +195,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             assert.equal(await isIn(room, "Alice"), true);
         });
 
-        test("L1: a broadcast unavailable of the last session leaves the account in the room", async () => {
+        test("L1: after a broadcast unavailable of the last session the account stays in the room", async () => {
             const room = await house.bobsRoom("all-offline");
             const carol = await house.connect("carol/phone");
             await carols(room, carol);
@@ -208,7 +208,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             assert.equal(await isIn(room, "Carol"), true);
         });
 
-        test("L1: a hibernating session stays attached and is sent what it missed, once", async () => {
+        test("L1: a hibernating session stays attached and gets what it missed once", async () => {
             const room = await house.bobsRoom("hibernating");
             const carol = await house.connect("carol/phone", { smacks: true });
             await carols(room, carol);
@@ -226,7 +226,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
             await carol.disconnect();
         });
 
-        test("L1, R6: a session that never comes back leaves the account in the room", async () => {
+        test("L1, R6: when a hibernating session expires the account stays in the room", async () => {
             const room = await house.bobsRoom("expired");
             const carol = await house.connect("carol/phone", { smacks: true });
             await carols(room, carol);
@@ -244,7 +244,7 @@ atOnce("leaving", settings, ({ name, ...setting }) => {
 
         for (const smacks of [false, true]) {
             const which = smacks ? "hibernating" : "connected";
-            test(`L1: who takes over the resource of a ${which} session has not joined yet`, async () => {
+            test(`L1: a new session with the resource of a ${which} session is not attached`, async () => {
                 const room = await house.bobsRoom(`conflict-${which}`);
                 const carol = await house.connect("carol/phone", { smacks });
                 await carols(room, carol);

@@ -1,5 +1,5 @@
-// B1 where nothing limits what a client sends (no mod_limits): while an account floods a room, others wait hardly longer
-// than they do for Prosody alone under the same flood. It prints how long.
+// B1 without mod_limits: while an account floods a room, messages of others take hardly longer than with Prosody alone
+// under the same flood. Prints the times.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Client, connect, xml } from "./support/client.ts";
@@ -7,18 +7,18 @@ import { create, groupchat, join } from "./support/muc.ts";
 import { startServer, type Version, versions } from "./support/prosody.ts";
 
 const milliseconds = process.env.MINIMIX_LONG === "1" ? 20_000 : 1_500;
-/** A slow answer is one of the flood's, whose client is on this machine too. */
+/** The flooding client runs on this machine too, so its load is part of the times. */
 const patience = 30_000;
-/** Rounds of its stanzas that a client sends before it looks what has come of them. */
+/** Rounds of stanzas that the client sends before it waits for the answers. */
 const rounds = 10;
 const loud = "loud@rooms.a.lab";
 const quiet = "quiet@rooms.a.lab";
 
 interface Figures {
-    /** Milliseconds that somebody else's message takes, before and during the flood. */
+    /** Milliseconds for a message of another user, before and during the flood. */
     before: number;
     during: number;
-    /** Stanzas of the flood in a second. */
+    /** Stanzas of the flood per second. */
     rate: number;
 }
 
@@ -40,7 +40,7 @@ for (const version of versions) {
                 const ours = await measure(version, true, kind);
                 t.diagnostic(`Prosody alone: ${summary(plain)}`);
                 t.diagnostic(`mod_minimix: ${summary(ours)}`);
-                // The flood keeps the server busy either way; a machine that does ten things at a time may be slow.
+                // The flood keeps the server busy with and without the module, and the machine may be loaded.
                 assert(ours.during < 3 * plain.during + 100);
             });
         }
@@ -91,7 +91,7 @@ async function measure(version: Version, minimix: boolean, kind: string): Promis
     return { before, during, rate };
 }
 
-/** The median of what messages took within a time. */
+/** The median time of the messages sent within a period. */
 async function latency(carol: Client, time: number): Promise<number> {
     const end = performance.now() + time;
     const figures: number[] = [];

@@ -1,4 +1,4 @@
-// What the README has make do besides `make test`, in the smallest form of each.
+// What CONTRIBUTING.md has make do besides `make test`, in the smallest form of each.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -9,15 +9,28 @@ import { promisify } from "node:util";
 import { versions } from "./support/prosody.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
-const readme = readFileSync(join(repository, "README.md"), "utf8");
+const contributing = readFileSync(join(repository, "CONTRIBUTING.md"), "utf8");
 /** Tests that a test runs are no part of it, for node:test; and none of them is to be long. */
 const env = { ...process.env, NODE_TEST_CONTEXT: undefined, MINIMIX_LONG: undefined };
 
 /** The arguments that make each of them short, and what it has to print. */
 const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
-    fuzz: { parameters: ["MINIMIX_EVENTS=300"], prints: [/^random events: MINIMIX_SEED=\d+$/m, /^300 events$/m, /^\d+ successes \/ 0 failures/m] },
-    missed: { parameters: ["MINIMIX_STORIES=1"], prints: [/^random stories: MINIMIX_SEED=\d+$/m, /^3 successes \/ 0 failures/m] },
-    soak: { parameters: ["MINIMIX_SOAK=12"], prints: [/^coming and going: MINIMIX_SEED=\d+$/m, /^\d+ messages, \d+ events in /m, /^1 success \/ 0 failures/m] },
+    fuzz: {
+        parameters: ["MINIMIX_EVENTS=300"],
+        prints: [/^random events: MINIMIX_SEED=\d+$/m, /^300 events$/m, /^\d+ successes \/ 0 failures/m],
+    },
+    missed: {
+        parameters: ["MINIMIX_STORIES=1"],
+        prints: [/^random stories: MINIMIX_SEED=\d+$/m, /^3 successes \/ 0 failures/m],
+    },
+    soak: {
+        parameters: ["MINIMIX_SOAK=12"],
+        prints: [
+            /^coming and going: MINIMIX_SEED=\d+$/m,
+            /^\d+ messages, \d+ events in /m,
+            /^1 success \/ 0 failures/m,
+        ],
+    },
     scenarios: {
         parameters: ["MINIMIX_STEPS=10", "MINIMIX_SEED=1"],
         prints: [/\d+ steps from seed 1, /, new RegExp(`^ℹ pass ${5 * versions.length}$`, "m")],
@@ -50,6 +63,6 @@ for (const [target, { parameters, prints }] of Object.entries(commands)) {
 
 test("no target is left out", () => {
     const elsewhere = ["build", "demo", "demo-web", "e2e", "install", "lint", "rock", "spec", "test"];
-    const named = [...readme.matchAll(/(?:^ {4}|`|=1 )make ([a-z0-9-]+)/gm)].map(([, target = ""]) => target);
+    const named = [...contributing.matchAll(/(?:^ {4}|`|=1 )make ([a-z0-9-]+)/gm)].map(([, target = ""]) => target);
     assert.deepEqual([...new Set(named)].sort(), [...elsewhere, ...Object.keys(commands)].sort());
 });

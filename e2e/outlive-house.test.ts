@@ -1,4 +1,4 @@
-// What becomes of an account's rooms when its clients, its user or the module itself go (P4, P6, L6, O5).
+// What happens to an account's rooms when its clients end, its user is deleted or the module is unloaded (P4, P6, L6, O5).
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join as joinPath } from "node:path";
@@ -24,7 +24,7 @@ for (const version of versions) {
         let server: Server;
         let bob: Client;
         let room: string;
-        // Only this one can disable accounts.
+        // Only this backend can disable accounts.
         const authentication = `authentication = "internal_hashed"`;
 
         before(async () => {
@@ -59,7 +59,7 @@ for (const version of versions) {
             return client;
         }
 
-        test("P4: are shown so after a while, and no more as soon as a client is there", async () => {
+        test("P4: are shown as absent after a while, until a client joins", async () => {
             const phone = await comes("carol/phone", "Carol");
             await phone.disconnect();
             const away = await bob.expect({ name: "presence", from: `${room}/Carol` });
@@ -73,7 +73,7 @@ for (const version of versions) {
             await again.disconnect();
         });
 
-        test("O5: go with the module and come back with it, and clients are told", async () => {
+        test("O5: leave when the module is unloaded and rejoin when it is loaded, and clients are told", async () => {
             const phone = await comes("alice/phone", "Alice");
             const laptop = await comes("alice/laptop", "Alice");
             await server.unloadModule("minimix");
@@ -95,7 +95,7 @@ for (const version of versions) {
             await bob.disconnect();
         });
 
-        test("P2: take another nick if theirs is taken when the server is back, until it is free", async () => {
+        test("P2: use another nick if theirs is taken after a restart, until it is free", async () => {
             await server.kill();
             await server.start({ minimix: false });
             const thief = await connect(server, "carol/phone");
@@ -122,7 +122,7 @@ for (const version of versions) {
             assert.deepEqual(stored(server, "alice."), []);
         });
 
-        test("P6: leave when nobody has used them for long", async () => {
+        test("P6: leave when no client has used them for a long time", async () => {
             await eventually(nicks, (all) => all.includes("Bob"));
             await server.restart({ hostConfig: `minimix_inactive_after = 1; ${authentication}` });
             const carol = await connect(server, "carol/phone");
@@ -137,7 +137,7 @@ for (const version of versions) {
         });
     });
 
-    test(`L6: Prosody ${version}, an account of an anonymous host leaves with its session and leaves nothing`, async () => {
+    test(`L6: Prosody ${version}, an account of an anonymous host leaves with its session and stores nothing`, async () => {
         const server = await startServer({ version, minimix: true, hostConfig: `authentication = "anonymous"` });
         const room = `tea@${server.rooms}`;
         const guest = anonymousClient({ service: `xmpp://127.0.0.1:${server.port}`, domain: server.domain });

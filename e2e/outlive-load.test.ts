@@ -1,5 +1,5 @@
-// P1: how long a server with many memberships takes to be back in all rooms, and what it can do meanwhile. With
-// MINIMIX_LONG=1 only, as it takes minutes; it prints the figures.
+// P1: how long a server with many memberships takes to rejoin all rooms, and how it responds meanwhile. Takes minutes, so
+// it runs with MINIMIX_LONG=1 only. Prints the figures.
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ for (const version of versions) {
         test(title, { skip: process.env.MINIMIX_LONG !== "1", timeout: 300_000 }, async () => {
             const hostConfig = `minimix_rejoin_rate = ${rate}`;
             const globalConfig = `log = { { levels = { min = "info" }, to = "file", filename = "prosody.log" } }`;
-            // Otherwise mod_muc writes one room to disk for each that it takes up.
+            // Otherwise mod_muc writes each room to disk when it loads it.
             const roomConfig = `muc_room_cache_size = ${rooms * 2}`;
             const server = new Server(
                 { version, minimix: true, hostConfig, globalConfig, roomConfig },
@@ -46,7 +46,7 @@ for (const version of versions) {
     }
 }
 
-/** As the module keeps them. */
+/** The records of the module's store. */
 function writeMemberships(server: Server): void {
     const folder = join(server.folder, "data", "a%2elab", "minimix");
     mkdirSync(folder, { recursive: true });
@@ -61,7 +61,7 @@ function writeMemberships(server: Server): void {
     }
 }
 
-/** A timer that ought to be called every 5 ms; the longest time between two calls is the longest block. */
+/** A timer with a period of 5 ms. The longest time between two calls is the longest block of the server's loop. */
 const watchLoop = `
 local now = require "util.time".now;
 local last, longest = now(), 0;
@@ -73,7 +73,7 @@ end);
 function prosody.loop_watch() return { longest, os.clock() }; end
 `;
 
-// Does not look through the rooms: that would be a block of the test's own making.
+// Does not iterate over the rooms, because the test itself would then block the server.
 function countJoined(server: Server): string {
     return `
 local count = 0;

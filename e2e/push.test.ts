@@ -1,4 +1,4 @@
-// Devices that are not there are woken for what was said in rooms (XEP-0357), as far as that is asked for (XEP-0492).
+// Push notifications (XEP-0357) for messages in rooms, according to the account's setting (XEP-0492).
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { after, afterEach, before, describe, test } from "node:test";
@@ -13,7 +13,7 @@ const nsPush = "urn:xmpp:push:0";
 const pushService = "push.a.lab";
 const privateRoom: Form = { membersonly: "1", publicroom: "0" };
 
-/** mod_cloud_notify waits so long for more before it wakes a device in hibernation. */
+/** mod_cloud_notify collects messages for this time before it notifies a device in hibernation. */
 const hibernationPause = 1500;
 
 atOnce("push", settings, ({ name, ...setting }) => {
@@ -44,7 +44,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             )) as string[];
         }
 
-        /** Connects a device that can be woken. */
+        /** Connects a device that has enabled push. */
         async function device(device: string, smacks = false): Promise<Client> {
             const client = await house.connect(`carol/${device}`, { smacks });
             await client.iq("set", undefined, xml("enable", { xmlns: nsPush, jid: pushService, node: device }));
@@ -56,7 +56,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await house.gone(client);
         }
 
-        /** A room of Bob's that Carol may join. */
+        /** Creates a room of Bob's that Carol can join. */
         async function room(name: string, form: Form = {}): Promise<string> {
             const jid = await house.bobsRoom(name, form);
             const item = xml("item", { jid: `carol@a.lab`, affiliation: "member" });
@@ -64,7 +64,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             return jid;
         }
 
-        /** What Bob's message wakes. */
+        /** Returns the devices that a message of Bob's notifies. */
         async function wakes(room: string, body: string, ...payload: Element[]): Promise<string[]> {
             await pushes();
             await groupchat(bob, room, body, ...payload);
@@ -72,7 +72,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             return pushes();
         }
 
-        /** In public rooms mentions, in private ones all. */
+        /** Checks the defaults: mentions in public rooms, all messages in private rooms. */
         async function wakesPhone(name: string): Promise<void> {
             const open = await room(`${name}-open`);
             const closed = await room(`${name}-closed`, privateRoom);
@@ -87,13 +87,13 @@ atOnce("push", settings, ({ name, ...setting }) => {
             assert.deepEqual(await wakes(closed, "hello Carol"), ["phone"]);
         }
 
-        test("H4: nobody is there", async () => {
+        test("H4: no device is online", async () => {
             const phone = await device("phone");
             await leave(phone);
             await wakesPhone("none");
         });
 
-        test("H4: another device is there that has not joined", async () => {
+        test("H4: another device is online and has not joined", async () => {
             const phone = await device("phone");
             const laptop = await device("laptop");
             await leave(phone);
@@ -118,7 +118,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(laptop);
         });
 
-        test("H4: the device itself is there, in the room or not", async () => {
+        test("H4: the device itself is online, in the room or not", async () => {
             const phone = await device("phone");
             const inside = await room("inside", privateRoom);
             await join(phone, inside, "Carol");
@@ -150,7 +150,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(phone);
         });
 
-        test("H4: the bookmark says what wakes, as the user has chosen by command", async () => {
+        test("H4: the setting in the bookmark decides, as the user chose it by ad-hoc command", async () => {
             const phone = await device("phone");
             const open = await room("chosen");
             await join(phone, open, "Carol");
@@ -178,7 +178,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(laptop);
         });
 
-        /** Carol's rooms with settings of their own in the bookmark (XEP-0492), joined by a device of hers. */
+        /** Joins a device of Carol's to rooms that have a setting in the bookmark (XEP-0492). */
         async function roomsWithSettings(name: string, client: Client): Promise<Record<string, string>> {
             const rooms: Record<string, string> = {};
             for (const setting of ["always", "on-mention", "never"]) {
@@ -191,7 +191,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             return rooms;
         }
 
-        /** A room that is muted, one for mentions only though it is private, and one for all though it is public. */
+        /** Checks a muted room, a private room with mentions only, and a public room with all messages. */
         async function followsSettings(
             { always = "", never = "", "on-mention": mentions = "" }: Record<string, string>,
             woken: string[],
@@ -204,7 +204,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             assert.deepEqual(await wakesBy(always, "hello all"), woken);
         }
 
-        test("H4: settings hold with nobody there, with another device, and for a device that is there", async () => {
+        test("H4: settings apply with no device online, with another device, and for a device that is online", async () => {
             const phone = await device("phone");
             const rooms = await roomsWithSettings("set", phone);
             await followsSettings(rooms, []);
@@ -225,7 +225,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(laptop);
         });
 
-        test("H4: settings hold for a device in hibernation, where own messages wake nobody either", async () => {
+        test("H4: settings apply to a device in hibernation, and own messages notify no device", async () => {
             const phone = await device("phone", true);
             const rooms = await roomsWithSettings("asleep", phone);
             await phone.drop();
@@ -248,7 +248,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(phone);
         });
 
-        test("H4: answers and references count as mentions, subjects and markers as nothing", async () => {
+        test("H4: replies and references count as mentions, subjects and markers do not notify", async () => {
             const phone = await device("phone");
             const open = await room("kinds");
             await join(phone, open, "Carol");
@@ -269,7 +269,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             assert.deepEqual(await pushes(), []);
         });
 
-        test("H4: nothing is woken twice, nor for what is of the past", async () => {
+        test("H4: no device is notified twice, or for history", async () => {
             const phone = await device("phone");
             const closed = await room("once", privateRoom);
             await join(phone, closed, "Carol");
@@ -282,7 +282,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             assert.deepEqual(await wakes(closed, "two"), ["phone"]);
         });
 
-        test("C6: a private message that nobody is there for is kept, and wakes", async () => {
+        test("C6: a private message without an online device is stored and notifies", async () => {
             const phone = await device("phone");
             const open = await room("private");
             await join(phone, open, "Carol");
@@ -299,7 +299,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(again);
         });
 
-        test("C6: a private message goes to a device that is there, joined or not", async () => {
+        test("C6: a private message goes to a device that is online, joined or not", async () => {
             const open = await room("private-here");
             const phone = await house.connect("carol/phone");
             const laptop = await house.connect("carol/laptop");

@@ -1,4 +1,4 @@
-// What a room says to the account reaches every session that has joined it.
+// Stanzas of a room reach every session that has joined it.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, type Element, type Match, statusCodes, xml } from "./support/client.ts";
@@ -41,7 +41,7 @@ for (const { name, ...setting } of settings) {
 
         after(() => house.close());
 
-        /** Both sessions get the same stanza, once. */
+        /** Checks that both sessions get the same stanza once. */
         async function bothGet(match: Match): Promise<Element> {
             const copies = [await phone.expect(match), await laptop.expect(match)];
             await phone.expectNone(match);
@@ -56,7 +56,7 @@ for (const { name, ...setting } of settings) {
             return (await house.server.occupants(room)).some((occupant) => occupant.nick === nick);
         }
 
-        /** The account is out of the room, and a join is the room's to answer again. */
+        /** Checks that the account is out of the room, and that the room itself answers the next join. */
         async function assertOut(room: string): Promise<void> {
             assert.equal(await isIn(room, "Alice"), false);
             await phone.expectNone({ room });
@@ -77,7 +77,7 @@ for (const { name, ...setting } of settings) {
             await phone.expectNone({ room });
         }
 
-        test("R2: a kick is told to every session; the way back is a new join", async () => {
+        test("R2: every session gets a kick, and a new join returns to the room", async () => {
             const room = await house.roomWithBoth("kick");
             await kick(bob, room, "Alice", "enough");
             const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
@@ -87,7 +87,7 @@ for (const { name, ...setting } of settings) {
             await joinAgain(room);
         });
 
-        test("R2: a ban is told to every session and keeps them out", async () => {
+        test("R2: every session gets a ban, and a new join fails", async () => {
             const room = await house.roomWithBoth("ban");
             await ban(bob, room, phone.account, "spam");
             const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
@@ -99,7 +99,7 @@ for (const { name, ...setting } of settings) {
             await joinAgain(room);
         });
 
-        test("R2: a room that becomes members-only puts the account out (322)", async () => {
+        test("R2: a room that becomes members-only removes the account (322)", async () => {
             const room = await house.roomWithBoth("members-only");
             await configure(bob, room, { membersonly: "1" });
             const presence = await bothGet({ type: "unavailable", from: `${room}/Alice` });
@@ -111,7 +111,7 @@ for (const { name, ...setting } of settings) {
             await joinAgain(room);
         });
 
-        test("R2: whoever is no member any more is put out of a members-only room (321)", async () => {
+        test("R2: an account that loses its membership is removed from a members-only room (321)", async () => {
             const room = await house.bobsRoom("no-member", { membersonly: "1" });
             await setAffiliation(bob, room, phone.account, "member");
             await join(phone, room, "Alice");
@@ -122,7 +122,7 @@ for (const { name, ...setting } of settings) {
             await assertOut(room);
         });
 
-        test("R2: the end of a room is told to every session; nobody is led to another one", async () => {
+        test("R2: every session gets the destruction of a room, and the account joins no other room", async () => {
             const room = await house.roomWithBoth("destroyed");
             const venue = await house.bobsRoom("venue");
             await destroy(bob, room, venue, "moved");
@@ -136,7 +136,7 @@ for (const { name, ...setting } of settings) {
             await phone.expectNone({ room });
         });
 
-        test("R2: what was on its way to the room when it put the account out changes nothing", async () => {
+        test("R2: stanzas that were in flight when the room removed the account have no effect", async () => {
             const room = await house.roomWithBoth("late");
             await house.hold();
             const kicked = kick(bob, room, "Alice");
@@ -154,7 +154,7 @@ for (const { name, ...setting } of settings) {
             await joinAgain(room);
         });
 
-        test("R2, J6: a join that was on its way when the account was put out is a new one", async () => {
+        test("R2, J6: a resync that was in flight when the room removed the account becomes a join", async () => {
             const room = await house.roomWithBoth("late-join");
             await house.hold();
             const kicked = kick(bob, room, "Alice");
@@ -172,7 +172,7 @@ for (const { name, ...setting } of settings) {
             await laptop.expectNone({ room });
         });
 
-        test("R2: what a session asks for after a kick, and before it knows of it, does no harm", async () => {
+        test("R2: requests of a session that does not know of the kick yet cause no error in the room", async () => {
             const room = await house.roomWithBoth("crossing");
             await Promise.all([
                 kick(bob, room, "Alice"),
@@ -184,7 +184,7 @@ for (const { name, ...setting } of settings) {
             assert.deepEqual((await house.server.occupants(room)).map(({ nick }) => nick).sort(), ["Alice", "Bob"]);
         });
 
-        test("R1: the account's own nick change is told to every session, as a pair", async () => {
+        test("R1: every session gets the account's own nick change, as two presences", async () => {
             const room = await house.roomWithBoth("own-nick");
             await phone.send(xml("presence", { to: `${room}/Alicia` }));
             const gone = await bothGet({ type: "unavailable", from: `${room}/Alice` });
@@ -200,7 +200,7 @@ for (const { name, ...setting } of settings) {
             await tablet.disconnect();
         });
 
-        test("R1: others coming, changing and going are seen by every session, and by who joins later", async () => {
+        test("R1: every session, and one that joins later, sees joins, changes and leaves of other occupants", async () => {
             const room = await house.roomWithBoth("others");
             const carol = await house.connect("carol/desk");
             await join(carol, room, "Carol");
@@ -227,7 +227,7 @@ for (const { name, ...setting } of settings) {
             await tablet.disconnect();
         });
 
-        test("R1: changes of the subject reach every session, and the last one who joins later", async () => {
+        test("R1: every session gets a new subject, and a session that joins later gets the last one", async () => {
             const room = await house.roomWithBoth("subject");
             await setSubject(bob, room, "Tea");
             await bothGet({ subject: "Tea", room });
@@ -240,7 +240,7 @@ for (const { name, ...setting } of settings) {
             );
         });
 
-        test("R1: changes of the configuration reach every session, and show in later joins", async () => {
+        test("R1: every session gets configuration changes, and later joins show them", async () => {
             const room = await house.roomWithBoth("configuration");
             const changes: [form: Record<string, string>, codes: string[], self: string[]][] = [
                 [{ roomname: "Tea" }, ["104"], ["110"]],
@@ -258,7 +258,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("R1: voice taken and given is seen by every session", async () => {
+        test("R1: every session sees voice revoked and granted", async () => {
             const room = await house.roomWithBoth("voice", { moderatedroom: "1" });
             const roles = ["visitor", "participant", "moderator"];
             for (const role of roles) {
@@ -271,7 +271,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("R1, O3: what an inactive client is spared for a while reaches it in order", async () => {
+        test("R1, O3: stanzas that are held back for an inactive client reach it in order", async () => {
             const room = await house.roomWithBoth("inactive");
             const csi = (name: string) => xml(name, { xmlns: "urn:xmpp:csi:0" });
             await phone.send(csi("inactive"));
@@ -291,7 +291,7 @@ for (const { name, ...setting } of settings) {
             );
         });
 
-        test("R6: an error for what the room sent does not put the account out", async () => {
+        test("R6: a client's error for a stanza of the room does not remove the account", async () => {
             const room = await house.roomWithBoth("errors");
             const id = await groupchat(bob, room, "hello");
             await privateMessage(bob, room, "Alice", "psst");
@@ -314,7 +314,7 @@ for (const { name, ...setting } of settings) {
             await bothGet({ from: `${room}/Alice`, body: "still here" });
         });
 
-        test("R5: a stanza that only claims to be from the room changes nothing", async () => {
+        test("R5: a stanza with a forged room address has no effect", async () => {
             const room = await house.roomWithBoth("forged");
             const item = xml("item", { affiliation: "none", role: "none" });
             const x = xml(

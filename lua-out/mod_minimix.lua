@@ -1,4 +1,4 @@
--- mod_minimix: the account, not each client, is the occupant of a MUC room.
+-- mod_minimix 0.2.0: the account, not each client, is the occupant of a MUC room.
 -- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
 -- Each block below is one source file. Its local table holds what other files use.
 
@@ -329,25 +329,31 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- By account: the rooms that refused it or threw it out, and the bookmark it came by.
+--- By account and room.
 local refusals = {}
 
---- The room does not want the account: it is not joined again for this bookmark.
-function state_bookmarks.noteRefusal(membership)
+--- The room is not joined again for this bookmark.
+function state_bookmarks.noteRefusal(membership, forbidden)
     local bookmark = membership.bookmark
     if not (bookmark and bookmark.autojoin) then
         return
     end
     local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = bookmark
+    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
     refusals[membership.username] = rooms
 end
 
 --- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
 function state_bookmarks.isRefused(username, room, bookmark)
     local rooms = refusals[username]
-    local refused = rooms and rooms[room]
+    local opt_5 = rooms and rooms[room]
+    local refused = opt_5 and opt_5.bookmark
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
+end
+
+--- The rooms that an account is not joined to for their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
 end
 
 --- Forgets the refusal of a room, or of all.
@@ -767,11 +773,18 @@ function findRefused(sent, from, id)
             end
         end
     end
-    if isPrivate then
-        return takeByAddress(messages, from)
-    else
-        return takeFirst(messages) or takeFirst(others)
+    local withoutId
+    if id == nil then
+        withoutId = takeById(messages, nil, from)
     end
+    if withoutId == nil then
+        if isPrivate then
+            withoutId = takeByAddress(messages, from)
+        else
+            withoutId = takeFirst(messages) or takeFirst(others)
+        end
+    end
+    return withoutId
 end
 
 function takeFirst(messages)
@@ -838,15 +851,25 @@ function state_sent.noteReflected(sent, id)
     end
 end
 
+--- Whether a message with this id has been sent to the room and not come back.
+function state_sent.awaitsReflection(sent, id)
+    for _, message in ipairs(sent and sent.groupchat or {}) do
+        if message.id == id then
+            return true
+        end
+    end
+    return false
+end
+
 --- The message that a room refuses. Undefined if none was sent, or it has been answered.
 function state_sent.takeRefused(sent, from, id)
     dropOld(sent.groupchat, math.huge)
     dropOld(sent.private, math.huge)
-    local temp_0
+    local temp_2
     if id ~= "" then
-        temp_0 = id
+        temp_2 = id
     end
-    local message = findRefused(sent, from, temp_0)
+    local message = findRefused(sent, from, temp_2)
     if message ~= nil then
         noteAnswered(sent, message)
     end
@@ -1084,6 +1107,10 @@ function state_memberships.now()
     return time.monotonic()
 end
 
+function state_memberships.hasAttached(membership)
+    return not isEmpty(membership.attached)
+end
+
 function isAsked(requests)
     for _, request in ipairs(requests) do
         if request.session ~= nil or #request.held > 0 then
@@ -1091,6 +1118,15 @@ function isAsked(requests)
         end
     end
     return false
+end
+
+--- Notes that no session is attached, if that is so.
+function state_memberships.noteDetached(membership)
+    if not state_memberships.hasAttached(membership) then
+        if membership.detachedAt == nil then
+            membership.detachedAt = os.time()
+        end
+    end
 end
 
 function sessionOf(request)
@@ -1242,10 +1278,6 @@ function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
 
-function state_memberships.hasAttached(membership)
-    return not isEmpty(membership.attached)
-end
-
 --- Whether a session is in the room, or about to be.
 function state_memberships.isUsed(membership)
     return state_memberships.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
@@ -1277,9 +1309,7 @@ end
 
 function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
-    if not state_memberships.hasAttached(membership) and membership.detachedAt == nil then
-        membership.detachedAt = os.time()
-    end
+    state_memberships.noteDetached(membership)
 end
 
 --- Whether no session has been attached for so many seconds.
@@ -2732,17 +2762,13 @@ end
 
 function takeHeld(membership, session)
     local request = state_queue.pendingJoin(membership, session)
-    local kept = {}
-    for _, stanza in ipairs(request == nil and {} or request.held) do
-        if stanza.attr.type ~= "unavailable" then
-            kept[#kept + 1] = stanza
-        end
+    if request == nil then
+        return {}
     end
-    if request ~= nil then
-        request.held = {}
-        request.heldSize = 0
-    end
-    return kept
+    local held = request.held
+    request.held = {}
+    request.heldSize = 0
+    return held
 end
 
 --- Holds a stanza until the session is in. Returns false if there is no room for it.
@@ -5734,6 +5760,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     if shown ~= nil then
         shown[nick] = true
     end
+    if membership.place.phase == "joining" then
+        membership.place.operation.isShowing = true
+    end
     local isDuring = isAnswering(membership)
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -5958,88 +5987,6 @@ function state_availability.bestSession(membership, coming)
 end
 end
 
--- src/occupancy/refuse.ts
---
--- What sessions are told whose joins have failed.
-local occupancy_refuse = {}
-do
-local finish
-local sendTo = send_fork.sendTo
-local sendOwn = send_own.sendOwn
-local requestsOf = state_place.requestsOf
-local isSuperseded = state_queue.isSuperseded
-local takeAll = state_queue.takeAll
-local ownUnavailable = occupancy_replay.ownUnavailable
-
-function finish(membership, request, answer, type_, condition)
-    local session = request.session
-    local held = request.held
-    local isTold = not isSuperseded(membership, request)
-    request.session = nil
-    request.held = {}
-    request.heldSize = 0
-    if isTold then
-        sendOwn(membership, session, answer)
-    end
-    for _, stanza in ipairs(held) do
-        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
-    end
-end
-
---- Returns one stanza to its sender. A leave is answered as such, and an answer to an IQ needs none.
-function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
-    local kind = stanza.attr.type
-    if stanza.name == "presence" and kind == "unavailable" then
-        sendTo(session, ownUnavailable(membership, stanza.attr.id))
-    elseif kind ~= "error" and kind ~= "result" then
-        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
-    end
-end
-
---- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
-local NOT_ACCEPTABLE = "not-acceptable"
-local UNANSWERED = "remote-server-timeout"
-
---- The room has refused a join. A newer join of the same session counts instead.
-function occupancy_refuse.refuse(membership, request, error_)
-    if request ~= nil then
-        local answer = st.clone(error_)
-        answer.attr.id = request.id
-        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
-    end
-end
-
---- The room has not answered a join, or will not.
-function occupancy_refuse.refuseUnanswered(membership, request)
-    if request ~= nil then
-        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
-        finish(membership, request, error_, "wait", UNANSWERED)
-    end
-end
-
---- What did not reach the room for one session would not for another.
-function occupancy_refuse.refuseQueue(membership)
-    for _, request in ipairs(takeAll(membership)) do
-        occupancy_refuse.refuseUnanswered(membership, request)
-    end
-end
-
---- No session will be let in by this instance of the module.
-function occupancy_refuse.refuseAll(membership)
-    for _, request in ipairs(requestsOf(membership.place)) do
-        occupancy_refuse.refuseUnanswered(membership, request)
-    end
-    occupancy_refuse.refuseQueue(membership)
-end
-
---- The session has left before it was let in: what it has sent comes back.
-function occupancy_refuse.bounceAll(membership, session, stanzas)
-    for _, stanza in ipairs(stanzas) do
-        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
-    end
-end
-end
-
 -- src/occupancy/shown.ts
 --
 -- What the account shows of itself in a room.
@@ -6230,19 +6177,26 @@ end
 local occupancy_operations = {}
 do
 local id = require("util.id")
+local flush = archive_catchup.flush
 local historySince = archive_catchup.historySince
+local closePart = archive_log.closePart
 local MUC = namespaces.MUC
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local isBlocked = settings_blocklist.isBlocked
+local detachAll = state_memberships.detachAll
 local now = state_memberships.now
+local triesOf = state_memberships.triesOf
+local newView = state_view.newView
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
 --- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
 local EXTENSIONS = 5
 --- The longest pause between two tries, in seconds.
 local LONGEST_PAUSE = 900
+--- Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time.
+local JOIN_PATIENCE = 15
 --- Seconds that a room has to answer a nick change; the answer may be lost.
 local RENAME_TIMEOUT = 10
 --- Seconds that a room has to answer a resync. A self-ping tells earlier that it does not.
@@ -6265,6 +6219,8 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         shown = {},
         claimed = nil,
         since = now(),
+        isOverdue = false,
+        isShowing = false,
         isHeard = false,
         isRemoved = false
     }
@@ -6282,6 +6238,11 @@ function occupancy_operations.ownJoin(membership, isDoubtful)
         isDoubtful = isDoubtful,
         isFirst = isFirst
     }
+end
+
+--- The time limit of the account's own join, in seconds.
+function occupancy_operations.ownTimeLimit(membership)
+    return math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
 end
 
 --- Sends a join of the account itself.
@@ -6370,6 +6331,17 @@ function occupancy_operations.startRename(membership, place, parts, ended)
     place.operation = operation
 end
 
+--- The account is not in the room (any more): what belongs to its stay ends.
+function occupancy_operations.endStay(membership)
+    membership.ending = false
+    membership.established = false
+    membership.since = nil
+    detachAll(membership)
+    flush(membership)
+    closePart(membership)
+    membership.view = newView()
+end
+
 --- The operation has ended: the next one may begin.
 function occupancy_operations.endOperation(place)
     if place.operation ~= nil then
@@ -6389,13 +6361,214 @@ function occupancy_operations.isUnheard(membership)
 end
 end
 
+-- src/occupancy/refuse.ts
+--
+-- What sessions are told whose joins have failed.
+local occupancy_refuse = {}
+do
+local finish
+local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
+local requestsOf = state_place.requestsOf
+local isSuperseded = state_queue.isSuperseded
+local takeAll = state_queue.takeAll
+
+function finish(membership, request, answer, type_, condition)
+    local session = request.session
+    local held = request.held
+    local isTold = not isSuperseded(membership, request)
+    request.session = nil
+    request.held = {}
+    request.heldSize = 0
+    if isTold then
+        sendOwn(membership, session, answer)
+    end
+    for _, stanza in ipairs(held) do
+        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    end
+end
+
+--- Returns one stanza to its sender. An answer to an IQ needs no answer.
+function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+    local kind = stanza.attr.type
+    if kind ~= "error" and kind ~= "result" then
+        sendTo(session, st.error_reply(stanza, type_, condition, nil, membership.room))
+    end
+end
+
+--- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
+local NOT_ACCEPTABLE = "not-acceptable"
+local UNANSWERED = "remote-server-timeout"
+
+--- The room has refused a join. A newer join of the same session counts instead.
+function occupancy_refuse.refuse(membership, request, error_)
+    if request ~= nil then
+        local answer = st.clone(error_)
+        answer.attr.id = request.id
+        finish(membership, request, answer, "modify", NOT_ACCEPTABLE)
+    end
+end
+
+--- The room has not answered a join, or will not.
+function occupancy_refuse.refuseUnanswered(membership, request)
+    if request ~= nil then
+        local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
+        finish(membership, request, error_, "wait", UNANSWERED)
+    end
+end
+
+--- What did not reach the room for one session would not for another.
+function occupancy_refuse.refuseQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+end
+
+--- No session will be let in by this instance of the module.
+function occupancy_refuse.refuseAll(membership)
+    for _, request in ipairs(requestsOf(membership.place)) do
+        occupancy_refuse.refuseUnanswered(membership, request)
+    end
+    occupancy_refuse.refuseQueue(membership)
+end
+
+--- The session has left before it was let in: what it has sent comes back.
+function occupancy_refuse.bounceAll(membership, session, stanzas)
+    for _, stanza in ipairs(stanzas) do
+        occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
+    end
+end
+end
+
+-- src/occupancy/requests.ts
+--
+-- What a request of a session asks for, and which answers are its own, while the account is in the room.
+local occupancy_requests = {}
+do
+local asksForMore
+local MUC = namespaces.MUC
+local isSameNick = minimix_stanzas.isSameNick
+local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
+
+--- Whether a request for another nick is a nick change, and not served under the account's nick.
+function occupancy_requests.isRename(membership, request)
+    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
+end
+
+--- Whether a session can be let in from what is known of the room.
+function occupancy_requests.isInView(membership, request)
+    return membership.view.stale == nil and not asksForMore(request.stanza)
+end
+
+function asksForMore(stanza)
+    local x = stanza:get_child("x", MUC)
+    for _, tag in ipairs(x == nil and {} or x.tags) do
+        if tag.name ~= "history" and tag.name ~= "password" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Whether a join needs no answer of the room.
+function occupancy_requests.isServedAtOnce(membership, request)
+    return request.kind == "join" and occupancy_requests.isInView(membership, request) and (request.nick == membership.nick or not occupancy_requests.isRename(membership, request))
+end
+
+--- Whether the room uses a nick that was asked for, and the 303 was lost.
+function occupancy_requests.isLateNick(place, nick)
+    local operation = place.operation
+    return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
+end
+
+--- The 303 was lost, but the room shows the account under the nick that it asked for.
+function occupancy_requests.renamedUnheard(place)
+    place.late = nil
+    local operation = place.operation
+    if (operation and operation.kind) == "rename" then
+        endOperation(place)
+    end
+end
+
+--- Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another.
+function occupancy_requests.isAnswerTo(operation, nick, stanza)
+    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
+end
+
+--- The operation that an error with this id refuses late.
+function occupancy_requests.lateRename(place, key)
+    return place.late ~= nil and key == place.late.id and place.late or nil
+end
+end
+
+-- src/send/rules.ts
+--
+-- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
+-- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+local send_rules = {}
+do
+local isChecked, checked
+local id = require("util.id")
+local MUC = namespaces.MUC
+
+function isChecked(origin)
+    return checked == origin
+end
+
+--- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+function send_rules.passesRules(origin)
+    local passes = isChecked(origin)
+    if passes then
+        checked = nil
+    end
+    return passes
+end
+
+--- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+function send_rules.refusalOf(membership)
+    local answer
+    local to = membership.room .. "/" .. membership.nick
+    local stanza = st.presence({from = membership.occupant, to = to, id = id.medium()}):tag("x", {xmlns = MUC}):reset()
+    local origin = {
+        type = "local",
+        host = module.host,
+        username = membership.username,
+        full_jid = membership.occupant,
+        send = function(reply)
+            if type(reply) == "string" then
+                answer = nil
+            else
+                answer = reply
+            end
+            return true
+        end
+    }
+    checked = origin
+    local ok, problem = pcall(function() return module:fire_event("pre-presence/full", {origin = origin, stanza = stanza}) end)
+    local isRefused = isChecked(origin)
+    checked = nil
+    if not ok then
+        module:log(
+            "error",
+            "A module failed on the join of %s to %s: %s",
+            membership.username,
+            stanza.attr.to,
+            problem
+        )
+        return nil
+    end
+    return isRefused and (answer or st.error_reply(stanza, "auth", "forbidden")) or nil
+end
+end
+
 -- src/occupancy/transitions.ts
 --
 -- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
 -- or by the room. Each change of place sets what ends it before anything is sent.
 local occupancy_transitions = {}
 do
-local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local beginJoin, takeTurn, joinUnanswered, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
 local id = require("util.id")
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -6403,18 +6576,19 @@ local after = minimix_turn.after
 local patience = send_ask.patience
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
-local flush = archive_catchup.flush
-local closePart = archive_log.closePart
 local openPart = archive_log.openPart
+local refusalOf = send_rules.refusalOf
 local saysOut = send_ping.saysOut
 local selfPing = send_ping.selfPing
 local save = state_store.save
 local options = minimix_options
 local fork = send_fork.fork
+local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local newJoin = occupancy_operations.newJoin
 local newLeave = occupancy_operations.newLeave
 local ownJoin = occupancy_operations.ownJoin
+local ownTimeLimit = occupancy_operations.ownTimeLimit
 local pause = occupancy_operations.pause
 local removeJoin = occupancy_operations.removeJoin
 local sendOwnJoin = occupancy_operations.sendOwnJoin
@@ -6473,8 +6647,18 @@ end
 
 function beginJoin(membership, join, earlier)
     membership.nick = join.nick
-    local tries = triesOf(membership)
-    setPlace(membership, {phase = "joining", tries = tries, operation = join, earlier = earlier, turn = nil})
+    local before = membership.place
+    setPlace(
+        membership,
+        {
+            phase = "joining",
+            tries = triesOf(membership),
+            operation = join,
+            earlier = earlier,
+            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
+            turn = nil
+        }
+    )
     occupancy_transitions.waitForTurn(membership)
 end
 
@@ -6492,12 +6676,14 @@ function occupancy_transitions.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if (next(place.operation.shown)) ~= nil then
+    if place.operation.isShowing then
+        place.operation.isShowing = false
         occupancy_transitions.waitForTurn(membership)
         return
     end
     local request = takeNext(membership)
     if request ~= nil then
+        place.operation.isOverdue = true
         local earlier = place.earlier
         earlier[#earlier + 1] = place.operation
         occupancy_transitions.enter(membership, request, place.earlier)
@@ -6513,16 +6699,18 @@ function joinUnanswered(membership, join)
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
     elseif timeLeft(join) > 0 then
-        limitJoin(membership, join, timeLeft(join))
+        occupancy_transitions.limitJoin(membership, join, timeLeft(join))
     elseif join.request == nil then
         occupancy_transitions.unreached(membership)
     else
+        join.isOverdue = true
         refuseUnanswered(membership, join.request)
-        occupancy_transitions.joinFailed(membership, place, true)
+        occupancy_transitions.joinFailed(membership, place)
     end
 end
 
-function limitJoin(membership, join, seconds)
+--- Sets the time limit of a join anew.
+function occupancy_transitions.limitJoin(membership, join, seconds)
     if seconds == nil then
         seconds = options.answerTimeout
     end
@@ -6547,17 +6735,25 @@ function occupancy_transitions.tryNext(membership, place)
     return false
 end
 
---- A session's join has failed. If the room has said nothing it may still have let the account in, so it is left.
-function occupancy_transitions.joinFailed(membership, place, isUnanswered)
+--- A session's join has failed. Another try follows if the account is to be in the room.
+function occupancy_transitions.joinFailed(membership, place)
     if occupancy_transitions.tryNext(membership, place) then
         return
     end
     if isWanted(membership) then
         occupancy_transitions.lost(membership)
-    elseif isUnanswered then
+    else
+        occupancy_transitions.giveUp(membership, place)
+    end
+end
+
+--- No try is left. If a join was not answered in time, the room may have let the account in, so it is left.
+function occupancy_transitions.giveUp(membership, place)
+    fork(membership, technicalRemoval(membership))
+    if place.mayBeIn or place.operation.isOverdue then
+        detachAll(membership)
         occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
     else
-        fork(membership, technicalRemoval(membership))
         occupancy_transitions.over(membership)
     end
 end
@@ -6595,9 +6791,7 @@ end
 function occupancy_transitions.unreached(membership)
     occupancy_transitions.lost(membership)
     refuseQueue(membership)
-    if membership.place.phase == "lost" then
-        occupancy_transitions.leaveIfUnused(membership)
-    end
+    occupancy_transitions.leaveIfUnused(membership)
 end
 
 function occupancy_transitions.rejoinAfter(membership, seconds)
@@ -6648,11 +6842,43 @@ end
 
 --- The account's own join.
 function occupancy_transitions.joinAgain(membership)
-    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
-    local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
+    local refusal = refusalOf(membership)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
+    local join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_transitions.makeSure(membership, join)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_transitions.enter(membership, request)
+    elseif type_ == "wait" then
+        occupancy_transitions.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        membership.ending = false
+        if membership.established then
+            occupancy_transitions.retryLeave(membership, 1)
+        else
+            dropMembership(membership)
+        end
+        save(membership.username)
+    end
 end
 
 --- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
@@ -6769,13 +6995,7 @@ function occupancy_transitions.over(membership)
         noteRefusal(membership)
     end
     recall(membership)
-    membership.ending = false
-    membership.established = false
-    membership.since = nil
-    detachAll(membership)
-    flush(membership)
-    closePart(membership)
-    membership.view = newView()
+    endStay(membership)
     local request = takeJoin(membership)
     if request == nil then
         dropMembership(membership)
@@ -6789,200 +7009,8 @@ end
 occupancy_transitions.TURN = 5
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
-JOIN_PATIENCE = 15
 TRIES_UNTIL_TOLD = 8
 PING_TIMEOUT = 60
-
---- Waits anew for the answer to sessions' joins, after a reload.
-function occupancy_transitions.resumeJoin(membership, place)
-    place.turn = nil
-    for _, join in ipairs(place.earlier) do
-        limitJoin(membership, join)
-    end
-    limitJoin(membership, place.operation)
-    occupancy_transitions.waitForTurn(membership)
-end
-
---- Waits anew for the answer to a leave, after a reload.
-function occupancy_transitions.awaitLeave(membership, tries)
-    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
-end
-
---- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
-function occupancy_transitions.takeBack(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    occupancy_transitions.rejoin(membership)
-end
-end
-
--- src/occupancy/depart.ts
---
--- Sessions that leave a room, or are gone.
-local occupancy_depart = {}
-do
-local withdrawJoin, detachOrLeave, isLast, detach
-local bookmarkLeft = settings_bookmark_write.bookmarkLeft
-local sendTo = send_fork.sendTo
-local isAutojoin = state_bookmarks.isAutojoin
-local detachSession = state_memberships.detachSession
-local isAttached = state_memberships.isAttached
-local isUsed = state_memberships.isUsed
-local abandon = state_queue.abandon
-local hasPending = state_queue.hasPending
-local holdStanza = state_queue.holdStanza
-local pendingJoin = state_queue.pendingJoin
-local withdraw = state_queue.withdraw
-local disownSent = state_sent.disownSent
-local bounceAll = occupancy_refuse.bounceAll
-local ownUnavailable = occupancy_replay.ownUnavailable
-local showBest = occupancy_shown.showBest
-local leave = occupancy_transitions.leave
-local leaveIfUnused = occupancy_transitions.leaveIfUnused
-
-function withdrawJoin(membership, session, nick, stanza)
-    local place = membership.place
-    local isAsked = place.phase == "joining" and place.operation.request ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
-    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
-    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
-        bookmarkLeft(membership)
-        leave(membership, stanza)
-    else
-        leaveIfUnused(membership)
-    end
-end
-
-function detachOrLeave(membership, session, stanza)
-    local phase = membership.place.phase
-    if phase == "leaving" then
-        return
-    end
-    local leaves = isLast(membership, session) and not isAutojoin(membership)
-    if not leaves or phase == "lost" then
-        detachSession(membership, session)
-        sendTo(session, ownUnavailable(membership, stanza.attr.id))
-    end
-    if leaves then
-        bookmarkLeft(membership)
-        leave(membership, stanza)
-    else
-        showBest(membership)
-    end
-end
-
-function isLast(membership, session)
-    for other in pairs(membership.attached) do
-        if other ~= session then
-            return false
-        end
-    end
-    return not hasPending(membership, session)
-end
-
-function detach(membership, session)
-    if not isAttached(membership, session) then
-        return false
-    end
-    detachSession(membership, session)
-    showBest(membership)
-    leaveIfUnused(membership)
-    return true
-end
-
---- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
-function occupancy_depart.sessionLeaves(membership, session, stanza)
-    if isAttached(membership, session) then
-        bounceAll(membership, session, withdraw(membership, session))
-        detachOrLeave(membership, session, stanza)
-        return true
-    end
-    local request = pendingJoin(membership, session)
-    if request == nil then
-        return false
-    end
-    if #request.held == 0 or not holdStanza(request, stanza) then
-        withdrawJoin(membership, session, request.nick, stanza)
-    end
-    return true
-end
-
---- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
-function occupancy_depart.sessionOffline(membership, session)
-    local isPending = pendingJoin(membership, session) ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
-    return detach(membership, session) or isPending
-end
-
---- The session is no more. The account stays in the room, which hears nothing of it.
-function occupancy_depart.sessionGone(membership, session)
-    abandon(membership, session)
-    disownSent(membership.sent, session)
-    detach(membership, session)
-end
-end
-
--- src/occupancy/requests.ts
---
--- What a request of a session asks for, and which answers are its own, while the account is in the room.
-local occupancy_requests = {}
-do
-local asksForMore
-local MUC = namespaces.MUC
-local isSameNick = minimix_stanzas.isSameNick
-local isAttached = state_memberships.isAttached
-local endOperation = occupancy_operations.endOperation
-
---- Whether a request for another nick is a nick change, and not served under the account's nick.
-function occupancy_requests.isRename(membership, request)
-    return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
-end
-
---- Whether a session can be let in from what is known of the room.
-function occupancy_requests.isInView(membership, request)
-    return membership.view.stale == nil and not asksForMore(request.stanza)
-end
-
-function asksForMore(stanza)
-    local x = stanza:get_child("x", MUC)
-    for _, tag in ipairs(x == nil and {} or x.tags) do
-        if tag.name ~= "history" and tag.name ~= "password" then
-            return true
-        end
-    end
-    return false
-end
-
---- Whether a join needs no answer of the room.
-function occupancy_requests.isServedAtOnce(membership, request)
-    return request.kind == "join" and occupancy_requests.isInView(membership, request) and (request.nick == membership.nick or not occupancy_requests.isRename(membership, request))
-end
-
---- Whether the room uses a nick that was asked for, and the 303 was lost.
-function occupancy_requests.isLateNick(place, nick)
-    local operation = place.operation
-    return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
-end
-
---- The 303 was lost, but the room shows the account under the nick that it asked for.
-function occupancy_requests.renamedUnheard(place)
-    place.late = nil
-    local operation = place.operation
-    if (operation and operation.kind) == "rename" then
-        endOperation(place)
-    end
-end
-
---- Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another.
-function occupancy_requests.isAnswerTo(operation, nick, stanza)
-    return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
-end
-
---- The operation that an error with this id refuses late.
-function occupancy_requests.lateRename(place, key)
-    return place.late ~= nil and key == place.late.id and place.late or nil
-end
 end
 
 -- src/occupancy/joined.ts
@@ -7017,7 +7045,6 @@ local areAllShown = occupancy_burst.areAllShown
 local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
-local sessionLeaves = occupancy_depart.sessionLeaves
 local endOperation = occupancy_operations.endOperation
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
@@ -7139,8 +7166,6 @@ function release(membership, request)
             sendMessage(membership, session, stanza)
         elseif session ~= nil and stanza.name == "iq" then
             sendIq(membership, session, stanza)
-        elseif session ~= nil and stanza.attr.type == "unavailable" then
-            sessionLeaves(membership, session, stanza)
         elseif session ~= nil then
             occupancy_joined.presenceSent(membership, session, stanza)
         end
@@ -7335,6 +7360,7 @@ function occupancy_joined.renameRefused(membership, place, operation, error_)
         local answer = st.clone(error_)
         answer.attr.id = request.id
         sendTo(session, answer)
+        release(membership, request)
     end
     occupancy_joined.proceed(membership)
 end
@@ -7459,6 +7485,7 @@ local stanzaOf = state_held.stanzaOf
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
@@ -7484,6 +7511,7 @@ local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
 local enter = occupancy_transitions.enter
 local joinAgain = occupancy_transitions.joinAgain
+local giveUp = occupancy_transitions.giveUp
 local joinFailed = occupancy_transitions.joinFailed
 local lost = occupancy_transitions.lost
 local makeSure = occupancy_transitions.makeSure
@@ -7534,6 +7562,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
     elseif hasStatus(stanza, "201") then
         unlockRoom(membership)
     end
+    noteDetached(membership)
 end
 
 function answeredJoin(place, nick, key)
@@ -7685,10 +7714,9 @@ end
 function joinRefused(membership, place, request, error_)
     refuse(membership, request, error_)
     if isTemporary(error_) then
-        joinFailed(membership, place, false)
+        joinFailed(membership, place)
     elseif not tryNext(membership, place) then
-        fork(membership, technicalRemoval(membership))
-        over(membership)
+        giveUp(membership, place)
     end
 end
 
@@ -8233,6 +8261,7 @@ local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeNext = state_queue.takeNext
 local saveOften = state_store.saveOften
+local forgetOccupant = state_view.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
@@ -8430,6 +8459,7 @@ end
 function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
+    forgetOccupant(membership.view, nick)
     saveOften(membership.username)
     forkOwn(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then
@@ -8501,6 +8531,7 @@ local onRequest = occupancy_phases.onRequest
 local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
+local refusalsOf = state_bookmarks.refusalsOf
 local counters = state_counters.counters
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
@@ -8600,6 +8631,11 @@ function admin_directory.roomsOf(username)
     local lines = {}
     for _, membership in ipairs(membershipsOf(username)) do
         lines[#lines + 1] = describe(membership, membership.room)
+    end
+    for room, refusal in pairs(refusalsOf(username)) do
+        if refusal.forbidden ~= nil then
+            lines[#lines + 1] = room .. ": forbidden by this server (" .. refusal.forbidden .. ") until its bookmark changes"
+        end
     end
     table.sort(lines)
     return lines
@@ -9023,10 +9059,7 @@ end
 local admin_neighbours = {}
 do
 local options = minimix_options
---- Modules that look after rooms which clients join by themselves.
-local overlaps = {}
-overlaps.ping_muc = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
-overlaps.track_muc_joins = "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " .. "what builds on it does nothing, take it out of modules_enabled"
+local PING_MUC = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
 
 --- Names in the log what does not go together, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
@@ -9034,10 +9067,8 @@ function admin_neighbours.checkNeighbours()
     if host == nil then
         return
     end
-    for name, advice in pairs(overlaps) do
-        if host.modules[name] ~= nil then
-            module:log("warn", "%s", advice)
-        end
+    if host.modules.ping_muc ~= nil then
+        module:log("warn", "%s", PING_MUC)
     end
     if options.archive == "mam" and host.modules.mam == nil then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
@@ -9644,6 +9675,63 @@ function client_iq.giveUpIqs()
 end
 end
 
+-- src/client/joined.ts
+--
+-- `session.rooms_joined`, in which mod_track_muc_joins keeps the nick of a session in each room that it has joined.
+-- mod_throttle_unsolicited, mod_csi_battery_saver and others look rooms up there. For rooms that are joined through the
+-- account the table is answered from the memberships. pairs() does not list these: mod_ping_muc would ping them from the
+-- session's own address, be refused, and tell the client that it is out.
+local client_joined = {}
+do
+local track, nickOf, forEachSession
+local isAttached = state_memberships.isAttached
+local membershipOf = state_memberships.membershipOf
+
+function track(session)
+    session.rooms_joined = setmetatable(
+        session.rooms_joined or {},
+        {__index = function(_, room) return nickOf(session, room) end}
+    )
+end
+
+function nickOf(session, room)
+    local membership = membershipOf(session, room)
+    local isIn = membership ~= nil and isAttached(membership, session.full_jid)
+    return isIn and membership.nick or nil
+end
+
+function forEachSession(task)
+    local opt_0 = prosody.hosts[module.host]
+    local users = opt_0 and opt_0.sessions
+    if users ~= nil then
+        for _, user in pairs(users) do
+            for _, session in pairs(user.sessions) do
+                task(session)
+            end
+        end
+    end
+end
+
+--- `resource-bind`.
+function client_joined.onBind(event)
+    track(event.session)
+end
+
+--- The module is loaded while sessions are there.
+function client_joined.trackAll()
+    forEachSession(track)
+end
+
+--- The module is unloaded.
+function client_joined.untrackAll()
+    forEachSession(function(session)
+        if session.rooms_joined ~= nil then
+            setmetatable(session.rooms_joined, {})
+        end
+    end)
+end
+end
+
 -- src/client/message.ts
 --
 -- Messages from a session to a room or to one of its occupants.
@@ -9844,6 +9932,119 @@ function follow_accounts.withdrawAll()
 end
 end
 
+-- src/occupancy/depart.ts
+--
+-- Sessions that leave a room, or are gone.
+local occupancy_depart = {}
+do
+local withdrawJoin, detachOrLeave, isLast, detach
+local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local fork = send_fork.fork
+local sendTo = send_fork.sendTo
+local isAutojoin = state_bookmarks.isAutojoin
+local detachAll = state_memberships.detachAll
+local detachSession = state_memberships.detachSession
+local isAttached = state_memberships.isAttached
+local isUsed = state_memberships.isUsed
+local abandon = state_queue.abandon
+local hasPending = state_queue.hasPending
+local pendingJoin = state_queue.pendingJoin
+local withdraw = state_queue.withdraw
+local disownSent = state_sent.disownSent
+local bounceAll = occupancy_refuse.bounceAll
+local ownUnavailable = occupancy_replay.ownUnavailable
+local showBest = occupancy_shown.showBest
+local leave = occupancy_transitions.leave
+local leaveIfUnused = occupancy_transitions.leaveIfUnused
+local rejoin = occupancy_transitions.rejoin
+
+function withdrawJoin(membership, session, nick, stanza)
+    local place = membership.place
+    local isAsked = place.phase == "joining" and place.operation.request ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
+    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        leaveIfUnused(membership)
+    end
+end
+
+function detachOrLeave(membership, session, stanza)
+    local phase = membership.place.phase
+    if phase == "leaving" then
+        return
+    end
+    local leaves = isLast(membership, session) and not isAutojoin(membership)
+    if not leaves or phase == "lost" then
+        detachSession(membership, session)
+        sendTo(session, ownUnavailable(membership, stanza.attr.id))
+    end
+    if leaves then
+        bookmarkLeft(membership)
+        leave(membership, stanza)
+    else
+        showBest(membership)
+    end
+end
+
+function isLast(membership, session)
+    for other in pairs(membership.attached) do
+        if other ~= session then
+            return false
+        end
+    end
+    return not hasPending(membership, session)
+end
+
+function detach(membership, session)
+    if not isAttached(membership, session) then
+        return false
+    end
+    detachSession(membership, session)
+    showBest(membership)
+    leaveIfUnused(membership)
+    return true
+end
+
+--- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
+function occupancy_depart.sessionLeaves(membership, session, stanza)
+    if isAttached(membership, session) then
+        bounceAll(membership, session, withdraw(membership, session))
+        detachOrLeave(membership, session, stanza)
+        return true
+    end
+    local request = pendingJoin(membership, session)
+    if request == nil then
+        return false
+    end
+    withdrawJoin(membership, session, request.nick, stanza)
+    return true
+end
+
+--- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
+function occupancy_depart.sessionOffline(membership, session)
+    local isPending = pendingJoin(membership, session) ~= nil
+    bounceAll(membership, session, withdraw(membership, session))
+    return detach(membership, session) or isPending
+end
+
+--- The session is no more. The account stays in the room, which hears nothing of it.
+function occupancy_depart.sessionGone(membership, session)
+    abandon(membership, session)
+    disownSent(membership.sent, session)
+    detach(membership, session)
+end
+
+--- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
+function occupancy_depart.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    rejoin(membership)
+end
+end
+
 -- src/client/presence.ts
 --
 -- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
@@ -9873,6 +10074,7 @@ local forgetJoined = state_sessions.forgetJoined
 local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local forgetIqsOf = state_pending.forgetIqsOf
+local passesRules = send_rules.passesRules
 local mayHaveRooms = send_upstream.mayHaveRooms
 local hold = client_hold.hold
 
@@ -9941,6 +10143,9 @@ function client_presence.onPresence(event)
     local stanza = event.stanza
     local to = stanza.attr.to
     local type_ = stanza.attr.type
+    if passesRules(session) then
+        return true
+    end
     if to == nil then
         if type_ == "unavailable" then
             broadcastUnavailable(session)
@@ -9997,11 +10202,11 @@ end
 local follow_autojoin = {}
 do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
+local takeBack = occupancy_depart.takeBack
 local askForNick = occupancy_joined.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
 local leaveIfUnused = occupancy_transitions.leaveIfUnused
-local takeBack = occupancy_transitions.takeBack
 local options = minimix_options
 local forgetRefusals = state_bookmarks.forgetRefusals
 local isRefused = state_bookmarks.isRefused
@@ -10468,7 +10673,7 @@ end
 -- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, hasModule
+local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -10517,9 +10722,16 @@ function wake(username, stanza)
     local sessions = origin and origin.sessions
     local isOnline = sessions and sessions[username] ~= nil
     if not isOnline then
-        module:fire_event("message/bare/groupchat", {origin = origin, stanza = stanza})
+        fire("message/bare/groupchat", {origin = origin, stanza = stanza})
     elseif options.archive ~= "mam" or not hasModule("mam") then
-        module:fire_event("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+        fire("archive-message-added", {origin = origin, stanza = stanza, for_user = username})
+    end
+end
+
+function fire(name, event)
+    local ok, problem = xpcall(function() return module:fire_event(name, event) end, debug.traceback, nil)
+    if not ok then
+        module:log("error", "A module failed on %s: %s", name, problem)
     end
 end
 
@@ -10660,8 +10872,9 @@ end
 -- After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
 local occupancy_resume = {}
 do
-local resume, resumeJoined
+local resume, resumeJoined, resumeJoin, awaitLeave
 local closeGap = archive_catchup.closeGap
+local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local setPlace = state_memberships.setPlace
@@ -10673,11 +10886,13 @@ local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
-local awaitLeave = occupancy_transitions.awaitLeave
+local newLeave = occupancy_operations.newLeave
+local leaveUnanswered = occupancy_transitions.leaveUnanswered
+local limitJoin = occupancy_transitions.limitJoin
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
-local resumeJoin = occupancy_transitions.resumeJoin
 local retryLeave = occupancy_transitions.retryLeave
+local waitForTurn = occupancy_transitions.waitForTurn
 local askAfter = occupancy_watch.askAfter
 
 function resume(membership)
@@ -10724,6 +10939,20 @@ function resumeJoined(membership, before)
     if #membership.queue > 0 then
         proceed(membership)
     end
+end
+
+function resumeJoin(membership, place)
+    place.turn = nil
+    for _, join in ipairs(place.earlier) do
+        limitJoin(membership, join)
+    end
+    limitJoin(membership, place.operation)
+    waitForTurn(membership)
+end
+
+function awaitLeave(membership, tries)
+    local operation = newLeave(membership, options.answerTimeout, leaveUnanswered)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
 
 --- Seconds over which the rooms are asked whether the account is still in them.
@@ -10920,6 +11149,43 @@ function room_former.onFormerIq(event)
 end
 end
 
+-- src/room/copies.ts
+--
+-- A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
+-- members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
+-- message itself.
+local room_copies = {}
+do
+--- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
+local KEPT = 8
+local SECONDS = 5
+--- For each membership the latest messages, oldest first.
+local latest = setmetatable({}, {__mode = "k"})
+
+--- Whether a message with this id, sender and text has come a moment ago. If not, it is remembered.
+function room_copies.hasComeBefore(membership, stanza)
+    local from = stanza.attr.from
+    local id = stanza.attr.id
+    local body = stanza:get_child_text("body")
+    if from == nil or id == nil or body == nil then
+        return false
+    end
+    local copies = latest[membership] or {}
+    local now = os.time()
+    for _, copy in ipairs(copies) do
+        if copy.id == id and copy.from == from and copy.body == body and now - copy.when <= SECONDS then
+            return true
+        end
+    end
+    copies[#copies + 1] = {from = from, id = id, body = body, when = now}
+    if #copies > KEPT then
+        table.remove(copies, 1)
+    end
+    latest[membership] = copies
+    return false
+end
+end
+
 -- src/room/message.ts
 --
 -- Messages from a room to the account.
@@ -10952,6 +11218,7 @@ local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local now = state_memberships.now
 local occupantJid = state_memberships.occupantJid
+local awaitsReflection = state_sent.awaitsReflection
 local noteReflected = state_sent.noteReflected
 local retiredSent = state_sent.retiredSent
 local takeRefused = state_sent.takeRefused
@@ -10965,6 +11232,7 @@ local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local hasComeBefore = room_copies.hasComeBefore
 
 function lookAt(stanza)
     if stanza ~= latest then
@@ -11001,8 +11269,15 @@ function onGroupchat(membership, stanza)
     if isInDoubt(membership) then
         holdBack(membership)
     end
+    local isOwn = nick == membership.nick
+    if options.resource == nil and not isPast and hasComeBefore(membership, stanza) then
+        if not isOwn or not awaitsReflection(membership.sent, stanza.attr.id) then
+            noteDrop("copy")
+            return
+        end
+    end
     local before = membership.view.subject
-    if nick == membership.nick and membership.sent ~= nil then
+    if isOwn and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
@@ -11255,7 +11530,7 @@ end
 -- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or put out.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -11342,7 +11617,7 @@ function onUnavailable(membership, nick, stanza)
             renamedUnheard(membership.place)
         end
     end
-    if not isOwnNick(membership, nick) then
+    if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
             after(0, function()
@@ -11362,6 +11637,10 @@ function onUnavailable(membership, nick, stanza)
     else
         onOwnUnavailable(membership, stanza)
     end
+end
+
+function isLeaveAnswer(membership, stanza)
+    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
 end
 
 function onOwnUnavailable(membership, stanza)
@@ -12023,6 +12302,7 @@ function placeOf(membership, former)
             tries = tries,
             operation = joinOf(membership, request, resync ~= nil),
             earlier = {},
+            mayBeIn = false,
             turn = nil
         }
     end
@@ -12047,6 +12327,8 @@ function joinOf(membership, request, isReturn)
         shown = {},
         claimed = nil,
         since = now(),
+        isOverdue = false,
+        isShowing = false,
         isHeard = false,
         isFirst = false,
         isRemoved = false
@@ -12261,6 +12543,9 @@ local onArchiveQuery = archive_query.onQuery
 local expireIqs = client_iq.expireIqs
 local giveUpIqs = client_iq.giveUpIqs
 local onClientIq = client_iq.onIq
+local onBind = client_joined.onBind
+local trackAll = client_joined.trackAll
+local untrackAll = client_joined.untrackAll
 local onCarbon = client_message.onCarbon
 local onClientMessage = client_message.onMessage
 local onClientPresence = client_presence.onPresence
@@ -12316,6 +12601,7 @@ module:hook("carbons-should-copy", onCarbon, 1)
 module:hook("pre-iq/full", turn(onClientIq), -1)
 module:hook("pre-iq/bare", turn(onClientIq), -1)
 module:hook("resource-unbind", turn(onSessionGone), 1)
+module:hook("resource-bind", onBind, 0.05)
 module:hook("resource-bind", turn(onLogin), -1)
 if not options.anonymous then
     module:handle_items("pep-service", onService, onServiceGone, true)
@@ -12418,6 +12704,7 @@ local function start()
 end
 
 module.load = function()
+    trackAll()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
@@ -12448,6 +12735,7 @@ module.unload = function()
         timer:stop()
     end
     removeShellCommands()
+    untrackAll()
     if module.reloading ~= true then
         giveUpIqs()
         withdrawAll()

@@ -41,10 +41,6 @@ describe("what goes ill with the module is named when it is loaded:", function (
 		assert.matches("take it out of modules_enabled", text, 1, true);
 	end);
 
-	it("mod_track_muc_joins", function ()
-		assert.matches("take it out of modules_enabled", warning({ modules = { "track_muc_joins" } }, "^mod_track_muc_joins"), 1, true);
-	end);
-
 	it("an archive in mod_mam's where there is none", function ()
 		assert.is_string(warning({ options = { minimix_archive = "mam" } }, "mod_mam is not loaded"));
 	end);

@@ -1,4 +1,5 @@
--- XEP-0191: what the account has blocked it does not hear of, and is not in. See e2e/blocking.test.ts for rooms here.
+-- XEP-0191: the account leaves blocked rooms and receives nothing from blocked occupants. Rooms of this server: see
+-- e2e/blocking.test.ts.
 
 local scene = require "support.scene";
 local mam = require "support.mam";
@@ -9,12 +10,12 @@ local function blocks(client, command, address)
 	client:send(("<iq type='set' id='b1'><%s xmlns='urn:xmpp:blocking'><item jid='%s'/></%s></iq>"):format(command, address, command));
 end
 
--- "Alice" is in a room elsewhere with the phone.
+-- Returns a scene with the phone attached to a room of another server, as "Alice".
 local function in_room()
 	return scene.in_room { remote = true, modules = { "blocklist" } };
 end
 
--- How many leaves the room gets from now on.
+-- Returns a function that counts the leaves that the room has received since this call.
 local function leaves_of(s)
 	local count = 0;
 	function s.room.receive(room, stanza)
@@ -24,12 +25,12 @@ local function leaves_of(s)
 	return function () return count; end;
 end
 
--- The room, its service, and the account's own nick in it.
+-- The room, its service, and the account's own nick there.
 local addresses = { "room@rooms.example.org", "rooms.example.org", "room@rooms.example.org/Alice" };
 
 for _, address in ipairs(addresses) do
-	describe("a room elsewhere, when "..address.." is blocked,", function ()
-		it("L2: is left, and the session is told at once", function ()
+	describe("a remote room, when "..address.." is blocked,", function ()
+		it("L2: the account leaves, and the session is told at once", function ()
 			local s, phone = in_room();
 			blocks(phone, "block", address);
 			assert.same({ "presence unavailable room/Alice 110"; "iq result -" }, seen(phone));
@@ -39,7 +40,7 @@ for _, address in ipairs(addresses) do
 			assert.same({}, phone:take());
 		end);
 
-		it("L5: is left though the first leave gets lost, and nobody asks for ever", function ()
+		it("L5: the account leaves although the first leave is lost, and retries end", function ()
 			local s, phone = in_room();
 			local leaves = leaves_of(s);
 			blocks(phone, "block", address);
@@ -58,7 +59,7 @@ for _, address in ipairs(addresses) do
 	end);
 end
 
--- How many joins and self-pings the room gets from now on.
+-- Returns a function that counts the joins and self-pings that the room has received since this call.
 local function questions_of(s)
 	local count = 0;
 	function s.room.receive(room, stanza)
@@ -69,8 +70,8 @@ local function questions_of(s)
 end
 
 for _, address in ipairs(addresses) do
-	describe("a room elsewhere, when "..address.." was blocked while the module was not there,", function ()
-		it("P1: is left and not joined", function ()
+	describe("a remote room, when "..address.." was blocked while the module was not loaded,", function ()
+		it("P1: the account leaves and does not rejoin", function ()
 			local s, phone = in_room();
 			s.host:unload();
 			s:deliver();
@@ -87,8 +88,8 @@ for _, address in ipairs(addresses) do
 		end);
 	end);
 
-	describe("a room elsewhere, when "..address.." is blocked and another module has kept that from this one,", function ()
-		it("P2: is left once it does not answer, and nobody asks for ever", function ()
+	describe("a remote room, when "..address.." is blocked and another module hid that from this one,", function ()
+		it("P2: the account leaves once the room does not answer, and retries end", function ()
 			local s, phone = in_room();
 			local blocklist = prosody.hosts[s.host.name].modules.blocklist.module;
 			blocklist:open_store():set("alice", { [address] = true });
@@ -102,8 +103,8 @@ for _, address in ipairs(addresses) do
 		end);
 	end);
 
-	describe("a room elsewhere, when "..address.." is not blocked any more,", function ()
-		it("J1: is joined as ever, though the account was still asking", function ()
+	describe("a remote room, when "..address.." is unblocked,", function ()
+		it("J1: a client can join, also while leaves are retried", function ()
 			local s, phone = in_room();
 			blocks(phone, "block", address);
 			s:wait(10);
@@ -126,7 +127,7 @@ describe("a blocked nick", function ()
 			return s, s:fill();
 		end
 
-		it("L2: that is the account's own makes it leave, and the session is told", function ()
+		it("L2: the account leaves if its own nick is blocked, and the session is told", function ()
 			local s, phone = in_room_here();
 			blocks(phone, "block", "room@rooms.example.org/Alice");
 			s:wait(600);
@@ -135,7 +136,7 @@ describe("a blocked nick", function ()
 			assert.is_true(s:is_forgotten());
 		end);
 
-		it("R2: that a room gives the account makes it leave, however much is said", function ()
+		it("R2: the account leaves if the room gives it a blocked nick, also while messages arrive", function ()
 			local s, phone = in_room_here();
 			blocks(phone, "block", "room@rooms.example.org/Troll");
 			s.room:rename("Alice", "Troll");
@@ -149,8 +150,8 @@ describe("a blocked nick", function ()
 			assert.is_true(s:is_forgotten());
 		end);
 
-		it("R6: of another is not heard, and no error tells the room so", function ()
-			-- For 13.0; 0.12 always does.
+		it("R6: messages of a blocked occupant are dropped, without an error to the room", function ()
+			-- An option of 13.0. On 0.12 it is always on.
 			local s, phone = in_room_here { options = { bounce_blocked_messages = true } };
 			blocks(phone, "block", "room@rooms.example.org/Bob");
 			phone:take();
@@ -162,7 +163,7 @@ describe("a blocked nick", function ()
 			assert.same({ "Alice" }, s:occupants());
 		end);
 
-		it("H2: of another is not heard of what it said before either", function ()
+		it("H2: history contains no messages of a blocked occupant", function ()
 			local s, phone = in_room_here();
 			s.room:enter "Carol";
 			s.room:say("Bob", "from Bob");
@@ -179,7 +180,7 @@ describe("a blocked nick", function ()
 		end);
 	end);
 
-	it("P3: of another is not heard of what the room's archive tells after a gap", function ()
+	it("P3: messages of a blocked occupant are not fetched from the room's archive", function ()
 		local s, phone = in_room();
 		mam.keep(s.room);
 		s.room:enter "Carol";
@@ -197,7 +198,7 @@ describe("a blocked nick", function ()
 		assert.same({ "message groupchat room/Carol from Carol" }, seen(phone));
 	end);
 
-	it("P2: is not asked for, though it is the one that the account wanted", function ()
+	it("P2: the account does not ask for its former nick while that is blocked", function ()
 		local s = scene.new { remote = true, modules = { "blocklist" } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -216,8 +217,8 @@ describe("a blocked nick", function ()
 	end);
 end);
 
-describe("what is blocked in vain", function ()
-	it("leaves the account where it is", function ()
+describe("blocking an address without effect on rooms", function ()
+	it("L2: leaves the account in its rooms", function ()
 		local s, phone = in_room();
 		blocks(phone, "block", "@");
 		blocks(phone, "block", "other@rooms.example.org");

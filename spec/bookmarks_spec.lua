@@ -1,4 +1,4 @@
--- Bookmarks (XEP-0402) that the server follows: rooms joined and left with no client in them.
+-- Bookmarks (XEP-0402) that the server follows: the account joins and leaves rooms without a client.
 
 local st = require "util.stanza";
 local inspect = require "fuzz.inspect";
@@ -10,9 +10,9 @@ local lab = "room@rooms.example.org";
 local bookmarks = "urn:xmpp:bookmarks:1";
 local pubsub = "http://jabber.org/protocol/pubsub";
 
--- What clients do with bookmarks.
+-- Actions of clients on bookmarks.
 
--- Sends an IQ and returns the answer; what else has come stays unread.
+-- Sends an IQ and returns the answer. Other stanzas stay unread.
 local function ask(client, kind, payload)
 	client:send(("<iq type='%s' id='ask'>%s</iq>"):format(kind, payload));
 	for i, stanza in ipairs(client.inbox) do
@@ -70,7 +70,7 @@ local function delete_node(client)
 	set(client, ("<pubsub xmlns='%s#owner'><delete node='%s'/></pubsub>"):format(pubsub, bookmarks));
 end
 
--- XEP-0048 in private XML (XEP-0049), which holds all bookmarks in one; fields as above
+-- XEP-0048 in private XML (XEP-0049), with all bookmarks in one element. Fields as above.
 local function store_legacy(client, list)
 	local storage = {};
 	for _, fields in ipairs(list) do
@@ -80,7 +80,7 @@ local function store_legacy(client, list)
 	set(client, "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'>"..table.concat(storage).."</storage></query>");
 end
 
--- What stands in the account's node now; nil if there is no such bookmark.
+-- Returns the bookmark in the account's node, or nil.
 local function stored(client, id)
 	local answer = ask(client, "get", ("<pubsub xmlns='%s'><items node='%s'/></pubsub>"):format(pubsub, bookmarks));
 	local items = answer:find("{"..pubsub.."}pubsub/items");
@@ -91,7 +91,7 @@ local function stored(client, id)
 	end
 end
 
--- What a scene needs. After a restart the rooms are there only some moments after the server.
+-- Fields for a scene. After a restart the rooms start some moments after the server.
 local function with_bookmarks(fields)
 	fields = fields or {};
 	fields.modules = fields.modules or { "pep", "bookmarks" };
@@ -107,7 +107,7 @@ local function new_scene(fields)
 	return s;
 end
 
--- The account is in the room by its bookmark, and "tablet", which did it, is in no room.
+-- The account is in the room by its bookmark. The session "tablet", which wrote the bookmark, is in no room.
 local function by_bookmark(fields, bookmarked)
 	local s = new_scene(fields);
 	local tablet = s:client "tablet";
@@ -117,13 +117,13 @@ local function by_bookmark(fields, bookmarked)
 	return s, tablet;
 end
 
--- Waits until the account is back.
+-- Waits until the account has rejoined.
 local function restart(s, options)
 	s:restart(options);
 	s:wait(60);
 end
 
--- As often as the account has left the room, as the room's others saw it.
+-- Returns how often the other occupants saw the account leave.
 local function departures(s, nick)
 	local count = 0;
 	for _, stanza in ipairs(s.room:occupant("Bob").inbox) do
@@ -136,7 +136,7 @@ end
 
 describe("a bookmark with autojoin", function ()
 	scene.everywhere(function (everywhere)
-		it("P5: brings the account into the room, without any client", function ()
+		it("P5: makes the account join, without any client", function ()
 			local s = everywhere(with_bookmarks());
 			s.room:enter "Bob";
 			local tablet = s:client "tablet";
@@ -150,7 +150,7 @@ describe("a bookmark with autojoin", function ()
 			assert.same({}, s.host.unhandled);
 		end);
 
-		it("P5, J2: lets a session attach to what the server has joined", function ()
+		it("P5, J2: a session attaches to a room that the server has joined", function ()
 			local s = everywhere(with_bookmarks());
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -170,20 +170,20 @@ describe("a bookmark with autojoin", function ()
 	end);
 
 	for _, value in ipairs { "true", "1" } do
-		it("P5: may say so as "..value, function ()
+		it("P5: is valid with autojoin="..value, function ()
 			local s = by_bookmark({}, { autojoin = value });
 			assert.same({ "Alice" }, s:occupants());
 		end);
 	end
 
 	for _, value in ipairs { false, "false", "0", "yes" } do
-		it("P5: is none with "..tostring(value), function ()
+		it("P5: joins nothing with autojoin="..tostring(value), function ()
 			local s = by_bookmark({}, { autojoin = value });
 			assert.same({}, s:occupants());
 		end);
 	end
 
-	it("P5: may come as XEP-0048 through mod_bookmarks", function ()
+	it("P5: is also read from XEP-0048, through mod_bookmarks", function ()
 		local s = new_scene();
 		local phone = s:client "phone";
 		local den = s:add_room "den";
@@ -198,12 +198,12 @@ describe("a bookmark with autojoin", function ()
 		assert.same({}, s:occupants(den));
 	end);
 
-	it("P5: does without mod_bookmarks", function ()
+	it("P5: works without mod_bookmarks", function ()
 		local s = by_bookmark { modules = { "pep" } };
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: is nothing without mod_pep, which may come and go", function ()
+	it("P5: has no effect while mod_pep is not loaded", function ()
 		local s = new_scene { modules = { "ping" } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -221,12 +221,12 @@ describe("a bookmark with autojoin", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: is nothing to an account of an anonymous host", function ()
+	it("P5: has no effect on an anonymous host", function ()
 		local s = by_bookmark { options = { authentication = "anonymous" } };
 		assert.same({}, s:occupants());
 	end);
 
-	it("P5: is left to clients with minimix_autojoin = false", function ()
+	it("P5: has no effect with minimix_autojoin = false", function ()
 		local s, tablet = by_bookmark { options = { minimix_autojoin = false } };
 		assert.same({}, s:occupants());
 		s:enter(tablet);
@@ -237,7 +237,7 @@ describe("a bookmark with autojoin", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("P5: joins under its nick, or the account's nickname, or its name", function ()
+	it("P5: joins with its nick, or the account's nickname, or the user name", function ()
 		local s = by_bookmark({}, { nick = "Ali" });
 		assert.same({ "Ali" }, s:occupants());
 		s = by_bookmark({}, { nick = false });
@@ -256,7 +256,7 @@ describe("a bookmark with autojoin", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: opens the room that it made anew", function ()
+	it("P5: unlocks a room that the join created", function ()
 		local s = scene.new(with_bookmarks { room = { creates = true } });
 		local tablet = s:client "tablet";
 		bookmark(tablet);
@@ -264,20 +264,20 @@ describe("a bookmark with autojoin", function ()
 		assert.same({ "alice presence - room/Alice join xa"; "alice iq set room query" }, s:upstream());
 	end);
 
-	it("P5: may be written as it may be", function ()
+	it("P5: is read in any valid notation", function ()
 		local s = by_bookmark({}, { jid = "Room@Rooms.Example.Org" });
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
 	for _, id in ipairs { "rooms.example.org", lab.."/Alice", "@", "bob@example.org", "alice@example.org", "a b@rooms.example.org" } do
-		it("B3: is none for what is no room: "..id, function ()
+		it("B3: is ignored if its id is no room: "..id, function ()
 			local s = by_bookmark({}, { jid = id });
 			s:wait(10);
 			assert.same({}, s.host:take());
 		end);
 	end
 
-	it("B3: is none without a conference", function ()
+	it("B3: is ignored without <conference/>", function ()
 		local s = new_scene();
 		local phone = s:client "phone";
 		set(phone, ("<pubsub xmlns='%s'><publish node='%s'><item id='%s'><x xmlns='y'/></item></publish></pubsub>"):format(
@@ -286,12 +286,12 @@ describe("a bookmark with autojoin", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("B3: does without a nick that is none", function ()
+	it("B3: joins without its nick if that is invalid", function ()
 		local s = by_bookmark({}, { nick = "\u{2028}" });
 		assert.same({ "alice" }, s:occupants());
 	end);
 
-	it("B1: is not followed into more rooms than an account may be in", function ()
+	it("B1: is ignored when the account is in minimix_max_rooms rooms", function ()
 		local s = new_scene { options = { minimix_max_rooms = 3 } };
 		local phone = s:client "phone";
 		local joined = 0;
@@ -305,7 +305,7 @@ describe("a bookmark with autojoin", function ()
 		assert.truthy(s.host:last_log("warn", "minimix_max_rooms"));
 	end);
 
-	it("P5: joins rooms one after the other", function ()
+	it("P5: many bookmarks are joined one after the other", function ()
 		local s = new_scene { options = { minimix_rejoin_rate = 10 } };
 		local phone = s:client "phone";
 		local rooms = {};
@@ -335,7 +335,7 @@ describe("accounts without bookmarks", function ()
 		return counts;
 	end
 
-	it("B2: are not remembered, online or not", function ()
+	it("B2: use no memory, online or not", function ()
 		local s = scene.new { modules = { "disco"; "pep" } };
 		local before = sizes(s);
 		assert.equal(0, before.accounts);
@@ -350,7 +350,7 @@ describe("accounts without bookmarks", function ()
 end);
 
 describe("an account with bookmarks", function ()
-	it("P5: is in its rooms when it logs in", function ()
+	it("P5: joins its rooms when it logs in", function ()
 		local s = new_scene();
 		s.host:unload();
 		local tablet = s:client "tablet";
@@ -364,7 +364,7 @@ describe("an account with bookmarks", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: has its clients join first when it logs in, as they want to", function ()
+	it("P5: lets its clients join first when it logs in", function ()
 		local s = new_scene();
 		s.host:unload();
 		local tablet = s:client "tablet";
@@ -384,7 +384,7 @@ describe("an account with bookmarks", function ()
 		assert.same({ "Ali" }, s:occupants());
 	end);
 
-	it("P5: is left alone while it is not used", function ()
+	it("P5: joins nothing while no client uses it", function ()
 		local s = new_scene();
 		s.host:unload();
 		local tablet = s:client "tablet";
@@ -397,7 +397,7 @@ describe("an account with bookmarks", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: is in its rooms when it logs in with bookmarks of old", function ()
+	it("P5: joins its rooms when it logs in with XEP-0048 bookmarks", function ()
 		local s = new_scene { modules = { "private" } };
 		local legacy = s:client "tablet";
 		if not pcall(store_legacy, legacy, { {} }) then
@@ -412,7 +412,7 @@ describe("an account with bookmarks", function ()
 	end);
 
 	scene.everywhere(function (everywhere)
-		it("P1, P5: is back in its rooms after a restart, orderly or not", function ()
+		it("P1, P5: rejoins its rooms after a restart or SIGKILL", function ()
 			local s = everywhere(with_bookmarks());
 			bookmark(s:client "tablet");
 			s:wait(1);
@@ -426,14 +426,14 @@ describe("an account with bookmarks", function ()
 		end);
 	end);
 
-	it("P1, P5: is back though it was never let in before the server was killed", function ()
+	it("P1, P5: rejoins although its join was not answered before SIGKILL", function ()
 		local s = by_bookmark { remote = true; room = { silent = true } };
 		s.room.silent = false;
 		restart(s, { killed = true });
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P1: keeps after a restart the nick it had rather than the bookmark's", function ()
+	it("P1: keeps its nick after a restart, not that of the bookmark", function ()
 		local s, phone = by_bookmark();
 		phone:send(join "Alice");
 		phone:send(scene.presence "Zoe");
@@ -442,7 +442,7 @@ describe("an account with bookmarks", function ()
 		assert.same({ "Zoe" }, s:occupants());
 	end);
 
-	it("P5: follows what has changed while nobody listened", function ()
+	it("P5: follows changes of bookmarks while the module was not loaded", function ()
 		local s, tablet = by_bookmark({}, { nick = "Alice" });
 		local den = s:add_room "den";
 		bookmark(tablet, { jid = den.jid });
@@ -456,7 +456,7 @@ describe("an account with bookmarks", function ()
 		assert.same({}, s:occupants(den));
 	end);
 
-	it("L4: leaves after a restart what it was to leave when its session ends", function ()
+	it("L4: leaves after a restart if the bookmark was removed while a session was attached", function ()
 		local s, phone = by_bookmark();
 		phone:send(join "Alice");
 		retract(phone);
@@ -466,7 +466,7 @@ describe("an account with bookmarks", function ()
 		assert.equal(1, departures(s));
 	end);
 
-	it("P6: leaves rooms for want of use, and is back at its next login", function ()
+	it("P6: leaves its rooms when it is not used, and rejoins at the next login", function ()
 		local s, tablet = by_bookmark { options = { minimix_inactive_after = "1 day" } };
 		tablet:close();
 		s:wait(3600);
@@ -482,7 +482,7 @@ describe("an account with bookmarks", function ()
 		assert.truthy(stored(phone):find("autojoin='true'", 1, true));
 	end);
 
-	it("P6: takes back at its login a leave that the room has not confirmed", function ()
+	it("P6: cancels an unconfirmed leave at the next login", function ()
 		local s, tablet = by_bookmark { remote = true; options = { minimix_inactive_after = "1 day" } };
 		tablet:close();
 		s.room.silent = true;
@@ -495,7 +495,7 @@ describe("an account with bookmarks", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("L6: is nowhere once it is deleted", function ()
+	it("L6: is in no room after its deletion", function ()
 		local s = by_bookmark();
 		local den = s:add_room("den", { silent = true });
 		local tablet = s.clients[1];
@@ -512,7 +512,7 @@ describe("an account with bookmarks", function ()
 		assert.same({ "alice presence - den/Alice join xa"; "alice presence unavailable den/Alice" }, s:upstream(den));
 	end);
 
-	it("L6: is not joined to what waits for its turn when it is deleted", function ()
+	it("L6: its pending joins are cancelled by its deletion", function ()
 		local s = new_scene { options = { minimix_rejoin_rate = 1 } };
 		bookmark(s:client "tablet");
 		s.host:delete_user "alice";
@@ -529,7 +529,7 @@ describe("a bookmark with a nick that the account has blocked", function ()
 		return s, tablet;
 	end
 
-	it("P5: is not followed into the room, now or at a login", function ()
+	it("P5: does not make the account join, neither at once nor at a login", function ()
 		local s, tablet = in_scene();
 		bookmark(tablet, { nick = "Troll" });
 		s:client "phone";
@@ -541,7 +541,7 @@ describe("a bookmark with a nick that the account has blocked", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("P5: leaves the account under the one that it has", function ()
+	it("P5: does not change the nick of the account", function ()
 		local s, tablet = in_scene();
 		bookmark(tablet);
 		s:wait(60);
@@ -551,7 +551,7 @@ describe("a bookmark with a nick that the account has blocked", function ()
 	end);
 end);
 
-describe("a room that does not want the account", function ()
+describe("a room that refuses the account", function ()
 	local function attempts(s)
 		local count = 0;
 		for _, text in ipairs(s:upstream()) do
@@ -560,7 +560,7 @@ describe("a room that does not want the account", function ()
 		return count;
 	end
 
-	it("P5: is not asked again until the bookmark changes", function ()
+	it("P5: is not joined again until the bookmark changes", function ()
 		local s = new_scene { room = { password = "secret" } };
 		local phone = s:client "phone";
 		bookmark(phone, { password = "wrong" });
@@ -576,7 +576,7 @@ describe("a room that does not want the account", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: is asked again when autojoin is switched on again", function ()
+	it("P5: is joined again when autojoin is turned off and on", function ()
 		local s = new_scene { room = { members_only = true } };
 		local phone = s:client "phone";
 		bookmark(phone);
@@ -587,7 +587,7 @@ describe("a room that does not want the account", function ()
 		assert.equal(2, attempts(s));
 	end);
 
-	it("P5: is asked again after the next start", function ()
+	it("P5: is joined again after the next start", function ()
 		local s = new_scene { room = { members_only = true } };
 		bookmark(s:client "phone");
 		s:wait(60);
@@ -612,7 +612,7 @@ describe("a room that does not want the account", function ()
 		end);
 	end
 
-	it("R2: may be joined by a client, and is then followed again", function ()
+	it("R2: a client can join it, and the bookmark is then followed again", function ()
 		local s, tablet = by_bookmark();
 		s.room:kick "Alice";
 		s:enter(tablet);
@@ -623,7 +623,7 @@ describe("a room that does not want the account", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("P2: is tried again ever more seldom while it is full", function ()
+	it("P2: is retried with growing back-off while it is full", function ()
 		local s = new_scene { room = { limit = 1 } };
 		bookmark(s:client "phone");
 		s:wait(60);
@@ -637,7 +637,7 @@ describe("a room that does not want the account", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P2: is joined under another nick where the bookmark's is taken", function ()
+	it("P2: is joined with another nick if that of the bookmark is taken", function ()
 		local s = by_bookmark({ remote = true }, { nick = "Bob" });
 		assert.same({ "Bob_" }, s:occupants());
 		s.room:leave "Bob";
@@ -645,7 +645,7 @@ describe("a room that does not want the account", function ()
 		assert.same({ "Bob" }, s:occupants());
 	end);
 
-	it("J1: is joined as the client asks that is quicker than the server", function ()
+	it("J1: is joined as a client asks that is faster than the server", function ()
 		local s = new_scene { remote = true; options = { minimix_rejoin_rate = 1 } };
 		local phone = s:client "phone";
 		bookmark(phone);
@@ -659,7 +659,7 @@ describe("a room that does not want the account", function ()
 		assert.same({ "Ali" }, s:occupants());
 	end);
 
-	it("J4: refuses the client that is quicker than the server, and is tried again", function ()
+	it("J4: refuses a client that is faster than the server, and is retried", function ()
 		local s = new_scene { remote = true; room = { limit = 1 }; options = { minimix_rejoin_rate = 1 } };
 		local phone = s:client "phone";
 		bookmark(phone);
@@ -675,7 +675,7 @@ end);
 
 describe("the last session that leaves a room with autojoin", function ()
 	scene.everywhere(function (everywhere)
-		it("L3: leaves the account there, and is told at once", function ()
+		it("L3: leaves the account in the room, and is told at once", function ()
 			local s = everywhere(with_bookmarks());
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -693,7 +693,7 @@ describe("the last session that leaves a room with autojoin", function ()
 		end);
 	end);
 
-	it("L3: leaves the account on its way there", function ()
+	it("L3: does not cancel the account's pending rejoin", function ()
 		local s = new_scene { remote = true };
 		local phone = s:client "phone";
 		bookmark(phone);
@@ -705,7 +705,7 @@ describe("the last session that leaves a room with autojoin", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("L3: takes the account with it where the bookmark says not to join", function ()
+	it("L3: makes the account leave if the bookmark has no autojoin", function ()
 		local s = new_scene();
 		local phone = s:client "phone";
 		bookmark(phone, { autojoin = false });
@@ -715,7 +715,7 @@ describe("the last session that leaves a room with autojoin", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("L3: leaves the account there if it was bookmarked after the session came", function ()
+	it("L3: leaves the account in the room if it was bookmarked after the session joined", function ()
 		local s = new_scene();
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -725,11 +725,11 @@ describe("the last session that leaves a room with autojoin", function ()
 	end);
 end);
 
--- L4: whatever the order, the account is out in the end, and the room has seen it leave once.
+-- L4: in every order the account is out in the end, and the room has seen it leave once.
 describe("the end of a bookmark", function ()
 	local ends = {
-		["autojoin switched off"] = function (client) bookmark(client, { autojoin = "false" }); end;
-		["autojoin left out"] = function (client) bookmark(client, { autojoin = false }); end;
+		["autojoin turned off"] = function (client) bookmark(client, { autojoin = "false" }); end;
+		["autojoin removed"] = function (client) bookmark(client, { autojoin = false }); end;
 		["the bookmark retracted"] = function (client) retract(client); end;
 		["the node purged"] = purge;
 		["the node deleted"] = delete_node;
@@ -760,7 +760,7 @@ describe("the end of a bookmark", function ()
 		return count;
 	end
 
-	-- The sessions named have left, and have been told so.
+	-- Checks that these sessions have left and were told so.
 	local function assert_left_once(s, ...)
 		s:wait(3);
 		for _, client in ipairs { ... } do
@@ -781,8 +781,8 @@ describe("the end of a bookmark", function ()
 
 	for name, finish in pairs(ends) do
 		for _, remote in ipairs { false, name:find "^the bookmark" and true } do
-			describe(name..(remote and ", a room elsewhere," or ","), function ()
-				it("L4: makes the account leave at once where no session is", function ()
+			describe(name..(remote and ", remote room," or ","), function ()
+				it("L4: makes the account leave at once without an attached session", function ()
 					local s, phone = with_sessions({ remote = remote }, "phone");
 					phone:unavailable();
 					finish(phone);
@@ -813,7 +813,7 @@ describe("the end of a bookmark", function ()
 					assert_left_once(s, phone);
 				end);
 
-				it("L1, L4: before the session is gone", function ()
+				it("L1, L4: before the session ends", function ()
 					local s, phone = with_sessions({ remote = remote }, "phone");
 					finish(phone);
 					phone:lose();
@@ -846,7 +846,7 @@ describe("the end of a bookmark", function ()
 					assert_left_once(s, phone, laptop);
 				end);
 
-				it("L1, L4: before one session leaves and the other is gone", function ()
+				it("L1, L4: before one session leaves and the other ends", function ()
 					local s, phone, laptop = with_sessions({ remote = remote }, "phone", "laptop");
 					finish(phone);
 					phone:send(leave "Alice");
@@ -860,7 +860,7 @@ describe("the end of a bookmark", function ()
 		end
 	end
 
-	it("L4: leaves a room alone that had no autojoin", function ()
+	it("L4: has no effect on a room without autojoin", function ()
 		local s = new_scene();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -873,7 +873,7 @@ describe("the end of a bookmark", function ()
 		assert.equal(1, departures(s));
 	end);
 
-	it("L4: leaves rooms alone that were not bookmarked", function ()
+	it("L4: has no effect on rooms without a bookmark", function ()
 		local s, phone = with_sessions({}, "phone");
 		local den = s:add_room "den";
 		s:enter(phone, "Alice", { room = "den" });
@@ -883,7 +883,7 @@ describe("the end of a bookmark", function ()
 		assert.same({ "Alice" }, s:occupants(den));
 	end);
 
-	it("L4: is nothing if autojoin is back before the session goes", function ()
+	it("L4: has no effect if autojoin is back before the session leaves", function ()
 		local s, phone = with_sessions({}, "phone");
 		bookmark(phone, { autojoin = "false" });
 		bookmark(phone);
@@ -893,7 +893,7 @@ describe("the end of a bookmark", function ()
 		assert.equal(0, departures(s));
 	end);
 
-	it("L4: is nothing to a session that came anew after the account had left", function ()
+	it("L4: has no effect on a session that joined after the account had left", function ()
 		local s, phone = with_sessions({}, "phone");
 		retract(phone);
 		phone:send(leave "Alice");
@@ -903,7 +903,7 @@ describe("the end of a bookmark", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("L4: makes an account leave that was on its way", function ()
+	it("L4: makes the account leave while its join is in flight", function ()
 		local s = new_scene { remote = true };
 		local phone = s:client "phone";
 		bookmark(phone);
@@ -914,7 +914,7 @@ describe("the end of a bookmark", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L4: makes an account leave that was to come back", function ()
+	it("L4: makes a lost account leave", function ()
 		local s = by_bookmark();
 		s.room:remove("Alice", "333");
 		s.room.limit = 1;
@@ -926,7 +926,7 @@ describe("the end of a bookmark", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L4, L5: is taken back by a bookmark before the room has confirmed it", function ()
+	it("L4, L5: a new bookmark cancels a leave that the room has not confirmed", function ()
 		local s, phone = with_sessions({ remote = true }, "phone");
 		phone:send(leave "Alice");
 		retract(phone);
@@ -940,7 +940,7 @@ end);
 
 describe("the nick of a bookmark", function ()
 	scene.everywhere(function (everywhere)
-		it("P5: changes the account's when it changes", function ()
+		it("P5: changes the account's nick when it changes", function ()
 			local s = everywhere(with_bookmarks());
 			s.room:enter "Bob";
 			local phone, laptop = s:client "phone", s:client "laptop";
@@ -958,7 +958,7 @@ describe("the nick of a bookmark", function ()
 		end);
 	end);
 
-	it("P5: changes the account's where no session is", function ()
+	it("P5: changes the account's nick without an attached session", function ()
 		local s, tablet = by_bookmark();
 		bookmark(tablet, { nick = "Ali" });
 		assert.same({ "alice presence - room/Ali xa" }, s:upstream());
@@ -967,7 +967,7 @@ describe("the nick of a bookmark", function ()
 		assert.same({ "Ali" }, s:occupants());
 	end);
 
-	it("P5: is left alone when it is only repeated", function ()
+	it("P5: has no effect when the same bookmark is published again", function ()
 		local s, phone = by_bookmark();
 		s:enter(phone);
 		phone:send(scene.presence "Zoe");
@@ -978,7 +978,7 @@ describe("the nick of a bookmark", function ()
 		assert.same({ "Zoe" }, s:occupants());
 	end);
 
-	it("J3: is not the account's for being bookmarked first", function ()
+	it("J3: does not change the account's nick with the first bookmark", function ()
 		local s = new_scene();
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -987,7 +987,7 @@ describe("the nick of a bookmark", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: may be taken by another", function ()
+	it("P5: has no effect if another occupant has it", function ()
 		local s, phone = by_bookmark();
 		s:enter(phone);
 		bookmark(phone, { nick = "Bob" });
@@ -999,7 +999,7 @@ describe("the nick of a bookmark", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("P5: counts for an account that is on its way back", function ()
+	it("P5: is used by an account that rejoins", function ()
 		local s, tablet = by_bookmark();
 		s.room:remove("Alice", "333");
 		s.room.limit = 1;
@@ -1009,7 +1009,7 @@ describe("the nick of a bookmark", function ()
 		assert.same({ "Ali" }, s:occupants());
 	end);
 
-	it("P5: does not drive the account from nick to nick without end", function ()
+	it("P5: causes no endless loop of nick changes", function ()
 		local s, phone = by_bookmark();
 		for i = 1, 100 do
 			bookmark(phone, { nick = "Nick"..i });
@@ -1024,11 +1024,11 @@ describe("the nick of a bookmark", function ()
 	end);
 end);
 
-describe("what others do about bookmarks", function ()
+describe("bookmarks of other accounts", function ()
 	local event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='"..bookmarks.."'>%s</items></event>";
 	local item = "<item id='"..lab.."'>"..conference {}.."</item>";
 
-	it("P5: in a message changes nothing, whoever it seems to be from", function ()
+	it("P5: in a forged message make the account join nothing", function ()
 		local s = new_scene();
 		local phone, bob = s:client "phone", s:client("desk", "bob");
 		for _, from in ipairs { "alice@example.org", "bob@example.org", lab, "alice@example.org/phone", "mallory@elsewhere.example" } do
@@ -1042,7 +1042,7 @@ describe("what others do about bookmarks", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("P5: in a message makes nobody leave", function ()
+	it("P5: in a forged message make the account leave nothing", function ()
 		local s = by_bookmark();
 		s:from("alice@example.org", "<message type='headline'>"..event:format("<retract id='"..lab.."'/>").."</message>", "alice@example.org");
 		s:from(nil, "<message type='headline'>"..event:format("<retract id='"..lab.."'/>").."</message>");
@@ -1050,7 +1050,7 @@ describe("what others do about bookmarks", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P5: concerns nobody but them", function ()
+	it("P5: affect their own account only", function ()
 		local s = by_bookmark();
 		local bob = s:client("desk", "bob");
 		bookmark(bob, { nick = "Robert" });
@@ -1061,7 +1061,7 @@ describe("what others do about bookmarks", function ()
 		assert.equal(0, departures(s));
 	end);
 
-	it("P5: in the account's own node is not believed", function ()
+	it("P5: in the account's own node, published by others, are ignored", function ()
 		local s = new_scene();
 		local phone, bob = s:client "phone", s:client("desk", "bob");
 		bookmark(phone, { jid = "other@rooms.example.org"; autojoin = "false" });
@@ -1069,7 +1069,7 @@ describe("what others do about bookmarks", function ()
 			:format(pubsub, bookmarks, item);
 		bob:send(publish);
 		assert.equal("error", bob:take()[1].attr.type);
-		-- Even if the account has let others write there, as XEP-0060 4.5 has it for a publish model of "open".
+		-- Also if the account allows others to publish there (XEP-0060 4.5, publish model "open").
 		local service = prosody.hosts[s.host.name].modules.pep.get_pep_service "alice";
 		service.nodes[bookmarks].config.publish_model = "open";
 		bob:send(publish);
@@ -1081,7 +1081,7 @@ describe("what others do about bookmarks", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("P5: in other nodes is nothing", function ()
+	it("P5: in other nodes are ignored", function ()
 		local s, tablet = by_bookmark();
 		for _, node in ipairs { "urn:xmpp:bookmarks:0", "storage:bookmarks-not", "x" } do
 			ask(tablet, "set", ("<pubsub xmlns='%s'><publish node='%s'><item id='%s'>%s</item></publish></pubsub>"):format(
@@ -1093,7 +1093,7 @@ describe("what others do about bookmarks", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("P5: counts if another module does it on the account's behalf", function ()
+	it("P5: are followed if another module publishes them for the account", function ()
 		local s = new_scene();
 		s:client "phone";
 		local service = prosody.hosts[s.host.name].modules.pep.get_pep_service "alice";
@@ -1109,7 +1109,7 @@ end);
 describe("a bookmark made by the server", function ()
 	local made = "<conference autojoin='true' xmlns='"..bookmarks.."'><nick>Alice</nick></conference>";
 
-	it("P5: is none unless that is switched on", function ()
+	it("P5: is not written without minimix_bookmark_write", function ()
 		local s = new_scene();
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -1119,7 +1119,7 @@ describe("a bookmark made by the server", function ()
 		assert.is_nil(stored(phone));
 	end);
 
-	it("P5: says that a client has joined, and not that it has left", function ()
+	it("P5: has autojoin after a client has joined, and none after it has left", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -1136,7 +1136,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal(made, stored(phone));
 	end);
 
-	it("P5: is for the account alone", function ()
+	it("P5: is readable by the account only", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		s:enter(s:client "phone");
 		local service = prosody.hosts[s.host.name].modules.pep.get_pep_service "alice";
@@ -1148,7 +1148,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal("error", bob:take()[1].attr.type);
 	end);
 
-	it("P5: is not made where others could read it", function ()
+	it("P5: is not written to a node that others can read", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone = s:client "phone";
 		set(phone, ("<pubsub xmlns='%s'><create node='%s'/></pubsub>"):format(pubsub, bookmarks));
@@ -1164,7 +1164,7 @@ describe("a bookmark made by the server", function ()
 		assert.truthy(stored(phone):find("<password>secret</password>", 1, true));
 	end);
 
-	it("P5: leaves alone what it does not understand", function ()
+	it("P5: keeps elements that the module does not know", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone = s:client "phone";
 		local extensions = "<x xmlns='urn:example:x' y='z'><a>b</a></x><notify xmlns='urn:xmpp:notification-settings:1'><never/></notify>";
@@ -1175,7 +1175,7 @@ describe("a bookmark made by the server", function ()
 			..extensions.."</extensions></conference>", stored(phone));
 	end);
 
-	it("P5: leaves autojoin alone where a client has made the bookmark", function ()
+	it("P5: does not change autojoin in a bookmark of a client", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone = s:client "phone";
 		bookmark(phone, { autojoin = "false" });
@@ -1186,7 +1186,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal((made:gsub("true", "false")), stored(phone));
 	end);
 
-	it("P5: is not switched on again after the user has switched it off", function ()
+	it("P5: does not turn autojoin on again after the user has turned it off", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -1199,7 +1199,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal((made:gsub("true", "false")), stored(phone));
 	end);
 
-	it("P5: never takes the place of one that the user has removed", function ()
+	it("P5: is never written again after the user has removed it", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -1220,7 +1220,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal(made, stored(laptop));
 	end);
 
-	it("P5: becomes the user's when a client writes it", function ()
+	it("P5: belongs to the user after a client has written it", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -1230,7 +1230,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal(made, stored(phone));
 	end);
 
-	it("P5: is ours still after a restart", function ()
+	it("P5: belongs to the module also after a restart", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		s:enter(s:client "phone");
 		restart(s);
@@ -1241,7 +1241,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal((made:gsub("true", "false")), stored(phone));
 	end);
 
-	it("P5: is the user's to end", function ()
+	it("P5: can be removed by the user", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -1250,7 +1250,7 @@ describe("a bookmark made by the server", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("P5: does not follow the nick without end", function ()
+	it("P5: causes no endless loop of nick changes", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -1264,7 +1264,7 @@ describe("a bookmark made by the server", function ()
 		assert.same({ "Nick100" }, s:occupants());
 	end);
 
-	it("R2: is left as it is when the account is thrown out", function ()
+	it("R2: is not changed when the room removes the account", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -1272,7 +1272,7 @@ describe("a bookmark made by the server", function ()
 		assert.equal(made, stored(phone));
 	end);
 
-	it("P6: is left as it is when nobody uses the account", function ()
+	it("P6: is not changed when the unused account leaves", function ()
 		local s = new_scene { options = { minimix_bookmark_write = true; minimix_inactive_after = "1 day" } };
 		local phone = s:client "phone";
 		s:enter(phone);

@@ -1,4 +1,4 @@
--- Sessions that end or leave, and the account that stays or leaves.
+-- Sessions that end or leave, and whether the account stays.
 
 local scene = require "support.scene";
 
@@ -15,18 +15,18 @@ local function and_laptop(s)
 end
 
 local ends = {
-	["closes its stream"] = function (client) client:close(); end;
-	["loses its connection"] = function (client) client:lose(); end;
-	["does not come back from hibernation"] = function (client) client:hibernate(); client:expire(); end;
-	["goes offline"] = function (client) client:unavailable(); end;
-	["is replaced by another of the same name"] = function (client) client.host:client("alice", client.resource); end;
+	["that closes its stream"] = function (client) client:close(); end;
+	["that loses its connection"] = function (client) client:lose(); end;
+	["whose hibernation expires"] = function (client) client:hibernate(); client:expire(); end;
+	["that goes offline"] = function (client) client:unavailable(); end;
+	["that another one with the same resource replaces"] = function (client) client.host:client("alice", client.resource); end;
 };
 
-describe("a session that", function ()
+describe("a session", function ()
 	for name, die in pairs(ends) do
 		describe(name, function ()
 			scene.everywhere(function (new_scene)
-				it("L1: is detached, and the room hears nothing", function ()
+				it("L1: is detached, and the room is not told", function ()
 					local s = new_scene();
 					s.room:enter "Bob";
 					local phone, laptop = s:client "phone", s:client "laptop";
@@ -42,7 +42,7 @@ describe("a session that", function ()
 					assert.same({}, s.host.unhandled);
 				end);
 
-				it("L1: leaves the account where it is, be it the last", function ()
+				it("L1: leaves the account in the room, also as the last session", function ()
 					local s = new_scene();
 					s.room:enter "Bob";
 					local phone = s:client "phone";
@@ -57,7 +57,7 @@ describe("a session that", function ()
 				end);
 			end);
 
-			it("J4: leaves the account's join to itself", function ()
+			it("J4: does not cancel the account's join", function ()
 				local s = scene.new { remote = true };
 				local release = scene.hold_back(s.room);
 				local phone, laptop = s:client "phone", s:client "laptop";
@@ -73,7 +73,7 @@ describe("a session that", function ()
 				assert.same({ "Alice" }, s:occupants());
 			end);
 
-			it("J4: waits no more", function ()
+			it("J4: is removed from the sessions that wait", function ()
 				local s = scene.new { remote = true };
 				local release = scene.hold_back(s.room);
 				local phone, laptop = s:client "phone", s:client "laptop";
@@ -87,7 +87,7 @@ describe("a session that", function ()
 				assert.same({}, laptop:take());
 			end);
 
-			it("L3: is not needed for the leave that it sent", function ()
+			it("L3: does not cancel the leave that it sent", function ()
 				local s = scene.new { remote = true };
 				local phone = s:client "phone";
 				s:enter(phone);
@@ -103,7 +103,7 @@ describe("a session that", function ()
 				assert.is_true(s:is_forgotten());
 			end);
 
-			it("J6: gets no answer to what it asked of the room", function ()
+			it("J6: gets no answer to its resync", function ()
 				local s = scene.new { remote = true };
 				s.room:enter "Bob";
 				local phone, laptop = s:client "phone", s:client "laptop";
@@ -137,7 +137,7 @@ describe("a session that", function ()
 		end);
 	end
 
-	it("L1: is replaced, hands nothing on to its successor", function ()
+	it("L1: a replaced session hands no room on to its successor", function ()
 		local s, phone = in_room();
 		local successor = s:client "phone";
 		assert.equal(phone.jid, successor.jid);
@@ -152,7 +152,7 @@ describe("a session that", function ()
 		}, seen(successor));
 	end);
 
-	it("L1: goes offline and comes back has to join again", function ()
+	it("L1: after it was offline a session has to join again", function ()
 		local s, phone = in_room();
 		phone:unavailable();
 		phone:available();
@@ -166,7 +166,7 @@ describe("a session that", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("L1: hibernates stays attached and misses nothing", function ()
+	it("L1: a hibernating session stays attached and misses nothing", function ()
 		local s, phone = in_room();
 		local laptop = and_laptop(s);
 		phone:hibernate();
@@ -184,7 +184,7 @@ describe("a session that", function ()
 		}, seen(phone));
 	end);
 
-	it("L1: hibernates while the account joins is in when it resumes", function ()
+	it("L1: a session that hibernates while the account joins is in when it resumes", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -194,7 +194,7 @@ describe("a session that", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
 	end);
 
-	it("L1: hibernates while it waits for the account's join is in when it resumes", function ()
+	it("L1: a session that hibernates while it waits for the account's join is in when it resumes", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		phone:send(join "Alice");
@@ -205,7 +205,7 @@ describe("a session that", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("L1: ends twice over is detached once", function ()
+	it("L1: a session that ends twice is detached once", function ()
 		local s, phone = in_room();
 		phone:unavailable();
 		phone:unavailable();
@@ -215,9 +215,9 @@ describe("a session that", function ()
 	end);
 end);
 
-describe("a session that leaves where others stay", function ()
+describe("one of several sessions that leaves", function ()
 	scene.everywhere(function (new_scene)
-		it("L2: is told at once, and the others hear nothing", function ()
+		it("L2: is told at once, and the others are not told", function ()
 			local s = new_scene { room = { members = { ["alice@example.org"] = "member" } } };
 			s.room:enter "Bob";
 			local phone, laptop = s:client "phone", s:client "laptop";
@@ -239,7 +239,7 @@ describe("a session that leaves where others stay", function ()
 		end);
 	end);
 
-	it("L2: may say so to the room as a whole", function ()
+	it("L2: can leave by the bare JID of the room", function ()
 		local s, phone = in_room();
 		local laptop = and_laptop(s);
 		phone:send(leave());
@@ -250,7 +250,7 @@ describe("a session that leaves where others stay", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("L2: may have the nick wrong", function ()
+	it("L2: can leave with a wrong nick", function ()
 		local s, phone = in_room();
 		local laptop = and_laptop(s);
 		s.room:rename("Alice", "Alicia");
@@ -261,7 +261,7 @@ describe("a session that leaves where others stay", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("L2: and leaves again talks to the room itself", function ()
+	it("L2: a second leave of the session goes to the room itself", function ()
 		local s, phone = in_room();
 		and_laptop(s);
 		phone:send(leave "Alice");
@@ -271,7 +271,7 @@ describe("a session that leaves where others stay", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("L2: may come back", function ()
+	it("L2: can join again", function ()
 		local s, phone = in_room();
 		and_laptop(s);
 		phone:send(leave "Alice");
@@ -283,7 +283,7 @@ describe("a session that leaves where others stay", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("L2: leaves one that hibernates behind", function ()
+	it("L2: leaves a hibernating session attached", function ()
 		local s, phone = in_room();
 		local laptop = and_laptop(s);
 		laptop:hibernate();
@@ -295,7 +295,7 @@ describe("a session that leaves where others stay", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
 	end);
 
-	it("L2: is answered under the id of its leave", function ()
+	it("L2: gets an answer with the id of its leave", function ()
 		local s, phone = in_room();
 		and_laptop(s);
 		phone:send(leave("Alice", { id = "l1" }));
@@ -305,7 +305,7 @@ end);
 
 describe("the last session that leaves", function ()
 	scene.everywhere(function (new_scene)
-		it("L3: takes the account with it, and gets the room's own answer", function ()
+		it("L3: makes the account leave, and gets the room's own answer", function ()
 			local s = new_scene { room = { occupant_ids = true } };
 			local bob = s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -322,7 +322,7 @@ describe("the last session that leaves", function ()
 			assert.is_true(s:is_forgotten());
 		end);
 
-		it("L3: may come in anew", function ()
+		it("L3: can join again", function ()
 			local s = new_scene { room = { subject = "Tea" } };
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -340,7 +340,7 @@ describe("the last session that leaves", function ()
 		end);
 	end);
 
-	it("L3: is out for good", function ()
+	it("L3: is out, also after a restart", function ()
 		local s, phone = in_room();
 		phone:send(leave "Alice");
 		seen(phone);
@@ -348,7 +348,7 @@ describe("the last session that leaves", function ()
 		assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
 	end);
 
-	it("L3: may have the nick wrong, or none", function ()
+	it("L3: can leave with a wrong nick, or none", function ()
 		for _, nick in ipairs { "Alicia", false } do
 			local s, phone = in_room();
 			phone:send(leave(nick or nil));
@@ -358,7 +358,7 @@ describe("the last session that leaves", function ()
 		end
 	end);
 
-	it("L3: leaves once, however often it says so", function ()
+	it("L3: makes the account leave once, also with several leaves", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");
 		phone:send(leave "Alice");
@@ -368,7 +368,7 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: is the last where others are gone", function ()
+	it("L3: is the last after the others have ended", function ()
 		local s, phone = in_room();
 		local laptop = and_laptop(s);
 		laptop:lose();
@@ -377,7 +377,7 @@ describe("the last session that leaves", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("L3: is not the last where another one waits to be let in", function ()
+	it("L3: is not the last while another session waits for its join", function ()
 		local s = scene.new { remote = true };
 		s.room:enter "Bob";
 		local phone, laptop = s:client "phone", s:client "laptop";
@@ -392,7 +392,7 @@ describe("the last session that leaves", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
 	end);
 
-	it("L3: is followed by another that joins before the room has let the account go", function ()
+	it("L3: another session joins before the room has confirmed the leave", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
 		phone:send(leave "Alice");
@@ -406,7 +406,7 @@ describe("the last session that leaves", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("L3: comes back before the room has let the account go", function ()
+	it("L3: joins again before the room has confirmed the leave", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave("Alice", { id = "l1" }));
 		phone:send(join("Alicia", { id = "j2" }));
@@ -418,7 +418,7 @@ describe("the last session that leaves", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
-	it("L3: comes back and goes again before the room has let the account go", function ()
+	it("L3: joins and leaves again before the room has confirmed the leave", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave("Alice", { id = "l1" }));
 		phone:send(join("Alice", { id = "j2" }));
@@ -430,7 +430,7 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: is told that it is out though the room does not say so", function ()
+	it("L3: is told that it is out if the room does not answer", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave("Alice", { id = "l1" }));
 		s.host:drop();
@@ -442,7 +442,7 @@ describe("the last session that leaves", function ()
 		assert.same({}, s.host.unhandled);
 	end);
 
-	it("L3: is followed by another that joins where the leave has not arrived", function ()
+	it("L3: another session joins after the leave was lost", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
 		phone:send(leave("Alice", { id = "l1" }));
@@ -456,7 +456,7 @@ describe("the last session that leaves", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
-	it("L3: comes back where no leave has arrived yet", function ()
+	it("L3: joins again after its leaves were lost", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave("Alice", { id = "l1" }));
 		s.host:drop();
@@ -472,7 +472,7 @@ describe("the last session that leaves", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
-	it("L3: sees it when the room throws the account out first", function ()
+	it("L3: gets the kick if the room removes the account first", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");
 		s.room:kick "Alice";
@@ -481,7 +481,7 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: is told when the room knows nothing of the account", function ()
+	it("L3: is told if the account is no occupant of the room", function ()
 		local s, phone = in_room();
 		s.room:forget "Alice";
 		phone:send(leave "Alice");
@@ -490,7 +490,7 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: is told when the room answers with an error", function ()
+	it("L3: is told if the room answers with an error", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");
 		s.host:drop();
@@ -501,7 +501,7 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: is not taken back in by what the room says on the way out", function ()
+	it("L3: is not attached again by stanzas that arrive during the leave", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");
 		s.room:say("Bob", "hi");
@@ -513,7 +513,7 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: leaves each of its rooms by itself", function ()
+	it("L3: leaves one room and stays in the others", function ()
 		local s, phone = in_room();
 		local den = s:add_room "den";
 		phone:send(join("Grizzly", { room = "den" }));
@@ -525,7 +525,7 @@ describe("the last session that leaves", function ()
 	end);
 end);
 
--- Bookmarks are published as any client does (XEP-0402).
+-- Publishes a bookmark as a client does (XEP-0402).
 local function bookmark(client, autojoin)
 	local function field(var, value)
 		return ("<field var='pubsub#%s'><value>%s</value></field>"):format(var, value);
@@ -551,7 +551,7 @@ describe("the last session that leaves a bookmarked room", function ()
 		return s, phone;
 	end
 
-	it("L3: leaves the account there", function ()
+	it("L3: leaves the account in the room if it is bookmarked with autojoin", function ()
 		local s, phone = in_bookmarked_room();
 		phone:send(leave("Alice", { id = "l1" }));
 		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
@@ -562,7 +562,7 @@ describe("the last session that leaves a bookmarked room", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("L3: takes the account with it where the bookmark says not to join", function ()
+	it("L3: makes the account leave if the bookmark has no autojoin", function ()
 		local s, phone = in_bookmarked_room();
 		bookmark(phone, "false");
 		phone:send(leave("Alice", { id = "l1" }));

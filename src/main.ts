@@ -9,6 +9,7 @@ import { checkNeighbours } from "./admin/neighbours";
 import { addShellCommands, removeShellCommands } from "./admin/shell";
 import { onAccountInfo, onFormRequest as onArchiveFormRequest, onQuery as onArchiveQuery } from "./archive/query";
 import { expireIqs, giveUpIqs, onIq as onClientIq } from "./client/iq";
+import { onBind, trackAll, untrackAll } from "./client/joined";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
 import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./follow/accounts";
@@ -47,6 +48,7 @@ module.hook("pre-iq/full", turn(onClientIq), -1);
 module.hook("pre-iq/bare", turn(onClientIq), -1);
 // Before mod_presence (0) broadcasts that the session went offline.
 module.hook("resource-unbind", turn(onSessionGone), 1);
+module.hook("resource-bind", onBind, 0.05);
 
 // After mod_bookmarks (0) has moved what is of old to where all bookmarks are.
 module.hook("resource-bind", turn(onLogin), -1);
@@ -168,6 +170,7 @@ function start(): void {
 // On a reload the next instance gets the state as it is; otherwise it is read from storage. Prosody calls `load`, and
 // on a reload `restore`, with what `save` gave or an empty table (core/modulemanager.lua).
 module.load = () => {
+    trackAll();
     addShellCommands();
     offerCommands();
     onceStarted(checkNeighbours);
@@ -198,6 +201,7 @@ module.unload = () => {
         timer.stop();
     }
     removeShellCommands();
+    untrackAll();
     if (module.reloading !== true) {
         giveUpIqs();
         withdrawAll();

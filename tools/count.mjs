@@ -1,5 +1,5 @@
-// A reporter for node:test that keeps the file named in COUNTS up to date: how many tests passed, failed and were
-// skipped. Suites do not count, unless one of their hooks failed, which no test tells of.
+// A reporter for node:test that writes the numbers of passed, failed and skipped tests to the file in $COUNTS. Suites do
+// not count, except for a failed hook, which no test reports.
 import { writeFileSync } from "node:fs";
 
 export default async function* count(events) {
@@ -8,7 +8,7 @@ export default async function* count(events) {
         const outcome = outcomeOf(type, data);
         if (outcome !== undefined) {
             counts[outcome] += 1;
-            // At once, because --test-force-exit waits for nobody.
+            // Written at once, because --test-force-exit does not wait for reporters.
             writeFileSync(process.env.COUNTS, JSON.stringify(counts));
         }
     }
@@ -21,7 +21,7 @@ function outcomeOf(type, { name, file, details, skip, todo }) {
         const isOwn = failureType !== "subtestsFailed" && (!isSuite || failureType === "hookFailed");
         return isOwn ? "failed" : undefined;
     }
-    // A file without tests passes as one.
+    // node:test reports a file without tests as one passed test.
     if (type === "test:pass" && !isSuite && name !== file) {
         return skip === undefined && todo === undefined ? "passed" : "skipped";
     }

@@ -1,4 +1,4 @@
-// Reads a log from standard input and writes it out with the TypeScript line beside each line of the compiled module.
+// Copies a log from standard input to standard output, and adds the TypeScript line to each line number of the module.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { SourceMapConsumer } from "source-map";

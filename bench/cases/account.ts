@@ -1,4 +1,4 @@
-// What an account costs that is in a room: in memory, and in time while none of its sessions is there.
+// The cost of an account in a room: memory, and CPU time while none of its sessions is attached.
 import { connect, type LightClient } from "../client.ts";
 import { cpu, interleave, inUse } from "../measure.ts";
 import { check, closeStage, joinAll, type Stage, talk, username } from "../stage.ts";
@@ -7,8 +7,8 @@ import { openCrowdedStage } from "./crowd.ts";
 import type { Run } from "./run.ts";
 
 /**
- * The room's own share is what the same message costs for as many occupants of a host that does nothing with it. Their
- * room is on the same server, as a larger heap makes all garbage dearer to collect.
+ * The room's own share is the cost of the same message for as many occupants of a host that ignores it. That room is on
+ * the same server, because a larger heap makes garbage collection slower.
  */
 export async function detached(run: Run): Promise<Row[]> {
     return [
@@ -36,7 +36,7 @@ async function detachedCost(
     return compare(label, "µs/message", share, module, target);
 }
 
-/** A further room, of u2, who speaks, and of the accounts after it, whose clients are gone. */
+/** Another room: u2 sends the messages, and the accounts after it have no clients. */
 async function openDetachedRoom({ server }: Stage, end: number): Promise<Stage> {
     const stage: Stage = { server, room: `detached@${server.rooms}`, clients: [], said: 0 };
     await joinAll(stage, "s1", [1, end]);
@@ -45,7 +45,7 @@ async function openDetachedRoom({ server }: Stage, end: number): Promise<Stage> 
     return stage;
 }
 
-/** What one more account keeps for each occupant it was shown, its session aside. */
+/** Memory of one more account for each occupant that it sees, without its session. */
 export async function memory({ version }: Run): Promise<Row[]> {
     const occupants = 1000;
     const more = 20;

@@ -1,9 +1,9 @@
-// Rooms full of occupants who have no clients (bench/modules/mod_crowd.lua).
+// Rooms full of occupants without clients (bench/modules/mod_crowd.lua).
 import { joinAll, openStage, type Stage, type StageOptions } from "../stage.ts";
 
 const crowdHost = "crowd.a.lab";
 
-/** A room with one account, u1, in it, and a crowd that it has not been shown. */
+/** A room with one account, u1, and a crowd that was not announced to it. */
 export async function openCrowdedStage(options: StageOptions, crowd: number): Promise<Stage> {
     const stage = await openStage({ ...options, roomConfig: `Component "${crowdHost}" "crowd"` });
     await joinAll(stage, "s1", [0, 1]);

@@ -1,4 +1,4 @@
-// What a copy of a message costs, for rooms whose occupants have one or several sessions each.
+// The cost of one copy of a message, in rooms whose occupants have one or several sessions each.
 import type { ConnectOptions } from "../client.ts";
 import { allocated, cpu, interleave } from "../measure.ts";
 import { closeStage, joinAll, openStage, type Stage, type StageOptions, talk } from "../stage.ts";
@@ -6,13 +6,13 @@ import { compare, type Row } from "../table.ts";
 import type { Run } from "./run.ts";
 
 const accounts = 40;
-/** Copies in one round. */
+/** Copies per round. */
 const copies = 4000;
 
 /** The modules of a usual server. */
 export const usualModules = ["roster", "saslauth", "disco", "smacks", "carbons", "csi_simple", "mam"];
 
-/** Nothing but streams: what there is to gain. */
+/** Plain streams only: the largest possible gain. */
 export async function fork(run: Run): Promise<Row[]> {
     const targets = new Map([
         [1, 0.75],
@@ -23,7 +23,7 @@ export async function fork(run: Run): Promise<Row[]> {
     return measure("fork", run, targets, {});
 }
 
-/** With the modules of a usual server, which look at each stanza. */
+/** With the modules of a usual server, which handle each stanza. */
 export async function forkUsual(run: Run): Promise<Row[]> {
     return measure("usual modules", run, new Map([[3, 0.35]]), { modules: usualModules });
 }
@@ -65,7 +65,7 @@ async function measure(
     return rows;
 }
 
-/** CPU time for one copy of a message. */
+/** CPU time per copy of a message. */
 export async function copyCost(stage: Stage): Promise<number> {
     const times = Math.ceil(copies / stage.clients.length);
     await talk(stage, 2);

@@ -1,4 +1,4 @@
-// What it costs to come into a large room: for the first session of an account, and for a further one.
+// The cost of joining a large room: for the first session of an account, and for another one.
 import { deepStrictEqual } from "node:assert/strict";
 import { type Burst, connect, type ConnectOptions, type LightClient } from "../client.ts";
 import { cpu, interleave, inUse } from "../measure.ts";
@@ -34,7 +34,7 @@ async function measure(
     const stages = await Promise.all(
         [false, true].map((minimix) => openCrowdedStage({ ...common, minimix }, occupants)),
     );
-    // A history for those who join.
+    // Gives the room a history to replay.
     await Promise.all(stages.map((stage) => talk(stage, 20)));
     const first = await visit(stages, "s1", rounds, connectOptions);
     await Promise.all(stages.map(async (stage) => (await connect(stage.server, `${nick}/s2`)).join(stage.room, nick)));
@@ -46,7 +46,7 @@ async function measure(
     ];
 }
 
-/** Joins and leaves time and again. The room has to look the same with the module and without. */
+/** Joins and leaves repeatedly. The room must look the same with the module and without. */
 async function visit(
     stages: Stage[],
     resource: string,

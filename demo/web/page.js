@@ -1,4 +1,4 @@
-// Shows the three clients, and what the server says each time it has something new to say.
+// Shows the three clients, and each update from the server.
 const { account, room, devices } = await (await fetch("/devices")).json();
 const own = devices.slice(0, 2);
 

@@ -1,4 +1,4 @@
-// The page: a server, three people's clients that run in the browser, and what the server knows, pushed to the page.
+// The page: a server, three clients that run in the browser, and the state of the server, which is pushed to the page.
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { createServer, type Server as HttpServer, type ServerResponse } from "node:http";
@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { freePort, type Occupant, type Server, startServer, type Version } from "../../e2e/support/prosody.ts";
 
 export interface Site {
-    /** Of the page. */
+    /** The address of the page. */
     readonly url: string;
     readonly server: Server;
     close(): Promise<void>;
@@ -22,7 +22,7 @@ interface Device {
     readonly title: string;
 }
 
-/** A message of the room to Alice, and how many copies of it came and went. */
+/** A message of the room to Alice, with the number of copies received and sent. */
 interface Message {
     readonly from: string;
     readonly body: string;
@@ -31,14 +31,14 @@ interface Message {
     readonly saved: number;
 }
 
-/** What mod_watch sees. */
+/** The output of mod_watch. */
 interface Look {
     readonly rooms: string[];
     readonly totals: Record<string, number>;
     readonly messages: Message[];
 }
 
-/** What the page shows: the account's rooms in the words of `minimix:rooms()`, and who is there in the eyes of the room. */
+/** The data of the page: the account's rooms as `minimix:rooms()` prints them, and the occupants from the room. */
 interface View {
     readonly rooms: string[];
     readonly occupants: Occupant[];
@@ -47,7 +47,7 @@ interface View {
 }
 
 const domain = "example.org";
-/** Bob is elsewhere, so that what is counted is Alice's. */
+/** Bob's account is on another host, so that the counters are Alice's alone. */
 const otherDomain = "example.net";
 const account = `alice@${domain}`;
 const room = `tea@rooms.${domain}`;
@@ -126,7 +126,7 @@ async function startProsody(version: Version, port: number): Promise<Server> {
     return server;
 }
 
-/** Each client has an origin of its own: browsers keep what clients store by origin. */
+/** Each client has its own origin, because browsers separate stored data by origin. */
 function serveClient(device: Device, websocketPort: number): Promise<HttpServer> {
     const settings = {
         jid: device.jid,
@@ -177,14 +177,14 @@ function send(response: ServerResponse, content: unknown): void {
 
 function sendFile(response: ServerResponse, folder: string, path: string): void {
     const type = types[extname(path)] ?? "application/octet-stream";
-    // A URL has had its ".." taken out; those that were written with percent signs have not.
+    // URL has removed each "..", but not the percent-encoded ones.
     const file = createReadStream(join(folder, path.replaceAll("..", "")));
     file.once("open", () => response.writeHead(200, { "content-type": type }));
     file.once("error", () => response.writeHead(404).end());
     file.pipe(response);
 }
 
-/** Looks at the server again and again, and tells each page (server-sent events) what is new. */
+/** Polls the server, and sends changes to each page (server-sent events). */
 class Watch {
     readonly #server: Server;
     readonly #pages = new Set<ServerResponse>();
@@ -222,7 +222,7 @@ class Watch {
         const { rooms, totals, messages } = (await this.#server.eval(
             `return prosody.hosts["${domain}"].modules.watch.look("${account}")`,
         )) as Look;
-        // What is empty comes as an object.
+        // An empty Lua table arrives as an object.
         this.#messages.push(...Object.values(messages));
         this.#messages.splice(0, this.#messages.length - messagesShown);
         return {

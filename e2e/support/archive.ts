@@ -1,4 +1,4 @@
-// What the account's archive has to be, whatever keeps it.
+// Tests of the account's archive, for each storage.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, connect, xml } from "./client.ts";
@@ -8,7 +8,7 @@ import { create, groupchat, join } from "./muc.ts";
 import { type Server, startServer, type Version } from "./prosody.ts";
 import { type Backend, startStorage, type Storage } from "./storage.ts";
 
-/** Tests with so many messages, in two rooms and outside of them. */
+/** Defines the tests, with `count` messages in two rooms and outside of them. */
 export function testArchive(version: Version, backend: Backend, mixed: number): void {
     describe(`Prosody ${version}, ${backend}: the archive`, () => {
         let storage: Storage;
@@ -56,14 +56,14 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
             await storage.stop();
         });
 
-        /** What was said with somebody. */
+        /** Returns the bodies of the messages with one JID. */
         function of(which: (n: number) => boolean): string[] {
             return numbers(1, mixed).filter((body) => which(Number(body)));
         }
 
         const direct = (n: number) => n % 10 === 0;
 
-        test("H3: a room, paged through in both directions", async () => {
+        test("H3: the messages of a room are paged in both directions", async () => {
             for (const backwards of [false, true]) {
                 for (const [i, room] of rooms.entries()) {
                     const messages = await readArchive(alice, { form: { with: room } }, backwards);
@@ -76,7 +76,7 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
             }
         });
 
-        test("H3: all of it, once and in the order of time", async () => {
+        test("H3: all messages are returned once and in the order of time", async () => {
             for (const backwards of [false, true]) {
                 const form = { "include-groupchat": "true" };
                 const messages = await readArchive(alice, { form, max: 50 }, backwards);
@@ -85,7 +85,7 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
                     [...bodies].sort((a, b) => a - b),
                     numbers(1, mixed).map(Number),
                 );
-                // Rooms' messages are stamped with the second, others may be with a part of it.
+                // Time stamps of rooms' messages have seconds, others may have fractions.
                 const seconds = messages.map(({ stamp }) => Math.floor(Date.parse(stamp) / 1000));
                 assert.deepEqual(
                     seconds,
@@ -94,7 +94,7 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
             }
         });
 
-        test("H3: nothing of rooms unless it is asked for", async () => {
+        test("H3: a query that does not ask for rooms returns no groupchat", async () => {
             const messages = await readArchive(alice, {});
             assert.deepEqual(bodiesOf(messages), of(direct));
             const excluding = await readArchive(alice, { form: { "include-groupchat": "false" } });
@@ -139,7 +139,7 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
             );
         });
 
-        test("H3: the archive is its account's, as far as it was told", async () => {
+        test("H3: an account reads exactly what it received", async () => {
             const [room = ""] = rooms;
             await join(carol, room, "Carol", { history: { maxstanzas: "0" } });
             await groupchat(bob, room, "hello Carol");
@@ -149,7 +149,7 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
             assert.deepEqual(elsewhere.messages, []);
         });
 
-        test("H1: each message is there once, and survives the server", async () => {
+        test("H1: each message is stored once, and survives a restart", async () => {
             const [room = ""] = rooms;
             const before = bodiesOf(await readArchive(alice, { form: { with: room } }));
             await server.kill();

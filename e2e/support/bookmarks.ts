@@ -1,4 +1,4 @@
-// What a client does with its bookmarks: XEP-0402, and XEP-0048 in private XML (XEP-0049).
+// Bookmarks of a client: XEP-0402, and XEP-0048 in private XML (XEP-0049).
 import { type Client, type Element, xml } from "./client.ts";
 
 export const nsBookmarks = "urn:xmpp:bookmarks:1";
@@ -36,7 +36,7 @@ export async function clearBookmarks(client: Client, command: "purge" | "delete"
     await client.iq("set", undefined, payload);
 }
 
-/** The account's bookmarks as they stand, by room. */
+/** Returns the account's bookmarks by room. */
 export async function readBookmarks(client: Client): Promise<Map<string, Element>> {
     const items = xml("items", { node: nsBookmarks });
     const answer = await client.iq("get", undefined, xml("pubsub", { xmlns: nsPubsub }, items));
@@ -44,13 +44,13 @@ export async function readBookmarks(client: Client): Promise<Map<string, Element
     return new Map(found.flatMap((item) => item.getChildElements().map((child) => [String(item.attrs.id), child])));
 }
 
-/** Has the client told of each change, as one with `urn:xmpp:bookmarks:1+notify` is. */
+/** Subscribes the client to changes, as `urn:xmpp:bookmarks:1+notify` does. */
 export async function followBookmarks(client: Client): Promise<void> {
     const subscribe = xml("subscribe", { node: nsBookmarks, jid: client.jid });
     await client.iq("set", undefined, xml("pubsub", { xmlns: nsPubsub }, subscribe));
 }
 
-/** All bookmarks of the account in one, as older clients write them. */
+/** Writes all bookmarks in one item, as older clients do. */
 export async function storeLegacyBookmarks(client: Client, bookmarks: Record<string, Bookmark>): Promise<void> {
     const conferences = Object.entries(bookmarks).map(([jid, bookmark]) =>
         xml("conference", { jid, ...attributesOf(bookmark) }, ...childrenOf(bookmark)),

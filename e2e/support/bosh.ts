@@ -1,5 +1,5 @@
-// XMPP over BOSH (XEP-0124, XEP-0206) for @xmpp/client, which has no such transport of its own. To it this looks like a
-// websocket (RFC 7395), one element at a time; behind it are HTTP requests, of which one waits at the server.
+// XMPP over BOSH (XEP-0124, XEP-0206) for @xmpp/client, which has no BOSH transport. It looks like a websocket (RFC 7395) to
+// the client, with one element at a time. Behind it are HTTP requests, of which one waits at the server.
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { Agent, request } from "node:http";
@@ -10,7 +10,7 @@ const nsXbosh = "urn:xmpp:xbosh";
 const nsFraming = "urn:ietf:params:xml:ns:xmpp-framing";
 const nsStream = "http://etherx.jabber.org/streams";
 
-/** Lets a client connect to services with `http:` in front. */
+/** Lets a client connect to services that begin with `http:`. */
 export function addBosh(xmpp: XmppClient): void {
     const isWebSocket = (transport: XmppClient["transports"][number]) =>
         transport.prototype.socketParameters("ws://a.lab") !== undefined;
@@ -33,10 +33,10 @@ class BoshSocket extends EventEmitter {
     #rid = 1 + Math.floor(Math.random() * 1_000_000);
     #queue: string[] = [];
     #open = 0;
-    /** Answers are taken in the order of their requests. */
+    /** Answers are processed in the order of their requests. */
     #answers: Promise<unknown> = Promise.resolve();
     #ended = false;
-    /** The server has said so; it says it to each request that still waits. */
+    /** The server has ended the session. It tells this to each request that still waits. */
     #closed = false;
 
     connect(url: string): void {
@@ -52,7 +52,7 @@ class BoshSocket extends EventEmitter {
             this.#post({ type: "terminate" });
         } else {
             this.#queue.push(data);
-            // What is written in one go goes out in one.
+            // Elements that are written together are sent together.
             setImmediate(() => {
                 this.#poll();
             });
@@ -65,10 +65,10 @@ class BoshSocket extends EventEmitter {
     }
 
     setNoDelay(): void {
-        // A request is sent as a whole.
+        // A request is never sent in parts.
     }
 
-    /** The server learns of it when the client has been silent for too long. */
+    /** The server notices after its timeout. */
     destroy(): void {
         this.#ended = true;
         this.#agent.destroy();
@@ -83,7 +83,7 @@ class BoshSocket extends EventEmitter {
         }
     }
 
-    /** Sends what there is to send; the server is to have one request to answer with what comes up. */
+    /** Sends pending elements. Without any, sends an empty request, so that the server always has one to answer. */
     #poll(): void {
         if (this.#sid !== undefined && !this.#ended && this.#open < 2 && (this.#queue.length > 0 || this.#open === 0)) {
             this.#post({});

@@ -1,4 +1,4 @@
-// A client of @xmpp/client that keeps every stanza it gets, in order, until a test asks for it.
+// A client on @xmpp/client. It queues every stanza that it receives, in order, until a test takes it.
 import assert from "node:assert/strict";
 import type { EventEmitter } from "node:events";
 import { client as xmppClient, type Client as XmppClient, type Element, xml } from "@xmpp/client";
@@ -7,7 +7,7 @@ import { addBosh } from "./bosh.ts";
 
 export { type Element, xml };
 
-// @xmpp/client takes that of the platform; Node.js has one since 22.
+// @xmpp/client uses the WebSocket of the platform, which Node.js has since version 22.
 Object.assign(globalThis, { WebSocket });
 
 const patience = 15_000;
@@ -16,10 +16,10 @@ const nsBind = "urn:ietf:params:xml:ns:xmpp-bind";
 const nsSm = "urn:xmpp:sm:3";
 const nsMucUser = "http://jabber.org/protocol/muc#user";
 
-/** What a stanza has to look like; what is left out does not matter. */
+/** A pattern for a stanza. Fields that are left out match anything. */
 export interface Pattern {
     name?: "message" | "presence" | "iq";
-    /** `undefined` asks for a stanza without a type. */
+    /** `undefined` matches a stanza without a type. */
     type?: string | undefined;
     from?: string;
     /** The bare JID of `from`. */
@@ -37,29 +37,29 @@ export type Match = Pattern | ((stanza: Element) => boolean);
 
 export interface ConnectOptions {
     password?: string;
-    /** Asks for stream management (XEP-0198) with resumption. */
+    /** Requests stream management (XEP-0198) with resumption. */
     smacks?: boolean;
-    /** Whether to send initial presence, as nearly every client does. */
+    /** Whether to send initial presence. */
     presence?: boolean;
-    /** How to connect; the server has to offer it. */
+    /** The transport. The server must offer it. */
     transport?: Transport;
 }
 
 export type Transport = "c2s" | "websocket" | "bosh";
 
 export interface CollectOptions {
-    /** How much of `received` is older than what may be the last one. */
+    /** Index in `received` from which the last stanza is searched. */
     since?: number;
     timeout?: number;
-    /** What the last one is, for the error if it does not come. */
+    /** Name of the last stanza, for the error if it does not arrive. */
     what?: string;
 }
 
-/** Where to connect to. */
+/** The address of the server. */
 export interface Endpoint {
     readonly domain: string;
     readonly port: number;
-    /** Of websocket and BOSH. */
+    /** The port of websocket and BOSH. */
     readonly httpPort?: number | undefined;
 }
 
@@ -70,7 +70,7 @@ export async function connect(server: Endpoint, name: string, options: ConnectOp
     return client;
 }
 
-/** An error that came as the answer to a stanza. */
+/** An error stanza that answers a stanza of the client. */
 export class StanzaError extends Error {
     readonly condition: string;
     readonly type: string;
@@ -93,9 +93,9 @@ export class Client {
     readonly account: string;
     readonly jid: string;
     readonly domain: string;
-    /** Everything that came, in order, but for what sync() exchanges. */
+    /** All received stanzas in order, except those of sync(). */
     readonly received: Element[] = [];
-    /** Everything that was sent, likewise. */
+    /** All sent stanzas in order, except those of sync(). */
     readonly sent: Element[] = [];
     /** Stream errors and errors of the connection. */
     readonly errors: Error[] = [];
@@ -131,7 +131,7 @@ export class Client {
                 this.sent.push(element);
             }
         });
-        // What goes out at once need not wait for the acknowledgement of what went before.
+        // Small writes do not wait for the acknowledgement of earlier ones.
         this.#xmpp.on("connect", () => this.#xmpp.socket?.setNoDelay?.());
         if (!options.smacks) {
             this.#xmpp.prependListener("element", withoutStreamManagement);
@@ -150,7 +150,7 @@ export class Client {
         return this.#xmpp.status === "online";
     }
 
-    /** What has come and nobody has asked for yet. */
+    /** Received stanzas that no test has taken yet. */
     get unread(): readonly Element[] {
         return this.#unread;
     }
@@ -159,12 +159,12 @@ export class Client {
         await this.#xmpp.send(element);
     }
 
-    /** An id that is the same in every run of a test. */
+    /** Returns an id that is the same in every run of a test. */
     newId(): string {
         return `${this.name.replace("/", "-")}-${++this.#lastId}`;
     }
 
-    /** Takes the first unread stanza that matches, waiting for it if need be. */
+    /** Takes the first unread stanza that matches. Waits for it if necessary. */
     async expect(match: Match, timeout = patience): Promise<Element> {
         return this.#wait(match, describe(match), timeout, (stanza) => {
             this.#take([stanza]);
@@ -186,21 +186,21 @@ export class Client {
         });
     }
 
-    /** Takes all unread stanzas that match; call sync() first to have all that there are. */
+    /** Takes all unread stanzas that match. Call sync() first, so that all have arrived. */
     take(match: Match = {}): Element[] {
         const stanzas = this.#unread.filter((stanza) => matches(stanza, match));
         this.#take(stanzas);
         return stanzas;
     }
 
-    /** Fails if a stanza that matches is unread, once all that the server has sent so far has come. */
+    /** Fails if an unread stanza matches, after all stanzas of the server so far have arrived. */
     async expectNone(match: Match): Promise<void> {
         await this.sync();
         const unwanted = this.#unread.filter((stanza) => matches(stanza, match));
         assert.deepEqual(unwanted.map(String), [], `${this.name} should not have got this`);
     }
 
-    /** Returns when all is here that the server had sent to this client when it handled what this client sent last. */
+    /** Returns when everything has arrived that the server sent before it handled this client's last stanza. */
     async sync(): Promise<void> {
         const id = `sync-${this.newId()}`;
         const ping = xml("iq", { type: "get", to: this.domain, id }, xml("ping", { xmlns: "urn:xmpp:ping" }));
@@ -209,7 +209,7 @@ export class Client {
         await answered;
     }
 
-    /** Sends an IQ and gives the answer: the result's payload, if any; rejects with a StanzaError. */
+    /** Sends an IQ and returns the payload of the result, if any. Rejects with a StanzaError. */
     async iq(type: "get" | "set", to: string | undefined, payload: Element): Promise<Element | undefined> {
         const answer = await this.ask(xml("iq", { type, to }, payload));
         if (answer.attrs.type === "error") {
@@ -218,14 +218,14 @@ export class Client {
         return answer.getChildElements()[0];
     }
 
-    /** Sends an IQ and gives the answer as it came, be it a result or an error. */
+    /** Sends an IQ and returns the answer, a result or an error. */
     async ask(iq: Element): Promise<Element> {
         const id = (iq.attrs.id ??= this.newId());
         await this.send(iq);
         return this.expect(({ name, attrs }) => name === "iq" && attrs.id === id && isAnswer(attrs.type));
     }
 
-    /** Answers IQs of this kind with what `payload` gives; others are answered with service-unavailable. */
+    /** Answers IQs of this kind with `payload`. Others get service-unavailable. */
     answer(type: "get" | "set", name: string, xmlns: string, payload: (request: Element) => Element | undefined): void {
         this.#xmpp.iqCallee[type](xmlns, name, ({ stanza }) => payload(stanza) ?? true);
     }
@@ -237,7 +237,7 @@ export class Client {
         }
     }
 
-    /** Loses the connection. */
+    /** Breaks the connection. */
     async drop(): Promise<void> {
         const dropped = event(this.#xmpp, "disconnect");
         this.#xmpp.socket?.destroy();
@@ -251,7 +251,7 @@ export class Client {
         }
     }
 
-    /** Connects again after drop(); tells whether the server has resumed the session. */
+    /** Connects again after drop(). Returns whether the server resumed the session. */
     async resume(): Promise<boolean> {
         const resumed = event(this.#xmpp.streamManagement, "resumed").then(() => true);
         const bound = event(this.#xmpp, "online").then(() => false);
@@ -263,7 +263,7 @@ export class Client {
         return outcome;
     }
 
-    // Nothing may be sent before <enabled/>, or the two sides count differently.
+    // Send nothing before <enabled/>, or the two sides count differently.
     async #streamManaged(): Promise<void> {
         for (;;) {
             const nonza = (await event(this.#xmpp, "nonza")) as Element;
@@ -294,7 +294,7 @@ export class Client {
         this.#unread = this.#unread.filter((stanza) => !taken.has(stanza));
     }
 
-    /** Calls `take` as soon as a stanza that matches is unread: nobody else can take it in between. */
+    /** Calls `take` as soon as an unread stanza matches, before any other caller can take it. */
     #wait<T>(match: Match, what: string, timeout: number, take: (found: Element) => T): Promise<T> {
         return new Promise((resolve, reject) => {
             const settle = () => {
@@ -356,7 +356,7 @@ export function bare(jid: string): string {
     return jid.replace(/\/.*$/s, "");
 }
 
-// As once() of node:events does, but "error" does not end it: a connection may be lost in more than one way.
+// Like once() of node:events, but "error" does not end it, because a connection can fail in several ways.
 function event(emitter: EventEmitter, name: string): Promise<unknown> {
     return new Promise((resolve, reject) => {
         const listener = (value: unknown) => {

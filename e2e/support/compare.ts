@@ -1,5 +1,5 @@
-// Plays the same scenario on two servers, usually one with mod_minimix and one without, and tells what a client could
-// notice: the differences in what it received.
+// Plays one scenario on two servers, usually with and without mod_minimix, and reports the differences that a client could
+// notice in what it received.
 import { bare, type Client, connect, type ConnectOptions, type Element, xml } from "./client.ts";
 import { type Server, type ServerOptions, startServer } from "./prosody.ts";
 
@@ -8,13 +8,13 @@ const nsRsm = "http://jabber.org/protocol/rsm";
 
 export interface World {
     readonly server: Server;
-    /** A room that no other scenario uses; it has the same name on both servers. */
+    /** A room that no other scenario uses. It has the same name on both servers. */
     readonly room: string;
     /** Connects an account and a resource, such as "alice/phone". */
     readonly client: (name: string, options?: ConnectOptions) => Promise<Client>;
     /**
-     * Returns when all that the clients have sent is handled and all that came of it has arrived. Without it, what two
-     * clients do one after the other may reach the server in any order.
+     * Returns when everything that the clients sent is handled and all answers have arrived. Without it, stanzas of two
+     * clients can reach the server in any order.
      */
     readonly settle: () => Promise<void>;
 }
@@ -22,11 +22,11 @@ export interface World {
 export type Scenario = (world: World) => Promise<void>;
 
 export interface CompareOptions {
-    /** Changes a received stanza before it is compared; without a result it is left out. */
+    /** Changes a received stanza before it is compared. Returns undefined to leave it out. */
     adjust?: (stanza: Element, client: string) => Element | undefined;
     /**
-     * Leaves out presence that says nothing new about an occupant. A room repeats it to all when a further session of
-     * the same occupant comes or goes.
+     * Leaves out presence that changes nothing about an occupant. A room repeats presence to all when another session
+     * of the same occupant joins or leaves.
      */
     ignoreRepeats?: boolean;
 }
@@ -56,7 +56,7 @@ export async function startPair(options: Omit<ServerOptions, "minimix">): Promis
 
 let lastRoom = 0;
 
-/** Gives the differences, client by client: "-" is what only `left` sent, "+" what only `right` did. */
+/** Returns the differences for each client: "-" for stanzas of `left` only, "+" for stanzas of `right` only. */
 export async function compare(
     left: Server,
     right: Server,
@@ -74,7 +74,7 @@ export async function compare(
     );
 }
 
-/** What each client received, one line for each stanza. */
+/** Returns what each client received, one line for each stanza. */
 async function play(
     server: Server,
     roomName: string,
@@ -83,7 +83,7 @@ async function play(
 ): Promise<Map<string, string[]>> {
     const clients: Client[] = [];
     const settle = async () => {
-        // Once for what was sent to be handled, and once for what came of it to arrive.
+        // The first round waits until everything sent is handled, the second until the answers have arrived.
         for (const client of [...clients, ...clients].filter(({ online }) => online)) {
             await client.sync();
         }
@@ -179,14 +179,14 @@ function from({ attrs }: Element): string {
     return attrs.from ?? "";
 }
 
-/** A copy without what differs from one run to the next, or has no meaning. */
+/** Returns a copy without what differs between runs, or has no meaning. */
 export function canonical(element: Element, rename: (id: string) => string): Element {
     const attributes = Object.entries(element.attrs)
         .map(([name, value = ""]): [string, string] => [name, canonicalAttribute(element, name, value, rename)])
         .sort(([a], [b]) => (a < b ? -1 : 1));
     const children = element.children.map((child) => (typeof child === "string" ? child : canonical(child, rename)));
     if (element.is("x", nsMucUser)) {
-        // Statuses and items may stand in any order, and an account with two sessions is listed twice.
+        // Statuses and items can have any order, and an account with two sessions is listed twice.
         const texts = new Map(children.map((child) => [child.toString(), child]));
         return xml(element.name, Object.fromEntries(attributes), ...[...texts].sort().map(([, child]) => child));
     }
@@ -201,13 +201,13 @@ function canonicalAttribute(element: Element, name: string, value: string, renam
     if (name === "stamp") {
         return "…";
     }
-    // The account's client as the room knows it.
+    // The account's client as the room sees it.
     return element.name === "item" && name === "jid" ? bare(value) : value;
 }
 
-/** Lines that are only in `left`, with "-", and only in `right`, with "+", in order. */
+/** Returns lines that are only in `left`, with "-", and only in `right`, with "+", in order. */
 export function diff(left: string[], right: string[]): string[] {
-    // common[i][j]: how many lines left[i..] and right[j..] have in common.
+    // common[i][j]: number of lines that left[i..] and right[j..] have in common.
     const common = Array.from({ length: left.length + 1 }, () => new Array<number>(right.length + 1).fill(0));
     const at = (i: number, j: number) => common[i]?.[j] ?? 0;
     for (let i = left.length - 1; i >= 0; i--) {

@@ -1,4 +1,4 @@
-// Messages that are numbers: what is missing, twice or out of order is seen at a glance.
+// Messages that are numbers, so that missing, doubled and reordered messages are easy to see.
 import type { Client } from "./client.ts";
 import { groupchat } from "./muc.ts";
 
@@ -6,7 +6,7 @@ export function numbers(from: number, to: number): string[] {
     return Array.from({ length: to - from + 1 }, (_, i) => String(from + i));
 }
 
-/** Says the numbers in a room of one's own, and waits until they are said. */
+/** Sends the numbers to a room of the client, and waits for the room's copies. */
 export async function count(client: Client, room: string, from: number, to: number): Promise<void> {
     for (const body of numbers(from, to)) {
         await groupchat(client, room, body);

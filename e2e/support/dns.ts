@@ -1,5 +1,5 @@
-// A DNS of a test's own. It knows on which port of this machine each domain takes server-to-server connections, and says
-// at once that there is no other name.
+// A DNS server for tests. It knows the server-to-server port of each domain on this machine, and answers at once that other
+// names do not exist.
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { once } from "node:events";
 
@@ -11,7 +11,7 @@ export interface Dns {
 interface Question {
     name: string;
     type: number;
-    /** As it came, to be repeated in the answer. */
+    /** The question as received, to be repeated in the answer. */
     bytes: Buffer;
 }
 
@@ -23,7 +23,7 @@ const authoritativeAnswer = 0x8580;
 const noSuchName = 3;
 const pointerToQuestion = 0xc000 | headerLength;
 
-/** Answers for these domains, each with the port of its server. */
+/** Starts a DNS server for these domains, each with the port of its server. */
 export async function startDns(domains: Map<string, number>): Promise<Dns> {
     const socket = createSocket("udp4");
     socket.on("message", (query: Buffer, from: RemoteInfo) => {
@@ -46,7 +46,7 @@ function answer(query: Buffer, domains: Map<string, number>): Buffer {
     if (type !== typeSrv || port === undefined) {
         return Buffer.concat([uint16(id, authoritativeAnswer | noSuchName, 1, 0, 0, 0), bytes]);
     }
-    // A name that every resolver knows: not all of them ask us for addresses.
+    // Every resolver knows this name. Not all of them query this server for addresses.
     const service = Buffer.concat([uint16(0, 0, port), encodeName("localhost")]);
     const record = uint16(pointerToQuestion, typeSrv, classIn, 0, ttl, service.length);
     return Buffer.concat([uint16(id, authoritativeAnswer, 1, 1, 0, 0), bytes, record, service]);

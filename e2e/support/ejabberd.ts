@@ -1,5 +1,4 @@
-// A real ejabberd in a folder of its own, for rooms on another server: what a test can do with it is what it can do with
-// a Prosody.
+// A real ejabberd in its own folder, for rooms on another server, with the same functions as for Prosody.
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +12,7 @@ export interface EjabberdOptions {
     domain: string;
     /** Accounts, whose password is their name. */
     users: string[];
-    /** The port that other servers connect to, and that of the DNS to ask. */
+    /** The port for other servers, and the port of the DNS server. */
     s2s: { port: number; dns: number };
 }
 
@@ -51,7 +50,7 @@ export class Ejabberd {
         writeFileSync(this.#resolverFile(), resolverConfig(options.s2s.dns));
     }
 
-    /** Starts the server, on the same data and ports as before if it ran already. */
+    /** Starts the server. After a stop it uses the same data and ports. */
     async start(): Promise<void> {
         const mnesia = ["-mnesia", "dir", erlangString(join(this.folder, "data"))];
         const child = spawn("erl", ["-noshell", ...mnesia, "-s", "ejabberd", "-eval", this.#whenStarted()], {
@@ -71,14 +70,14 @@ export class Ejabberd {
         await hasStarted(child);
     }
 
-    /** Stops the server as an init system does, and looks at what it has logged. */
+    /** Stops the server as an init system does, and checks its log. */
     async stop(): Promise<void> {
         const status = await this.#end("SIGTERM");
         this.checkLog();
         assert.equal(status, 0, "ejabberd did not stop as it should");
     }
 
-    /** Ends the server without giving it a chance to save anything. */
+    /** Kills the server, so that it saves nothing. */
     async kill(): Promise<void> {
         await this.#end("SIGKILL");
     }
@@ -92,7 +91,7 @@ export class Ejabberd {
         return readFileSync(this.logFile, "utf8");
     }
 
-    /** Lets the server log an error of this kind. */
+    /** Allows the server to log an error of this kind. */
     allowError(pattern: RegExp): void {
         this.#allowedErrors.push(pattern);
     }
@@ -105,7 +104,7 @@ export class Ejabberd {
         assert.deepEqual(errors, [], `ejabberd logged errors, see ${this.logFile}`);
     }
 
-    // A node that has lost its standard input has lost the test.
+    // The node ends when its standard input closes, so that it does not outlive the test.
     #whenStarted(): string {
         const registrations = this.#options.users.map(
             (user) => `ejabberd_auth:try_register(<<"${user}">>, <<"${this.domain}">>, <<"${user}">>)`,
@@ -143,7 +142,7 @@ async function hasStarted(child: ChildProcessWithoutNullStreams): Promise<void> 
     for await (const line of createInterface(child.stdout)) {
         if (line === startedLine) {
             clearTimeout(limit);
-            // It logs here too, and would wait for a reader.
+            // The server logs to standard output too, and blocks without a reader.
             child.stdout.resume();
             return;
         }
@@ -178,12 +177,12 @@ modules:
 `;
 }
 
-// In this order: naming a resolv.conf forgets the name servers.
+// The order matters: naming a resolv.conf clears the name servers.
 function resolverConfig(port: number): string {
     return `{lookup, [dns]}. {hosts_file, ""}. {resolv_conf, ""}. {nameserver, {127,0,0,1}, ${port}}.\n`;
 }
 
-// Where the package keeps its libraries depends on the machine; its launcher has the path written into it.
+// The path of the libraries depends on the machine. The package's launcher contains it.
 function erlangLibraries(): string | undefined {
     assert(existsSync(launcher), "ejabberd is not installed; run tools/setup");
     return /^ERL_LIBS='(.*)'$/m.exec(readFileSync(launcher, "utf8"))?.[1];
@@ -193,12 +192,12 @@ function erlangString(text: string): string {
     return JSON.stringify(text);
 }
 
-// While it stops, ejabberd cannot deliver the last words of its rooms, and complains.
+// While it stops, ejabberd cannot deliver the last stanzas of its rooms, and logs that.
 function isError(line: string): boolean {
     return /^\S+ \S+ \[(error|critical|alert|emergency)\]/.test(line) && !line.endsWith("Failed to route packet:");
 }
 
-// Whoever has to look into a failure needs the logs.
+// After a failure the logs are kept.
 process.on("exit", (status) => {
     for (const child of running) {
         child.kill("SIGKILL");

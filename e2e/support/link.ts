@@ -1,9 +1,9 @@
-// One direction of a server-to-server connection: a TCP proxy that can be cut, and that notes what passes.
+// One direction of a server-to-server connection: a TCP proxy that can be cut, and that records the traffic.
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 export class Link {
-    /** Where to dial instead of the server itself. */
+    /** The port to connect to instead of the server's own. */
     readonly port: number;
     readonly target: number;
     readonly #sockets = new Set<Socket>();
@@ -16,12 +16,12 @@ export class Link {
         this.target = target;
     }
 
-    /** All that the dialling server has said; a server hears stanzas only on connections that it took. */
+    /** Everything that the connecting server sent. A server receives stanzas only on connections that it accepted. */
     get carried(): string {
         return this.#carried;
     }
 
-    /** Takes connections, from the start or again after cut(). */
+    /** Accepts connections, at first or again after cut(). */
     async restore(): Promise<void> {
         this.#listener = createServer((socket) => {
             this.#join(socket, connect(this.target, "127.0.0.1"));
@@ -37,7 +37,7 @@ export class Link {
         }
     }
 
-    /** Keeps all connections, but lets nothing through until letGo(). */
+    /** Keeps all connections, but forwards nothing until letGo(). */
     hold(): void {
         this.#held = true;
         for (const socket of this.#sockets) {

@@ -1,4 +1,4 @@
-// What a client asks of an archive (XEP-0313).
+// A client's queries of an archive (XEP-0313).
 import { type Client, type Element, StanzaError, xml } from "./client.ts";
 
 const nsMam = "urn:xmpp:mam:2";
@@ -8,7 +8,7 @@ const nsForward = "urn:xmpp:forward:0";
 export interface ArchiveQuery {
     /** Fields of the form: with, start, end, before-id, after-id, ids, include-groupchat. */
     form?: Record<string, string | string[]>;
-    /** Of the page; `before: ""` asks for the last one. */
+    /** Fields of the page (XEP-0059). `before: ""` requests the last page. */
     max?: number;
     before?: string;
     after?: string;
@@ -20,7 +20,7 @@ export interface Archived {
     stamp: string;
     /** The message itself. */
     message: Element;
-    /** What it came in. */
+    /** The stanza that contained it. */
     result: Element;
 }
 
@@ -32,7 +32,7 @@ export interface ArchivePage {
     count: string | undefined;
 }
 
-/** Asks the account's own archive for a page; rejects with a StanzaError. */
+/** Queries a page of the account's own archive. Rejects with a StanzaError. */
 export async function queryArchive(client: Client, query: ArchiveQuery): Promise<ArchivePage> {
     const { form = {}, max, before, after, flip = false } = query;
     const id = client.newId();
@@ -71,7 +71,7 @@ export async function queryArchive(client: Client, query: ArchiveQuery): Promise
     };
 }
 
-/** Goes through all pages from the first to the last, or the other way; the messages are the oldest first. */
+/** Reads all pages, from the first or from the last. Returns the messages, oldest first. */
 export async function readArchive(client: Client, query: ArchiveQuery, backwards = false): Promise<Archived[]> {
     const all: Archived[] = [];
     let position: Pick<ArchiveQuery, "before" | "after"> = backwards ? { before: "" } : {};

@@ -1,4 +1,4 @@
-// What a client does in a room (XEP-0045).
+// Actions of a client in a room (XEP-0045).
 import { type Client, type CollectOptions, type Element, type Match, matches, StanzaError, xml } from "./client.ts";
 
 const nsMuc = "http://jabber.org/protocol/muc";
@@ -15,7 +15,7 @@ export interface JoinOptions {
     timeout?: number;
 }
 
-/** Joins and gives all that the room sent, up to and including the subject; rejects with a StanzaError. */
+/** Joins and returns all stanzas of the room, up to and including the subject. Rejects with a StanzaError. */
 export async function join(client: Client, room: string, nick: string, options: JoinOptions = {}): Promise<Element[]> {
     const { password, history, id = client.newId(), payload = [], timeout } = options;
     const x = xml("x", { xmlns: nsMuc }, history && xml("history", history), password && xml("password", {}, password));
@@ -25,14 +25,14 @@ export async function join(client: Client, room: string, nick: string, options: 
     return answered(client, room, isSubject, { since, what, ...(timeout !== undefined && { timeout }) });
 }
 
-/** Joins and, if this makes a new room, unlocks it, with options of the configuration form. */
+/** Joins. If this creates the room, unlocks it with the fields of the configuration form. */
 export async function create(client: Client, room: string, nick: string, form: Form = {}): Promise<Element[]> {
     const stanzas = await join(client, room, nick);
     await configure(client, room, form);
     return stanzas;
 }
 
-/** Leaves and gives the room's confirmation. */
+/** Leaves and returns the room's confirmation. */
 export async function leave(client: Client, room: string, nick: string, status?: string): Promise<Element> {
     const presence = xml("presence", { to: `${room}/${nick}`, type: "unavailable", id: client.newId() });
     if (status !== undefined) {
@@ -42,7 +42,7 @@ export async function leave(client: Client, room: string, nick: string, status?:
     return client.expect({ name: "presence", type: "unavailable", room, status: "110" });
 }
 
-/** Changes the nick and gives what the room sent until the new nick was confirmed; rejects with a StanzaError. */
+/** Changes the nick and returns the room's stanzas up to the confirmation. Rejects with a StanzaError. */
 export async function changeNick(client: Client, room: string, nick: string): Promise<Element[]> {
     const since = client.received.length;
     await client.send(xml("presence", { to: `${room}/${nick}`, id: client.newId() }));
@@ -50,7 +50,7 @@ export async function changeNick(client: Client, room: string, nick: string): Pr
     return answered(client, room, own, { since, what: `the nick ${nick} in ${room}, or an error` });
 }
 
-/** Sends a message to all and gives its id; wait for the room's copy with expect(). */
+/** Sends a groupchat message and returns its id. Use expect() to wait for the room's copy. */
 export async function groupchat(client: Client, room: string, body: string, ...payload: Element[]): Promise<string> {
     const id = client.newId();
     await client.send(xml("message", { to: room, type: "groupchat", id }, xml("body", {}, body), ...payload));
@@ -99,7 +99,7 @@ export async function ban(client: Client, room: string, jid: string, reason?: st
 
 export type Form = Record<string, string | string[]>;
 
-/** Submits the owner's configuration form; an empty one makes an instant room. */
+/** Submits the owner's configuration form. An empty form creates an instant room. */
 export async function configure(client: Client, room: string, form: Form = {}): Promise<void> {
     const fields = Object.entries(form).map(([name, value]) => field(`muc#roomconfig_${name}`, [value].flat()));
     const x = xml(
@@ -134,7 +134,7 @@ function field(name: string, values: string[]): Element {
     return xml("field", { var: name }, ...values.map((value) => xml("value", {}, value)));
 }
 
-/** What the room sends until `last`, or until it refuses what was asked for. */
+/** Returns the room's stanzas up to `last`. Rejects if the room refuses the request. */
 async function answered(client: Client, room: string, last: Match, options: CollectOptions): Promise<Element[]> {
     const isEnd = (stanza: Element) => matches(stanza, { room }) && (isRefusal(stanza) || matches(stanza, last));
     const stanzas = await client.collect({ room }, isEnd, options);

@@ -1,4 +1,4 @@
-// What may happen to an account's server, to that of its rooms and to the link between them, one after the other.
+// Failures of the account's server, of the rooms' server and of the link between them, one after the other.
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join as joinPath } from "node:path";
@@ -12,11 +12,11 @@ import { bodies, eventually, ownPresences, reconnect, whoIsIn } from "./outlive.
 const limit = 30_000;
 const nsPing = "urn:xmpp:ping";
 
-/** Makes tests of the story; in short, of what differs most between services. */
+/** Defines the tests of the story. The short run has those that differ most between services. */
 export function story(options: NetworkOptions, isShort: boolean): void {
     const long = { skip: isShort };
     let network: Network;
-    /** Bob's room on the other server; a room of ours that is kept, and one that is not. */
+    /** Bob's room on the other server, and two rooms on this server: a persistent one and a temporary one. */
     let tea: string;
     let den: string;
     let tent: string;
@@ -60,7 +60,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         }
     }
 
-    /** Alice is in all her rooms, once. */
+    /** Checks that Alice is in all her rooms, with one occupant each. */
     async function isEverywhere(): Promise<void> {
         for (const room of [tea, den, tent]) {
             await eventually(() => who(room), isThere, limit);
@@ -81,7 +81,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         await bothJoin();
     }
 
-    /** What the clients say reaches everybody, and what Bob says reaches both, once the account is back. */
+    /** Checks that messages of each client reach all others, once the account is back. */
     async function allTalk(word: string): Promise<void> {
         await eventually(
             async () => {
@@ -100,7 +100,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         }
     }
 
-    /** Does this to the other server, and looks what the clients saw of it. */
+    /** Applies `cause` to the other server, and checks what the clients saw. */
     async function unseen(happening: () => Promise<void>, word: string): Promise<void> {
         const before = [phone, laptop].map((client) => ownPresences(client, tea, "Alice").length);
         await happening();
@@ -116,7 +116,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         });
     }
 
-    /** The client has been told of it, be it as history, and only once. */
+    /** Checks that the client received the message once, live or as history. */
     async function knows(client: Client, body: string): Promise<void> {
         const told = async () => Promise.resolve(bodies(client, tea, body).length);
         await eventually(told, (times) => times > 0, 10_000);
@@ -128,7 +128,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         return client.ask(xml("iq", { type: "get", to: `${tea}/Alice` }, xml("ping", { xmlns: nsPing })));
     }
 
-    test("P1: the account's server is killed while everybody talks", async () => {
+    test("P1: the account's server is killed while all clients send messages", async () => {
         let talking = true;
         const talk = (async () => {
             // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- changed by the others
@@ -195,7 +195,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         await knows(laptop, "into the void");
     });
 
-    test("O5: the module is reloaded ten times while everybody talks", long, async () => {
+    test("O5: the module is reloaded ten times while all clients send messages", long, async () => {
         const told = 60;
         const own = [phone, laptop].map((client) => ownPresences(client, tea, "Alice").length);
         const talk = (async () => {
@@ -245,7 +245,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         assert.deepEqual(storedOf("carol"), []);
     });
 
-    /** The module's files of an account. */
+    /** Returns the module's files for an account. */
     function storedOf(username: string): string[] {
         const files = readdirSync(joinPath(network.ours.folder, "data"), { recursive: true }).map(String);
         return files.filter((file) => file.includes("minimix") && file.includes(`/${username}.`));

@@ -1,4 +1,4 @@
-// What the tests of accounts that outlive their clients have in common.
+// Shared functions of the tests of accounts without clients.
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { bare, type Client, connect, type Element, xml } from "./client.ts";
@@ -7,7 +7,7 @@ import { Server } from "./prosody.ts";
 
 const nsAdmin = "http://jabber.org/protocol/muc#admin";
 
-/** Asks until `isSo` holds of the answer, and gives that. */
+/** Repeats a question until `isSo` accepts the answer, and returns it. */
 export async function eventually<T>(ask: () => Promise<T>, isSo: (answer: T) => boolean, limit = 30_000): Promise<T> {
     const end = Date.now() + limit;
     for (;;) {
@@ -20,7 +20,7 @@ export async function eventually<T>(ask: () => Promise<T>, isSo: (answer: T) => 
     }
 }
 
-/** Who is in a room of ours or of theirs, each with the JIDs behind the nick where the server tells. */
+/** Returns the occupants of a room on either server, with the JIDs behind each nick if the server tells them. */
 export async function whoIsIn(network: Network, room: string, owner: Client): Promise<string[]> {
     const { ours, theirs } = network;
     const server = room.endsWith(`@${ours.rooms}`) ? ours : theirs;
@@ -36,7 +36,7 @@ export async function whoIsIn(network: Network, room: string, owner: Client): Pr
     return items.map(({ attrs }) => `${attrs.nick} ${attrs.jid}`).sort();
 }
 
-/** Connects, trying again while the server is just starting. */
+/** Connects, with retries while the server starts. */
 export async function reconnect(server: Parameters<typeof connect>[0], name: string): Promise<Client> {
     for (let tries = 1; ; tries++) {
         try {
@@ -50,13 +50,13 @@ export async function reconnect(server: Parameters<typeof connect>[0], name: str
     }
 }
 
-/** The presences by which a room tells a client of its own coming, going or renaming. */
+/** Returns the self-presences that a room sent to a client. */
 export function ownPresences(client: Client, room: string, nick: string): string[] {
     const isOwn = ({ name, attrs }: Element) => name === "presence" && attrs.from === `${room}/${nick}`;
     return client.received.filter(isOwn).map(String);
 }
 
-/** The bodies of what a room told a client, in order, of those that start so. */
+/** Returns the bodies with this prefix that a room sent to a client, in order. */
 export function bodies(client: Client, room: string, start: string): string[] {
     return client.received
         .filter(

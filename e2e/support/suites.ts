@@ -1,6 +1,6 @@
 import { describe } from "node:test";
 
-/** Makes suites that run at the same time, as they mostly wait. Each of them has a server of its own, and is `inTurn`. */
+/** Defines suites that run concurrently, because they mostly wait. Each has its own server, and is `inTurn`. */
 export function atOnce<T>(what: string, all: readonly T[], suite: (one: T) => void): void {
     describe(what, { concurrency: true }, () => {
         for (const one of all) {
@@ -9,5 +9,5 @@ export function atOnce<T>(what: string, all: readonly T[], suite: (one: T) => vo
     });
 }
 
-/** Otherwise tests run as their suite does. */
+/** Runs the tests of a suite one after the other. The default is the setting of the outer suite. */
 export const inTurn = { concurrency: 1 };

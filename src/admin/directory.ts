@@ -8,6 +8,7 @@ import { bookmarkLeft, bookmarkNotify } from "../settings/bookmark-write";
 import { isSetting } from "../settings/notify";
 import { onRequest } from "../occupancy/phases";
 import { leave, lost, rejoin } from "../occupancy/transitions";
+import { refusalsOf } from "../state/bookmarks";
 import { counters } from "../state/counters";
 import { accounts, findAccount, hasAttached, isCurrent, type Membership, membershipsOf } from "../state/memberships";
 import { Phase } from "../state/place";
@@ -25,6 +26,11 @@ export function roomsOf(username: string): string[] {
     const lines: string[] = [];
     for (const membership of membershipsOf(username)) {
         lines.push(describe(membership, membership.room));
+    }
+    for (const [room, refusal] of refusalsOf(username)) {
+        if (refusal.forbidden !== undefined) {
+            lines.push(`${room}: forbidden by this server (${refusal.forbidden}) until its bookmark changes`);
+        }
     }
     table.sort(lines);
     return lines;

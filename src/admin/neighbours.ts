@@ -2,18 +2,9 @@
 
 import * as options from "../options";
 
-/** Modules that look after rooms which clients join by themselves. */
-const overlaps = new LuaMap<string, string>();
-overlaps.set(
-    "ping_muc",
+const PING_MUC =
     "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " +
-        "take it out of modules_enabled",
-);
-overlaps.set(
-    "track_muc_joins",
-    "mod_track_muc_joins sees no rooms of clients here, as accounts join in their place: " +
-        "what builds on it does nothing, take it out of modules_enabled",
-);
+    "take it out of modules_enabled";
 
 /** Names in the log what does not go together, once all modules are loaded. */
 export function checkNeighbours(): void {
@@ -21,10 +12,8 @@ export function checkNeighbours(): void {
     if (host === undefined) {
         return;
     }
-    for (const [name, advice] of overlaps) {
-        if (host.modules.has(name)) {
-            module.log("warn", "%s", advice);
-        }
+    if (host.modules.has("ping_muc")) {
+        module.log("warn", "%s", PING_MUC);
     }
     if (options.archive === "mam" && !host.modules.has("mam")) {
         module.log(

@@ -17,6 +17,7 @@ import { newRequest } from "../state/queue";
 import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
+import { passesRules } from "../send/rules";
 import { mayHaveRooms } from "../send/upstream";
 import { hold } from "./hold";
 
@@ -26,6 +27,9 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     const stanza = event.stanza;
     const to = stanza.attr.to;
     const type = stanza.attr.type;
+    if (passesRules(session)) {
+        return true;
+    }
     if (to === undefined) {
         if (type === "unavailable") {
             broadcastUnavailable(session);

@@ -71,6 +71,9 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     if (shown !== undefined) {
         shown.add(nick);
     }
+    if (membership.place.phase === Phase.Joining) {
+        membership.place.operation.isShowing = true;
+    }
     const isDuring = isAnswering(membership);
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);

@@ -17,7 +17,6 @@ import { attachSession, isAttached, isCurrent, type Membership } from "../state/
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
 import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
-import { sessionLeaves } from "./depart";
 import { endOperation, startRename, startResync } from "./operations";
 import { sendIq, sendMessage, sendProbe } from "./outgoing";
 import { bounce } from "./refuse";
@@ -126,8 +125,6 @@ function release(membership: Membership, request: SessionRequest): void {
             sendMessage(membership, session, stanza);
         } else if (session !== undefined && stanza.name === "iq") {
             sendIq(membership, session, stanza);
-        } else if (session !== undefined && stanza.attr.type === "unavailable") {
-            sessionLeaves(membership, session, stanza);
         } else if (session !== undefined) {
             presenceSent(membership, session, stanza);
         }
@@ -309,6 +306,7 @@ export function renameRefused(membership: Membership, place: Joined, operation: 
         const answer = st.clone(error);
         answer.attr.id = request.id;
         sendTo(session, answer);
+        release(membership, request);
     }
     proceed(membership);
 }

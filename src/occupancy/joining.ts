@@ -15,7 +15,7 @@ import { after } from "../turn";
 import { forgetRefusals, isWanted } from "../state/bookmarks";
 import { counters } from "../state/counters";
 import { type Held, stanzaOf } from "../state/held";
-import { hasAttached, isAttached, isCurrent, type Membership, now, setPlace } from "../state/memberships";
+import { hasAttached, isAttached, isCurrent, type Membership, noteDetached, now, setPlace } from "../state/memberships";
 import { type Entering, type Join, type Joining, Phase, type SessionRequest } from "../state/place";
 import { requeue, takeNext } from "../state/queue";
 import { forgetOccupant, newView } from "../state/view";
@@ -25,7 +25,7 @@ import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
-import { enter, joinAgain, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
+import { enter, joinAgain, giveUp, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
 
 /** Seconds between a presence with the account's nick without 110 and one with it, if the room has any. */
 const SELF_TIMEOUT = 10;
@@ -84,6 +84,7 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
     } else if (hasStatus(stanza, Status.RoomCreated)) {
         unlockRoom(membership);
     }
+    noteDetached(membership);
 }
 
 /** Which join the room has answered: by id, else by nick, else the last one. */
@@ -248,11 +249,9 @@ function refusedJoin(
 function joinRefused(membership: Membership, place: Joining, request: SessionRequest, error: Stanza): void {
     refuse(membership, request, error);
     if (isTemporary(error)) {
-        joinFailed(membership, place, false);
+        joinFailed(membership, place);
     } else if (!tryNext(membership, place)) {
-        // A client that was already in the room would read the error as that of a nick change.
-        fork(membership, technicalRemoval(membership));
-        over(membership);
+        giveUp(membership, place);
     }
 }
 

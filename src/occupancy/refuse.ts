@@ -6,7 +6,6 @@ import { sendOwn } from "../send/own";
 import type { Membership } from "../state/memberships";
 import { requestsOf, type SessionRequest } from "../state/place";
 import { isSuperseded, takeAll } from "../state/queue";
-import { ownUnavailable } from "./replay";
 
 /** What a room says to a stanza of one that is not in it (XEP-0045 7.4). */
 const NOT_ACCEPTABLE = "not-acceptable";
@@ -72,7 +71,7 @@ export function bounceAll(membership: Membership, session: string, stanzas: Stan
     }
 }
 
-/** Returns one stanza to its sender. A leave is answered as such, and an answer to an IQ needs none. */
+/** Returns one stanza to its sender. An answer to an IQ needs no answer. */
 export function bounce(
     membership: Membership,
     session: string | undefined,
@@ -81,9 +80,7 @@ export function bounce(
     condition: string,
 ): void {
     const kind = stanza.attr.type;
-    if (stanza.name === "presence" && kind === "unavailable") {
-        sendTo(session, ownUnavailable(membership, stanza.attr.id));
-    } else if (kind !== "error" && kind !== "result") {
+    if (kind !== "error" && kind !== "result") {
         sendTo(session, st.error_reply(stanza, type, condition, undefined, membership.room));
     }
 }

@@ -6,13 +6,25 @@ import * as st from "util.stanza";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { patience } from "../send/ask";
-import { catchUp, dropQuestion, flush } from "../archive/catchup";
-import { closePart, openPart } from "../archive/log";
+import { catchUp, dropQuestion } from "../archive/catchup";
+import { openPart } from "../archive/log";
+import { refusalOf } from "../send/rules";
 import { saysOut, selfPing } from "../send/ping";
 import { save } from "../state/store";
 import * as options from "../options";
 import { fork } from "../send/fork";
-import { isUnheard, newJoin, newLeave, ownJoin, pause, removeJoin, sendOwnJoin, timeLeft } from "./operations";
+import {
+    endStay,
+    isUnheard,
+    newJoin,
+    newLeave,
+    ownJoin,
+    ownTimeLimit,
+    pause,
+    removeJoin,
+    sendOwnJoin,
+    timeLeft,
+} from "./operations";
 import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
 import { ownUnavailable, technicalRemoval } from "./replay";
 import { joinToShow } from "./shown";
@@ -39,9 +51,6 @@ const TRIES_FOR_ARCHIVE = 4;
 
 /** Seconds that the room's archive may take for all that it has, page by page. */
 const ARCHIVE_TIMEOUT = 600;
-
-/** Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time. */
-const JOIN_PATIENCE = 15;
 
 /** Tries after which sessions are told that the account is out: some four minutes. */
 const TRIES_UNTIL_TOLD = 8;
@@ -79,8 +88,15 @@ export function enter(
 
 function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
     membership.nick = join.nick;
-    const tries = triesOf(membership);
-    setPlace(membership, { phase: Phase.Joining, tries, operation: join, earlier, turn: undefined });
+    const before = membership.place;
+    setPlace(membership, {
+        phase: Phase.Joining,
+        tries: triesOf(membership),
+        operation: join,
+        earlier,
+        mayBeIn: before.phase === Phase.Joining && (before.mayBeIn || before.operation.isOverdue),
+        turn: undefined,
+    });
     waitForTurn(membership);
 }
 
@@ -98,12 +114,14 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (next(place.operation.shown)[0] !== undefined) {
+    if (place.operation.isShowing) {
+        place.operation.isShowing = false;
         waitForTurn(membership);
         return;
     }
     const request = takeNext(membership);
     if (request !== undefined) {
+        place.operation.isOverdue = true;
         place.earlier.push(place.operation);
         enter(membership, request, place.earlier);
     }
@@ -123,22 +141,14 @@ function joinUnanswered(membership: Membership, join: Join): void {
     } else if (join.request === undefined) {
         unreached(membership);
     } else {
+        join.isOverdue = true;
         refuseUnanswered(membership, join.request);
-        joinFailed(membership, place, true);
+        joinFailed(membership, place);
     }
 }
 
-/** Waits anew for the answer to sessions' joins, after a reload. */
-export function resumeJoin(membership: Membership, place: Joining): void {
-    place.turn = undefined;
-    for (const join of place.earlier) {
-        limitJoin(membership, join);
-    }
-    limitJoin(membership, place.operation);
-    waitForTurn(membership);
-}
-
-function limitJoin(membership: Membership, join: Join, seconds = options.answerTimeout): void {
+/** Sets the time limit of a join anew. */
+export function limitJoin(membership: Membership, join: Join, seconds = options.answerTimeout): void {
     join.timer = after(seconds, () => {
         joinUnanswered(membership, join);
     });
@@ -162,17 +172,26 @@ export function tryNext(membership: Membership, place: Joining): boolean {
     return false;
 }
 
-/** A session's join has failed. If the room has said nothing it may still have let the account in, so it is left. */
-export function joinFailed(membership: Membership, place: Joining, isUnanswered: boolean): void {
+/** A session's join has failed. Another try follows if the account is to be in the room. */
+export function joinFailed(membership: Membership, place: Joining): void {
     if (tryNext(membership, place)) {
         return;
     }
     if (isWanted(membership)) {
         lost(membership);
-    } else if (isUnanswered) {
+    } else {
+        giveUp(membership, place);
+    }
+}
+
+/** No try is left. If a join was not answered in time, the room may have let the account in, so it is left. */
+export function giveUp(membership: Membership, place: Joining): void {
+    // A client that was already in the room would read the error as that of a nick change.
+    fork(membership, technicalRemoval(membership));
+    if (place.mayBeIn || place.operation.isOverdue) {
+        detachAll(membership);
         leave(membership, st.presence({ type: "unavailable" }));
     } else {
-        fork(membership, technicalRemoval(membership));
         over(membership);
     }
 }
@@ -206,9 +225,7 @@ export function lost(membership: Membership): void {
 export function unreached(membership: Membership): void {
     lost(membership);
     refuseQueue(membership);
-    if (membership.place.phase === Phase.Lost) {
-        leaveIfUnused(membership);
-    }
+    leaveIfUnused(membership);
 }
 
 export function rejoinAfter(membership: Membership, seconds: number): Timer {
@@ -255,11 +272,38 @@ export function rejoin(membership: Membership): void {
 
 /** The account's own join. */
 export function joinAgain(membership: Membership): void {
-    const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
-    const join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered);
+    const refusal = refusalOf(membership);
+    if (refusal !== undefined) {
+        joinForbidden(membership, refusal);
+        return;
+    }
+    const join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered);
     beginJoin(membership, join, []);
     sendOwnJoin(membership, join);
     makeSure(membership, join);
+}
+
+/** This server forbids the account's own join. A client that waits has passed the same rules with its own. */
+function joinForbidden(membership: Membership, error: Stanza): void {
+    const [type, condition] = error.get_error();
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request);
+    } else if (type === "wait") {
+        lost(membership);
+    } else {
+        module.log("warn", "This server forbids %s to join %s: %s", membership.username, membership.room, condition);
+        noteRefusal(membership, condition);
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+        membership.ending = false;
+        if (membership.established) {
+            retryLeave(membership, 1);
+        } else {
+            dropMembership(membership);
+        }
+        save(membership.username);
+    }
 }
 
 /** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
@@ -295,12 +339,6 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     sendPresence(membership, unavailable, membership.nick, operation.id);
 }
 
-/** Waits anew for the answer to a leave, after a reload. */
-export function awaitLeave(membership: Membership, tries: number): void {
-    const operation = newLeave(membership, options.answerTimeout, leaveUnanswered);
-    setPlace(membership, { phase: Phase.Leaving, tries, operation });
-}
-
 /** A session waits for the end of a leave, which the room may never confirm. */
 export function hastenLeave(membership: Membership): void {
     const place = membership.place;
@@ -330,13 +368,6 @@ export function leaveIfUnused(membership: Membership): boolean {
     }
     leave(membership, st.presence({ type: "unavailable" }));
     return true;
-}
-
-/** Cancels an unconfirmed leave and rejoins. Sessions that left stay detached. */
-export function takeBack(membership: Membership): void {
-    fork(membership, ownUnavailable(membership, undefined));
-    detachAll(membership);
-    rejoin(membership);
 }
 
 /** Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak. */
@@ -384,13 +415,7 @@ export function over(membership: Membership): void {
         noteRefusal(membership);
     }
     recall(membership);
-    membership.ending = false;
-    membership.established = false;
-    membership.since = undefined;
-    detachAll(membership);
-    flush(membership);
-    closePart(membership);
-    membership.view = newView();
+    endStay(membership);
     const request = takeJoin(membership);
     if (request === undefined) {
         dropMembership(membership);

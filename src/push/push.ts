@@ -89,9 +89,17 @@ function wake(username: string, stanza: Stanza): void {
     const origin = prosody.hosts.get(module.host);
     const isOnline = origin?.sessions?.has(username);
     if (!isOnline) {
-        module.fire_event("message/bare/groupchat", { origin, stanza });
+        fire("message/bare/groupchat", { origin, stanza });
     } else if (options.archive !== "mam" || !hasModule("mam")) {
-        module.fire_event("archive-message-added", { origin, stanza, for_user: username });
+        fire("archive-message-added", { origin, stanza, for_user: username });
+    }
+}
+
+/** A handler of another module that fails must not end the delivery of the message that the event is about (O8). */
+function fire(name: string, event: object): void {
+    const [ok, problem] = xpcall(() => module.fire_event(name, event), debug.traceback, undefined);
+    if (!ok) {
+        module.log("error", "A module failed on %s: %s", name, problem);
     }
 }
 

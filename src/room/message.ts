@@ -20,7 +20,7 @@ import {
     occupantJid,
 } from "../state/memberships";
 import { Phase } from "../state/place";
-import { noteReflected, retiredSent, type SentMessages, takeRefused } from "../state/sent";
+import { awaitsReflection, noteReflected, retiredSent, type SentMessages, takeRefused } from "../state/sent";
 import { outdate } from "../state/view";
 import * as options from "../options";
 import { audienceOf } from "../occupancy/joining";
@@ -29,6 +29,7 @@ import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
 import { textOf } from "../text";
 import { fork, sendTo } from "../send/fork";
+import { hasComeBefore } from "./copies";
 
 /**
  * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
@@ -159,8 +160,15 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     if (isInDoubt(membership)) {
         holdBack(membership);
     }
+    const isOwn = nick === membership.nick;
+    if (options.resource === undefined && !isPast && hasComeBefore(membership, stanza)) {
+        if (!isOwn || !awaitsReflection(membership.sent, stanza.attr.id)) {
+            noteDrop("copy");
+            return;
+        }
+    }
     const before = membership.view.subject;
-    if (nick === membership.nick && membership.sent !== undefined) {
+    if (isOwn && membership.sent !== undefined) {
         // Our own message came back: no error will.
         noteReflected(membership.sent, stanza.attr.id);
     }

@@ -124,7 +124,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
             renamedUnheard(membership.place);
         }
     }
-    if (!isOwnNick(membership, nick)) {
+    if (!isOwnNick(membership, nick) && !isLeaveAnswer(membership, stanza)) {
         onOccupantGone(membership, nick, stanza);
         if (nick === membership.wantedNick && membership.place.phase === Phase.Joined) {
             // It was taken when the account came back. A room of this server is in the middle of telling its occupants,
@@ -143,6 +143,11 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     } else {
         onOwnUnavailable(membership, stanza);
     }
+}
+
+/** Whether the room confirms a leave, be it under a nick that the account has not heard of. */
+function isLeaveAnswer(membership: Membership, stanza: Stanza): boolean {
+    return membership.place.phase === Phase.Leaving && hasStatus(stanza, Status.Self);
 }
 
 /** Older services leave out 110, so the nick alone decides; before the account was let in it may be another's. */

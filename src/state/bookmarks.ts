@@ -49,25 +49,39 @@ export function isSameBookmark(one: Bookmark | undefined, other: Bookmark | unde
     );
 }
 
-/** By account: the rooms that refused it or threw it out, and the bookmark it came by. */
-const refusals = new LuaMap<string, Bookmarks>();
+/** A bookmarked room that refused the account or threw it out, or that this server forbids it to join. */
+export interface Refusal {
+    readonly bookmark: Bookmark;
+    /** The condition of the error with which this server forbids it. */
+    readonly forbidden: string | undefined;
+}
 
-/** The room does not want the account: it is not joined again for this bookmark. */
-export function noteRefusal(membership: Membership): void {
+type Refusals = LuaMap<string, Refusal>;
+
+/** By account and room. */
+const refusals = new LuaMap<string, Refusals>();
+
+/** The room is not joined again for this bookmark. */
+export function noteRefusal(membership: Membership, forbidden?: string): void {
     const bookmark = membership.bookmark;
     if (!bookmark?.autojoin) {
         return;
     }
-    const rooms: Bookmarks = refusals.get(membership.username) ?? new LuaMap();
-    rooms.set(membership.room, bookmark);
+    const rooms: Refusals = refusals.get(membership.username) ?? new LuaMap();
+    rooms.set(membership.room, { bookmark, forbidden });
     refusals.set(membership.username, rooms);
 }
 
 /** Whether the room did not want the account by this very bookmark; under another nick or with another password it may. */
 export function isRefused(username: string, room: string, bookmark: Bookmark): boolean {
     const rooms = refusals.get(username);
-    const refused = rooms?.get(room);
+    const refused = rooms?.get(room)?.bookmark;
     return refused !== undefined && refused.nick === bookmark.nick && refused.password === bookmark.password;
+}
+
+/** The rooms that an account is not joined to for their bookmarks. */
+export function refusalsOf(username: string): Refusals {
+    return refusals.get(username) ?? new LuaMap<string, Refusal>();
 }
 
 /** Forgets the refusal of a room, or of all. */

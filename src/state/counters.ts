@@ -8,6 +8,8 @@ export type DropReason =
     | "unclaimed"
     /** A room's archive spoke for somebody else, or an occupant for the room. */
     | "forged"
+    /** A message that a service has sent to the bare JID as well. */
+    | "copy"
     /** A session died before it acknowledged a stanza. */
     | "undelivered"
     /** Somebody is over a limit: refused, or not remembered. */

@@ -308,8 +308,13 @@ export function attachSession(
 
 export function detachSession(membership: Membership, session: string): void {
     membership.attached.delete(session);
-    if (!hasAttached(membership) && membership.detachedAt === undefined) {
-        membership.detachedAt = os.time();
+    noteDetached(membership);
+}
+
+/** Notes that no session is attached, if that is so. */
+export function noteDetached(membership: Membership): void {
+    if (!hasAttached(membership)) {
+        membership.detachedAt ??= os.time();
     }
 }
 

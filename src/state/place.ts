@@ -78,6 +78,10 @@ export interface Join extends Sent {
     claimed: Held | undefined;
     /** When it was sent, by the monotonic clock. */
     readonly since: number;
+    /** It was not answered in time. */
+    isOverdue: boolean;
+    /** The room has shown an occupant since the last look. */
+    isShowing: boolean;
     /** The room has sent a message since, such as a challenge (XEP-0158). */
     isHeard: boolean;
     /** The account was not in the room before, as far as is known: what the room says of it answers this join. */
@@ -130,6 +134,8 @@ export interface Joining {
     readonly operation: Join;
     /** Joins sent before, to which the room has said nothing yet. Each has its own time limit. */
     readonly earlier: Join[];
+    /** A join before this one was not answered in time: the room may have let the account in. */
+    readonly mayBeIn: boolean;
     /** Tries the next in the queue if the room has said nothing by then. */
     turn: Timer | undefined;
 }

@@ -140,20 +140,16 @@ function removeFromQueue(membership: Membership, session: string): void {
     membership.queue = others;
 }
 
-/** What is held for a session, which is held no longer, without a leave that a newer join makes void. */
+/** What is held for a session, which is held no longer. */
 function takeHeld(membership: Membership, session: string): Stanza[] {
     const request = pendingJoin(membership, session);
-    const kept: Stanza[] = [];
-    for (const stanza of request === undefined ? [] : request.held) {
-        if (stanza.attr.type !== "unavailable") {
-            kept.push(stanza);
-        }
+    if (request === undefined) {
+        return [];
     }
-    if (request !== undefined) {
-        request.held = [];
-        request.heldSize = 0;
-    }
-    return kept;
+    const held = request.held;
+    request.held = [];
+    request.heldSize = 0;
+    return held;
 }
 
 /** Holds a stanza until the session is in. Returns false if there is no room for it. */

@@ -65,6 +65,16 @@ export function noteReflected(sent: SentMessages, id: string | undefined): void 
     }
 }
 
+/** Whether a message with this id has been sent to the room and not come back. */
+export function awaitsReflection(sent: SentMessages | undefined, id: string | undefined): boolean {
+    for (const message of sent?.groupchat ?? []) {
+        if (message.id === id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /** The message that a room refuses. Undefined if none was sent, or it has been answered. */
 export function takeRefused(sent: SentMessages, from: string, id: string | undefined): SentMessage | undefined {
     dropOld(sent.groupchat, math.huge);
@@ -92,7 +102,8 @@ function findRefused(sent: SentMessages, from: string, id: string | undefined): 
             }
         }
     }
-    return isPrivate ? takeByAddress(messages, from) : (takeFirst(messages) ?? takeFirst(others));
+    const withoutId = id === undefined ? takeById(messages, undefined, from) : undefined;
+    return withoutId ?? (isPrivate ? takeByAddress(messages, from) : (takeFirst(messages) ?? takeFirst(others)));
 }
 
 function takeFirst(messages: SentMessage[]): SentMessage | undefined {

@@ -129,6 +129,7 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
             tries,
             operation: joinOf(membership, request, resync !== undefined),
             earlier: [],
+            mayBeIn: false,
             turn: undefined,
         };
     }
@@ -154,6 +155,8 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
         shown: new LuaSet(),
         claimed: undefined,
         since: now(),
+        isOverdue: false,
+        isShowing: false,
         isHeard: false,
         isFirst: false,
         isRemoved: false,

@@ -26,6 +26,8 @@ interface ClientSession {
     /** mod_carbons: the namespace by which the session enabled carbons. */
     readonly want_carbons?: string;
     readonly hibernating?: number;
+    /** mod_track_muc_joins: the session's nick in each room that it has joined. */
+    rooms_joined?: Record<string, string | undefined>;
     /** mod_mam: mod_offline need not send what the client has got from the archive. */
     mam_requested?: boolean;
     readonly filters?: Record<string, unknown[] | undefined>;
@@ -206,7 +208,7 @@ interface ProsodyModule {
 interface Host {
     readonly type: "local" | "component";
     /** Accounts that have a session bound, on a host for users. */
-    readonly sessions?: LuaMap<string, unknown>;
+    readonly sessions?: LuaMap<string, { readonly sessions: LuaMap<string, ClientSession> }>;
     /** Who looks after the accounts of a host for users. */
     readonly users?: { readonly name: string };
     /** What the modules loaded there offer. */

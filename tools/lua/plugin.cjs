@@ -7,8 +7,10 @@ const { Printer } = require("./printer.cjs");
 const { declaredBy, simplify } = require("./simplify.cjs");
 const { nodes, rewrite } = require("./tree.cjs");
 
+const { version } = require("../../package.json");
+
 const HEADER = [
-    "-- mod_minimix: the account, not each client, is the occupant of a MUC room.",
+    `-- mod_minimix ${version}: the account, not each client, is the occupant of a MUC room.`,
     "-- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.",
     "-- Each block below is one source file. Its local table holds what other files use.",
 ];

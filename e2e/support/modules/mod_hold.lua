@@ -1,5 +1,5 @@
--- Loaded by the tests only, on a host with rooms: keeps back what is sent to them until told to let go, as a slow
--- service elsewhere would.
+-- For tests, on a host with rooms: holds stanzas to the rooms until it is told to release them, like a slow remote
+-- service.
 
 local st = require "util.stanza";
 

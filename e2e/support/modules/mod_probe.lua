@@ -1,4 +1,4 @@
--- Loaded by the tests only: dials the test process once the server is up and answers its questions, one JSON object a line.
+-- For tests: connects to the test process once the server is up, and answers its requests, one JSON object per line.
 
 module:set_global();
 
@@ -28,7 +28,7 @@ function commands.reload(host, name)
 	assert(modulemanager.reload(host, name));
 end
 
--- Who is in the room, in the eyes of the room.
+-- The occupants, from the room itself.
 function commands.occupants(room_jid)
 	local room = prosody.hosts[jid.host(room_jid)].modules.muc.get_room_from_jid(room_jid);
 	local occupants = array();
@@ -48,7 +48,7 @@ function commands.occupants(room_jid)
 	return occupants;
 end
 
--- What has come to the accounts from other hosts, rooms for instance, since the last call.
+-- Stanzas from other hosts (rooms, for instance) to accounts since the last call.
 function commands.arrivals()
 	local taken = arrivals;
 	arrivals = array();
@@ -80,7 +80,7 @@ end
 local listener = {};
 local buffer = "";
 
--- The test waits for this: Prosody closes a connection it has dialled if data come before it has written any.
+-- The test waits for this line: Prosody closes an outgoing connection that receives data before it has written any.
 function listener.onconnect(conn)
 	conn:write("\n");
 end
@@ -95,7 +95,7 @@ function listener.onincoming(conn, data)
 	end
 end
 
--- Without a test there is no use for the server.
+-- Ends the server when the test has ended.
 function listener.ondisconnect()
 	if not prosody.shutdown_reason then
 		prosody.main_thread:run(function () prosody.shutdown("The test has ended"); end);

@@ -1,4 +1,4 @@
--- Loaded by the tests only: a push service (XEP-0357 7) as a component, which keeps what it is sent until a test asks.
+-- For tests: a push service (XEP-0357 7) as a component, which stores notifications until a test reads them.
 
 local st = require "util.stanza";
 
@@ -11,7 +11,7 @@ module:hook("iq-set/host/http://jabber.org/protocol/pubsub:pubsub", function (ev
 	return true;
 end);
 
--- The nodes that were notified since the last call.
+-- The nodes that got a notification since the last call.
 function module.environment.take()
 	local taken = require "util.array"(caught);
 	caught = {};

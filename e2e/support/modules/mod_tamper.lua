@@ -1,4 +1,4 @@
--- Loses or doubles a message on its way to one client, for the tests of what is to notice it.
+-- For tests: drops or doubles a message to one client, which the tests must notice.
 
 local filters = require "util.filters";
 local st = require "util.stanza";

@@ -1,9 +1,9 @@
 package = "mod_minimix"
-version = "0.1.0-1"
--- Built from the folder it is in: luarocks make, or tools/rock.
+version = "0.2.0-1"
+-- Built from this folder, by luarocks make or tools/rock.
 source = { url = "file://." }
 description = {
-	summary = "A Prosody module: the account, not each client, is in the group chat";
+	summary = "A Prosody module that makes the account, not each client, the occupant of group chats";
 	license = "MIT";
 }
 dependencies = { "lua >= 5.2" }

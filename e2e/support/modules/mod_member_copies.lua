@@ -1,0 +1,14 @@
+-- Sends each message of a room to the bare JIDs of its members as well, as mod_muc_offline_delivery does for members
+-- whose reserved nick is not in the room.
+
+local st = require "util.stanza";
+
+module:hook("muc-add-history", function (event)
+	for jid, affiliation in event.room:each_affiliation() do
+		if affiliation == "member" then
+			local copy = st.clone(event.stanza);
+			copy.attr.to = jid;
+			module:send(copy);
+		end
+	end
+end);
