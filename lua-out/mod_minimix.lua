@@ -298,7 +298,19 @@ end
 -- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
 local state_bookmarks = {}
 do
+local setRefusal, refusals
 local options = minimix_options
+
+function setRefusal(username, room, refusal)
+    local rooms = refusals[username] or {}
+    rooms[room] = refusal
+    refusals[username] = rooms
+end
+
+--- The rooms that an account is not joined to for their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
+end
 
 --- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
 function state_bookmarks.isAutojoin(membership)
@@ -329,8 +341,7 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- By account and room.
-local refusals = {}
+refusals = {}
 
 --- The room is not joined again for this bookmark.
 function state_bookmarks.noteRefusal(membership, forbidden)
@@ -338,33 +349,77 @@ function state_bookmarks.noteRefusal(membership, forbidden)
     if not (bookmark and bookmark.autojoin) then
         return
     end
-    local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
-    refusals[membership.username] = rooms
+    setRefusal(membership.username, membership.room, {bookmark = bookmark, forbidden = forbidden, wasIn = membership.established})
 end
 
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+--- Whether the room does not want the account by this bookmark. After a refusal it may under another nick or with another
+-- password. A user who edits the bookmark of a room that has put the account out wants it back.
 function state_bookmarks.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local opt_5 = rooms and rooms[room]
-    local refused = opt_5 and opt_5.bookmark
+    local opt_5 = refusals[username]
+    local refusal = opt_5 and opt_5[room]
+    local refused = refusal and refusal.bookmark
+    if (refusal and refusal.wasIn) == true and refused ~= nil then
+        return state_bookmarks.isSameBookmark(refused, bookmark)
+    end
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
 end
 
---- The rooms that an account is not joined to for their bookmarks.
-function state_bookmarks.refusalsOf(username)
-    return refusals[username] or {}
+--- What a restart must not forget. Rooms that refused a join, or that this server forbids, are tried again then.
+function state_bookmarks.refusedRooms(username)
+    local refused = {}
+    for room, temp_11 in pairs(state_bookmarks.refusalsOf(username)) do
+        local wasIn
+        local forbidden
+        local bookmark
+        bookmark = temp_11.bookmark
+        forbidden = temp_11.forbidden
+        wasIn = temp_11.wasIn
+        if wasIn and forbidden == nil then
+            refused[room] = bookmark
+        end
+    end
+    if (next(refused)) == nil then
+        return nil
+    else
+        return refused
+    end
 end
 
---- Forgets the refusal of a room, or of all.
+--- Takes over what was stored.
+function state_bookmarks.restoreRefused(username, refused)
+    for room, bookmark in pairs(refused) do
+        setRefusal(username, room, {bookmark = bookmark, forbidden = nil, wasIn = true})
+    end
+end
+
+--- Hands over all refusals on a reload.
+function state_bookmarks.allRefusals()
+    return refusals
+end
+
+--- Takes over those of the instance before a reload.
+function state_bookmarks.restoreRefusals(saved)
+    for username, rooms in pairs(saved) do
+        refusals[username] = rooms
+    end
+end
+
+--- Forgets the refusal of a room, or of all. Returns whether there was one.
 function state_bookmarks.forgetRefusals(username, room)
     local rooms = refusals[username]
+    local isNews
+    if room == nil then
+        isNews = rooms ~= nil
+    else
+        isNews = (rooms and rooms[room] ~= nil) == true
+    end
     if rooms ~= nil and room ~= nil then
         rooms[room] = nil
     end
     if room == nil or rooms ~= nil and (next(rooms)) == nil then
         refusals[username] = nil
     end
+    return isNews
 end
 
 --- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
@@ -1203,6 +1258,7 @@ function state_memberships.createMembership(username, room, nick)
         nick = nick,
         wantedNick = nick,
         password = nil,
+        laterPassword = nil,
         shown = nil,
         shownPresence = nil,
         shownDetached = false,
@@ -1334,6 +1390,8 @@ local recordOf, formerRecords, shownText, stateOf, usernames, mayComeBack, loadA
 local options = minimix_options
 local textOf = minimix_text.textOf
 local isWanted = state_bookmarks.isWanted
+local refusedRooms = state_bookmarks.refusedRooms
+local restoreRefused = state_bookmarks.restoreRefused
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupantsOf = state_former.formerOccupantsOf
 local createMembership = state_memberships.createMembership
@@ -1365,7 +1423,8 @@ end
 function recordOf(username)
     local account = findAccount(username)
     local former = formerRecords(username)
-    if account == nil and former == nil then
+    local refused = refusedRooms(username)
+    if account == nil and former == nil and refused == nil then
         return nil
     end
     local rooms = {}
@@ -1379,6 +1438,7 @@ function recordOf(username)
             nick = nick,
             wanted = wanted,
             password = membership.password,
+            laterPassword = membership.laterPassword,
             bookmark = membership.bookmark,
             ownBookmark = membership.ownBookmark or nil,
             ending = membership.ending or nil,
@@ -1391,7 +1451,8 @@ function recordOf(username)
         seen = account and account.seen or os.time(),
         resource = options.resource,
         rooms = rooms,
-        former = former
+        former = former,
+        refused = refused
     }
 end
 
@@ -1448,10 +1509,12 @@ function loadAccount(username, record)
         local nick = value_.nick
         addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
     end
+    restoreRefused(username, record.refused or {})
     for room, saved in pairs(record.rooms) do
         local membership = createMembership(username, room, saved.nick)
         membership.wantedNick = saved.wanted or saved.nick
         membership.password = saved.password
+        membership.laterPassword = saved.laterPassword
         membership.bookmark = saved.bookmark
         membership.ownBookmark = saved.ownBookmark == true
         membership.since = saved.since
@@ -1852,7 +1915,7 @@ end
 -- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
 local settings_bookmarks = {}
 do
-local getItems, preppedNick
+local getItems, isToCount, preppedNick
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -1862,6 +1925,14 @@ local readSetting = settings_notify.readSetting
 function getItems(service, node)
     local found, items = service:get_items(node, true)
     return found and items or {}
+end
+
+function isToCount(bookmark, other, isPrepped)
+    if bookmark.autojoin == (other and other.autojoin) then
+        return isPrepped
+    else
+        return other == nil or bookmark.autojoin
+    end
 end
 
 --- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
@@ -1953,7 +2024,7 @@ function settings_bookmarks.bookmarksOf(username)
         if room ~= nil then
             bookmark = settings_bookmarks.readItem(username, room, items[id])
         end
-        if room ~= nil and bookmark ~= nil then
+        if room ~= nil and bookmark ~= nil and isToCount(bookmark, bookmarks[room], id == room) then
             bookmarks[room] = bookmark
         end
     end
@@ -7019,13 +7090,15 @@ end
 -- flight; requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local serveRequest, serve, serveFromView, notePassword, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
+local MUC = namespaces.MUC
 local options = minimix_options
+local save = state_store.save
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
@@ -7127,6 +7200,7 @@ function serveRequest(membership, place, request)
 end
 
 function serve(membership, place, request)
+    notePassword(membership, request)
     if isInView(membership, request) then
         serveFromView(membership, request)
         showBest(membership)
@@ -7143,6 +7217,15 @@ function serveFromView(membership, request)
         temp_0 = self_
     end
     occupancy_joined.letIn(membership, request, temp_0)
+end
+
+function notePassword(membership, request)
+    local opt_4 = request.stanza:get_child("x", MUC)
+    local password = opt_4 and opt_4:get_child_text("password")
+    if password ~= nil and password ~= membership.password and password ~= membership.laterPassword then
+        membership.laterPassword = password
+        save(membership.username)
+    end
 end
 
 --- The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
@@ -7637,6 +7720,7 @@ function noteAdmitted(membership, request, nick)
     else
         membership.password = x:get_child_text("password")
     end
+    membership.laterPassword = nil
     membership.wantedNick = nick
     bookmarkJoined(membership)
 end
@@ -7730,6 +7814,12 @@ function rejoinRefused(membership, join, error_)
     end
     if isUnreached(condition) then
         unreached(membership)
+        return
+    end
+    if condition == "not-authorized" and membership.laterPassword ~= nil then
+        membership.password = membership.laterPassword
+        membership.laterPassword = nil
+        joinAgain(membership)
         return
     end
     local next = takeNext(membership)
@@ -9879,16 +9969,16 @@ end
 --- `user-disabled`.
 function follow_accounts.onAccountDisabled(event)
     if event.host == module.host then
-        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
+        follow_accounts.forgetAccount(event.username)
     end
 end
 
 --- `user-deleted`.
 function follow_accounts.onAccountDeleted(event)
     if event.host == module.host then
-        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
+        follow_accounts.forgetAccount(event.username)
         deleteOwn(event.username)
     end
 end
@@ -10201,7 +10291,7 @@ end
 -- bookmark changes the membership.
 local follow_autojoin = {}
 do
-local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
+local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
 local takeBack = occupancy_depart.takeBack
 local askForNick = occupancy_joined.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
@@ -10240,7 +10330,7 @@ function onPublished(event)
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
         noteMade(username, room)
-        bookmarkChanged(username, room, readItem(username, room, event.item))
+        bookmarkChanged(username, room, bookmarkOf(username, room, readItem(username, room, event.item)))
     end
 end
 
@@ -10248,15 +10338,29 @@ function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
-        noteRemoved(username, room)
-        bookmarkChanged(username, room, nil)
+        local bookmark = bookmarkOf(username, room, nil)
+        if bookmark == nil then
+            noteRemoved(username, room)
+        end
+        bookmarkChanged(username, room, bookmark)
+    end
+end
+
+function bookmarkOf(username, room, changed)
+    local bookmarks = bookmarksOf(username)
+    if bookmarks == nil then
+        return changed
+    else
+        return bookmarks[room]
     end
 end
 
 function onEmptied(event)
     local username = event.service.config.pep_username
     if isUsersDoing(event) then
-        forgetRefusals(username)
+        if forgetRefusals(username) then
+            save(username)
+        end
         for _, membership in ipairs(membershipsOf(username)) do
             if membership.bookmark ~= nil then
                 noteRemoved(username, membership.room)
@@ -10297,7 +10401,9 @@ end
 
 function membershipFor(username, room, bookmark)
     if not (bookmark and bookmark.autojoin) then
-        forgetRefusals(username, room)
+        if forgetRefusals(username, room) then
+            save(username)
+        end
         return nil
     end
     local nick = bookmark.nick or defaultNick(username, room)
@@ -12421,6 +12527,8 @@ end
 local state_snapshot = {}
 do
 local restoreAccount, restoreMembership, complete
+local allRefusals = state_bookmarks.allRefusals
+local restoreRefusals = state_bookmarks.restoreRefusals
 local counters = state_counters.counters
 local restoreCounters = state_counters.restoreCounters
 local accounts = state_memberships.accounts
@@ -12485,6 +12593,7 @@ end
 
 function state_snapshot.snapshot()
     return {
+        refusals = allRefusals(),
         accounts = accounts,
         pendingIqs = pendingIqs,
         joined = joined,
@@ -12515,6 +12624,9 @@ function state_snapshot.restore(saved)
     end
     if saved.pendingIqs ~= nil then
         restorePendingIqs(saved.pendingIqs)
+    end
+    if saved.refusals ~= nil then
+        restoreRefusals(saved.refusals)
     end
     if saved.joined ~= nil then
         restoreJoined(saved.joined)

@@ -451,6 +451,186 @@ describe("a direct invitation in a private message", function ()
 	end
 end);
 
+describe("an account that was put out of a room it has bookmarked", function ()
+	local bookmarks = "urn:xmpp:bookmarks:1";
+	local pubsub = "http://jabber.org/protocol/pubsub";
+	local options = "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>"
+		.."<value>http://jabber.org/protocol/pubsub#publish-options</value></field><field var='pubsub#persist_items'>"
+		.."<value>true</value></field><field var='pubsub#max_items'><value>max</value></field>"
+		.."<field var='pubsub#access_model'><value>whitelist</value></field></x></publish-options>";
+
+	local function bookmark(client, name, password)
+		client:send(("<iq type='set' id='b'><pubsub xmlns='%s'><publish node='%s'><item id='%s'><conference xmlns='%s' autojoin='true'"
+			.." name='%s'><nick>Alice</nick>%s</conference></item></publish>%s</pubsub></iq>"):format(pubsub, bookmarks, lab, bookmarks,
+			name or "", password and "<password>"..password.."</password>" or "", options));
+		client:take();
+	end
+
+	local function bookmarked(fields)
+		fields = fields or {};
+		fields.modules, fields.options = { "pep", "bookmarks" }, { minimix_rejoin_rate = 5 };
+		local s = scene.new(fields);
+		s.room:enter "Bob";
+		local tablet = s:client "tablet";
+		bookmark(tablet, "Lab", fields.bookmark_password);
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		return s, tablet;
+	end
+
+	local ends = {
+		["kicked"] = function (s) s.room:kick "Alice"; end;
+		["banned"] = function (s)
+			s.room:ban "Alice";
+			s.room.members["alice@example.org"] = nil;
+		end;
+		["removed as no member"] = function (s) s.room:remove("Alice", "321"); end;
+		["in it when it was destroyed"] = function (s) s.room:destroy(); end;
+	};
+
+	for name, put_out in pairs(ends) do
+		for _, killed in ipairs { false, true } do
+			it(("R2: stays out after a restart: %s%s"):format(name, killed and ", server killed" or ""), function ()
+				local s = bookmarked();
+				put_out(s);
+				s:wait(minute);
+				s:upstream();
+				for _ = 1, 2 do
+					s:restart { killed = killed };
+					s:client "tablet";
+					s:wait(10 * minute);
+					assert.same({}, s:upstream());
+				end
+			end);
+		end
+	end
+
+	it("R2: stays out after a reload", function ()
+		local s = bookmarked();
+		s.room:kick "Alice";
+		s:wait(minute);
+		s.host:reload();
+		s:wait(10 * minute);
+		assert.same({}, s:occupants());
+	end);
+
+	it("R2: returns when the user edits the bookmark", function ()
+		local s = bookmarked();
+		s.room:kick "Alice";
+		s:wait(minute);
+		s:restart();
+		local tablet = s:client "tablet";
+		s:wait(minute);
+		assert.same({}, s:occupants());
+		bookmark(tablet, "Laboratory");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		s:restart();
+		s.room:forget "Alice";
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("R2: returns when a client joins, and after the next restart by itself", function ()
+		local s = bookmarked();
+		s.room:kick "Alice";
+		s:wait(minute);
+		s:restart();
+		local phone = s:client "phone";
+		s:wait(minute);
+		assert.same({}, s:occupants());
+		s:enter(phone);
+		assert.same({ "Alice" }, s:occupants());
+		phone:close();
+		s:restart();
+		s.room:forget "Alice";
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("R2: stays out after a kick in a room of Prosody's", function ()
+		local s = scene.new { prosody = true; modules = { "pep", "bookmarks" }; options = { minimix_rejoin_rate = 5 } };
+		local bob, phone = s:client("desk", "bob"), s:client "phone";
+		bob:send(join "Bob");
+		bob:send(query("<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>",
+			{ id = "own"; type = "set" }));
+		bookmark(phone, "Lab");
+		s:wait(minute);
+		assert.equal(1, #shown(scene.take(bob), "Alice"));
+		bob:send(query("<query xmlns='http://jabber.org/protocol/muc#admin'><item nick='Alice' role='none'/></query>",
+			{ id = "kick"; type = "set" }));
+		s:wait(minute);
+		bob:take();
+		s.host:reload();
+		s:wait(10 * minute);
+		assert.same({}, shown(scene.take(bob), "Alice"));
+	end);
+
+	it("P7: comes back with the password that a client has used since", function ()
+		local s, tablet = bookmarked { room = { password = "one" }; bookmark_password = "one" };
+		s.room.password = "two";
+		local phone = s:client "phone";
+		s:enter(phone, "Alice", { muc = "<password>two</password>" });
+		s.room:remove("Alice", "332");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		tablet:take();
+		s:restart();
+		s.room:forget "Alice";
+		s:wait(5 * minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+end);
+
+describe("an account that comes back into a room with a password", function ()
+	local function with_passwords(first, second)
+		local s = scene.new { room = { password = first } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone, "Alice", { muc = ("<password>%s</password>"):format(first) });
+		s:enter(laptop, "Alice", { muc = ("<password>%s</password>"):format(second) });
+		return s, phone, laptop;
+	end
+
+	it("P7: tries the one that was used last", function ()
+		local s = with_passwords("one", "two");
+		s.room.password = "two";
+		s.room:remove("Alice", "332");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("P7: tries the one that let it in, when a later one was wrong", function ()
+		local s, phone = with_passwords("one", "wrong");
+		s.room:remove("Alice", "332");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		for _, line in ipairs(seen(phone)) do
+			assert.is_nil(line:find "333", line);
+		end
+	end);
+
+	it("P7: tries both after a restart", function ()
+		for _, password in ipairs { "one", "two" } do
+			local s = with_passwords("one", "two");
+			s.room.password = password;
+			s:restart();
+			s.room:forget "Alice";
+			s:wait(5 * minute);
+			assert.same({ "Alice" }, s:occupants());
+		end
+	end);
+
+	it("P7: tells its sessions when neither is right", function ()
+		local s, phone = with_passwords("one", "two");
+		s.room.password = "three";
+		s.room:remove("Alice", "332");
+		s:wait(20 * minute);
+		local lines = seen(phone);
+		assert.equal(1, #lines);
+		assert.matches("^presence unavailable room/Alice 110", lines[1]);
+	end);
+end);
+
 describe("a leave that the room does not confirm", function ()
 	local conditions = {
 		"bad-request"; "feature-not-implemented"; "forbidden"; "gone"; "internal-server-error"; "not-allowed"; "not-authorized";
@@ -489,6 +669,60 @@ describe("a leave that the room does not confirm", function ()
 			phone:send(leave "Alice");
 			s:wait(hour);
 			assert.is_true(s:is_forgotten());
+		end);
+	end
+end);
+
+describe("two bookmarks of one room that differ in case", function ()
+	local bookmarks = "urn:xmpp:bookmarks:1";
+	local pubsub = "http://jabber.org/protocol/pubsub";
+
+	local function publish(client, id, autojoin)
+		client:send(("<iq type='set' id='b'><pubsub xmlns='%s'><publish node='%s'><item id='%s'><conference xmlns='%s' autojoin='%s'>"
+			.."<nick>Alice</nick></conference></item></publish><publish-options><x xmlns='jabber:x:data' type='submit'>"
+			.."<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>"
+			.."<field var='pubsub#persist_items'><value>true</value></field><field var='pubsub#max_items'><value>max</value></field>"
+			.."</x></publish-options></pubsub></iq>"):format(pubsub, bookmarks, id, bookmarks, autojoin or "true"));
+		client:take();
+	end
+
+	local function retract(client, id)
+		client:send(("<iq type='set' id='b'><pubsub xmlns='%s'><retract node='%s' notify='true'><item id='%s'/></retract></pubsub></iq>")
+			:format(pubsub, bookmarks, id));
+		client:take();
+	end
+
+	local upper = "Room@Rooms.Example.org";
+
+	for _, order in ipairs { { lab, upper }, { upper, lab } } do
+		it("P5, L4: keep the account in until both are gone, first "..order[1], function ()
+			local s = scene.new { modules = { "pep", "bookmarks" } };
+			local tablet = s:client "tablet";
+			publish(tablet, lab);
+			publish(tablet, upper);
+			s:wait(minute);
+			assert.same({ "Alice" }, s:occupants());
+			retract(tablet, order[1]);
+			s:wait(minute);
+			assert.same({ "Alice" }, s:occupants());
+			retract(tablet, order[2]);
+			s:wait(minute);
+			assert.same({}, s:occupants());
+		end);
+
+		it("P5, L4: keep the account in while one has autojoin, without it "..order[1], function ()
+			local s = scene.new { modules = { "pep", "bookmarks" } };
+			local tablet = s:client "tablet";
+			publish(tablet, lab);
+			publish(tablet, upper);
+			s:wait(minute);
+			publish(tablet, order[1], "false");
+			s:wait(minute);
+			assert.same({ "Alice" }, s:occupants());
+			s:restart();
+			s.room:forget "Alice";
+			s:wait(5 * minute);
+			assert.same({ "Alice" }, s:occupants());
 		end);
 	end
 end);

@@ -6,7 +6,9 @@ import * as st from "util.stanza";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { isBlocked } from "../settings/blocklist";
 import { bookmarkRenamed } from "../settings/bookmark-write";
+import { MUC } from "../namespaces";
 import * as options from "../options";
+import { save } from "../state/store";
 import { sendTo } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -87,6 +89,7 @@ function serveRequest(membership: Membership, place: Joined, request: SessionReq
 
 /** Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join. */
 function serve(membership: Membership, place: Joined, request: SessionRequest): void {
+    notePassword(membership, request);
     if (isInView(membership, request)) {
         serveFromView(membership, request);
         showBest(membership);
@@ -99,6 +102,15 @@ function serveFromView(membership: Membership, request: SessionRequest): void {
     const self = selfToBe(membership, request);
     replay(membership, request, self);
     letIn(membership, request, self === membership.view.self ? undefined : self);
+}
+
+/** A room does not say whether a password is right while the account is in it, but it may have changed. */
+function notePassword(membership: Membership, request: SessionRequest): void {
+    const password = request.stanza.get_child("x", MUC)?.get_child_text("password");
+    if (password !== undefined && password !== membership.password && password !== membership.laterPassword) {
+        membership.laterPassword = password;
+        save(membership.username);
+    }
 }
 
 /**

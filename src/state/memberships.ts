@@ -50,6 +50,8 @@ export interface Membership {
     /** What the account would be called if the nick were free. */
     wantedNick: string;
     password: string | undefined;
+    /** A session has joined with this one since, which the room has not been asked about. */
+    laterPassword: string | undefined;
     /** The session whose presence the room shows, and that presence. */
     shown: string | undefined;
     shownPresence: Stanza | undefined;
@@ -167,6 +169,7 @@ export function createMembership(username: string, room: string, nick: string): 
         nick,
         wantedNick: nick,
         password: undefined,
+        laterPassword: undefined,
         shown: undefined,
         shownPresence: undefined,
         shownDetached: false,

@@ -1,5 +1,6 @@
 // The state as one instance of the module hands it to the next on a reload, which may be of another version.
 
+import { allRefusals, type Refusals, restoreRefusals } from "./bookmarks";
 import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
@@ -13,6 +14,7 @@ import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
 export interface Saved {
     readonly accounts: Accounts;
+    readonly refusals: LuaMap<string, Refusals>;
     readonly pendingIqs: PendingIqs;
     readonly joined: Joined;
     readonly counters: Counters;
@@ -21,7 +23,7 @@ export interface Saved {
 }
 
 export function snapshot(): Saved {
-    return { accounts, pendingIqs, joined, counters, formerOccupants, numbers: numbers() };
+    return { refusals: allRefusals(), accounts, pendingIqs, joined, counters, formerOccupants, numbers: numbers() };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
@@ -45,6 +47,9 @@ export function restore(saved: Partial<Saved>): boolean {
     }
     if (saved.pendingIqs !== undefined) {
         restorePendingIqs(saved.pendingIqs);
+    }
+    if (saved.refusals !== undefined) {
+        restoreRefusals(saved.refusals);
     }
     if (saved.joined !== undefined) {
         restoreJoined(saved.joined);

@@ -4,7 +4,7 @@ import * as jids from "util.jid";
 import * as xml from "util.xml";
 import * as options from "../options";
 import { textOf } from "../text";
-import { type Bookmark, isWanted } from "./bookmarks";
+import { type Bookmark, isWanted, type Refused, refusedRooms, restoreRefused } from "./bookmarks";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
 import { createMembership, dropMembership, findAccount, type Membership, membershipsOf } from "./memberships";
 import { inLine, Phase } from "./place";
@@ -13,6 +13,7 @@ interface RoomRecord {
     readonly nick: string;
     readonly wanted: string | undefined;
     readonly password: string | undefined;
+    readonly laterPassword: string | undefined;
     readonly bookmark: Bookmark | undefined;
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
@@ -36,6 +37,8 @@ interface AccountRecord {
     readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
     readonly former: FormerRecord[] | undefined;
+    /** Bookmarks by which the account is not joined, since the room has put it out. */
+    readonly refused: Refused | undefined;
 }
 
 const store = module.open_store<AccountRecord>("minimix", "keyval");
@@ -115,7 +118,8 @@ export function saveLate(): undefined {
 function recordOf(username: string): AccountRecord | undefined {
     const account = findAccount(username);
     const former = formerRecords(username);
-    if (account === undefined && former === undefined) {
+    const refused = refusedRooms(username);
+    if (account === undefined && former === undefined && refused === undefined) {
         return undefined;
     }
     const rooms: Record<string, RoomRecord | undefined> = {};
@@ -124,6 +128,7 @@ function recordOf(username: string): AccountRecord | undefined {
             nick: membership.nick,
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
             password: membership.password,
+            laterPassword: membership.laterPassword,
             bookmark: membership.bookmark,
             ownBookmark: membership.ownBookmark || undefined,
             ending: membership.ending || undefined,
@@ -132,7 +137,7 @@ function recordOf(username: string): AccountRecord | undefined {
             state: stateOf(membership),
         };
     }
-    return { seen: account?.seen ?? os.time(), resource: options.resource, rooms, former };
+    return { seen: account?.seen ?? os.time(), resource: options.resource, rooms, former, refused };
 }
 
 function formerRecords(username: string): FormerRecord[] | undefined {
@@ -195,10 +200,12 @@ function loadAccount(username: string, record: AccountRecord): void {
     for (const { room, resource, nick } of record.former ?? []) {
         addFormerOccupant(username, room, jids.join(username, module.host, resource), nick);
     }
+    restoreRefused(username, record.refused ?? {});
     for (const [room, saved] of pairs(record.rooms)) {
         const membership = createMembership(username, room, saved.nick);
         membership.wantedNick = saved.wanted ?? saved.nick;
         membership.password = saved.password;
+        membership.laterPassword = saved.laterPassword;
         membership.bookmark = saved.bookmark;
         membership.ownBookmark = saved.ownBookmark === true;
         membership.since = saved.since;
