@@ -16,21 +16,21 @@ local xml = require("util.xml")
 
 -- src/admin/place.ts
 --
--- Imported before everything else: where there are no users, nothing is to be opened, hooked or announced.
+-- Refuses to load on hosts without users. Imported first, so that no store is opened and no event hooked there.
 do
 if module:get_host_type() ~= "local" then
     local here = module.host == "*" and "the whole server" or "the component " .. module.host
-    error("mod_minimix is for hosts that have users, not for " .. here .. ": take it out there and put \"minimix\" into " .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
+    error("mod_minimix is for hosts that have users, not for " .. here .. ": remove it there and add \"minimix\" to " .. "modules_enabled of a VirtualHost, or to the global modules_enabled", 0)
 end
 end
 
 -- src/namespaces.ts
 --
--- XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
+-- XML namespaces, and the status codes of XEP-0045 15.6 that the module reacts to. Other codes are forwarded unread.
 local namespaces = {}
 do
 namespaces.MUC = "http://jabber.org/protocol/muc"
---- Our own: the feature that accounts show, and the ad-hoc commands.
+--- The module's own: a feature of the account, and the ad-hoc commands.
 namespaces.MINIMIX = "https://modules.prosody.im/mod_minimix"
 namespaces.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 namespaces.MUC_USER = "http://jabber.org/protocol/muc#user"
@@ -59,16 +59,32 @@ local admin_announce = {}
 do
 local MINIMIX = namespaces.MINIMIX
 
---- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
+--- `account-disco-info`: shows clients that the account joins rooms in their place.
 function admin_announce.onAccountInfo(event)
     event.reply:tag("feature", {var = MINIMIX}):up()
 end
 end
 
+-- src/state/clock.ts
+--
+-- Two clocks. Durations are measured by one that cannot be set. The wall clock may jump and is for stamps alone.
+local state_clock = {}
+do
+--- Seconds of a clock that only goes forward, at the speed of time. It goes on over a reload, not over a restart.
+function state_clock.monotonic()
+    return time.monotonic()
+end
+
+--- Whole seconds since 1970.
+function state_clock.wallClock()
+    return os.time()
+end
+end
+
 -- src/options.ts
 --
--- Every option, its default and its check. A value that makes no sense is named in the log, and the default is used;
--- so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
+-- Reads and checks the options. An invalid value or an unknown option is logged. The default replaces an invalid value.
+-- The checks of 13.0 differ from each other and are missing in 0.12.
 local minimix_options = {}
 do
 local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, DEFAULT_RESOURCE, units
@@ -83,7 +99,7 @@ function refuseUnknown(section)
     local options = config.getconfig()[section]
     for name in pairs(options or {}) do
         if string.sub(name, 1, 8) == "minimix_" and names[name] == nil then
-            module:log("error", "There is no option %s", name)
+            module:log("error", "Unknown option %s", name)
         end
     end
 end
@@ -106,7 +122,7 @@ function text(name, fallback)
     if value == nil then
         return fallback
     end
-    return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
+    return type(value) == "string" and value ~= "" and value or refuse(name, value, "a string", fallback)
 end
 
 function services(name)
@@ -189,7 +205,7 @@ function period(name, fallback, least, most)
         return seconds
     end
     local range = most == math.huge and "from " .. tostring(least) or "from " .. tostring(least) .. " to " .. tostring(most)
-    return refuse(name, value, "a number of seconds " .. range .. ", or a text such as \"5 minutes\"", fallback)
+    return refuse(name, value, "a number of seconds " .. range .. ", or a period such as \"5 minutes\"", fallback)
 end
 
 function parsePeriod(value)
@@ -209,7 +225,7 @@ function refuse(name, value, wanted, fallback)
     local used = (fallback == nil or type(fallback) == "table") and "none" or tostring(fallback)
     module:log(
         "error",
-        "Option %s is to be %s, not %s; using %s",
+        "Invalid value for %s: expected %s, got %s; using %s",
         name,
         wanted,
         tostring(value),
@@ -233,51 +249,52 @@ units.mon = 31 * DAY
 units.y = 365.2425 * DAY
 --- The resource of the occupant JID, "minimix" by default. Undefined (`false`) makes the bare JID the occupant JID.
 minimix_options.resource = resourceOption()
---- Services whose rooms are left to the clients.
+--- Services that the module ignores. Clients join their rooms by themselves.
 minimix_options.excluded = services("minimix_exclude")
---- Seconds that a room has to answer a join or a leave.
+--- Timeout of a join or a leave, in seconds.
 minimix_options.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
---- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
+--- Unanswered IQs per session, and the timeout of each in seconds.
 minimix_options.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
 minimix_options.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
---- Rooms that an account may be in.
+--- Rooms per account.
 minimix_options.maxRooms = count("minimix_max_rooms", 100, 1)
---- Joins of an account's sessions in a second, and those it may make at once.
+--- Joins per second of an account's sessions, and the largest burst.
 minimix_options.joinRate = count("minimix_join_rate", 10, 1)
 minimix_options.joinBurst = count("minimix_join_burst", 500, 1)
---- Nick changes of an account that a room has not answered.
+--- Unanswered nick changes per account and room.
 minimix_options.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
---- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
+--- Cached occupants per room, and bytes of the largest cached presence or subject, as XML.
 minimix_options.maxOccupants = count("minimix_max_occupants", 5000, 0)
 minimix_options.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
---- Bytes of all the presences of a room's occupants that are remembered, as XML.
+--- Bytes of cached presence per room, as XML.
 minimix_options.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
---- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
+--- Seconds without an attached session until the room is shown `detachedShow`: a `<show/>`, or "none" for available.
 minimix_options.detachedAfter = period("minimix_detached_after", 300, 0)
 minimix_options.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
---- Seconds after which a quiet room is asked whether the account is still in it.
+--- Seconds without a stanza from the room until the account sends a self-ping.
 minimix_options.pingAfter = period("minimix_ping_after", 900, 1)
---- Rooms that accounts come back to in a second when the server starts.
+--- Rejoins per second when the server starts.
 minimix_options.rejoinRate = count("minimix_rejoin_rate", 100, 1)
---- Whether the server joins the rooms that are bookmarked with autojoin; else that is left to clients.
+--- Whether the server joins rooms that are bookmarked with autojoin. Otherwise clients join them.
 minimix_options.autojoin = flag("minimix_autojoin", true)
---- Whether rooms are bookmarked when a client joins and leaves them.
+--- Whether joins and leaves of clients change the bookmarks.
 minimix_options.bookmarkWrite = flag("minimix_bookmark_write", false)
---- Seconds without a session after which an account leaves its rooms.
+--- Seconds without a session until an account leaves its rooms.
 minimix_options.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
---- Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
+--- Where messages of rooms are archived: true for the module's archive, "mam" for mod_mam (a copy per account), or
+-- false.
 minimix_options.archive = archiveOption()
---- Seconds that messages are kept.
+--- Seconds until an archived message expires.
 minimix_options.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
---- Bytes of the biggest message that is kept, as XML.
+--- Bytes of the largest archived message, as XML.
 minimix_options.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
---- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
+--- Options of mod_mam: the name of the store, and the largest page.
 minimix_options.personalArchive = text("archive_store", "archive")
 minimix_options.maxArchivePage = count("max_archive_query_results", 50, 0)
---- Messages of the past that a joining session is sent when it does not say how many, and at the most.
+--- Messages of history for a joining session: the default number, and the limit.
 minimix_options.history = count("minimix_history", 20, 0)
 minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
---- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
+--- Bytes of memory for messages of a room that are buffered while an earlier gap is filled, per account.
 minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
 --- Bytes of the messages of the past that a joining session is sent, as XML.
 minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
@@ -285,9 +302,9 @@ minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
 minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
 --- Rooms that one query of an account's archive goes through.
 minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
---- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
+--- Whether a stanza is serialised once for all sessions. Tests turn this off to show that nothing else changes.
 minimix_options.readyText = valueOf("minimix_ready_text") ~= false
---- Accounts of an anonymous host end with their last session, and nothing of them is kept.
+--- Whether the host is anonymous. Its accounts end with their last session, and nothing is stored.
 minimix_options.anonymous = module:get_option("authentication") == "anonymous"
 refuseUnknown(module.host)
 refuseUnknown("*")
@@ -299,6 +316,7 @@ end
 local state_bookmarks = {}
 do
 local setRefusal, refusals
+local monotonic = state_clock.monotonic
 local options = minimix_options
 
 function setRefusal(username, room, refusal)
@@ -385,10 +403,15 @@ function state_bookmarks.refusedRooms(username)
     end
 end
 
---- Takes over what was stored.
+--- Takes over what was stored, as far as it is well formed.
 function state_bookmarks.restoreRefused(username, refused)
+    if type(refused) ~= "table" then
+        return
+    end
     for room, bookmark in pairs(refused) do
-        setRefusal(username, room, {bookmark = bookmark, forbidden = nil, wasIn = true})
+        if type(bookmark) == "table" then
+            setRefusal(username, room, {bookmark = bookmark, forbidden = nil, wasIn = true})
+        end
     end
 end
 
@@ -429,7 +452,7 @@ local NICK_PAUSE = 60
 --- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
 -- the account from one to the other without end.
 function state_bookmarks.mayFollowNick(membership)
-    local now = os.time()
+    local now = monotonic()
     local free = math.max(membership.nickFree, now)
     if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
         return false
@@ -439,10 +462,40 @@ function state_bookmarks.mayFollowNick(membership)
 end
 end
 
+-- src/state/counters.ts
+--
+-- What has happened, in plain numbers: some are counted for each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    storageFailures = 0,
+    drops = {}
+}
+
+--- Counts what is dropped, or refused for a limit.
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
+end
+
+--- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
+end
+
 -- src/turn.ts
 --
--- Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
--- answers inside module:send(); its answer must not arrive in the middle of a change of state.
+-- Turns. Each hook and each timer of the module runs to its end before anything is sent to a room. A local room answers
+-- inside module:send(), and its answer must not arrive in the middle of a state change.
 local minimix_turn = {}
 do
 local drain, send, protect, outbox, running, draining
@@ -477,7 +530,7 @@ outbox = {}
 running = false
 draining = false
 
---- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+--- Sends a stanza to a room at the end of the current turn. Outside of a turn it is sent at once.
 function minimix_turn.post(stanza)
     outbox[#outbox + 1] = stanza
     drain()
@@ -492,7 +545,7 @@ function minimix_turn.inTurn(task)
     drain()
 end
 
---- Runs a task as a turn, once, so many seconds from now.
+--- Runs a task once as a turn, after a number of seconds.
 function minimix_turn.after(seconds, task)
     return module:add_timer(seconds, function()
         minimix_turn.inTurn(task)
@@ -500,7 +553,7 @@ function minimix_turn.after(seconds, task)
     end)
 end
 
---- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+--- Wraps a hook's handler in a turn. After an error the event counts as handled: Prosody would otherwise send the stanza
 -- from the session's own address, or answer a room with an error.
 function minimix_turn.turn(handler)
     return function(event)
@@ -513,6 +566,418 @@ function minimix_turn.turn(handler)
             return result
         else
             return true
+        end
+    end
+end
+end
+
+-- src/state/outage.ts
+--
+-- Outages of Prosody's storage. One begins with the first failure and ends when nothing is left to be written or read.
+-- Meanwhile drivers are called at retries only, since a call may block the server.
+local state_outage = {}
+do
+local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
+local inTurn = minimix_turn.inTurn
+local monotonic = state_clock.monotonic
+
+function retryAfter(current, seconds)
+    module:add_timer(seconds, function()
+        if outage == current then
+            inTurn(function()
+                retry(current)
+            end)
+        end
+        return nil
+    end)
+end
+
+function retry(current)
+    local progress = runTasks(monotonic() + SLICE)
+    if progress == "done" then
+        endOutage(current)
+    elseif progress == "failing" then
+        current.pause = math.min(current.pause * 2, LONGEST_PAUSE)
+        retryAfter(current, current.pause)
+    else
+        current.pause = FIRST_PAUSE
+        retryAfter(current, SLICE_PAUSE)
+    end
+end
+
+function runTasks(deadline)
+    local result = "done"
+    for _, task in ipairs(tasks) do
+        local done, progress = pcall(task, deadline)
+        if not done then
+            module:log("error", "Internal error: %s", progress)
+        end
+        if not done or progress == "failing" then
+            result = "failing"
+        elseif progress == "more" and result == "done" then
+            result = "more"
+        end
+    end
+    return result
+end
+
+function endOutage(current)
+    outage = nil
+    module:log(
+        "info",
+        "Storage works again after %d seconds",
+        math.floor(monotonic() - current.since)
+    )
+    for _, listener in ipairs(listeners) do
+        listener()
+    end
+end
+
+FIRST_PAUSE = 1
+LONGEST_PAUSE = 10
+SLICE = 0.02
+SLICE_PAUSE = 0.05
+
+--- Whether something waits to be written or read because storage failed.
+function state_outage.isOutage()
+    return outage ~= nil
+end
+
+--- Begins an outage, unless there is one.
+function state_outage.beginOutage()
+    if outage == nil then
+        outage = {since = monotonic(), pause = FIRST_PAUSE}
+        retryAfter(outage, FIRST_PAUSE)
+    end
+end
+
+tasks = {}
+listeners = {}
+
+--- Has `task` called at each retry until all tasks are done. They are called in the order in which they were added.
+function state_outage.onRetry(task)
+    tasks[#tasks + 1] = task
+end
+
+--- Has `listener` called when an outage is over.
+function state_outage.onRecovery(listener)
+    listeners[#listeners + 1] = listener
+end
+
+--- Tries once more, before the server stops or the module ends.
+function state_outage.retryNow()
+    if outage ~= nil then
+        runTasks(math.huge)
+    end
+end
+end
+
+-- src/state/driver.ts
+--
+-- What the stores of records (records.ts) and of messages (messages.ts) have in common: a driver of Prosody's that may fail.
+-- Drivers answer `nil, err` or `false, err`, or raise an error. The rest of the module sees three outcomes: a value,
+-- nothing there, failed.
+local state_driver = {}
+do
+local works, readTrial, noteFailure
+local monotonic = state_clock.monotonic
+local counters = state_counters.counters
+local beginOutage = state_outage.beginOutage
+local isOutage = state_outage.isOutage
+
+--- The driver.
+function state_driver.handleOf(store)
+    if store.handle == nil then
+        store.handle = store.open()
+    end
+    return store.handle
+end
+
+--- Whether an answer says that there is nothing, or what there is.
+function state_driver.isAnswer(done, value, problem)
+    return done and value ~= false and (value ~= nil or problem == nil or problem == "item-not-found")
+end
+
+function works(store)
+    local done, value, problem = pcall(readTrial, store)
+    return state_driver.isAnswer(done, value, problem)
+end
+
+function readTrial(store)
+    return store.tryRead(state_driver.handleOf(store))
+end
+
+function noteFailure(name, key, verb, problem)
+    counters.storageFailures = counters.storageFailures + 1
+    if not isOutage() then
+        local what = (key == nil or key == state_driver.HOST) and name or name .. " of " .. key
+        module:log("error", "Storage fails, retrying: could not %s %s: %s", verb, what, problem)
+    end
+    beginOutage()
+end
+
+--- The key of the host's own record.
+state_driver.HOST = ""
+--- A key that no account has, since nodeprep forbids it.
+state_driver.TRIAL = "@"
+--- Seconds between two reads of a record that is broken.
+local BROKEN_PAUSE = 60
+local stores = {}
+
+--- A store that is opened when it is first used.
+function state_driver.newStore(name, open, tryRead)
+    local store = {
+        name = name,
+        handle = nil,
+        open = open,
+        tryRead = tryRead,
+        readsFail = false,
+        writesFail = false,
+        failedKey = nil,
+        broken = {}
+    }
+    stores[#stores + 1] = store
+    return store
+end
+
+--- Whether reading has failed a moment ago, of this record or of all.
+function state_driver.isUnreadable(store, key)
+    local nextTry = store.broken[key]
+    return store.readsFail or nextTry ~= nil and monotonic() < nextTry
+end
+
+--- Without a key, it was the list of all keys that could not be read.
+function state_driver.readFailed(store, key, problem)
+    if key == nil or not works(store) then
+        store.readsFail = true
+        noteFailure(store.name, key, "read", problem)
+        return
+    end
+    counters.storageFailures = counters.storageFailures + 1
+    if store.broken[key] == nil then
+        module:log("error", "The record of %s in %s cannot be read: %s", key, store.name, problem)
+    end
+    store.broken[key] = monotonic() + BROKEN_PAUSE
+end
+
+--- A write failed; the caller keeps what is to be written.
+function state_driver.writeFailed(store, key, problem)
+    store.writesFail = store.failedKey ~= nil and store.failedKey ~= key
+    store.failedKey = key
+    noteFailure(store.name, key, "write", problem)
+end
+
+--- Lets stores that failed be called again, if they can be read; whether all can.
+function state_driver.reopenStores()
+    local result = true
+    for _, store in ipairs(stores) do
+        if store.readsFail or store.failedKey ~= nil then
+            store.handle = nil
+            store.writesFail = false
+            store.failedKey = nil
+        end
+        store.readsFail = store.readsFail and not works(store)
+        result = result and not store.readsFail
+    end
+    return result
+end
+end
+
+-- src/state/keys.ts
+--
+-- Sets and maps as lists, which may change while a list is gone through.
+local state_keys = {}
+do
+--- The members of a set.
+function state_keys.membersOf(set)
+    local list = {}
+    for member in pairs(set) do
+        list[#list + 1] = member
+    end
+    return list
+end
+end
+
+-- src/state/records.ts
+--
+-- Records of accounts in Prosody's storage. A record that could not be written is written again until that succeeds, with
+-- what it has to hold then. Nothing is written over a record that could not be read.
+local state_records = {}
+do
+local get, put, set
+local monotonic = state_clock.monotonic
+local handleOf = state_driver.handleOf
+local HOST = state_driver.HOST
+local isAnswer = state_driver.isAnswer
+local isUnreadable = state_driver.isUnreadable
+local newStore = state_driver.newStore
+local readFailed = state_driver.readFailed
+local reopenStores = state_driver.reopenStores
+local TRIAL = state_driver.TRIAL
+local writeFailed = state_driver.writeFailed
+local membersOf = state_keys.membersOf
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+
+function get(store, key)
+    local self_4 = handleOf(store)
+    local temp_3
+    if key ~= HOST then
+        temp_3 = key
+    end
+    return self_4.get(self_4, temp_3)
+end
+
+function put(records, key)
+    local done, result, problem = pcall(set, records, key)
+    if not done or result ~= true then
+        records.dirty[key] = true
+        local done_6
+        if done then
+            done_6 = problem
+        else
+            done_6 = result
+        end
+        writeFailed(records.store, key, done_6)
+        return false
+    end
+    records.dirty[key] = nil
+    records.store.failedKey = nil
+    return true
+end
+
+function set(records, key)
+    local self_11 = handleOf(records.store)
+    local self_11_set_12 = self_11.set
+    local temp_10
+    if key ~= HOST then
+        temp_10 = key
+    end
+    return self_11_set_12(self_11, temp_10, records.content(key))
+end
+
+--- The keys of a store; undefined if the driver failed. As a list: mod_storage_internal reads the folder as it goes.
+function state_records.listKeys(store)
+    if store.readsFail then
+        return nil
+    end
+    local keys = {}
+    local function collect()
+        for key in handleOf(store):users() do
+            if type(key) == "string" and key ~= HOST then
+                keys[#keys + 1] = key
+            end
+        end
+    end
+    local done, problem = pcall(collect)
+    if not done then
+        readFailed(store, nil, problem)
+        return nil
+    end
+    return keys
+end
+
+local all = {}
+
+--- Declares a store of records.
+function state_records.openRecords(name, content)
+    local store = newStore(name, function() return module:open_store(name, "keyval") end, function(handle) return handle:get(TRIAL) end)
+    local records = {store = store, content = content, dirty = {}}
+    all[#all + 1] = records
+    return records
+end
+
+--- Forgets that a record has to be written.
+function state_records.forgetRecord(records, key)
+    records.dirty[key] = nil
+end
+
+--- Whether the read succeeded, and the record.
+function state_records.readRecord(records, key)
+    local store = records.store
+    if isUnreadable(store, key) then
+        return false, nil
+    end
+    local done, value, problem = pcall(get, store, key)
+    if not isAnswer(done, value, problem) then
+        local done_0
+        if done then
+            done_0 = problem
+        else
+            done_0 = value
+        end
+        readFailed(store, key, done_0)
+        return false, nil
+    end
+    store.broken[key] = nil
+    return true, value
+end
+
+--- Writes a record as it is now, or marks it to be written later; whether it is written.
+function state_records.writeRecord(records, key)
+    if records.store.writesFail or records.dirty[key] ~= nil then
+        records.dirty[key] = true
+        beginOutage()
+        return false
+    end
+    return put(records, key)
+end
+
+--- The accounts that have a record; undefined if the driver failed. Some drivers list the host's own record too:
+-- mod_storage_sql as "", mod_storage_memory as a function.
+function state_records.listRecords(records)
+    return state_records.listKeys(records.store)
+end
+
+local function writeDirty(records, deadline)
+    for _, key in ipairs(membersOf(records.dirty)) do
+        if records.store.writesFail then
+            return "failing"
+        end
+        if monotonic() > deadline then
+            return "more"
+        end
+        put(records, key)
+    end
+    return (next(records.dirty)) == nil and "done" or "failing"
+end
+
+onRetry(function(deadline)
+    local result = reopenStores() and "done" or "failing"
+    for _, records in ipairs(all) do
+        local progress = writeDirty(records, deadline)
+        if progress == "failing" or result == "done" then
+            result = progress
+        end
+    end
+    return result
+end)
+
+--- How many records wait to be written.
+function state_records.countDirty()
+    local count = 0
+    for _, records in ipairs(all) do
+        count = count + #membersOf(records.dirty)
+    end
+    return count
+end
+
+function state_records.dirtyRecords()
+    local dirty = {}
+    for _, records in ipairs(all) do
+        dirty[records.store.name] = records.dirty
+    end
+    return dirty
+end
+
+function state_records.restoreDirty(saved)
+    for _, records in ipairs(all) do
+        local dirty = saved[records.store.name]
+        if dirty ~= nil then
+            for key in pairs(dirty) do
+                records.dirty[key] = true
+                beginOutage()
+            end
         end
     end
 end
@@ -803,9 +1268,10 @@ end
 local state_sent = {}
 do
 local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
+local monotonic = state_clock.monotonic
 
 function dropOld(messages, limit)
-    local oldest = os.time() - LIFETIME
+    local oldest = monotonic() - LIFETIME
     local first = messages[1]
     while first ~= nil and (#messages >= limit or first.when < oldest) do
         table.remove(messages, 1)
@@ -894,7 +1360,7 @@ function state_sent.noteSent(sent, stanza, session)
     local isGroupchat = stanza.attr.type == "groupchat"
     local messages = isGroupchat and sent.groupchat or sent.private
     dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
-    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = os.time()}
+    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = monotonic()}
 end
 
 --- The room has reflected a message of the account: no error will come. Some services give it another id.
@@ -1108,6 +1574,7 @@ end
 local state_memberships = {}
 do
 local membershipList, includes, isAsked, sessionOf, isEmpty
+local monotonic = state_clock.monotonic
 local options = minimix_options
 local inLine = state_place.inLine
 local requestsOf = state_place.requestsOf
@@ -1179,7 +1646,7 @@ end
 function state_memberships.noteDetached(membership)
     if not state_memberships.hasAttached(membership) then
         if membership.detachedAt == nil then
-            membership.detachedAt = os.time()
+            membership.detachedAt = monotonic()
         end
     end
 end
@@ -1209,6 +1676,18 @@ end
 --- Whether rooms know an account by this JID; sessions may have joined some by their own.
 function state_memberships.isOccupantJid(jid)
     return state_memberships.occupantJid(jids.node(jid) or "") == jid
+end
+
+--- Whether a client of the account is connected, be it in hibernation.
+function state_memberships.hasSession(username)
+    local opt_2 = prosody.hosts[module.host]
+    local sessions = opt_2 and opt_2.sessions
+    return (sessions and sessions[username] ~= nil) == true
+end
+
+--- Seconds for which no session of the account has been there, while this or an earlier start of the server ran.
+function state_memberships.idleOf(account)
+    return state_memberships.hasSession(account.username) and 0 or monotonic() - account.seen
 end
 
 function state_memberships.findAccount(username)
@@ -1242,7 +1721,7 @@ function state_memberships.createMembership(username, room, nick)
     local occupant = state_memberships.occupantJid(username)
     local account = state_memberships.accounts[occupant]
     if account == nil then
-        account = {username = username, memberships = {}, seen = os.time(), parts = nil}
+        account = {username = username, memberships = {}, seen = monotonic(), idleOnDisk = 0}
         state_memberships.accounts[occupant] = account
     end
     local membership = {
@@ -1345,12 +1824,12 @@ function state_memberships.askingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_2 = place.phase == "joined"
-    if temp_2 then
+    local temp_6 = place.phase == "joined"
+    if temp_6 then
         local operation = place.operation
-        temp_2 = (operation and operation.kind) == "resync"
+        temp_6 = (operation and operation.kind) == "resync"
     end
-    if temp_2 then
+    if temp_6 then
         return place.operation.request.session
     end
     return nil
@@ -1371,7 +1850,7 @@ end
 --- Whether no session has been attached for so many seconds.
 function state_memberships.isDetachedFor(membership, seconds)
     local since = membership.detachedAt
-    return since ~= nil and os.time() - since >= seconds
+    return since ~= nil and monotonic() - since >= seconds
 end
 
 function state_memberships.detachAll(membership)
@@ -1381,41 +1860,170 @@ function state_memberships.detachAll(membership)
 end
 end
 
+-- src/state/numbers.ts
+--
+-- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
+-- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
+-- whatever the clock says. The record also holds where each start began: a range that was open when the server was killed
+-- ends where the next start began.
+local state_numbers = {}
+do
+local extend, LEASE, lastNumber, limit, records
+local wallClock = state_clock.wallClock
+local HOST = state_driver.HOST
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
+function extend()
+    limit = lastNumber + LEASE
+    writeRecord(records, HOST)
+end
+
+LEASE = 100000
+local startNumber = 0
+lastNumber = 0
+limit = 0
+local starts = {}
+local alive = 0
+records = openRecords("minimix_numbers", function() return {limit = limit, starts = starts, alive = alive} end)
+
+--- Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read.
+function state_numbers.startNumbers()
+    local done, lease = readRecord(records, HOST)
+    if not done then
+        return false
+    end
+    startNumber = lease == nil and (wallClock() + 1) * 1000 or lease.limit
+    lastNumber = startNumber
+    starts = lease and lease.starts or {}
+    alive = lease and lease.alive or wallClock()
+    starts[#starts + 1] = startNumber
+    extend()
+    return true
+end
+
+--- Whether the lease has been read.
+function state_numbers.hasNumbers()
+    return startNumber > 0
+end
+
+--- What this start of the server found: entries of before are numbered lower, those to come higher.
+function state_numbers.startOfNumbers()
+    return startNumber
+end
+
+--- Where a range ends that has been open since the start of the server at this number, which is over.
+function state_numbers.endOfStart(start)
+    for _, other in ipairs(starts) do
+        if other > start then
+            return other
+        end
+    end
+    return startNumber
+end
+
+--- No range on disk refers to earlier starts any more.
+function state_numbers.forgetStarts()
+    if #starts > 1 then
+        starts = {startNumber}
+        writeRecord(records, HOST)
+    end
+end
+
+--- The next number, higher than all before, those of earlier starts too; undefined while the lease cannot be written.
+function state_numbers.nextNumber()
+    if lastNumber + 1 >= limit then
+        extend()
+    end
+    if records.dirty[HOST] ~= nil then
+        return nil
+    end
+    lastNumber = lastNumber + 1
+    return lastNumber
+end
+
+--- The highest number given out.
+function state_numbers.newestNumber()
+    return lastNumber
+end
+
+--- When the server was seen alive last, by the wall clock, as this start found it.
+function state_numbers.aliveAt()
+    return alive
+end
+
+--- Notes that the server is alive.
+function state_numbers.noteAlive(when)
+    alive = when
+    writeRecord(records, HOST)
+end
+
+function state_numbers.numbers()
+    return {
+        start = startNumber,
+        last = lastNumber,
+        limit = limit,
+        starts = starts,
+        alive = alive
+    }
+end
+
+function state_numbers.restoreNumbers(saved)
+    startNumber = saved.start
+    lastNumber = saved.last
+    limit = saved.limit
+    starts = saved.starts
+    alive = saved.alive
+end
+end
+
 -- src/state/store.ts
 --
 -- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+-- Until an account's record has been read nothing is known of its rooms, and nothing is written.
 local state_store = {}
 do
-local recordOf, formerRecords, shownText, stateOf, usernames, mayComeBack, loadAccount, leaveFormerAddress, store, closed, late
+local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
 local options = minimix_options
 local textOf = minimix_text.textOf
 local isWanted = state_bookmarks.isWanted
 local refusedRooms = state_bookmarks.refusedRooms
 local restoreRefused = state_bookmarks.restoreRefused
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupantsOf = state_former.formerOccupantsOf
+local membersOf = state_keys.membersOf
 local createMembership = state_memberships.createMembership
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
+local idleOf = state_memberships.idleOf
+local isOccupantJid = state_memberships.isOccupantJid
 local membershipsOf = state_memberships.membershipsOf
+local hasNumbers = state_numbers.hasNumbers
+local startNumbers = state_numbers.startNumbers
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
 local inLine = state_place.inLine
+local listRecords = state_records.listRecords
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
 
 --- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server.
+-- afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
 function state_store.save(username)
-    if options.anonymous or closed then
+    if options.anonymous or closed or not state_store.isKnown(username) then
         return
     end
-    local saved, problem = store:set(username, recordOf(username))
-    if saved ~= true then
-        module:log("error", "Could not write the rooms of %s: %s", username, problem)
-    end
+    late[username] = nil
+    writeRecord(records, username)
 end
 
 --- Writes what is to be written soon.
 function state_store.saveLate()
-    for username in pairs(late) do
-        late[username] = nil
+    for _, username in ipairs(membersOf(late)) do
         state_store.save(username)
     end
 end
@@ -1447,8 +2055,12 @@ function recordOf(username)
             state = stateOf(membership)
         }
     end
+    local idle = account == nil and 0 or idleOf(account)
+    if account ~= nil then
+        account.idleOnDisk = idle
+    end
     return {
-        seen = account and account.seen or os.time(),
+        idle = idle,
         resource = options.resource,
         rooms = rooms,
         former = former,
@@ -1457,14 +2069,14 @@ function recordOf(username)
 end
 
 function formerRecords(username)
-    local records = {}
+    local former = {}
     for _, value_ in ipairs(formerOccupantsOf(username)) do
         local room = value_.room
         local occupant = value_.occupant
         local nick = value_.nick
-        records[#records + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
+        former[#former + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
     end
-    return #records > 0 and records or nil
+    return #former > 0 and former or nil
 end
 
 function shownText(membership)
@@ -1487,14 +2099,51 @@ function stateOf(membership)
     return membership.place.phase == "leaving" and "leaving" or "in"
 end
 
-function usernames()
-    local list = {}
-    for username in store:users() do
-        if type(username) == "string" and username ~= "" then
-            list[#list + 1] = username
+--- Whether the rooms of an account are known: its record has been read, or there is none.
+function state_store.isKnown(username)
+    return isListed and unread[username] == nil
+end
+
+function loadUntil(deadline)
+    if onLoaded == nil or isListed and (next(unread)) == nil then
+        return "done"
+    end
+    if not isListed then
+        local usernames
+        if hasNumbers() or startNumbers() then
+            usernames = listRecords(records)
+        end
+        if usernames == nil then
+            return "failing"
+        end
+        for _, username in ipairs(usernames) do
+            unread[username] = true
+        end
+        isListed = true
+    end
+    return readUnread(deadline, onLoaded)
+end
+
+function readUnread(deadline, loaded)
+    local done = {}
+    local result = "done"
+    for _, username in ipairs(membersOf(unread)) do
+        if monotonic() > deadline then
+            result = "more"
+            break
+        end
+        local isRead, record = readRecord(records, username)
+        if isRead then
+            unread[username] = nil
+            loadAccount(username, record)
+            done[#done + 1] = username
+        elseif records.store.readsFail then
+            result = "failing"
+            break
         end
     end
-    return list
+    loaded(done)
+    return result
 end
 
 function mayComeBack(membership, saved)
@@ -1503,33 +2152,40 @@ function mayComeBack(membership, saved)
 end
 
 function loadAccount(username, record)
+    if record == nil then
+        return
+    end
+    local done, problem = pcall(loadRooms, username, record)
+    if not done then
+        module:log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem)
+    end
+end
+
+function loadRooms(username, record)
+    local seen = monotonic() - idleSince(record)
     for _, value_ in ipairs(record.former or {}) do
         local room = value_.room
         local resource = value_.resource
         local nick = value_.nick
         addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
     end
-    restoreRefused(username, record.refused or {})
-    for room, saved in pairs(record.rooms) do
-        local membership = createMembership(username, room, saved.nick)
-        membership.wantedNick = saved.wanted or saved.nick
-        membership.password = saved.password
-        membership.laterPassword = saved.laterPassword
-        membership.bookmark = saved.bookmark
-        membership.ownBookmark = saved.ownBookmark == true
-        membership.since = saved.since
-        membership.established = saved.state ~= "joining"
-        membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-        if saved.shown == nil then
-            membership.shownPresence = nil
+    restoreRefused(username, record.refused)
+    for room, saved in pairs(record.rooms or {}) do
+        if isWellFormed(room, saved) then
+            loadRoom(username, room, saved)
         else
-            membership.shownPresence = xml.parse(saved.shown)
+            module:log(
+                "warn",
+                "Ignoring %s of %s: malformed record in minimix",
+                tostring(room),
+                username
+            )
         end
-        membership.detachedAt = os.time()
     end
     local account = findAccount(username)
     if account ~= nil then
-        account.seen = record.seen
+        account.seen = seen
+        account.idleOnDisk = monotonic() - seen
     end
     if record.resource ~= options.resource then
         leaveFormerAddress(username, record)
@@ -1547,7 +2203,48 @@ function leaveFormerAddress(username, record)
     state_store.save(username)
 end
 
-store = module:open_store("minimix", "keyval")
+function idleSince(record)
+    local seen = tonumber(record.seen)
+    return tonumber(record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
+end
+
+function isWellFormed(room, saved)
+    if type(room) ~= "string" or type(saved) ~= "table" then
+        return false
+    end
+    local nick = saved.nick
+    local wanted = saved.wanted
+    local password = saved.password
+    local laterPassword = saved.laterPassword
+    local bookmark = saved.bookmark
+    local since = saved.since
+    local shown = saved.shown
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(shown, "string")
+end
+
+function isOptional(value, kind)
+    return value == nil or type(value) == kind
+end
+
+function loadRoom(username, room, saved)
+    local membership = createMembership(username, room, saved.nick)
+    membership.wantedNick = saved.wanted or saved.nick
+    membership.password = saved.password
+    membership.laterPassword = saved.laterPassword
+    membership.bookmark = saved.bookmark
+    membership.ownBookmark = saved.ownBookmark == true
+    membership.since = saved.since
+    membership.established = saved.state ~= "joining"
+    membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
+    if saved.shown == nil then
+        membership.shownPresence = nil
+    else
+        membership.shownPresence = xml.parse(saved.shown)
+    end
+    membership.detachedAt = monotonic()
+end
+
+records = openRecords("minimix", recordOf)
 closed = false
 
 --- Nothing is written any more: what the account does from now on is not its user's doing.
@@ -1556,6 +2253,7 @@ function state_store.close()
     closed = true
 end
 
+--- Accounts whose records are to be written.
 late = {}
 --- Seconds until they are.
 local LATE = 5
@@ -1594,38 +2292,80 @@ function state_store.saveOften(username)
     state_store.save(username)
 end
 
---- Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone.
-function state_store.load()
+isListed = options.anonymous
+unread = {}
+
+--- Whether an address is that of an account in its rooms which are not known yet: what rooms send it has to be dropped.
+function state_store.isTooEarly(jid)
+    return (not isListed or (next(unread)) ~= nil) and isOccupantJid(jid) and not state_store.isKnown(jids.node(jid) or "")
+end
+
+--- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
+-- called with the accounts that have been read: at once, or later with the others.
+function state_store.load(loaded)
+    onLoaded = loaded
     if options.anonymous then
-        return
+        startNumbers()
+        loaded({})
+    elseif loadUntil(math.huge) ~= "done" then
+        beginOutage()
     end
-    for _, username in ipairs(usernames()) do
-        local record, problem = store:get(username)
-        if record ~= nil then
+end
+
+function state_store.loading()
+    return {isListed = isListed, unread = unread}
+end
+
+--- Goes on where the instance before was.
+function state_store.restoreLoading(saved, loaded)
+    onLoaded = loaded
+    local temp_9 = saved and saved.isListed
+    if temp_9 == nil then
+        temp_9 = true
+    end
+    isListed = temp_9
+    for username in pairs(saved and saved.unread or {}) do
+        unread[username] = true
+    end
+    if loadUntil(0) ~= "done" then
+        beginOutage()
+    end
+end
+
+onRetry(loadUntil)
+
+--- Whether an account's rooms are known by now, after another try to read its record if that is broken.
+function state_store.isKnownNow(username)
+    if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
+        local isRead, record = readRecord(records, username)
+        if isRead then
+            unread[username] = nil
             loadAccount(username, record)
-        elseif problem ~= nil then
-            module:log("error", "Could not read the rooms of %s: %s", username, problem)
+            onLoaded({username})
         end
     end
+    return state_store.isKnown(username)
 end
 end
 
 -- src/send/ask.ts
 --
--- IQs of the account's own to its rooms.
+-- Sends IQs of the account itself to its rooms.
 local send_ask = {}
 do
 local id = require("util.id")
 local after = minimix_turn.after
 local post = minimix_turn.post
 local triesOf = state_memberships.triesOf
---- Seconds until a question counts as unanswered.
+--- Timeout of a question, in seconds.
 local PATIENCE = 30
---- The same of a question that is asked again, the first time.
+--- Timeout of a question that will be repeated, at the first attempt, in seconds.
 local FIRST_PATIENCE = 5
 
---- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
--- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
+--- Returns the timeout of a question that will be repeated, in seconds.
+--
+-- A server that could not reach ours drops answers for a while (ejabberd_s2s_out.erl, "bouncing for …"). It answers a
+-- later question.
 function send_ask.patience(membership)
     return math.min(
         FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + membership.liveness.unanswered, 10),
@@ -1633,10 +2373,10 @@ function send_ask.patience(membership)
     )
 end
 
---- By the id they were sent with.
+--- Open questions by id.
 local questions = {}
 
---- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
+--- Sends an IQ from the occupant JID to the room or to an occupant. Calls back once, at the latest after 30 s.
 function send_ask.ask(membership, to, type_, query, answered, limit)
     if limit == nil then
         limit = PATIENCE
@@ -1650,12 +2390,12 @@ function send_ask.ask(membership, to, type_, query, answered, limit)
     post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
 
---- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
+--- Whether the module created an IQ's id. Such an answer without an open question came too late.
 function send_ask.isOwnId(key)
     return key ~= nil and string.sub(key, 1, 3) == "mm-"
 end
 
---- Takes the answer to a question of the account's own; whether it was one.
+--- Passes an answer to the question it belongs to. Returns whether there is such a question.
 function send_ask.takeAnswer(room, stanza)
     local key = stanza.attr.id
     local question
@@ -1689,7 +2429,7 @@ local formerOccupantsOf = state_former.formerOccupantsOf
 local saveSoon = state_store.saveSoon
 local ask = send_ask.ask
 
---- Sends the first leave; what follows it has a timer of its own.
+--- Sends the first leave. Retries have their own timer.
 function send_former.leaveOnce(former)
     if former.tries == 0 then
         leave(former)
@@ -1725,18 +2465,19 @@ function saysOut(answer)
     return answer.attr.type == "error" and (condition == "not-acceptable" or condition == "item-not-found")
 end
 
+--- Ends the retries, because the account is out.
 function send_former.confirmLeft(former)
     dropFormerOccupant(former)
     saveSoon(former.username)
     module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
     if #allFormerOccupants() == 0 then
-        module:log("info", "All rooms have been left under former addresses")
+        module:log("info", "Left all rooms under former addresses")
     end
 end
 
 LONGEST_PAUSE = 900
 
---- Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one.
+--- Leaves a room under each former address. The leaves are sent before stanzas from the new address.
 function send_former.leaveAsFormer(username, room)
     for _, former in ipairs(formerOccupantsOf(username)) do
         if former.room == room then
@@ -1745,7 +2486,7 @@ function send_former.leaveAsFormer(username, room)
     end
 end
 
---- The account is deleted: sends one leave for each of its former addresses and forgets them.
+--- Leaves once under each former address of a deleted account, and forgets them.
 function send_former.forgetAsFormer(username)
     for _, former in ipairs(formerOccupantsOf(username)) do
         send_former.leaveOnce(former)
@@ -1756,7 +2497,7 @@ end
 
 -- src/send/upstream.ts
 --
--- From the account to a room.
+-- Sends stanzas of the account to rooms.
 local send_upstream = {}
 do
 local id = require("util.id")
@@ -1766,9 +2507,10 @@ local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
 
---- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
--- room's answers come back through this host's events and not straight to a client. A room of this server answers
--- before this returns: write state first.
+--- Sends a client's stanza to the room from the occupant JID.
+--
+-- `module:send` gets no origin, so that answers come back through events of this host, and not directly to a client. A
+-- local room answers before this returns: change the state first.
 function send_upstream.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
@@ -1776,7 +2518,7 @@ function send_upstream.sendUpstream(membership, stanza)
     post(copy)
 end
 
---- Ids of presences sent a while ago, by account and room. Their errors answer nothing else.
+--- Ids of the presences sent last, by account and room. An error with such an id answers that presence only.
 local sentIds = cache.new(4096)
 
 --- Whether a presence with this id was sent to the room.
@@ -1784,12 +2526,12 @@ function send_upstream.wasSent(membership, presenceId)
     return sentIds:get(membership.occupant .. " " .. membership.room .. " " .. presenceId) == true
 end
 
---- The id to send a client's presence with: the client's, unless another presence has it.
+--- Returns the id for a client's presence: the client's own id, unless another presence has it.
 function send_upstream.presenceIdFor(membership, wanted)
     return (wanted == nil or wanted == "" or send_upstream.wasSent(membership, wanted)) and id.medium() or wanted
 end
 
---- Sends a presence of the account under an id by which its answer is known.
+--- Sends a presence of the account with an id that identifies the answer.
 function send_upstream.sendPresence(membership, presence, nick, presenceId)
     local copy = st.clone(presence)
     copy.attr.from = membership.occupant
@@ -1800,14 +2542,16 @@ function send_upstream.sendPresence(membership, presence, nick, presenceId)
     post(copy)
 end
 
---- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
+--- Whether a domain may have rooms for the account to join. Local hosts with accounts have none.
 function send_upstream.mayHaveRooms(domain)
     local host = prosody.hosts[domain]
     return options.excluded[domain] == nil and (host and host.type) ~= "local"
 end
 
---- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
--- opened to the others with the service's defaults (XEP-0045 10.1.2).
+--- Unlocks a new room with the service's default configuration (XEP-0045 10.1.2).
+--
+-- A room that is not persistent ends with its service. The first occupant to rejoin creates it again, and a new room is
+-- locked.
 function send_upstream.unlockRoom(membership)
     local form = st.iq({type = "set", id = id.medium(), from = membership.occupant, to = membership.room}):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
     post(form)
@@ -1816,7 +2560,7 @@ end
 
 -- src/settings/notify.ts
 --
--- What an account wants to be woken for (XEP-0492).
+-- Reads and writes notification settings in bookmarks (XEP-0492).
 local settings_notify = {}
 do
 local decisiveTag, dropTwins, hasFallback, rankOf
@@ -1873,8 +2617,8 @@ end
 
 local NOTIFY = "urn:xmpp:notification-settings:1"
 
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
+--- Reads the setting for phones, because pushes go to phones. A setting for phones precedes one for clients, and that
+-- one precedes a general setting (XEP-0492 3).
 function settings_notify.readSetting(extensions)
     local notify = extensions:get_child("notify", NOTIFY)
     local tag
@@ -1888,8 +2632,10 @@ function settings_notify.readSetting(extensions)
     end
 end
 
---- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
--- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+--- Returns a copy of a bookmark's extensions with another setting for phones.
+--
+-- The element that has applied to phones is changed, and its `<advanced/>` is kept (XEP-0492 3). Without such an
+-- element a general one is added. Settings for other kinds of clients are kept.
 function settings_notify.withSetting(extensions, setting)
     local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
     local notify = edited:get_child("notify", NOTIFY)
@@ -1911,20 +2657,30 @@ end
 
 -- src/settings/bookmarks.ts
 --
--- The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
--- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+-- Reads the account's bookmarks (XEP-0402) from its PEP, through mod_pep's service object. Stanzas could come from any
+-- sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 local settings_bookmarks = {}
 do
-local getItems, isToCount, preppedNick
+local serviceOf, getItems, isNode, isToCount, preppedNick, nodes
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
 local options = minimix_options
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
 local readSetting = settings_notify.readSetting
 
+function serviceOf(pep, username)
+    return pep.get_pep_service(username)
+end
+
 function getItems(service, node)
-    local found, items = service:get_items(node, true)
-    return found and items or {}
+    return service:get_items(node, true)
+end
+
+function isNode(username, node)
+    local done, known = readRecord(nodes, username)
+    return not done or (known and known[node]) ~= nil
 end
 
 function isToCount(bookmark, other, isPrepped)
@@ -1935,14 +2691,14 @@ function isToCount(bookmark, other, isPrepped)
     end
 end
 
---- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+--- Returns the room of an item. The id is the room's JID (XEP-0402 2), in any normalisation.
 function settings_bookmarks.roomOf(id)
     local room = jids.prep(id)
     local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
     return isRoom and room or nil
 end
 
---- What an item says; undefined if it is no bookmark, or not the account's own.
+--- Parses an item. Undefined if it is not a bookmark, or was published by another entity.
 function settings_bookmarks.readItem(username, room, item)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
@@ -1966,7 +2722,7 @@ function settings_bookmarks.readItem(username, room, item)
     }
 end
 
---- Whether something was published by the account itself, or by this server on its behalf.
+--- Whether the account itself published an item, or this server for it.
 function settings_bookmarks.isBy(username, publisher)
     return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
 end
@@ -1983,37 +2739,59 @@ function preppedNick(room, nick)
     end
 end
 
---- The account's PEP service; undefined without mod_pep, or where nothing of an account is kept.
+nodes = openRecords("pep", function() return nil end)
+
+--- Whether accounts of this host have bookmarks.
+function settings_bookmarks.hasPep()
+    local temp_2 = not options.anonymous
+    if temp_2 then
+        local opt_0 = prosody.hosts[module.host]
+        temp_2 = (opt_0 and opt_0.modules.pep ~= nil) == true
+    end
+    return temp_2
+end
+
+--- The account's PEP service; undefined without mod_pep, where nothing of an account is kept, or if storage failed.
 function settings_bookmarks.pepService(username)
-    if options.anonymous then
+    if not settings_bookmarks.hasPep() then
         return nil
     end
-    local host = prosody.hosts[module.host]
-    local pep = host and host.modules.pep
-    if pep == nil then
+    local opt_3 = prosody.hosts[module.host]
+    local pep = opt_3 and opt_3.modules.pep
+    local done, service = pcall(serviceOf, pep, username)
+    if not done then
+        module:log("debug", "Could not read the PEP nodes of %s: %s", username, service)
         return nil
-    else
-        return pep.get_pep_service(username)
     end
+    return service.config.pep_username == username and service or nil
 end
 
 --- The items of a node, none where there is no such node; undefined if they cannot be read.
-function settings_bookmarks.itemsOf(service, node)
-    local done, items = pcall(getItems, service, node)
-    if not done then
-        module:log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items)
+function settings_bookmarks.itemsOf(username, node)
+    local service = settings_bookmarks.pepService(username)
+    if service == nil then
         return nil
     end
-    return items
+    local done, found, items = pcall(getItems, service, node)
+    if done and found == true then
+        return items
+    end
+    if done and items == "item-not-found" and not isNode(username, node) then
+        return {}
+    end
+    local done_5
+    if done then
+        done_5 = items
+    else
+        done_5 = found
+    end
+    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_5)
+    return nil
 end
 
---- All bookmarks of an account; undefined if they cannot be read.
+--- Reads all bookmarks of an account. Undefined if they cannot be read.
 function settings_bookmarks.bookmarksOf(username)
-    local service = settings_bookmarks.pepService(username)
-    local items
-    if service ~= nil then
-        items = settings_bookmarks.itemsOf(service, BOOKMARKS)
-    end
+    local items = settings_bookmarks.itemsOf(username, BOOKMARKS)
     if items == nil then
         return nil
     end
@@ -2031,19 +2809,16 @@ function settings_bookmarks.bookmarksOf(username)
     return bookmarks
 end
 
---- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
+--- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
     local bookmarks = settings_bookmarks.bookmarksOf(username)
     return bookmarks and bookmarks[room]
 end
 
---- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+--- Returns the nick for a bookmark without one (XEP-0402 2): the user's nickname (XEP-0172), or else the name of the
+-- account.
 function settings_bookmarks.defaultNick(username, room)
-    local service = settings_bookmarks.pepService(username)
-    local items
-    if service ~= nil then
-        items = settings_bookmarks.itemsOf(service, NICK)
-    end
+    local items = settings_bookmarks.itemsOf(username, NICK)
     local last
     if (items and items[1]) ~= nil then
         last = items[items[1]]
@@ -2054,15 +2829,21 @@ end
 
 -- src/settings/bookmark-write.ts
 --
--- Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
--- autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+-- Writes bookmarks for clients that write none (`minimix_bookmark_write`). A join adds a bookmark with
+-- autojoin, a leave removes the autojoin, and a new nick is stored.
+--
+-- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, marksStore, writing
+local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, unwritten, records, writing
+local wallClock = state_clock.wallClock
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
 local mayFollowNick = state_bookmarks.mayFollowNick
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
 local itemsOf = settings_bookmarks.itemsOf
 local pepService = settings_bookmarks.pepService
 local readItem = settings_bookmarks.readItem
@@ -2070,20 +2851,13 @@ local roomOf = settings_bookmarks.roomOf
 local withSetting = settings_notify.withSetting
 
 function currentItem(membership)
-    local service = pepService(membership.username)
-    local items
-    if service ~= nil then
-        items = itemsOf(service, BOOKMARKS)
-    end
-    if items == nil then
-        return nil
-    end
-    for _, id in ipairs(items) do
+    local items = itemsOf(membership.username, BOOKMARKS)
+    for _, id in ipairs(items or {}) do
         if roomOf(id) == membership.room then
-            return items[id]
+            return true, items and items[id]
         end
     end
-    return nil
+    return items ~= nil, nil
 end
 
 function rewrite(membership, item, autojoin, nick)
@@ -2151,23 +2925,35 @@ function publishItem(service, id, item, config)
 end
 
 function markedBy(username, room)
-    local mark = marksOf(username)[room]
-    return mark and mark.by
+    local opt_13 = marksOf(username)
+    local opt_11 = opt_13 and opt_13[room]
+    return opt_11 and opt_11.by
 end
 
 function marksOf(username)
-    return (marksStore:get(username)) or {}
+    local known = unwritten[username]
+    if known ~= nil then
+        return known
+    end
+    local done, marks = readRecord(records, username)
+    return done and (marks or {}) or nil
 end
 
 function setMark(username, room, by)
     local marks = marksOf(username)
+    if marks == nil then
+        return
+    end
     if by == nil then
         marks[room] = nil
     else
-        marks[room] = {by = by, when = os.time()}
+        marks[room] = {by = by, when = wallClock()}
     end
     forgetOldest(marks)
-    marksStore:set(username, marks)
+    unwritten[username] = marks
+    if writeRecord(records, username) then
+        unwritten[username] = nil
+    end
 end
 
 function forgetOldest(marks)
@@ -2188,22 +2974,31 @@ end
 
 PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
 MAX_MARKS = 256
-marksStore = module:open_store("minimix_bookmarks", "keyval")
+unwritten = {}
+records = openRecords("minimix_bookmarks", function(username) return unwritten[username] end)
 writing = false
 
---- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+--- Whether the module itself is changing PEP now. PEP fires its events before `publish` returns.
 function settings_bookmark_write.isWriting()
     return writing
 end
 
---- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
--- removed is not brought back: it may be another device that goes into the room again.
+--- Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
+-- another device may have joined.
 function settings_bookmark_write.bookmarkJoined(membership)
     if not options.bookmarkWrite then
         return
     end
-    local item = currentItem(membership)
-    local by = markedBy(membership.username, membership.room)
+    local isRead, item = currentItem(membership)
+    local marks
+    if isRead then
+        marks = marksOf(membership.username)
+    end
+    if marks == nil then
+        return
+    end
+    local opt_1 = marks[membership.room]
+    local by = opt_1 and opt_1.by
     if item == nil and by ~= "user" then
         membership.ownBookmark = create(membership)
     elseif item ~= nil and by == "us" then
@@ -2212,27 +3007,27 @@ function settings_bookmark_write.bookmarkJoined(membership)
     end
 end
 
---- The account leaves at a client's request.
+--- Turns autojoin off after a client's leave.
 function settings_bookmark_write.bookmarkLeft(membership)
     if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(membership, currentItem(membership), "false")
+        rewrite(membership, select(2, currentItem(membership)), "false")
     end
 end
 
---- The account has another nick at a client's request.
+--- Stores the new nick after a client's nick change.
 function settings_bookmark_write.bookmarkRenamed(membership)
     local bookmark = membership.bookmark
     local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
     if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(membership, currentItem(membership), nil, membership.nick)
+        rewrite(membership, select(2, currentItem(membership)), nil, membership.nick)
     end
 end
 
---- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
+--- Writes the notification setting into the user's bookmark. Returns whether this worked, undefined without a bookmark.
 function settings_bookmark_write.bookmarkNotify(membership, setting)
     local username = membership.username
     local room = membership.room
-    local item = currentItem(membership)
+    local _, item = currentItem(membership)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or readItem(username, room, item) == nil then
         return nil
@@ -2248,21 +3043,21 @@ function settings_bookmark_write.bookmarkNotify(membership, setting)
     return publish(membership, item.attr.id or room, edited)
 end
 
---- The user has made or changed a bookmark.
+--- Removes the mark: the user has made or changed the bookmark.
 function settings_bookmark_write.noteMade(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
 end
 
---- The user has removed a bookmark.
+--- Marks that the user has removed the bookmark.
 function settings_bookmark_write.noteRemoved(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
 end
 
---- Whether we made a room's bookmark, and nobody has changed it since.
+--- Whether the module has created the bookmark, and the user has not changed it.
 function settings_bookmark_write.isOurs(username, room)
     return options.bookmarkWrite and markedBy(username, room) == "us"
 end
@@ -2270,27 +3065,37 @@ end
 
 -- src/settings/blocklist.ts
 --
--- What mod_blocklist keeps (XEP-0191).
+-- Reads the block lists of mod_blocklist (XEP-0191).
 local settings_blocklist = {}
 do
-local store = module:open_store("blocklist", "keyval")
+local records
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
 
---- What an account has blocked; undefined if that is nothing, or nobody asks.
-function settings_blocklist.blocklistOf(username)
+--- Whether the read succeeded, and what an account has blocked; nothing without mod_blocklist.
+function settings_blocklist.readBlocklist(username)
     local host = prosody.hosts[module.host]
     if not (host and host.modules.blocklist ~= nil) then
-        return nil
+        return true, nil
     end
-    return (store:get(username))
+    local done, blocklist = readRecord(records, username)
+    return done, type(blocklist) == "table" and blocklist or nil
 end
 
---- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
+records = openRecords("blocklist", function() return nil end)
+
+--- What an account has blocked; undefined if that is nothing, or cannot be read.
+function settings_blocklist.blocklistOf(username)
+    return select(2, settings_blocklist.readBlocklist(username))
+end
+
+--- Whether the list blocks an occupant: by its own JID, its room or its service.
 function settings_blocklist.silences(blocklist, room, nick)
     return blocklist[room .. "/" .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
 end
 
---- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
--- must not be: no client could make it leave.
+--- Whether an account has blocked an occupant. If it blocks its own nick, it never sees its own presence. It must then
+-- leave the room, because no client could make it leave.
 function settings_blocklist.isBlocked(username, room, nick)
     local blocklist = settings_blocklist.blocklistOf(username)
     return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
@@ -2299,7 +3104,7 @@ end
 
 -- src/stanzas.ts
 --
--- Questions about stanzas that util.stanza has no answer to.
+-- Tests on stanzas that util.stanza does not have.
 local minimix_stanzas = {}
 do
 local prepared, isSameAttributes, kept
@@ -2326,23 +3131,24 @@ function isSameAttributes(one, other, ignored)
     return true
 end
 
---- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
+--- Whether an element is a delay added by the room (XEP-0045 7.2.14). Delays by other entities say nothing about
+-- history.
 function minimix_stanzas.isDelayBy(tag, room)
     return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
 
---- Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order.
+--- Whether a presence has a status code of XEP-0045 15.6, in any position.
 function minimix_stanzas.hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
     return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
 end
 
---- Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form.
+--- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
 function minimix_stanzas.isSameNick(one, other)
     return one == other or prepared(one) == prepared(other)
 end
 
---- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+--- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
 function minimix_stanzas.isSameElement(one, other, ignored)
     if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
         return false
@@ -2384,7 +3190,7 @@ local splitJid = ""
 local splitRoom = ""
 local splitNick
 
---- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
+--- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
 function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
         splitJid = jid
@@ -2394,13 +3200,13 @@ function minimix_stanzas.splitOccupant(jid)
     return splitRoom, splitNick
 end
 
---- The id that a room gave a message (XEP-0359).
+--- Returns the id that a room has given a message (XEP-0359).
 function minimix_stanzas.stanzaIdBy(stanza, room)
     local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
     return element and element.attr.id
 end
 
---- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+--- Returns the time stamp of a message from the room's history (XEP-0045 7.2.14). Undefined for a live message.
 function minimix_stanzas.delayBy(stanza, room)
     for _, tag in ipairs(stanza.tags) do
         if minimix_stanzas.isDelayBy(tag, room) then
@@ -2410,12 +3216,12 @@ function minimix_stanzas.delayBy(stanza, room)
     return nil
 end
 
---- Marks a message as one of the past, in the name of its room.
+--- Adds the room's delay to a message of the history.
 function minimix_stanzas.addDelay(stanza, room, when)
     stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
 end
 
---- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+--- Whether a message of a room is archived. The criteria are those of mod_mam's `should_store` for other types.
 function minimix_stanzas.isWorthKeeping(stanza)
     if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
         return false
@@ -2429,7 +3235,7 @@ function minimix_stanzas.isWorthKeeping(stanza)
     return false
 end
 
---- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+--- Payload for which a message without a body is archived: the name of the element, or true for any of the namespace.
 kept = {}
 kept[HINTS] = "store"
 kept["urn:xmpp:eme:0"] = "encryption"
@@ -2437,35 +3243,6 @@ kept["urn:xmpp:receipts"] = true
 kept["urn:xmpp:chat-markers:0"] = true
 kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
-end
-
--- src/state/counters.ts
---
--- What has happened, in plain numbers: some are counted for each stanza.
-local state_counters = {}
-do
-state_counters.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    drops = {}
-}
-
---- Counts what is dropped, or refused for a limit.
-function state_counters.noteDrop(reason)
-    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
-end
-
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
-function state_counters.restoreCounters(saved)
-    local all = state_counters.counters
-    for name, value in pairs(saved) do
-        all[name] = value
-    end
-end
 end
 
 -- src/state/held.ts
@@ -2552,11 +3329,11 @@ end
 
 -- src/send/fork.ts
 --
--- From one stanza of the room to the sessions that joined it.
+-- Sends stanzas of a room to the attached sessions.
 --
--- A stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant): `to` is swapped and put back, and
--- whoever wants to keep the stanza clones it. For sessions that are plain streams it is written as text once, and each
--- session is sent that text with its own `to`.
+-- All recipients get the same table, as in Prosody's own rooms (muc.lib.lua, route_to_occupant): `to` is changed and
+-- restored. Code that keeps a stanza must clone it. Sessions with a plain stream get text: the stanza is serialised
+-- once, and each session gets it with its own `to`.
 local send_fork = {}
 do
 local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
@@ -2661,7 +3438,7 @@ function passesFilters(session, stanza)
     return false
 end
 
---- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
+--- Sends a stanza of the room to every attached session except `except`.
 function send_fork.fork(membership, stanza, except)
     if membership.detachedAt ~= nil then
         return
@@ -2705,8 +3482,8 @@ end
 addresses = setmetatable({}, {__mode = "k"})
 plainSends = setmetatable({}, {__mode = "k"})
 
---- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
--- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
+--- `delivery/failure`, after mod_smacks: a session ended before it acknowledged a stanza. mod_smacks may still deliver a
+-- private message. An error would tell the room that the occupant is unreachable, but the account is still in the room.
 function send_fork.onUndelivered(event)
     local session = event.session
     local from = event.stanza.attr.from
@@ -2725,8 +3502,8 @@ end
 
 -- src/send/own.ts
 --
--- The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
--- expects its own full JID, as it would be the occupant without this module.
+-- Sends the account's own presence to its sessions. A room that shows JIDs shows the occupant JID there. A client
+-- expects its own full JID, as without this module.
 local send_own = {}
 do
 local takeTold, showsOccupant, addressed
@@ -2765,8 +3542,8 @@ function addressed(presence, session)
     return copy
 end
 
---- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
--- that were shown it with their join.
+--- Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
+-- presence with its join is skipped.
 function send_own.forkOwn(membership, presence, except)
     for session, attachment in pairs(membership.attached) do
         local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view.self)
@@ -2956,6 +3733,7 @@ end
 -- What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
 local state_limits = {}
 do
+local monotonic = state_clock.monotonic
 local options = minimix_options
 local noteDrop = state_counters.noteDrop
 --- Accounts whose allowance is not full, by user name.
@@ -2963,7 +3741,7 @@ local allowances = {}
 
 --- Whether an account may join now. A device that starts joins all its rooms at once.
 function state_limits.mayJoin(username)
-    local now = os.time()
+    local now = monotonic()
     local allowance = allowances[username] or {left = options.joinBurst, at = now}
     allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
     allowance.at = now
@@ -2977,7 +3755,7 @@ end
 
 --- Forgets the accounts that may join as if they never had.
 function state_limits.forgetAllowances()
-    local now = os.time()
+    local now = monotonic()
     for username, allowance in pairs(allowances) do
         if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
             allowances[username] = nil
@@ -2996,7 +3774,7 @@ function state_limits.noteOver(limit, username, room, reason)
         reason = "limit"
     end
     noteDrop(reason)
-    local now = os.time()
+    local now = monotonic()
     if now - (logged[limit] or -PAUSE) >= PAUSE then
         logged[limit] = now
         module:log("warn", "%s is over the limit %s with %s", username, limit, room)
@@ -3010,6 +3788,7 @@ end
 local state_pending = {}
 do
 local forgetIq, iqsOfSession
+local monotonic = state_clock.monotonic
 local id = require("util.id")
 local options = minimix_options
 
@@ -3038,7 +3817,7 @@ function state_pending.expectIqAnswer(session, room, request)
     state_pending.pendingIqs[key] = {
         session = session,
         room = room,
-        expires = os.time() + options.iqTimeout,
+        expires = monotonic() + options.iqTimeout,
         request = st.clone(request, true)
     }
     return key
@@ -3406,13 +4185,1087 @@ function archive_gate.addArchiveId(message, room, id)
 end
 end
 
+-- src/state/ranges.ts
+--
+-- Which entries of a room's log an account got, as ranges of their numbers.
+--
+-- Invariants: ranges of one room are in ascending order and do not overlap. Only the last one may be open, and only while
+-- the account is in the room: all entries for everyone get into it as they are delivered. In memory an open range ends at
+-- the last entry that the account got (Part.position). On disk it has the negative number of the start of the server at
+-- which it was open, since the account got everything until that start was over.
+local state_ranges = {}
+do
+local trim, MOST
+
+function trim(ranges)
+    if #ranges > MOST then
+        table.remove(ranges, 1)
+    end
+end
+
+MOST = 500
+
+--- Whether a number is in the ranges, of which an open one goes up to `end`.
+function state_ranges.includes(ranges, end_, number)
+    for i = #ranges, 1, -1 do
+        local range = ranges[i]
+        if range ~= nil and number >= range.first then
+            return number <= (range.last or end_)
+        end
+    end
+    return false
+end
+
+--- Adds a number: to the range that ends with the number `before` it, or as a range of its own.
+function state_ranges.insert(ranges, number, before)
+    local at = #ranges
+    while true do
+        local temp_2 = at > 0
+        if temp_2 then
+            local opt_0 = ranges[at]
+            temp_2 = (opt_0 and opt_0.first or 0) > number
+        end
+        if not temp_2 then
+            break
+        end
+        at = at - 1
+    end
+    local range = ranges[at]
+    if (range and range.last) ~= nil and range.last == before then
+        range.last = number
+    else
+        table.insert(ranges, at + 1, {first = number, last = number})
+        trim(ranges)
+    end
+end
+
+--- Opens a range for what comes, or the last one again if there is nothing between that and `first`.
+function state_ranges.open(ranges, first)
+    local last = ranges[#ranges]
+    if (last and last.last) ~= nil and last.last >= first - 1 then
+        last.last = nil
+        return last
+    end
+    local range = {first = first, last = nil}
+    ranges[#ranges + 1] = range
+    trim(ranges)
+    return range
+end
+
+--- Ends an open range at a number. A range without entries is dropped.
+function state_ranges.close(ranges, end_)
+    local last = ranges[#ranges]
+    if last == nil or last.last ~= nil then
+        return
+    end
+    last.last = end_
+    if last.first > end_ then
+        table.remove(ranges)
+    end
+end
+
+--- Removes the ranges that end before a number.
+function state_ranges.prune(ranges, least)
+    local pruned = false
+    while true do
+        local opt_7 = ranges[1]
+        if not ((opt_7 and opt_7.last) ~= nil and ranges[1].last < least) then
+            break
+        end
+        table.remove(ranges, 1)
+        pruned = true
+    end
+    return pruned
+end
+
+--- As they are stored: first and last of each; `start` is where this start of the server began.
+function state_ranges.pack(ranges, start)
+    local packed = {}
+    for _, range in ipairs(ranges) do
+        packed[#packed + 1] = range.first
+        packed[#packed + 1] = range.last or -start
+    end
+    return packed
+end
+
+--- Reads stored ranges. `endOf` gives the end of a range that was open at a start. Undefined if they are malformed.
+function state_ranges.unpack(packed, endOf)
+    if type(packed) ~= "table" then
+        return nil
+    end
+    local ranges = {}
+    for i = 1, #packed, 2 do
+        local first = packed[i]
+        local last = packed[i + 1]
+        if type(first) ~= "number" or type(last) ~= "number" then
+            return nil
+        end
+        local end_ = last > 0 and last or endOf(-last)
+        if first <= end_ then
+            ranges[#ranges + 1] = {first = first, last = end_}
+        end
+    end
+    return ranges
+end
+end
+
+-- src/state/deliveries.ts
+--
+-- What each account got of the logs of rooms, those it has left included, in memory and on disk: the store minimix_parts
+-- has one record for each account, with its ranges by room.
+local state_deliveries = {}
+do
+local content, deliveriesOf, read, complete, forgetUnused, writeChanged, known, records, changed, released
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local membersOf = state_keys.membersOf
+local findAccount = state_memberships.findAccount
+local endOfStart = state_numbers.endOfStart
+local startOfNumbers = state_numbers.startOfNumbers
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+local pack = state_ranges.pack
+local unpack_ = state_ranges.unpack
+local forgetRecord = state_records.forgetRecord
+local listRecords = state_records.listRecords
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
+function content(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        return nil
+    end
+    local packed = {}
+    for room, ranges in pairs(deliveries.rooms) do
+        packed[room] = pack(ranges, startOfNumbers())
+    end
+    if (next(packed)) == nil then
+        return nil
+    else
+        return packed
+    end
+end
+
+function deliveriesOf(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        local rooms = read(username)
+        deliveries = {rooms = rooms or {}, isRead = rooms ~= nil}
+        known[username] = deliveries
+    end
+    return deliveries
+end
+
+function read(username)
+    local rooms = {}
+    if options.anonymous then
+        return rooms
+    end
+    local done, packed = readRecord(records, username)
+    if not done then
+        return nil
+    end
+    for room, stored in pairs(packed or {}) do
+        local ranges = unpack_(stored, endOfStart)
+        if ranges == nil then
+            module:log("warn", "Ignoring what %s got of %s: malformed record in minimix_parts", username, room)
+        else
+            rooms[room] = ranges
+        end
+    end
+    return rooms
+end
+
+function complete(username, deliveries)
+    if deliveries.isRead then
+        return true
+    end
+    local rooms = read(username)
+    if rooms == nil then
+        return false
+    end
+    for room, since in pairs(deliveries.rooms) do
+        local before = rooms[room]
+        if before == nil then
+            rooms[room] = since
+        else
+            for i = #before, 1, -1 do
+                local range = before[i]
+                if range ~= nil then
+                    table.insert(since, 1, range)
+                end
+            end
+            rooms[room] = since
+        end
+    end
+    deliveries.rooms = rooms
+    deliveries.isRead = true
+    return true
+end
+
+--- Writes an account's record, or marks it to be written when it has been read.
+function state_deliveries.saveDeliveries(username)
+    local deliveries = known[username]
+    if deliveries == nil or options.anonymous then
+        changed[username] = nil
+        return
+    end
+    if not complete(username, deliveries) then
+        changed[username] = true
+        beginOutage()
+        return
+    end
+    changed[username] = nil
+    writeRecord(records, username)
+end
+
+function forgetUnused(username)
+    local isNeeded = findAccount(username) ~= nil or changed[username] ~= nil or records.dirty[username] ~= nil
+    if not isNeeded then
+        known[username] = nil
+    end
+end
+
+function writeChanged(deadline)
+    for _, username in ipairs(membersOf(changed)) do
+        if monotonic() > deadline then
+            return "more"
+        end
+        state_deliveries.saveDeliveries(username)
+    end
+    for username in pairs(released) do
+        released[username] = nil
+        forgetUnused(username)
+    end
+    return (next(changed)) == nil and "done" or "failing"
+end
+
+known = {}
+records = openRecords("minimix_parts", content)
+
+--- The ranges of an account in a room, for what it gets from now on; whether they are all there is.
+function state_deliveries.rangesOf(username, room)
+    local deliveries = deliveriesOf(username)
+    local ranges = deliveries.rooms[room]
+    if ranges == nil then
+        ranges = {}
+        deliveries.rooms[room] = ranges
+    end
+    return ranges, deliveries.isRead
+end
+
+--- All ranges of an account by room; undefined if they could not be read. For looking only.
+function state_deliveries.allRangesOf(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        return read(username)
+    end
+    return complete(username, deliveries) and deliveries.rooms or nil
+end
+
+changed = {}
+
+--- Marks an account's record to be written by saveChanged().
+function state_deliveries.markChanged(username)
+    changed[username] = true
+end
+
+released = {}
+
+--- Frees the memory of an account soon if it is in no room then.
+function state_deliveries.releaseDeliveries(username)
+    released[username] = true
+end
+
+--- Writes the records of all accounts that are marked.
+function state_deliveries.saveChanged()
+    writeChanged(math.huge)
+end
+
+onRetry(writeChanged)
+
+--- Forgets an account that is deleted. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+function state_deliveries.forgetDeliveries(username)
+    known[username] = nil
+    changed[username] = nil
+    forgetRecord(records, username)
+end
+
+--- Accounts with a record; undefined if storage failed.
+function state_deliveries.usersWithDeliveries()
+    return listRecords(records)
+end
+
+--- Replaces the ranges of an account by what `edit` leaves of them, and writes them if it says so. Whether they could be
+-- read.
+function state_deliveries.editDeliveries(username, edit)
+    local deliveries = deliveriesOf(username)
+    if not complete(username, deliveries) then
+        return false
+    end
+    if edit(deliveries.rooms) then
+        state_deliveries.saveDeliveries(username)
+    end
+    forgetUnused(username)
+    return true
+end
+
+function state_deliveries.deliveries()
+    return known
+end
+
+function state_deliveries.restoreDeliveries(saved)
+    known = saved
+    for username, account in pairs(known) do
+        if not account.isRead then
+            changed[username] = true
+            beginOutage()
+        end
+    end
+end
+end
+
+-- src/state/logs.ts
+--
+-- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
+-- Entries are numbered in the order they came.
+local state_logs = {}
+do
+local newestNumber = state_numbers.newestNumber
+local startOfNumbers = state_numbers.startOfNumbers
+local beginOutage = state_outage.beginOutage
+--- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+state_logs.RECENT = 50
+--- Bytes of them, as XML.
+local RECENT_SIZE = 262144
+state_logs.logs = {}
+--- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+local dropped = 0
+
+function state_logs.logOf(room)
+    local log = state_logs.logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = math.max(startOfNumbers(), dropped),
+            recent = {},
+            size = 0,
+            filled = false,
+            whole = false,
+            source = nil,
+            current = nil,
+            past = nil,
+            unwritten = nil,
+            failures = nil,
+            gap = nil,
+            readers = {},
+            settling = false
+        }
+        state_logs.logs[room] = log
+    end
+    return log
+end
+
+--- Frees the memory of a log that no account of this host reads any more, once all of it is stored.
+function state_logs.dropUnread(log)
+    if (next(log.readers)) ~= nil or log.unwritten ~= nil then
+        return
+    end
+    state_logs.logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
+end
+
+function state_logs.addRecent(log, entry)
+    local recent = log.recent
+    recent[#recent + 1] = entry
+    log.size = log.size + string.len(entry.text)
+    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
+        local oldest = table.remove(log.recent, 1)
+        log.size = log.size - string.len(oldest and oldest.text or "")
+        log.filled = true
+        log.whole = false
+    end
+end
+
+--- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+function state_logs.fillRecent(log, entries, whole)
+    log.filled = true
+    log.whole = whole
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil then
+            if #log.recent >= state_logs.RECENT or log.size + string.len(entry.text) > RECENT_SIZE then
+                log.whole = false
+                return
+            end
+            table.insert(log.recent, 1, entry)
+            log.size = log.size + string.len(entry.text)
+        end
+    end
+end
+
+--- Takes over the logs from the instance of the module before a reload.
+function state_logs.restoreLogs(saved)
+    dropped = newestNumber()
+    for room, log in pairs(saved) do
+        state_logs.logs[room] = log
+        log.settling = false
+        log.past = nil
+        if log.unwritten ~= nil then
+            beginOutage()
+        end
+    end
+end
+end
+
+-- src/archive/delivered.ts
+--
+-- What an account got of a room's log. The ranges are in state/deliveries.ts; they are written when an account comes, goes,
+-- or misses something, and not for each message.
+--
+-- Invariants: while an account is in a room its last range is open, on disk as well, and all that the room says gets into
+-- it. An entry that the account did not get closes the range within SETTLE seconds; the next one that it gets opens another,
+-- which is written before the message goes to its sessions. So what an account was shown is readable after a killed server.
+local archive_delivered = {}
+do
+local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
+local options = minimix_options
+local markChanged = state_deliveries.markChanged
+local rangesOf = state_deliveries.rangesOf
+local releaseDeliveries = state_deliveries.releaseDeliveries
+local saveChanged = state_deliveries.saveChanged
+local saveDeliveries = state_deliveries.saveDeliveries
+local dropUnread = state_logs.dropUnread
+local logOf = state_logs.logOf
+local logs = state_logs.logs
+local allMemberships = state_memberships.allMemberships
+local startOfNumbers = state_numbers.startOfNumbers
+local close = state_ranges.close
+local includes = state_ranges.includes
+local insert = state_ranges.insert
+local open = state_ranges.open
+local inTurn = minimix_turn.inTurn
+
+function openRange(membership, part, first)
+    local ranges = rangesOf(membership.username, membership.room)
+    part.range = open(ranges, first)
+    saveDeliveries(membership.username)
+end
+
+function closeRange(membership, part)
+    if part.range == nil or part.range == false then
+        return false
+    end
+    part.range = false
+    close((rangesOf(membership.username, membership.room)), part.position)
+    return true
+end
+
+function deliverOwn(membership, log, entry)
+    local ranges = rangesOf(membership.username, membership.room)
+    if #ranges == 0 then
+        insert(ranges, entry.number, nil)
+        saveSoon(membership, log)
+    end
+end
+
+function deliverPast(membership, log, part, entry)
+    local ranges = rangesOf(membership.username, membership.room)
+    if includes(ranges, part.position, entry.number) then
+        return false
+    end
+    insert(ranges, entry.number, entry.before)
+    saveSoon(membership, log)
+    return true
+end
+
+function saveSoon(membership, log)
+    markChanged(membership.username)
+    archive_delivered.settleSoon(log)
+end
+
+--- Looks in a while for accounts that have not got the last entry: their ranges end before it.
+function archive_delivered.settleSoon(log)
+    if log.settling then
+        return
+    end
+    log.settling = true
+    module:add_timer(SETTLE, function()
+        inTurn(function()
+            log.settling = false
+            closeMissed(log)
+            saveChanged()
+        end)
+        return nil
+    end)
+end
+
+function closeMissed(log)
+    for _, membership in pairs(log.readers) do
+        local part = membership.part
+        if part ~= nil and part.position ~= log.last and closeRange(membership, part) then
+            markChanged(membership.username)
+        end
+    end
+end
+
+SETTLE = 1
+
+--- The account is in the room, or asks for what it has missed there.
+function archive_delivered.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    membership.log = log
+    membership.part = {range = nil, position = log.last}
+    log.readers[membership.username] = membership
+end
+
+--- The room has let the account in: what is said from now on is for it.
+function archive_delivered.letIn(membership)
+    archive_delivered.openPart(membership)
+    local log = membership.log
+    local part = membership.part
+    if log == nil or part == nil or part.range ~= nil then
+        return
+    end
+    part.position = log.last
+    openRange(membership, part, log.last + 1)
+end
+
+--- The account is out of the room.
+function archive_delivered.closePart(membership)
+    local log = membership.log
+    local part = membership.part
+    membership.log = nil
+    membership.part = nil
+    if log == nil or part == nil then
+        return
+    end
+    log.readers[membership.username] = nil
+    dropUnread(log)
+    if closeRange(membership, part) then
+        saveDeliveries(membership.username)
+    end
+    releaseDeliveries(membership.username)
+end
+
+--- Opens what the instance of the module before a reload kept in another form.
+function archive_delivered.reopenParts()
+    for _, membership in ipairs(allMemberships()) do
+        local phase = membership.place.phase
+        if phase == "joined" or phase == "entering" then
+            archive_delivered.letIn(membership)
+        end
+    end
+end
+
+--- Notes that an account got an entry; whether it was new to it.
+function archive_delivered.deliver(membership, log, part, entry)
+    local range = part.range
+    local before = entry.before
+    if range ~= nil and range ~= false and before ~= nil and (before == part.position or before < range.first) then
+        if entry.number > part.position then
+            part.position = entry.number
+            return true
+        end
+    end
+    if entry.owner ~= nil then
+        deliverOwn(membership, log, entry)
+        return true
+    end
+    if entry.number <= part.position then
+        return deliverPast(membership, log, part, entry)
+    end
+    if range ~= nil then
+        closeRange(membership, part)
+        openRange(membership, part, entry.number)
+    else
+        insert((rangesOf(membership.username, membership.room)), entry.number, before)
+        saveSoon(membership, log)
+    end
+    part.position = entry.number
+    return true
+end
+
+--- Writes what is not written yet. Accounts that wait for the last message get another range with it.
+function archive_delivered.saveDelivered()
+    for _, log in pairs(logs) do
+        if log.settling then
+            closeMissed(log)
+        end
+    end
+    saveChanged()
+end
+
+--- Whether an entry is for an account.
+function archive_delivered.isFor(username, ranges, position, entry)
+    if entry.owner == nil then
+        return includes(ranges, position, entry.number)
+    else
+        return entry.owner == username
+    end
+end
+
+--- Up to which number an open range goes.
+function archive_delivered.positionOf(part)
+    return part == nil and startOfNumbers() or part.position
+end
+end
+
+-- src/state/messages.ts
+--
+-- Messages in Prosody's archive stores.
+local state_messages = {}
+do
+local append, truncate, depthOf, find, getOne, remove
+local handleOf = state_driver.handleOf
+local isAnswer = state_driver.isAnswer
+local isUnreadable = state_driver.isUnreadable
+local newStore = state_driver.newStore
+local readFailed = state_driver.readFailed
+local TRIAL = state_driver.TRIAL
+local writeFailed = state_driver.writeFailed
+local listKeys = state_records.listKeys
+
+function append(messages, key, stanza, when, label)
+    return handleOf(messages):append(key, nil, stanza, when, label)
+end
+
+function truncate(messages, key)
+    local caps = handleOf(messages).caps
+    local quota = caps and caps.quota
+    return quota ~= nil and state_messages.deleteMessages(messages, key, {truncate = math.floor(quota * 0.9)})
+end
+
+function depthOf(stanza)
+    local deepest = 0
+    for _, tag in ipairs(stanza.tags) do
+        deepest = math.max(deepest, depthOf(tag))
+    end
+    return deepest + 1
+end
+
+function find(messages, key, query)
+    local results, problem = handleOf(messages):find(key, query)
+    if results == nil or results == false then
+        return nil, problem or "no reason given"
+    end
+    local found = {}
+    for id, stanza, when, label in results do
+        found[#found + 1] = {id = id, stanza = stanza, when = tonumber(when) or 0, label = label}
+    end
+    return found, nil
+end
+
+function getOne(messages, key, id)
+    return handleOf(messages):get(key, id)
+end
+
+--- Deletes the messages that a query finds, or all of a key; whether that is done.
+function state_messages.deleteMessages(messages, key, query)
+    if messages.writesFail then
+        return false
+    end
+    local done, result, problem = pcall(remove, messages, key, query)
+    local done_15 = done
+    local temp_14
+    if result ~= false then
+        temp_14 = result
+    end
+    if not isAnswer(done_15, temp_14, problem) then
+        local done_17
+        if done then
+            done_17 = problem
+        else
+            done_17 = result
+        end
+        writeFailed(messages, key, done_17)
+        return false
+    end
+    return true
+end
+
+function remove(messages, key, query)
+    return handleOf(messages):delete(key, query)
+end
+
+--- A message with more elements in one another is not taken for one that storage can hold if it fails to.
+local DEEPEST = 50
+
+local function tryRead(handle)
+    local stanza, problem = handle:get(TRIAL, TRIAL)
+    return stanza, problem
+end
+
+--- Declares a store of messages.
+function state_messages.openMessages(name)
+    return newStore(name, function() return module:open_store(name, "archive") end, tryRead)
+end
+
+--- The keys under which there are messages; undefined if the driver failed.
+function state_messages.listMessages(messages)
+    return listKeys(messages)
+end
+
+--- Stores a message at the end; the outcome and the id. Where there is no room left, the oldest messages make some.
+function state_messages.appendMessage(messages, key, stanza, when, label)
+    if messages.writesFail then
+        return "failed", nil
+    end
+    local done, id, problem = pcall(append, messages, key, stanza, when, label)
+    if done and problem == "quota-limit" and truncate(messages, key) then
+        done, id, problem = pcall(append, messages, key, stanza, when, label)
+    end
+    if done and type(id) == "string" then
+        messages.failedKey = nil
+        return "stored", id
+    end
+    if depthOf(stanza) > DEEPEST then
+        return "refused", nil
+    end
+    local done_0
+    if done then
+        done_0 = problem
+    else
+        done_0 = id
+    end
+    writeFailed(messages, key, done_0)
+    return "failed", nil
+end
+
+--- The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
+-- that another one ends the first (util/sql.lua, execute).
+function state_messages.findMessages(messages, key, query)
+    if isUnreadable(messages, key) then
+        return nil
+    end
+    local done, found, problem = pcall(find, messages, key, query)
+    if not isAnswer(done, found, problem) then
+        local done_6
+        if done then
+            done_6 = problem
+        else
+            done_6 = found
+        end
+        readFailed(messages, key, done_6)
+        return nil
+    end
+    messages.broken[key] = nil
+    return found or {}
+end
+
+--- Whether the read succeeded, and the message with an id.
+function state_messages.getMessage(messages, key, id)
+    if isUnreadable(messages, key) then
+        return false, nil
+    end
+    local done, stanza, when, label = pcall(getOne, messages, key, id)
+    if not isAnswer(done, stanza, when) then
+        local done_10
+        if done then
+            done_10 = when
+        else
+            done_10 = stanza
+        end
+        readFailed(messages, key, done_10)
+        return false, nil
+    end
+    if stanza == nil then
+        return true, nil
+    end
+    return true, {
+        id = id,
+        stanza = stanza,
+        when = tonumber(when) or 0,
+        label = type(label) == "string" and label or ""
+    }
+end
+end
+
+-- src/archive/entries.ts
+--
+-- Entries of the archive: each message of a room once for this host, in a Prosody archive store under the room's JID. An
+-- entry's label holds its number and, if it is for one account alone, the account: "1700000001000 alice".
+local archive_entries = {}
+do
+local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local counters = state_counters.counters
+local addRecent = state_logs.addRecent
+local dropUnread = state_logs.dropUnread
+local fillRecent = state_logs.fillRecent
+local logs = state_logs.logs
+local RECENT = state_logs.RECENT
+local appendMessage = state_messages.appendMessage
+local findMessages = state_messages.findMessages
+local openMessages = state_messages.openMessages
+local nextNumber = state_numbers.nextNumber
+local onRetry = state_outage.onRetry
+local textOf = minimix_text.textOf
+
+--- Storage drivers make a file name of it, which has an end.
+function archive_entries.keyOf(room)
+    return string.len(room) <= 80 and room or hashes.sha1(room, true)
+end
+
+--- The number of an entry and, of an entry for one account alone, that account.
+function archive_entries.parseLabel(label)
+    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local temp_1 = tonumber(digits) or 0
+    local temp_0
+    if owner ~= "" then
+        temp_0 = owner
+    end
+    return temp_1, temp_0
+end
+
+function labelOf(entry)
+    local label = string.format("%d", entry.number)
+    return entry.owner == nil and label or label .. " " .. entry.owner
+end
+
+--- An entry's message.
+function archive_entries.stanzaOf(entry)
+    return xml.parse("<message" .. entry.text)
+end
+
+function write(log, entry, stanza)
+    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
+    if outcome == "refused" then
+        module:log("debug", "A message of %s is not of a kind that storage can hold", log.room)
+        return false
+    end
+    if outcome == "failed" then
+        return keep(log, entry)
+    end
+    return true
+end
+
+function storeEntry(log, entry, stanza)
+    local to = stanza.attr.to
+    stanza.attr.to = nil
+    local outcome = appendMessage(
+        archive_entries.store,
+        archive_entries.keyOf(log.room),
+        stanza,
+        entry.when,
+        labelOf(entry)
+    )
+    stanza.attr.to = to
+    if outcome == "stored" then
+        counters.archiveWrites = counters.archiveWrites + 1
+    end
+    return outcome
+end
+
+function keep(log, entry)
+    local size = string.len(entry.text)
+    if unwrittenSize + size > UNWRITTEN_SIZE then
+        log.gap = true
+        return false
+    end
+    if log.unwritten == nil then
+        log.unwritten = {}
+    end
+    local unwritten = log.unwritten
+    unwritten[#unwritten + 1] = entry
+    unwrittenSize = unwrittenSize + size
+    return true
+end
+
+function writeLog(log, deadline)
+    local unwritten = log.unwritten
+    local first = unwritten and unwritten[1]
+    local newest = findMessages(archive_entries.store, archive_entries.keyOf(log.room), {reverse = true, limit = 1})
+    if first == nil or newest == nil then
+        return "failing"
+    end
+    if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
+        drop(log, first)
+    end
+    local opt_6 = log.unwritten
+    local entry = opt_6 and opt_6[1]
+    while entry ~= nil do
+        if monotonic() > deadline then
+            return "more"
+        end
+        local stanza = archive_entries.stanzaOf(entry)
+        local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
+        if outcome == "failed" and not isGivenUp(log) then
+            return "failing"
+        end
+        drop(log, entry)
+        local opt_8 = log.unwritten
+        entry = opt_8 and opt_8[1]
+    end
+    return "done"
+end
+
+function isGivenUp(log)
+    log.failures = archive_entries.store.writesFail and 0 or (log.failures or 0) + 1
+    if log.failures < MOST_FAILURES then
+        return false
+    end
+    module:log("warn", "Giving up a message of %s that cannot be stored", log.room)
+    return true
+end
+
+function drop(log, entry)
+    if log.unwritten ~= nil then
+        table.remove(log.unwritten, 1)
+        if #log.unwritten == 0 then
+            log.unwritten = nil
+        end
+    end
+    log.failures = nil
+    unwrittenSize = unwrittenSize - string.len(entry.text)
+end
+
+--- A stored message as an entry.
+function archive_entries.entryOf(stored, before)
+    local number, owner = archive_entries.parseLabel(stored.label)
+    return {
+        number = number,
+        before = before,
+        owner = owner,
+        when = stored.when,
+        text = textOf(stored.stanza)
+    }
+end
+
+--- The store of all rooms' messages.
+archive_entries.store = openMessages("minimix_archive")
+UNWRITTEN_SIZE = 4194304
+MOST_FAILURES = 20
+unwrittenSize = 0
+
+--- Adds a message to the log; undefined if it cannot be kept. `stanza` is lent and does not change.
+function archive_entries.append(log, stanza, when, owner)
+    local text = textOf(stanza)
+    if string.len(text) > options.maxKeptSize then
+        module:log(
+            "debug",
+            "A message of %s is too big to be kept: %d bytes",
+            log.room,
+            string.len(text)
+        )
+        return nil
+    end
+    local number
+    if log.gap ~= true then
+        number = nextNumber()
+    end
+    if number == nil then
+        log.gap = true
+        return nil
+    end
+    local entry = {
+        number = number,
+        before = owner == nil and log.last or nil,
+        owner = owner,
+        when = when,
+        text = text
+    }
+    if not write(log, entry, stanza) then
+        return nil
+    end
+    addRecent(log, entry)
+    if owner == nil then
+        log.last = number
+    end
+    return entry
+end
+
+--- Takes over entries that are not stored yet from the instance of the module before a reload.
+function archive_entries.restoreUnwritten()
+    for _, log in pairs(logs) do
+        for _, entry in ipairs(log.unwritten or {}) do
+            unwrittenSize = unwrittenSize + string.len(entry.text)
+        end
+    end
+end
+
+local function writeUnwritten(deadline)
+    local result = "done"
+    for _, log in pairs(logs) do
+        if log.unwritten ~= nil then
+            local progress = writeLog(log, deadline)
+            if progress ~= "done" then
+                result = progress
+            end
+            dropUnread(log)
+        end
+    end
+    return result
+end
+
+onRetry(writeUnwritten)
+
+--- How many messages wait to be stored.
+function archive_entries.countUnwritten()
+    local count = 0
+    for _, log in pairs(logs) do
+        local count_12 = count
+        local unwritten = log.unwritten
+        count = count_12 + (unwritten and #unwritten or 0)
+    end
+    return count
+end
+
+--- Accounts in rooms of which messages were not kept: they have to be asked for. Afterwards messages are kept again.
+function archive_entries.takeGaps()
+    local memberships = {}
+    for _, log in pairs(logs) do
+        if log.gap == true then
+            log.gap = nil
+            for _, membership in pairs(log.readers) do
+                memberships[#memberships + 1] = membership
+            end
+        end
+    end
+    return memberships
+end
+
+--- Reads the newest entries of before this start of the server, once they are needed; whether that was possible.
+function archive_entries.fill(log)
+    if log.filled then
+        return true
+    end
+    local found = findMessages(
+        archive_entries.store,
+        archive_entries.keyOf(log.room),
+        {reverse = true, limit = RECENT}
+    )
+    if found == nil then
+        return false
+    end
+    local first = log.recent[1]
+    local entries = {}
+    for _, stored in ipairs(found) do
+        local entry = archive_entries.entryOf(stored, nil)
+        if first == nil or entry.number < first.number then
+            table.insert(entries, 1, entry)
+        end
+    end
+    fillRecent(log, entries, #found < RECENT)
+    return true
+end
+end
+
 -- src/archive/page.ts
 --
 -- Pages of an archive, or of several taken together in the order of time (XEP-0313 4.2, 4.3). Storage drivers differ in
 -- what they make of a query with several conditions, so that all they are asked for is a rough range, chunk by chunk.
 local archive_page = {}
 do
-local noteEnd, findPlace, openCursors, readIds, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
+local noteEnd, findPlace, openCursors, readIds, isFailed, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
+local findMessages = state_messages.findMessages
+local getMessage = state_messages.getMessage
 
 function noteEnd(archives, item)
     local archive
@@ -3425,23 +5278,29 @@ function noteEnd(archives, item)
 end
 
 function findPlace(archives, id)
+    if id == nil then
+        return true, nil
+    end
     local rank = 0
     for _, archive in ipairs(archives) do
         rank = rank + 1
         local end_ = ends:get(archive.key .. " " .. id)
         if (end_ and end_.rank) == rank and archive.holds(end_.label) then
-            return end_
+            return true, end_
         end
     end
     rank = 0
     for _, archive in ipairs(archives) do
         rank = rank + 1
-        local stanza, when, label = archive.store:get(archive.key, id)
-        if stanza ~= nil and archive.holds(label or "") then
-            return {id = id, when = tonumber(when) or 0, rank = rank, label = label or ""}
+        local done, message = getMessage(archive.store, archive.key, id)
+        if not done then
+            return false, nil
+        end
+        if message ~= nil and archive.holds(message.label) then
+            return true, {id = id, when = message.when, rank = rank, label = message.label}
         end
     end
-    return nil
+    return true, nil
 end
 
 function openCursors(archives, max)
@@ -3458,7 +5317,8 @@ function openCursors(archives, max)
             chunk = chunk,
             last = nil,
             ended = false,
-            lost = false
+            lost = false,
+            failed = false
         }
     end
     return cursors
@@ -3483,7 +5343,16 @@ function readIds(archives, walk, ids)
         end
         cursor.ended = true
     end
-    return (next(missing)) == nil and cursors or nil
+    return ((next(missing)) == nil or isFailed(cursors)) and cursors or nil
+end
+
+function isFailed(cursors)
+    for _, cursor in ipairs(cursors) do
+        if cursor.failed then
+            return true
+        end
+    end
+    return false
 end
 
 function takePage(cursors, walk)
@@ -3510,13 +5379,13 @@ function countItems(cursors, walk)
         count = count + 1
     end
     local complete = count == 0
-    local temp_7
+    local temp_5
     if count > COUNTED then
-        temp_7 = nil
+        temp_5 = nil
     else
-        temp_7 = count
+        temp_5 = count
     end
-    return {items = {}, complete = complete, count = temp_7}
+    return {items = {}, complete = complete, count = temp_5}
 end
 
 function nextItem(cursors, walk)
@@ -3557,22 +5426,24 @@ end
 function read(cursor, query)
     local archive = cursor.archive
     local items = {}
-    local results, problem = archive.store:find(archive.key, query)
-    local start = query.after or query.before
-    if results ~= nil then
-        for id, stanza, when, label in results do
-            items[#items + 1] = {
-                id = id,
-                stanza = stanza,
-                when = tonumber(when) or 0,
-                label = label,
-                rank = cursor.rank
-            }
-        end
-    elseif problem ~= "item-not-found" then
-        module:log("error", "Could not read the archive of %s: %s", archive.key, problem)
+    local found = findMessages(archive.store, archive.key, query)
+    if found == nil then
+        cursor.failed = true
+        return items
     end
-    cursor.lost = #items == 0 and start ~= nil and (archive.store:get(archive.key, start)) == nil
+    for _, value_ in ipairs(found) do
+        local id = value_.id
+        local stanza = value_.stanza
+        local when = value_.when
+        local label = value_.label
+        items[#items + 1] = {id = id, stanza = stanza, when = when, label = label, rank = cursor.rank}
+    end
+    local start = query.after or query.before
+    if #items == 0 and start ~= nil then
+        local done, message = getMessage(archive.store, archive.key, start)
+        cursor.failed = not done
+        cursor.lost = message == nil
+    end
     return items
 end
 
@@ -3584,20 +5455,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
+    local temp_10
+    if reverse or from == nil or id ~= nil then
+        temp_10 = start
+    else
+        temp_10 = math.max(start or 0, from.when)
+    end
+    local roughly_11_result_18 = roughly(temp_10, -1)
     local temp_12
-    if reverse or from == nil then
-        temp_12 = start
+    if not reverse or from == nil or id ~= nil then
+        temp_12 = end_
     else
-        temp_12 = math.max(start or 0, from.when)
+        temp_12 = math.min(end_ or math.huge, from.when)
     end
-    local roughly_13_result_20 = roughly(temp_12, -1)
-    local temp_14
-    if not reverse or from == nil then
-        temp_14 = end_
-    else
-        temp_14 = math.min(end_ or math.huge, from.when)
-    end
-    local roughly_15_result_21 = roughly(temp_14, 1)
+    local roughly_13_result_19 = roughly(temp_12, 1)
     local after
     if not reverse then
         after = id
@@ -3610,8 +5481,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_13_result_20,
-        ["end"] = roughly_15_result_21,
+        start = roughly_11_result_18,
+        ["end"] = roughly_13_result_19,
         after = after,
         before = before
     }
@@ -3675,226 +5546,31 @@ LARGEST_CHUNK = 1000
 ends = cache.new(256)
 COUNTED = 10000
 
---- A page of these archives; undefined if an id that the query names is not in them.
+--- A page of these archives; undefined if an id that the query names is not in them. The first value is false if storage
+-- failed.
 function archive_page.readPage(archives, query)
-    local after
-    if query.after ~= nil then
-        after = findPlace(archives, query.after)
-    end
-    local before
-    if query.before ~= nil then
-        before = findPlace(archives, query.before)
+    local afterRead, after = findPlace(archives, query.after)
+    local beforeRead, before = findPlace(archives, query.before)
+    if not afterRead or not beforeRead then
+        return false, nil
     end
     if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
-        return nil
+        return true, nil
     end
     local walk = query.reverse and {query = query, from = before, to = after} or {query = query, from = after, to = before}
     local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
     if cursors == nil then
-        return nil
+        return true, nil
     end
     local page = query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
     for _, cursor in ipairs(cursors) do
-        if cursor.lost then
-            return nil
+        if cursor.lost or cursor.failed then
+            return not cursor.failed, nil
         end
     end
     noteEnd(archives, page.items[1])
     noteEnd(archives, page.items[#page.items])
-    return page
-end
-end
-
--- src/state/numbers.ts
---
--- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
--- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
--- whatever the clock says.
-local state_numbers = {}
-do
-local extend, store, LEASE, lastNumber, limit
-
-function extend()
-    limit = lastNumber + LEASE
-    store:set(nil, {limit = limit})
-end
-
-store = module:open_store("minimix_numbers", "keyval")
-LEASE = 100000
-local startNumber = 0
-lastNumber = 0
-limit = 0
-
---- A start of the server: what is numbered from now on is higher than all before.
-function state_numbers.startNumbers()
-    local lease = store:get(nil)
-    startNumber = lease == nil and (os.time() + 1) * 1000 or lease.limit
-    lastNumber = startNumber
-    extend()
-end
-
---- What this start of the server found: entries of before are numbered lower, those to come higher.
-function state_numbers.startOfNumbers()
-    return startNumber
-end
-
---- The next number, higher than all before, those of earlier starts of the server too.
-function state_numbers.nextNumber()
-    lastNumber = lastNumber + 1
-    if lastNumber >= limit then
-        extend()
-    end
-    return lastNumber
-end
-
---- The highest number given out.
-function state_numbers.newestNumber()
-    return lastNumber
-end
-
-function state_numbers.numbers()
-    return {start = startNumber, last = lastNumber, limit = limit}
-end
-
-function state_numbers.restoreNumbers(saved)
-    startNumber = saved.start
-    lastNumber = saved.last
-    limit = saved.limit
-end
-end
-
--- src/state/logs.ts
---
--- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
--- Entries are numbered in the order they came.
-local state_logs = {}
-do
-local newestNumber = state_numbers.newestNumber
-local startOfNumbers = state_numbers.startOfNumbers
-state_logs.OPEN = 0
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
-state_logs.RECENT = 50
---- Bytes of them, as XML.
-local RECENT_SIZE = 262144
-state_logs.logs = {}
---- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
-local dropped = 0
-
-function state_logs.logOf(room)
-    local log = state_logs.logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = math.max(startOfNumbers(), dropped),
-            recent = {},
-            size = 0,
-            filled = false,
-            whole = false,
-            source = nil,
-            current = nil,
-            past = nil,
-            readers = {},
-            settling = false
-        }
-        state_logs.logs[room] = log
-    end
-    return log
-end
-
---- Frees the memory of a log that no account of this host reads any more.
-function state_logs.dropLog(log)
-    state_logs.logs[log.room] = nil
-    dropped = math.max(dropped, log.last)
-end
-
-function state_logs.addRecent(log, entry)
-    local recent = log.recent
-    recent[#recent + 1] = entry
-    log.size = log.size + entry.size
-    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
-        local oldest = table.remove(log.recent, 1)
-        log.size = log.size - (oldest == nil and 0 or oldest.size)
-        log.filled = true
-        log.whole = false
-    end
-end
-
---- Puts entries of before this start in front of what has come since; `whole`: there are no others.
-function state_logs.fillRecent(log, entries, whole)
-    log.filled = true
-    log.whole = whole
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil then
-            if #log.recent >= state_logs.RECENT or log.size + entry.size > RECENT_SIZE then
-                log.whole = false
-                return
-            end
-            table.insert(log.recent, 1, entry)
-            log.size = log.size + entry.size
-        end
-    end
-end
-
---- Takes over a log from the instance of the module before a reload.
-function state_logs.restoreLog(log)
-    state_logs.logs[log.room] = log
-    dropped = newestNumber()
-    log.settling = false
-    log.past = nil
-end
-end
-
--- src/state/ranges.ts
---
--- Which entries of a log an account got, as ranges of their numbers.
-local state_ranges = {}
-do
-local OPEN = state_logs.OPEN
-
---- Whether the account gets what comes.
-function state_ranges.isOpen(ranges)
-    return #ranges > 0 and ranges[#ranges] == OPEN
-end
-
---- Whether a number is in the ranges, of which an open one goes up to `end`.
-function state_ranges.includes(ranges, end_, number)
-    for i = 1, #ranges, 2 do
-        local first = ranges[i] or 0
-        local last = ranges[i + 1] or 0
-        if number >= first and number <= (last == OPEN and end_ or last) then
-            return true
-        end
-    end
-    return false
-end
-
---- Adds a number that is not the last one: to the range that ends with the one `before` it, or as a range of its own.
-function state_ranges.insert(ranges, number, before)
-    local at = #ranges
-    while at > 0 and (ranges[at - 2 + 1] or 0) > number do
-        at = at - 2
-    end
-    if at > 0 and ranges[at] == before then
-        ranges[at] = number
-    else
-        table.insert(ranges, at + 1, number)
-        table.insert(ranges, at + 2, number)
-    end
-end
-
---- The ranges without those that end before a number.
-function state_ranges.prune(ranges, least)
-    local kept = {}
-    for i = 1, #ranges, 2 do
-        local first = ranges[i] or 0
-        local last = ranges[i + 1] or 0
-        if last == OPEN or last >= least then
-            kept[#kept + 1] = first
-            kept[#kept + 1] = last
-        end
-    end
-    return kept
+    return true, page
 end
 end
 
@@ -3911,6 +5587,8 @@ local readPage = archive_page.readPage
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local isOccupantJid = state_memberships.isOccupantJid
+local appendMessage = state_messages.appendMessage
+local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
@@ -3934,13 +5612,13 @@ function isToKeep(stanza)
     if not isWorthKeeping(stanza) or isPast then
         return false
     end
-    recentOf(membership):set(nameOf(membership, stanza), true)
+    recentOf(membership).names:set(nameOf(membership, stanza), true)
     return true
 end
 
---- What was said in a room last, oldest first.
+--- What was said in a room last, oldest first; undefined if storage failed.
 function archive_personal.readRoom(membership, most, since)
-    local page = readPage(
+    local done, page = readPage(
         {archive_personal.personalArchive(membership.username, membership.room)},
         {
             wants = function(stanza) return stanza.attr.type == "groupchat" end,
@@ -3949,17 +5627,21 @@ function archive_personal.readRoom(membership, most, since)
             max = most
         }
     )
-    return page == nil and {} or page.items
+    return done and (page and page.items or {}) or nil
 end
 
 function recentOf(membership)
     local known = recent[membership]
     if known == nil then
-        known = cache.new(RECENT + options.maxHistory)
-        for _, item in ipairs(archive_personal.readRoom(membership, RECENT, 0)) do
-            known:set(nameOf(membership, item.stanza), true)
-        end
+        known = {names = cache.new(RECENT + options.maxHistory), isRead = false}
         recent[membership] = known
+    end
+    if not known.isRead then
+        local items = archive_personal.readRoom(membership, RECENT, 0)
+        known.isRead = items ~= nil
+        for _, item in ipairs(items or {}) do
+            known.names:set(nameOf(membership, item.stanza), true)
+        end
     end
     return known
 end
@@ -3973,7 +5655,7 @@ function nameOf(membership, stanza)
     return from .. " " .. (stanza.attr.id or "") .. " " .. (stanza:get_child_text("body") or "")
 end
 
-store = module:open_store(options.personalArchive, "archive")
+store = openMessages(options.personalArchive)
 RECENT = 50
 recent = setmetatable({}, {__mode = "k"})
 
@@ -4002,12 +5684,13 @@ end
 
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
 function archive_personal.addMissed(membership, delayed, when)
-    local known = recentOf(membership)
+    local recentOf_result_4 = recentOf(membership)
+    local names = recentOf_result_4.names
+    local isRead = recentOf_result_4.isRead
     local name = nameOf(membership, delayed)
-    if not isWorthKeeping(delayed) or known:get(name) ~= nil then
+    if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
     end
-    known:set(name, true)
     local content = st.clone(delayed)
     content:maptags(function(tag)
         if isDelayBy(tag, membership.room) then
@@ -4016,58 +5699,47 @@ function archive_personal.addMissed(membership, delayed, when)
             return tag
         end
     end)
-    local id, problem = store:append(membership.username, nil, content, when, membership.room)
-    if id == nil then
-        module:log(
-            "error",
-            "Could not store a message of %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem
-        )
+    local outcome = isRead and (appendMessage(store, membership.username, content, when, membership.room)) or "failed"
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    if outcome == "failed" and (progress and progress.step) == "asking" then
+        progress.failed = true
+    elseif outcome == "stored" then
+        names:set(name, true)
     end
-    return id ~= nil
+    return outcome == "stored"
 end
 end
 
 -- src/archive/log.ts
 --
--- The archive: each message of a room once for this host, and for each account which of them it got. Messages are
--- written as they come, in a Prosody archive store under the room's JID; what an account got is written when it changes
--- course (it comes, goes, or misses something), not for each message.
+-- Which message is an entry of the room's log already: another account's copy of it made it, or it comes again from the
+-- room's archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, isSamePast, asSaid, findEntry, findPast, readPast, addPast, withoutDelay, append, write, keyOf, endOf, receive, noteOwn, receivePast, start, stop, settleSoon, settle, endMissed, markChanged, writeChanged, saveParts, partsOf, rangesOf, fill, find, nothing, storedEntry, parseLabel, mayRead, storedParts, isFor, readBefore, visitBack, prunePart, oldestOf, deleteUnread, addKeys, usersOf, store, partsStore, SETTLE, PAST, PAST_KEPT, added, SKEW, changed
-local readPage = archive_page.readPage
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_KEPT, added, SKEW
+local append = archive_entries.append
+local entryOf = archive_entries.entryOf
+local fill = archive_entries.fill
+local keyOf = archive_entries.keyOf
+local stanzaOf = archive_entries.stanzaOf
+local store = archive_entries.store
+local deliver = archive_delivered.deliver
+local isFor = archive_delivered.isFor
+local settleSoon = archive_delivered.settleSoon
 local MUC_USER = namespaces.MUC_USER
 local OCCUPANT_ID = namespaces.OCCUPANT_ID
 local STANZA_ID = namespaces.STANZA_ID
 local options = minimix_options
-local counters = state_counters.counters
-local addRecent = state_logs.addRecent
-local dropLog = state_logs.dropLog
-local fillRecent = state_logs.fillRecent
-local logOf = state_logs.logOf
-local logs = state_logs.logs
-local OPEN = state_logs.OPEN
-local RECENT = state_logs.RECENT
-local nextNumber = state_numbers.nextNumber
-local startNumbers = state_numbers.startNumbers
-local startOfNumbers = state_numbers.startOfNumbers
-local accounts = state_memberships.accounts
-local findAccount = state_memberships.findAccount
+local wallClock = state_clock.wallClock
+local rangesOf = state_deliveries.rangesOf
+local findMessages = state_messages.findMessages
 local delayBy = minimix_stanzas.delayBy
 local isDelayBy = minimix_stanzas.isDelayBy
-local isSameElement = minimix_stanzas.isSameElement
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local includes = state_ranges.includes
-local insert = state_ranges.insert
-local isOpen = state_ranges.isOpen
-local prune = state_ranges.prune
+local textOf = minimix_text.textOf
 local addMissed = archive_personal.addMissed
-local hasPersonalArchive = archive_personal.hasPersonalArchive
-local readRoom = archive_personal.readRoom
 
 function isAnothers(entry, membership)
     return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
@@ -4109,50 +5781,108 @@ function newEntry(log, membership, part, stanza)
             break
         end
         if entry.owner == nil or entry.owner == membership.username then
-            if isSameElement(entry.stanza, stanza, "to") then
+            if entry.text == textOf(stanza) then
                 same = entry
-            elseif isSameMessage(log, entry.stanza, stanza) then
+            elseif isSameMessage(log, entry, stanza) then
                 owner = membership.username
             end
         end
     end
-    if same ~= nil then
-        return same
-    end
-    local content = st.clone(stanza)
-    content.attr.to = nil
-    return append(log, content, os.time(), owner)
+    return same or add(log, stanza, wallClock(), owner)
 end
 
-function isSameMessage(log, one, other)
-    local id = stanzaIdBy(one, log.room) or one.attr.id
-    return id ~= nil and one.attr.from == other.attr.from and id == (stanzaIdBy(other, log.room) or other.attr.id)
+function isSameMessage(log, entry, stanza)
+    local one = stanzaOf(entry)
+    local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
+    local from = id ~= nil and (one and one.attr.from) == stanza.attr.from
+    if from then
+        local temp_10
+        if one ~= nil then
+            temp_10 = stanzaIdBy(one, log.room) or one.attr.id
+        end
+        from = id == temp_10
+    end
+    return from
 end
 
 function pastEntry(log, membership, part, stanza, when)
-    fill(log)
+    local ranges = rangesOf(membership.username, log.room)
+    if not archive_log.canRecordPast(membership) then
+        notPlaced(membership)
+        return nil
+    end
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
     local function isWanted(entry)
-        return isSamePast(log, membership, part, entry, content)
+        return isSamePast(log, membership, ranges, part, entry, content)
     end
-    local entry = findEntry(log.recent, isWanted) or findPast(log, archiveId, when, isWanted)
+    local entry = findEntry(log.recent, isWanted)
+    local past
+    if entry == nil then
+        past = pastAround(log, when)
+    end
+    if past == "failed" then
+        notPlaced(membership)
+        return nil
+    end
+    if past ~= nil then
+        entry = findPast(past, archiveId, isWanted)
+    end
     if entry ~= nil then
         return entry.owner == nil and entry or nil
     end
-    local newest = log.recent[#log.recent]
-    local earliest = newest == nil and 0 or newest.when
+    local earliest = newestTime(log)
     if when < earliest and not isLater(membership) then
         return nil
     end
-    return append(log, content, math.min(math.max(when, earliest), os.time()), nil)
+    return add(log, content, math.min(math.max(when, earliest), wallClock()), nil)
 end
 
-function isSamePast(log, membership, part, entry, content)
+--- Whether it can be known which messages of the past an account has.
+function archive_log.canRecordPast(membership)
+    local log = membership.log
+    return log == nil or select(2, rangesOf(membership.username, log.room)) and fill(log)
+end
+
+function notPlaced(membership)
+    local catchUp = membership.catchUp
+    local step = catchUp and catchUp.progress
+    if (step and step.step) == "asking" then
+        step.failed = true
+    elseif (step and step.step) == "draining" and membership.log ~= nil then
+        membership.log.gap = true
+    end
+end
+
+function newestTime(log)
+    local newest = log.recent[#log.recent]
+    return (newest == nil or newest.when > wallClock() + SKEW) and 0 or newest.when
+end
+
+function add(log, stanza, when, owner)
+    local entry = append(log, stanza, when, owner)
+    if entry ~= nil then
+        local past = log.past
+        if (past and past.to) == math.huge then
+            addPast(log, log.past, entry, stanza)
+        end
+        if owner == nil then
+            settleSoon(log)
+        end
+    end
+    return entry
+end
+
+function isSamePast(log, membership, ranges, part, entry, content)
     if isAnothers(entry, membership) then
         return false
     end
-    return isSameElement(entry.stanza, content) or isSameMessage(log, entry.stanza, content) and (isFor(membership.username, rangesOf(membership), part, entry) or isSameElement(asSaid(entry.stanza), asSaid(content)))
+    return entry.text == textOf(content) or isSameMessage(log, entry, content) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, content))
+end
+
+function isSaidAs(entry, content)
+    local stanza = stanzaOf(entry)
+    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(content))
 end
 
 function asSaid(stanza)
@@ -4176,16 +5906,19 @@ function findEntry(entries, isWanted)
     return nil
 end
 
-function findPast(log, archiveId, when, isWanted)
+function pastAround(log, when)
     local oldest = log.recent[1]
-    if oldest == nil or when > oldest.when + SKEW then
+    if oldest == nil or log.whole or when > oldest.when + SKEW then
         return nil
     end
-    local past = log.past
-    if past == nil or when < past.from or when >= past.to then
-        past = readPast(log, when)
-        log.past = past
+    if log.past == nil or when < log.past.from or when >= log.past.to then
+        log.past = readPast(log, when)
+        return log.past or "failed"
     end
+    return log.past
+end
+
+function findPast(past, archiveId, isWanted)
     local entry
     if archiveId ~= nil then
         entry = past.ids[archiveId]
@@ -4197,11 +5930,15 @@ function findPast(log, archiveId, when, isWanted)
 end
 
 function readPast(log, from)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = PAST})
+    if found == nil then
+        return nil
+    end
     local past = {from = from, to = math.huge, entries = {}, others = {}, ids = {}}
     local before
-    for id, stanza, when, label in find(log.room, {start = from - SKEW, limit = PAST}) do
-        local entry = storedEntry(id, stanza, when, label, before)
-        addPast(log, past, entry)
+    for _, stored in ipairs(found) do
+        local entry = entryOf(stored, before)
+        addPast(log, past, entry, stored.stanza)
         if entry.owner == nil then
             before = entry.number
         end
@@ -4222,10 +5959,10 @@ function readPast(log, from)
     return past
 end
 
-function addPast(log, past, entry)
+function addPast(log, past, entry, stanza)
     local archiveId
     if entry.owner == nil then
-        archiveId = stanzaIdBy(entry.stanza, log.room)
+        archiveId = stanzaIdBy(stanza, log.room)
     end
     local entries = past.entries
     entries[#entries + 1] = entry
@@ -4250,376 +5987,6 @@ function withoutDelay(log, stanza)
     return content
 end
 
-function append(log, stanza, when, owner)
-    local size = string.len(tostring(stanza))
-    if size > options.maxKeptSize then
-        module:log("debug", "A message of %s is too big to be kept: %d bytes", log.room, size)
-        return nil
-    end
-    local number = nextNumber()
-    local label = string.format("%d", number)
-    local id = write(log.room, stanza, when, owner == nil and label or label .. " " .. owner)
-    if id == nil then
-        return nil
-    end
-    local entry = {
-        number = number,
-        before = owner == nil and log.last or nil,
-        owner = owner,
-        id = id,
-        when = when,
-        stanza = stanza,
-        size = size
-    }
-    addRecent(log, entry)
-    local past = log.past
-    if (past and past.to) == math.huge then
-        addPast(log, log.past, entry)
-    end
-    if owner == nil then
-        log.last = number
-        settleSoon(log)
-    end
-    return entry
-end
-
-function write(room, stanza, when, label)
-    local key = keyOf(room)
-    local id, problem = store:append(key, nil, stanza, when, label)
-    local temp_22 = id == nil and problem == "quota-limit"
-    if temp_22 then
-        local caps = store.caps
-        temp_22 = (caps and caps.quota) ~= nil
-    end
-    if temp_22 then
-        store:delete(key, {truncate = math.floor(store.caps.quota * 0.9)})
-        id, problem = store:append(key, nil, stanza, when, label)
-    end
-    if id == nil then
-        module:log("error", "Could not store a message of %s: %s", room, problem)
-    else
-        counters.archiveWrites = counters.archiveWrites + 1
-    end
-    return id
-end
-
-function keyOf(room)
-    return string.len(room) <= 80 and room or hashes.sha1(room, true)
-end
-
-function endOf(part)
-    return part == nil and startOfNumbers() or part.position
-end
-
-function receive(membership, log, part, entry)
-    if entry.owner ~= nil then
-        noteOwn(membership, log, entry)
-        return true
-    end
-    if entry.number <= part.position then
-        return receivePast(membership, log, part, entry)
-    end
-    if not part.open or entry.before ~= part.position then
-        if part.open then
-            stop(membership, part)
-        end
-        start(membership, part, entry)
-        saveParts(membership.username)
-    end
-    part.position = entry.number
-    return true
-end
-
-function noteOwn(membership, log, entry)
-    local ranges = rangesOf(membership)
-    if #ranges == 0 then
-        ranges[#ranges + 1] = entry.number
-        ranges[#ranges + 1] = entry.number
-        markChanged(membership)
-        settleSoon(log)
-    end
-end
-
-function receivePast(membership, log, part, entry)
-    local ranges = rangesOf(membership)
-    if includes(ranges, endOf(part), entry.number) then
-        return false
-    end
-    insert(ranges, entry.number, entry.before)
-    markChanged(membership)
-    settleSoon(log)
-    return true
-end
-
-function start(membership, part, entry)
-    local ranges = rangesOf(membership)
-    local last = #ranges - 1
-    if last > 0 and ranges[last + 1] == entry.before then
-        ranges[last + 1] = OPEN
-    else
-        ranges[#ranges + 1] = entry.number
-        ranges[#ranges + 1] = OPEN
-    end
-    part.open = true
-    markChanged(membership)
-end
-
-function stop(membership, part)
-    local ranges = rangesOf(membership)
-    if isOpen(ranges) and (ranges[#ranges - 2 + 1] or 0) > part.position then
-        table.remove(ranges)
-        table.remove(ranges)
-    elseif isOpen(ranges) then
-        ranges[#ranges] = part.position
-    end
-    part.open = false
-    markChanged(membership)
-end
-
-function settleSoon(log)
-    if log.settling then
-        return
-    end
-    log.settling = true
-    module:add_timer(SETTLE, function()
-        log.settling = false
-        settle(log)
-        return nil
-    end)
-end
-
-function settle(log)
-    endMissed(log)
-    writeChanged()
-end
-
-function endMissed(log)
-    for _, membership in pairs(log.readers) do
-        local part = membership.part
-        if part ~= nil and part.open and part.position ~= log.last then
-            stop(membership, part)
-        end
-    end
-end
-
-function markChanged(membership)
-    changed[membership.username] = true
-end
-
-function writeChanged()
-    for username in pairs(changed) do
-        saveParts(username)
-    end
-end
-
-function saveParts(username)
-    changed[username] = nil
-    local account = findAccount(username)
-    if (account and account.parts) ~= nil and not options.anonymous then
-        partsStore:set(username, account.parts)
-    end
-end
-
-function partsOf(account)
-    if account.parts == nil then
-        account.parts = (partsStore:get(account.username)) or {}
-    end
-    return account.parts
-end
-
-function rangesOf(membership)
-    local account = accounts[membership.occupant]
-    if account == nil then
-        return {}
-    end
-    local parts = partsOf(account)
-    local ranges = parts[membership.room]
-    if ranges == nil then
-        ranges = {}
-        parts[membership.room] = ranges
-    end
-    return ranges
-end
-
-function fill(log)
-    if log.filled then
-        return
-    end
-    local first = log.recent[1]
-    local entries = {}
-    local count = 0
-    for id, stanza, when, label in find(log.room, {reverse = true, limit = RECENT}) do
-        count = count + 1
-        local entry = storedEntry(id, stanza, when, label, nil)
-        if first == nil or entry.number < first.number then
-            table.insert(entries, 1, entry)
-        end
-    end
-    fillRecent(log, entries, count < RECENT)
-end
-
-function find(room, query)
-    local results, problem = store:find(keyOf(room), query)
-    if results ~= nil then
-        return results
-    end
-    if problem ~= "item-not-found" then
-        module:log("error", "Could not read the archive of %s: %s", room, problem)
-    end
-    return nothing
-end
-
-function nothing()
-    return nil
-end
-
-function storedEntry(id, stanza, when, label, before)
-    local number, owner = parseLabel(label)
-    return {
-        number = number,
-        before = before,
-        owner = owner,
-        id = id,
-        when = when,
-        stanza = stanza,
-        size = string.len(tostring(stanza))
-    }
-end
-
-function parseLabel(label)
-    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local temp_26 = tonumber(digits) or 0
-    local temp_25
-    if owner ~= "" then
-        temp_25 = owner
-    end
-    return temp_26, temp_25
-end
-
-function mayRead(username, ranges, part, label)
-    local number, owner = parseLabel(label)
-    if owner == nil then
-        return includes(ranges, endOf(part), number)
-    else
-        return owner == username
-    end
-end
-
---- Rooms of whose log an account got something, the ones it has left included.
-function archive_log.roomsRead(username)
-    local rooms = {}
-    for room in pairs(storedParts(username, findAccount(username))) do
-        rooms[#rooms + 1] = room
-    end
-    table.sort(rooms)
-    return rooms
-end
-
-function storedParts(username, account)
-    return account == nil and ((partsStore:get(username)) or {}) or partsOf(account)
-end
-
-function isFor(username, ranges, part, entry)
-    if entry.owner == nil then
-        return includes(ranges, endOf(part), entry.number)
-    else
-        return entry.owner == username
-    end
-end
-
-function readBefore(archive, entry, most, since)
-    local earlier = {
-        store = store,
-        key = archive.key,
-        label = nil,
-        holds = function(label) return (parseLabel(label)) < entry.number and archive.holds(label) end
-    }
-    local query = {
-        wants = function() return true end,
-        start = since,
-        ["end"] = entry.when,
-        reverse = true,
-        max = most
-    }
-    local page = readPage({earlier}, query)
-    return page == nil and {} or page.items
-end
-
-function visitBack(messages, visit)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil and visit(message) then
-            return
-        end
-    end
-end
-
-function prunePart(username, oldest)
-    local account = findAccount(username)
-    local parts = storedParts(username, account)
-    local pruned = false
-    for room, ranges in pairs(parts) do
-        local membership = account and account.memberships[room]
-        local kept = prune(ranges, oldest[room] or oldestOf(room, oldest))
-        local isNeeded = #kept > 0 or (membership and membership.part) ~= nil
-        if not isNeeded or #kept < #ranges then
-            parts[room] = isNeeded and kept or nil
-            pruned = true
-        end
-    end
-    if pruned then
-        local set = partsStore.set
-        local temp_38
-        if (next(parts)) ~= nil then
-            temp_38 = parts
-        end
-        set(partsStore, username, temp_38)
-    end
-end
-
-function oldestOf(room, known)
-    local oldest = math.huge
-    for _, _, _, label in find(room, {limit = 1}) do
-        oldest = (parseLabel(label))
-    end
-    known[room] = oldest
-    return oldest
-end
-
-function deleteUnread()
-    local wanted = {}
-    for _, account in pairs(accounts) do
-        addKeys(wanted, account.username)
-    end
-    for _, username in ipairs(usersOf(partsStore)) do
-        addKeys(wanted, username)
-    end
-    for _, key in ipairs(usersOf(store)) do
-        if wanted[key] == nil then
-            store:delete(key)
-        end
-    end
-end
-
-function addKeys(wanted, username)
-    for _, room in ipairs(archive_log.roomsRead(username)) do
-        wanted[keyOf(room)] = true
-    end
-end
-
-function usersOf(of)
-    local list = {}
-    for value in of:users() do
-        if type(value) == "string" and value ~= "" then
-            list[#list + 1] = value
-        end
-    end
-    return list
-end
-
-store = module:open_store("minimix_archive", "archive")
-partsStore = module:open_store("minimix_parts", "keyval")
-SETTLE = 1
 PAST = 1000
 PAST_KEPT = 60
 added = {}
@@ -4628,95 +5995,10 @@ added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
 
---- The account is in the room, or asks for what it has missed there.
-function archive_log.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    local part = {open = isOpen(rangesOf(membership)), position = log.last}
-    membership.part = part
-    membership.log = log
-    log.readers[membership.username] = membership
-    if part.open and log.last ~= startOfNumbers() then
-        part.position = startOfNumbers()
-        stop(membership, part)
-        saveParts(membership.username)
-        part.position = log.last
-    end
-end
-
---- The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
--- server knows of it; a message needs no write but its own.
-function archive_log.letIn(membership)
-    archive_log.openPart(membership)
-    local log = membership.log
-    local part = membership.part
-    if log == nil or part == nil or part.open then
-        return
-    end
-    local ranges = rangesOf(membership)
-    if (ranges[#ranges] or 0) >= log.last then
-        ranges[#ranges] = OPEN
-    else
-        ranges[#ranges + 1] = log.last + 1
-        ranges[#ranges + 1] = OPEN
-    end
-    part.open = true
-    part.position = log.last
-    saveParts(membership.username)
-end
-
---- At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
--- that go back to their rooms.
-function archive_log.closeOpen()
-    if options.archive ~= true then
-        return
-    end
-    startNumbers()
-    for _, username in ipairs(usersOf(partsStore)) do
-        local account = findAccount(username)
-        local parts = storedParts(username, account)
-        local changed = false
-        for room, ranges in pairs(parts) do
-            local membership
-            if account ~= nil then
-                membership = account.memberships[room]
-            end
-            if isOpen(ranges) and not (membership and membership.established) then
-                ranges[#ranges] = startOfNumbers()
-                changed = true
-            end
-        end
-        if changed then
-            partsStore:set(username, parts)
-        end
-    end
-end
-
---- The account is out of the room.
-function archive_log.closePart(membership)
-    local log = membership.log
-    local part = membership.part
-    membership.log = nil
-    membership.part = nil
-    if log == nil or part == nil then
-        return
-    end
-    log.readers[membership.username] = nil
-    if (next(log.readers)) == nil then
-        dropLog(log)
-    end
-    if part.open then
-        stop(membership, part)
-        saveParts(membership.username)
-    end
-end
-
---- Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room
+--- Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
 -- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
--- what was taken down last.
-function archive_log.takeDown(membership, stanza)
+-- what was recorded last.
+function archive_log.record(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
@@ -4735,119 +6017,211 @@ function archive_log.takeDown(membership, stanza)
         end
     end
     local entry = log.current
-    return entry ~= nil and receive(membership, log, part, entry)
+    return entry ~= nil and deliver(membership, log, part, entry)
+end
 end
 
-changed = {}
+-- src/archive/retention.ts
+--
+-- How long messages are kept. They are stamped by the wall clock, which may be wrong by years until somebody sets it: after
+-- a jump forward nothing is deleted until the clock has gone on for a week.
+local archive_retention = {}
+do
+local lookAtClock, JUMP, DOWNTIME, DOUBT, lead, isStarted, doubtUntil
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local aliveAt = state_numbers.aliveAt
+local noteAlive = state_numbers.noteAlive
 
---- Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was.
-function archive_log.saveChanged()
-    for _, log in pairs(logs) do
-        if log.settling then
-            endMissed(log)
+function lookAtClock()
+    local now = wallClock()
+    local latest = now - monotonic()
+    local hasJumped = latest - lead > JUMP or not isStarted and now - aliveAt() > DOWNTIME
+    lead = latest
+    isStarted = true
+    if hasJumped and options.archiveExpiresAfter ~= math.huge then
+        doubtUntil = monotonic() + DOUBT
+        module:log("warn", "The clock has jumped forward: no message is deleted for a week")
+    end
+end
+
+JUMP = 3600
+DOWNTIME = 7 * 86400
+DOUBT = 7 * 86400
+lead = wallClock() - monotonic()
+isStarted = false
+doubtUntil = -math.huge
+
+--- Messages from before this time, in seconds, have passed their time.
+function archive_retention.expiryTime()
+    lookAtClock()
+    return monotonic() < doubtUntil and -math.huge or wallClock() - options.archiveExpiresAfter
+end
+
+--- Notes that the server is alive, by a clock that is not in doubt.
+function archive_retention.noteRunning()
+    lookAtClock()
+    if monotonic() >= doubtUntil then
+        noteAlive(wallClock())
+    end
+end
+end
+
+-- src/archive/read.ts
+--
+-- What an account may read of a room's log.
+local archive_read = {}
+do
+local readBefore, visitBack
+local readPage = archive_page.readPage
+local fill = archive_entries.fill
+local keyOf = archive_entries.keyOf
+local parseLabel = archive_entries.parseLabel
+local stanzaOf = archive_entries.stanzaOf
+local store = archive_entries.store
+local isFor = archive_delivered.isFor
+local positionOf = archive_delivered.positionOf
+local hasPersonalArchive = archive_personal.hasPersonalArchive
+local readRoom = archive_personal.readRoom
+local expiryTime = archive_retention.expiryTime
+local options = minimix_options
+local allRangesOf = state_deliveries.allRangesOf
+local rangesOf = state_deliveries.rangesOf
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
+local includes = state_ranges.includes
+
+function readBefore(archive, number, when, most, since)
+    local earlier = {
+        store = store,
+        key = archive.key,
+        label = nil,
+        holds = function(label) return (parseLabel(label)) < number and archive.holds(label) end
+    }
+    local query = {
+        wants = function() return true end,
+        start = since,
+        ["end"] = when,
+        reverse = true,
+        max = most
+    }
+    local done, page = readPage({earlier}, query)
+    return done and (page and page.items or {}) or nil
+end
+
+function visitBack(messages, visit)
+    if messages == nil then
+        return false
+    end
+    for i = #messages, 1, -1 do
+        local message = messages[i]
+        if message ~= nil and visit(message) then
+            return true
         end
     end
-    writeChanged()
+    return true
 end
 
---- What an account got of a room's log, left rooms included; undefined if it never was in the room.
-function archive_log.archiveOf(username, room)
-    local account = findAccount(username)
-    local ranges = storedParts(username, account)[room]
-    local membership = account and account.memberships[room]
-    local part = membership and membership.part
-    if ranges == nil and part == nil then
-        return nil
+--- What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed.
+function archive_read.archiveOf(username, room)
+    local rooms = allRangesOf(username)
+    if rooms == nil then
+        return false, nil
     end
-    return {
+    local ranges = rooms[room] or {}
+    local opt_0 = findMembership(occupantJid(username), room)
+    local part = opt_0 and opt_0.part
+    if rooms[room] == nil and part == nil then
+        return true, nil
+    end
+    local position = positionOf(part)
+    local archive = {
         store = store,
         key = keyOf(room),
         label = nil,
-        holds = function(label) return mayRead(username, ranges or {}, part, label) end
+        holds = function(label)
+            local number, owner = parseLabel(label)
+            if owner == nil then
+                return includes(ranges, position, number)
+            else
+                return owner == username
+            end
+        end
     }
+    return true, archive
+end
+
+--- Rooms of whose log an account got something, the ones it has left included; undefined if storage failed.
+function archive_read.roomsRead(username)
+    local ranges = allRangesOf(username)
+    if ranges == nil then
+        return nil
+    end
+    local rooms = {}
+    for room in pairs(ranges) do
+        rooms[#rooms + 1] = room
+    end
+    table.sort(rooms)
+    return rooms
 end
 
 --- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
--- returns true to end it. Reads from disk only what is not in memory.
-function archive_log.readBack(membership, most, since, visit)
+-- returns true to end it. Reads from disk only what is not in memory; whether that was possible.
+function archive_read.readBack(membership, most, since, visit)
     if options.archive == "mam" then
-        visitBack(readRoom(membership, most, since), visit)
-        return
+        return visitBack(readRoom(membership, most, since), visit)
     end
     local log = membership.log
     local part = membership.part
-    local archive = archive_log.archiveOf(membership.username, membership.room)
-    if log == nil or part == nil or archive == nil then
-        return
+    local username = membership.username
+    if log == nil or part == nil then
+        return true
     end
-    fill(log)
-    local ranges = rangesOf(membership)
-    local earliest = math.max(since, os.time() - options.archiveExpiresAfter)
+    local ranges, isKnown = rangesOf(username, membership.room)
+    local isFilled = fill(log) and isKnown
+    local earliest = math.max(since, expiryTime())
     local left = most
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
-        if entry ~= nil and isFor(membership.username, ranges, part, entry) then
-            if left == 0 or entry.when < earliest or visit(entry) then
-                return
+        if entry ~= nil and isFor(username, ranges, part.position, entry) then
+            if left == 0 or entry.when < earliest then
+                return true
+            end
+            local stanza = stanzaOf(entry)
+            if stanza ~= nil and visit({when = entry.when, stanza = stanza}) then
+                return true
             end
             left = left - 1
         end
     end
     local oldest = log.recent[1]
-    if oldest ~= nil and not log.whole and left > 0 then
-        visitBack(readBefore(archive, oldest, left, earliest), visit)
+    if not isFilled or oldest == nil or log.whole or left == 0 then
+        return isFilled
     end
+    local done, archive = archive_read.archiveOf(username, membership.room)
+    if not done or archive == nil then
+        return false
+    end
+    return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit)
 end
 
---- What an account was told last in its room, since it came there.
-function archive_log.newestOf(membership)
+--- What an account was told last in its room, since it came there; whether it could be read.
+function archive_read.newestOf(membership)
     local newest
-    archive_log.readBack(membership, 1, membership.since or 0, function(said)
+    local done = archive_read.readBack(membership, 1, membership.since or 0, function(said)
         newest = said
         return true
     end)
-    return newest
+    return done, newest
 end
 
 --- Whether what the account misses in its room can be made up for.
-function archive_log.isKept(membership)
+function archive_read.isKept(membership)
     if options.archive == "mam" then
         return hasPersonalArchive()
     else
         return membership.part ~= nil
-    end
-end
-
---- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
-function archive_log.expire()
-    archive_log.saveChanged()
-    if options.archiveExpiresAfter ~= math.huge then
-        local before = os.time() - options.archiveExpiresAfter
-        for _, key in ipairs(usersOf(store)) do
-            store:delete(key, {["end"] = before})
-        end
-        local oldest = {}
-        for _, username in ipairs(usersOf(partsStore)) do
-            prunePart(username, oldest)
-        end
-    end
-    deleteUnread()
-end
-
---- Deletes what was for one account alone. Its parts go with the rest of its data (core/usermanager.lua, delete_user).
-function archive_log.deleteOwn(username)
-    for _, room in ipairs(archive_log.roomsRead(username)) do
-        local key = keyOf(room)
-        local own = {
-            store = store,
-            key = key,
-            label = nil,
-            holds = function(label) return select(2, parseLabel(label)) == username end
-        }
-        local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
-        for _, item in ipairs(page == nil and {} or page.items) do
-            store:delete(key, {key = item.id})
-        end
     end
 end
 end
@@ -4858,6 +6232,7 @@ end
 local archive_catchup = {}
 do
 local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
+local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
 local DELAY = namespaces.DELAY
@@ -4878,13 +6253,14 @@ local weightOf = minimix_weight.weightOf
 local ask = send_ask.ask
 local patience = send_ask.patience
 local blocklistOf = settings_blocklist.blocklistOf
+local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
-local isKept = archive_log.isKept
-local newestOf = archive_log.newestOf
-local openPart = archive_log.openPart
-local takeDown = archive_log.takeDown
+local openPart = archive_delivered.openPart
+local record = archive_log.record
+local isKept = archive_read.isKept
+local newestOf = archive_read.newestOf
 
 --- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
 -- goes by time, and where a gap begins is told by the last message before it.
@@ -4897,7 +6273,7 @@ function archive_catchup.holdBack(membership)
     if membership.catchUp == nil and isKept(membership) then
         membership.catchUp = {
             progress = {step = "idle"},
-            since = os.time(),
+            since = wallClock(),
             position = nil,
             blocked = nil,
             buffer = {},
@@ -4920,10 +6296,15 @@ end
 function archive_catchup.catchUp(membership, done)
     local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
     archive_catchup.holdBack(membership)
-    local newest = newestOf(membership)
+    local isRead, newest = newestOf(membership)
     local catching = membership.catchUp
     if catching == nil then
         done("refused")
+        return
+    end
+    if not isRead or not (readBlocklist(membership.username)) then
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+        done("unreached")
         return
     end
     if newest == nil and membership.since == nil then
@@ -4948,13 +6329,19 @@ function archive_catchup.catchUp(membership, done)
 end
 
 function knownUntil(membership, newest)
-    return newest == nil and (membership.since or os.time()) or newest.when
+    return newest == nil and (membership.since or wallClock()) or newest.when
 end
 
 function askPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    local asking = {step = "asking", queryId = queryId, tries = triesOf(catching), results = 0}
+    local asking = {
+        step = "asking",
+        queryId = queryId,
+        tries = triesOf(catching),
+        results = 0,
+        failed = false
+    }
     catching.progress = asking
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
@@ -4965,6 +6352,10 @@ function askPage(membership, catching, after, query)
             return
         end
         if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
+            return
+        end
+        if asking.failed then
+            finish(catching, "unreached", query)
             return
         end
         local fin = answer and answer:get_child("fin", MAM)
@@ -5052,7 +6443,7 @@ end
 --- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
 function archive_catchup.missed(membership, delayed)
     local isSeen = takeBufferedId(membership, delayed)
-    if takeDown(membership, delayed) and not isSeen then
+    if record(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
 end
@@ -5116,7 +6507,7 @@ function drainOne(membership, catching)
     catching.drained = catching.drained + 1
     catching.weight = catching.weight - buffered.weight
     if buffered.seen then
-        takeDown(membership, buffered.stanza)
+        record(membership, buffered.stanza)
     else
         archive_catchup.missed(membership, buffered.stanza)
     end
@@ -5134,7 +6525,7 @@ LONGEST_ID = 1024
 function archive_catchup.closeGap(membership)
     archive_catchup.catchUp(membership, function(outcome)
         local catching = membership.catchUp
-        local tries = triesOf(catching) + 1
+        local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
         if outcome ~= "unreached" or catching == nil or tries > TRIES then
             archive_catchup.endCatchUp(membership)
             return
@@ -5215,7 +6606,7 @@ end
 
 --- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
 function archive_catchup.hold(membership, catching, stanza, seen)
-    local when = os.time()
+    local when = wallClock()
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
         addDelay(copy, membership.room, when)
@@ -5266,7 +6657,7 @@ function archive_catchup.historySince(membership)
     if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
-    local newest = newestOf(membership)
+    local _, newest = newestOf(membership)
     if newest == nil and membership.since == nil then
         return nil
     else
@@ -5281,10 +6672,11 @@ end
 local archive_history = {}
 do
 local select, limitsOf
-local blocklistOf = settings_blocklist.blocklistOf
+local wallClock = state_clock.wallClock
+local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
 local readHeld = archive_catchup.readHeld
-local readBack = archive_log.readBack
+local readBack = archive_read.readBack
 local MUC = namespaces.MUC
 local options = minimix_options
 local addDelay = minimix_stanzas.addDelay
@@ -5293,7 +6685,10 @@ local sendTo = send_fork.sendTo
 
 function select(membership, session, limits)
     local messages = {}
-    local blocklist = blocklistOf(membership.username)
+    local isRead, blocklist = readBlocklist(membership.username)
+    if not isRead then
+        return messages
+    end
     local chars = 0
     local function take(said)
         if #messages >= limits.stanzas or said.when < limits.since then
@@ -5343,7 +6738,7 @@ function limitsOf(join)
     return {
         stanzas = math.min(stanzas or (bounded and options.maxHistory or options.history), options.maxHistory),
         chars = chars or math.huge,
-        since = math.max(stamp or 0, seconds == nil and 0 or os.time() - seconds)
+        since = math.max(stamp or 0, seconds == nil and 0 or wallClock() - seconds)
     }
 end
 
@@ -5942,15 +7337,17 @@ end
 
 -- src/send/ping.ts
 --
--- Self-pings (XEP-0410) from the occupant JID: is the account still in the room?
+-- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 local send_ping = {}
 do
 local PING = namespaces.PING
 local ask = send_ask.ask
 
---- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
--- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function send_ping.selfPing(membership, answered, limit)
+--- Pings the account's own occupant.
+--
+-- Rooms answer in order, so everything that the room sent before the answer has arrived. A timeout counts as
+-- `remote-server-timeout`.
+function send_ping.selfPing(membership, pinged, limit)
     local ping = st.stanza("ping", {xmlns = PING})
     local nick = membership.nick
     ask(
@@ -5960,9 +7357,9 @@ function send_ping.selfPing(membership, answered, limit)
         ping,
         function(answer)
             if answer == nil then
-                answered("remote-server-timeout")
+                pinged("remote-server-timeout")
             elseif answer.attr.type == "result" then
-                answered(nil)
+                pinged(nil)
             else
                 local _, condition = answer:get_error()
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
@@ -5970,14 +7367,14 @@ function send_ping.selfPing(membership, answered, limit)
                 if not crossed then
                     crossed_0 = condition or "undefined-condition"
                 end
-                answered(crossed_0)
+                pinged(crossed_0)
             end
         end,
         limit
     )
 end
 
---- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
+--- Whether the error of a self-ping shows that the account is in the room (XEP-0410 3).
 function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
@@ -5987,7 +7384,7 @@ function send_ping.saysOut(condition)
     return condition == "not-acceptable" or condition == "item-not-found"
 end
 
---- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
+--- Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3).
 function send_ping.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
@@ -6250,7 +7647,7 @@ do
 local id = require("util.id")
 local flush = archive_catchup.flush
 local historySince = archive_catchup.historySince
-local closePart = archive_log.closePart
+local closePart = archive_delivered.closePart
 local MUC = namespaces.MUC
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -6575,8 +7972,8 @@ end
 
 -- src/send/rules.ts
 --
--- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
--- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+-- Checks the account's automatic joins against the outgoing rules of the server (O7). If mod_isolate_host or
+-- mod_firewall forbids a join to the user, it is forbidden to the account.
 local send_rules = {}
 do
 local isChecked, checked
@@ -6587,7 +7984,7 @@ function isChecked(origin)
     return checked == origin
 end
 
---- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+--- Whether a presence is such a join. The handler of `pre-presence/full` calls this after the handlers of the rules.
 function send_rules.passesRules(origin)
     local passes = isChecked(origin)
     if passes then
@@ -6596,7 +7993,7 @@ function send_rules.passesRules(origin)
     return passes
 end
 
---- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+--- Fires the join as an event, for the outgoing rules of this server. Returns the error if they refuse it.
 function send_rules.refusalOf(membership)
     local answer
     local to = membership.room .. "/" .. membership.nick
@@ -6647,7 +8044,7 @@ local after = minimix_turn.after
 local patience = send_ask.patience
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
-local openPart = archive_log.openPart
+local openPart = archive_delivered.openPart
 local refusalOf = send_rules.refusalOf
 local saysOut = send_ping.saysOut
 local selfPing = send_ping.selfPing
@@ -7542,11 +8939,12 @@ end
 local occupancy_joining = {}
 do
 local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local wallClock = state_clock.wallClock
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
 local closeGap = archive_catchup.closeGap
 local endCatchUp = archive_catchup.endCatchUp
 local outcomeOf = archive_catchup.outcomeOf
-local beginRange = archive_log.letIn
+local beginRange = archive_delivered.letIn
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -7705,7 +9103,7 @@ end
 function noteAdmitted(membership, request, nick)
     membership.established = true
     if membership.since == nil then
-        membership.since = os.time()
+        membership.since = wallClock()
     end
     membership.liveness.unanswered = 0
     beginRange(membership)
@@ -8054,7 +9452,7 @@ end
 -- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 local occupancy_watch = {}
 do
-local ask, asked, unreachable, noteHosts, lookAfterLinks, goBack, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, unreachable, noteHosts, lookAfterLinks, askAll, goBack, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -8066,6 +9464,7 @@ local retryLeave = occupancy_transitions.retryLeave
 local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
+local membershipsOf = state_memberships.membershipsOf
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local stopPing = state_memberships.stopPing
@@ -8073,6 +9472,7 @@ local triesOf = state_memberships.triesOf
 local patience = send_ask.patience
 local closeGap = archive_catchup.closeGap
 local holdBack = archive_catchup.holdBack
+local takeGaps = archive_entries.takeGaps
 local lineUp = occupancy_pace.lineUp
 local newLine = occupancy_pace.newLine
 local answerPings = occupancy_pong.answerPings
@@ -8182,8 +9582,12 @@ function lookAfterLinks()
     end
     broken = {}
     mended = {}
-    local spread = math.min(SPREAD, #doubtful / options.rejoinRate)
-    for _, membership in ipairs(doubtful) do
+    askAll(doubtful)
+end
+
+function askAll(memberships)
+    local spread = math.min(SPREAD, #memberships / options.rejoinRate)
+    for _, membership in ipairs(memberships) do
         occupancy_watch.askAfter(membership, math.random() * spread, true)
     end
 end
@@ -8317,9 +9721,35 @@ function occupancy_watch.hostBack(host)
     end
 end
 
---- Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
-function occupancy_watch.bringBack()
-    local memberships = allMemberships()
+--- Storage works again: what was said meanwhile and not kept is asked for.
+function occupancy_watch.askForGaps()
+    for _, membership in ipairs(takeGaps()) do
+        if membership.place.phase == "joined" then
+            holdBack(membership)
+        end
+    end
+    local doubtful = {}
+    for _, membership in ipairs(allMemberships()) do
+        local temp_4 = membership.place.phase == "joined"
+        if temp_4 then
+            local catchUp = membership.catchUp
+            temp_4 = (catchUp and catchUp.progress.step) == "idle"
+        end
+        if temp_4 then
+            doubtful[#doubtful + 1] = membership
+        end
+    end
+    askAll(doubtful)
+end
+
+--- Brings accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
+function occupancy_watch.bringBack(usernames)
+    local memberships = {}
+    for _, username in ipairs(usernames) do
+        for _, membership in ipairs(membershipsOf(username)) do
+            memberships[#memberships + 1] = membership
+        end
+    end
     if #memberships > 0 then
         module:log("info", "Coming back to %d rooms", #memberships)
         occupancy_watch.comeSoon(memberships)
@@ -8560,7 +9990,7 @@ end
 
 -- src/admin/census.ts
 --
--- How many there are now.
+-- Counts accounts, memberships and pending IQs.
 local admin_census = {}
 do
 local size
@@ -8577,9 +10007,10 @@ function size(map)
     return count
 end
 
---- In the order in which a membership goes through them.
+--- Phases in the order in which a membership passes them.
 admin_census.phases = {"joining", "entering", "joined", "lost", "leaving"}
 
+--- Counts accounts, memberships, attached sessions and pending IQs.
 function admin_census.takeCensus()
     local byPhase = {}
     for _, phase in ipairs(admin_census.phases) do
@@ -8609,8 +10040,8 @@ end
 
 -- src/admin/directory.ts
 --
--- Who is in which room, and what an admin, or the user, may have an account do there. All of it is in words: the shell
--- and the ad-hoc commands say the same.
+-- Lists accounts and rooms, and acts on them for an admin or the user. The shell and the ad-hoc commands share these
+-- texts.
 local admin_directory = {}
 do
 local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
@@ -8623,6 +10054,8 @@ local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
 local refusalsOf = state_bookmarks.refusalsOf
 local counters = state_counters.counters
+local countDirty = state_records.countDirty
+local countUnwritten = archive_entries.countUnwritten
 local accounts = state_memberships.accounts
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
@@ -8642,9 +10075,9 @@ function stateOf(membership)
     local phase = place.phase
     local tries = place.tries
     if phase == "lost" and tries > 0 then
-        return string.format("lost, %d tries to come back,", tries)
+        return string.format("lost, %d attempts to rejoin,", tries)
     end
-    return membership.liveness.unanswered > 0 and phase .. ", out of reach," or phase
+    return membership.liveness.unanswered > 0 and phase .. ", unreachable," or phase
 end
 
 function describeSessions(membership)
@@ -8716,7 +10149,7 @@ function figure(name, value)
     return string.format("%s: %d", name, value)
 end
 
---- The account's rooms, a line for each, by name.
+--- Lists the account's rooms, a line for each, sorted by name.
 function admin_directory.roomsOf(username)
     local lines = {}
     for _, membership in ipairs(membershipsOf(username)) do
@@ -8731,7 +10164,7 @@ function admin_directory.roomsOf(username)
     return lines
 end
 
---- The names alone.
+--- Lists the JIDs of the account's rooms.
 function admin_directory.roomNamesOf(username)
     local names = {}
     for _, membership in ipairs(membershipsOf(username)) do
@@ -8741,7 +10174,7 @@ function admin_directory.roomNamesOf(username)
     return names
 end
 
---- This host's accounts in a room, a line for each, by name.
+--- Lists this host's accounts in a room, a line for each, sorted by name.
 function admin_directory.accountsIn(room)
     local lines = {}
     for _, account in pairs(accounts) do
@@ -8754,23 +10187,23 @@ function admin_directory.accountsIn(room)
     return lines
 end
 
---- Takes the account out of a room, as its last client would.
+--- Makes the account leave a room, as its last client would.
 function admin_directory.leaveRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if membership.place.phase == "leaving" then
-        return refused(addressOf(username) .. " is leaving " .. room .. " already")
+        return refused(addressOf(username) .. " is already leaving " .. room)
     end
-    module:log("info", "%s is made to leave %s", username, room)
+    module:log("info", "Removing %s from %s on request", username, room)
     bookmarkLeft(membership)
     leave(membership, st.presence({type = "unavailable"}))
     local verb = isCurrent(membership) and "is leaving" or "has left"
     return done(addressOf(username) .. " " .. verb .. " " .. room)
 end
 
---- Has the account join a room anew: at once where it is lost, and to see who is there where it is in.
+--- Makes the account join a room again. A lost account joins at once. A joined account joins to get a new occupant list.
 function admin_directory.rejoinRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
@@ -8780,12 +10213,12 @@ function admin_directory.rejoinRoom(username, room)
     if phase ~= "joined" and phase ~= "lost" then
         return refused(addressOf(username) .. " is " .. phase .. " " .. room .. " now")
     end
-    module:log("info", "%s is made to join %s anew", username, room)
+    module:log("info", "%s is rejoining %s on request", username, room)
     if phase == "joined" then
         lost(membership)
     end
     rejoin(membership)
-    return done(addressOf(username) .. " joins " .. room .. " anew")
+    return done(addressOf(username) .. " is rejoining " .. room)
 end
 
 --- Asks the room for another nick.
@@ -8796,10 +10229,10 @@ function admin_directory.renameIn(username, room, nick)
     end
     local wanted = nickOf(room, nick)
     if wanted == nil then
-        return refused("\"" .. nick .. "\" cannot be a nick")
+        return refused("\"" .. nick .. "\" is not a valid nick")
     end
     if membership.place.phase ~= "joined" then
-        return refused(addressOf(username) .. " is " .. membership.place.phase .. " in " .. room .. " now")
+        return refused("Cannot change the nick in " .. room .. " now: " .. addressOf(username) .. " is " .. membership.place.phase)
     end
     if wanted ~= membership.nick then
         onRequest(membership, newRequest("rename", nil, nil, wanted, st.presence()))
@@ -8807,26 +10240,26 @@ function admin_directory.renameIn(username, room, nick)
     if wanted == membership.nick then
         return done("The nick in " .. room .. " is " .. wanted)
     end
-    return isAskedFor(membership, wanted) and done(room .. " has been asked for the nick " .. wanted) or refused(room .. " has refused the nick " .. wanted)
+    return isAskedFor(membership, wanted) and done("Asked " .. room .. " for the nick " .. wanted) or refused(room .. " refused the nick " .. wanted)
 end
 
---- Has the account woken for what is said in a room always, on-mention or never, from now on.
+--- Stores the notification setting of a room: always, on-mention or never.
 function admin_directory.notifyOf(username, room, setting)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if not isSetting(setting) then
-        return refused("\"" .. setting .. "\" is none of always, on-mention and never")
+        return refused("Invalid setting \"" .. setting .. "\": expected always, on-mention or never")
     end
     local written = bookmarkNotify(membership, setting)
     if written == nil then
-        return refused(room .. " is not bookmarked, and that is where it would be noted: bookmark it first")
+        return refused(room .. " is not bookmarked, and the bookmark stores this setting: add a bookmark first")
     end
-    return written and done(room .. " notifies you: " .. setting) or refused("The bookmark of " .. room .. " could not be written")
+    return written and done("Notifications of " .. room .. ": " .. setting) or refused("The bookmark of " .. room .. " could not be written")
 end
 
---- The figures of the metrics, a line for each.
+--- Lists the figures of the metrics, a line for each.
 function admin_directory.totals()
     local census = takeCensus()
     local lines = {figure("accounts", census.accounts), figure("memberships", census.memberships)}
@@ -8841,6 +10274,9 @@ function admin_directory.totals()
     lines[#lines + 1] = figure("replays", counters.replays)
     lines[#lines + 1] = figure("rejoins", counters.rejoins)
     lines[#lines + 1] = figure("archive writes", counters.archiveWrites)
+    lines[#lines + 1] = figure("storage failures", counters.storageFailures)
+    lines[#lines + 1] = figure("records waiting for storage", countDirty())
+    lines[#lines + 1] = figure("messages waiting for storage", countUnwritten())
     for reason, count in pairs(counters.drops) do
         lines[#lines + 1] = figure("dropped: " .. reason, count)
     end
@@ -8850,7 +10286,7 @@ end
 
 -- src/admin/commands.ts
 --
--- Ad-hoc commands (XEP-0050) on the host's JID: for admins over all accounts, for users over their own.
+-- Ad-hoc commands (XEP-0050) on the host's JID. Admins act on all accounts, users on their own.
 local admin_commands = {}
 do
 local refusal, usernameOf
@@ -8893,11 +10329,11 @@ local setting = {
     type = "list-single",
     label = "Notify me",
     required = true,
-    options = {{label = "of every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
+    options = {{label = "about every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
 }
-local NO_ROOMS = "You are in no group chats"
+local NO_ROOMS = "You are not in any group chat"
 
---- A list in a form of its own, as every client shows one; a note is enough where there is nothing to list.
+--- Returns lines as a form with a title, which every client shows, or a note if there are no lines.
 local function answerList(title, lines, none)
     if #lines == 0 then
         return {status = "completed", info = none}
@@ -8917,7 +10353,7 @@ local function answerOutcome(bindingPattern0_)
     return done and {status = "completed", info = text} or refusal(text)
 end
 
---- What is wrong with a form, a line for each field.
+--- Describes the invalid fields of a form, a line for each field.
 local function problemsOf(layout, problems)
     local lines = {}
     for _, field in ipairs(layout) do
@@ -8929,19 +10365,19 @@ local function problemsOf(layout, problems)
     return table.concat(lines, "\n")
 end
 
---- A command of one form; `initial` are the values it starts with.
-local function ask(layout, initial, answer)
+--- Makes a command with one form. `initial` returns the values that the form starts with.
+local function formCommand(layout, initial, answer)
     return adhoc.new_initial_data_form(layout, initial, function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end)
 end
 
---- A command of an admin's on any of the host's accounts.
-local function askAny(layout, answer)
-    return ask(layout, function() return {} end, answer)
+--- Makes a command with which an admin acts on any account of the host.
+local function adminCommand(layout, answer)
+    return formCommand(layout, function() return {} end, answer)
 end
 
---- A command of a user's on one of their own rooms; who is in none has nothing to choose from.
-local function askOwn(layout, answer)
-    local handler = ask(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
+--- Makes a command with which users act on one of their rooms. Without rooms it answers with a note.
+local function userCommand(layout, answer)
+    local handler = formCommand(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
     return function(self, data, state)
         if data.form == nil and #roomNamesOf(usernameOf(data)) == 0 then
             return {status = "completed", info = NO_ROOMS}, nil
@@ -8950,8 +10386,8 @@ local function askOwn(layout, answer)
     end
 end
 
---- A command that has nothing to ask.
-local function tell(answer)
+--- Makes a command without a form.
+local function plainCommand(answer)
     return function(self, data)
         return answer(data), nil
     end
@@ -8961,7 +10397,7 @@ local function roomOf(fields)
     return jids.bare(fields.room or "")
 end
 
---- An admin of this host acts on the accounts of this host.
+--- Acts on an account of this host. Admins of a host have no rights on other hosts.
 local function onAccount(fields, action)
     local jid = fields.account or ""
     local username = jids.node(jid)
@@ -8972,36 +10408,36 @@ local LIST_OWN = "List my group chats"
 local LIST_ROOMS = "List the group chats of an account"
 local LIST_ACCOUNTS = "List the accounts in a group chat"
 local LEAVE = "Make an account leave a group chat"
-local REJOIN = "Make an account join a group chat anew"
-local TOTALS = "Show figures of group chats"
+local REJOIN = "Make an account rejoin a group chat"
+local TOTALS = "Show totals of group chats"
 local LEAVE_OWN = "Leave a group chat"
 local RENAME_OWN = "Change my nickname in a group chat"
-local NOTIFY_OWN = "Choose what a group chat notifies me of"
+local NOTIFY_OWN = "Choose my notifications of a group chat"
 local commands = {
     {
         name = "my-rooms",
         title = LIST_OWN,
         permission = "local_user",
-        handler = tell(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
+        handler = plainCommand(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
     },
     {
         name = "leave-my-room",
         title = LEAVE_OWN,
         permission = "local_user",
-        handler = askOwn(form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
+        handler = userCommand(form(LEAVE_OWN, "You leave the group chat on all devices.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
     },
     {
         name = "my-nick",
         title = RENAME_OWN,
         permission = "local_user",
-        handler = askOwn(form(RENAME_OWN, "On all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
+        handler = userCommand(form(RENAME_OWN, "The nickname changes on all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
     },
     {
         name = "my-notify",
         title = NOTIFY_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", {ownRoom, setting}),
+        handler = userCommand(
+            form(NOTIFY_OWN, "Applies to devices that are not connected. The bookmark stores the setting.", {ownRoom, setting}),
             function(username, fields) return answerOutcome(notifyOf(username, roomOf(fields), fields.setting or "")) end
         )
     },
@@ -9009,17 +10445,17 @@ local commands = {
         name = "rooms",
         title = LIST_ROOMS,
         permission = "admin",
-        handler = askAny(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
+        handler = adminCommand(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
             LIST_ROOMS,
             roomsOf(username),
-            username .. "@" .. module.host .. " is in no group chats"
+            username .. "@" .. module.host .. " is not in any group chat"
         ) end) end)
     },
     {
         name = "accounts",
         title = LIST_ACCOUNTS,
         permission = "admin",
-        handler = askAny(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
+        handler = adminCommand(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
             local room = roomOf(fields)
             return answerList(
                 LIST_ACCOUNTS,
@@ -9032,23 +10468,23 @@ local commands = {
         name = "leave",
         title = LEAVE,
         permission = "admin",
-        handler = askAny(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
+        handler = adminCommand(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "rejoin",
         title = REJOIN,
         permission = "admin",
-        handler = askAny(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
+        handler = adminCommand(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "totals",
         title = TOTALS,
         permission = "admin",
-        handler = tell(function() return answerList(TOTALS, totals(), "") end)
+        handler = plainCommand(function() return answerList(TOTALS, totals(), "") end)
     }
 }
 
---- Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none.
+--- Offers the commands, unless the admin has put mod_adhoc into `modules_disabled`.
 function admin_commands.offerCommands()
     local wanted = pcall(function() return module:depends("adhoc") end)
     if not wanted then
@@ -9067,51 +10503,48 @@ end
 
 -- src/admin/metrics.ts
 --
--- What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
--- for, and never if statistics are off.
+-- Metrics, as mod_http_openmetrics shows them. Figures are read only when statistics are collected, and cost nothing
+-- else.
 local admin_metrics = {}
 do
+local countUnwritten = archive_entries.countUnwritten
 local counters = state_counters.counters
+local countDirty = state_records.countDirty
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
---- 0.12 wants the names of labels even where there are none.
+--- Prosody 0.12 needs a list of label names even for a metric without labels.
 local NO_LABELS = {}
 local gauges = {
     accounts = module:metric("gauge", "accounts", "", "Accounts that are in a room", NO_LABELS),
-    memberships = module:metric("gauge", "memberships", "", "Accounts in rooms, by how far they are", {"state"}),
-    attached = module:metric("gauge", "attached_sessions", "", "Sessions in rooms", NO_LABELS),
+    memberships = module:metric("gauge", "memberships", "", "Accounts in rooms, by state", {"state"}),
+    attached = module:metric("gauge", "attached_sessions", "", "Attached sessions, once for each room", NO_LABELS),
     pendingIqs = module:metric(
         "gauge",
         "pending_iqs",
         "",
-        "Requests of sessions that rooms have not answered",
+        "IQs of sessions that rooms have not answered",
+        NO_LABELS
+    ),
+    storageWaiting = module:metric(
+        "gauge",
+        "storage_waiting",
+        "",
+        "Records and messages that wait for storage to work again",
         NO_LABELS
     )
 }
 local totals = {
     copiesIn = module:metric("counter", "copies_in", "", "Messages and presences from rooms", NO_LABELS),
-    copiesOut = module:metric("counter", "copies_out", "", "Stanzas of rooms handed to sessions", NO_LABELS),
+    copiesOut = module:metric("counter", "copies_out", "", "Stanzas from rooms sent to sessions", NO_LABELS),
     copiesSaved = module:metric(
         "counter",
         "copies_saved",
         "",
-        "Stanzas that rooms needed not send once more",
+        "Stanzas saved compared with one join per session",
         NO_LABELS
     ),
-    replays = module:metric(
-        "counter",
-        "replays",
-        "",
-        "Sessions let into a room from what was known of it",
-        NO_LABELS
-    ),
-    rejoins = module:metric(
-        "counter",
-        "rejoins",
-        "",
-        "Accounts that came back to a room by themselves",
-        NO_LABELS
-    ),
+    replays = module:metric("counter", "replays", "", "Joins of sessions answered from the cache", NO_LABELS),
+    rejoins = module:metric("counter", "rejoins", "", "Automatic rejoins of accounts", NO_LABELS),
     archiveWrites = module:metric(
         "counter",
         "archive_writes",
@@ -9119,6 +10552,7 @@ local totals = {
         "Messages of rooms written to the archive",
         NO_LABELS
     ),
+    storageFailures = module:metric("counter", "storage_failures", "", "Calls of storage drivers that failed", NO_LABELS),
     drops = module:metric("counter", "drops", "", "Stanzas that were not passed on", {"reason"})
 }
 
@@ -9137,6 +10571,8 @@ function admin_metrics.updateMetrics()
     totals.replays:with_labels():set(counters.replays)
     totals.rejoins:with_labels():set(counters.rejoins)
     totals.archiveWrites:with_labels():set(counters.archiveWrites)
+    totals.storageFailures:with_labels():set(counters.storageFailures)
+    gauges.storageWaiting:with_labels():set(countDirty() + countUnwritten())
     for reason, count in pairs(counters.drops) do
         totals.drops:with_labels(reason):set(count)
     end
@@ -9145,13 +10581,13 @@ end
 
 -- src/admin/neighbours.ts
 --
--- What else is loaded, or is not, and makes less sense so.
+-- Warns about other modules that conflict with this one, or that it needs.
 local admin_neighbours = {}
 do
 local options = minimix_options
-local PING_MUC = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
+local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
 
---- Names in the log what does not go together, once all modules are loaded.
+--- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
     local host = prosody.hosts[module.host]
     if host == nil then
@@ -9161,11 +10597,11 @@ function admin_neighbours.checkNeighbours()
         module:log("warn", "%s", PING_MUC)
     end
     if options.archive == "mam" and host.modules.mam == nil then
-        module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
+        module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")
     end
     local users = host.users
     if (users and users.name) == "null" then
-        module:log("warn", "There are no users on this host and nothing to do: take mod_minimix out, or set authentication")
+        module:log("warn", "This host has no users: remove mod_minimix, or set authentication")
     end
 end
 end
@@ -9174,9 +10610,10 @@ end
 --
 -- Commands of the admin shell (`prosodyctl shell`): minimix:rooms(), minimix:leave() and so on.
 --
--- They go straight into the shell's environment, which 0.12 and 13.0 share with modules alike. 13.0's "shell-command"
--- items, added by a module of a host, are found by a JID of that host only: minimix:accounts() takes a room's, and
--- minimix:stats() none. So there is one table of commands for the server, and each host answers for its own accounts.
+-- They are added to the shell's environment, which 0.12 and 13.0 both share with modules. The "shell-command" items of
+-- 13.0 do not fit: for a module of a host, they are found by a JID of that host only. minimix:accounts() takes the JID
+-- of a room, and minimix:stats() takes none. So the server has one table of commands, and each host answers for its own
+-- accounts.
 local admin_shell = {}
 do
 local list, act, parseAccount, parseRoom, notRoom, quote, hosts
@@ -9253,13 +10690,13 @@ end
 
 hosts = module:shared("/*/minimix/hosts")
 local environment = module:shared("/*/admin_shell/env")
-local SECTION = "Commands to see which accounts are in which rooms, and to act on it (mod_minimix)"
---- What 13.0's `help minimix` shows.
+local SECTION = "List accounts in rooms, make them leave or rejoin (mod_minimix)"
+--- Texts for `help minimix` of 13.0.
 local help = {
     rooms = {desc = "List the rooms of an account", args = {{name = "jid"}}},
     accounts = {desc = "List the accounts in a room", args = {{name = "room"}}},
-    leave = {desc = "Take an account out of a room", args = {{name = "jid"}, {name = "room"}}},
-    rejoin = {desc = "Have an account join a room anew", args = {{name = "jid"}, {name = "room"}}},
+    leave = {desc = "Make an account leave a room", args = {{name = "jid"}, {name = "room"}}},
+    rejoin = {desc = "Make an account rejoin a room", args = {{name = "jid"}, {name = "room"}}},
     stats = {desc = "Show totals of each host", args = {}}
 }
 
@@ -9305,7 +10742,7 @@ local function stats(self)
     return true, string.format("%d hosts", count)
 end
 
---- Adds the commands, and this host to those that answer.
+--- Adds the commands to the shell, and this host to the hosts that answer.
 function admin_shell.addShellCommands()
     hosts[module.host] = {
         roomsOf = roomsOf,
@@ -9318,7 +10755,7 @@ function admin_shell.addShellCommands()
     environment.minimix = setmetatable(commands, {help = {desc = SECTION, commands = help}})
 end
 
---- Takes this host away, and with the last one the commands.
+--- Removes this host, and the commands with the last host.
 function admin_shell.removeShellCommands()
     hosts[module.host] = nil
     if (next(hosts)) == nil then
@@ -9495,8 +10932,8 @@ end
 local archive_query = {}
 do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
-local archiveOf = archive_log.archiveOf
-local roomsRead = archive_log.roomsRead
+local archiveOf = archive_read.archiveOf
+local roomsRead = archive_read.roomsRead
 local hasPersonalArchive = archive_personal.hasPersonalArchive
 local personalArchive = archive_personal.personalArchive
 local DELAY = namespaces.DELAY
@@ -9512,38 +10949,45 @@ function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
     local username = session.username
     if options.archive == "mam" then
-        return scopeWithoutRooms(username, jid, includeGroupchat)
+        return true, scopeWithoutRooms(username, jid, includeGroupchat)
     end
     if jid == nil then
-        return includeGroupchat == true and hasPersonalArchive() and scopeOfAll(session) or nil
+        if includeGroupchat == true and hasPersonalArchive() then
+            return scopeOfAll(session)
+        end
+        return true, nil
     end
     local room = jids.bare(jid)
-    local log = archiveOf(username, room)
+    local done, log = archiveOf(username, room)
     local groupchat = includeGroupchat
     if groupchat == nil then
         groupchat = jid == room
     end
     if log == nil or not groupchat then
-        return nil
+        return done or not groupchat, nil
     end
     local archives = hasPersonalArchive() and {personalArchive(username, room), log} or {log}
     local address
     if jid ~= room then
         address = jid
     end
-    return {archives = archives, address = address, groupchat = groupchat}
+    return true, {archives = archives, address = address, groupchat = groupchat}
 end
 
 function scopeOfAll(session)
     session.mam_requested = true
     local archives = {personalArchive(session.username, nil)}
-    for _, room in ipairs(roomsRead(session.username)) do
-        local log = archiveOf(session.username, room)
+    local rooms = roomsRead(session.username)
+    if rooms == nil then
+        return false, nil
+    end
+    for _, room in ipairs(rooms) do
+        local _, log = archiveOf(session.username, room)
         if log ~= nil then
             archives[#archives + 1] = log
         end
     end
-    return {archives = archives, address = nil, groupchat = true}
+    return true, {archives = archives, address = nil, groupchat = true}
 end
 
 function scopeWithoutRooms(username, jid, includeGroupchat)
@@ -9613,11 +11057,15 @@ function archive_query.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
     local query = stanza:get_child("query", MAM)
-    local scope
-    if query ~= nil then
-        scope = scopeOf(session, query)
+    if query == nil then
+        return nil
     end
-    if query == nil or scope == nil then
+    local isRead, scope = scopeOf(session, query)
+    if not isRead then
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"))
+        return true
+    end
+    if scope == nil then
         return nil
     end
     local request, refusal = readRequest(query)
@@ -9625,7 +11073,7 @@ function archive_query.onQuery(event)
         session.send(st.error_reply(stanza, "modify", refusal))
         return true
     end
-    local page = readPage(
+    local done, page = readPage(
         scope.archives,
         {
             wants = function(message) return isWanted(scope, message) end,
@@ -9638,7 +11086,9 @@ function archive_query.onQuery(event)
             max = math.min(request.max or options.maxArchivePage, options.maxArchivePage)
         }
     )
-    if page == nil then
+    if not done then
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"))
+    elseif page == nil then
         session.send(st.error_reply(stanza, "cancel", "item-not-found"))
     else
         sendPage(session, stanza, query.attr.queryid, request, page)
@@ -9677,6 +11127,7 @@ end
 local client_iq = {}
 do
 local isSelfPing, onSelfPing, isArchiveQuery, isChallengeAnswer, refuseIqs
+local monotonic = state_clock.monotonic
 local CAPTCHA = namespaces.CAPTCHA
 local PING = namespaces.PING
 local sendIq = occupancy_outgoing.sendIq
@@ -9756,7 +11207,7 @@ end
 
 --- Tells the sessions whose IQs the rooms have not answered in time.
 function client_iq.expireIqs()
-    refuseIqs(os.time())
+    refuseIqs(monotonic())
 end
 
 --- The answers will not find the way any more.
@@ -9884,12 +11335,138 @@ function client_message.onCarbon(event)
 end
 end
 
+-- src/archive/expire.ts
+--
+-- What is deleted: messages that have passed their time, those that no account has a part of, and a deleted user's own.
+local archive_expire = {}
+do
+local pruneAccount, pruneRoom, oldestOf
+local keyOf = archive_entries.keyOf
+local parseLabel = archive_entries.parseLabel
+local store = archive_entries.store
+local saveDelivered = archive_delivered.saveDelivered
+local readPage = archive_page.readPage
+local roomsRead = archive_read.roomsRead
+local expiryTime = archive_retention.expiryTime
+local noteRunning = archive_retention.noteRunning
+local editDeliveries = state_deliveries.editDeliveries
+local forgetDeliveries = state_deliveries.forgetDeliveries
+local usersWithDeliveries = state_deliveries.usersWithDeliveries
+local accounts = state_memberships.accounts
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
+local deleteMessages = state_messages.deleteMessages
+local findMessages = state_messages.findMessages
+local listMessages = state_messages.listMessages
+local forgetStarts = state_numbers.forgetStarts
+local prune = state_ranges.prune
+
+function pruneAccount(username, oldest, wanted)
+    return editDeliveries(username, function(rooms)
+        local names = {}
+        for room in pairs(rooms) do
+            names[#names + 1] = room
+        end
+        local changed = false
+        for _, room in ipairs(names) do
+            local ranges = rooms[room] or {}
+            changed = pruneRoom(room, ranges, oldest) or changed
+            local temp_2 = #ranges == 0
+            if temp_2 then
+                local opt_0 = findMembership(occupantJid(username), room)
+                temp_2 = (opt_0 and opt_0.part) == nil
+            end
+            if temp_2 then
+                rooms[room] = nil
+                changed = true
+            else
+                wanted[keyOf(room)] = true
+            end
+        end
+        return changed
+    end)
+end
+
+function pruneRoom(room, ranges, oldest)
+    local least = oldest[room]
+    if least == nil then
+        least = oldestOf(room)
+        oldest[room] = least
+    end
+    return prune(ranges, least)
+end
+
+function oldestOf(room)
+    local found = findMessages(store, keyOf(room), {limit = 1})
+    if found == nil then
+        return 0
+    end
+    return found[1] == nil and math.huge or (parseLabel(found[1].label))
+end
+
+--- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
+function archive_expire.expire()
+    saveDelivered()
+    local usernames = usersWithDeliveries()
+    local keys = listMessages(store)
+    if usernames == nil or keys == nil then
+        return
+    end
+    noteRunning()
+    local before = expiryTime()
+    if before > 0 then
+        for _, key in ipairs(keys) do
+            deleteMessages(store, key, {["end"] = before})
+        end
+    end
+    local wanted = {}
+    local oldest = {}
+    local isComplete = true
+    for _, username in ipairs(usernames) do
+        isComplete = pruneAccount(username, oldest, wanted) and isComplete
+    end
+    if not isComplete then
+        return
+    end
+    forgetStarts()
+    for _, account in pairs(accounts) do
+        for room in pairs(account.memberships) do
+            wanted[keyOf(room)] = true
+        end
+    end
+    for _, key in ipairs(keys) do
+        if wanted[key] == nil then
+            deleteMessages(store, key)
+        end
+    end
+end
+
+--- Deletes what was for one account alone. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+function archive_expire.deleteOwn(username)
+    for _, room in ipairs(roomsRead(username) or {}) do
+        local key = keyOf(room)
+        local own = {
+            store = store,
+            key = key,
+            label = nil,
+            holds = function(label) return select(2, parseLabel(label)) == username end
+        }
+        local _, page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
+        for _, item in ipairs(page and page.items or {}) do
+            deleteMessages(store, key, {key = item.id})
+        end
+    end
+    forgetDeliveries(username)
+end
+end
+
 -- src/follow/accounts.ts
 --
 -- Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
 local follow_accounts = {}
 do
-local hasSession, withdraw, leaveAll
+local withdraw, isUnwritten, leaveAll, PART
+local monotonic = state_clock.monotonic
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local refuseAll = occupancy_refuse.refuseAll
@@ -9904,21 +11481,18 @@ local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
 local isDetachedFor = state_memberships.isDetachedFor
+local hasSession = state_memberships.hasSession
+local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local setPlace = state_memberships.setPlace
+local forEachInSlices = slices.forEachInSlices
 local inLine = state_place.inLine
 local forgetAsFormer = send_former.forgetAsFormer
 local sendUpstream = send_upstream.sendUpstream
-local closePart = archive_log.closePart
-local deleteOwn = archive_log.deleteOwn
+local closePart = archive_delivered.closePart
+local deleteOwn = archive_expire.deleteOwn
 local close = state_store.close
 local save = state_store.save
-
-function hasSession(username)
-    local host = prosody.hosts[module.host]
-    local sessions = host and host.sessions
-    return (sessions and sessions[username]) ~= nil
-end
 
 --- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
 function follow_accounts.forgetAccount(username)
@@ -9938,9 +11512,13 @@ function withdraw(membership)
     )
 end
 
+function isUnwritten(account)
+    return math.abs(idleOf(account) - account.idleOnDisk) > options.inactiveAfter / PART
+end
+
 --- Whether nobody has used an account for so long that it is to leave its rooms.
 function follow_accounts.isInactive(account)
-    return os.time() - account.seen > options.inactiveAfter and not hasSession(account.username)
+    return idleOf(account) > options.inactiveAfter
 end
 
 function leaveAll(account)
@@ -9961,8 +11539,10 @@ function follow_accounts.sessionEnded(username)
     if options.anonymous then
         follow_accounts.forgetAccount(username)
     else
-        account.seen = os.time()
-        save(username)
+        account.seen = monotonic()
+        if account.idleOnDisk > 0 then
+            save(username)
+        end
     end
 end
 
@@ -9983,17 +11563,21 @@ function follow_accounts.onAccountDeleted(event)
     end
 end
 
+PART = 120
+
 --- Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever.
 function follow_accounts.leaveInactive()
-    local now = os.time()
+    local left = {}
     for _, account in pairs(accounts) do
+        left[#left + 1] = account
+    end
+    forEachInSlices(left, function(account)
         if follow_accounts.isInactive(account) then
             leaveAll(account)
-        elseif hasSession(account.username) and now - account.seen > options.inactiveAfter / 30 then
-            account.seen = now
+        elseif isUnwritten(account) then
             save(account.username)
         end
-    end
+    end)
 end
 
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
@@ -10165,6 +11749,7 @@ local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local forgetIqsOf = state_pending.forgetIqsOf
 local passesRules = send_rules.passesRules
+local isKnownNow = state_store.isKnownNow
 local mayHaveRooms = send_upstream.mayHaveRooms
 local hold = client_hold.hold
 
@@ -10173,6 +11758,10 @@ function join(session, stanza, room, wanted, known)
     local nick = wanted or (attached and known.nick or nil)
     if nick == nil or known == nil and not mayBeRoom(session, room) then
         return nil
+    end
+    if known == nil and not isKnownNow(session.username) then
+        session.send(st.error_reply(stanza, "wait", "internal-server-error", nil, room))
+        return true
     end
     local limit = limitReached(session.username, known)
     if limit ~= nil then
@@ -10291,8 +11880,9 @@ end
 -- bookmark changes the membership.
 local follow_autojoin = {}
 do
-local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, follow
+local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
+local monotonic = state_clock.monotonic
 local askForNick = occupancy_joined.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
@@ -10303,10 +11893,12 @@ local isRefused = state_bookmarks.isRefused
 local isSameBookmark = state_bookmarks.isSameBookmark
 local isToJoin = state_bookmarks.isToJoin
 local mayFollowNick = state_bookmarks.mayFollowNick
+local membersOf = state_keys.membersOf
 local noteOver = state_limits.noteOver
-local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
+local findAccount = state_memberships.findAccount
 local findMembership = state_memberships.findMembership
+local hasSession = state_memberships.hasSession
 local membershipsOf = state_memberships.membershipsOf
 local occupantJid = state_memberships.occupantJid
 local isInactive = follow_accounts.isInactive
@@ -10317,11 +11909,13 @@ local noteMade = settings_bookmark_write.noteMade
 local noteRemoved = settings_bookmark_write.noteRemoved
 local bookmarksOf = settings_bookmarks.bookmarksOf
 local defaultNick = settings_bookmarks.defaultNick
+local hasPep = settings_bookmarks.hasPep
 local isBy = settings_bookmarks.isBy
 local readItem = settings_bookmarks.readItem
 local roomOf = settings_bookmarks.roomOf
 local lineUp = occupancy_pace.lineUp
 local newLine = occupancy_pace.newLine
+local isKnown = state_store.isKnown
 local save = state_store.save
 local comeSoon = occupancy_watch.comeSoon
 
@@ -10376,6 +11970,10 @@ end
 
 function bookmarkChanged(username, room, bookmark)
     local membership = findMembership(occupantJid(username), room)
+    if not isKnown(username) then
+        early[username] = true
+        return
+    end
     if membership == nil then
         local fresh = membershipFor(username, room, bookmark)
         if fresh ~= nil then
@@ -10418,7 +12016,7 @@ function membershipFor(username, room, bookmark)
     membership.password = bookmark.password
     membership.bookmark = bookmark
     membership.ownBookmark = isOurs(username, room)
-    membership.detachedAt = os.time()
+    membership.detachedAt = monotonic()
     return membership
 end
 
@@ -10468,9 +12066,31 @@ function switchedOff(membership)
     end
 end
 
+function followLater(username)
+    if not hasPep() or unread[username] ~= nil then
+        return
+    end
+    if (next(unread)) == nil then
+        module:add_timer(UNREAD_PAUSE, function()
+            local usernames = membersOf(unread)
+            for _, other in ipairs(usernames) do
+                unread[other] = nil
+            end
+            lineUp(line, usernames)
+            return nil
+        end)
+    end
+    unread[username] = true
+end
+
 function follow(username)
+    if not isKnown(username) then
+        early[username] = true
+        return {}
+    end
     local bookmarks = bookmarksOf(username)
     if bookmarks == nil then
+        followLater(username)
         return {}
     end
     local changed = false
@@ -10525,21 +12145,37 @@ function follow_autojoin.onLogin(event)
     end
 end
 
-local line = newLine(function(username)
+line = newLine(function(username)
     comeSoon(follow(username))
 end)
 
---- Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
--- have not been used for years. Their turn comes when they log in.
-function follow_autojoin.followAll()
-    local usernames = {}
-    for _, account in pairs(accounts) do
-        if not isInactive(account) then
-            usernames[#usernames + 1] = account.username
+--- Follows the bookmarks of those accounts that are in rooms. Those of others are not even looked at: many have none, or
+-- have not been used for years. Their turn comes when they log in, unless that was before storage was read.
+function follow_autojoin.followAll(usernames)
+    local wanted = {}
+    for _, username in ipairs(usernames) do
+        local account = findAccount(username)
+        local temp_7
+        if account == nil then
+            temp_7 = hasSession(username)
+        else
+            temp_7 = not isInactive(account)
+        end
+        if temp_7 then
+            wanted[#wanted + 1] = username
         end
     end
-    lineUp(line, usernames)
+    for username in pairs(early) do
+        early[username] = nil
+        wanted[#wanted + 1] = username
+    end
+    lineUp(line, wanted)
 end
+
+UNREAD_PAUSE = 20
+unread = {}
+--- Accounts that logged in while their rooms were not known.
+early = {}
 end
 
 -- src/follow/blocking.ts
@@ -10635,10 +12271,10 @@ end
 
 -- src/push/mention.ts
 --
--- Whether a message is meant for somebody in particular.
+-- Tells which messages mention the account.
 local push_mention = {}
 do
-local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
+local isEncrypted, isReply, isReferred, isAccount, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
 
 function isEncrypted(stanza)
     return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
@@ -10646,7 +12282,7 @@ end
 
 function isReply(membership, stanza)
     local reply = stanza:get_child("reply", REPLY)
-    return reply ~= nil and isSelf(membership, reply.attr.to or "")
+    return reply ~= nil and isAccount(membership, reply.attr.to or "")
 end
 
 function isReferred(membership, stanza)
@@ -10655,14 +12291,14 @@ function isReferred(membership, stanza)
         if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
             uri = tag.attr.uri
         end
-        if uri ~= nil and tag.attr.type == "mention" and isSelf(membership, jidOf(uri)) then
+        if uri ~= nil and tag.attr.type == "mention" and isAccount(membership, jidOf(uri)) then
             return true
         end
     end
     return false
 end
 
-function isSelf(membership, jid)
+function isAccount(membership, jid)
     return jid == membership.room .. "/" .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
 end
 
@@ -10700,12 +12336,13 @@ OMEMO = "eu.siacs.conversations.axolotl"
 REFERENCE = "urn:xmpp:reference:0"
 REPLY = "urn:xmpp:reply:0"
 
---- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
+--- Whether a stanza has content for a person. Subjects, markers and reactions do not trigger a push.
 function push_mention.isNotable(stanza)
     return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
 end
 
---- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
+--- Whether a message mentions the account: by nick, by reference (XEP-0372), or as a reply (XEP-0461). An encrypted
+-- message may mention it.
 function push_mention.isMention(membership, stanza)
     return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(stanza:get_child_text("body") or "", membership.nick)
 end
@@ -10713,8 +12350,8 @@ end
 
 -- src/push/privacy.ts
 --
--- Which rooms are among friends: members only, and not listed (XEP-0045 15.3). Asked of a room when it matters, once for
--- all accounts of this host.
+-- Tells whether a room is private: members only and not listed (XEP-0045 15.3). The room is asked when this matters,
+-- once for all accounts of this host.
 local push_privacy = {}
 do
 local describesPrivate, hasFeature, DISCO_INFO
@@ -10730,20 +12367,20 @@ function hasFeature(query, name)
 end
 
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
---- Rooms remembered.
+--- Number of rooms to remember.
 local ROOMS = 10000
---- Who may wait for one room's answer at a time: a message for each account that is not there.
+--- Largest number of messages that wait for one room's answer. Each offline account adds one for each message.
 local WAITING = 1000
 local known = cache.new(ROOMS)
---- Rooms that have been asked, and who waits for the answer.
+--- Callbacks that wait for an answer, by room.
 local asked = {}
 
---- Undefined as long as the room has not been asked.
+--- Whether the room is private. Undefined until the room has answered.
 function push_privacy.knownPrivate(room)
     return known:get(room)
 end
 
---- Calls back once it is known whether the account's room is private; a room that does not answer is not.
+--- Calls back once the room has told whether it is private. A room without an answer counts as public.
 function push_privacy.whetherPrivate(membership, told)
     local room = membership.room
     local waiting = asked[room]
@@ -10767,7 +12404,7 @@ function push_privacy.whetherPrivate(membership, told)
     end)
 end
 
---- The room's configuration has changed.
+--- Asks again next time: the configuration of the room has changed.
 function push_privacy.forgetPrivacy(room)
     known:set(room, nil)
 end
@@ -10775,11 +12412,11 @@ end
 
 -- src/push/push.ts
 --
--- Push for messages of rooms. mod_cloud_notify (XEP-0357) wakes devices by events that an archive and mod_message fire;
--- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
+-- Push notifications for messages of rooms. mod_cloud_notify (XEP-0357) reacts to events of an archive and of
+-- mod_message. This file fires them, and stops notifications that the user does not want (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
+local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -10797,7 +12434,7 @@ function isOwn(membership, stanza)
     return jids.resource(stanza.attr.from or "") == membership.nick
 end
 
-function isAskedFor(membership, stanza)
+function wantsPush(membership, stanza)
     local bookmark = membership.bookmark
     local setting = bookmark and bookmark.notify
     if setting == "always" or setting == "never" then
@@ -10846,25 +12483,26 @@ function hasModule(name)
     return (host and host.modules[name]) ~= nil
 end
 
---- Whether it is said in a room now, and something that a device may be woken for.
+--- Whether a message may trigger a push: it is live, and has content for a person.
 function push_push.isWorthWaking(stanza, room)
     return hasModule("cloud_notify") and delayBy(stanza, room) == nil and isNotable(stanza)
 end
 
---- Wakes the account's devices that are not there for what is worth it, if that is asked for.
+--- Sends a push for a message to the account's offline devices, if the notification setting asks for it.
 function push_push.notify(membership, stanza)
     if isOwn(membership, stanza) then
         return
     end
-    local asked = isAskedFor(membership, stanza)
-    if asked == true then
+    local wanted = wantsPush(membership, stanza)
+    if wanted == true then
         wake(membership.username, stanza)
-    elseif asked == nil then
+    elseif wanted == nil then
         wakeIfPrivate(membership, stanza)
     end
 end
 
---- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
+--- `cloud_notify/push`: stops pushes against the notification setting, also those of mod_cloud_notify for a hibernating
+-- session.
 function push_push.onPush(event)
     local stanza = event.original_stanza
     local from = stanza and stanza.attr.from
@@ -10875,10 +12513,10 @@ function push_push.onPush(event)
     if membership == nil then
         return nil
     end
-    if isNotable(stanza) and not isOwn(membership, stanza) and isAskedFor(membership, stanza) ~= false then
+    if isNotable(stanza) and not isOwn(membership, stanza) and wantsPush(membership, stanza) ~= false then
         return nil
     end
-    event.reason = "not asked for in this room"
+    event.reason = "notification setting of this room"
     return true
 end
 end
@@ -10890,7 +12528,6 @@ local occupancy_former = {}
 do
 local fork = send_fork.fork
 local leaveOnce = send_former.leaveOnce
-local allFormerOccupants = state_former.allFormerOccupants
 local occupantJid = state_memberships.occupantJid
 local save = state_store.save
 local lineUp = occupancy_pace.lineUp
@@ -10901,9 +12538,8 @@ local lost = occupancy_transitions.lost
 local over = occupancy_transitions.over
 local line = newLine(leaveOnce)
 
---- Leaves all rooms under former addresses, paced. A join of the account there does not wait for its turn.
-function occupancy_former.leaveFormerAddresses()
-    local formers = allFormerOccupants()
+--- Leaves rooms under former addresses, paced. A join of the account there does not wait for its turn.
+function occupancy_former.leaveFormerAddresses(formers)
     if #formers > 0 then
         module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
         lineUp(line, formers)
@@ -11262,6 +12898,7 @@ end
 -- message itself.
 local room_copies = {}
 do
+local monotonic = state_clock.monotonic
 --- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
 local KEPT = 8
 local SECONDS = 5
@@ -11277,7 +12914,7 @@ function room_copies.hasComeBefore(membership, stanza)
         return false
     end
     local copies = latest[membership] or {}
-    local now = os.time()
+    local now = monotonic()
     for _, copy in ipairs(copies) do
         if copy.id == id and copy.from == from and copy.body == body and now - copy.when <= SECONDS then
             return true
@@ -11298,6 +12935,7 @@ end
 local room_message = {}
 do
 local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local wallClock = state_clock.wallClock
 local hold = archive_catchup.hold
 local holdBack = archive_catchup.holdBack
 local isResult = archive_catchup.isResult
@@ -11307,7 +12945,8 @@ local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local keptForm = archive_gate.keptForm
 local withoutOwnIds = archive_gate.withoutOwnIds
-local takeDown = archive_log.takeDown
+local canRecordPast = archive_log.canRecordPast
+local record = archive_log.record
 local isWorthWaking = push_push.isWorthWaking
 local notify = push_push.notify
 local forgetPrivacy = push_privacy.forgetPrivacy
@@ -11335,6 +12974,7 @@ local onSubject = occupancy_phases.onSubject
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
 local noteOver = state_limits.noteOver
+local isTooEarly = state_store.isTooEarly
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -11428,6 +13068,9 @@ function newcomerOf(membership)
 end
 
 function takePast(membership, stanza)
+    if membership.catchUp == nil and not canRecordPast(membership) then
+        holdBack(membership)
+    end
     if membership.catchUp == nil then
         missed(membership, stanza)
     else
@@ -11440,7 +13083,7 @@ function takeLive(membership, stanza)
         holdBack(membership)
     end
     if membership.catchUp == nil then
-        takeDown(membership, stanza)
+        record(membership, stanza)
     else
         hold(membership, membership.catchUp, stanza, true)
     end
@@ -11456,7 +13099,7 @@ function keepSubject(membership, stanza, isLive)
     local copy = st.clone(stanza)
     copy.attr.to = nil
     if isLive and membership.place.phase == "joined" and latestDelayed == nil then
-        addDelay(copy, membership.room, os.time())
+        addDelay(copy, membership.room, wallClock())
     end
     membership.view.subject = copy
 end
@@ -11552,7 +13195,11 @@ function room_message.onGroupchatMessage(event)
     lookAt(stanza)
     local membership = findMembership(attr.to or "", latestRoom)
     if membership == nil then
-        return nil
+        if isTooEarly(attr.to or "") then
+            return true
+        else
+            return nil
+        end
     end
     onGroupchat(membership, latestPassed)
     return true
@@ -11575,6 +13222,13 @@ function room_message.onMessage(event)
     local membership = findMembership(to, room)
     local type_ = stanza.attr.type
     if membership == nil then
+        if type_ == "groupchat" then
+            if isTooEarly(to) then
+                return true
+            else
+                return nil
+            end
+        end
         if type_ == "error" then
             return onLateError(stanza, from, to)
         else
@@ -12529,11 +14183,14 @@ do
 local restoreAccount, restoreMembership, complete
 local allRefusals = state_bookmarks.allRefusals
 local restoreRefusals = state_bookmarks.restoreRefusals
+local monotonic = state_clock.monotonic
 local counters = state_counters.counters
 local restoreCounters = state_counters.restoreCounters
 local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
 local occupantJid = state_memberships.occupantJid
+local deliveries = state_deliveries.deliveries
+local restoreDeliveries = state_deliveries.restoreDeliveries
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
@@ -12542,23 +14199,29 @@ local isKnownPhase = state_place.isKnownPhase
 local newView = state_view.newView
 local outdate = state_view.outdate
 local convert = state_upgrade.convert
-local logOf = state_logs.logOf
-local restoreLog = state_logs.restoreLog
+local logs = state_logs.logs
+local restoreLogs = state_logs.restoreLogs
 local numbers = state_numbers.numbers
 local restoreNumbers = state_numbers.restoreNumbers
 local startNumbers = state_numbers.startNumbers
+local dirtyRecords = state_records.dirtyRecords
+local restoreDirty = state_records.restoreDirty
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
+local loading = state_store.loading
 local joined = state_sessions.joined
 local noteJoined = state_sessions.noteJoined
 local restoreJoined = state_sessions.restoreJoined
 
-function restoreAccount(account)
-    account.seen = complete(account, {seen = os.time()}).seen
+function restoreAccount(account, isOld)
+    complete(account, {seen = monotonic(), idleOnDisk = 0})
+    if isOld then
+        account.seen = monotonic()
+    end
     return account
 end
 
-function restoreMembership(membership)
+function restoreMembership(membership, isOld)
     local hadView = membership.view ~= nil
     local fresh = createMembership(membership.username, membership.room, membership.nick)
     complete(membership, fresh)
@@ -12570,8 +14233,15 @@ function restoreMembership(membership)
     if not isKnownPhase(membership.place.phase) then
         membership.place = inLine("lost")
     end
-    if membership.log ~= nil then
-        restoreLog(complete(membership.log, logOf(membership.room)))
+    if isOld then
+        membership.log = nil
+        membership.part = nil
+        membership.nickFree = 0
+        if membership.detachedAt == nil then
+            membership.detachedAt = nil
+        else
+            membership.detachedAt = monotonic()
+        end
     end
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
@@ -12593,13 +14263,17 @@ end
 
 function state_snapshot.snapshot()
     return {
-        refusals = allRefusals(),
         accounts = accounts,
+        refusals = allRefusals(),
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
         formerOccupants = formerOccupants,
-        numbers = numbers()
+        numbers = numbers(),
+        logs = logs,
+        deliveries = deliveries(),
+        dirty = dirtyRecords(),
+        loading = loading()
     }
 end
 
@@ -12608,21 +14282,25 @@ function state_snapshot.restore(saved)
     if saved.accounts == nil then
         return false
     end
-    if saved.numbers == nil then
+    local isOld = saved.logs == nil
+    if saved.numbers == nil or saved.logs == nil then
         startNumbers()
     else
         restoreNumbers(saved.numbers)
+        restoreLogs(saved.logs)
+        restoreDeliveries(saved.deliveries or {})
+        restoreDirty(saved.dirty or {})
     end
     for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
-            restoreMembership(membership)
+            restoreMembership(membership, isOld)
         end
-        accounts[occupantJid(account.username)] = restoreAccount(account)
+        accounts[occupantJid(account.username)] = restoreAccount(account, isOld)
     end
     if saved.formerOccupants ~= nil then
         restoreFormerOccupants(saved.formerOccupants)
     end
-    if saved.pendingIqs ~= nil then
+    if saved.pendingIqs ~= nil and not isOld then
         restorePendingIqs(saved.pendingIqs)
     end
     if saved.refusals ~= nil then
@@ -12674,17 +14352,22 @@ local onServiceGone = follow_autojoin.onServiceGone
 local onBlock = follow_blocking.onBlock
 local onPrivateMessage = follow_blocking.onPrivateMessage
 local onUnblock = follow_blocking.onUnblock
-local closeOpen = archive_log.closeOpen
-local expire = archive_log.expire
-local saveChanged = archive_log.saveChanged
+local reopenParts = archive_delivered.reopenParts
+local saveDelivered = archive_delivered.saveDelivered
+local restoreUnwritten = archive_entries.restoreUnwritten
+local expire = archive_expire.expire
 local fromRoom = archive_gate.fromRoom
 local onShouldStore = archive_personal.onShouldStore
 local onPush = push_push.onPush
 local load = state_store.load
+local restoreLoading = state_store.restoreLoading
 local saveLate = state_store.saveLate
+local onRecovery = state_outage.onRecovery
+local retryNow = state_outage.retryNow
 local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
 local watchComponents = occupancy_components.watchComponents
 local resumeAll = occupancy_resume.resumeAll
+local askForGaps = occupancy_watch.askForGaps
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
 local onLinkGone = occupancy_watch.onLinkGone
@@ -12701,7 +14384,10 @@ local onGroupchatMessage = room_message.onGroupchatMessage
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
+local inTurn = minimix_turn.inTurn
 local turn = minimix_turn.turn
+local allFormerOccupants = state_former.allFormerOccupants
+local formerOccupantsOf = state_former.formerOccupantsOf
 local hasFormerOccupants = state_former.hasFormerOccupants
 local restore = state_snapshot.restore
 local snapshot = state_snapshot.snapshot
@@ -12751,8 +14437,9 @@ module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
-module:hook_global("server-stopping", saveChanged)
+module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
+module:hook_global("server-stopping", retryNow, -1)
 module:hook_global("user-deleted", onAccountDeleted, 1)
 module:hook_global("user-disabled", onAccountDisabled, 1)
 module:hook("account-disco-info", onAnnounce, -2)
@@ -12764,7 +14451,9 @@ local timers = {}
 local function every(seconds, task)
     if seconds ~= math.huge then
         local timer = module:add_timer(seconds, function()
-            task(seconds)
+            inTurn(function()
+                task(seconds)
+            end)
             return seconds
         end)
         timers[#timers + 1] = timer
@@ -12790,10 +14479,13 @@ local function onceStarted(task)
     end
 end
 
+local isFormerHooked = false
+
 --- Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
 -- of any shape.
 local function hookFormerAddresses()
-    if hasFormerOccupants() then
+    if hasFormerOccupants() and not isFormerHooked then
+        isFormerHooked = true
         module:hook("presence/bare", turn(onFormerPresence), 0.06)
         module:hook("presence/full", turn(onFormerPresence), 0.06)
         module:hook("message/bare", turn(onFormerMessage), 0.06)
@@ -12803,17 +14495,19 @@ local function hookFormerAddresses()
     end
 end
 
---- Accounts come back to the rooms that storage knows of, and follow their bookmarks.
-local function start()
-    load()
-    closeOpen()
+--- Accounts that storage knows of come back to their rooms, and follow their bookmarks.
+local function comeBack(usernames)
     hookFormerAddresses()
     onceStarted(function()
-        leaveFormerAddresses()
-        bringBack()
-        followAll()
+        for _, username in ipairs(usernames) do
+            leaveFormerAddresses(formerOccupantsOf(username))
+        end
+        bringBack(usernames)
+        followAll(usernames)
     end)
 end
+
+onRecovery(askForGaps)
 
 module.load = function()
     trackAll()
@@ -12822,23 +14516,28 @@ module.load = function()
     onceStarted(checkNeighbours)
     watchComponents()
     if module.reloading ~= true then
-        start()
+        load(comeBack)
     end
 end
 
 module.save = function()
-    saveChanged()
+    saveDelivered()
     saveLate()
+    retryNow()
     return snapshot()
 end
 
 module.restore = function(saved)
-    if restore(saved) then
+    local state = saved
+    if restore(state) then
+        restoreUnwritten()
+        reopenParts()
         hookFormerAddresses()
         resumeAll()
-        leaveFormerAddresses()
+        leaveFormerAddresses(allFormerOccupants())
+        restoreLoading(state.loading, comeBack)
     else
-        start()
+        load(comeBack)
     end
 end
 

@@ -840,7 +840,7 @@ describe("what an account may read", function ()
 			s:deliver();
 			s:wait(5);
 			s:restart();
-			clock.now = clock.now - seconds;
+			clock.jump(-seconds);
 			s:restart();
 			other_account(s);
 			say(s, 3, 3);

@@ -15,15 +15,18 @@ import { onPresence as onClientPresence, onSessionGone } from "./client/presence
 import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./follow/accounts";
 import { followAll, onLogin, onService, onServiceGone } from "./follow/autojoin";
 import { onBlock, onPrivateMessage, onUnblock } from "./follow/blocking";
-import { closeOpen, expire, saveChanged } from "./archive/log";
+import { reopenParts, saveDelivered } from "./archive/delivered";
+import { restoreUnwritten } from "./archive/entries";
+import { expire } from "./archive/expire";
 import { fromRoom } from "./archive/gate";
 import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
-import { load, saveLate } from "./state/store";
+import { load, restoreLoading, saveLate } from "./state/store";
+import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
 import { watchComponents } from "./occupancy/components";
 import { resumeAll } from "./occupancy/resume";
-import { bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
+import { askForGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
@@ -32,8 +35,8 @@ import { onIq as onRoomIq } from "./room/iq";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
 import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
-import { turn } from "./turn";
-import { hasFormerOccupants } from "./state/former";
+import { inTurn, turn } from "./turn";
+import { allFormerOccupants, formerOccupantsOf, hasFormerOccupants } from "./state/former";
 import "./state/occupants";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
@@ -97,8 +100,9 @@ module.hook("s2sin-destroyed", turn(onLinkGone), 1);
 module.hook("s2sout-destroyed", turn(onLinkGone), 1);
 module.hook("s2sin-established", turn(onLinkUp), 1);
 module.hook("s2sout-established", turn(onLinkUp), 1);
-module.hook_global("server-stopping", saveChanged);
+module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
+module.hook_global("server-stopping", retryNow, -1);
 // Before mod_pep (0) deletes the account's bookmarks, which would make it leave room after room.
 module.hook_global("user-deleted", onAccountDeleted, 1);
 module.hook_global("user-disabled", onAccountDisabled, 1);
@@ -114,7 +118,9 @@ const timers: Timer[] = [];
 function every(seconds: number, task: (this: void, seconds: number) => void): void {
     if (seconds !== math.huge) {
         const timer = module.add_timer(seconds, () => {
-            task(seconds);
+            inTurn(() => {
+                task(seconds);
+            });
             return seconds;
         });
         timers.push(timer);
@@ -140,12 +146,15 @@ function onceStarted(task: (this: void) => void): void {
     }
 }
 
+let isFormerHooked = false;
+
 /**
  * Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
  * of any shape.
  */
 function hookFormerAddresses(): void {
-    if (hasFormerOccupants()) {
+    if (hasFormerOccupants() && !isFormerHooked) {
+        isFormerHooked = true;
         module.hook("presence/bare", turn(onFormerPresence), 0.06);
         module.hook("presence/full", turn(onFormerPresence), 0.06);
         module.hook("message/bare", turn(onFormerMessage), 0.06);
@@ -155,17 +164,19 @@ function hookFormerAddresses(): void {
     }
 }
 
-/** Accounts come back to the rooms that storage knows of, and follow their bookmarks. */
-function start(): void {
-    load();
-    closeOpen();
+/** Accounts that storage knows of come back to their rooms, and follow their bookmarks. */
+function comeBack(usernames: string[]): void {
     hookFormerAddresses();
     onceStarted(() => {
-        leaveFormerAddresses();
-        bringBack();
-        followAll();
+        for (const username of usernames) {
+            leaveFormerAddresses(formerOccupantsOf(username));
+        }
+        bringBack(usernames);
+        followAll(usernames);
     });
 }
+
+onRecovery(askForGaps);
 
 // On a reload the next instance gets the state as it is; otherwise it is read from storage. Prosody calls `load`, and
 // on a reload `restore`, with what `save` gave or an empty table (core/modulemanager.lua).
@@ -176,23 +187,28 @@ module.load = () => {
     onceStarted(checkNeighbours);
     watchComponents();
     if (module.reloading !== true) {
-        start();
+        load(comeBack);
     }
 };
 
 module.save = () => {
-    saveChanged();
+    saveDelivered();
     saveLate();
+    retryNow();
     return snapshot();
 };
 
 module.restore = (saved) => {
-    if (restore(saved as Partial<Saved>)) {
+    const state = saved as Partial<Saved>;
+    if (restore(state)) {
+        restoreUnwritten();
+        reopenParts();
         hookFormerAddresses();
         resumeAll();
-        leaveFormerAddresses();
+        leaveFormerAddresses(allFormerOccupants());
+        restoreLoading(state.loading, comeBack);
     } else {
-        start();
+        load(comeBack);
     }
 };
 

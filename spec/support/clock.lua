@@ -1,22 +1,27 @@
--- Virtual time: os.time, os.date, util.time and Prosody's timers all read it, and only advance() moves it.
+-- Virtual time: os.time, os.date, util.time and Prosody's timers all read it, and only advance() moves it. jump() sets the wall clock
+-- alone: what os.time says, and not util.time's monotonic().
 
 local real_time, real_date = os.time, os.date;
 local start = 1700000000;
 
-local clock = { now = start };
+local clock = { now = start; offset = 0; real_time = real_time };
 local timers = {}; -- the next one last
 
 function os.time(t)
 	if t then return real_time(t); end
-	return math.floor(clock.now);
+	return math.floor(clock.now + clock.offset);
 end
 
 function os.date(format, t)
-	return real_date(format, t or math.floor(clock.now));
+	return real_date(format, t or math.floor(clock.now + clock.offset));
+end
+
+function clock.jump(seconds)
+	clock.offset = clock.offset + seconds;
 end
 
 function clock.reset()
-	clock.now = start;
+	clock.now, clock.offset = start, 0;
 	clock.clear();
 end
 

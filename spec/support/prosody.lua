@@ -14,9 +14,10 @@ end
 
 local clock = require "support.clock";
 
-local function now() return clock.now; end
-
-package.loaded["util.time"] = { now = now; monotonic = now };
+package.loaded["util.time"] = {
+	now = function () return clock.now + clock.offset; end;
+	monotonic = function () return clock.now; end;
+};
 package.loaded["net.server"] = { timer = clock.timer; hook_signal = function () end };
 
 local events = require "util.events";

@@ -1,5 +1,6 @@
 // What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
 
+import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as id from "util.id";
 import * as st from "util.stanza";
@@ -7,7 +8,7 @@ import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
 import { fork } from "../send/fork";
 import { noteDrop } from "../state/counters";
-import type { Buffered, CatchUp, Outcome, Progress } from "../state/catchup";
+import type { Asking, Buffered, CatchUp, Outcome, Progress } from "../state/catchup";
 import { noteOver } from "../state/limits";
 import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
@@ -15,9 +16,11 @@ import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
 import { inSlices } from "../slices";
 import { weightOf } from "../weight";
 import { ask, patience } from "../send/ask";
-import { blocklistOf, silences } from "../settings/blocklist";
+import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
 import { addArchiveId, fromArchive } from "./gate";
-import { isKept, newestOf, openPart, type Said, takeDown } from "./log";
+import { openPart } from "./delivered";
+import { record } from "./log";
+import { isKept, newestOf, type Said } from "./read";
 
 /** Messages asked for at a time. */
 const PAGE = 50;
@@ -45,7 +48,7 @@ export function holdBack(membership: Membership): void {
     if (membership.catchUp === undefined && isKept(membership)) {
         membership.catchUp = {
             progress: { step: "idle" },
-            since: os.time(),
+            since: wallClock(),
             position: undefined,
             blocked: undefined,
             buffer: [],
@@ -62,7 +65,8 @@ export function holdBack(membership: Membership): void {
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
-        const tries = triesOf(catching) + 1;
+        // An archive of our own that cannot be read is waited for.
+        const tries = newestOf(membership)[0] ? triesOf(catching) + 1 : 0;
         if (outcome !== "unreached" || catching === undefined || tries > TRIES) {
             endCatchUp(membership);
             return;
@@ -92,10 +96,15 @@ function triesOf(catching: CatchUp | undefined): number {
 export function catchUp(membership: Membership, done: Done): void {
     const isBuffering = membership.catchUp !== undefined && membership.catchUp.progress.step !== "draining";
     holdBack(membership);
-    const newest = newestOf(membership);
+    const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
     if (catching === undefined) {
         done("refused");
+        return;
+    }
+    if (!isRead || !readBlocklist(membership.username)[0]) {
+        catching.progress = { step: "waiting", tries: triesOf(catching) };
+        done("unreached");
         return;
     }
     if (newest === undefined && membership.since === undefined) {
@@ -131,7 +140,7 @@ export function dropQuestion(membership: Membership): void {
 
 /** Seconds up to which the account has what was said. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
-    return newest === undefined ? (membership.since ?? os.time()) : newest.when;
+    return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
 
 type Done = (this: void, outcome: Outcome) => void;
@@ -147,7 +156,7 @@ interface Query {
 function askPage(membership: Membership, catching: CatchUp, after: string | undefined, query: Query): void {
     const left = catching.left;
     const queryId = id.medium();
-    const asking: Progress = { step: "asking", queryId, tries: triesOf(catching), results: 0 };
+    const asking: Asking = { step: "asking", queryId, tries: triesOf(catching), results: 0, failed: false };
     catching.progress = asking;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
@@ -159,6 +168,10 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             return;
         }
         if (membership.catchUp !== catching || catching.progress !== asking || !isCurrent(membership)) {
+            return;
+        }
+        if (asking.failed) {
+            finish(catching, "unreached", query);
             return;
         }
         const fin = answer?.get_child("fin", MAM);
@@ -276,7 +289,7 @@ function isSilenced(membership: Membership, catching: CatchUp, message: Stanza):
 /** A message of the past: into the archive, and to the sessions that were attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
     const isSeen = takeBufferedId(membership, delayed);
-    if (takeDown(membership, delayed) && !isSeen) {
+    if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
     }
 }
@@ -300,7 +313,7 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
 
 /** Buffers what the room says: it has its place after what is missing. The room's archive may have it as well. */
 export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
-    const when = os.time();
+    const when = wallClock();
     const copy = st.clone(stanza);
     if (delayBy(copy, membership.room) === undefined) {
         addDelay(copy, membership.room, when);
@@ -377,7 +390,7 @@ function drainOne(membership: Membership, catching: CatchUp): boolean {
     catching.drained = catching.drained + 1;
     catching.weight = catching.weight - buffered.weight;
     if (buffered.seen) {
-        takeDown(membership, buffered.stanza);
+        record(membership, buffered.stanza);
     } else {
         missed(membership, buffered.stanza);
     }
@@ -398,7 +411,7 @@ export function historySince(membership: Membership): string | undefined {
     if (!isKept(membership) || outcomeOf(membership) === "complete") {
         return undefined;
     }
-    const newest = newestOf(membership);
+    const [, newest] = newestOf(membership);
     return newest === undefined && membership.since === undefined
         ? undefined
         : datetime.datetime(knownUntil(membership, newest));

@@ -1,10 +1,11 @@
 // What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
 
+import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
-import { blocklistOf, silences } from "../settings/blocklist";
+import { readBlocklist, silences } from "../settings/blocklist";
 import { readHeld } from "./catchup";
-import { readBack, type Said } from "./log";
+import { readBack, type Said } from "./read";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { Membership } from "../state/memberships";
@@ -38,7 +39,10 @@ export function sendHistory(membership: Membership, request: SessionRequest): vo
 /** Newest first. */
 function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
     const messages: Stanza[] = [];
-    const blocklist = blocklistOf(membership.username);
+    const [isRead, blocklist] = readBlocklist(membership.username);
+    if (!isRead) {
+        return messages;
+    }
     let chars = 0;
     const take = (said: Said) => {
         if (messages.length >= limits.stanzas || said.when < limits.since) {
@@ -86,6 +90,6 @@ function limitsOf(join: Stanza): Limits {
     return {
         stanzas: Math.min(stanzas ?? (bounded ? options.maxHistory : options.history), options.maxHistory),
         chars: chars ?? math.huge,
-        since: Math.max(stamp ?? 0, seconds === undefined ? 0 : os.time() - seconds),
+        since: Math.max(stamp ?? 0, seconds === undefined ? 0 : wallClock() - seconds),
     };
 }

@@ -1,42 +1,21 @@
-// The archive: each message of a room once for this host, and for each account which of them it got. Messages are
-// written as they come, in a Prosody archive store under the room's JID; what an account got is written when it changes
-// course (it comes, goes, or misses something), not for each message.
+// Which message is an entry of the room's log already: another account's copy of it made it, or it comes again from the
+// room's archive.
 
 import * as datetime from "util.datetime";
-import * as hashes from "util.hashes";
 import * as st from "util.stanza";
-import { type Archive, readPage } from "./page";
+import { append, entryOf, fill, keyOf, stanzaOf, store } from "./entries";
+import { deliver, isFor, settleSoon } from "./delivered";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
-import { counters } from "../state/counters";
-import {
-    addRecent,
-    dropLog,
-    type Entry,
-    fillRecent,
-    logOf,
-    logs,
-    OPEN,
-    type Part,
-    type Past,
-    type Ranges,
-    type RoomLog,
-    RECENT,
-} from "../state/logs";
-import { nextNumber, startNumbers, startOfNumbers } from "../state/numbers";
-import { type Account, accounts, findAccount, type Membership, type Parts } from "../state/memberships";
-import { delayBy, isDelayBy, isSameElement, isWorthKeeping, stanzaIdBy } from "../stanzas";
-import { includes, insert, isOpen, prune } from "../state/ranges";
-import { addMissed, hasPersonalArchive, readRoom } from "./personal";
-
-/** What was said in each room; `with` holds an entry's number and, for an entry of one account alone, whose. */
-const store = module.open_store("minimix_archive", "archive");
-
-/** What each account got of each room. */
-const partsStore = module.open_store<Parts>("minimix_parts", "keyval");
-
-/** Seconds between a message and the look for accounts that have not got it. */
-const SETTLE = 1;
+import { wallClock } from "../state/clock";
+import { rangesOf } from "../state/deliveries";
+import type { Entry, Part, Past, RoomLog } from "../state/logs";
+import type { Membership } from "../state/memberships";
+import { findMessages } from "../state/messages";
+import type { Ranges } from "../state/ranges";
+import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
+import { textOf } from "../text";
+import { addMissed } from "./personal";
 
 /** Entries that are read at a time to find some message of the past among them, and for how many seconds they are held. */
 const PAST = 1000;
@@ -51,102 +30,15 @@ added.add(STANZA_ID);
 /** Seconds that a room's clock may differ from ours. */
 const SKEW = 10;
 
-/** The account is in the room, or asks for what it has missed there. */
-export function openPart(membership: Membership): void {
-    if (options.archive !== true || membership.part !== undefined) {
-        return;
-    }
-    const log = logOf(membership.room);
-    const part: Part = { open: isOpen(rangesOf(membership)), position: log.last };
-    membership.part = part;
-    membership.log = log;
-    log.readers.set(membership.username, membership);
-    // An open range of an earlier start goes on if nothing was said to others meanwhile.
-    if (part.open && log.last !== startOfNumbers()) {
-        part.position = startOfNumbers();
-        stop(membership, part);
-        saveParts(membership.username);
-        part.position = log.last;
-    }
-}
-
 /**
- * The room has let the account in. The range that covers what it is told from now on is written at once, so that a killed
- * server knows of it; a message needs no write but its own.
- */
-export function letIn(membership: Membership): void {
-    openPart(membership);
-    const log = membership.log;
-    const part = membership.part;
-    if (log === undefined || part === undefined || part.open) {
-        return;
-    }
-    const ranges = rangesOf(membership);
-    if ((ranges[ranges.length - 1] ?? 0) >= log.last) {
-        ranges[ranges.length - 1] = OPEN;
-    } else {
-        ranges.push(log.last + 1);
-        ranges.push(OPEN);
-    }
-    part.open = true;
-    part.position = log.last;
-    saveParts(membership.username);
-}
-
-/**
- * At a start of the server, before anything is stored: open ranges end where the last start did for all but the accounts
- * that go back to their rooms.
- */
-export function closeOpen(): void {
-    if (options.archive !== true) {
-        return;
-    }
-    startNumbers();
-    for (const username of usersOf(partsStore)) {
-        const account = findAccount(username);
-        const parts = storedParts(username, account);
-        let changed = false;
-        for (const [room, ranges] of pairs(parts)) {
-            const membership = account === undefined ? undefined : account.memberships.get(room);
-            if (isOpen(ranges) && !membership?.established) {
-                ranges[ranges.length - 1] = startOfNumbers();
-                changed = true;
-            }
-        }
-        if (changed) {
-            partsStore.set(username, parts);
-        }
-    }
-}
-
-/** The account is out of the room. */
-export function closePart(membership: Membership): void {
-    const log = membership.log;
-    const part = membership.part;
-    membership.log = undefined;
-    membership.part = undefined;
-    if (log === undefined || part === undefined) {
-        return;
-    }
-    log.readers.delete(membership.username);
-    if (next(log.readers)[0] === undefined) {
-        dropLog(log);
-    }
-    if (part.open) {
-        stop(membership, part);
-        saveParts(membership.username);
-    }
-}
-
-/**
- * Takes down a message that an account was shown; whether it is worth that and the account has not had it before. A room
+ * Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
  * of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
- * what was taken down last.
+ * what was recorded last.
  */
-export function takeDown(membership: Membership, stanza: Stanza): boolean {
+export function record(membership: Membership, stanza: Stanza): boolean {
     if (options.archive === "mam") {
         const past = pastOf(membership.room, stanza);
-        // mod_mam has taken down what is said now.
+        // mod_mam has recorded what is said now.
         return past === undefined || addMissed(membership, stanza, past);
     }
     const log = membership.log;
@@ -159,7 +51,7 @@ export function takeDown(membership: Membership, stanza: Stanza): boolean {
         log.current = isWorthKeeping(stanza) ? entryFor(log, membership, part, stanza) : undefined;
     }
     const entry = log.current;
-    return entry !== undefined && receive(membership, log, part, entry);
+    return entry !== undefined && deliver(membership, log, part, entry);
 }
 
 function isAnothers(entry: Entry | undefined, membership: Membership): boolean {
@@ -195,26 +87,24 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
             break;
         }
         if (entry.owner === undefined || entry.owner === membership.username) {
-            if (isSameElement(entry.stanza, stanza, "to")) {
+            if (entry.text === textOf(stanza)) {
                 same = entry;
-            } else if (isSameMessage(log, entry.stanza, stanza)) {
+            } else if (isSameMessage(log, entry, stanza)) {
                 // The room shows this account something else: a gateway, for instance.
                 owner = membership.username;
             }
         }
     }
-    if (same !== undefined) {
-        return same;
-    }
-    const content = st.clone(stanza);
-    content.attr.to = undefined;
-    return append(log, content, os.time(), owner);
+    return same ?? add(log, stanza, wallClock(), owner);
 }
 
-function isSameMessage(log: RoomLog, one: Stanza, other: Stanza): boolean {
-    const id = stanzaIdBy(one, log.room) ?? one.attr.id;
+function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
+    const one = stanzaOf(entry);
+    const id = stanzaIdBy(stanza, log.room) ?? stanza.attr.id;
     return (
-        id !== undefined && one.attr.from === other.attr.from && id === (stanzaIdBy(other, log.room) ?? other.attr.id)
+        id !== undefined &&
+        one?.attr.from === stanza.attr.from &&
+        id === (one === undefined ? undefined : (stanzaIdBy(one, log.room) ?? one.attr.id))
     );
 }
 
@@ -223,37 +113,95 @@ function isSameMessage(log: RoomLog, one: Stanza, other: Stanza): boolean {
  * be put in before others. Undefined if the account has it already, or there is no place for it.
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
-    fill(log);
+    const [ranges] = rangesOf(membership.username, log.room);
+    if (!canRecordPast(membership)) {
+        notPlaced(membership);
+        return undefined;
+    }
     const content = withoutDelay(log, stanza);
     const archiveId = stanzaIdBy(content, log.room);
-    const isWanted = (entry: Entry) => isSamePast(log, membership, part, entry, content);
-    const entry = findEntry(log.recent, isWanted) ?? findPast(log, archiveId, when, isWanted);
+    const isWanted = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
+    let entry = findEntry(log.recent, isWanted);
+    const past = entry === undefined ? pastAround(log, when) : undefined;
+    if (past === "failed") {
+        notPlaced(membership);
+        return undefined;
+    }
+    if (past !== undefined) {
+        entry = findPast(past, archiveId, isWanted);
+    }
     if (entry !== undefined) {
         return entry.owner === undefined ? entry : undefined;
     }
-    const newest = log.recent[log.recent.length - 1];
-    const earliest = newest === undefined ? 0 : newest.when;
+    const earliest = newestTime(log);
     if (when < earliest && !isLater(membership)) {
         return undefined;
     }
     // The log goes by time.
-    return append(log, content, Math.min(Math.max(when, earliest), os.time()), undefined);
+    return add(log, content, Math.min(Math.max(when, earliest), wallClock()), undefined);
+}
+
+/** Whether it can be known which messages of the past an account has. */
+export function canRecordPast(membership: Membership): boolean {
+    const log = membership.log;
+    return log === undefined || (rangesOf(membership.username, log.room)[1] && fill(log));
+}
+
+/** Storage failed, so whether the account has the message is not known: it is asked for once more. */
+function notPlaced(membership: Membership): void {
+    const step = membership.catchUp?.progress;
+    if (step?.step === "asking") {
+        step.failed = true;
+    } else if (step?.step === "draining" && membership.log !== undefined) {
+        membership.log.gap = true;
+    }
+}
+
+/** When the newest entry was said. What was stamped by a clock that was ahead says nothing. */
+function newestTime(log: RoomLog): number {
+    const newest = log.recent[log.recent.length - 1];
+    return newest === undefined || newest.when > wallClock() + SKEW ? 0 : newest.when;
+}
+
+function add(log: RoomLog, stanza: Stanza, when: number, owner: string | undefined): Entry | undefined {
+    const entry = append(log, stanza, when, owner);
+    if (entry !== undefined) {
+        if (log.past?.to === math.huge) {
+            addPast(log, log.past, entry, stanza);
+        }
+        if (owner === undefined) {
+            settleSoon(log);
+        }
+    }
+    return entry;
 }
 
 /**
  * What an account has already comes again as the room's archive writes it; what it has not may be what another account
  * was shown in its place.
  */
-function isSamePast(log: RoomLog, membership: Membership, part: Part, entry: Entry, content: Stanza): boolean {
+function isSamePast(
+    log: RoomLog,
+    membership: Membership,
+    ranges: Ranges,
+    part: Part,
+    entry: Entry,
+    content: Stanza,
+): boolean {
     if (isAnothers(entry, membership)) {
         return false;
     }
     return (
-        isSameElement(entry.stanza, content) ||
-        (isSameMessage(log, entry.stanza, content) &&
-            (isFor(membership.username, rangesOf(membership), part, entry) ||
-                isSameElement(asSaid(entry.stanza), asSaid(content))))
+        entry.text === textOf(content) ||
+        (isSameMessage(log, entry, content) &&
+            (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, content)))
     );
+}
+
+/** Whether two messages say the same, but for what the room adds. */
+function isSaidAs(entry: Entry, content: Stanza): boolean {
+    const stanza = stanzaOf(entry);
+    return stanza !== undefined && textOf(asSaid(stanza)) === textOf(asSaid(content));
 }
 
 /** Without what the room adds. */
@@ -275,19 +223,22 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
 }
 
 /**
- * Among the entries that are not held in memory. An account that catches up goes through them in their order, so that
- * some are read at a time, from the one that is looked for.
+ * The entries around a time as far as they are not in `recent`. An account that catches up goes through them in their
+ * order, so that some are read at a time, from the one that is looked for.
  */
-function findPast(log: RoomLog, archiveId: string | undefined, when: number, isWanted: IsWanted): Entry | undefined {
+function pastAround(log: RoomLog, when: number): Past | "failed" | undefined {
     const oldest = log.recent[0];
-    if (oldest === undefined || when > oldest.when + SKEW) {
+    if (oldest === undefined || log.whole || when > oldest.when + SKEW) {
         return undefined;
     }
-    let past = log.past;
-    if (past === undefined || when < past.from || when >= past.to) {
-        past = readPast(log, when);
-        log.past = past;
+    if (log.past === undefined || when < log.past.from || when >= log.past.to) {
+        log.past = readPast(log, when);
+        return log.past ?? "failed";
     }
+    return log.past;
+}
+
+function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted): Entry | undefined {
     const entry = archiveId === undefined ? undefined : past.ids.get(archiveId);
     if (entry !== undefined && isWanted(entry)) {
         return entry;
@@ -295,12 +246,16 @@ function findPast(log: RoomLog, archiveId: string | undefined, when: number, isW
     return findEntry(archiveId === undefined || entry !== undefined ? past.entries : past.others, isWanted);
 }
 
-function readPast(log: RoomLog, from: number): Past {
+function readPast(log: RoomLog, from: number): Past | undefined {
+    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: PAST });
+    if (found === undefined) {
+        return undefined;
+    }
     const past: Past = { from, to: math.huge, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
-    for (const [id, stanza, when, label] of find(log.room, { start: from - SKEW, limit: PAST })) {
-        const entry = storedEntry(id, stanza, when, label, before);
-        addPast(log, past, entry);
+    for (const stored of found) {
+        const entry = entryOf(stored, before);
+        addPast(log, past, entry, stored.stanza);
         if (entry.owner === undefined) {
             before = entry.number;
         }
@@ -316,8 +271,8 @@ function readPast(log: RoomLog, from: number): Past {
     return past;
 }
 
-function addPast(log: RoomLog, past: Past, entry: Entry): void {
-    const archiveId = entry.owner === undefined ? stanzaIdBy(entry.stanza, log.room) : undefined;
+function addPast(log: RoomLog, past: Past, entry: Entry, stanza: Stanza): void {
+    const archiveId = entry.owner === undefined ? stanzaIdBy(stanza, log.room) : undefined;
     past.entries.push(entry);
     if (archiveId === undefined) {
         past.others.push(entry);
@@ -332,462 +287,4 @@ function withoutDelay(log: RoomLog, stanza: Stanza): Stanza {
     content.attr.to = undefined;
     content.maptags((tag) => (isDelayBy(tag, log.room) ? undefined : tag));
     return content;
-}
-
-function append(log: RoomLog, stanza: Stanza, when: number, owner: string | undefined): Entry | undefined {
-    const size = string.len(tostring(stanza));
-    if (size > options.maxKeptSize) {
-        module.log("debug", "A message of %s is too big to be kept: %d bytes", log.room, size);
-        return undefined;
-    }
-    const number = nextNumber();
-    const label = string.format("%d", number);
-    const id = write(log.room, stanza, when, owner === undefined ? label : `${label} ${owner}`);
-    if (id === undefined) {
-        return undefined;
-    }
-    const entry: Entry = { number, before: owner === undefined ? log.last : undefined, owner, id, when, stanza, size };
-    addRecent(log, entry);
-    if (log.past?.to === math.huge) {
-        addPast(log, log.past, entry);
-    }
-    if (owner === undefined) {
-        log.last = number;
-        settleSoon(log);
-    }
-    return entry;
-}
-
-function write(room: string, stanza: Stanza, when: number, label: string): string | undefined {
-    const key = keyOf(room);
-    let [id, problem] = store.append(key, undefined, stanza, when, label);
-    if (id === undefined && problem === "quota-limit" && store.caps?.quota !== undefined) {
-        // As mod_mam does: the oldest make room. More of them at a time, as all others are written anew.
-        store.delete(key, { truncate: math.floor(store.caps.quota * 0.9) });
-        [id, problem] = store.append(key, undefined, stanza, when, label);
-    }
-    if (id === undefined) {
-        module.log("error", "Could not store a message of %s: %s", room, problem);
-    } else {
-        counters.archiveWrites = counters.archiveWrites + 1;
-    }
-    return id;
-}
-
-/** Storage drivers make a file name of it, which has an end. */
-function keyOf(room: string): string {
-    return string.len(room) <= 80 ? room : hashes.sha1(room, true);
-}
-
-/** Up to which number an open range goes. Without a part it is of an earlier start of the server. */
-function endOf(part: Part | undefined): number {
-    return part === undefined ? startOfNumbers() : part.position;
-}
-
-/** Notes that an account got an entry; whether it was new to it. */
-function receive(membership: Membership, log: RoomLog, part: Part, entry: Entry): boolean {
-    if (entry.owner !== undefined) {
-        noteOwn(membership, log, entry);
-        return true;
-    }
-    if (entry.number <= part.position) {
-        return receivePast(membership, log, part, entry);
-    }
-    if (!part.open || entry.before !== part.position) {
-        if (part.open) {
-            stop(membership, part);
-        }
-        start(membership, part, entry);
-        saveParts(membership.username);
-    }
-    part.position = entry.number;
-    return true;
-}
-
-/** An account that was shown nothing but what others were not has a part in the log as well. */
-function noteOwn(membership: Membership, log: RoomLog, entry: Entry): void {
-    const ranges = rangesOf(membership);
-    if (ranges.length === 0) {
-        ranges.push(entry.number);
-        ranges.push(entry.number);
-        markChanged(membership);
-        settleSoon(log);
-    }
-}
-
-/** What a room shows of its past may have been said while the account was out. */
-function receivePast(membership: Membership, log: RoomLog, part: Part, entry: Entry): boolean {
-    const ranges = rangesOf(membership);
-    if (includes(ranges, endOf(part), entry.number)) {
-        return false;
-    }
-    insert(ranges, entry.number, entry.before);
-    markChanged(membership);
-    settleSoon(log);
-    return true;
-}
-
-function start(membership: Membership, part: Part, entry: Entry): void {
-    const ranges = rangesOf(membership);
-    const last = ranges.length - 1;
-    if (last > 0 && ranges[last] === entry.before) {
-        ranges[last] = OPEN;
-    } else {
-        ranges.push(entry.number);
-        ranges.push(OPEN);
-    }
-    part.open = true;
-    markChanged(membership);
-}
-
-function stop(membership: Membership, part: Part): void {
-    const ranges = rangesOf(membership);
-    if (isOpen(ranges) && (ranges[ranges.length - 2] ?? 0) > part.position) {
-        // Nothing was said while it was open.
-        ranges.pop();
-        ranges.pop();
-    } else if (isOpen(ranges)) {
-        ranges[ranges.length - 1] = part.position;
-    }
-    part.open = false;
-    markChanged(membership);
-}
-
-/**
- * Some time after a message, accounts that did not get it have missed it: their part ends before it. Who got what is
- * written then.
- */
-function settleSoon(log: RoomLog): void {
-    if (log.settling) {
-        return;
-    }
-    log.settling = true;
-    module.add_timer(SETTLE, () => {
-        log.settling = false;
-        settle(log);
-        return undefined;
-    });
-}
-
-function settle(log: RoomLog): void {
-    endMissed(log);
-    writeChanged();
-}
-
-function endMissed(log: RoomLog): void {
-    for (const [, membership] of log.readers) {
-        const part = membership.part;
-        if (part !== undefined && part.open && part.position !== log.last) {
-            stop(membership, part);
-        }
-    }
-}
-
-/** Accounts whose parts are to be written. */
-const changed = new LuaSet<string>();
-
-function markChanged(membership: Membership): void {
-    changed.add(membership.username);
-}
-
-/** Writes what is not written yet. Accounts are not waited for: who gets the last message yet goes on where it was. */
-export function saveChanged(): undefined {
-    for (const [, log] of logs) {
-        if (log.settling) {
-            endMissed(log);
-        }
-    }
-    writeChanged();
-}
-
-function writeChanged(): void {
-    for (const username of changed) {
-        saveParts(username);
-    }
-}
-
-function saveParts(username: string): void {
-    changed.delete(username);
-    const account = findAccount(username);
-    if (account?.parts !== undefined && !options.anonymous) {
-        partsStore.set(username, account.parts);
-    }
-}
-
-function partsOf(account: Account): Parts {
-    account.parts ??= partsStore.get(account.username)[0] ?? {};
-    return account.parts;
-}
-
-function rangesOf(membership: Membership): Ranges {
-    const account = accounts.get(membership.occupant);
-    if (account === undefined) {
-        return [];
-    }
-    const parts = partsOf(account);
-    let ranges = parts[membership.room];
-    if (ranges === undefined) {
-        ranges = [];
-        parts[membership.room] = ranges;
-    }
-    return ranges;
-}
-
-/** Reads the newest entries of before this start of the server, once they are needed. */
-function fill(log: RoomLog): void {
-    if (log.filled) {
-        return;
-    }
-    const first = log.recent[0];
-    const entries: Entry[] = [];
-    let count = 0;
-    for (const [id, stanza, when, label] of find(log.room, { reverse: true, limit: RECENT })) {
-        count = count + 1;
-        const entry = storedEntry(id, stanza, when, label, undefined);
-        if (first === undefined || entry.number < first.number) {
-            table.insert(entries, 1, entry);
-        }
-    }
-    fillRecent(log, entries, count < RECENT);
-}
-
-type Results = LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>>;
-
-function find(room: string, query: ArchiveQuery): Results {
-    const [results, problem] = store.find(keyOf(room), query);
-    if (results !== undefined) {
-        return results;
-    }
-    if (problem !== "item-not-found") {
-        module.log("error", "Could not read the archive of %s: %s", room, problem);
-    }
-    return nothing as unknown as Results;
-}
-
-function nothing(): undefined {
-    return undefined;
-}
-
-function storedEntry(id: string, stanza: Stanza, when: number, label: string, before: number | undefined): Entry {
-    const [number, owner] = parseLabel(label);
-    return { number, before, owner, id, when, stanza, size: string.len(tostring(stanza)) };
-}
-
-/** The entry's number and, of an entry of one account alone, whose it is. */
-function parseLabel(label: string): LuaMultiReturn<[number, string | undefined]> {
-    const [digits, owner] = string.match(label, "^(%d+) ?(.*)$");
-    return $multi(tonumber(digits) ?? 0, owner === "" ? undefined : owner);
-}
-
-/** What an account got of a room's log, left rooms included; undefined if it never was in the room. */
-export function archiveOf(username: string, room: string): Archive | undefined {
-    const account = findAccount(username);
-    const ranges = storedParts(username, account)[room];
-    const membership = account?.memberships.get(room);
-    const part = membership?.part;
-    if (ranges === undefined && part === undefined) {
-        return undefined;
-    }
-    return {
-        store,
-        key: keyOf(room),
-        label: undefined,
-        holds: (label) => mayRead(username, ranges ?? [], part, label),
-    };
-}
-
-function mayRead(username: string, ranges: Ranges, part: Part | undefined, label: string): boolean {
-    const [number, owner] = parseLabel(label);
-    return owner === undefined ? includes(ranges, endOf(part), number) : owner === username;
-}
-
-/** Rooms of whose log an account got something, the ones it has left included. */
-export function roomsRead(username: string): string[] {
-    const rooms: string[] = [];
-    for (const [room] of pairs(storedParts(username, findAccount(username)))) {
-        rooms.push(room);
-    }
-    table.sort(rooms);
-    return rooms;
-}
-
-function storedParts(username: string, account: Account | undefined): Parts {
-    return account === undefined ? (partsStore.get(username)[0] ?? {}) : partsOf(account);
-}
-
-/** Something an account was told. */
-export interface Said {
-    /** In seconds. */
-    readonly when: number;
-    readonly stanza: Stanza;
-}
-
-/**
- * What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
- * returns true to end it. Reads from disk only what is not in memory.
- */
-export function readBack(
-    membership: Membership,
-    most: number,
-    since: number,
-    visit: (this: void, said: Said) => boolean,
-): void {
-    if (options.archive === "mam") {
-        visitBack(readRoom(membership, most, since), visit);
-        return;
-    }
-    const log = membership.log;
-    const part = membership.part;
-    const archive = archiveOf(membership.username, membership.room);
-    if (log === undefined || part === undefined || archive === undefined) {
-        return;
-    }
-    fill(log);
-    const ranges = rangesOf(membership);
-    // Disk is cleared now and then only.
-    const earliest = Math.max(since, os.time() - options.archiveExpiresAfter);
-    let left = most;
-    for (const i of $range(log.recent.length, 1, -1)) {
-        const entry = log.recent[i - 1];
-        if (entry !== undefined && isFor(membership.username, ranges, part, entry)) {
-            if (left === 0 || entry.when < earliest || visit(entry)) {
-                return;
-            }
-            left = left - 1;
-        }
-    }
-    const oldest = log.recent[0];
-    if (oldest !== undefined && !log.whole && left > 0) {
-        visitBack(readBefore(archive, oldest, left, earliest), visit);
-    }
-}
-
-function isFor(username: string, ranges: Ranges, part: Part, entry: Entry): boolean {
-    return entry.owner === undefined ? includes(ranges, endOf(part), entry.number) : entry.owner === username;
-}
-
-/** Of the entries before one that may be another account's. */
-function readBefore(archive: Archive, entry: Entry, most: number, since: number): Said[] {
-    const earlier: Archive = {
-        store,
-        key: archive.key,
-        label: undefined,
-        holds: (label) => parseLabel(label)[0] < entry.number && archive.holds(label),
-    };
-    const query = { wants: () => true, start: since, end: entry.when, reverse: true, max: most };
-    const page = readPage([earlier], query);
-    return page === undefined ? [] : page.items;
-}
-
-function visitBack(messages: Said[], visit: (this: void, said: Said) => boolean): void {
-    for (const i of $range(messages.length, 1, -1)) {
-        const message = messages[i - 1];
-        if (message !== undefined && visit(message)) {
-            return;
-        }
-    }
-}
-
-/** What an account was told last in its room, since it came there. */
-export function newestOf(membership: Membership): Said | undefined {
-    let newest: Said | undefined;
-    readBack(membership, 1, membership.since ?? 0, (said) => {
-        newest = said;
-        return true;
-    });
-    return newest;
-}
-
-/** Whether what the account misses in its room can be made up for. */
-export function isKept(membership: Membership): boolean {
-    return options.archive === "mam" ? hasPersonalArchive() : membership.part !== undefined;
-}
-
-/** Deletes what has passed its time; and the logs of rooms of which no account has a part any more. */
-export function expire(): void {
-    saveChanged();
-    if (options.archiveExpiresAfter !== math.huge) {
-        const before = os.time() - options.archiveExpiresAfter;
-        for (const key of usersOf(store)) {
-            store.delete(key, { end: before });
-        }
-        const oldest = new LuaMap<string, number>();
-        for (const username of usersOf(partsStore)) {
-            prunePart(username, oldest);
-        }
-    }
-    deleteUnread();
-}
-
-/** Forgets what an account got of messages that are deleted; `oldest` holds the number of each room's first entry. */
-function prunePart(username: string, oldest: LuaMap<string, number>): void {
-    const account = findAccount(username);
-    const parts = storedParts(username, account);
-    let pruned = false;
-    for (const [room, ranges] of pairs(parts)) {
-        const membership = account?.memberships.get(room);
-        const kept = prune(ranges, oldest.get(room) ?? oldestOf(room, oldest));
-        const isNeeded = kept.length > 0 || membership?.part !== undefined;
-        if (!isNeeded || kept.length < ranges.length) {
-            parts[room] = isNeeded ? kept : undefined;
-            pruned = true;
-        }
-    }
-    if (pruned) {
-        partsStore.set(username, next(parts)[0] === undefined ? undefined : parts);
-    }
-}
-
-function oldestOf(room: string, known: LuaMap<string, number>): number {
-    let oldest = math.huge;
-    for (const [, , , label] of find(room, { limit: 1 })) {
-        oldest = parseLabel(label)[0];
-    }
-    known.set(room, oldest);
-    return oldest;
-}
-
-function deleteUnread(): void {
-    const wanted = new LuaSet<string>();
-    for (const [, account] of accounts) {
-        addKeys(wanted, account.username);
-    }
-    for (const username of usersOf(partsStore)) {
-        addKeys(wanted, username);
-    }
-    for (const key of usersOf(store)) {
-        if (!wanted.has(key)) {
-            store.delete(key);
-        }
-    }
-}
-
-function addKeys(wanted: LuaSet<string>, username: string): void {
-    for (const room of roomsRead(username)) {
-        wanted.add(keyOf(room));
-    }
-}
-
-/** Deletes what was for one account alone. Its parts go with the rest of its data (core/usermanager.lua, delete_user). */
-export function deleteOwn(username: string): void {
-    for (const room of roomsRead(username)) {
-        const key = keyOf(room);
-        const own: Archive = { store, key, label: undefined, holds: (label) => parseLabel(label)[1] === username };
-        const page = readPage([own], { wants: () => true, reverse: false, max: math.huge });
-        for (const item of page === undefined ? [] : page.items) {
-            store.delete(key, { key: item.id });
-        }
-    }
-}
-
-/** As a list: some drivers read as they go, and some list the host's own record as "" or as a function. */
-function usersOf(of: { users(): LuaIterable<unknown> }): string[] {
-    const list: string[] = [];
-    // mod_storage_memory's iterator has a state of its own, which only a loop takes along.
-    for (const value of of.users()) {
-        if (typeof value === "string" && value !== "") {
-            list.push(value);
-        }
-    }
-    return list;
 }

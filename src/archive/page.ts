@@ -3,10 +3,11 @@
 
 import * as cache from "util.cache";
 import type { Cache } from "util.cache";
+import { findMessages, getMessage, type Messages } from "../state/messages";
 
 /** One of the archives that a query goes through. */
 export interface Archive {
-    readonly store: ArchiveStore;
+    readonly store: Messages;
     /** Under which it is stored. */
     readonly key: string;
     /** The label of the only items that count; undefined if all do. */
@@ -72,6 +73,8 @@ interface Cursor {
     ended: boolean;
     /** The item that it was to start from has been deleted. */
     lost: boolean;
+    /** Storage failed. */
+    failed: boolean;
 }
 
 const LARGEST_CHUNK = 1000;
@@ -82,30 +85,36 @@ const ends: Cache<Place> = cache.new(256);
 /** Items looked through to count them; of longer archives the count is left out (XEP-0059 2.6). */
 const COUNTED = 10000;
 
-/** A page of these archives; undefined if an id that the query names is not in them. */
-export function readPage(archives: Archive[], query: PageQuery): Page | undefined {
-    const after = query.after === undefined ? undefined : findPlace(archives, query.after);
-    const before = query.before === undefined ? undefined : findPlace(archives, query.before);
+/**
+ * A page of these archives; undefined if an id that the query names is not in them. The first value is false if storage
+ * failed.
+ */
+export function readPage(archives: Archive[], query: PageQuery): LuaMultiReturn<[ok: boolean, page: Page | undefined]> {
+    const [afterRead, after] = findPlace(archives, query.after);
+    const [beforeRead, before] = findPlace(archives, query.before);
+    if (!afterRead || !beforeRead) {
+        return $multi(false, undefined);
+    }
     if (
         (after === undefined) !== (query.after === undefined) ||
         (before === undefined) !== (query.before === undefined)
     ) {
-        return undefined;
+        return $multi(true, undefined);
     }
     const walk: Walk = query.reverse ? { query, from: before, to: after } : { query, from: after, to: before };
     const cursors = query.ids === undefined ? openCursors(archives, query.max) : readIds(archives, walk, query.ids);
     if (cursors === undefined) {
-        return undefined;
+        return $multi(true, undefined);
     }
     const page = query.max === 0 ? countItems(cursors, walk) : takePage(cursors, walk);
     for (const cursor of cursors) {
-        if (cursor.lost) {
-            return undefined;
+        if (cursor.lost || cursor.failed) {
+            return $multi(!cursor.failed, undefined);
         }
     }
     noteEnd(archives, page.items[0]);
     noteEnd(archives, page.items[page.items.length - 1]);
-    return page;
+    return $multi(true, page);
 }
 
 function noteEnd(archives: Archive[], item: Item | undefined): void {
@@ -115,24 +124,33 @@ function noteEnd(archives: Archive[], item: Item | undefined): void {
     }
 }
 
-function findPlace(archives: Archive[], id: string): Place | undefined {
+function findPlace(
+    archives: Archive[],
+    id: string | undefined,
+): LuaMultiReturn<[ok: boolean, place: Place | undefined]> {
+    if (id === undefined) {
+        return $multi(true, undefined);
+    }
     let rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
         const end = ends.get(`${archive.key} ${id}`);
         if (end?.rank === rank && archive.holds(end.label)) {
-            return end;
+            return $multi(true, end);
         }
     }
     rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
-        const [stanza, when, label] = archive.store.get(archive.key, id);
-        if (stanza !== undefined && archive.holds(label ?? "")) {
-            return { id, when: tonumber(when) ?? 0, rank, label: label ?? "" };
+        const [done, message] = getMessage(archive.store, archive.key, id);
+        if (!done) {
+            return $multi(false, undefined);
+        }
+        if (message !== undefined && archive.holds(message.label)) {
+            return $multi(true, { id, when: message.when, rank, label: message.label });
         }
     }
-    return undefined;
+    return $multi(true, undefined);
 }
 
 function openCursors(archives: Archive[], max: number): Cursor[] {
@@ -142,7 +160,17 @@ function openCursors(archives: Archive[], max: number): Cursor[] {
     let rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
-        cursors.push({ archive, rank, items: [], passed: 0, chunk, last: undefined, ended: false, lost: false });
+        cursors.push({
+            archive,
+            rank,
+            items: [],
+            passed: 0,
+            chunk,
+            last: undefined,
+            ended: false,
+            lost: false,
+            failed: false,
+        });
     }
     return cursors;
 }
@@ -166,7 +194,16 @@ function readIds(archives: Archive[], walk: Walk, ids: string[]): Cursor[] | und
         }
         cursor.ended = true;
     }
-    return next(missing)[0] === undefined ? cursors : undefined;
+    return next(missing)[0] === undefined || isFailed(cursors) ? cursors : undefined;
+}
+
+function isFailed(cursors: Cursor[]): boolean {
+    for (const cursor of cursors) {
+        if (cursor.failed) {
+            return true;
+        }
+    }
+    return false;
 }
 
 function takePage(cursors: Cursor[], walk: Walk): Page {
@@ -232,21 +269,24 @@ function readOn(cursor: Cursor, walk: Walk): void {
     cursor.chunk = Math.min(cursor.chunk * 2, LARGEST_CHUNK);
 }
 
-/** All at once: mod_storage_sql prepares a query once, so that another one ends the first (util/sql.lua, execute). */
 function read(cursor: Cursor, query: ArchiveQuery): Item[] {
     const archive = cursor.archive;
     const items: Item[] = [];
-    const [results, problem] = archive.store.find(archive.key, query);
-    const start = query.after ?? query.before;
-    if (results !== undefined) {
-        for (const [id, stanza, when, label] of results) {
-            items.push({ id, stanza, when: tonumber(when) ?? 0, label, rank: cursor.rank });
-        }
-    } else if (problem !== "item-not-found") {
-        module.log("error", "Could not read the archive of %s: %s", archive.key, problem);
+    const found = findMessages(archive.store, archive.key, query);
+    if (found === undefined) {
+        cursor.failed = true;
+        return items;
     }
-    // mod_storage_internal of 13.0 does not say so.
-    cursor.lost = items.length === 0 && start !== undefined && archive.store.get(archive.key, start)[0] === undefined;
+    for (const { id, stanza, when, label } of found) {
+        items.push({ id, stanza, when, label, rank: cursor.rank });
+    }
+    const start = query.after ?? query.before;
+    if (items.length === 0 && start !== undefined) {
+        // mod_storage_internal of 13.0 does not say so.
+        const [done, message] = getMessage(archive.store, archive.key, start);
+        cursor.failed = !done;
+        cursor.lost = message === undefined;
+    }
     return items;
 }
 
@@ -263,8 +303,12 @@ function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
         with: label,
         limit: cursor.chunk,
         reverse,
-        start: roughly(reverse || from === undefined ? start : Math.max(start ?? 0, from.when), -1),
-        end: roughly(!reverse || from === undefined ? end : Math.min(end ?? math.huge, from.when), 1),
+        // Where an id says where to go on, the time does not: the clock may have been set back since.
+        start: roughly(reverse || from === undefined || id !== undefined ? start : Math.max(start ?? 0, from.when), -1),
+        end: roughly(
+            !reverse || from === undefined || id !== undefined ? end : Math.min(end ?? math.huge, from.when),
+            1,
+        ),
         after: reverse ? undefined : id,
         before: reverse ? id : undefined,
     };

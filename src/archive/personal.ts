@@ -6,19 +6,25 @@ import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { delayOf, isAnswering } from "./gate";
-import type { Archive, Item } from "./page";
-import { readPage } from "./page";
+import { type Archive, type Item, readPage } from "./page";
 import * as options from "../options";
 import { findMembership, isOccupantJid, type Membership } from "../state/memberships";
+import { appendMessage, openMessages } from "../state/messages";
 import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 
-const store = module.open_store(options.personalArchive, "archive");
+const store = openMessages(options.personalArchive);
 
 /** Messages that are read to find those among them that come again. */
 const RECENT = 50;
 
-/** For each membership the messages that were kept last. */
-const recent = setmetatable(new LuaMap<Membership, Cache<true>>(), { __mode: "k" });
+/** Messages that were kept last, by name. */
+interface Recent {
+    readonly names: Cache<true>;
+    /** Whether those of before could be read. */
+    isRead: boolean;
+}
+
+const recent = setmetatable(new LuaMap<Membership, Recent>(), { __mode: "k" });
 
 /** Whether there is such an archive. */
 export function hasPersonalArchive(): boolean {
@@ -60,53 +66,53 @@ function isToKeep(stanza: Stanza): boolean | undefined {
     if (!isWorthKeeping(stanza) || isPast) {
         return false;
     }
-    recentOf(membership).set(nameOf(membership, stanza), true);
+    recentOf(membership).names.set(nameOf(membership, stanza), true);
     return true;
 }
 
 /** Adds a message of a room's past at the end, as there is no other place; whether it was not there before. */
 export function addMissed(membership: Membership, delayed: Stanza, when: number): boolean {
-    const known = recentOf(membership);
+    const { names, isRead } = recentOf(membership);
     const name = nameOf(membership, delayed);
-    if (!isWorthKeeping(delayed) || known.get(name) !== undefined) {
+    if (!isWorthKeeping(delayed) || names.get(name) !== undefined) {
         return false;
     }
-    known.set(name, true);
     const content = st.clone(delayed);
     content.maptags((tag) => (isDelayBy(tag, membership.room) ? undefined : tag));
-    const [id, problem] = store.append(membership.username, undefined, content, when, membership.room);
-    if (id === undefined) {
-        module.log(
-            "error",
-            "Could not store a message of %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem,
-        );
+    const outcome = isRead ? appendMessage(store, membership.username, content, when, membership.room)[0] : "failed";
+    const progress = membership.catchUp?.progress;
+    if (outcome === "failed" && progress?.step === "asking") {
+        progress.failed = true;
+    } else if (outcome === "stored") {
+        names.set(name, true);
     }
-    return id !== undefined;
+    return outcome === "stored";
 }
 
-/** What was said in a room last, oldest first. */
-export function readRoom(membership: Membership, most: number, since: number): Item[] {
-    const page = readPage([personalArchive(membership.username, membership.room)], {
+/** What was said in a room last, oldest first; undefined if storage failed. */
+export function readRoom(membership: Membership, most: number, since: number): Item[] | undefined {
+    const [done, page] = readPage([personalArchive(membership.username, membership.room)], {
         wants: (stanza) => stanza.attr.type === "groupchat",
         start: since,
         reverse: true,
         max: most,
     });
-    return page === undefined ? [] : page.items;
+    return done ? (page?.items ?? []) : undefined;
 }
 
-function recentOf(membership: Membership): Cache<true> {
+function recentOf(membership: Membership): Recent {
     let known = recent.get(membership);
     if (known === undefined) {
         // What comes while the past is fetched is not to be forgotten over it.
-        known = cache.new(RECENT + options.maxHistory);
-        for (const item of readRoom(membership, RECENT, 0)) {
-            known.set(nameOf(membership, item.stanza), true);
-        }
+        known = { names: cache.new(RECENT + options.maxHistory), isRead: false };
         recent.set(membership, known);
+    }
+    if (!known.isRead) {
+        const items = readRoom(membership, RECENT, 0);
+        known.isRead = items !== undefined;
+        for (const item of items ?? []) {
+            known.names.set(nameOf(membership, item.stanza), true);
+        }
     }
     return known;
 }

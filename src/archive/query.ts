@@ -5,7 +5,7 @@ import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as rsm from "util.rsm";
 import * as st from "util.stanza";
-import { archiveOf, roomsRead } from "./log";
+import { archiveOf, roomsRead } from "./read";
 import { hasPersonalArchive, personalArchive } from "./personal";
 import { DELAY, FORWARD, MAM } from "../namespaces";
 import * as options from "../options";
@@ -40,8 +40,15 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     const session = event.origin;
     const stanza = event.stanza;
     const query = stanza.get_child("query", MAM);
-    const scope = query === undefined ? undefined : scopeOf(session, query);
-    if (query === undefined || scope === undefined) {
+    if (query === undefined) {
+        return undefined;
+    }
+    const [isRead, scope] = scopeOf(session, query);
+    if (!isRead) {
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"));
+        return true;
+    }
+    if (scope === undefined) {
         return undefined;
     }
     const [request, refusal] = readRequest(query);
@@ -49,7 +56,7 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         session.send(st.error_reply(stanza, "modify", refusal));
         return true;
     }
-    const page = readPage(scope.archives, {
+    const [done, page] = readPage(scope.archives, {
         wants: (message) => isWanted(scope, message),
         start: request.start,
         end: request.end,
@@ -59,7 +66,9 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         reverse: request.reverse,
         max: Math.min(request.max ?? options.maxArchivePage, options.maxArchivePage),
     });
-    if (page === undefined) {
+    if (!done) {
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"));
+    } else if (page === undefined) {
         session.send(st.error_reply(stanza, "cancel", "item-not-found"));
     } else {
         sendPage(session, stanza, query.attr.queryid, request, page);
@@ -67,38 +76,45 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     return true;
 }
 
-/** Undefined if the query is mod_mam's. */
-function scopeOf(session: ClientSession, query: Stanza): Scope | undefined {
+/** Undefined if the query is mod_mam's; the first value is false if storage failed. */
+function scopeOf(session: ClientSession, query: Stanza): LuaMultiReturn<[ok: boolean, scope: Scope | undefined]> {
     const [jid, includeGroupchat] = readScope(query);
     const username = session.username;
     if (options.archive === "mam") {
-        return scopeWithoutRooms(username, jid, includeGroupchat);
+        return $multi(true, scopeWithoutRooms(username, jid, includeGroupchat));
     }
     if (jid === undefined) {
-        return includeGroupchat === true && hasPersonalArchive() ? scopeOfAll(session) : undefined;
+        if (includeGroupchat === true && hasPersonalArchive()) {
+            return scopeOfAll(session);
+        }
+        return $multi(true, undefined);
     }
     const room = jids.bare(jid);
-    const log = archiveOf(username, room);
+    const [done, log] = archiveOf(username, room);
     // A client that asks for an occupant wants their private messages.
     const groupchat = includeGroupchat ?? jid === room;
     if (log === undefined || !groupchat) {
-        return undefined;
+        return $multi(done || !groupchat, undefined);
     }
     const archives = hasPersonalArchive() ? [personalArchive(username, room), log] : [log];
-    return { archives, address: jid === room ? undefined : jid, groupchat };
+    return $multi(true, { archives, address: jid === room ? undefined : jid, groupchat });
 }
 
-function scopeOfAll(session: ClientSession): Scope {
+function scopeOfAll(session: ClientSession): LuaMultiReturn<[ok: boolean, scope: Scope | undefined]> {
     // mod_offline need not send what the client gets from here.
     session.mam_requested = true;
     const archives = [personalArchive(session.username, undefined)];
-    for (const room of roomsRead(session.username)) {
-        const log = archiveOf(session.username, room);
+    const rooms = roomsRead(session.username);
+    if (rooms === undefined) {
+        return $multi(false, undefined);
+    }
+    for (const room of rooms) {
+        const [, log] = archiveOf(session.username, room);
         if (log !== undefined) {
             archives.push(log);
         }
     }
-    return { archives, address: undefined, groupchat: true };
+    return $multi(true, { archives, address: undefined, groupchat: true });
 }
 
 /** Where mod_mam keeps what was said in rooms, it is to be left out of what a client gets that does not ask for it. */

@@ -1,5 +1,6 @@
 // IQs from a session to a room or to one of its occupants.
 
+import { monotonic } from "../state/clock";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CAPTCHA, PING } from "../namespaces";
@@ -69,7 +70,7 @@ function isChallengeAnswer(stanza: Stanza): boolean {
 
 /** Tells the sessions whose IQs the rooms have not answered in time. */
 export function expireIqs(): void {
-    refuseIqs(os.time());
+    refuseIqs(monotonic());
 }
 
 /** The answers will not find the way any more. */

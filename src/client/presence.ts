@@ -18,6 +18,7 @@ import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
 import { forgetIqsOf } from "../state/pending";
 import { passesRules } from "../send/rules";
+import { isKnownNow } from "../state/store";
 import { mayHaveRooms } from "../send/upstream";
 import { hold } from "./hold";
 
@@ -67,6 +68,10 @@ function join(
     const nick = wanted ?? (attached ? known.nick : undefined);
     if (nick === undefined || (known === undefined && !mayBeRoom(session, room))) {
         return undefined;
+    }
+    if (known === undefined && !isKnownNow(session.username)) {
+        session.send(st.error_reply(stanza, "wait", "internal-server-error", undefined, room));
+        return true;
     }
     const limit = limitReached(session.username, known);
     if (limit !== undefined) {

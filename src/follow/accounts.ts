@@ -1,5 +1,6 @@
 // Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
 
+import { monotonic } from "../state/clock";
 import * as st from "util.stanza";
 import { showDetached } from "../occupancy/shown";
 import * as options from "../options";
@@ -17,21 +18,19 @@ import {
     findAccount,
     hasAttached,
     isDetachedFor,
+    hasSession,
+    idleOf,
     type Membership,
     membershipsOf,
     setPlace,
 } from "../state/memberships";
+import { forEachInSlices } from "../slices";
 import { inLine, Phase } from "../state/place";
 import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
-import { closePart, deleteOwn } from "../archive/log";
+import { closePart } from "../archive/delivered";
+import { deleteOwn } from "../archive/expire";
 import { close, save } from "../state/store";
-
-/** Whether a client of the account is connected, be it in hibernation. */
-function hasSession(username: string): boolean {
-    const host = prosody.hosts.get(module.host);
-    return host?.sessions?.get(username) !== undefined;
-}
 
 /** A session ended. From the last one on the account's time without any runs; on an anonymous host it is over. */
 export function sessionEnded(username: string): void {
@@ -42,8 +41,10 @@ export function sessionEnded(username: string): void {
     if (options.anonymous) {
         forgetAccount(username);
     } else {
-        account.seen = os.time();
-        save(username);
+        account.seen = monotonic();
+        if (account.idleOnDisk > 0) {
+            save(username);
+        }
     }
 }
 
@@ -79,23 +80,32 @@ export function onAccountDeleted(event: { readonly username: string; readonly ho
     }
 }
 
+/** How much of options.inactiveAfter may pass before the idle time of an account is written. */
+const PART = 120;
+
 /** Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever. */
 export function leaveInactive(): void {
-    const now = os.time();
+    const left: Account[] = [];
     for (const [, account] of accounts) {
+        left.push(account);
+    }
+    forEachInSlices(left, (account) => {
         if (isInactive(account)) {
             leaveAll(account);
-        } else if (hasSession(account.username) && now - account.seen > options.inactiveAfter / 30) {
-            // A killed server does not see how long its sessions lasted.
-            account.seen = now;
+        } else if (isUnwritten(account)) {
             save(account.username);
         }
-    }
+    });
+}
+
+/** Whether the time for which an account has been idle is not on disk, from where the next start of the server takes it. */
+function isUnwritten(account: Account): boolean {
+    return Math.abs(idleOf(account) - account.idleOnDisk) > options.inactiveAfter / PART;
 }
 
 /** Whether nobody has used an account for so long that it is to leave its rooms. */
 export function isInactive(account: Account): boolean {
-    return os.time() - account.seen > options.inactiveAfter && !hasSession(account.username);
+    return idleOf(account) > options.inactiveAfter;
 }
 
 function leaveAll(account: Account): void {

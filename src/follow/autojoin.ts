@@ -2,17 +2,20 @@
 // bookmark changes the membership.
 
 import { takeBack } from "../occupancy/depart";
+import { monotonic } from "../state/clock";
 import { askForNick } from "../occupancy/joined";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard } from "../occupancy/operations";
 import { leaveIfUnused } from "../occupancy/transitions";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
+import { membersOf } from "../state/keys";
 import { noteOver } from "../state/limits";
 import {
-    accounts,
     createMembership,
+    findAccount,
     findMembership,
+    hasSession,
     type Membership,
     membershipsOf,
     occupantJid,
@@ -21,9 +24,9 @@ import { Phase } from "../state/place";
 import { isInactive } from "./accounts";
 import { isBlocked } from "../settings/blocklist";
 import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-write";
-import { bookmarksOf, defaultNick, isBy, readItem, roomOf } from "../settings/bookmarks";
+import { bookmarksOf, defaultNick, hasPep, isBy, readItem, roomOf } from "../settings/bookmarks";
 import { lineUp, newLine } from "../occupancy/pace";
-import { save } from "../state/store";
+import { isKnown, save } from "../state/store";
 import { comeSoon } from "../occupancy/watch";
 
 /** `item-added/pep-service`: an account's service, made when it is first used. */
@@ -94,6 +97,10 @@ function isUsersDoing(event: PepEvent): boolean {
 
 function bookmarkChanged(username: string, room: string, bookmark: Bookmark | undefined): void {
     const membership = findMembership(occupantJid(username), room);
+    if (!isKnown(username)) {
+        early.add(username);
+        return;
+    }
     if (membership === undefined) {
         const fresh = membershipFor(username, room, bookmark);
         if (fresh !== undefined) {
@@ -139,7 +146,7 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
     membership.password = bookmark.password;
     membership.bookmark = bookmark;
     membership.ownBookmark = isOurs(username, room);
-    membership.detachedAt = os.time();
+    membership.detachedAt = monotonic();
     return membership;
 }
 
@@ -210,26 +217,62 @@ const line = newLine((username: string) => {
 });
 
 /**
- * Follows the bookmarks of the accounts that are in rooms. Those of others are not even looked at: many have none, or
- * have not been used for years. Their turn comes when they log in.
+ * Follows the bookmarks of those accounts that are in rooms. Those of others are not even looked at: many have none, or
+ * have not been used for years. Their turn comes when they log in, unless that was before storage was read.
  */
-export function followAll(): void {
-    const usernames: string[] = [];
-    for (const [, account] of accounts) {
-        if (!isInactive(account)) {
-            usernames.push(account.username);
+export function followAll(usernames: string[]): void {
+    const wanted: string[] = [];
+    for (const username of usernames) {
+        const account = findAccount(username);
+        if (account === undefined ? hasSession(username) : !isInactive(account)) {
+            wanted.push(username);
         }
     }
-    lineUp(line, usernames);
+    for (const username of early) {
+        early.delete(username);
+        wanted.push(username);
+    }
+    lineUp(line, wanted);
 }
+
+/** Seconds until bookmarks that could not be read are read again. */
+const UNREAD_PAUSE = 20;
+
+/** Accounts whose bookmarks could not be read. */
+const unread = new LuaSet<string>();
+
+function followLater(username: string): void {
+    if (!hasPep() || unread.has(username)) {
+        return;
+    }
+    if (next(unread)[0] === undefined) {
+        module.add_timer(UNREAD_PAUSE, () => {
+            const usernames = membersOf(unread);
+            for (const other of usernames) {
+                unread.delete(other);
+            }
+            lineUp(line, usernames);
+            return undefined;
+        });
+    }
+    unread.add(username);
+}
+
+/** Accounts that logged in while their rooms were not known. */
+const early = new LuaSet<string>();
 
 /**
  * Brings an account's memberships in line with its bookmarks, which may have changed while nobody listened. Gives those
  * that are to be joined.
  */
 function follow(username: string): Membership[] {
+    if (!isKnown(username)) {
+        early.add(username);
+        return [];
+    }
     const bookmarks = bookmarksOf(username);
     if (bookmarks === undefined) {
+        followLater(username);
         return [];
     }
     let changed = false;

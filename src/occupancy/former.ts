@@ -2,7 +2,7 @@
 
 import { fork } from "../send/fork";
 import { leaveOnce } from "../send/former";
-import { allFormerOccupants } from "../state/former";
+import type { FormerOccupant } from "../state/former";
 import { type Membership, occupantJid } from "../state/memberships";
 import { Phase } from "../state/place";
 import { save } from "../state/store";
@@ -13,9 +13,8 @@ import { lost, over } from "./transitions";
 
 const line = newLine(leaveOnce);
 
-/** Leaves all rooms under former addresses, paced. A join of the account there does not wait for its turn. */
-export function leaveFormerAddresses(): void {
-    const formers = allFormerOccupants();
+/** Leaves rooms under former addresses, paced. A join of the account there does not wait for its turn. */
+export function leaveFormerAddresses(formers: FormerOccupant[]): void {
     if (formers.length > 0) {
         module.log("info", "minimix_resource has changed: leaving %d rooms under former addresses", formers.length);
         lineUp(line, formers);

@@ -1,9 +1,10 @@
 // The room answers a join (XEP-0045 7.2): it lets the account in, refuses it, or puts it out at once.
 
+import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { closeGap, endCatchUp, outcomeOf } from "../archive/catchup";
-import { letIn as beginRange } from "../archive/log";
+import { letIn as beginRange } from "../archive/delivered";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC, Status } from "../namespaces";
@@ -144,7 +145,7 @@ export function awaitSubject(membership: Membership, place: Entering): void {
 
 function noteAdmitted(membership: Membership, request: SessionRequest | undefined, nick: string): void {
     membership.established = true;
-    membership.since ??= os.time();
+    membership.since ??= wallClock();
     membership.liveness.unanswered = 0;
     beginRange(membership);
     forgetRefusals(membership.username, membership.room);

@@ -3,7 +3,7 @@
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { flush, historySince } from "../archive/catchup";
-import { closePart } from "../archive/log";
+import { closePart } from "../archive/delivered";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";

@@ -32,6 +32,7 @@ export function lineUp<T>(line: Line<T>, items: T[]): void {
 function move<T>(line: Line<T>): void {
     let due = 0;
     module.add_timer(STEP, () => {
+        // An item that fails is logged and does not keep the others from their turn.
         due = due + options.rejoinRate * STEP;
         while (due >= 1) {
             const item = table.remove<T>(line.items);

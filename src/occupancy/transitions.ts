@@ -7,7 +7,7 @@ import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { patience } from "../send/ask";
 import { catchUp, dropQuestion } from "../archive/catchup";
-import { openPart } from "../archive/log";
+import { openPart } from "../archive/delivered";
 import { refusalOf } from "../send/rules";
 import { saysOut, selfPing } from "../send/ping";
 import { save } from "../state/store";

@@ -5,10 +5,20 @@ import * as options from "../options";
 import { isUnheard, pause } from "./operations";
 import { leaveUnheard, lost, rejoin, rejoinAfter, retryLeave } from "./transitions";
 import { after } from "../turn";
-import { allMemberships, isCurrent, type Membership, now, setPlace, stopPing, triesOf } from "../state/memberships";
+import {
+    allMemberships,
+    isCurrent,
+    type Membership,
+    membershipsOf,
+    now,
+    setPlace,
+    stopPing,
+    triesOf,
+} from "../state/memberships";
 import { Phase } from "../state/place";
 import { patience } from "../send/ask";
 import { closeGap, holdBack } from "../archive/catchup";
+import { takeGaps } from "../archive/entries";
 import { lineUp, newLine } from "./pace";
 import { answerPings } from "./pong";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
@@ -168,8 +178,12 @@ function lookAfterLinks(): void {
     }
     broken = new LuaSet();
     mended = new LuaSet();
-    const spread = Math.min(SPREAD, doubtful.length / options.rejoinRate);
-    for (const membership of doubtful) {
+    askAll(doubtful);
+}
+
+function askAll(memberships: Membership[]): void {
+    const spread = Math.min(SPREAD, memberships.length / options.rejoinRate);
+    for (const membership of memberships) {
         askAfter(membership, math.random() * spread, true);
     }
 }
@@ -226,9 +240,30 @@ function hasten(membership: Membership): void {
     }
 }
 
-/** Brings the accounts back to the rooms they were in when the server stopped, and finishes the leaves under way. */
-export function bringBack(): void {
-    const memberships = allMemberships();
+/** Storage works again: what was said meanwhile and not kept is asked for. */
+export function askForGaps(): void {
+    for (const membership of takeGaps()) {
+        if (membership.place.phase === Phase.Joined) {
+            holdBack(membership);
+        }
+    }
+    const doubtful: Membership[] = [];
+    for (const membership of allMemberships()) {
+        if (membership.place.phase === Phase.Joined && membership.catchUp?.progress.step === "idle") {
+            doubtful.push(membership);
+        }
+    }
+    askAll(doubtful);
+}
+
+/** Brings accounts back to the rooms they were in when the server stopped, and finishes the leaves under way. */
+export function bringBack(usernames: string[]): void {
+    const memberships: Membership[] = [];
+    for (const username of usernames) {
+        for (const membership of membershipsOf(username)) {
+            memberships.push(membership);
+        }
+    }
     if (memberships.length > 0) {
         module.log("info", "Coming back to %d rooms", memberships.length);
         comeSoon(memberships);

@@ -2,6 +2,7 @@
 // members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
 // message itself.
 
+import { monotonic } from "../state/clock";
 import type { Membership } from "../state/memberships";
 
 interface Copy {
@@ -27,7 +28,7 @@ export function hasComeBefore(membership: Membership, stanza: Stanza): boolean {
         return false;
     }
     const copies = latest.get(membership) ?? [];
-    const now = os.time();
+    const now = monotonic();
     for (const copy of copies) {
         if (copy.id === id && copy.from === from && copy.body === body && now - copy.when <= SECONDS) {
             return true;

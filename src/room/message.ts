@@ -1,10 +1,11 @@
 // Messages from a room to the account.
 
+import { wallClock } from "../state/clock";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { hold, holdBack, isResult, missed, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
-import { takeDown } from "../archive/log";
+import { canRecordPast, record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
 import { forgetPrivacy } from "../push/privacy";
 import { check, isInDoubt } from "../occupancy/watch";
@@ -27,6 +28,7 @@ import { audienceOf } from "../occupancy/joining";
 import { onSubject } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
 import { noteOver } from "../state/limits";
+import { isTooEarly } from "../state/store";
 import { textOf } from "../text";
 import { fork, sendTo } from "../send/fork";
 import { hasComeBefore } from "./copies";
@@ -44,7 +46,8 @@ export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     lookAt(stanza);
     const membership = findMembership(attr.to ?? "", latestRoom);
     if (membership === undefined) {
-        return undefined;
+        // mod_message would answer with an error, for which rooms remove an occupant.
+        return isTooEarly(attr.to ?? "") ? true : undefined;
     }
     onGroupchat(membership, latestPassed);
     return true;
@@ -85,6 +88,9 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     const membership = findMembership(to, room);
     const type = stanza.attr.type;
     if (membership === undefined) {
+        if (type === "groupchat") {
+            return isTooEarly(to) ? true : undefined;
+        }
         return type === "error" ? onLateError(stanza, from, to) : undefined;
     }
     if (type === "groupchat") {
@@ -208,6 +214,9 @@ function newcomerOf(membership: Membership): string | undefined {
 
 /** What a room tells of its past to who comes back. */
 function takePast(membership: Membership, stanza: Stanza): void {
+    if (membership.catchUp === undefined && !canRecordPast(membership)) {
+        holdBack(membership);
+    }
     if (membership.catchUp === undefined) {
         missed(membership, stanza);
     } else {
@@ -221,7 +230,7 @@ function takeLive(membership: Membership, stanza: Stanza): void {
         holdBack(membership);
     }
     if (membership.catchUp === undefined) {
-        takeDown(membership, stanza);
+        record(membership, stanza);
     } else {
         hold(membership, membership.catchUp, stanza, true);
     }
@@ -238,7 +247,7 @@ function keepSubject(membership: Membership, stanza: Stanza, isLive: boolean): v
     const copy = st.clone(stanza);
     copy.attr.to = undefined;
     if (isLive && membership.place.phase === Phase.Joined && latestDelayed === undefined) {
-        addDelay(copy, membership.room, os.time());
+        addDelay(copy, membership.room, wallClock());
     }
     membership.view.subject = copy;
 }

@@ -1,17 +1,21 @@
-// Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
-// autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+// Writes bookmarks for clients that write none (`minimix_bookmark_write`). A join adds a bookmark with
+// autojoin, a leave removes the autojoin, and a new nick is stored.
+//
+// Also writes the notification setting when the user asks for it, independent of the option.
 
+import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
 import { BOOKMARKS, PUBSUB } from "../namespaces";
 import * as options from "../options";
 import { mayFollowNick, type Setting } from "../state/bookmarks";
 import type { Membership } from "../state/memberships";
+import { openRecords, readRecord, writeRecord } from "../state/records";
 import { itemsOf, pepService, readItem, roomOf } from "./bookmarks";
 import { withSetting } from "./notify";
 
 type PublishOptions = Record<string, unknown>;
 
-/** XEP-0402 3.3, and the same in mod_bookmarks. */
+/** XEP-0402 3.3, the same as in mod_bookmarks. */
 const PUBLISH_OPTIONS: PublishOptions = {
     persist_items: true,
     max_items: "max",
@@ -19,7 +23,9 @@ const PUBLISH_OPTIONS: PublishOptions = {
     access_model: "whitelist",
 };
 
-/** Who had the last word on a room's bookmark, if it was us who made it or the user who removed it; in seconds, when. */
+/**
+ * The last change of a room's bookmark: the module has created it, or the user has removed it. `when` is in seconds.
+ */
 interface Mark {
     readonly by: "us" | "user";
     readonly when: number;
@@ -29,25 +35,32 @@ type Marks = Record<string, Mark | undefined>;
 
 const MAX_MARKS = 256;
 
-const marksStore = module.open_store<Marks>("minimix_bookmarks", "keyval");
+/** Marks that are not on disk yet, by account. */
+const unwritten = new LuaMap<string, Marks>();
+
+const records = openRecords<Marks>("minimix_bookmarks", (username) => unwritten.get(username));
 
 let writing = false;
 
-/** Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns. */
+/** Whether the module itself is changing PEP now. PEP fires its events before `publish` returns. */
 export function isWriting(): boolean {
     return writing;
 }
 
 /**
- * The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
- * removed is not brought back: it may be another device that goes into the room again.
+ * Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
+ * another device may have joined.
  */
 export function bookmarkJoined(membership: Membership): void {
     if (!options.bookmarkWrite) {
         return;
     }
-    const item = currentItem(membership);
-    const by = markedBy(membership.username, membership.room);
+    const [isRead, item] = currentItem(membership);
+    const marks = isRead ? marksOf(membership.username) : undefined;
+    if (marks === undefined) {
+        return;
+    }
+    const by = marks[membership.room]?.by;
     if (item === undefined && by !== "user") {
         membership.ownBookmark = create(membership);
     } else if (item !== undefined && by === "us") {
@@ -56,26 +69,28 @@ export function bookmarkJoined(membership: Membership): void {
     }
 }
 
-/** The account leaves at a client's request. */
+/** Turns autojoin off after a client's leave. */
 export function bookmarkLeft(membership: Membership): void {
     if (options.bookmarkWrite && membership.ownBookmark) {
-        rewrite(membership, currentItem(membership), "false");
+        rewrite(membership, currentItem(membership)[1], "false");
     }
 }
 
-/** The account has another nick at a client's request. */
+/** Stores the new nick after a client's nick change. */
 export function bookmarkRenamed(membership: Membership): void {
     const bookmark = membership.bookmark;
     const isNews = bookmark !== undefined && bookmark.nick !== membership.nick;
     if (options.bookmarkWrite && isNews && mayFollowNick(membership)) {
-        rewrite(membership, currentItem(membership), undefined, membership.nick);
+        rewrite(membership, currentItem(membership)[1], undefined, membership.nick);
     }
 }
 
-/** Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one. */
+/**
+ * Writes the notification setting into the user's bookmark. Returns whether this worked, undefined without a bookmark.
+ */
 export function bookmarkNotify(membership: Membership, setting: Setting): boolean | undefined {
     const { username, room } = membership;
-    const item = currentItem(membership);
+    const [, item] = currentItem(membership);
     const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || readItem(username, room, item) === undefined) {
         return undefined;
@@ -91,22 +106,18 @@ export function bookmarkNotify(membership: Membership, setting: Setting): boolea
     return publish(membership, item.attr.id ?? room, edited);
 }
 
-/** The item as it stands: what is written is never what was kept from before. */
-function currentItem(membership: Membership): Stanza | undefined {
-    const service = pepService(membership.username);
-    const items = service === undefined ? undefined : itemsOf(service, BOOKMARKS);
-    if (items === undefined) {
-        return undefined;
-    }
-    for (const id of items) {
+/** Whether the read succeeded, and the item as it stands: what is written is never what was kept from before. */
+function currentItem(membership: Membership): LuaMultiReturn<[ok: boolean, item: Stanza | undefined]> {
+    const items = itemsOf(membership.username, BOOKMARKS);
+    for (const id of items ?? []) {
         if (roomOf(id) === membership.room) {
-            return items[id];
+            return $multi(true, items?.[id]);
         }
     }
-    return undefined;
+    return $multi(items !== undefined, undefined);
 }
 
-/** Changes autojoin or the nick of a bookmark, and nothing else: extensions and what is unknown stay (XEP-0402 3.4). */
+/** Changes autojoin or nick of a bookmark. Extensions and unknown elements are kept (XEP-0402 3.4). */
 function rewrite(membership: Membership, item: Stanza | undefined, autojoin: string | undefined, nick?: string): void {
     const conference = item?.get_child("conference", BOOKMARKS);
     if (
@@ -130,7 +141,7 @@ function rewrite(membership: Membership, item: Stanza | undefined, autojoin: str
     publish(membership, item.attr.id ?? membership.room, edited);
 }
 
-/** Whether it could be made; not, for instance, where the node is open to others. */
+/** Creates a bookmark. Returns whether this worked: it fails if others may read the node, for example. */
 function create(membership: Membership): boolean {
     const conference = st.stanza("conference", { xmlns: BOOKMARKS, autojoin: "true" });
     conference.tag("nick", { xmlns: BOOKMARKS }).text(membership.nick).up();
@@ -144,7 +155,9 @@ function create(membership: Membership): boolean {
     return true;
 }
 
-/** Options are for a new item: an older one tells no more to whoever may read the node than it did before. */
+/**
+ * Publishes a bookmark. Only a new item needs the access options: an older item shows readers of the node nothing new.
+ */
 function publish(membership: Membership, id: string, conference: Stanza, config?: PublishOptions): boolean {
     const service = pepService(membership.username);
     if (service === undefined) {
@@ -167,39 +180,50 @@ function publishItem(service: PepService, id: string, item: Stanza, config?: Pub
     return done === true ? undefined : tostring(problem);
 }
 
-/** The user has made or changed a bookmark. */
+/** Removes the mark: the user has made or changed the bookmark. */
 export function noteMade(username: string, room: string): void {
     if (options.bookmarkWrite && markedBy(username, room) !== undefined) {
         setMark(username, room, undefined);
     }
 }
 
-/** The user has removed a bookmark. */
+/** Marks that the user has removed the bookmark. */
 export function noteRemoved(username: string, room: string): void {
     if (options.bookmarkWrite) {
         setMark(username, room, "user");
     }
 }
 
-/** Whether we made a room's bookmark, and nobody has changed it since. */
+/** Whether the module has created the bookmark, and the user has not changed it. */
 export function isOurs(username: string, room: string): boolean {
     return options.bookmarkWrite && markedBy(username, room) === "us";
 }
 
 function markedBy(username: string, room: string): Mark["by"] | undefined {
-    const mark = marksOf(username)[room];
-    return mark?.by;
+    return marksOf(username)?.[room]?.by;
 }
 
-function marksOf(username: string): Marks {
-    return marksStore.get(username)[0] ?? {};
+/** Undefined if they cannot be read. */
+function marksOf(username: string): Marks | undefined {
+    const known = unwritten.get(username);
+    if (known !== undefined) {
+        return known;
+    }
+    const [done, marks] = readRecord(records, username);
+    return done ? (marks ?? {}) : undefined;
 }
 
 function setMark(username: string, room: string, by: Mark["by"] | undefined): void {
     const marks = marksOf(username);
-    marks[room] = by === undefined ? undefined : { by, when: os.time() };
+    if (marks === undefined) {
+        return;
+    }
+    marks[room] = by === undefined ? undefined : { by, when: wallClock() };
     forgetOldest(marks);
-    marksStore.set(username, marks);
+    unwritten.set(username, marks);
+    if (writeRecord(records, username)) {
+        unwritten.delete(username);
+    }
 }
 
 function forgetOldest(marks: Marks): void {

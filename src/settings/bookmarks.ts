@@ -1,42 +1,71 @@
-// The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
-// from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+// Reads the account's bookmarks (XEP-0402) from its PEP, through mod_pep's service object. Stanzas could come from any
+// sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 
 import * as jids from "util.jid";
 import { mayHaveRooms } from "../send/upstream";
 import { BOOKMARKS, NICK } from "../namespaces";
 import * as options from "../options";
 import type { Bookmark, Bookmarks } from "../state/bookmarks";
+import { openRecords, readRecord } from "../state/records";
 import { readSetting } from "./notify";
 
-/** The account's PEP service; undefined without mod_pep, or where nothing of an account is kept. */
+/** mod_pep's list of nodes, which only mod_pep writes. */
+const nodes = openRecords<Record<string, unknown>>("pep", () => undefined);
+
+/** Whether accounts of this host have bookmarks. */
+export function hasPep(): boolean {
+    return !options.anonymous && prosody.hosts.get(module.host)?.modules.has("pep") === true;
+}
+
+/** The account's PEP service; undefined without mod_pep, where nothing of an account is kept, or if storage failed. */
 export function pepService(username: string): PepService | undefined {
-    if (options.anonymous) {
+    if (!hasPep()) {
         return undefined;
     }
-    const host = prosody.hosts.get(module.host);
-    const pep = host?.modules.get("pep");
-    return pep === undefined ? undefined : (pep as PepModule).get_pep_service(username);
+    const pep = prosody.hosts.get(module.host)?.modules.get("pep") as PepModule;
+    const [done, service] = tryCall(serviceOf, pep, username);
+    if (!done) {
+        module.log("debug", "Could not read the PEP nodes of %s: %s", username, service);
+        return undefined;
+    }
+    // Without the account, mod_pep gives a service that is nobody's. The account may be there, and storage fail.
+    return (service as PepService).config.pep_username === username ? (service as PepService) : undefined;
+}
+
+function serviceOf(this: void, pep: PepModule, username: string): PepService {
+    return pep.get_pep_service(username);
 }
 
 /** The items of a node, none where there is no such node; undefined if they cannot be read. */
-export function itemsOf(service: PepService, node: string): PepItems | undefined {
-    const [done, items] = pcall(getItems, service, node);
-    if (!done) {
-        module.log("error", "Could not read the bookmarks of %s: %s", service.config.pep_username, items);
+export function itemsOf(username: string, node: string): PepItems | undefined {
+    const service = pepService(username);
+    if (service === undefined) {
         return undefined;
     }
-    return items;
+    const [done, found, items] = tryCall(getItems, service, node);
+    if (done && found === true) {
+        return items as PepItems;
+    }
+    if (done && items === "item-not-found" && !isNode(username, node)) {
+        return [] as unknown as PepItems;
+    }
+    module.log("debug", "Could not read %s of %s: %s", node, username, done ? items : found);
+    return undefined;
 }
 
-function getItems(service: PepService, node: string): PepItems {
-    const [found, items] = service.get_items(node, true);
-    return found ? items : ([] as unknown as PepItems);
+function getItems(this: void, service: PepService, node: string): LuaMultiReturn<[boolean, PepItems | string]> {
+    return service.get_items(node, true);
 }
 
-/** All bookmarks of an account; undefined if they cannot be read. */
+/** Whether storage may hold a node that mod_pep does not know. What it could not read once it takes for empty for good. */
+function isNode(username: string, node: string): boolean {
+    const [done, known] = readRecord(nodes, username);
+    return !done || known?.[node] !== undefined;
+}
+
+/** Reads all bookmarks of an account. Undefined if they cannot be read. */
 export function bookmarksOf(username: string): Bookmarks | undefined {
-    const service = pepService(username);
-    const items = service === undefined ? undefined : itemsOf(service, BOOKMARKS);
+    const items = itemsOf(username, BOOKMARKS);
     if (items === undefined) {
         return undefined;
     }
@@ -56,13 +85,13 @@ function isToCount(bookmark: Bookmark, other: Bookmark | undefined, isPrepped: b
     return bookmark.autojoin === other?.autojoin ? isPrepped : other === undefined || bookmark.autojoin;
 }
 
-/** The account's bookmark of a room as it stands now; as it was last seen, it is in the membership. */
+/** Reads the current bookmark of a room. The membership has the last known one. */
 export function readBookmark(username: string, room: string): Bookmark | undefined {
     const bookmarks = bookmarksOf(username);
     return bookmarks?.get(room);
 }
 
-/** The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be. */
+/** Returns the room of an item. The id is the room's JID (XEP-0402 2), in any normalisation. */
 export function roomOf(id: string): string | undefined {
     const room = jids.prep(id);
     const isRoom =
@@ -73,7 +102,7 @@ export function roomOf(id: string): string | undefined {
     return isRoom ? room : undefined;
 }
 
-/** What an item says; undefined if it is no bookmark, or not the account's own. */
+/** Parses an item. Undefined if it is not a bookmark, or was published by another entity. */
 export function readItem(username: string, room: string, item: Stanza | undefined): Bookmark | undefined {
     const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || !isBy(username, item.attr.publisher)) {
@@ -90,15 +119,17 @@ export function readItem(username: string, room: string, item: Stanza | undefine
     };
 }
 
-/** Whether something was published by the account itself, or by this server on its behalf. */
+/** Whether the account itself published an item, or this server for it. */
 export function isBy(username: string, publisher: string | true | undefined): boolean {
     return publisher === undefined || publisher === true || jids.bare(publisher) === jids.join(username, module.host);
 }
 
-/** XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part. */
+/**
+ * Returns the nick for a bookmark without one (XEP-0402 2): the user's nickname (XEP-0172), or else the name of the
+ * account.
+ */
 export function defaultNick(username: string, room: string): string {
-    const service = pepService(username);
-    const items = service === undefined ? undefined : itemsOf(service, NICK);
+    const items = itemsOf(username, NICK);
     const last = items?.[0] === undefined ? undefined : items[items[0]];
     return preppedNick(room, last?.get_child_text("nick", NICK)) ?? username;
 }

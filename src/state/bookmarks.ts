@@ -1,5 +1,6 @@
 // What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
 
+import { monotonic } from "./clock";
 import * as options from "../options";
 import type { Membership } from "./memberships";
 
@@ -105,10 +106,15 @@ export function refusedRooms(username: string): Refused | undefined {
     return next(refused)[0] === undefined ? undefined : refused;
 }
 
-/** Takes over what was stored. */
-export function restoreRefused(username: string, refused: Refused): void {
-    for (const [room, bookmark] of pairs(refused)) {
-        setRefusal(username, room, { bookmark, forbidden: undefined, wasIn: true });
+/** Takes over what was stored, as far as it is well formed. */
+export function restoreRefused(username: string, refused: unknown): void {
+    if (typeof refused !== "object") {
+        return;
+    }
+    for (const [room, bookmark] of pairs(refused as Record<string, unknown>)) {
+        if (typeof bookmark === "object") {
+            setRefusal(username, room, { bookmark: bookmark as Bookmark, forbidden: undefined, wasIn: true });
+        }
     }
 }
 
@@ -151,7 +157,7 @@ const NICK_PAUSE = 60;
  * the account from one to the other without end.
  */
 export function mayFollowNick(membership: Membership): boolean {
-    const now = os.time();
+    const now = monotonic();
     const free = Math.max(membership.nickFree, now);
     if (free - now > (NICK_CHANGES - 1) * NICK_PAUSE) {
         return false;

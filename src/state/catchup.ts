@@ -14,12 +14,21 @@ export interface Buffered {
 /** How a room's archive answers; `unreached`: not at all. */
 export type Outcome = "complete" | "refused" | "unreached";
 
+export interface Asking {
+    readonly step: "asking";
+    readonly queryId: string;
+    readonly tries: number;
+    results: number;
+    /** Storage failed under one of the results: the page has to be asked for again. */
+    failed: boolean;
+}
+
 /** How far the catch-up has come. */
 export type Progress =
     /** The archive is to be asked. */
     | { readonly step: "idle" }
     /** A page has been asked for. */
-    | { readonly step: "asking"; readonly queryId: string; readonly tries: number; results: number }
+    | Asking
     /** The archive was not reached, and is asked again after a while. */
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */

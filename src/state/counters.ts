@@ -31,6 +31,8 @@ export interface Counters {
     /** Accounts back in a room by themselves. */
     rejoins: number;
     archiveWrites: number;
+    /** Calls of a storage driver that failed. */
+    storageFailures: number;
     readonly drops: LuaMap<DropReason, number>;
 }
 
@@ -41,6 +43,7 @@ export const counters: Counters = {
     replays: 0,
     rejoins: 0,
     archiveWrites: 0,
+    storageFailures: 0,
     drops: new LuaMap(),
 };
 

@@ -1,5 +1,6 @@
 // What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
 
+import { monotonic } from "./clock";
 import * as options from "../options";
 import { type DropReason, noteDrop } from "./counters";
 
@@ -14,7 +15,7 @@ const allowances = new LuaMap<string, Allowance>();
 
 /** Whether an account may join now. A device that starts joins all its rooms at once. */
 export function mayJoin(username: string): boolean {
-    const now = os.time();
+    const now = monotonic();
     const allowance = allowances.get(username) ?? { left: options.joinBurst, at: now };
     allowance.left = Math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate);
     allowance.at = now;
@@ -28,7 +29,7 @@ export function mayJoin(username: string): boolean {
 
 /** Forgets the accounts that may join as if they never had. */
 export function forgetAllowances(): void {
-    const now = os.time();
+    const now = monotonic();
     for (const [username, allowance] of allowances) {
         if (allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst) {
             allowances.delete(username);
@@ -45,7 +46,7 @@ const PAUSE = 60;
 /** Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it. */
 export function noteOver(limit: string, username: string, room: string, reason: DropReason = "limit"): void {
     noteDrop(reason);
-    const now = os.time();
+    const now = monotonic();
     if (now - (logged.get(limit) ?? -PAUSE) >= PAUSE) {
         logged.set(limit, now);
         module.log("warn", "%s is over the limit %s with %s", username, limit, room);

@@ -3,6 +3,8 @@
 
 import type { Membership } from "./memberships";
 import { newestNumber, startOfNumbers } from "./numbers";
+import { beginOutage } from "./outage";
+import type { Range } from "./ranges";
 
 export interface Entry {
     readonly number: number;
@@ -10,14 +12,10 @@ export interface Entry {
     readonly before: number | undefined;
     /** The one account that was shown this. */
     readonly owner: string | undefined;
-    /** The id under which it is stored. */
-    readonly id: string;
     /** When it was said, in seconds. */
     readonly when: number;
-    /** As the room sent it, but for \`to\` and the delay by which a room marks what is past. */
-    readonly stanza: Stanza;
-    /** In bytes, as XML. */
-    readonly size: number;
+    /** As textOf() writes it, without the delay by which a room marks what is past. */
+    readonly text: string;
 }
 
 export interface RoomLog {
@@ -37,6 +35,12 @@ export interface RoomLog {
     current: Entry | undefined;
     /** Some entries of before `recent`, while they are needed. */
     past: Past | undefined;
+    /** Entries that could not be stored yet, oldest first; undefined if there are none. */
+    unwritten: Entry[] | undefined;
+    /** Retries in a row in which the first of them was the only one that failed. */
+    failures: number | undefined;
+    /** Messages were neither stored nor kept to be stored later. */
+    gap: true | undefined;
     /** Accounts that are in the room, by user name. */
     readonly readers: LuaMap<string, Membership>;
     /** Whether the accounts that have not got the last entry will be looked for. */
@@ -53,18 +57,13 @@ export interface Past {
     readonly others: Entry[];
 }
 
-/** What an account got of a room's log, as far as it is not on disk. */
+/** What an account that is in a room, or on its way there, gets of the room's log. */
 export interface Part {
-    /** The account gets what comes: its last range is open. */
-    open: boolean;
-    /** The number of the last entry it got, or of the last there was when it came. */
+    /** The open range; false after the account missed something, undefined before the room has let it in. */
+    range: Range | false | undefined;
+    /** The number of the last entry that the account got, or of the last one there was when the part began. */
     position: number;
 }
-
-/** Ranges of numbers, first and last of each, oldest first; a last one of 0 is open. */
-export type Ranges = number[];
-
-export const OPEN = 0;
 
 /** Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some. */
 export const RECENT = 50;
@@ -90,6 +89,9 @@ export function logOf(room: string): RoomLog {
             source: undefined,
             current: undefined,
             past: undefined,
+            unwritten: undefined,
+            failures: undefined,
+            gap: undefined,
             readers: new LuaMap(),
             settling: false,
         };
@@ -98,18 +100,21 @@ export function logOf(room: string): RoomLog {
     return log;
 }
 
-/** Frees the memory of a log that no account of this host reads any more. */
-export function dropLog(log: RoomLog): void {
+/** Frees the memory of a log that no account of this host reads any more, once all of it is stored. */
+export function dropUnread(log: RoomLog): void {
+    if (next(log.readers)[0] !== undefined || log.unwritten !== undefined) {
+        return;
+    }
     logs.delete(log.room);
     dropped = Math.max(dropped, log.last);
 }
 
 export function addRecent(log: RoomLog, entry: Entry): void {
     log.recent.push(entry);
-    log.size = log.size + entry.size;
+    log.size = log.size + string.len(entry.text);
     while (log.recent.length > RECENT || (log.size > RECENT_SIZE && log.recent.length > 1)) {
         const oldest = table.remove<Entry>(log.recent, 1);
-        log.size = log.size - (oldest === undefined ? 0 : oldest.size);
+        log.size = log.size - string.len(oldest?.text ?? "");
         // What is not held any more is not to be put in front again.
         log.filled = true;
         log.whole = false;
@@ -123,21 +128,26 @@ export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void
     for (const i of $range(entries.length, 1, -1)) {
         const entry = entries[i - 1];
         if (entry !== undefined) {
-            if (log.recent.length >= RECENT || log.size + entry.size > RECENT_SIZE) {
+            if (log.recent.length >= RECENT || log.size + string.len(entry.text) > RECENT_SIZE) {
                 log.whole = false;
                 return;
             }
             table.insert(log.recent, 1, entry);
-            log.size = log.size + entry.size;
+            log.size = log.size + string.len(entry.text);
         }
     }
 }
 
-/** Takes over a log from the instance of the module before a reload. */
-export function restoreLog(log: RoomLog): void {
-    logs.set(log.room, log);
+/** Takes over the logs from the instance of the module before a reload. */
+export function restoreLogs(saved: LuaMap<string, RoomLog>): void {
     // What the instance before has dropped is not known here.
     dropped = newestNumber();
-    log.settling = false;
-    log.past = undefined;
+    for (const [room, log] of saved) {
+        logs.set(room, log);
+        log.settling = false;
+        log.past = undefined;
+        if (log.unwritten !== undefined) {
+            beginOutage();
+        }
+    }
 }

@@ -1,12 +1,13 @@
 // The accounts of this host, their memberships, and which sessions are attached to which room.
 // Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
 
+import { monotonic } from "./clock";
 import * as jids from "util.jid";
 import * as time from "util.time";
 import * as options from "../options";
 import type { Bookmark } from "./bookmarks";
 import type { CatchUp } from "./catchup";
-import type { Part, Ranges, RoomLog } from "./logs";
+import type { Part, RoomLog } from "./logs";
 import { type Attachment, inLine, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
@@ -82,13 +83,11 @@ const STEADY = 60;
 export interface Account {
     readonly username: string;
     readonly memberships: LuaMap<string, Membership>;
-    /** When the account's last session ended, in seconds; while there is one, when it came. */
+    /** Idle seconds as they are on disk, from where the next start of the server goes on. */
+    idleOnDisk: number;
+    /** When the account's last session ended, by monotonic(); while there is one, when it came. */
     seen: number;
-    /** What it got of the logs of rooms, those it has left included; read when first needed. */
-    parts: Parts | undefined;
 }
-
-export type Parts = Record<string, Ranges | undefined>;
 
 export type Accounts = LuaMap<string, Account>;
 
@@ -103,6 +102,16 @@ export function occupantJid(username: string): string {
 /** Whether rooms know an account by this JID; sessions may have joined some by their own. */
 export function isOccupantJid(jid: string): boolean {
     return occupantJid(jids.node(jid) ?? "") === jid;
+}
+
+/** Whether a client of the account is connected, be it in hibernation. */
+export function hasSession(username: string): boolean {
+    return prosody.hosts.get(module.host)?.sessions?.has(username) === true;
+}
+
+/** Seconds for which no session of the account has been there, while this or an earlier start of the server ran. */
+export function idleOf(account: Account): number {
+    return hasSession(account.username) ? 0 : monotonic() - account.seen;
 }
 
 export function findAccount(username: string): Account | undefined {
@@ -153,7 +162,7 @@ export function createMembership(username: string, room: string, nick: string): 
     const occupant = occupantJid(username);
     let account = accounts.get(occupant);
     if (account === undefined) {
-        account = { username, memberships: new LuaMap(), seen: os.time(), parts: undefined };
+        account = { username, memberships: new LuaMap(), seen: monotonic(), idleOnDisk: 0 };
         accounts.set(occupant, account);
     }
     const membership: Membership = {
@@ -317,14 +326,14 @@ export function detachSession(membership: Membership, session: string): void {
 /** Notes that no session is attached, if that is so. */
 export function noteDetached(membership: Membership): void {
     if (!hasAttached(membership)) {
-        membership.detachedAt ??= os.time();
+        membership.detachedAt ??= monotonic();
     }
 }
 
 /** Whether no session has been attached for so many seconds. */
 export function isDetachedFor(membership: Membership, seconds: number): boolean {
     const since = membership.detachedAt;
-    return since !== undefined && os.time() - since >= seconds;
+    return since !== undefined && monotonic() - since >= seconds;
 }
 
 export function detachAll(membership: Membership): void {

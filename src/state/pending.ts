@@ -1,5 +1,6 @@
 // The IQs that rooms still have to answer, and the sessions they were sent for.
 
+import { monotonic } from "./clock";
 import * as id from "util.id";
 import * as st from "util.stanza";
 import * as options from "../options";
@@ -26,7 +27,7 @@ export function expectIqAnswer(session: string, room: string, request: Stanza): 
     }
     iqsOfSession.set(session, open + 1);
     const key = `mm-${id.medium()}`;
-    pendingIqs.set(key, { session, room, expires: os.time() + options.iqTimeout, request: st.clone(request, true) });
+    pendingIqs.set(key, { session, room, expires: monotonic() + options.iqTimeout, request: st.clone(request, true) });
     return key;
 }
 

@@ -1,5 +1,6 @@
 // Which session sent a message that the room has not answered: its error is for that session and no other.
 
+import { monotonic } from "./clock";
 import * as cache from "util.cache";
 import * as jids from "util.jid";
 
@@ -44,11 +45,11 @@ export function noteSent(sent: SentMessages, stanza: Stanza, session: string | u
     const isGroupchat = stanza.attr.type === "groupchat";
     const messages = isGroupchat ? sent.groupchat : sent.private;
     dropOld(messages, isGroupchat ? MAX_GROUPCHAT : MAX_PRIVATE);
-    messages.push({ id: stanza.attr.id, to, session, when: os.time() });
+    messages.push({ id: stanza.attr.id, to, session, when: monotonic() });
 }
 
 function dropOld(messages: SentMessage[], limit: number): void {
-    const oldest = os.time() - LIFETIME;
+    const oldest = monotonic() - LIFETIME;
     let first = messages[0];
     while (first !== undefined && (messages.length >= limit || first.when < oldest)) {
         table.remove(messages, 1);

@@ -1,15 +1,19 @@
 // The state as one instance of the module hands it to the next on a reload, which may be of another version.
 
 import { allRefusals, type Refusals, restoreRefusals } from "./bookmarks";
+import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
 import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
+import { type Known, deliveries, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inLine, isKnownPhase, Phase } from "./place";
 import { newView, outdate } from "./view";
 import { convert } from "./upgrade";
-import { logOf, restoreLog } from "./logs";
+import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
+import { type Dirty, dirtyRecords, restoreDirty } from "./records";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
+import { type Loading, loading } from "./store";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
 export interface Saved {
@@ -20,10 +24,26 @@ export interface Saved {
     readonly counters: Counters;
     readonly formerOccupants: FormerOccupants;
     readonly numbers: Numbers;
+    readonly logs: LuaMap<string, RoomLog>;
+    readonly deliveries: Known;
+    readonly dirty: Dirty;
+    readonly loading: Loading;
 }
 
 export function snapshot(): Saved {
-    return { refusals: allRefusals(), accounts, pendingIqs, joined, counters, formerOccupants, numbers: numbers() };
+    return {
+        accounts,
+        refusals: allRefusals(),
+        pendingIqs,
+        joined,
+        counters,
+        formerOccupants,
+        numbers: numbers(),
+        logs,
+        deliveries: deliveries(),
+        dirty: dirtyRecords(),
+        loading: loading(),
+    };
 }
 
 /** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
@@ -31,21 +51,26 @@ export function restore(saved: Partial<Saved>): boolean {
     if (saved.accounts === undefined) {
         return false;
     }
-    if (saved.numbers === undefined) {
+    // Earlier versions measured durations by the wall clock and kept what accounts got with the account.
+    const isOld = saved.logs === undefined;
+    if (saved.numbers === undefined || saved.logs === undefined) {
         startNumbers();
     } else {
         restoreNumbers(saved.numbers);
+        restoreLogs(saved.logs);
+        restoreDeliveries(saved.deliveries ?? new LuaMap());
+        restoreDirty(saved.dirty ?? {});
     }
     for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
-            restoreMembership(membership);
+            restoreMembership(membership, isOld);
         }
-        accounts.set(occupantJid(account.username), restoreAccount(account));
+        accounts.set(occupantJid(account.username), restoreAccount(account, isOld));
     }
     if (saved.formerOccupants !== undefined) {
         restoreFormerOccupants(saved.formerOccupants);
     }
-    if (saved.pendingIqs !== undefined) {
+    if (saved.pendingIqs !== undefined && !isOld) {
         restorePendingIqs(saved.pendingIqs);
     }
     if (saved.refusals !== undefined) {
@@ -60,12 +85,15 @@ export function restore(saved: Partial<Saved>): boolean {
     return true;
 }
 
-function restoreAccount(account: Account): Account {
-    account.seen = complete(account, { seen: os.time() }).seen;
+function restoreAccount(account: Account, isOld: boolean): Account {
+    complete(account, { seen: monotonic(), idleOnDisk: 0 });
+    if (isOld) {
+        account.seen = monotonic();
+    }
     return account;
 }
 
-function restoreMembership(membership: Membership): void {
+function restoreMembership(membership: Membership, isOld: boolean): void {
     const hadView = (membership as Partial<Membership>).view !== undefined;
     const fresh = createMembership(membership.username, membership.room, membership.nick);
     complete(membership, fresh);
@@ -77,8 +105,11 @@ function restoreMembership(membership: Membership): void {
     if (!isKnownPhase(membership.place.phase)) {
         membership.place = inLine(Phase.Lost);
     }
-    if (membership.log !== undefined) {
-        restoreLog(complete(membership.log, logOf(membership.room)));
+    if (isOld) {
+        membership.log = undefined;
+        membership.part = undefined;
+        membership.nickFree = 0;
+        membership.detachedAt = membership.detachedAt === undefined ? undefined : monotonic();
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);

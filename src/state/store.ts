@@ -1,13 +1,27 @@
 // Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
+// Until an account's record has been read nothing is known of its rooms, and nothing is written.
 
 import * as jids from "util.jid";
 import * as xml from "util.xml";
 import * as options from "../options";
 import { textOf } from "../text";
 import { type Bookmark, isWanted, type Refused, refusedRooms, restoreRefused } from "./bookmarks";
+import { monotonic, wallClock } from "./clock";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
-import { createMembership, dropMembership, findAccount, type Membership, membershipsOf } from "./memberships";
+import { membersOf } from "./keys";
+import {
+    createMembership,
+    dropMembership,
+    findAccount,
+    idleOf,
+    isOccupantJid,
+    type Membership,
+    membershipsOf,
+} from "./memberships";
+import { hasNumbers, startNumbers } from "./numbers";
+import { beginOutage, onRetry, type Progress } from "./outage";
 import { inLine, Phase } from "./place";
+import { listRecords, openRecords, readRecord, writeRecord } from "./records";
 
 interface RoomRecord {
     readonly nick: string;
@@ -32,7 +46,10 @@ interface FormerRecord {
 }
 
 interface AccountRecord {
-    readonly seen: number;
+    /** Seconds for which no session was there. */
+    readonly idle: number | undefined;
+    /** Earlier versions: when the last session ended, by the wall clock. */
+    readonly seen?: number;
     /** Of the occupant JID in all rooms of this record. Undefined is the bare JID, as in records of versions before. */
     readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
@@ -41,7 +58,7 @@ interface AccountRecord {
     readonly refused: Refused | undefined;
 }
 
-const store = module.open_store<AccountRecord>("minimix", "keyval");
+const records = openRecords<AccountRecord>("minimix", recordOf);
 
 let closed = false;
 
@@ -53,16 +70,14 @@ export function close(): void {
 
 /**
  * Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
- * afterwards survives a killed server.
+ * afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
  */
 export function save(username: string): void {
-    if (options.anonymous || closed) {
+    if (options.anonymous || closed || !isKnown(username)) {
         return;
     }
-    const [saved, problem] = store.set(username, recordOf(username));
-    if (saved !== true) {
-        module.log("error", "Could not write the rooms of %s: %s", username, problem);
-    }
+    late.delete(username);
+    writeRecord(records, username);
 }
 
 /** Accounts whose records are to be written. */
@@ -109,8 +124,7 @@ export function saveOften(username: string): void {
 
 /** Writes what is to be written soon. */
 export function saveLate(): undefined {
-    for (const username of late) {
-        late.delete(username);
+    for (const username of membersOf(late)) {
         save(username);
     }
 }
@@ -137,15 +151,19 @@ function recordOf(username: string): AccountRecord | undefined {
             state: stateOf(membership),
         };
     }
-    return { seen: account?.seen ?? os.time(), resource: options.resource, rooms, former, refused };
+    const idle = account === undefined ? 0 : idleOf(account);
+    if (account !== undefined) {
+        account.idleOnDisk = idle;
+    }
+    return { idle, resource: options.resource, rooms, former, refused };
 }
 
 function formerRecords(username: string): FormerRecord[] | undefined {
-    const records: FormerRecord[] = [];
+    const former: FormerRecord[] = [];
     for (const { room, occupant, nick } of formerOccupantsOf(username)) {
-        records.push({ room, resource: jids.resource(occupant), nick });
+        former.push({ room, resource: jids.resource(occupant), nick });
     }
-    return records.length > 0 ? records : undefined;
+    return former.length > 0 ? former : undefined;
 }
 
 function shownText(membership: Membership): string | undefined {
@@ -161,33 +179,115 @@ function stateOf(membership: Membership): RoomRecord["state"] {
     return membership.place.phase === Phase.Leaving ? "leaving" : "in";
 }
 
-/** Reads all accounts' memberships, each of them lost for now. A record that cannot be read is left alone. */
-export function load(): void {
+/** Whether it has been read which accounts there are; on an anonymous host there is nothing to be read. */
+let isListed = options.anonymous;
+
+/** Accounts whose record could not be read yet. */
+const unread = new LuaSet<string>();
+
+/** Whether the rooms of an account are known: its record has been read, or there is none. */
+export function isKnown(username: string): boolean {
+    return isListed && !unread.has(username);
+}
+
+/** Whether an address is that of an account in its rooms which are not known yet: what rooms send it has to be dropped. */
+export function isTooEarly(jid: string): boolean {
+    return (!isListed || next(unread)[0] !== undefined) && isOccupantJid(jid) && !isKnown(jids.node(jid) ?? "");
+}
+
+type Listener = (this: void, usernames: string[]) => void;
+
+/** Called with the accounts whose records have been read, in one or more parts. */
+let onLoaded: Listener | undefined;
+
+/**
+ * Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
+ * called with the accounts that have been read: at once, or later with the others.
+ */
+export function load(loaded: Listener): void {
+    onLoaded = loaded;
     if (options.anonymous) {
-        return;
-    }
-    for (const username of usernames()) {
-        const [record, problem] = store.get(username);
-        if (record !== undefined) {
-            loadAccount(username, record);
-        } else if (problem !== undefined) {
-            module.log("error", "Could not read the rooms of %s: %s", username, problem);
-        }
+        startNumbers();
+        loaded([]);
+    } else if (loadUntil(math.huge) !== "done") {
+        beginOutage();
     }
 }
 
-/**
- * As a list, since the iterator of mod_storage_internal reads the folder as it goes. Some storage drivers list the
- * host's own record too: mod_storage_sql as "", mod_storage_memory as a function.
- */
-function usernames(): string[] {
-    const list: string[] = [];
-    for (const username of store.users()) {
-        if (typeof username === "string" && username !== "") {
-            list.push(username);
+/** What one instance of the module hands to the next on a reload. */
+export interface Loading {
+    readonly isListed: boolean;
+    readonly unread: LuaSet<string>;
+}
+
+export function loading(): Loading {
+    return { isListed, unread };
+}
+
+/** Goes on where the instance before was. */
+export function restoreLoading(saved: Loading | undefined, loaded: Listener): void {
+    onLoaded = loaded;
+    isListed = saved?.isListed ?? true;
+    for (const username of saved?.unread ?? new LuaSet<string>()) {
+        unread.add(username);
+    }
+    if (loadUntil(0) !== "done") {
+        beginOutage();
+    }
+}
+
+function loadUntil(deadline: number): Progress {
+    if (onLoaded === undefined || (isListed && next(unread)[0] === undefined)) {
+        return "done";
+    }
+    if (!isListed) {
+        const usernames = hasNumbers() || startNumbers() ? listRecords(records) : undefined;
+        if (usernames === undefined) {
+            return "failing";
+        }
+        for (const username of usernames) {
+            unread.add(username);
+        }
+        isListed = true;
+    }
+    return readUnread(deadline, onLoaded);
+}
+
+function readUnread(deadline: number, loaded: Listener): Progress {
+    const done: string[] = [];
+    let result: Progress = "done";
+    for (const username of membersOf(unread)) {
+        if (monotonic() > deadline) {
+            result = "more";
+            break;
+        }
+        const [isRead, record] = readRecord(records, username);
+        if (isRead) {
+            unread.delete(username);
+            loadAccount(username, record);
+            done.push(username);
+        } else if (records.store.readsFail) {
+            result = "failing";
+            break;
         }
     }
-    return list;
+    loaded(done);
+    return result;
+}
+
+onRetry(loadUntil);
+
+/** Whether an account's rooms are known by now, after another try to read its record if that is broken. */
+export function isKnownNow(username: string): boolean {
+    if (!isKnown(username) && isListed && onLoaded !== undefined) {
+        const [isRead, record] = readRecord(records, username);
+        if (isRead) {
+            unread.delete(username);
+            loadAccount(username, record);
+            onLoaded([username]);
+        }
+    }
+    return isKnown(username);
 }
 
 /** Nobody was told that a client's join went through which had not been answered: better out than in. */
@@ -196,27 +296,34 @@ function mayComeBack(membership: Membership, saved: RoomRecord): boolean {
     return saved.state !== "leaving" && saved.ending !== true && !isExcluded && isWanted(membership);
 }
 
-function loadAccount(username: string, record: AccountRecord): void {
+/** Malformed records concern their account or room alone. */
+function loadAccount(username: string, record: AccountRecord | undefined): void {
+    if (record === undefined) {
+        return;
+    }
+    const [done, problem] = pcall(loadRooms, username, record);
+    if (!done) {
+        module.log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem);
+    }
+}
+
+function loadRooms(this: void, username: string, record: AccountRecord): void {
+    const seen = monotonic() - idleSince(record);
     for (const { room, resource, nick } of record.former ?? []) {
         addFormerOccupant(username, room, jids.join(username, module.host, resource), nick);
     }
-    restoreRefused(username, record.refused ?? {});
-    for (const [room, saved] of pairs(record.rooms)) {
-        const membership = createMembership(username, room, saved.nick);
-        membership.wantedNick = saved.wanted ?? saved.nick;
-        membership.password = saved.password;
-        membership.laterPassword = saved.laterPassword;
-        membership.bookmark = saved.bookmark;
-        membership.ownBookmark = saved.ownBookmark === true;
-        membership.since = saved.since;
-        membership.established = saved.state !== "joining";
-        membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
-        membership.shownPresence = saved.shown === undefined ? undefined : xml.parse(saved.shown);
-        membership.detachedAt = os.time();
+    restoreRefused(username, record.refused);
+    for (const [room, saved] of pairs((record.rooms as AccountRecord["rooms"] | undefined) ?? {})) {
+        if (isWellFormed(room, saved)) {
+            loadRoom(username, room, saved);
+        } else {
+            module.log("warn", "Ignoring %s of %s: malformed record in minimix", tostring(room), username);
+        }
     }
     const account = findAccount(username);
     if (account !== undefined) {
-        account.seen = record.seen;
+        account.seen = seen;
+        account.idleOnDisk = monotonic() - seen;
     }
     if (record.resource !== options.resource) {
         leaveFormerAddress(username, record);
@@ -236,4 +343,44 @@ function leaveFormerAddress(username: string, record: AccountRecord): void {
         }
     }
     save(username);
+}
+
+function idleSince(record: AccountRecord): number {
+    const seen = tonumber(record.seen);
+    return tonumber(record.idle) ?? (seen === undefined ? 0 : Math.max(0, wallClock() - seen));
+}
+
+function isWellFormed(room: unknown, saved: unknown): boolean {
+    if (typeof room !== "string" || typeof saved !== "object") {
+        return false;
+    }
+    const { nick, wanted, password, laterPassword, bookmark, since, shown } = saved as Record<string, unknown>;
+    return (
+        jids.prep(room) === room &&
+        typeof nick === "string" &&
+        isOptional(wanted, "string") &&
+        isOptional(password, "string") &&
+        isOptional(laterPassword, "string") &&
+        isOptional(bookmark, "table") &&
+        isOptional(since, "number") &&
+        isOptional(shown, "string")
+    );
+}
+
+function isOptional(value: unknown, kind: string): boolean {
+    return value === undefined || type(value) === kind;
+}
+
+function loadRoom(username: string, room: string, saved: RoomRecord): void {
+    const membership = createMembership(username, room, saved.nick);
+    membership.wantedNick = saved.wanted ?? saved.nick;
+    membership.password = saved.password;
+    membership.laterPassword = saved.laterPassword;
+    membership.bookmark = saved.bookmark;
+    membership.ownBookmark = saved.ownBookmark === true;
+    membership.since = saved.since;
+    membership.established = saved.state !== "joining";
+    membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
+    membership.shownPresence = saved.shown === undefined ? undefined : xml.parse(saved.shown);
+    membership.detachedAt = monotonic();
 }

@@ -1,0 +1,178 @@
+-- B5, H6: a wall clock that jumps changes nothing but time stamps.
+
+local clock = require "support.clock";
+local mam = require "support.mam";
+local scene = require "support.scene";
+
+local join, leave, query, seen = scene.join, scene.leave, scene.query, scene.seen;
+local room_jid = "room@rooms.example.org";
+local hour, day = 3600, 86400;
+
+local jumps = {
+	["3 seconds forward"] = 3; ["3 seconds back"] = -3; ["2 hours forward"] = 2 * hour; ["2 hours back"] = -2 * hour;
+	["60 days forward"] = 60 * day; ["60 days back"] = -60 * day;
+};
+
+local function read(client)
+	return mam.page_through(client, { with = room_jid; max = 20 });
+end
+
+local function say(s, from, to)
+	for i = from, to do
+		s.room:say("Bob", tostring(i));
+	end
+end
+
+local function numbers(from, to)
+	local list = {};
+	for i = from, to do table.insert(list, tostring(i)); end
+	return list;
+end
+
+local function history(s, client)
+	client:send(join "Alice");
+	s:deliver();
+	local bodies = {};
+	for _, stanza in ipairs(client:take()) do
+		if stanza.attr.type == "groupchat" and stanza:get_child_text "body" then
+			table.insert(bodies, stanza:get_child_text "body");
+		end
+	end
+	return bodies;
+end
+
+for name, seconds in pairs(jumps) do
+	describe("a clock that jumps "..name.." while the server runs", function ()
+		it("B5: keeps nobody from joining", function ()
+			local s, phone = scene.in_room { options = { minimix_join_rate = 1 } };
+			clock.jump(seconds);
+			for i = 1, 20 do
+				phone:send(join("Alice", { room = "room"..i }));
+				s:wait(5);
+			end
+			for _, line in ipairs(seen(phone)) do
+				assert.is_nil(line:find "resource%-constraint");
+			end
+		end);
+
+		it("H1: leaves the archive and the history of a join as they are", function ()
+			local s, phone = scene.in_room { modules = { "disco" } };
+			say(s, 1, 3);
+			s:wait(2);
+			clock.jump(seconds);
+			say(s, 4, 6);
+			s:wait(7 * hour);
+			say(s, 7, 9);
+			assert.same(numbers(1, 9), read(phone));
+			assert.same(numbers(1, 9), history(s, s:client "laptop"));
+			s:restart { killed = true };
+			assert.same(numbers(1, 9), read(s:client "phone"));
+		end);
+
+		it("P6: does not make an account leave, nor show that nobody is there", function ()
+			local s, phone = scene.in_room();
+			phone:close();
+			s:wait(10);
+			s:upstream();
+			clock.jump(seconds);
+			s:wait(61);
+			assert.same({}, s:upstream());
+			s:wait(3 * hour);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+
+		it("C3: does not end a request before its time, nor keep it for ever", function ()
+			local s, phone = scene.in_room { remote = true };
+			phone:send(query "<query xmlns='urn:example:unheard-of'/>");
+			s.host:drop();
+			clock.jump(seconds);
+			s:wait(60);
+			assert.same({}, seen(phone));
+			s:wait(120);
+			assert.same({ "iq error room wait remote-server-timeout" }, seen(phone));
+		end);
+
+		it("P3: what is missed is asked for", function ()
+			local s, phone = scene.in_room { remote = true; bounces = true; modules = { "disco" } };
+			mam.keep(s.room);
+			say(s, 1, 2);
+			s:wait(2);
+			clock.jump(seconds);
+			s.room:remove("Alice", "332");
+			say(s, 3, 4);
+			s:wait(60);
+			say(s, 5, 6);
+			s:wait(2);
+			assert.same(numbers(1, 6), read(phone));
+		end);
+	end);
+
+	describe("a clock that jumps "..name.." while the server is down", function ()
+		it("H1, H6: leaves the archive as it is", function ()
+			local s, phone = scene.in_room { modules = { "disco" } };
+			say(s, 1, 3);
+			s:wait(2);
+			phone:send(leave "Alice");
+			s:deliver();
+			s:restart { killed = true };
+			clock.jump(seconds);
+			s:restart { killed = true };
+			local desk = s:client("desk", "carol");
+			s:enter(desk, "Carol", { muc = "<history maxstanzas='0'/>" });
+			say(s, 4, 5);
+			s:wait(7 * hour);
+			assert.same(numbers(1, 3), read(s:client "phone"));
+			assert.same(numbers(4, 5), read(desk));
+		end);
+
+		it("P6: lets accounts come back and stay", function ()
+			local s, phone = scene.in_room();
+			phone:close();
+			s:wait(10);
+			s:restart { killed = true };
+			clock.jump(seconds);
+			s:restart { killed = true };
+			s:wait(3 * hour);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end);
+end
+
+describe("retention", function ()
+	it("H5: goes on a week after the clock has jumped", function ()
+		local s, phone = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
+		say(s, 1, 3);
+		clock.jump(60 * day);
+		s:wait(day);
+		say(s, 4, 5);
+		assert.same(numbers(1, 5), read(phone));
+		s:wait(5 * day);
+		assert.same(numbers(1, 5), read(phone));
+		s:wait(1.5 * day);
+		assert.same({}, read(phone));
+	end);
+
+	it("H5: is not put off by restarts, nor by days without the server", function ()
+		local s = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
+		say(s, 1, 3);
+		s:wait(day);
+		s:restart();
+		clock.jump(3 * day);
+		s:restart();
+		s:wait(7 * hour);
+		assert.same({}, read(s:client "phone"));
+	end);
+
+	it("P6: counts the time for which the server ran, over restarts", function ()
+		local s, phone = scene.in_room { options = { minimix_inactive_after = "10 days"; minimix_ping_after = "never" } };
+		phone:close();
+		for _ = 1, 9 do
+			s:wait(day);
+			s:restart { killed = true };
+			s:wait(10);
+			assert.same({ "Alice" }, s:occupants());
+		end
+		s:wait(2 * day);
+		assert.same({}, s:occupants());
+	end);
+end);

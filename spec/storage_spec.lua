@@ -1,0 +1,395 @@
+-- S: storage may fail at any time, and nothing that a client was told is lost.
+
+local faulty = require "support.faulty";
+local mam = require "support.mam";
+local scene = require "support.scene";
+local st = require "util.stanza";
+
+local join, leave, seen = scene.join, scene.leave, scene.seen;
+local ask = mam.ask;
+local room_jid = "room@rooms.example.org";
+
+local function new_scene(fields)
+	local faults = faulty.new();
+	fields = fields or {};
+	fields.wrap_store = faults.wrap;
+	return scene.new(fields), faults;
+end
+
+local function in_room(fields)
+	local s, faults = new_scene(fields);
+	return s, faults, s:fill();
+end
+
+-- All that an account reads of the room.
+local function read(client)
+	return mam.page_through(client, { with = room_jid; max = 20 });
+end
+
+local function say(s, from, to)
+	for i = from, to do
+		s.room:say("Bob", tostring(i));
+	end
+end
+
+local function numbers(from, to)
+	local list = {};
+	for i = from, to do table.insert(list, tostring(i)); end
+	return list;
+end
+
+local function count_lines(s, pattern)
+	local count = 0;
+	for _, entry in ipairs(s.host.log) do
+		if entry.message:find(pattern) then count = count + 1; end
+	end
+	return count;
+end
+
+-- One line for the beginning, one for the end.
+local function assert_one_outage(s)
+	assert.equal(1, count_lines(s, "^Storage fails"));
+	assert.equal(1, count_lines(s, "^Storage works again"));
+	s.host:expect_error "^Storage fails";
+end
+
+for _, kind in ipairs(faulty.kinds) do
+	describe("with storage that fails ("..kind..")", function ()
+		it("S2: a room that is joined meanwhile is remembered", function ()
+			local s, faults = new_scene();
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			faults:fail(kind);
+			s:enter(phone);
+			assert.same({ "Alice" }, s:occupants());
+			s:wait(30);
+			faults:work();
+			s:wait(15);
+			assert_one_outage(s);
+			s:restart { killed = true };
+			s:wait(30);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+
+		it("S2: a room that is left meanwhile is not joined again", function ()
+			local s, faults, phone = in_room();
+			faults:fail(kind);
+			phone:send(leave "Alice");
+			s:deliver();
+			s:wait(5);
+			assert.same({}, s:occupants());
+			faults:work();
+			s:wait(15);
+			assert_one_outage(s);
+			s:restart { killed = true };
+			s:wait(30);
+			assert.same({}, s:occupants());
+		end);
+
+		it("S2: a kick meanwhile is not undone", function ()
+			local s, faults = in_room();
+			faults:fail(kind);
+			s.room:kick "Alice";
+			s:wait(5);
+			faults:work();
+			s:wait(15);
+			assert_one_outage(s);
+			s:restart { killed = true };
+			s:wait(30);
+			assert.same({}, s:occupants());
+		end);
+
+		it("S3: what is said meanwhile is in the archive once and in order", function ()
+			local s, faults, phone = in_room { modules = { "disco" } };
+			say(s, 1, 3);
+			s:wait(2);
+			faults:fail(kind);
+			say(s, 4, 6);
+			s:wait(20);
+			say(s, 7, 80);
+			s:wait(10);
+			faults:work();
+			say(s, 81, 82);
+			s:wait(15);
+			say(s, 83, 85);
+			s:wait(2);
+			assert_one_outage(s);
+			assert.same(numbers(1, 85), read(phone));
+			s:restart { killed = true };
+			assert.same(numbers(1, 85), read(s:client "phone"));
+		end);
+
+		it("S3: a session that attaches meanwhile gets its history and the subject", function ()
+			local s, faults = in_room();
+			say(s, 1, 3);
+			s:wait(2);
+			faults:fail(kind);
+			say(s, 4, 5);
+			local laptop = s:client "laptop";
+			laptop:send(join "Alice");
+			local lines = seen(laptop);
+			assert.same({ "presence - room/Bob"; "presence - room/Alice 110" }, { lines[1], lines[2] });
+			assert.equal("message groupchat room/Bob 5", lines[#lines - 1]);
+			assert.truthy(lines[#lines]:find "subject:");
+			faults:work();
+			s:wait(15);
+			assert_one_outage(s);
+		end);
+
+		it("S1: queries of the archive are refused meanwhile, to be repeated", function ()
+			local s, faults, phone = in_room { modules = { "disco" } };
+			say(s, 1, 3);
+			s:wait(2);
+			faults:fail(kind);
+			assert.equal("internal-server-error", ask(phone, { with = room_jid }));
+			faults:work();
+			s:wait(15);
+			assert_one_outage(s);
+			assert.same(numbers(1, 3), read(phone));
+		end);
+
+		it("S4: a module that starts meanwhile refuses joins to be repeated, and forgets nothing", function ()
+			local s, faults = in_room();
+			say(s, 1, 3);
+			s:wait(2);
+			faults:fail(kind);
+			s:restart { killed = true };
+			s:wait(10);
+			local phone = s:client "phone";
+			phone:send(join "Alice");
+			assert.same({ "presence error room/Alice wait internal-server-error" }, seen(phone));
+			phone:send(join("Alice", { room = "other" }));
+			assert.same({ "presence error other/Alice wait internal-server-error" }, seen(phone));
+			s:wait(30);
+			faults:work();
+			s:wait(30);
+			assert_one_outage(s);
+			assert.same({ "Alice" }, s:occupants());
+			assert.same(numbers(1, 3), read(phone));
+			phone:send(join "Alice");
+			s:deliver();
+			assert.truthy(seen(phone)[1]);
+		end);
+	end);
+end
+
+describe("writes that fail while reads work", function ()
+	it("S2: are repeated", function ()
+		local s, faults, phone = in_room { modules = { "disco" } };
+		say(s, 1, 2);
+		s:wait(2);
+		faults:fail("nil", "writes");
+		say(s, 3, 4);
+		phone:send(join("Alice", { room = "other" }));
+		s:wait(60);
+		faults:work();
+		s:wait(15);
+		assert_one_outage(s);
+		s:restart { killed = true };
+		assert.same(numbers(1, 4), read(s:client "phone"));
+	end);
+
+	it("S2: stop nobody else's: one record that cannot be written leaves the others alone", function ()
+		local s, faults = new_scene();
+		s.room:enter "Bob";
+		faults:fail("false", "writes", { "minimix" }, "alice");
+		s:enter(s:client "phone");
+		s:enter(s:client("desk", "carol"), "Carol");
+		s:wait(20);
+		s.host:expect_error "^Storage fails";
+		s:restart { killed = true };
+		s.room.occupants = { (s.room:occupant "Bob") };
+		s:wait(30);
+		assert.same({ "Carol" }, s:occupants());
+	end);
+end);
+
+describe("a record that cannot be read", function ()
+	it("S5: concerns its account alone, and is not written over", function ()
+		local s, faults = in_room();
+		s:enter(s:client("desk", "carol"), "Carol");
+		s:wait(10);
+		faults:fail("nil", "reads", { "minimix" }, "alice");
+		s:restart { killed = true };
+		s.room:forget "Alice";
+		s:wait(30);
+		s.host:expect_error "alice in minimix cannot be read";
+		assert.same({ "Carol" }, s:occupants());
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		assert.same({ "presence error room/Alice wait internal-server-error" }, seen(phone));
+		faults:work();
+		s:wait(61);
+		phone:send(join "Alice");
+		s:deliver();
+		local occupants = s:occupants();
+		table.sort(occupants);
+		assert.same({ "Alice", "Carol" }, occupants);
+	end);
+
+	local records = {
+		["is no table"] = "nonsense";
+		["has rooms that are none"] = { seen = 1; rooms = "nonsense" };
+		["has a room that is none"] = { seen = 1; rooms = { [room_jid] = 1 } };
+		["has a room that is no address"] = { seen = 1; rooms = { ["@"] = { nick = "Alice"; state = "in" } } };
+		["has a nick that is none"] = { seen = 1; rooms = { [room_jid] = { nick = {}; state = "in" } } };
+		["has stamps that are none"] = { seen = {}; rooms = { [room_jid] = { nick = "Alice"; state = "in"; since = "x" } } };
+		["is empty"] = {};
+	};
+	for what, record in pairs(records) do
+		it("S5: "..what.." and harms nobody", function ()
+			local s = scene.in_room { wrap_store = function (store, name)
+				if name ~= "minimix" then return store; end
+				return setmetatable({}, { __index = function (_, method)
+					return function (_, key, ...)
+						if method == "get" and key == "anna" then return record; end
+						return store[method](store, key, ...);
+					end;
+				end });
+			end };
+			s.host.storage["example.org"].minimix.anna = s.host.storage["example.org"].minimix.alice;
+			s:restart { killed = true };
+			s:wait(30);
+			assert.same({ "Alice" }, s:occupants());
+			local desk = s:client("desk", "anna");
+			desk:send(join "Anna");
+			s:deliver();
+			assert.same({ "Alice", "Anna" }, s:occupants());
+		end);
+	end
+
+	it("S1: of what an account got is not written over", function ()
+		local s, faults, phone = in_room { modules = { "disco" } };
+		say(s, 1, 3);
+		s:wait(2);
+		phone:send(leave "Alice");
+		s:deliver();
+		faults:fail("nil", "reads", { "minimix_parts" });
+		s:restart { killed = true };
+		phone = s:client "phone";
+		s:enter(phone);
+		say(s, 4, 5);
+		s:wait(20);
+		faults:work();
+		s:wait(15);
+		assert_one_outage(s);
+		assert.same(numbers(1, 5), read(phone));
+		s:restart { killed = true };
+		assert.same(numbers(1, 5), read(s:client "phone"));
+	end);
+end);
+
+describe("messages that are not stored", function ()
+	it("S3: are bounded in bytes, and the room's archive has the rest", function ()
+		local s, faults, phone = in_room { modules = { "disco" }; options = { minimix_max_kept_size = 1000000 } };
+		mam.keep(s.room);
+		local long = ("x"):rep(500000);
+		say(s, 1, 2);
+		s:wait(2);
+		faults:fail "nil";
+		for i = 3, 20 do
+			s.room:say("Bob", i..long);
+		end
+		s:wait(10);
+		assert.is_true(collectgarbage "count" < 1000000);
+		faults:work();
+		s:wait(60);
+		assert_one_outage(s);
+		local bodies = read(phone);
+		for i, body in ipairs(bodies) do bodies[i] = body:gsub("x", ""); end
+		assert.same(numbers(1, 20), bodies);
+	end);
+
+	it("S5: for what they are do not keep the others from being stored, nor from being shown", function ()
+		local s, faults, phone = in_room { modules = { "disco" } };
+		local deep = st.message({ from = room_jid.."/Bob", to = s:occupant_jid(), type = "groupchat", id = "deep" }):body "deep";
+		for _ = 1, 80 do deep:tag("x", { xmlns = "urn:example:deep" }); end
+		s:wait(1);
+		faults.fail(faults, "raise", "writes", { "minimix_archive" });
+		phone:take();
+		s.host:from_room(deep:reset());
+		faults:work();
+		assert.same({ "message groupchat room/Bob deep" }, seen(phone));
+		say(s, 1, 2);
+		s:wait(2);
+		assert.same(numbers(1, 2), read(phone));
+		assert.equal(0, count_lines(s, "^Storage"));
+	end);
+end);
+
+describe("a driver that says too little", function ()
+	it("S3: may have stored a message though it failed: it is there once", function ()
+		local lies = false;
+		local s, phone = scene.in_room { modules = { "disco" }; wrap_store = function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				if type(f) ~= "function" then return f; end
+				return function (_, ...)
+					if method == "append" and lies then
+						lies = false;
+						f(store, ...);
+						return nil, "lost the connection";
+					end
+					return f(store, ...);
+				end;
+			end });
+		end };
+		say(s, 1, 2);
+		lies = true;
+		say(s, 3, 6);
+		s:wait(10);
+		s.host:expect_error "^Storage fails";
+		assert.same(numbers(1, 6), read(phone));
+	end);
+end);
+
+describe("an outage", function ()
+	it("S2: is in a metric and in the totals", function ()
+		local s, faults = in_room();
+		assert.equal(0, s.host:metric "storage_waiting");
+		faults:fail "nil";
+		say(s, 1, 3);
+		assert.equal(3, s.host:metric "storage_waiting");
+		assert.is_true(s.host:metric "storage_failures" > 0);
+		faults:work();
+		s:wait(10);
+		assert_one_outage(s);
+		assert.equal(0, s.host:metric "storage_waiting");
+	end);
+
+	it("S2: outlives a reload", function ()
+		local s, faults, phone = in_room { modules = { "disco" } };
+		say(s, 1, 2);
+		s:wait(2);
+		faults:fail "nil";
+		say(s, 3, 4);
+		s.host:reload();
+		say(s, 5, 6);
+		s:wait(10);
+		faults:work();
+		s:wait(15);
+		s.host:expect_error "^Storage fails";
+		assert.same(numbers(1, 6), read(phone));
+		s:restart { killed = true };
+		assert.same(numbers(1, 6), read(s:client "phone"));
+	end);
+
+	it("S4: while accounts come back delays none of them for long", function ()
+		local s, faults = new_scene();
+		s.room:enter "Bob";
+		for i = 1, 20 do
+			s:enter(s:client("desk", "user"..i), "User"..i);
+		end
+		s:wait(10);
+		s:restart { killed = true };
+		s.room.occupants = { (s.room:occupant "Bob") };
+		s:wait(0.3);
+		faults:fail "false";
+		s:wait(1);
+		faults:work();
+		s:wait(29);
+		assert.equal(20, #s:occupants());
+		if count_lines(s, "^Storage fails") > 0 then s.host:expect_error "^Storage fails"; end
+	end);
+end);

@@ -1,0 +1,224 @@
+// What each account got of the logs of rooms, those it has left included, in memory and on disk: the store minimix_parts
+// has one record for each account, with its ranges by room.
+
+import * as options from "../options";
+import { monotonic } from "./clock";
+import { membersOf } from "./keys";
+import { findAccount } from "./memberships";
+import { endOfStart, startOfNumbers } from "./numbers";
+import { beginOutage, onRetry, type Progress } from "./outage";
+import { pack, type Ranges, unpack } from "./ranges";
+import { forgetRecord, listRecords, openRecords, readRecord, writeRecord } from "./records";
+
+/** As they are stored, by room. */
+type Packed = Record<string, number[] | undefined>;
+
+interface Deliveries {
+    /** Without what is on disk while that could not be read. */
+    rooms: LuaMap<string, Ranges>;
+    isRead: boolean;
+}
+
+/** Accounts that are in a room, or whose record is to be written. */
+let known = new LuaMap<string, Deliveries>();
+
+const records = openRecords<Packed>("minimix_parts", content);
+
+function content(username: string): Packed | undefined {
+    const deliveries = known.get(username);
+    if (deliveries === undefined) {
+        return undefined;
+    }
+    const packed: Packed = {};
+    for (const [room, ranges] of deliveries.rooms) {
+        packed[room] = pack(ranges, startOfNumbers());
+    }
+    return next(packed)[0] === undefined ? undefined : packed;
+}
+
+/** The ranges of an account in a room, for what it gets from now on; whether they are all there is. */
+export function rangesOf(username: string, room: string): LuaMultiReturn<[Ranges, boolean]> {
+    const deliveries = deliveriesOf(username);
+    let ranges = deliveries.rooms.get(room);
+    if (ranges === undefined) {
+        ranges = [];
+        deliveries.rooms.set(room, ranges);
+    }
+    return $multi(ranges, deliveries.isRead);
+}
+
+function deliveriesOf(username: string): Deliveries {
+    let deliveries = known.get(username);
+    if (deliveries === undefined) {
+        const rooms = read(username);
+        deliveries = { rooms: rooms ?? new LuaMap(), isRead: rooms !== undefined };
+        known.set(username, deliveries);
+    }
+    return deliveries;
+}
+
+/** The ranges on disk; undefined if they could not be read. */
+function read(username: string): LuaMap<string, Ranges> | undefined {
+    const rooms = new LuaMap<string, Ranges>();
+    if (options.anonymous) {
+        return rooms;
+    }
+    const [done, packed] = readRecord(records, username);
+    if (!done) {
+        return undefined;
+    }
+    for (const [room, stored] of pairs(packed ?? {})) {
+        const ranges = unpack(stored, endOfStart);
+        if (ranges === undefined) {
+            module.log("warn", "Ignoring what %s got of %s: malformed record in minimix_parts", username, room);
+        } else {
+            rooms.set(room, ranges);
+        }
+    }
+    return rooms;
+}
+
+/** All ranges of an account by room; undefined if they could not be read. For looking only. */
+export function allRangesOf(username: string): LuaMap<string, Ranges> | undefined {
+    const deliveries = known.get(username);
+    if (deliveries === undefined) {
+        return read(username);
+    }
+    return complete(username, deliveries) ? deliveries.rooms : undefined;
+}
+
+/** Reads what could not be read before, and puts what the account got since behind it; whether nothing is missing. */
+function complete(username: string, deliveries: Deliveries): boolean {
+    if (deliveries.isRead) {
+        return true;
+    }
+    const rooms = read(username);
+    if (rooms === undefined) {
+        return false;
+    }
+    for (const [room, since] of deliveries.rooms) {
+        const before = rooms.get(room);
+        if (before === undefined) {
+            rooms.set(room, since);
+        } else {
+            for (const i of $range(before.length, 1, -1)) {
+                const range = before[i - 1];
+                if (range !== undefined) {
+                    table.insert(since, 1, range);
+                }
+            }
+            rooms.set(room, since);
+        }
+    }
+    deliveries.rooms = rooms;
+    deliveries.isRead = true;
+    return true;
+}
+
+/** Accounts whose record is to be written soon, or could not be read yet. */
+const changed = new LuaSet<string>();
+
+/** Marks an account's record to be written by saveChanged(). */
+export function markChanged(username: string): void {
+    changed.add(username);
+}
+
+/** Writes an account's record, or marks it to be written when it has been read. */
+export function saveDeliveries(username: string): void {
+    const deliveries = known.get(username);
+    if (deliveries === undefined || options.anonymous) {
+        changed.delete(username);
+        return;
+    }
+    if (!complete(username, deliveries)) {
+        changed.add(username);
+        beginOutage();
+        return;
+    }
+    changed.delete(username);
+    writeRecord(records, username);
+}
+
+/** Accounts that have left a room, perhaps their last one. */
+const released = new LuaSet<string>();
+
+/** Frees the memory of an account soon if it is in no room then. */
+export function releaseDeliveries(username: string): void {
+    released.add(username);
+}
+
+function forgetUnused(username: string): void {
+    const isNeeded = findAccount(username) !== undefined || changed.has(username) || records.dirty.has(username);
+    if (!isNeeded) {
+        known.delete(username);
+    }
+}
+
+/** Writes the records of all accounts that are marked. */
+export function saveChanged(): undefined {
+    writeChanged(math.huge);
+}
+
+function writeChanged(deadline: number): Progress {
+    for (const username of membersOf(changed)) {
+        if (monotonic() > deadline) {
+            return "more";
+        }
+        saveDeliveries(username);
+    }
+    for (const username of released) {
+        released.delete(username);
+        forgetUnused(username);
+    }
+    return next(changed)[0] === undefined ? "done" : "failing";
+}
+
+onRetry(writeChanged);
+
+/** Forgets an account that is deleted. Its record goes with the rest of its data (core/usermanager.lua, delete_user). */
+export function forgetDeliveries(username: string): void {
+    known.delete(username);
+    changed.delete(username);
+    forgetRecord(records, username);
+}
+
+/** Accounts with a record; undefined if storage failed. */
+export function usersWithDeliveries(): string[] | undefined {
+    return listRecords(records);
+}
+
+/**
+ * Replaces the ranges of an account by what `edit` leaves of them, and writes them if it says so. Whether they could be
+ * read.
+ */
+export function editDeliveries(
+    username: string,
+    edit: (this: void, rooms: LuaMap<string, Ranges>) => boolean,
+): boolean {
+    const deliveries = deliveriesOf(username);
+    if (!complete(username, deliveries)) {
+        return false;
+    }
+    if (edit(deliveries.rooms)) {
+        saveDeliveries(username);
+    }
+    forgetUnused(username);
+    return true;
+}
+
+/** What one instance of the module hands to the next on a reload. */
+export type Known = LuaMap<string, Deliveries>;
+
+export function deliveries(): Known {
+    return known;
+}
+
+export function restoreDeliveries(saved: Known): void {
+    known = saved;
+    for (const [username, account] of known) {
+        if (!account.isRead) {
+            changed.add(username);
+            beginOutage();
+        }
+    }
+}

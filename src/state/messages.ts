@@ -1,0 +1,172 @@
+// Messages in Prosody's archive stores.
+
+import { handleOf, isAnswer, isUnreadable, newStore, readFailed, type Store, TRIAL, writeFailed } from "./driver";
+import { listKeys } from "./records";
+
+export type Messages = Store<ArchiveStore>;
+
+/** A message as it is stored. */
+export interface Stored {
+    readonly id: string;
+    readonly stanza: Stanza;
+    readonly when: number;
+    readonly label: string;
+}
+
+/** A message with more elements in one another is not taken for one that storage can hold if it fails to. */
+const DEEPEST = 50;
+
+function tryRead(this: void, handle: ArchiveStore): LuaMultiReturn<[unknown, unknown]> {
+    const [stanza, problem] = handle.get(TRIAL, TRIAL);
+    return $multi(stanza, problem);
+}
+
+/** Declares a store of messages. */
+export function openMessages(name: string): Messages {
+    return newStore<ArchiveStore>(name, () => module.open_store(name, "archive"), tryRead);
+}
+
+/** The keys under which there are messages; undefined if the driver failed. */
+export function listMessages(messages: Messages): string[] | undefined {
+    return listKeys(messages);
+}
+
+/** `refused`: the message is one that the driver cannot store. */
+export type Appended = "stored" | "failed" | "refused";
+
+/** Stores a message at the end; the outcome and the id. Where there is no room left, the oldest messages make some. */
+export function appendMessage(
+    messages: Messages,
+    key: string,
+    stanza: Stanza,
+    when: number,
+    label: string,
+): LuaMultiReturn<[Appended, string | undefined]> {
+    if (messages.writesFail) {
+        return $multi("failed", undefined);
+    }
+    let [done, id, problem] = tryCall(append, messages, key, stanza, when, label);
+    if (done && problem === "quota-limit" && truncate(messages, key)) {
+        [done, id, problem] = tryCall(append, messages, key, stanza, when, label);
+    }
+    if (done && typeof id === "string") {
+        messages.failedKey = undefined;
+        return $multi("stored", id);
+    }
+    if (depthOf(stanza) > DEEPEST) {
+        return $multi("refused", undefined);
+    }
+    writeFailed(messages, key, done ? problem : id);
+    return $multi("failed", undefined);
+}
+
+function append(
+    this: void,
+    messages: Messages,
+    key: string,
+    stanza: Stanza,
+    when: number,
+    label: string,
+): LuaMultiReturn<[unknown, string | undefined]> {
+    return handleOf(messages).append(key, undefined, stanza, when, label);
+}
+
+/** As mod_mam does. More of them at a time, since mod_storage_internal writes all others again. */
+function truncate(messages: Messages, key: string): boolean {
+    const quota = handleOf(messages).caps?.quota;
+    return quota !== undefined && deleteMessages(messages, key, { truncate: math.floor(quota * 0.9) });
+}
+
+function depthOf(stanza: Stanza): number {
+    let deepest = 0;
+    for (const tag of stanza.tags) {
+        deepest = Math.max(deepest, depthOf(tag));
+    }
+    return deepest + 1;
+}
+
+/**
+ * The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
+ * that another one ends the first (util/sql.lua, execute).
+ */
+export function findMessages(messages: Messages, key: string, query: ArchiveQuery): Stored[] | undefined {
+    if (isUnreadable(messages, key)) {
+        return undefined;
+    }
+    const [done, found, problem] = tryCall(find, messages, key, query);
+    if (!isAnswer(done, found, problem)) {
+        readFailed(messages, key, done ? problem : found);
+        return undefined;
+    }
+    messages.broken.delete(key);
+    return (found as Stored[] | undefined) ?? [];
+}
+
+function find(
+    this: void,
+    messages: Messages,
+    key: string,
+    query: ArchiveQuery,
+): LuaMultiReturn<[Stored[] | undefined, string | undefined]> {
+    const [results, problem] = handleOf(messages).find(key, query);
+    if (results === undefined || (results as unknown) === false) {
+        return $multi(undefined, problem ?? "no reason given");
+    }
+    const found: Stored[] = [];
+    for (const [id, stanza, when, label] of results) {
+        found.push({ id, stanza, when: tonumber(when) ?? 0, label });
+    }
+    return $multi(found, undefined);
+}
+
+/** Whether the read succeeded, and the message with an id. */
+export function getMessage(messages: Messages, key: string, id: string): LuaMultiReturn<[boolean, Stored | undefined]> {
+    if (isUnreadable(messages, key)) {
+        return $multi(false, undefined);
+    }
+    const [done, stanza, when, label] = tryCall(getOne, messages, key, id);
+    if (!isAnswer(done, stanza, when)) {
+        readFailed(messages, key, done ? when : stanza);
+        return $multi(false, undefined);
+    }
+    if (stanza === undefined) {
+        return $multi(true, undefined);
+    }
+    return $multi(true, {
+        id,
+        stanza: stanza as Stanza,
+        when: tonumber(when) ?? 0,
+        label: typeof label === "string" ? label : "",
+    });
+}
+
+function getOne(
+    this: void,
+    messages: Messages,
+    key: string,
+    id: string,
+): LuaMultiReturn<[Stanza, number, string | undefined] | [undefined, string | undefined, undefined]> {
+    return handleOf(messages).get(key, id);
+}
+
+/** Deletes the messages that a query finds, or all of a key; whether that is done. */
+export function deleteMessages(messages: Messages, key: string, query?: ArchiveQuery): boolean {
+    if (messages.writesFail) {
+        return false;
+    }
+    const [done, result, problem] = tryCall(remove, messages, key, query);
+    if (!isAnswer(done, result === false ? undefined : result, problem)) {
+        writeFailed(messages, key, done ? problem : result);
+        return false;
+    }
+    return true;
+}
+
+function remove(
+    this: void,
+    messages: Messages,
+    key: string,
+    query: ArchiveQuery | undefined,
+): LuaMultiReturn<[unknown, string | undefined]> {
+    return handleOf(messages).delete(key, query);
+}
