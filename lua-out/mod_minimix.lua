@@ -3506,9 +3506,10 @@ end
 -- expects its own full JID, as without this module.
 local send_own = {}
 do
-local takeTold, showsOccupant, addressed
+local takeTold, itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
 local isSameContent = minimix_stanzas.isSameContent
+local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 
 function takeTold(attachment, self_)
@@ -3522,22 +3523,32 @@ end
 
 --- Sends a presence of the account's own occupant to one session.
 function send_own.sendOwn(membership, session, presence)
-    local isShown = session ~= nil and showsOccupant(membership, presence)
-    sendTo(session, isShown and addressed(presence, session) or presence)
+    local isNamed = session ~= nil and namesOccupant(membership, presence)
+    sendTo(session, isNamed and addressed(membership, presence, session) or presence)
 end
 
-function showsOccupant(membership, presence)
-    local x = presence:get_child("x", MUC_USER)
-    local opt_0 = x and x:get_child("item")
-    return (opt_0 and opt_0.attr.jid) == membership.occupant
+function itemOf(presence)
+    local opt_0 = presence:get_child("x", MUC_USER)
+    return opt_0 and opt_0:get_child("item")
 end
 
-function addressed(presence, session)
+function namesOccupant(membership, presence)
+    local item = itemOf(presence)
+    local occupant = (item and item.attr.jid) == membership.occupant
+    if not occupant then
+        local opt_4 = item and item:get_child("actor")
+        occupant = (opt_4 and opt_4.attr.jid) == membership.occupant
+    end
+    return occupant
+end
+
+function addressed(membership, presence, session)
     local copy = st.clone(presence)
-    local opt_4 = copy:get_child("x", MUC_USER)
-    local item = opt_4 and opt_4:get_child("item")
-    if item ~= nil then
-        item.attr.jid = session
+    local item = itemOf(copy)
+    for _, element in ipairs({item, item and item:get_child("actor")}) do
+        if (element and element.attr.jid) == membership.occupant then
+            element.attr.jid = session
+        end
     end
     return copy
 end
@@ -3550,6 +3561,18 @@ function send_own.forkOwn(membership, presence, except)
         if session ~= except and not wasTold then
             send_own.sendOwn(membership, session, presence)
         end
+    end
+end
+
+--- Hands a presence of another occupant to every attached session. Where the room shows JIDs, the account may be named as
+-- who changed that occupant.
+function send_own.forkOther(membership, presence)
+    if not namesOccupant(membership, presence) then
+        fork(membership, presence)
+        return
+    end
+    for session in pairs(membership.attached) do
+        sendTo(session, addressed(membership, presence, session))
     end
 end
 end
@@ -7060,6 +7083,7 @@ local occupantGone = occupancy_replay.occupantGone
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOther = send_own.forkOther
 local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
 local isSameElement = minimix_stanzas.isSameElement
@@ -7106,7 +7130,7 @@ function onOffline(membership, key, stanza, wasThere)
         wasThere = false
     end
     if not isAnswering(membership) then
-        fork(membership, stanza)
+        forkOther(membership, stanza)
         return
     end
     local view = membership.view
@@ -7122,7 +7146,7 @@ function onOffline(membership, key, stanza, wasThere)
         sendTo(askingSession(membership), stanza)
     end
     if wasThere or not isKnown(before, held) then
-        fork(membership, stanza)
+        forkOther(membership, stanza)
     end
 end
 
@@ -7242,7 +7266,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         end
     end
     if not isDuring or not isKnown(before, held) then
-        fork(membership, stanza)
+        forkOther(membership, stanza)
     end
 end
 
@@ -7266,7 +7290,7 @@ function occupancy_burst.onOccupantGone(membership, nick, stanza)
     if view.offline.count > 0 and isOfMember(stanza) then
         outdate(view)
     end
-    fork(membership, stanza)
+    forkOther(membership, stanza)
 end
 
 --- Occupants that were there before and have not been shown again have left; a restarted room lists none.

@@ -828,6 +828,17 @@ describe("where the room shows JIDs, the own item", function ()
 			assert_own_jids(s, "Alice", phone);
 		end);
 
+		it("R1: names the session as who has changed another occupant", function ()
+			local s, phone, laptop = both_in();
+			s:from("Bob", ("<presence>%s</presence>"):format(scene.status(nil, { jid = "bob@elsewhere.example/client" })
+				:gsub("/></x>", ("><actor nick='Alice' jid='%s'/></item></x>"):format(s:occupant_jid()))));
+			for _, client in ipairs { phone, laptop } do
+				local got = shown(scene.take(client), "Bob")[1];
+				assert.equal(client.jid, got:find("{"..xmlns_user.."}x/item/actor").attr.jid);
+				assert.equal("bob@elsewhere.example/client", item_jid(got));
+			end
+		end);
+
 		it("R1: leaves the items of others alone", function ()
 			local s, phone = open_room();
 			phone:send(join "Alice");

@@ -7,7 +7,7 @@ import { answerProbe } from "./outgoing";
 import { itemOf, nickChange, occupantGone } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
-import { forkOwn } from "../send/own";
+import { forkOther, forkOwn } from "../send/own";
 import { hasStatus, isSameElement, isSameNick } from "../stanzas";
 import { type Held, hold, isSamePresence, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
@@ -84,7 +84,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         }
     }
     if (!isDuring || !isKnown(before, held)) {
-        fork(membership, stanza);
+        forkOther(membership, stanza);
     }
 }
 
@@ -104,7 +104,7 @@ export function onOccupantGone(membership: Membership, nick: string, stanza: Sta
         // A room that lists members who are offline lists this one from now on, in a form of its own.
         outdate(view);
     }
-    fork(membership, stanza);
+    forkOther(membership, stanza);
 }
 
 /** An affiliated user who is not there, and is not said to leave for some reason. */
@@ -117,7 +117,7 @@ function isOfMember(stanza: Stanza): boolean {
 /** Prosody shows affiliated users who are not in the room, by nick or, from its own address, by JID. */
 function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere = false): void {
     if (!isAnswering(membership)) {
-        fork(membership, stanza);
+        forkOther(membership, stanza);
         return;
     }
     const view = membership.view;
@@ -130,7 +130,7 @@ function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere
         sendTo(askingSession(membership), stanza);
     }
     if (wasThere || !isKnown(before, held)) {
-        fork(membership, stanza);
+        forkOther(membership, stanza);
     }
 }
 
