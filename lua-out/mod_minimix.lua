@@ -3805,117 +3805,6 @@ function state_limits.noteOver(limit, username, room, reason)
 end
 end
 
--- src/state/pending.ts
---
--- The IQs that rooms still have to answer, and the sessions they were sent for.
-local state_pending = {}
-do
-local forgetIq, iqsOfSession
-local monotonic = state_clock.monotonic
-local id = require("util.id")
-local options = minimix_options
-
-function forgetIq(key, pending)
-    state_pending.pendingIqs[key] = nil
-    local open = (iqsOfSession[pending.session] or 1) - 1
-    if open > 0 then
-        iqsOfSession[pending.session] = open
-    else
-        iqsOfSession[pending.session] = nil
-    end
-end
-
---- By the id they were sent with.
-state_pending.pendingIqs = {}
-iqsOfSession = {}
-
---- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
-function state_pending.expectIqAnswer(session, room, request)
-    local open = iqsOfSession[session] or 0
-    if open >= options.maxPendingIqs then
-        return nil
-    end
-    iqsOfSession[session] = open + 1
-    local key = "mm-" .. id.medium()
-    state_pending.pendingIqs[key] = {
-        session = session,
-        room = room,
-        expires = monotonic() + options.iqTimeout,
-        request = st.clone(request, true)
-    }
-    return key
-end
-
---- The IQ that an answer from a room belongs to; it is not pending any more.
-function state_pending.takeIq(key, room)
-    local pending = state_pending.pendingIqs[key]
-    if (pending and pending.room) ~= room then
-        return nil
-    end
-    forgetIq(key, pending)
-    return pending
-end
-
---- Forgets the IQs whose time is over by then and returns them.
-function state_pending.takeExpiredIqs(now)
-    local expired = {}
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.expires <= now then
-            expired[#expired + 1] = pending
-            forgetIq(key, pending)
-        end
-    end
-    return expired
-end
-
---- Forgets the IQs of a session that is gone; late answers are dropped.
-function state_pending.forgetIqsOf(session)
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.session == session then
-            forgetIq(key, pending)
-        end
-    end
-end
-
---- Takes over the IQs that an instance of the module before a reload has sent.
-function state_pending.restorePendingIqs(saved)
-    for key, pending in pairs(saved) do
-        state_pending.pendingIqs[key] = pending
-        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
-    end
-end
-end
-
--- src/state/probes.ts
---
--- Presence probes that rooms still have to answer, which not all of them do.
-local state_probes = {}
-do
-local keyOf
-
-function keyOf(membership, nick)
-    return membership.occupant .. " " .. membership.room .. "/" .. nick
-end
-
---- By account, room and nick.
-local probes = cache.new(1024)
-
---- Notes that a session has asked for the presence of an occupant.
-function state_probes.noteProbe(membership, nick, session, id)
-    probes:set(keyOf(membership, nick), {session = session, id = id})
-end
-
---- The probe that a presence from this nick answers; it is not pending any more.
-function state_probes.takeProbe(membership, nick)
-    local key = keyOf(membership, nick)
-    local probe = probes:get(key)
-    if probe ~= nil then
-        probes:set(key, nil)
-    end
-    return probe
-end
-end
-
 -- src/slices.ts
 --
 -- Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
@@ -6935,140 +6824,6 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
--- src/occupancy/outgoing.ts
---
--- Messages, IQs and presence probes that a session in the room sends to it or to its occupants.
-local occupancy_outgoing = {}
-do
-local copyToOthers, sentCarbon, forward
-local CARBONS = namespaces.CARBONS
-local FORWARD = namespaces.FORWARD
-local HINTS = namespaces.HINTS
-local sendTo = send_fork.sendTo
-local sendOwn = send_own.sendOwn
-local presenceIdFor = send_upstream.presenceIdFor
-local sendPresence = send_upstream.sendPresence
-local sendUpstream = send_upstream.sendUpstream
-local stanzaOf = state_held.stanzaOf
-local noteOver = state_limits.noteOver
-local isComingBack = state_memberships.isComingBack
-local expectIqAnswer = state_pending.expectIqAnswer
-local noteProbe = state_probes.noteProbe
-local takeProbe = state_probes.takeProbe
-local newSent = state_sent.newSent
-local noteSent = state_sent.noteSent
-local post = minimix_turn.post
-local ownPresence = occupancy_replay.ownPresence
-
-function copyToOthers(membership, sender, stanza)
-    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
-        return
-    end
-    for fullJid in pairs(membership.attached) do
-        local session = prosody.full_sessions[fullJid]
-        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
-            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
-        end
-    end
-end
-
-function sentCarbon(stanza, account)
-    local copy = st.clone(stanza)
-    copy.attr.xmlns = "jabber:client"
-    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
-
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
-end
-
---- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
-function occupancy_outgoing.sendMessage(membership, session, stanza)
-    if isComingBack(membership) then
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
-        )
-        return
-    end
-    if membership.sent == nil then
-        membership.sent = newSent()
-    end
-    noteSent(membership.sent, stanza, session)
-    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
-end
-
---- Answers a presence probe with what the room has shown, and asks the room for whom it has not.
-function occupancy_outgoing.sendProbe(membership, session, stanza)
-    local view = membership.view
-    local nick = jids.resource(stanza.attr.to or "") or membership.nick
-    if isComingBack(membership) then
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
-        )
-        return
-    end
-    if nick == membership.nick and view.self ~= nil then
-        sendOwn(membership, session, ownPresence(membership, view.self))
-        return
-    end
-    local held = view.occupants[nick] or view.offline.presences[nick]
-    local known
-    if held ~= nil then
-        known = stanzaOf(held)
-    end
-    if known ~= nil then
-        sendTo(session, known)
-        return
-    end
-    noteProbe(membership, nick, session, stanza.attr.id)
-    sendPresence(
-        membership,
-        st.presence({type = "probe"}),
-        nick,
-        presenceIdFor(membership, stanza.attr.id)
-    )
-end
-
---- A presence of somebody who is not in the room may answer a probe. Returns whether it does.
-function occupancy_outgoing.answerProbe(membership, nick, stanza)
-    local probe = takeProbe(membership, nick)
-    if probe == nil then
-        return false
-    end
-    local answer = st.clone(stanza)
-    answer.attr.id = probe.id
-    sendTo(probe.session, answer)
-    return true
-end
-
---- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
-function occupancy_outgoing.sendIq(membership, session, stanza)
-    local type_ = stanza.attr.type
-    if type_ ~= "get" and type_ ~= "set" then
-        forward(membership, stanza, stanza.attr.id)
-        return
-    end
-    local id = expectIqAnswer(session, membership.room, stanza)
-    if id == nil then
-        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
-        )
-        return
-    end
-    forward(membership, stanza, id)
-end
-end
-
 -- src/occupancy/burst.ts
 --
 -- Presence of other occupants, and of the room itself. While the room answers a join, the session that asked is shown
@@ -7076,7 +6831,6 @@ end
 local occupancy_burst = {}
 do
 local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
-local answerProbe = occupancy_outgoing.answerProbe
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -7274,9 +7028,6 @@ end
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
     local wasThere = view.occupants[nick] ~= nil
-    if not wasThere and answerProbe(membership, nick, stanza) then
-        return
-    end
     forgetOccupant(view, nick)
     local isAnswering_result_6 = isAnswering(membership)
     if isAnswering_result_6 then
@@ -7850,6 +7601,293 @@ end
 --- Whether the account has blocked what the room tells it of itself.
 function occupancy_operations.isUnheard(membership)
     return isBlocked(membership.username, membership.room, membership.nick)
+end
+end
+
+-- src/state/pending.ts
+--
+-- The IQs that rooms still have to answer, and the sessions they were sent for.
+local state_pending = {}
+do
+local forgetIq, iqsOfSession
+local monotonic = state_clock.monotonic
+local id = require("util.id")
+local options = minimix_options
+
+function forgetIq(key, pending)
+    state_pending.pendingIqs[key] = nil
+    local open = (iqsOfSession[pending.session] or 1) - 1
+    if open > 0 then
+        iqsOfSession[pending.session] = open
+    else
+        iqsOfSession[pending.session] = nil
+    end
+end
+
+--- By the id they were sent with.
+state_pending.pendingIqs = {}
+iqsOfSession = {}
+
+--- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
+function state_pending.expectIqAnswer(session, room, request)
+    local open = iqsOfSession[session] or 0
+    if open >= options.maxPendingIqs then
+        return nil
+    end
+    iqsOfSession[session] = open + 1
+    local key = "mm-" .. id.medium()
+    state_pending.pendingIqs[key] = {
+        session = session,
+        room = room,
+        expires = monotonic() + options.iqTimeout,
+        request = st.clone(request, true)
+    }
+    return key
+end
+
+--- The IQ that an answer from a room belongs to; it is not pending any more.
+function state_pending.takeIq(key, room)
+    local pending = state_pending.pendingIqs[key]
+    if (pending and pending.room) ~= room then
+        return nil
+    end
+    forgetIq(key, pending)
+    return pending
+end
+
+--- Forgets the IQs whose time is over by then and returns them.
+function state_pending.takeExpiredIqs(now)
+    local expired = {}
+    for key, pending in pairs(state_pending.pendingIqs) do
+        if pending.expires <= now then
+            expired[#expired + 1] = pending
+            forgetIq(key, pending)
+        end
+    end
+    return expired
+end
+
+--- Forgets the IQs of a session that is gone; late answers are dropped.
+function state_pending.forgetIqsOf(session)
+    for key, pending in pairs(state_pending.pendingIqs) do
+        if pending.session == session then
+            forgetIq(key, pending)
+        end
+    end
+end
+
+--- Takes over the IQs that an instance of the module before a reload has sent.
+function state_pending.restorePendingIqs(saved)
+    for key, pending in pairs(saved) do
+        state_pending.pendingIqs[key] = pending
+        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
+    end
+end
+end
+
+-- src/occupancy/outgoing.ts
+--
+-- Messages and IQs that a session in the room sends to it or to its occupants.
+local occupancy_outgoing = {}
+do
+local copyToOthers, sentCarbon, forward
+local CARBONS = namespaces.CARBONS
+local FORWARD = namespaces.FORWARD
+local HINTS = namespaces.HINTS
+local sendTo = send_fork.sendTo
+local sendUpstream = send_upstream.sendUpstream
+local noteOver = state_limits.noteOver
+local isComingBack = state_memberships.isComingBack
+local expectIqAnswer = state_pending.expectIqAnswer
+local newSent = state_sent.newSent
+local noteSent = state_sent.noteSent
+local post = minimix_turn.post
+
+function copyToOthers(membership, sender, stanza)
+    if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
+        return
+    end
+    for fullJid in pairs(membership.attached) do
+        local session = prosody.full_sessions[fullJid]
+        if (session and session.want_carbons) ~= nil and fullJid ~= sender then
+            sendTo(fullJid, sentCarbon(stanza, jids.bare(fullJid)))
+        end
+    end
+end
+
+function sentCarbon(stanza, account)
+    local copy = st.clone(stanza)
+    copy.attr.xmlns = "jabber:client"
+    return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
+end
+
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+
+--- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
+function occupancy_outgoing.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
+
+--- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
+function occupancy_outgoing.sendIq(membership, session, stanza)
+    local type_ = stanza.attr.type
+    if type_ ~= "get" and type_ ~= "set" then
+        forward(membership, stanza, stanza.attr.id)
+        return
+    end
+    local id = expectIqAnswer(session, membership.room, stanza)
+    if id == nil then
+        noteOver("minimix_max_pending_iqs", membership.username, membership.room, "iq_limit")
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered")
+        )
+        return
+    end
+    forward(membership, stanza, id)
+end
+end
+
+-- src/state/probes.ts
+--
+-- Presence probes that rooms still have to answer, which not all of them do.
+local state_probes = {}
+do
+local keyOf
+
+function keyOf(membership, nick)
+    return membership.occupant .. " " .. membership.room .. "/" .. nick
+end
+
+--- By account, room and nick.
+local probes = cache.new(1024)
+
+--- Notes that a session has asked for the presence of an occupant.
+function state_probes.noteProbe(membership, nick, probe)
+    probes:set(keyOf(membership, nick), probe)
+end
+
+--- The probe of this nick that is pending.
+function state_probes.findProbe(membership, nick)
+    if probes:count() == 0 then
+        return nil
+    else
+        return probes:get(keyOf(membership, nick))
+    end
+end
+
+--- The probe is answered, or has reached its time limit.
+function state_probes.endProbe(membership, nick, probe)
+    local key = keyOf(membership, nick)
+    if probes:get(key) == probe then
+        probes:set(key, nil)
+    end
+end
+end
+
+-- src/occupancy/probe.ts
+--
+-- Presence probes (XEP-0045 17.3): the room answers the account, and the answer is for the session that asked.
+local occupancy_probe = {}
+do
+local isAnswer
+local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local hasStatus = minimix_stanzas.hasStatus
+local hold = state_held.hold
+local isSamePresence = state_held.isSamePresence
+local isComingBack = state_memberships.isComingBack
+local endProbe = state_probes.endProbe
+local findProbe = state_probes.findProbe
+local noteProbe = state_probes.noteProbe
+local after = minimix_turn.after
+
+function isAnswer(membership, nick, stanza)
+    local type_ = stanza.attr.type
+    local place = membership.place
+    if type_ == "error" then
+        return true
+    end
+    local temp_2 = place.phase ~= "joined"
+    if not temp_2 then
+        local operation = place.operation
+        temp_2 = (operation and operation.kind) == "resync"
+    end
+    if temp_2 then
+        return false
+    end
+    if nick == membership.nick then
+        return type_ == nil and not hasStatus(stanza, "110")
+    end
+    local known = membership.view.occupants[nick]
+    if type_ == "unavailable" then
+        return known == nil
+    end
+    return known ~= nil and isSamePresence(known, hold(stanza))
+end
+
+--- Seconds that a room has to answer.
+local TIME_LIMIT = 30
+
+--- Asks the room for the presence of an occupant.
+function occupancy_probe.sendProbe(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    local nick = jids.resource(stanza.attr.to or "") or membership.nick
+    local probe = {session = session, id = stanza.attr.id}
+    noteProbe(membership, nick, probe)
+    after(TIME_LIMIT, function()
+        endProbe(membership, nick, probe)
+    end)
+    sendPresence(
+        membership,
+        st.presence({type = "probe"}),
+        nick,
+        presenceIdFor(membership, stanza.attr.id)
+    )
+end
+
+--- Hands a presence that answers a probe to the session that asked. Returns whether it does; news is for all.
+function occupancy_probe.answerProbe(membership, nick, stanza)
+    local probe = findProbe(membership, nick)
+    if probe == nil or not isAnswer(membership, nick, stanza) then
+        return false
+    end
+    endProbe(membership, nick, probe)
+    if stanza.attr.type == "error" then
+        local error_ = st.clone(stanza)
+        error_.attr.id = probe.id
+        sendTo(probe.session, error_)
+    else
+        sendOwn(membership, probe.session, stanza)
+    end
+    return true
 end
 end
 
@@ -8544,7 +8582,7 @@ local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
 local sendIq = occupancy_outgoing.sendIq
 local sendMessage = occupancy_outgoing.sendMessage
-local sendProbe = occupancy_outgoing.sendProbe
+local sendProbe = occupancy_probe.sendProbe
 local bounce = occupancy_refuse.bounce
 local replay = occupancy_replay.replay
 local selfPresence = occupancy_replay.selfPresence
@@ -9809,7 +9847,7 @@ local forgetOccupant = state_view.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
-local answerProbe = occupancy_outgoing.answerProbe
+local answerProbe = occupancy_probe.answerProbe
 local isTechnical = occupancy_refusal.isTechnical
 local lateRename = occupancy_requests.lateRename
 local enter = occupancy_transitions.enter
@@ -13326,6 +13364,7 @@ local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
 local onRenamed = occupancy_phases.onRenamed
 local onSelf = occupancy_phases.onSelf
+local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
@@ -13483,6 +13522,9 @@ function room_presence.onPresence(event)
         else
             return true
         end
+    end
+    if nick ~= nil and answerProbe(membership, nick, stanza) then
+        return true
     end
     if nick == nil then
         onRoomPresence(membership, stanza)

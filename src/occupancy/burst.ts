@@ -3,7 +3,6 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { answerProbe } from "./outgoing";
 import { itemOf, nickChange, occupantGone } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
@@ -92,9 +91,6 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
 export function onOccupantGone(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
     const wasThere = view.occupants.has(nick);
-    if (!wasThere && answerProbe(membership, nick, stanza)) {
-        return;
-    }
     forgetOccupant(view, nick);
     if (isAnswering(membership) && shownSince(membership)?.has(nick) !== true && isOfMember(stanza)) {
         onOffline(membership, nick, stanza, wasThere);

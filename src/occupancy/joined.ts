@@ -20,7 +20,8 @@ import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRe
 import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { endOperation, startRename, startResync } from "./operations";
-import { sendIq, sendMessage, sendProbe } from "./outgoing";
+import { sendIq, sendMessage } from "./outgoing";
+import { sendProbe } from "./probe";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";

@@ -1,19 +1,15 @@
-// Messages, IQs and presence probes that a session in the room sends to it or to its occupants.
+// Messages and IQs that a session in the room sends to it or to its occupants.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CARBONS, FORWARD, HINTS } from "../namespaces";
 import { sendTo } from "../send/fork";
-import { sendOwn } from "../send/own";
-import { presenceIdFor, sendPresence, sendUpstream } from "../send/upstream";
-import { stanzaOf } from "../state/held";
+import { sendUpstream } from "../send/upstream";
 import { noteOver } from "../state/limits";
 import { isComingBack, type Membership } from "../state/memberships";
 import { expectIqAnswer } from "../state/pending";
-import { noteProbe, takeProbe } from "../state/probes";
 import { newSent, noteSent } from "../state/sent";
 import { post } from "../turn";
-import { ownPresence } from "./replay";
 
 /** Sends a session's message from the occupant JID. `session` is undefined if it has ended since. */
 export function sendMessage(membership: Membership, session: string | undefined, stanza: Stanza): void {
@@ -51,40 +47,6 @@ function sentCarbon(stanza: Stanza, account: string): Stanza {
         .tag("forwarded", { xmlns: FORWARD })
         .add_child(copy)
         .reset();
-}
-
-/** Answers a presence probe with what the room has shown, and asks the room for whom it has not. */
-export function sendProbe(membership: Membership, session: string, stanza: Stanza): void {
-    const view = membership.view;
-    const nick = jids.resource(stanza.attr.to ?? "") ?? membership.nick;
-    if (isComingBack(membership)) {
-        sendTo(session, st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room));
-        return;
-    }
-    if (nick === membership.nick && view.self !== undefined) {
-        sendOwn(membership, session, ownPresence(membership, view.self));
-        return;
-    }
-    const held = view.occupants.get(nick) ?? view.offline.presences.get(nick);
-    const known = held === undefined ? undefined : stanzaOf(held);
-    if (known !== undefined) {
-        sendTo(session, known);
-        return;
-    }
-    noteProbe(membership, nick, session, stanza.attr.id);
-    sendPresence(membership, st.presence({ type: "probe" }), nick, presenceIdFor(membership, stanza.attr.id));
-}
-
-/** A presence of somebody who is not in the room may answer a probe. Returns whether it does. */
-export function answerProbe(membership: Membership, nick: string, stanza: Stanza): boolean {
-    const probe = takeProbe(membership, nick);
-    if (probe === undefined) {
-        return false;
-    }
-    const answer = st.clone(stanza);
-    answer.attr.id = probe.id;
-    sendTo(probe.session, answer);
-    return true;
 }
 
 /** Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session. */

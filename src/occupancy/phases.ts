@@ -23,7 +23,7 @@ import { forgetOccupant } from "../state/view";
 import { keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
-import { answerProbe } from "./outgoing";
+import { answerProbe } from "./probe";
 import { isTechnical } from "./refusal";
 import { lateRename } from "./requests";
 import { enter, hastenLeave, leaveUnanswered, lost, over, rejoin, waitForTurn } from "./transitions";

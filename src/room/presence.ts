@@ -6,6 +6,7 @@ import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresenc
 import { regainNick } from "../occupancy/joined";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
+import { answerProbe } from "../occupancy/probe";
 import { isExpulsion } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
 import { isLateNick, renamedUnheard } from "../occupancy/requests";
@@ -48,6 +49,9 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (type !== undefined && type !== "unavailable") {
         // Of types that it does not know, mod_presence makes errors, for which services throw out occupants.
         return subscriptions.has(type) ? undefined : true;
+    }
+    if (nick !== undefined && answerProbe(membership, nick, stanza)) {
+        return true;
     }
     if (nick === undefined) {
         onRoomPresence(membership, stanza);

@@ -3,7 +3,7 @@
 import * as cache from "util.cache";
 import type { Membership } from "./memberships";
 
-interface Probe {
+export interface Probe {
     readonly session: string;
     /** The id that the client gave it. */
     readonly id: string | undefined;
@@ -13,18 +13,21 @@ interface Probe {
 const probes = cache.new<Probe>(1024);
 
 /** Notes that a session has asked for the presence of an occupant. */
-export function noteProbe(membership: Membership, nick: string, session: string, id: string | undefined): void {
-    probes.set(keyOf(membership, nick), { session, id });
+export function noteProbe(membership: Membership, nick: string, probe: Probe): void {
+    probes.set(keyOf(membership, nick), probe);
 }
 
-/** The probe that a presence from this nick answers; it is not pending any more. */
-export function takeProbe(membership: Membership, nick: string): Probe | undefined {
+/** The probe of this nick that is pending. */
+export function findProbe(membership: Membership, nick: string): Probe | undefined {
+    return probes.count() === 0 ? undefined : probes.get(keyOf(membership, nick));
+}
+
+/** The probe is answered, or has reached its time limit. */
+export function endProbe(membership: Membership, nick: string, probe: Probe): void {
     const key = keyOf(membership, nick);
-    const probe = probes.get(key);
-    if (probe !== undefined) {
+    if (probes.get(key) === probe) {
         probes.set(key, undefined);
     }
-    return probe;
 }
 
 function keyOf(membership: Membership, nick: string): string {
