@@ -22,6 +22,7 @@ export function pong(membership: Membership, session: string, ping: Stanza): Sta
 export function awaitPong(membership: Membership, session: string, ping: Stanza): boolean {
     const key = expectIqAnswer(session, membership.room, ping);
     if (key !== undefined) {
+        membership.liveness.waiting ??= [];
         membership.liveness.waiting.push(key);
     }
     return key !== undefined;
@@ -30,8 +31,8 @@ export function awaitPong(membership: Membership, session: string, ping: Stanza)
 /** Answers the self-pings that have waited. */
 export function answerPings(membership: Membership): void {
     const waiting = membership.liveness.waiting;
-    membership.liveness.waiting = [];
-    for (const key of waiting) {
+    membership.liveness.waiting = undefined;
+    for (const key of waiting ?? []) {
         const pending = takeIq(key, membership.room);
         if (pending !== undefined) {
             sendTo(pending.session, pong(membership, pending.session, pending.request));

@@ -9,6 +9,7 @@ import { presenceIdFor, sendPresence } from "../send/upstream";
 import { hasStatus } from "../stanzas";
 import { hold, isSamePresence } from "../state/held";
 import { isComingBack, type Membership } from "../state/memberships";
+import { findOccupant } from "../state/occupants";
 import { Phase } from "../state/place";
 import { endProbe, findProbe, noteProbe } from "../state/probes";
 import { after } from "../turn";
@@ -61,7 +62,7 @@ function isAnswer(membership: Membership, nick: string, stanza: Stanza): boolean
     if (nick === membership.nick) {
         return type === undefined && !hasStatus(stanza, Status.Self);
     }
-    const known = membership.view.occupants.get(nick);
+    const known = findOccupant(membership.view, nick);
     if (type === "unavailable") {
         return known === undefined;
     }

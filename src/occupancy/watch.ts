@@ -83,8 +83,8 @@ export function isToBeAsked(membership: Membership): boolean {
     if (membership.place.phase !== Phase.Joined || liveness.unanswered > 0) {
         return false;
     }
-    const isQuiet = now() - Math.max(liveness.heardAt, liveness.confirmedAt) > QUIET;
-    return isQuiet || liveness.checking || isInDoubt(membership);
+    const isQuiet = now() - Math.max(liveness.heardAt ?? 0, liveness.confirmedAt ?? 0) > QUIET;
+    return isQuiet || liveness.checking === true || isInDoubt(membership);
 }
 
 /** Asks later, in place of what was to be asked before. */
@@ -100,7 +100,7 @@ export function askAfter(membership: Membership, seconds: number, gap: boolean):
 export function checkQuiet(seconds: number): void {
     for (const membership of allMemberships()) {
         const { heardAt, unanswered } = membership.liveness;
-        if (membership.place.phase === Phase.Joined && unanswered === 0 && now() - heardAt >= seconds) {
+        if (membership.place.phase === Phase.Joined && unanswered === 0 && now() - (heardAt ?? 0) >= seconds) {
             askAfter(membership, math.random() * seconds, false);
         }
     }

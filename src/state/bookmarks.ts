@@ -33,7 +33,7 @@ export function isToJoin(membership: Membership): boolean {
 
 /** Whether the account is to be in the room though no session asks for it: brought back when lost. */
 export function isWanted(membership: Membership): boolean {
-    return membership.established || isToJoin(membership);
+    return membership.established === true || isToJoin(membership);
 }
 
 /** Whether two bookmarks say the same, or neither is there. */
@@ -70,7 +70,7 @@ export function noteRefusal(membership: Membership, forbidden?: string): void {
     if (!bookmark?.autojoin) {
         return;
     }
-    setRefusal(membership.username, membership.room, { bookmark, forbidden, wasIn: membership.established });
+    setRefusal(membership.username, membership.room, { bookmark, forbidden, wasIn: membership.established === true });
 }
 
 function setRefusal(username: string, room: string, refusal: Refusal): void {
@@ -158,7 +158,7 @@ const NICK_PAUSE = 60;
  */
 export function mayFollowNick(membership: Membership): boolean {
     const now = monotonic();
-    const free = Math.max(membership.nickFree, now);
+    const free = Math.max(membership.nickFree ?? 0, now);
     if (free - now > (NICK_CHANGES - 1) * NICK_PAUSE) {
         return false;
     }
