@@ -70,6 +70,8 @@ for (const version of versions) {
                 "pending_iqs",
                 "rejoins",
                 "replays",
+                "storage_failures",
+                "storage_waiting",
             ]);
         });
 
@@ -137,7 +139,12 @@ for (const version of versions) {
             await house.hold();
             const first = house.phone.iq("get", `${room}/Bob`, query()).catch(() => undefined);
             await assert.rejects(house.phone.iq("get", `${room}/Bob`, query()), { condition: "resource-constraint" });
-            assert.deepEqual(growth(start, await scrape()), { pending_iqs: 1, 'drops{reason="iq_limit"}': 1 });
+            // The refusal is the one copy.
+            assert.deepEqual(growth(start, await scrape()), {
+                pending_iqs: 1,
+                copies_out: 1,
+                'drops{reason="iq_limit"}': 1,
+            });
             await house.release();
             await first;
             assert.equal((await scrape()).get("pending_iqs"), 0);
@@ -210,7 +217,7 @@ for (const version of versions) {
 
             test("makes an account rejoin without a visible change for its sessions", async () => {
                 const room = await house.roomWithBoth("anew");
-                assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab joins/);
+                assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab is rejoining/);
                 await phone.expectNone({ room });
                 await groupchat(bob, room, "still there?");
                 await phone.expect({ room, body: "still there?" });

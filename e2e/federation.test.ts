@@ -378,8 +378,10 @@ function story(options: NetworkOptions): void {
                 stanza.name === "presence" && stanza.attrs.from === room && hash.test(stanza.toString());
             await bob.iq("set", room, avatar("picture"));
             await reaches([bob, phone, laptop], isAvatar);
+            // Prosody sends its own presence after the subject, and so does the replay.
             const stanzas = await join(tablet, room, "Alice");
-            assert.equal(stanzas.filter(isAvatar).length, 1);
+            assert.equal(stanzas.filter(isAvatar).length, 0);
+            await reaches([tablet], isAvatar);
             await leave(tablet, room, "Alice");
         });
     }

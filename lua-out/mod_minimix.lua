@@ -6118,13 +6118,12 @@ end
 -- account: mod_mam writes down what comes, and what was missed is written from here.
 local archive_personal = {}
 do
-local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
+local recentOf, nameOf, store, RECENT, recent
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local readPage = archive_page.readPage
 local options = minimix_options
 local findMembership = state_memberships.findMembership
-local isOccupantJid = state_memberships.isOccupantJid
 local appendMessage = state_messages.appendMessage
 local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
@@ -6134,24 +6133,6 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 --- What an account and one other, or all others, said to each other.
 function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
-end
-
-function isLocalError(stanza)
-    return prosody.hosts[jids.host(stanza.attr.from or "")] ~= nil and isOccupantJid(stanza.attr.to or "")
-end
-
-function isToKeep(stanza)
-    local room = jids.bare(stanza.attr.from or "")
-    local membership = findMembership(stanza.attr.to or "", room)
-    if membership == nil or stanza.attr.type ~= "groupchat" then
-        return nil
-    end
-    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
-    if not isWorthKeeping(stanza) or isPast then
-        return false
-    end
-    recentOf(membership).names:set(nameOf(membership, stanza), true)
-    return true
 end
 
 --- What was said in a room last, oldest first; undefined if storage failed.
@@ -6203,28 +6184,28 @@ function archive_personal.hasPersonalArchive()
     return (host and host.modules.mam) ~= nil
 end
 
---- `archive-should-store`.
+--- `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
+-- it, and what a room tells of its past on a join is there already, or is missed.
 function archive_personal.onShouldStore(event)
     local stanza = event.stanza
-    if stanza.attr.type == "error" then
-        if isLocalError(stanza) then
-            return false
-        else
-            return nil
-        end
-    end
-    if options.archive == "mam" then
-        return isToKeep(stanza)
-    else
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
+        return false
+    end
+    recentOf(membership).names:set(nameOf(membership, stanza), true)
+    return true
 end
 
 --- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
 function archive_personal.addMissed(membership, delayed, when)
-    local recentOf_result_4 = recentOf(membership)
-    local names = recentOf_result_4.names
-    local isRead = recentOf_result_4.isRead
+    local recentOf_result_2 = recentOf(membership)
+    local names = recentOf_result_2.names
+    local isRead = recentOf_result_2.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -7758,8 +7739,14 @@ end
 -- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 local send_ping = {}
 do
+local conditionOf
 local PING = namespaces.PING
 local ask = send_ask.ask
+
+function conditionOf(membership, condition)
+    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
+    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
+end
 
 --- Pings the account's own occupant.
 --
@@ -7783,7 +7770,7 @@ function send_ping.selfPing(membership, pinged, limit)
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
                 local crossed_0
                 if not crossed then
-                    crossed_0 = condition or "undefined-condition"
+                    crossed_0 = conditionOf(membership, condition)
                 end
                 pinged(crossed_0)
             end
@@ -10179,7 +10166,7 @@ end
 -- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
 local occupancy_watch = {}
 do
-local ask, asked, unreachable, noteHosts, lookAfterLinks, askAll, goBack, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, unreachable, noteHosts, lookSoon, lookAfterLinks, askAll, goBack, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -10286,6 +10273,10 @@ function noteHosts(links, session)
             links[other] = true
         end
     end
+    lookSoon()
+end
+
+function lookSoon()
     if not looking then
         looking = true
         after(SOON, function()
@@ -10780,6 +10771,8 @@ local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
 local refusalsOf = state_bookmarks.refusalsOf
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
 local counters = state_counters.counters
 local countDirty = state_records.countDirty
 local countUnwritten = archive_entries.countUnwritten
@@ -10817,8 +10810,12 @@ function describeSessions(membership)
         table.sort(resources)
         return table.concat(resources, ", ")
     end
-    local since = membership.detachedAt
-    return since == nil and "no session" or "no session since " .. datetime.datetime(since)
+    local detachedAt = membership.detachedAt
+    if detachedAt == nil then
+        return "no session"
+    end
+    local since = wallClock() - math.floor(monotonic() - detachedAt)
+    return "no session since " .. datetime.datetime(since)
 end
 
 function nickOf(room, nick)
@@ -13688,6 +13685,7 @@ local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
 local askingSession = state_memberships.askingSession
 local findMembership = state_memberships.findMembership
+local isOccupantJid = state_memberships.isOccupantJid
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local now = state_memberships.now
@@ -13722,6 +13720,69 @@ function lookAt(stanza)
         latestWakes = isWorthWaking(stanza, room)
         latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
+end
+
+--- `message/bare` or `message/full`, by the shape of the occupant JID.
+function room_message.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "groupchat" then
+            if isTooEarly(to) then
+                return true
+            else
+                return nil
+            end
+        end
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
+        else
+            return nil
+        end
+    end
+    if type_ == "groupchat" then
+        lookAt(stanza)
+        onGroupchat(membership, latestPassed)
+        return true
+    end
+    noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.operation.isHeard = true
+    end
+    if type_ == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
+        return true
+    end
+    if nick == nil and isInvitation(stanza) then
+        return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        if isNotice(stanza) then
+            return true
+        else
+            return nil
+        end
+    end
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    return true
 end
 
 function isJoinAffiliations(stanza)
@@ -13945,67 +14006,15 @@ latestRoom = ""
 latestIsSubject = false
 latestWakes = false
 
---- `message/bare` or `message/full`, by the shape of the occupant JID.
-function room_message.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
+--- The same, before other modules: errors from rooms of this server. Spam filters would drop them, mod_mam keep them.
+function room_message.onLocalError(event)
+    local attr = event.stanza.attr
+    local isLocal = attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil
+    if isLocal and isOccupantJid(attr.to or "") then
+        return room_message.onMessage(event)
+    else
         return nil
     end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
-    if membership == nil then
-        if type_ == "groupchat" then
-            if isTooEarly(to) then
-                return true
-            else
-                return nil
-            end
-        end
-        if type_ == "error" then
-            return onLateError(stanza, from, to)
-        else
-            return nil
-        end
-    end
-    if type_ == "groupchat" then
-        lookAt(stanza)
-        onGroupchat(membership, latestPassed)
-        return true
-    end
-    noteHeard(membership)
-    if membership.place.phase == "joining" then
-        membership.place.operation.isHeard = true
-    end
-    if type_ == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if isResult(stanza) then
-        takeResult(membership, nick, stanza)
-        return true
-    end
-    if nick == nil and isInvitation(stanza) then
-        return nil
-    end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
-        if isNotice(stanza) then
-            return true
-        else
-            return nil
-        end
-    end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
-        fork(membership, stanza)
-    end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    return true
 end
 
 --- `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
@@ -14605,6 +14614,7 @@ local onFormerIq = room_former.onFormerIq
 local onFormerMessage = room_former.onFormerMessage
 local onFormerPresence = room_former.onFormerPresence
 local onGroupchatMessage = room_message.onGroupchatMessage
+local onLocalMessageError = room_message.onLocalError
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
@@ -14650,12 +14660,19 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook(
+    options.resource == nil and "message/bare" or "message/full",
+    turn(onLocalMessageError),
+    1000
+)
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
 module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
-module:hook("archive-should-store", onShouldStore, 0)
+if options.archive == "mam" then
+    module:hook("archive-should-store", onShouldStore, 0)
+end
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)

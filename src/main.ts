@@ -33,7 +33,12 @@ import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
-import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
+import {
+    onGroupchatMessage,
+    onLocalError as onLocalMessageError,
+    onMessage as onRoomMessage,
+    onUnkept,
+} from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { inTurn, turn } from "./turn";
 import { allFormerOccupants, formerOccupantsOf, hasFormerOccupants } from "./state/former";
@@ -83,6 +88,8 @@ if (options.archive !== false) {
     module.hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1);
     module.hook("account-disco-info", onAccountInfo, -1);
 }
+// Before all other modules: a room of this server would write an error to the stream of a session directly.
+module.hook(options.resource === undefined ? "message/bare" : "message/full", turn(onLocalMessageError), 1000);
 // Before mod_blocklist (100, and -1 for what edits the list).
 module.hook(options.resource === undefined ? "message/bare" : "message/full", onPrivateMessage, 100.5);
 module.hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1);
@@ -91,7 +98,9 @@ module.hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1);
 module.hook("message/offline/handle", onUnkept, -10);
 module.hook("cloud_notify/push", onPush, 1);
 // Before mod_mam's own answer (-1).
-module.hook("archive-should-store", onShouldStore, 0);
+if (options.archive === "mam") {
+    module.hook("archive-should-store", onShouldStore, 0);
+}
 // After mod_smacks (0), which makes an error of what nobody takes.
 module.hook("delivery/failure", onUndelivered, -1);
 

@@ -8,7 +8,7 @@ import * as st from "util.stanza";
 import { delayOf, isAnswering } from "./gate";
 import { type Archive, type Item, readPage } from "./page";
 import * as options from "../options";
-import { findMembership, isOccupantJid, type Membership } from "../state/memberships";
+import { findMembership, type Membership } from "../state/memberships";
 import { appendMessage, openMessages } from "../state/messages";
 import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 
@@ -38,25 +38,12 @@ export function personalArchive(username: string, other: string | undefined): Ar
     return { store, key: username, label: other, holds: () => true };
 }
 
-/** `archive-should-store`. */
+/**
+ * `archive-should-store`: mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from
+ * it, and what a room tells of its past on a join is there already, or is missed.
+ */
 export function onShouldStore(event: { readonly stanza: Stanza }): boolean | undefined {
     const stanza = event.stanza;
-    if (stanza.attr.type === "error") {
-        return isLocalError(stanza) ? false : undefined;
-    }
-    return options.archive === "mam" ? isToKeep(stanza) : undefined;
-}
-
-/** mod_mam stores errors from rooms of other servers. A room of this server writes them to a client's stream directly. */
-function isLocalError(stanza: Stanza): boolean {
-    return prosody.hosts.has(jids.host(stanza.attr.from ?? "")) && isOccupantJid(stanza.attr.to ?? "");
-}
-
-/**
- * mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from it, and what a room
- * tells of its past on a join is there already, or is missed.
- */
-function isToKeep(stanza: Stanza): boolean | undefined {
     const room = jids.bare(stanza.attr.from ?? "");
     const membership = findMembership(stanza.attr.to ?? "", room);
     if (membership === undefined || stanza.attr.type !== "groupchat") {

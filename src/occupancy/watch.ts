@@ -155,6 +155,10 @@ function noteHosts(links: LuaSet<string>, session: S2sSession): void {
             links.add(other);
         }
     }
+    lookSoon();
+}
+
+function lookSoon(): void {
     if (!looking) {
         looking = true;
         after(SOON, () => {

@@ -14,6 +14,7 @@ import { counters, noteDrop } from "../state/counters";
 import {
     askingSession,
     findMembership,
+    isOccupantJid,
     hasAttached,
     isAttached,
     type Membership,
@@ -75,6 +76,13 @@ function lookAt(stanza: Stanza): void {
         // With minimix_archive = "mam" the ids are mod_mam's own.
         latestPassed = options.archive === "mam" ? stanza : withoutOwnIds(stanza);
     }
+}
+
+/** The same, before other modules: errors from rooms of this server. Spam filters would drop them, mod_mam keep them. */
+export function onLocalError(event: StanzaEvent<Origin>): Handled {
+    const attr = event.stanza.attr;
+    const isLocal = attr.type === "error" && prosody.hosts.has(jids.host(attr.from ?? ""));
+    return isLocal && isOccupantJid(attr.to ?? "") ? onMessage(event) : undefined;
 }
 
 /** `message/bare` or `message/full`, by the shape of the occupant JID. */

@@ -179,16 +179,10 @@ interface ProsodyModule {
     hook<N extends keyof ModuleEvents>(event: N, handler: Handler<ModuleEvents[N]>, priority: number): void;
     hook_global<N extends keyof GlobalEvents>(event: N, handler: Handler<GlobalEvents[N]>, priority?: number): void;
     /** Hooks an event of an object such as a PEP service. */
-    hook_object_event<N extends keyof PepEvents>(
+    hook_object_event<N extends keyof ObjectEvents>(
         object: object,
         event: N,
-        handler: Handler<PepEvents[N]>,
-        priority: number,
-    ): void;
-    hook_object_event<N extends keyof ComponentEvents>(
-        object: object,
-        event: N,
-        handler: Handler<ComponentEvents[N]>,
+        handler: Handler<ObjectEvents[N]>,
         priority: number,
     ): void;
     unhook_object_event<N extends keyof PepEvents>(object: object, event: N, handler: Handler<PepEvents[N]>): void;
@@ -217,24 +211,29 @@ interface ProsodyModule {
 
 interface Host {
     readonly type: "local" | "component";
+    readonly events: object;
     /** Accounts with a session, on a host for users. */
     readonly sessions?: LuaMap<string, { readonly sessions: LuaMap<string, ClientSession> }>;
     /** The provider of accounts, on a host for users. */
     readonly users?: { readonly name: string };
     /** The loaded modules, with their public functions. */
     readonly modules: LuaMap<string, unknown>;
-    readonly events: object;
 }
 
-/** Events of a host of type component that is connected by a stream (mod_component). */
-interface ComponentEvents {
-    "component-authenticated": { readonly session: { readonly host?: string } };
-    "component-disconnected": { readonly session: { readonly host?: string } };
+/** Events of a PEP service, and those of a component's host when the component connects and disconnects. */
+interface ObjectEvents extends PepEvents {
+    "component-authenticated": ComponentEvent;
+    "component-disconnected": ComponentEvent;
+}
+
+interface ComponentEvent {
+    readonly session: { readonly host: string };
 }
 
 /** Events of the whole server. */
 interface GlobalEvents {
     "server-started": Record<string, never>;
+    /** The host's name. */
     "host-activated": string;
     "server-stopping": Record<string, never>;
     "stats-update": Record<string, never>;
