@@ -40,8 +40,8 @@ export function selfPing(membership: Membership, pinged: Pinged, limit?: number)
 }
 
 /**
- * A gateway of this server that lost its connection for the account answers `remote-server-not-found` itself: no server
- * is between. That is evidence that the account is out.
+ * Returns the condition of an error. A gateway of this server that has lost its connection for the account answers
+ * `remote-server-not-found` itself. No server is between, so this proves that the account is out.
  */
 function conditionOf(membership: Membership, condition: string | undefined): string {
     const isGateway = prosody.hosts.has(jids.host(membership.room));

@@ -220,7 +220,7 @@ interface Host {
     readonly modules: LuaMap<string, unknown>;
 }
 
-/** Events of a PEP service, and those of a component's host when the component connects and disconnects. */
+/** Events of a PEP service, and of a component's host when the component connects or disconnects. */
 interface ObjectEvents extends PepEvents {
     "component-authenticated": ComponentEvent;
     "component-disconnected": ComponentEvent;
