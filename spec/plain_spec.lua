@@ -640,7 +640,7 @@ describe("a leave that the room does not confirm", function ()
 
 	for _, condition in ipairs(conditions) do
 		it("L5: is tried until there is evidence, which "..condition.." is not", function ()
-			local s, phone = in_room();
+			local s, phone = in_room { remote = true };
 			local receive = s.room.receive;
 			function s.room.receive(room, stanza)
 				if stanza.name == "iq" then
