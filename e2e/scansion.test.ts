@@ -26,8 +26,6 @@ const excluded = [
     "issue978-multi",
     // By design: no error of a client reaches a room, so it throws out no occupant.
     "issue978",
-    // Presence of type `probe` goes out from the session's own address, which the room does not know.
-    "muc_presence_probe",
 ];
 
 const modules = [
