@@ -378,10 +378,11 @@ function story(options: NetworkOptions): void {
                 stanza.name === "presence" && stanza.attrs.from === room && hash.test(stanza.toString());
             await bob.iq("set", room, avatar("picture"));
             await reaches([bob, phone, laptop], isAvatar);
-            // Prosody sends its own presence after the subject, and so does the replay.
-            const stanzas = await join(tablet, room, "Alice");
-            assert.equal(stanzas.filter(isAvatar).length, 0);
-            await reaches([tablet], isAvatar);
+            // The replay has it where the room sends it: ejabberd's comes first, Prosody's after the subject.
+            const isFirst = options.room === "ejabberd";
+            const before = (await join(tablet, room, "Alice")).filter(isAvatar);
+            assert.equal(before.length, isFirst ? 1 : 0);
+            await reaches(isFirst ? [] : [tablet], isAvatar);
             await leave(tablet, room, "Alice");
         });
     }
