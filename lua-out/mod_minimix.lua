@@ -994,6 +994,143 @@ function state_former.restoreFormerOccupants(saved)
 end
 end
 
+-- src/text.ts
+--
+-- Stanzas as text, written once for all who get them.
+local minimix_text = {}
+do
+local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
+
+function write(element, outerNamespace, at)
+    pieces[at] = "<"
+    pieces[at + 1] = element.name
+    return writeRest(element, outerNamespace, at + 2)
+end
+
+function writeRest(element, outerNamespace, start)
+    local attr = element.attr
+    local children = element
+    local at = writeAttributes(attr, outerNamespace, start)
+    if #children == 0 then
+        pieces[at] = "/>"
+        return at + 1
+    end
+    pieces[at] = ">"
+    at = at + 1
+    for _, child in ipairs(children) do
+        if type(child) == "string" then
+            pieces[at] = st.xml_escape(child)
+            at = at + 1
+        else
+            at = write(child, attr.xmlns, at)
+        end
+    end
+    pieces[at] = "</"
+    pieces[at + 1] = element.name
+    pieces[at + 2] = ">"
+    return at + 3
+end
+
+function writeAttributes(attr, outerNamespace, start)
+    local at = start
+    local prefixes = 0
+    for i = 1, sortNames(attr) do
+        local name = names[i]
+        local value = attr[name] or ""
+        local separator = (string.find(name, SEPARATOR, 1, true))
+        if separator ~= nil then
+            prefixes = prefixes + 1
+            pieces[at] = prefixedAttribute(name, value, prefixes)
+            at = at + 1
+        elseif name ~= "xmlns" or value ~= outerNamespace then
+            at = writeAttribute(name, value, at)
+        end
+    end
+    return at
+end
+
+function writeAttribute(name, value, at)
+    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+        pieces[at] = remembered(name, value)
+        return at + 1
+    end
+    pieces[at] = " "
+    pieces[at + 1] = name
+    pieces[at + 2] = "='"
+    pieces[at + 3] = st.xml_escape(value)
+    pieces[at + 4] = "'"
+    return at + 5
+end
+
+function remembered(name, value)
+    local texts = memo[name]
+    local text = texts and texts[value]
+    if text == nil then
+        if memoSize >= MEMO_SIZE then
+            memo = {}
+            memoSize = 0
+            texts = nil
+        end
+        if texts == nil then
+            texts = {}
+            memo[name] = texts
+        end
+        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
+        texts[value] = text
+        memoSize = memoSize + 1
+    end
+    return text
+end
+
+function sortNames(attr)
+    local count = 0
+    for key in pairs(attr) do
+        local name = key
+        local at = count
+        while at > 0 and names[at] > name do
+            names[at + 1] = names[at]
+            at = at - 1
+        end
+        names[at + 1] = name
+        count = count + 1
+    end
+    return count
+end
+
+function prefixedAttribute(name, value, number)
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
+    local prefix = "ns" .. string.format("%d", number)
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
+end
+
+--- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
+-- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
+-- _dostring).
+function minimix_text.textOf(stanza)
+    if stanza ~= source or #stanza.tags ~= sourceTags then
+        local to = stanza.attr.to
+        stanza.attr.to = nil
+        local end_ = writeRest(stanza, nil, 1)
+        stanza.attr.to = to
+        source = stanza
+        sourceTags = #stanza.tags
+        sourceText = table.concat(pieces, "", 1, end_ - 1)
+    end
+    return sourceText
+end
+
+sourceTags = 0
+sourceText = ""
+SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
+--- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
+pieces = {}
+names = {}
+end
+
 -- src/state/place.ts
 --
 -- Where an account stands in a room, and the one presence of its that the room has yet to answer.
@@ -1277,12 +1414,50 @@ function state_sessions.restoreJoined(saved)
 end
 end
 
+-- src/state/offline.ts
+--
+-- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+local state_offline = {}
+do
+local options = minimix_options
+
+--- Forgets a member that is online, or is none any more.
+function state_offline.forgetMember(members, key)
+    local held = members.presences[key]
+    if held ~= nil then
+        members.presences[key] = nil
+        members.count = members.count - 1
+        members.size = members.size - string.len(held.text)
+    end
+end
+
+--- An empty list.
+function state_offline.noMembers()
+    return {presences = {}, count = 0, size = 0}
+end
+
+--- Remembers a member, as far as there is room for it. Returns whether there was.
+function state_offline.keepMember(members, key, held)
+    local size = string.len(held.text)
+    state_offline.forgetMember(members, key)
+    local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
+    if isOver or size > options.maxCachedSize then
+        return false
+    end
+    members.presences[key] = held
+    members.count = members.count + 1
+    members.size = members.size + size
+    return true
+end
+end
+
 -- src/state/view.ts
 --
 -- What a room has shown an account, from which sessions are served that join later.
 local state_view = {}
 do
 local options = minimix_options
+local noMembers = state_offline.noMembers
 
 function state_view.forgetOccupant(view, nick)
     local held = view.occupants[nick]
@@ -1298,8 +1473,10 @@ function state_view.newView()
         occupants = {},
         count = 0,
         size = 0,
+        offline = noMembers(),
         self = nil,
         room = nil,
+        isRoomFirst = false,
         subject = nil,
         stale = nil,
         nonAnonymous = false,
@@ -1589,9 +1766,9 @@ function state_memberships.askingSession(membership)
     return nil
 end
 
-function state_memberships.attachSession(membership, session, presence, id)
+function state_memberships.attachSession(membership, session, presence, id, told)
     noteJoined(session, membership.room)
-    membership.attached[session] = {presence = presence, id = id}
+    membership.attached[session] = {presence = presence, id = id, told = told}
     membership.detachedAt = nil
     membership.shownDetached = false
 end
@@ -1599,6 +1776,12 @@ end
 function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
     state_memberships.noteDetached(membership)
+end
+
+--- Whether no session has been attached for so many seconds.
+function state_memberships.isDetachedFor(membership, seconds)
+    local since = membership.detachedAt
+    return since ~= nil and monotonic() - since >= seconds
 end
 
 function state_memberships.detachAll(membership)
@@ -1732,8 +1915,9 @@ end
 -- Until an account's record has been read nothing is known of its rooms, and nothing is written.
 local state_store = {}
 do
-local recordOf, formerRecords, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
+local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
 local options = minimix_options
+local textOf = minimix_text.textOf
 local isWanted = state_bookmarks.isWanted
 local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
@@ -1794,6 +1978,7 @@ function recordOf(username)
             ownBookmark = membership.ownBookmark or nil,
             ending = membership.ending or nil,
             since = membership.since,
+            shown = shownText(membership),
             state = stateOf(membership)
         }
     end
@@ -1813,6 +1998,19 @@ function formerRecords(username)
         former[#former + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
     end
     return #former > 0 and former or nil
+end
+
+function shownText(membership)
+    local presence = membership.shownPresence
+    local text
+    if presence ~= nil then
+        text = textOf(presence)
+    end
+    if text == nil or string.len(text) > options.maxCachedSize then
+        return nil
+    else
+        return "<presence" .. text
+    end
 end
 
 function stateOf(membership)
@@ -1894,7 +2092,7 @@ function loadRooms(username, record)
     end
     for room, saved in pairs(record.rooms or {}) do
         if isWellFormed(room, saved) then
-            loadRoom(username, room, saved, seen)
+            loadRoom(username, room, saved)
         else
             module:log(
                 "warn",
@@ -1939,14 +2137,15 @@ function isWellFormed(room, saved)
     local password = saved.password
     local bookmark = saved.bookmark
     local since = saved.since
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(bookmark, "table") and isOptional(since, "number")
+    local shown = saved.shown
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(shown, "string") and isOptional(bookmark, "table") and isOptional(since, "number")
 end
 
 function isOptional(value, kind)
     return value == nil or type(value) == kind
 end
 
-function loadRoom(username, room, saved, seen)
+function loadRoom(username, room, saved)
     local membership = createMembership(username, room, saved.nick)
     membership.wantedNick = saved.wanted or saved.nick
     membership.password = saved.password
@@ -1955,7 +2154,12 @@ function loadRoom(username, room, saved, seen)
     membership.since = saved.since
     membership.established = saved.state ~= "joining"
     membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-    membership.detachedAt = seen
+    if saved.shown == nil then
+        membership.shownPresence = nil
+    else
+        membership.shownPresence = xml.parse(saved.shown)
+    end
+    membership.detachedAt = monotonic()
 end
 
 records = openRecords("minimix", recordOf)
@@ -2033,11 +2237,11 @@ end
 --- Goes on where the instance before was.
 function state_store.restoreLoading(saved, loaded)
     onLoaded = loaded
-    local temp_7 = saved and saved.isListed
-    if temp_7 == nil then
-        temp_7 = true
+    local temp_9 = saved and saved.isListed
+    if temp_9 == nil then
+        temp_9 = true
     end
-    isListed = temp_7
+    isListed = temp_9
     for username in pairs(saved and saved.unread or {}) do
         unread[username] = true
     end
@@ -2866,6 +3070,20 @@ function minimix_stanzas.isSameElement(one, other, ignored)
     return true
 end
 
+--- Whether two presences of an occupant say the same, whatever the order of their children.
+function minimix_stanzas.isSameContent(one, other)
+    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
+        return false
+    end
+    for _, tag in ipairs(one.tags) do
+        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
+        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
+            return false
+        end
+    end
+    return true
+end
+
 local splitJid = ""
 local splitRoom = ""
 local splitNick
@@ -2923,143 +3141,6 @@ kept["urn:xmpp:receipts"] = true
 kept["urn:xmpp:chat-markers:0"] = true
 kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
-end
-
--- src/text.ts
---
--- Stanzas as text, written once for all who get them.
-local minimix_text = {}
-do
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
-
-function write(element, outerNamespace, at)
-    pieces[at] = "<"
-    pieces[at + 1] = element.name
-    return writeRest(element, outerNamespace, at + 2)
-end
-
-function writeRest(element, outerNamespace, start)
-    local attr = element.attr
-    local children = element
-    local at = writeAttributes(attr, outerNamespace, start)
-    if #children == 0 then
-        pieces[at] = "/>"
-        return at + 1
-    end
-    pieces[at] = ">"
-    at = at + 1
-    for _, child in ipairs(children) do
-        if type(child) == "string" then
-            pieces[at] = st.xml_escape(child)
-            at = at + 1
-        else
-            at = write(child, attr.xmlns, at)
-        end
-    end
-    pieces[at] = "</"
-    pieces[at + 1] = element.name
-    pieces[at + 2] = ">"
-    return at + 3
-end
-
-function writeAttributes(attr, outerNamespace, start)
-    local at = start
-    local prefixes = 0
-    for i = 1, sortNames(attr) do
-        local name = names[i]
-        local value = attr[name] or ""
-        local separator = (string.find(name, SEPARATOR, 1, true))
-        if separator ~= nil then
-            prefixes = prefixes + 1
-            pieces[at] = prefixedAttribute(name, value, prefixes)
-            at = at + 1
-        elseif name ~= "xmlns" or value ~= outerNamespace then
-            at = writeAttribute(name, value, at)
-        end
-    end
-    return at
-end
-
-function writeAttribute(name, value, at)
-    if string.len(name) + string.len(value) <= MEMO_LENGTH then
-        pieces[at] = remembered(name, value)
-        return at + 1
-    end
-    pieces[at] = " "
-    pieces[at + 1] = name
-    pieces[at + 2] = "='"
-    pieces[at + 3] = st.xml_escape(value)
-    pieces[at + 4] = "'"
-    return at + 5
-end
-
-function remembered(name, value)
-    local texts = memo[name]
-    local text = texts and texts[value]
-    if text == nil then
-        if memoSize >= MEMO_SIZE then
-            memo = {}
-            memoSize = 0
-            texts = nil
-        end
-        if texts == nil then
-            texts = {}
-            memo[name] = texts
-        end
-        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
-        texts[value] = text
-        memoSize = memoSize + 1
-    end
-    return text
-end
-
-function sortNames(attr)
-    local count = 0
-    for key in pairs(attr) do
-        local name = key
-        local at = count
-        while at > 0 and names[at] > name do
-            names[at + 1] = names[at]
-            at = at - 1
-        end
-        names[at + 1] = name
-        count = count + 1
-    end
-    return count
-end
-
-function prefixedAttribute(name, value, number)
-    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
-    local prefix = "ns" .. string.format("%d", number)
-    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
-end
-
---- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
--- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
--- _dostring).
-function minimix_text.textOf(stanza)
-    if stanza ~= source or #stanza.tags ~= sourceTags then
-        local to = stanza.attr.to
-        stanza.attr.to = nil
-        local end_ = writeRest(stanza, nil, 1)
-        stanza.attr.to = to
-        source = stanza
-        sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, end_ - 1)
-    end
-    return sourceText
-end
-
-sourceTags = 0
-sourceText = ""
-SEPARATOR = string.char(1)
-memo = {}
-memoSize = 0
-MEMO_SIZE = 1000
-MEMO_LENGTH = 40
---- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
-pieces = {}
-names = {}
 end
 
 -- src/state/held.ts
@@ -3314,6 +3395,60 @@ function send_fork.onUndelivered(event)
     end
     noteDrop("undelivered")
     return true
+end
+end
+
+-- src/send/own.ts
+--
+-- The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
+-- expects its own full JID, as it would be the occupant without this module.
+local send_own = {}
+do
+local takeTold, showsOccupant, addressed
+local MUC_USER = namespaces.MUC_USER
+local isSameContent = minimix_stanzas.isSameContent
+local sendTo = send_fork.sendTo
+
+function takeTold(attachment, self_)
+    local told = attachment.told
+    if told == nil or self_ == nil or not isSameContent(told, self_) then
+        return false
+    end
+    attachment.told = nil
+    return true
+end
+
+--- Sends a presence of the account's own occupant to one session.
+function send_own.sendOwn(membership, session, presence)
+    local isShown = session ~= nil and showsOccupant(membership, presence)
+    sendTo(session, isShown and addressed(presence, session) or presence)
+end
+
+function showsOccupant(membership, presence)
+    local x = presence:get_child("x", MUC_USER)
+    local opt_0 = x and x:get_child("item")
+    return (opt_0 and opt_0.attr.jid) == membership.occupant
+end
+
+function addressed(presence, session)
+    local copy = st.clone(presence)
+    local opt_4 = copy:get_child("x", MUC_USER)
+    local item = opt_4 and opt_4:get_child("item")
+    if item ~= nil then
+        item.attr.jid = session
+    end
+    return copy
+end
+
+--- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
+-- that were shown it with their join.
+function send_own.forkOwn(membership, presence, except)
+    for session, attachment in pairs(membership.attached) do
+        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view.self)
+        if session ~= except and not wasTold then
+            send_own.sendOwn(membership, session, presence)
+        end
+    end
 end
 end
 
@@ -6415,25 +6550,34 @@ end
 -- What a session is sent when it attaches to a room that the account is in already.
 local occupancy_replay = {}
 do
-local addStatus, emptySubject, ownAffiliation
+local sendRoom, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local stanzaOf = state_held.stanzaOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
 
---- The room's own presence, and those of the other occupants.
+--- Those of the other occupants and of members who are offline, with the room's own if that comes first.
 function occupancy_replay.sendOccupants(membership, session)
     local view = membership.view
-    local ofRoom
-    if view.room ~= nil then
-        ofRoom = stanzaOf(view.room)
-    end
-    if ofRoom ~= nil then
-        sendTo(session, ofRoom)
+    if view.isRoomFirst then
+        sendRoom(membership, session)
     end
     sendHeld(session, view.occupants)
+    sendHeld(session, view.offline.presences)
+end
+
+function sendRoom(membership, session)
+    local room = membership.view.room
+    local presence
+    if room ~= nil then
+        presence = stanzaOf(room)
+    end
+    if presence ~= nil then
+        sendTo(session, presence)
+    end
 end
 
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
@@ -6443,12 +6587,13 @@ end
 
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
 -- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
-function occupancy_replay.selfPresence(membership, request)
+-- `shown` is our own presence without them.
+function occupancy_replay.selfPresence(membership, request, shown)
     local view = membership.view
-    if view.self == nil then
+    if shown == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, view.self)
+    local self_ = occupancy_replay.ownPresence(membership, shown)
     self_.attr.id = request.id
     local x = self_:get_child("x", MUC_USER)
     if x == nil then
@@ -6507,17 +6652,20 @@ function occupancy_replay.itemOf(presence)
     return item == nil and {} or item.attr
 end
 
---- The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
--- history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
-function occupancy_replay.replay(membership, request)
+--- The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+-- subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
+function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
-    local self_ = occupancy_replay.selfPresence(membership, request)
+    local self_ = occupancy_replay.selfPresence(membership, request, shown)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
+    if not membership.view.isRoomFirst then
+        sendRoom(membership, request.session)
+    end
 end
 
 --- The answer to a session that leaves while the account stays (XEP-0045 7.14).
@@ -6557,13 +6705,14 @@ end
 -- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
 local occupancy_burst = {}
 do
-local isKnown, withoutCodes, isModerator, nickOf
+local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
 local isSameElement = minimix_stanzas.isSameElement
 local isSameNick = minimix_stanzas.isSameNick
@@ -6572,8 +6721,71 @@ local isSamePresence = state_held.isSamePresence
 local toldAgain = state_held.toldAgain
 local noteOver = state_limits.noteOver
 local askingSession = state_memberships.askingSession
+local forgetMember = state_offline.forgetMember
+local keepMember = state_offline.keepMember
 local forgetOccupant = state_view.forgetOccupant
 local keepOccupant = state_view.keepOccupant
+local outdate = state_view.outdate
+
+function shownSince(membership)
+    local place = membership.place
+    if place.phase == "joining" or place.phase == "entering" then
+        return place.operation.shown
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.shown or nil
+end
+
+function isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" and place.operation ~= nil then
+        return place.operation.kind == "resync" and place.operation.stage ~= "history"
+    end
+    return place.phase == "joining"
+end
+
+function onOffline(membership, key, stanza, wasThere)
+    if wasThere == nil then
+        wasThere = false
+    end
+    if not isAnswering(membership) then
+        fork(membership, stanza)
+        return
+    end
+    local view = membership.view
+    local before = view.offline.presences[key]
+    local held = hold(stanza)
+    local isKept = keepMember(view.offline, key, held)
+    local opt_8 = shownSince(membership)
+    if opt_8 ~= nil then
+        opt_8[key] = true
+    end
+    if not isKept then
+        view.stale = "incomplete"
+        sendTo(askingSession(membership), stanza)
+    end
+    if wasThere or not isKnown(before, held) then
+        fork(membership, stanza)
+    end
+end
+
+function keyOfJid(jid)
+    return "@" .. jids.bare(jid)
+end
+
+function forgetOffline(membership, nick, stanza)
+    local members = membership.view.offline
+    if members.count > 0 then
+        local jid = itemOf(stanza).jid
+        forgetMember(members, nick)
+        if jid ~= nil then
+            forgetMember(members, keyOfJid(jid))
+        end
+    end
+end
 
 function isKnown(before, held)
     if before == nil or held == nil then
@@ -6581,6 +6793,15 @@ function isKnown(before, held)
     else
         return isSamePresence(before, held)
     end
+end
+
+function areShown(presences, shown)
+    for nick in pairs(presences) do
+        if shown[nick] == nil then
+            return false
+        end
+    end
+    return true
 end
 
 function withoutCodes(stanza)
@@ -6609,40 +6830,32 @@ function occupancy_burst.announceNick(membership, before)
     local renamed = st.clone(before)
     renamed.attr.from = membership.room .. "/" .. membership.nick
     membership.view.self = renamed
-    fork(membership, renamed)
+    forkOwn(membership, renamed)
 end
 
 function nickOf(self_)
     return jids.resource(self_.attr.from or "")
 end
 
---- The nicks that the room has shown since a join was sent; undefined if it answers none.
-local function shownSince(membership)
-    local place = membership.place
-    if place.phase == "joining" or place.phase == "entering" then
-        return place.operation.shown
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    return (operation and operation.kind) == "resync" and operation.shown or nil
-end
-
---- Whether the room answers a join of which our own presence has not come.
-local function isAnswering(membership)
-    local place = membership.place
-    if place.phase == "joined" and place.operation ~= nil then
-        return place.operation.kind == "resync" and place.operation.stage ~= "history"
-    end
-    return place.phase == "joining"
-end
-
 --- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local before = membership.view.room
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = itemOf(stanza).jid
+    end
+    if member ~= nil then
+        onOffline(membership, keyOfJid(member), stanza)
+        return
+    end
+    local view = membership.view
+    local before = view.room
     local held = stanza.attr.type == nil and hold(stanza) or nil
-    membership.view.room = held
+    view.room = held
+    if isAnswering(membership) then
+        view.isRoomFirst = true
+    elseif before == nil then
+        view.isRoomFirst = false
+    end
     if not isAnswering(membership) or not isKnown(before, held) then
         fork(membership, stanza)
     end
@@ -6657,6 +6870,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     local before = view.occupants[nick]
     local held = hold(stanza)
     local isKept = keepOccupant(view, nick, held)
+    forgetOffline(membership, nick, stanza)
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
@@ -6681,9 +6895,23 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
 end
 
---- Another occupant went.
+--- Another occupant went, or is shown as offline by a room that answers a join.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
-    forgetOccupant(membership.view, nick)
+    local view = membership.view
+    local wasThere = view.occupants[nick] ~= nil
+    forgetOccupant(view, nick)
+    local isAnswering_result_7 = isAnswering(membership)
+    if isAnswering_result_7 then
+        local opt_5 = shownSince(membership)
+        isAnswering_result_7 = (opt_5 and opt_5[nick] ~= nil) ~= true
+    end
+    if isAnswering_result_7 then
+        onOffline(membership, nick, stanza, wasThere)
+        return
+    end
+    if view.offline.count > 0 and itemOf(stanza).affiliation ~= "none" then
+        outdate(view)
+    end
     fork(membership, stanza)
 end
 
@@ -6697,16 +6925,17 @@ function occupancy_burst.forgetOthers(membership, shown)
             fork(membership, occupantGone(membership, nick))
         end
     end
-end
-
---- Whether all occupants that are remembered have been shown again.
-function occupancy_burst.areAllShown(membership, shown)
-    for nick in pairs(membership.view.occupants) do
-        if shown[nick] == nil then
-            return false
+    for key in pairs(view.offline.presences) do
+        if shown[key] == nil then
+            forgetMember(view.offline, key)
         end
     end
-    return true
+end
+
+--- Whether all that are remembered have been shown again.
+function occupancy_burst.areAllShown(membership, shown)
+    local view = membership.view
+    return areShown(view.occupants, shown) and areShown(view.offline.presences, shown)
 end
 
 --- Remembers our own presence. Returns whether it differs from the one before.
@@ -6846,24 +7075,22 @@ local function isBetter(one, other)
     return rank(one) > rank(other)
 end
 
---- The session to show: highest priority, then most available, then the one already shown.
-function state_availability.bestSession(membership)
-    local best = membership.shown
-    local bestAttachment
-    if best ~= nil then
-        bestAttachment = membership.attached[best]
-    end
+local function isPreferred(membership, session, attachment, best)
+    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
+    return isTie or isBetter(attachment, best.attachment)
+end
+
+--- The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
+-- attached.
+function state_availability.bestSession(membership, coming)
+    local best = coming
     for session, attachment in pairs(membership.attached) do
-        if bestAttachment == nil or isBetter(attachment, bestAttachment) then
-            best = session
-            bestAttachment = attachment
+        local isOther = session ~= (coming and coming.session)
+        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
+            best = {session = session, attachment = attachment}
         end
     end
-    if bestAttachment == nil then
-        return nil
-    else
-        return best
-    end
+    return best
 end
 end
 
@@ -6872,15 +7099,18 @@ end
 -- What the account shows of itself in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, noteShown, detachedPresence
+local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
-local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
+local saveSoon = state_store.saveSoon
 local isSameElement = minimix_stanzas.isSameElement
 local attachSession = state_memberships.attachSession
+local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 
@@ -6888,19 +7118,67 @@ function show(membership, presence, id)
     sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
 end
 
-function chooseShown(membership)
-    local best = bestSession(membership)
+function chooseShown(membership, request)
+    local temp_1
+    if request ~= nil then
+        temp_1 = candidateOf(request)
+    end
+    local best = bestSession(membership, temp_1)
     if best == nil then
         return nil
     end
-    membership.shown = best
-    return membership.attached[best]
+    membership.shown = best.session
+    return best.attachment
+end
+
+function candidateOf(request)
+    local session = request.session
+    if session == nil then
+        return nil
+    else
+        return {
+            session = session,
+            attachment = {presence = presenceContent(request.stanza), id = nil}
+        }
+    end
+end
+
+function withPayload(self_, before, after)
+    if before ~= nil and isSameElement(before, after) then
+        return self_
+    end
+    local copy = st.clone(after)
+    copy.attr.from = self_.attr.from
+    for _, tag in ipairs(self_.tags) do
+        local isOfClient = tag.attr.xmlns == nil or before ~= nil and hasChildLike(before, tag)
+        if not isOfClient and not hasChildLike(after, tag) then
+            copy:add_direct_child(st.clone(tag))
+        end
+    end
+    return copy
+end
+
+function hasChildLike(presence, tag)
+    return presence:get_child(tag.name, tag.attr.xmlns) ~= nil
 end
 
 function noteShown(membership, presence)
     local shown = membership.shownPresence
-    membership.shownPresence = presence
-    return shown == nil or not isSameElement(shown, presence)
+    local isNews = shown == nil or not isSameElement(shown, presence)
+    if isNews then
+        membership.shownPresence = presence
+        saveSoon(membership.username)
+    end
+    return isNews
+end
+
+function shownStill(membership)
+    local isOver = membership.shownDetached or isDetachedFor(membership, options.detachedAfter)
+    if isOver then
+        return nil
+    else
+        return membership.shownPresence
+    end
 end
 
 function detachedPresence(membership)
@@ -6939,19 +7217,40 @@ function occupancy_shown.showBest(membership)
     return true
 end
 
+--- Our own presence as the room will show it once the session of a join is attached.
+function occupancy_shown.selfToBe(membership, request)
+    local self_ = membership.view.self
+    local attachment = chooseShown(membership, request)
+    if self_ == nil or attachment == nil then
+        return self_
+    end
+    return withPayload(self_, membership.shownPresence, attachment.presence)
+end
+
 --- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
 function occupancy_shown.presenceToShow(membership, request)
-    local attachment = chooseShown(membership)
+    local attachment = chooseShown(membership, request)
     local presence
     if attachment ~= nil then
         presence = attachment.presence
     elseif request ~= nil then
         presence = presenceContent(request.stanza)
     else
-        presence = detachedPresence(membership)
+        presence = shownStill(membership) or detachedPresence(membership)
     end
-    membership.shownPresence = presence
+    noteShown(membership, presence)
     return st.clone(presence)
+end
+
+--- A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
+-- update, so it shows what the account shows anyway.
+function occupancy_shown.joinToShow(membership, request)
+    local presence = occupancy_shown.presenceToShow(membership, request)
+    local x = request.stanza:get_child("x", MUC)
+    if x ~= nil then
+        presence:add_direct_child(st.clone(x))
+    end
+    return presence
 end
 
 --- Shows the room that no session is there, unless it knows.
@@ -6974,7 +7273,7 @@ function occupancy_shown.updatePresence(membership, session, stanza)
     if not occupancy_shown.showBest(membership) and known ~= nil then
         local self_ = ownPresence(membership, known)
         self_.attr.id = stanza.attr.id
-        sendTo(session, self_)
+        sendOwn(membership, session, self_)
     end
 end
 end
@@ -7316,6 +7615,7 @@ local occupancy_refuse = {}
 do
 local finish
 local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
 local requestsOf = state_place.requestsOf
 local isSuperseded = state_queue.isSuperseded
 local takeAll = state_queue.takeAll
@@ -7328,7 +7628,7 @@ function finish(membership, request, answer, type_, condition)
     request.held = {}
     request.heldSize = 0
     if isTold then
-        sendTo(session, answer)
+        sendOwn(membership, session, answer)
     end
     for _, stanza in ipairs(held) do
         occupancy_refuse.bounce(membership, session, stanza, type_, condition)
@@ -7546,7 +7846,7 @@ local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
 local ownUnavailable = occupancy_replay.ownUnavailable
 local technicalRemoval = occupancy_replay.technicalRemoval
-local presenceContent = state_availability.presenceContent
+local joinToShow = occupancy_shown.joinToShow
 local isWanted = state_bookmarks.isWanted
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
@@ -7583,8 +7883,6 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
         isFirst = isFirst
     }
     local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
-    membership.shown = request.session
-    membership.shownPresence = presenceContent(request.stanza)
     beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -7592,7 +7890,7 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
     if unconfirmed ~= nil then
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
-    sendPresence(membership, request.stanza, request.nick, key)
+    sendPresence(membership, joinToShow(membership, request), request.nick, key)
 end
 
 function beginJoin(membership, join, earlier)
@@ -8009,10 +8307,10 @@ local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
-local MUC = namespaces.MUC
 local options = minimix_options
-local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
@@ -8043,7 +8341,9 @@ local isAnswerTo = occupancy_requests.isAnswerTo
 local isInView = occupancy_requests.isInView
 local isRename = occupancy_requests.isRename
 local isServedAtOnce = occupancy_requests.isServedAtOnce
+local joinToShow = occupancy_shown.joinToShow
 local presenceToShow = occupancy_shown.presenceToShow
+local selfToBe = occupancy_shown.selfToBe
 local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
 local lost = occupancy_transitions.lost
@@ -8117,14 +8417,20 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    replay(membership, request)
-    occupancy_joined.letIn(membership, request)
+    local self_ = selfToBe(membership, request)
+    replay(membership, request, self_)
+    local temp_0
+    if self_ ~= membership.view.self then
+        temp_0 = self_
+    end
+    occupancy_joined.letIn(membership, request, temp_0)
 end
 
---- The session gets the room's traffic from now on, and what it has sent since its join goes out.
-function occupancy_joined.letIn(membership, request)
+--- The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+-- presence that it has been shown before the room.
+function occupancy_joined.letIn(membership, request, told)
     if request.session ~= nil then
-        attachSession(membership, request.session, presenceContent(request.stanza), nil)
+        attachSession(membership, request.session, presenceContent(request.stanza), nil, told)
     end
     release(membership, request)
 end
@@ -8171,12 +8477,7 @@ function resync(membership, place, request)
     if isAttached(membership, request.session) then
         attachSession(membership, request.session or "", presenceContent(request.stanza), nil)
     end
-    local presence = presenceToShow(membership, request)
-    local x = request.stanza:get_child("x", MUC)
-    if x ~= nil then
-        presence:add_direct_child(st.clone(x))
-    end
-    sendPresence(membership, presence, operation.nick, operation.id)
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id)
     awaitResync(membership, place, operation)
 end
 
@@ -8206,10 +8507,10 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request)
+    local self_ = selfPresence(membership, request, membership.view.self)
     sendOccupants(membership, request.session)
     if self_ ~= nil then
-        sendTo(request.session, self_)
+        sendOwn(membership, request.session, self_)
     end
     occupancy_joined.letIn(membership, request)
 end
@@ -8247,14 +8548,14 @@ function renamed(membership, place, operation, stanza)
     endOperation(place)
     place.late = nil
     if request == nil then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     else
         bookmarkRenamed(membership)
         local session
         if request.kind == "join" then
             session = request.session
         end
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
         if request.kind == "join" then
             serve(membership, place, request)
         end
@@ -8299,11 +8600,11 @@ function occupancy_joined.selfShown(membership, place, nick, stanza)
         renamed(membership, place, operation, stanza)
     elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
         if isNews then
-            fork(membership, stanza, operation.request.session)
+            forkOwn(membership, stanza, operation.request.session)
         end
         resyncSelf(membership, operation)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
     end
 end
 
@@ -8447,7 +8748,8 @@ local save = state_store.save
 local saveSoon = state_store.saveSoon
 local MUC = namespaces.MUC
 local fork = send_fork.fork
-local sendTo = send_fork.sendTo
+local forkOwn = send_own.forkOwn
+local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
@@ -8529,7 +8831,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         saveSoon(membership.username)
     end
     if isChanged then
-        fork(membership, stanza, session)
+        forkOwn(membership, stanza, session)
     end
     if request ~= nil then
         showRoom(membership, request, stanza)
@@ -8619,11 +8921,11 @@ end
 function showRoom(membership, request, stanza)
     sendOccupants(membership, request.session)
     if stanza.attr.id == request.id then
-        sendTo(request.session, stanza)
+        sendOwn(membership, request.session, stanza)
     else
         local answer = st.clone(stanza)
         answer.attr.id = request.id
-        sendTo(request.session, answer)
+        sendOwn(membership, request.session, answer)
     end
 end
 
@@ -8731,7 +9033,7 @@ function removedAtOnce(membership, place, stanza)
     if isTechnical(stanza) and (request == nil or isWanted(membership)) then
         lost(membership)
     elseif not tryNext(membership, place) then
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -9150,7 +9452,7 @@ local occupancy_phases = {}
 do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
-local fork = send_fork.fork
+local forkOwn = send_own.forkOwn
 local wasSent = send_upstream.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -9181,7 +9483,7 @@ end
 
 function stillIn(membership, _, nick, stanza)
     keepSelf(membership, nick, stanza)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
@@ -9195,7 +9497,7 @@ function putOut(membership, _, stanza)
     if isTechnical(stanza) then
         lost(membership)
     else
-        fork(membership, stanza)
+        forkOwn(membership, stanza)
         over(membership)
     end
 end
@@ -9207,7 +9509,7 @@ function leaveConfirmed(membership, place, stanza)
         answer = st.clone(stanza)
         answer.attr.id = leave.answerId
     end
-    fork(membership, answer)
+    forkOwn(membership, answer)
     over(membership)
 end
 
@@ -9353,7 +9655,7 @@ function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
     saveOften(membership.username)
-    fork(membership, stanza)
+    forkOwn(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then
         check(membership)
     end
@@ -10859,6 +11161,7 @@ local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
 local hasSession = state_memberships.hasSession
 local idleOf = state_memberships.idleOf
+local isDetachedFor = state_memberships.isDetachedFor
 local membershipsOf = state_memberships.membershipsOf
 local setPlace = state_memberships.setPlace
 local forEachInSlices = slices.forEachInSlices
@@ -10958,10 +11261,8 @@ end
 
 --- Rooms in which no session has been attached for a while are shown that nobody is there.
 function follow_accounts.showAllDetached()
-    local now = monotonic()
     for _, membership in ipairs(allMemberships()) do
-        local since = membership.detachedAt
-        local isDue = since ~= nil and now - since >= options.detachedAfter and not membership.shownDetached
+        local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
             showDetached(membership)
         end
@@ -13315,6 +13616,7 @@ local viewOf, placeOf, joinOf, takeRequests
 local isAttached = state_memberships.isAttached
 local now = state_memberships.now
 local inLine = state_place.inLine
+local noMembers = state_offline.noMembers
 local newRequest = state_queue.newRequest
 
 function viewOf(former)
@@ -13323,8 +13625,10 @@ function viewOf(former)
         occupants = former.occupants or {},
         count = former.occupantCount or 0,
         size = former.occupantSize or 0,
+        offline = noMembers(),
         self = former.self,
         room = former.presenceOfRoom,
+        isRoomFirst = former.presenceOfRoom ~= nil,
         subject = former.subject,
         stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
         nonAnonymous = former.nonAnonymous == true,

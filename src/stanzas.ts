@@ -45,6 +45,20 @@ export function isSameElement(one: Stanza, other: Stanza, ignored?: string): boo
     return true;
 }
 
+/** Whether two presences of an occupant say the same, whatever the order of their children. */
+export function isSameContent(one: Stanza, other: Stanza): boolean {
+    if (one.attr.from !== other.attr.from || one.tags.length !== other.tags.length) {
+        return false;
+    }
+    for (const tag of one.tags) {
+        const counterpart = other.get_child(tag.name, tag.attr.xmlns);
+        if (counterpart === undefined || !isSameElement(tag, counterpart)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 function isSameAttributes(one: Stanza["attr"], other: Stanza["attr"], ignored: string | undefined): boolean {
     for (const [name, value] of pairs(one)) {
         if (other[name] !== value && name !== ignored) {

@@ -19,6 +19,7 @@ import {
     hasAttached,
     hasSession,
     idleOf,
+    isDetachedFor,
     type Membership,
     membershipsOf,
     setPlace,
@@ -118,10 +119,8 @@ function leaveAll(account: Account): void {
 
 /** Rooms in which no session has been attached for a while are shown that nobody is there. */
 export function showAllDetached(): void {
-    const now = monotonic();
     for (const membership of allMemberships()) {
-        const since = membership.detachedAt;
-        const isDue = since !== undefined && now - since >= options.detachedAfter && !membership.shownDetached;
+        const isDue = isDetachedFor(membership, options.detachedAfter) && !membership.shownDetached;
         if (isDue && membership.place.phase === Phase.Joined) {
             showDetached(membership);
         }

@@ -6,12 +6,14 @@ import * as st from "util.stanza";
 import { itemOf, nickChange, occupantGone } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
+import { forkOwn } from "../send/own";
 import { hasStatus, isSameElement, isSameNick } from "../stanzas";
 import { type Held, hold, isSamePresence, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
 import { askingSession, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { forgetOccupant, keepOccupant } from "../state/view";
+import { forgetMember, keepMember } from "../state/offline";
+import { forgetOccupant, keepOccupant, outdate } from "../state/view";
 
 /** The nicks that the room has shown since a join was sent; undefined if it answers none. */
 function shownSince(membership: Membership): LuaSet<string> | undefined {
@@ -34,9 +36,20 @@ function isAnswering(membership: Membership): boolean {
 
 /** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
 export function onRoomPresence(membership: Membership, stanza: Stanza): void {
-    const before = membership.view.room;
+    const member = stanza.attr.type === "unavailable" ? itemOf(stanza).jid : undefined;
+    if (member !== undefined) {
+        onOffline(membership, keyOfJid(member), stanza);
+        return;
+    }
+    const view = membership.view;
+    const before = view.room;
     const held = stanza.attr.type === undefined ? hold(stanza) : undefined;
-    membership.view.room = held;
+    view.room = held;
+    if (isAnswering(membership)) {
+        view.isRoomFirst = true;
+    } else if (before === undefined) {
+        view.isRoomFirst = false;
+    }
     if (!isAnswering(membership) || !isKnown(before, held)) {
         fork(membership, stanza);
     }
@@ -52,6 +65,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     const before = view.occupants.get(nick);
     const held = hold(stanza);
     const isKept = keepOccupant(view, nick, held);
+    forgetOffline(membership, nick, stanza);
     const shown = shownSince(membership);
     if (shown !== undefined) {
         shown.add(nick);
@@ -73,10 +87,56 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     }
 }
 
-/** Another occupant went. */
+/** Another occupant went, or is shown as offline by a room that answers a join. */
 export function onOccupantGone(membership: Membership, nick: string, stanza: Stanza): void {
-    forgetOccupant(membership.view, nick);
+    const view = membership.view;
+    const wasThere = view.occupants.has(nick);
+    forgetOccupant(view, nick);
+    if (isAnswering(membership) && shownSince(membership)?.has(nick) !== true) {
+        onOffline(membership, nick, stanza, wasThere);
+        return;
+    }
+    if (view.offline.count > 0 && itemOf(stanza).affiliation !== "none") {
+        // A room that lists members who are offline lists this one from now on, in a form of its own.
+        outdate(view);
+    }
     fork(membership, stanza);
+}
+
+/** Prosody shows affiliated users who are not in the room, by nick or, from its own address, by JID. */
+function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere = false): void {
+    if (!isAnswering(membership)) {
+        fork(membership, stanza);
+        return;
+    }
+    const view = membership.view;
+    const before = view.offline.presences.get(key);
+    const held = hold(stanza);
+    const isKept = keepMember(view.offline, key, held);
+    shownSince(membership)?.add(key);
+    if (!isKept) {
+        view.stale = "incomplete";
+        sendTo(askingSession(membership), stanza);
+    }
+    if (wasThere || !isKnown(before, held)) {
+        fork(membership, stanza);
+    }
+}
+
+function keyOfJid(jid: string): string {
+    return `@${jids.bare(jid)}`;
+}
+
+/** A member who is in the room is not offline. */
+function forgetOffline(membership: Membership, nick: string, stanza: Stanza): void {
+    const members = membership.view.offline;
+    if (members.count > 0) {
+        const jid = itemOf(stanza).jid;
+        forgetMember(members, nick);
+        if (jid !== undefined) {
+            forgetMember(members, keyOfJid(jid));
+        }
+    }
 }
 
 function isKnown(before: Held | undefined, held: Held | undefined): boolean {
@@ -94,11 +154,21 @@ export function forgetOthers(membership: Membership, shown: LuaSet<string>): voi
             fork(membership, occupantGone(membership, nick));
         }
     }
+    for (const [key] of view.offline.presences) {
+        if (!shown.has(key)) {
+            forgetMember(view.offline, key);
+        }
+    }
 }
 
-/** Whether all occupants that are remembered have been shown again. */
+/** Whether all that are remembered have been shown again. */
 export function areAllShown(membership: Membership, shown: LuaSet<string>): boolean {
-    for (const [nick] of membership.view.occupants) {
+    const view = membership.view;
+    return areShown(view.occupants, shown) && areShown(view.offline.presences, shown);
+}
+
+function areShown(presences: LuaMap<string, Held>, shown: LuaSet<string>): boolean {
+    for (const [nick] of presences) {
         if (!shown.has(nick)) {
             return false;
         }
@@ -148,7 +218,7 @@ export function announceNick(membership: Membership, before: Stanza): void {
     const renamed = st.clone(before);
     renamed.attr.from = `${membership.room}/${membership.nick}`;
     membership.view.self = renamed;
-    fork(membership, renamed);
+    forkOwn(membership, renamed);
 }
 
 /** The account's nick is another than that of our presence before: the sessions are told. */

@@ -6,9 +6,9 @@ import * as st from "util.stanza";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { isBlocked } from "../settings/blocklist";
 import { bookmarkRenamed } from "../settings/bookmark-write";
-import { MUC } from "../namespaces";
 import * as options from "../options";
-import { fork, sendTo } from "../send/fork";
+import { sendTo } from "../send/fork";
+import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { presenceContent } from "../state/availability";
@@ -22,7 +22,7 @@ import { sendIq, sendMessage } from "./outgoing";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
-import { presenceToShow, showBest, updatePresence } from "./shown";
+import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
 import { lost, TURN } from "./transitions";
 
 /** A session asks to be let in, or for another nick. */
@@ -96,14 +96,18 @@ function serve(membership: Membership, place: Joined, request: SessionRequest): 
 }
 
 function serveFromView(membership: Membership, request: SessionRequest): void {
-    replay(membership, request);
-    letIn(membership, request);
+    const self = selfToBe(membership, request);
+    replay(membership, request, self);
+    letIn(membership, request, self === membership.view.self ? undefined : self);
 }
 
-/** The session gets the room's traffic from now on, and what it has sent since its join goes out. */
-export function letIn(membership: Membership, request: SessionRequest): void {
+/**
+ * The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
+ * presence that it has been shown before the room.
+ */
+export function letIn(membership: Membership, request: SessionRequest, told?: Stanza): void {
     if (request.session !== undefined) {
-        attachSession(membership, request.session, presenceContent(request.stanza), undefined);
+        attachSession(membership, request.session, presenceContent(request.stanza), undefined, told);
     }
     release(membership, request);
 }
@@ -153,13 +157,7 @@ function resync(membership: Membership, place: Joined, request: SessionRequest):
         // The presence that it shows from now on goes with the join.
         attachSession(membership, request.session ?? "", presenceContent(request.stanza), undefined);
     }
-    // Others take a repeated join for a presence update; they are to see what the account shows anyway.
-    const presence = presenceToShow(membership, request);
-    const x = request.stanza.get_child("x", MUC);
-    if (x !== undefined) {
-        presence.add_direct_child(st.clone(x));
-    }
-    sendPresence(membership, presence, operation.nick, operation.id);
+    sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id);
     awaitResync(membership, place, operation);
 }
 
@@ -206,10 +204,10 @@ export function answeredAsJoin(membership: Membership, operation: Resync): void 
 function occupantsShown(membership: Membership, operation: Resync): void {
     const request = operation.request;
     operation.stage = "history";
-    const self = selfPresence(membership, request);
+    const self = selfPresence(membership, request, membership.view.self);
     sendOccupants(membership, request.session);
     if (self !== undefined) {
-        sendTo(request.session, self);
+        sendOwn(membership, request.session, self);
     }
     letIn(membership, request);
 }
@@ -254,11 +252,11 @@ export function selfShown(membership: Membership, place: Joined, nick: string, s
         renamed(membership, place, operation, stanza);
     } else if (operation?.kind === "resync" && operation.stage !== "history" && !wasRenamed) {
         if (isNews) {
-            fork(membership, stanza, operation.request.session);
+            forkOwn(membership, stanza, operation.request.session);
         }
         resyncSelf(membership, operation);
     } else {
-        fork(membership, stanza);
+        forkOwn(membership, stanza);
     }
 }
 
@@ -268,10 +266,10 @@ function renamed(membership: Membership, place: Joined, operation: Rename, stanz
     endOperation(place);
     place.late = undefined;
     if (request === undefined) {
-        fork(membership, stanza);
+        forkOwn(membership, stanza);
     } else {
         bookmarkRenamed(membership);
-        fork(membership, stanza, request.kind === "join" ? request.session : undefined);
+        forkOwn(membership, stanza, request.kind === "join" ? request.session : undefined);
         if (request.kind === "join") {
             serve(membership, place, request);
         }

@@ -8,7 +8,8 @@ import { letIn as beginRange } from "../archive/delivered";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC, Status } from "../namespaces";
-import { fork, sendTo } from "../send/fork";
+import { fork } from "../send/fork";
+import { forkOwn, sendOwn } from "../send/own";
 import { unlockRoom, wasSent } from "../send/upstream";
 import { hasStatus, isSameNick } from "../stanzas";
 import { after } from "../turn";
@@ -76,7 +77,7 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         saveSoon(membership.username);
     }
     if (isChanged) {
-        fork(membership, stanza, session);
+        forkOwn(membership, stanza, session);
     }
     if (request !== undefined) {
         showRoom(membership, request, stanza);
@@ -162,11 +163,11 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
 function showRoom(membership: Membership, request: SessionRequest, stanza: Stanza): void {
     sendOccupants(membership, request.session);
     if (stanza.attr.id === request.id) {
-        sendTo(request.session, stanza);
+        sendOwn(membership, request.session, stanza);
     } else {
         const answer = st.clone(stanza);
         answer.attr.id = request.id;
-        sendTo(request.session, answer);
+        sendOwn(membership, request.session, answer);
     }
 }
 
@@ -312,7 +313,7 @@ function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): 
     if (isTechnical(stanza) && (request === undefined || isWanted(membership))) {
         lost(membership);
     } else if (!tryNext(membership, place)) {
-        fork(membership, stanza);
+        forkOwn(membership, stanza);
         over(membership);
     }
 }

@@ -9,7 +9,7 @@
 
 import * as st from "util.stanza";
 import { isBlocked } from "../settings/blocklist";
-import { fork } from "../send/fork";
+import { forkOwn } from "../send/own";
 import { wasSent } from "../send/upstream";
 import { hasStatus, isSameNick } from "../stanzas";
 import { Status } from "../namespaces";
@@ -133,7 +133,7 @@ export function onRenamed(membership: Membership, nick: string, stanza: Stanza):
     membership.nick = nick;
     membership.wantedNick = nick;
     saveOften(membership.username);
-    fork(membership, stanza);
+    forkOwn(membership, stanza);
     if (isBlocked(membership.username, membership.room, nick)) {
         // Our new nick is blocked. Defer the leave: the room is still broadcasting the change.
         check(membership);
@@ -150,7 +150,7 @@ function isNoAnswer(this: void): boolean {
 
 function stillIn(this: void, membership: Membership, _: Place, nick: string, stanza: Stanza): void {
     keepSelf(membership, nick, stanza);
-    fork(membership, stanza);
+    forkOwn(membership, stanza);
 }
 
 /** The account was let in after all: now the leave has to be confirmed. */
@@ -165,7 +165,7 @@ function putOut(this: void, membership: Membership, _: Place, stanza: Stanza): v
     if (isTechnical(stanza)) {
         lost(membership);
     } else {
-        fork(membership, stanza);
+        forkOwn(membership, stanza);
         over(membership);
     }
 }
@@ -177,7 +177,7 @@ function leaveConfirmed(this: void, membership: Membership, place: Leaving, stan
         answer = st.clone(stanza);
         answer.attr.id = leave.answerId;
     }
-    fork(membership, answer);
+    forkOwn(membership, answer);
     over(membership);
 }
 

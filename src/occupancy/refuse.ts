@@ -2,6 +2,7 @@
 
 import * as st from "util.stanza";
 import { sendTo } from "../send/fork";
+import { sendOwn } from "../send/own";
 import type { Membership } from "../state/memberships";
 import { requestsOf, type SessionRequest } from "../state/place";
 import { isSuperseded, takeAll } from "../state/queue";
@@ -41,7 +42,7 @@ function finish(
     request.held = [];
     request.heldSize = 0;
     if (isTold) {
-        sendTo(session, answer);
+        sendOwn(membership, session, answer);
     }
     for (const stanza of held) {
         bounce(membership, session, stanza, type, condition);

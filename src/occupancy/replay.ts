@@ -8,31 +8,43 @@ import { stanzaOf } from "../state/held";
 import type { Membership } from "../state/memberships";
 import type { SessionRequest } from "../state/place";
 import { sendHeld, sendTo } from "../send/fork";
+import { sendOwn } from "../send/own";
 import { sendHistory } from "../archive/history";
 
 /**
- * The whole of XEP-0045 7.1 from what the room showed the account: the room, the other occupants, the own presence,
- * history, the subject. Nothing of the room comes in between, as all of it is sent in one go.
+ * The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
+ * subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
  */
-export function replay(membership: Membership, request: SessionRequest): void {
+export function replay(membership: Membership, request: SessionRequest, shown: Stanza | undefined): void {
     counters.replays = counters.replays + 1;
     sendOccupants(membership, request.session);
-    const self = selfPresence(membership, request);
+    const self = selfPresence(membership, request, shown);
     if (self !== undefined) {
-        sendTo(request.session, self);
+        sendOwn(membership, request.session, self);
     }
     sendHistory(membership, request);
     sendSubject(membership, request.session);
+    if (!membership.view.isRoomFirst) {
+        sendRoom(membership, request.session);
+    }
 }
 
-/** The room's own presence, and those of the other occupants. */
+/** Those of the other occupants and of members who are offline, with the room's own if that comes first. */
 export function sendOccupants(membership: Membership, session: string | undefined): void {
     const view = membership.view;
-    const ofRoom = view.room === undefined ? undefined : stanzaOf(view.room);
-    if (ofRoom !== undefined) {
-        sendTo(session, ofRoom);
+    if (view.isRoomFirst) {
+        sendRoom(membership, session);
     }
     sendHeld(session, view.occupants);
+    sendHeld(session, view.offline.presences);
+}
+
+function sendRoom(membership: Membership, session: string | undefined): void {
+    const room = membership.view.room;
+    const presence = room === undefined ? undefined : stanzaOf(room);
+    if (presence !== undefined) {
+        sendTo(session, presence);
+    }
 }
 
 /** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
@@ -43,13 +55,18 @@ export function sendSubject(membership: Membership, session: string | undefined)
 /**
  * The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
  * and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
+ * `shown` is our own presence without them.
  */
-export function selfPresence(membership: Membership, request: SessionRequest): Stanza | undefined {
+export function selfPresence(
+    membership: Membership,
+    request: SessionRequest,
+    shown: Stanza | undefined,
+): Stanza | undefined {
     const view = membership.view;
-    if (view.self === undefined) {
+    if (shown === undefined) {
         return undefined;
     }
-    const self = ownPresence(membership, view.self);
+    const self = ownPresence(membership, shown);
     self.attr.id = request.id;
     let x = self.get_child("x", MUC_USER);
     if (x === undefined) {

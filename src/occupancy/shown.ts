@@ -1,13 +1,14 @@
 // What the account shows of itself in a room.
 
 import * as st from "util.stanza";
-import { VCARD_UPDATE } from "../namespaces";
+import { MUC, VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
-import { sendTo } from "../send/fork";
+import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
-import { bestSession, presenceContent } from "../state/availability";
+import { bestSession, type Candidate, presenceContent } from "../state/availability";
+import { saveSoon } from "../state/store";
 import { isSameElement } from "../stanzas";
-import { attachSession, type Membership } from "../state/memberships";
+import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 
@@ -34,35 +35,89 @@ function show(membership: Membership, presence: Stanza, id: string | undefined):
     sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id));
 }
 
-function chooseShown(membership: Membership): Attachment | undefined {
-    const best = bestSession(membership);
+function chooseShown(membership: Membership, request?: SessionRequest): Attachment | undefined {
+    const best = bestSession(membership, request === undefined ? undefined : candidateOf(request));
     if (best === undefined) {
         return undefined;
     }
-    membership.shown = best;
-    return membership.attached.get(best);
+    membership.shown = best.session;
+    return best.attachment;
+}
+
+function candidateOf(request: SessionRequest): Candidate | undefined {
+    const session = request.session;
+    return session === undefined
+        ? undefined
+        : { session, attachment: { presence: presenceContent(request.stanza), id: undefined } };
+}
+
+/** Our own presence as the room will show it once the session of a join is attached. */
+export function selfToBe(membership: Membership, request: SessionRequest): Stanza | undefined {
+    const self = membership.view.self;
+    const attachment = chooseShown(membership, request);
+    if (self === undefined || attachment === undefined) {
+        return self;
+    }
+    return withPayload(self, membership.shownPresence, attachment.presence);
+}
+
+/** A presence of a room with the payload of the occupant's replaced. What the room has added stays. */
+function withPayload(self: Stanza, before: Stanza | undefined, after: Stanza): Stanza {
+    if (before !== undefined && isSameElement(before, after)) {
+        return self;
+    }
+    const copy = st.clone(after);
+    copy.attr.from = self.attr.from;
+    for (const tag of self.tags) {
+        const isOfClient = tag.attr.xmlns === undefined || (before !== undefined && hasChildLike(before, tag));
+        if (!isOfClient && !hasChildLike(after, tag)) {
+            copy.add_direct_child(st.clone(tag));
+        }
+    }
+    return copy;
+}
+
+function hasChildLike(presence: Stanza, tag: Stanza): boolean {
+    return presence.get_child(tag.name, tag.attr.xmlns) !== undefined;
 }
 
 /** Notes a presence as shown to the room. Returns whether it was news. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
     const shown = membership.shownPresence;
-    membership.shownPresence = presence;
-    return shown === undefined || !isSameElement(shown, presence);
+    const isNews = shown === undefined || !isSameElement(shown, presence);
+    if (isNews) {
+        membership.shownPresence = presence;
+        saveSoon(membership.username);
+    }
+    return isNews;
 }
 
 /** What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it. */
 export function presenceToShow(membership: Membership, request?: SessionRequest): Stanza {
-    const attachment = chooseShown(membership);
+    const attachment = chooseShown(membership, request);
     let presence: Stanza;
     if (attachment !== undefined) {
         presence = attachment.presence;
     } else if (request !== undefined) {
         presence = presenceContent(request.stanza);
     } else {
-        presence = detachedPresence(membership);
+        presence = shownStill(membership) ?? detachedPresence(membership);
     }
-    membership.shownPresence = presence;
+    noteShown(membership, presence);
     return st.clone(presence);
+}
+
+/**
+ * A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
+ * update, so it shows what the account shows anyway.
+ */
+export function joinToShow(membership: Membership, request: SessionRequest): Stanza {
+    const presence = presenceToShow(membership, request);
+    const x = request.stanza.get_child("x", MUC);
+    if (x !== undefined) {
+        presence.add_direct_child(st.clone(x));
+    }
+    return presence;
 }
 
 /** Shows the room that no session is there, unless it knows. */
@@ -76,6 +131,12 @@ export function showDetached(membership: Membership): void {
     if (noteShown(membership, presence)) {
         show(membership, presence, undefined);
     }
+}
+
+/** What the account showed before it was lost, or the server started, until sessions have been away for long. */
+function shownStill(membership: Membership): Stanza | undefined {
+    const isOver = membership.shownDetached || isDetachedFor(membership, options.detachedAfter);
+    return isOver ? undefined : membership.shownPresence;
 }
 
 /** The avatar stays: others would see it vanish whenever a phone sleeps. */
@@ -99,6 +160,6 @@ export function updatePresence(membership: Membership, session: string, stanza: 
     if (!showBest(membership) && known !== undefined) {
         const self = ownPresence(membership, known);
         self.attr.id = stanza.attr.id;
-        sendTo(session, self);
+        sendOwn(membership, session, self);
     }
 }

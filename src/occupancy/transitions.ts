@@ -16,7 +16,7 @@ import { fork } from "../send/fork";
 import { isUnheard, newJoin, newLeave, ownJoin, pause, removeJoin, sendOwnJoin, timeLeft } from "./operations";
 import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
 import { ownUnavailable, technicalRemoval } from "./replay";
-import { presenceContent } from "../state/availability";
+import { joinToShow } from "./shown";
 import { isWanted, noteRefusal } from "../state/bookmarks";
 import {
     detachAll,
@@ -68,8 +68,6 @@ export function enter(
     const isFirst = !membership.established && unconfirmed === undefined;
     const parts = { id: key, nick: request.nick, request, isReturn, isDoubtful: membership.established, isFirst };
     const join = newJoin(membership, parts, options.answerTimeout, joinUnanswered);
-    membership.shown = request.session;
-    membership.shownPresence = presenceContent(request.stanza);
     beginJoin(membership, join, earlier);
     if (!membership.established) {
         save(membership.username);
@@ -77,7 +75,7 @@ export function enter(
     if (unconfirmed !== undefined) {
         sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
     }
-    sendPresence(membership, request.stanza, request.nick, key);
+    sendPresence(membership, joinToShow(membership, request), request.nick, key);
 }
 
 function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {

@@ -39,15 +39,28 @@ function isBetter(one: Attachment, other: Attachment): boolean {
     return rank(one) > rank(other);
 }
 
-/** The session to show: highest priority, then most available, then the one already shown. */
-export function bestSession(membership: Membership): string | undefined {
-    let best = membership.shown;
-    let bestAttachment = best === undefined ? undefined : membership.attached.get(best);
+function isPreferred(membership: Membership, session: string, attachment: Attachment, best: Candidate): boolean {
+    const isTie = session === membership.shown && !isBetter(best.attachment, attachment);
+    return isTie || isBetter(attachment, best.attachment);
+}
+
+/** A session and the presence that it shows. */
+export interface Candidate {
+    readonly session: string;
+    readonly attachment: Attachment;
+}
+
+/**
+ * The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
+ * attached.
+ */
+export function bestSession(membership: Membership, coming?: Candidate): Candidate | undefined {
+    let best = coming;
     for (const [session, attachment] of membership.attached) {
-        if (bestAttachment === undefined || isBetter(attachment, bestAttachment)) {
-            best = session;
-            bestAttachment = attachment;
+        const isOther = session !== coming?.session;
+        if (isOther && (best === undefined || isPreferred(membership, session, attachment, best))) {
+            best = { session, attachment };
         }
     }
-    return bestAttachment === undefined ? undefined : best;
+    return best;
 }

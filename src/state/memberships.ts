@@ -298,9 +298,15 @@ export function askingSession(membership: Membership): string | undefined {
     return undefined;
 }
 
-export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
+export function attachSession(
+    membership: Membership,
+    session: string,
+    presence: Stanza,
+    id: string | undefined,
+    told?: Stanza,
+): void {
     noteJoined(session, membership.room);
-    membership.attached.set(session, { presence, id });
+    membership.attached.set(session, { presence, id, told });
     membership.detachedAt = undefined;
     membership.shownDetached = false;
 }
@@ -315,6 +321,12 @@ export function noteDetached(membership: Membership): void {
     if (!hasAttached(membership)) {
         membership.detachedAt ??= monotonic();
     }
+}
+
+/** Whether no session has been attached for so many seconds. */
+export function isDetachedFor(membership: Membership, seconds: number): boolean {
+    const since = membership.detachedAt;
+    return since !== undefined && monotonic() - since >= seconds;
 }
 
 export function detachAll(membership: Membership): void {

@@ -46,6 +46,8 @@ export interface SessionRequest {
 export interface Attachment {
     readonly presence: Stanza;
     readonly id: string | undefined;
+    /** Our own presence as the session was shown it with its join, before the room has said so. */
+    told?: Stanza | undefined;
 }
 
 /** What an account shows a room, and the session it is of. */

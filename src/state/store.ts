@@ -2,7 +2,9 @@
 // Until an account's record has been read nothing is known of its rooms, and nothing is written.
 
 import * as jids from "util.jid";
+import * as xml from "util.xml";
 import * as options from "../options";
+import { textOf } from "../text";
 import { type Bookmark, isWanted } from "./bookmarks";
 import { monotonic, wallClock } from "./clock";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
@@ -29,6 +31,8 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
+    /** What the account shows the room, as XML. */
+    readonly shown: string | undefined;
     /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
     readonly state: "in" | "joining" | "leaving";
 }
@@ -138,6 +142,7 @@ function recordOf(username: string): AccountRecord | undefined {
             ownBookmark: membership.ownBookmark || undefined,
             ending: membership.ending || undefined,
             since: membership.since,
+            shown: shownText(membership),
             state: stateOf(membership),
         };
     }
@@ -154,6 +159,12 @@ function formerRecords(username: string): FormerRecord[] | undefined {
         former.push({ room, resource: jids.resource(occupant), nick });
     }
     return former.length > 0 ? former : undefined;
+}
+
+function shownText(membership: Membership): string | undefined {
+    const presence = membership.shownPresence;
+    const text = presence === undefined ? undefined : textOf(presence);
+    return text === undefined || string.len(text) > options.maxCachedSize ? undefined : `<presence${text}`;
 }
 
 function stateOf(membership: Membership): RoomRecord["state"] {
@@ -298,7 +309,7 @@ function loadRooms(this: void, username: string, record: AccountRecord): void {
     }
     for (const [room, saved] of pairs((record.rooms as AccountRecord["rooms"] | undefined) ?? {})) {
         if (isWellFormed(room, saved)) {
-            loadRoom(username, room, saved, seen);
+            loadRoom(username, room, saved);
         } else {
             module.log("warn", "Ignoring %s of %s: malformed record in minimix", tostring(room), username);
         }
@@ -337,12 +348,13 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
     if (typeof room !== "string" || typeof saved !== "object") {
         return false;
     }
-    const { nick, wanted, password, bookmark, since } = saved as Record<string, unknown>;
+    const { nick, wanted, password, bookmark, since, shown } = saved as Record<string, unknown>;
     return (
         jids.prep(room) === room &&
         typeof nick === "string" &&
         isOptional(wanted, "string") &&
         isOptional(password, "string") &&
+        isOptional(shown, "string") &&
         isOptional(bookmark, "table") &&
         isOptional(since, "number")
     );
@@ -352,7 +364,7 @@ function isOptional(value: unknown, kind: string): boolean {
     return value === undefined || type(value) === kind;
 }
 
-function loadRoom(username: string, room: string, saved: RoomRecord, seen: number): void {
+function loadRoom(username: string, room: string, saved: RoomRecord): void {
     const membership = createMembership(username, room, saved.nick);
     membership.wantedNick = saved.wanted ?? saved.nick;
     membership.password = saved.password;
@@ -361,5 +373,6 @@ function loadRoom(username: string, room: string, saved: RoomRecord, seen: numbe
     membership.since = saved.since;
     membership.established = saved.state !== "joining";
     membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
-    membership.detachedAt = seen;
+    membership.shownPresence = saved.shown === undefined ? undefined : xml.parse(saved.shown);
+    membership.detachedAt = monotonic();
 }

@@ -4,6 +4,7 @@ import type { CatchUp } from "./catchup";
 import type { Held } from "./held";
 import { isAttached, type Membership, now } from "./memberships";
 import { inLine, type Join, Phase, type Place } from "./place";
+import { noMembers } from "./offline";
 import { newRequest } from "./queue";
 import type { RoomView } from "./view";
 
@@ -106,8 +107,10 @@ function viewOf(former: Partial<Former>): RoomView {
         occupants: former.occupants ?? new LuaMap(),
         count: former.occupantCount ?? 0,
         size: former.occupantSize ?? 0,
+        offline: noMembers(),
         self: former.self,
         room: former.presenceOfRoom,
+        isRoomFirst: former.presenceOfRoom !== undefined,
         subject: former.subject,
         stale: former.incomplete === true || former.occupants === undefined ? "incomplete" : stale,
         nonAnonymous: former.nonAnonymous === true,

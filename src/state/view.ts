@@ -2,6 +2,7 @@
 
 import * as options from "../options";
 import type { Held } from "./held";
+import { noMembers, type OfflineMembers } from "./offline";
 
 export interface RoomView {
     /** Last presence of each other occupant, by nick. */
@@ -9,10 +10,14 @@ export interface RoomView {
     count: number;
     /** Bytes of these, as XML. */
     size: number;
+    /** Members that the room has shown as offline. */
+    readonly offline: OfflineMembers;
     /** The account's own presence. */
     self: Stanza | undefined;
     /** Of the room itself: its avatar and capabilities. */
     room: Held | undefined;
+    /** The room sends it before the occupants, otherwise after the subject. */
+    isRoomFirst: boolean;
     subject: Stanza | undefined;
     /**
      * Why a session that joins is answered by the room itself. `incomplete`: the room showed more than is remembered.
@@ -28,8 +33,10 @@ export function newView(): RoomView {
         occupants: new LuaMap(),
         count: 0,
         size: 0,
+        offline: noMembers(),
         self: undefined,
         room: undefined,
+        isRoomFirst: false,
         subject: undefined,
         stale: undefined,
         nonAnonymous: false,

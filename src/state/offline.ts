@@ -1,0 +1,41 @@
+// Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+
+import * as options from "../options";
+import type { Held } from "./held";
+
+export interface OfflineMembers {
+    /** Last presence, of type unavailable, by nick, or by bare JID after `@` where the room names no nick. */
+    readonly presences: LuaMap<string, Held>;
+    count: number;
+    /** Bytes of these, as XML. */
+    size: number;
+}
+
+/** An empty list. */
+export function noMembers(): OfflineMembers {
+    return { presences: new LuaMap(), count: 0, size: 0 };
+}
+
+/** Remembers a member, as far as there is room for it. Returns whether there was. */
+export function keepMember(members: OfflineMembers, key: string, held: Held): boolean {
+    const size = string.len(held.text);
+    forgetMember(members, key);
+    const isOver = members.count >= options.maxOccupants || members.size + size > options.maxRoomSize;
+    if (isOver || size > options.maxCachedSize) {
+        return false;
+    }
+    members.presences.set(key, held);
+    members.count = members.count + 1;
+    members.size = members.size + size;
+    return true;
+}
+
+/** Forgets a member that is online, or is none any more. */
+export function forgetMember(members: OfflineMembers, key: string): void {
+    const held = members.presences.get(key);
+    if (held !== undefined) {
+        members.presences.delete(key);
+        members.count = members.count - 1;
+        members.size = members.size - string.len(held.text);
+    }
+}
