@@ -2138,7 +2138,7 @@ function isWellFormed(room, saved)
     local bookmark = saved.bookmark
     local since = saved.since
     local shown = saved.shown
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(shown, "string") and isOptional(bookmark, "table") and isOptional(since, "number")
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(shown, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(shown, "string")
 end
 
 function isOptional(value, kind)
@@ -7284,19 +7284,26 @@ end
 local occupancy_operations = {}
 do
 local id = require("util.id")
+local flush = archive_catchup.flush
 local historySince = archive_catchup.historySince
+local closePart = archive_delivered.closePart
 local MUC = namespaces.MUC
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local isBlocked = settings_blocklist.isBlocked
+local detachAll = state_memberships.detachAll
 local now = state_memberships.now
+local triesOf = state_memberships.triesOf
+local newView = state_view.newView
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
 --- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
 local EXTENSIONS = 5
 --- The longest pause between two tries, in seconds.
 local LONGEST_PAUSE = 900
+--- Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time.
+local JOIN_PATIENCE = 15
 --- Seconds that a room has to answer a nick change; the answer may be lost.
 local RENAME_TIMEOUT = 10
 --- Seconds that a room has to answer a resync. A self-ping tells earlier that it does not.
@@ -7338,6 +7345,11 @@ function occupancy_operations.ownJoin(membership, isDoubtful)
         isDoubtful = isDoubtful,
         isFirst = isFirst
     }
+end
+
+--- The time limit of the account's own join, in seconds.
+function occupancy_operations.ownTimeLimit(membership)
+    return math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
 end
 
 --- Sends a join of the account itself.
@@ -7424,6 +7436,17 @@ function occupancy_operations.startRename(membership, place, parts, ended)
         attachmentBefore = attachmentBefore
     }
     place.operation = operation
+end
+
+--- The account is not in the room (any more): what belongs to its stay ends.
+function occupancy_operations.endStay(membership)
+    membership.ending = false
+    membership.established = false
+    membership.since = nil
+    detachAll(membership)
+    flush(membership)
+    closePart(membership)
+    membership.view = newView()
 end
 
 --- The operation has ended: the next one may begin.
@@ -7815,7 +7838,7 @@ end
 -- or by the room. Each change of place sets what ends it before anything is sent.
 local occupancy_transitions = {}
 do
-local beginJoin, takeTurn, joinUnanswered, limitJoin, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, JOIN_PATIENCE, TRIES_UNTIL_TOLD, PING_TIMEOUT
+local beginJoin, takeTurn, joinUnanswered, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
 local id = require("util.id")
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -7823,8 +7846,6 @@ local after = minimix_turn.after
 local patience = send_ask.patience
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
-local flush = archive_catchup.flush
-local closePart = archive_delivered.closePart
 local openPart = archive_delivered.openPart
 local refusalOf = send_rules.refusalOf
 local saysJoined = send_ping.saysJoined
@@ -7833,10 +7854,12 @@ local selfPing = send_ping.selfPing
 local save = state_store.save
 local options = minimix_options
 local fork = send_fork.fork
+local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local newJoin = occupancy_operations.newJoin
 local newLeave = occupancy_operations.newLeave
 local ownJoin = occupancy_operations.ownJoin
+local ownTimeLimit = occupancy_operations.ownTimeLimit
 local pause = occupancy_operations.pause
 local removeJoin = occupancy_operations.removeJoin
 local sendOwnJoin = occupancy_operations.sendOwnJoin
@@ -7924,9 +7947,8 @@ function occupancy_transitions.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    local isShowing = place.operation.isShowing
-    place.operation.isShowing = false
-    if isShowing then
+    if place.operation.isShowing then
+        place.operation.isShowing = false
         occupancy_transitions.waitForTurn(membership)
         return
     end
@@ -7948,7 +7970,7 @@ function joinUnanswered(membership, join)
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
     elseif timeLeft(join) > 0 then
-        limitJoin(membership, join, timeLeft(join))
+        occupancy_transitions.limitJoin(membership, join, timeLeft(join))
     elseif join.request == nil then
         occupancy_transitions.unreached(membership)
     else
@@ -7958,7 +7980,8 @@ function joinUnanswered(membership, join)
     end
 end
 
-function limitJoin(membership, join, seconds)
+--- Sets the time limit of a join anew.
+function occupancy_transitions.limitJoin(membership, join, seconds)
     if seconds == nil then
         seconds = options.answerTimeout
     end
@@ -8039,9 +8062,7 @@ end
 function occupancy_transitions.unreached(membership)
     occupancy_transitions.lost(membership)
     refuseQueue(membership)
-    if membership.place.phase == "lost" then
-        occupancy_transitions.leaveIfUnused(membership)
-    end
+    occupancy_transitions.leaveIfUnused(membership)
 end
 
 function occupancy_transitions.rejoinAfter(membership, seconds)
@@ -8097,8 +8118,7 @@ function occupancy_transitions.joinAgain(membership)
         joinForbidden(membership, refusal)
         return
     end
-    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
-    local join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered)
+    local join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_transitions.makeSure(membership, join)
@@ -8247,13 +8267,7 @@ function occupancy_transitions.over(membership)
         noteRefusal(membership)
     end
     recall(membership)
-    membership.ending = false
-    membership.established = false
-    membership.since = nil
-    detachAll(membership)
-    flush(membership)
-    closePart(membership)
-    membership.view = newView()
+    endStay(membership)
     local request = takeJoin(membership)
     if request == nil then
         dropMembership(membership)
@@ -8267,32 +8281,8 @@ end
 occupancy_transitions.TURN = 5
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
-JOIN_PATIENCE = 15
 TRIES_UNTIL_TOLD = 8
 PING_TIMEOUT = 60
-
---- Waits anew for the answer to sessions' joins, after a reload.
-function occupancy_transitions.resumeJoin(membership, place)
-    place.turn = nil
-    for _, join in ipairs(place.earlier) do
-        limitJoin(membership, join)
-    end
-    limitJoin(membership, place.operation)
-    occupancy_transitions.waitForTurn(membership)
-end
-
---- Waits anew for the answer to a leave, after a reload.
-function occupancy_transitions.awaitLeave(membership, tries)
-    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
-end
-
---- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
-function occupancy_transitions.takeBack(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    occupancy_transitions.rejoin(membership)
-end
 end
 
 -- src/occupancy/joined.ts
@@ -9460,6 +9450,7 @@ local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeNext = state_queue.takeNext
 local saveOften = state_store.saveOften
+local forgetOccupant = state_view.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
@@ -9654,6 +9645,7 @@ end
 function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
+    forgetOccupant(membership.view, nick)
     saveOften(membership.username)
     forkOwn(membership, stanza)
     if isBlocked(membership.username, membership.room, nick) then
@@ -11159,9 +11151,9 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
+local isDetachedFor = state_memberships.isDetachedFor
 local hasSession = state_memberships.hasSession
 local idleOf = state_memberships.idleOf
-local isDetachedFor = state_memberships.isDetachedFor
 local membershipsOf = state_memberships.membershipsOf
 local setPlace = state_memberships.setPlace
 local forEachInSlices = slices.forEachInSlices
@@ -11292,8 +11284,10 @@ local occupancy_depart = {}
 do
 local withdrawJoin, detachOrLeave, isLast, detach
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
+local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local isAutojoin = state_bookmarks.isAutojoin
+local detachAll = state_memberships.detachAll
 local detachSession = state_memberships.detachSession
 local isAttached = state_memberships.isAttached
 local isUsed = state_memberships.isUsed
@@ -11307,6 +11301,7 @@ local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
 local leave = occupancy_transitions.leave
 local leaveIfUnused = occupancy_transitions.leaveIfUnused
+local rejoin = occupancy_transitions.rejoin
 
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
@@ -11385,6 +11380,13 @@ function occupancy_depart.sessionGone(membership, session)
     abandon(membership, session)
     disownSent(membership.sent, session)
     detach(membership, session)
+end
+
+--- Cancels an unconfirmed leave and rejoins. Sessions that left stay detached.
+function occupancy_depart.takeBack(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    rejoin(membership)
 end
 end
 
@@ -11550,12 +11552,12 @@ end
 local follow_autojoin = {}
 do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
+local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
 local askForNick = occupancy_joined.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
 local leaveIfUnused = occupancy_transitions.leaveIfUnused
-local takeBack = occupancy_transitions.takeBack
 local options = minimix_options
 local forgetRefusals = state_bookmarks.forgetRefusals
 local isRefused = state_bookmarks.isRefused
@@ -12221,8 +12223,9 @@ end
 -- After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
 local occupancy_resume = {}
 do
-local resume, resumeJoined
+local resume, resumeJoined, resumeJoin, awaitLeave
 local closeGap = archive_catchup.closeGap
+local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local setPlace = state_memberships.setPlace
@@ -12234,11 +12237,13 @@ local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
-local awaitLeave = occupancy_transitions.awaitLeave
+local newLeave = occupancy_operations.newLeave
+local leaveUnanswered = occupancy_transitions.leaveUnanswered
+local limitJoin = occupancy_transitions.limitJoin
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
-local resumeJoin = occupancy_transitions.resumeJoin
 local retryLeave = occupancy_transitions.retryLeave
+local waitForTurn = occupancy_transitions.waitForTurn
 local askAfter = occupancy_watch.askAfter
 
 function resume(membership)
@@ -12285,6 +12290,20 @@ function resumeJoined(membership, before)
     if #membership.queue > 0 then
         proceed(membership)
     end
+end
+
+function resumeJoin(membership, place)
+    place.turn = nil
+    for _, join in ipairs(place.earlier) do
+        limitJoin(membership, join)
+    end
+    limitJoin(membership, place.operation)
+    waitForTurn(membership)
+end
+
+function awaitLeave(membership, tries)
+    local operation = newLeave(membership, options.answerTimeout, leaveUnanswered)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
 
 --- Seconds over which the rooms are asked whether the account is still in them.

@@ -1,11 +1,12 @@
 // Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
 // bookmark changes the membership.
 
+import { takeBack } from "../occupancy/depart";
 import { monotonic } from "../state/clock";
 import { askForNick } from "../occupancy/joined";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard } from "../occupancy/operations";
-import { leaveIfUnused, takeBack } from "../occupancy/transitions";
+import { leaveIfUnused } from "../occupancy/transitions";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
 import { membersOf } from "../state/keys";

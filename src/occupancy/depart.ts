@@ -1,16 +1,16 @@
 // Sessions that leave a room, or are gone.
 
 import { bookmarkLeft } from "../settings/bookmark-write";
-import { sendTo } from "../send/fork";
+import { fork, sendTo } from "../send/fork";
 import { isAutojoin } from "../state/bookmarks";
-import { detachSession, isAttached, isUsed, type Membership } from "../state/memberships";
+import { detachAll, detachSession, isAttached, isUsed, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { abandon, hasPending, pendingJoin, withdraw } from "../state/queue";
 import { disownSent } from "../state/sent";
 import { bounceAll } from "./refuse";
 import { ownUnavailable } from "./replay";
 import { showBest } from "./shown";
-import { leave, leaveIfUnused } from "./transitions";
+import { leave, leaveIfUnused, rejoin } from "./transitions";
 
 /** A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be. */
 export function sessionLeaves(membership: Membership, session: string, stanza: Stanza): boolean {
@@ -93,4 +93,11 @@ function detach(membership: Membership, session: string): boolean {
     showBest(membership);
     leaveIfUnused(membership);
     return true;
+}
+
+/** Cancels an unconfirmed leave and rejoins. Sessions that left stay detached. */
+export function takeBack(membership: Membership): void {
+    fork(membership, ownUnavailable(membership, undefined));
+    detachAll(membership);
+    rejoin(membership);
 }

@@ -2,13 +2,15 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { historySince } from "../archive/catchup";
+import { flush, historySince } from "../archive/catchup";
+import { closePart } from "../archive/delivered";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { isBlocked } from "../settings/blocklist";
-import { type Membership, now } from "../state/memberships";
+import { detachAll, type Membership, now, triesOf } from "../state/memberships";
 import type { Join, Joined, Leave, Rename, Resync, SessionRequest } from "../state/place";
+import { newView } from "../state/view";
 import { after } from "../turn";
 import { presenceToShow } from "./shown";
 
@@ -17,6 +19,9 @@ const EXTENSIONS = 5;
 
 /** The longest pause between two tries, in seconds. */
 const LONGEST_PAUSE = 900;
+
+/** Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time. */
+const JOIN_PATIENCE = 15;
 
 /** Seconds that a room has to answer a nick change; the answer may be lost. */
 const RENAME_TIMEOUT = 10;
@@ -59,6 +64,11 @@ export function newJoin(
 export function ownJoin(membership: Membership, isDoubtful: boolean): JoinParts {
     const isFirst = isDoubtful && !membership.established;
     return { id: id.medium(), nick: membership.nick, request: undefined, isReturn: true, isDoubtful, isFirst };
+}
+
+/** The time limit of the account's own join, in seconds. */
+export function ownTimeLimit(membership: Membership): number {
+    return Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
 }
 
 /** Sends a join of the account itself. */
@@ -146,6 +156,17 @@ export function startRename(
         attachmentBefore: session === undefined ? undefined : membership.attached.get(session),
     };
     place.operation = operation;
+}
+
+/** The account is not in the room (any more): what belongs to its stay ends. */
+export function endStay(membership: Membership): void {
+    membership.ending = false;
+    membership.established = false;
+    membership.since = undefined;
+    detachAll(membership);
+    flush(membership);
+    closePart(membership);
+    membership.view = newView();
 }
 
 /** The operation has ended: the next one may begin. */

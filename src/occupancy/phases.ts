@@ -19,6 +19,7 @@ import { type Entering, type Joined, type Joining, type Leaving, type Lost, Phas
 import type { SessionRequest } from "../state/place";
 import { enqueue, takeNext } from "../state/queue";
 import { saveOften } from "../state/store";
+import { forgetOccupant } from "../state/view";
 import { keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
@@ -132,6 +133,7 @@ export function onRequest(membership: Membership, request: SessionRequest): void
 export function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
     membership.nick = nick;
     membership.wantedNick = nick;
+    forgetOccupant(membership.view, nick);
     saveOften(membership.username);
     forkOwn(membership, stanza);
     if (isBlocked(membership.username, membership.room, nick)) {

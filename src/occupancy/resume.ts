@@ -1,13 +1,15 @@
 // After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
 
 import { closeGap } from "../archive/catchup";
+import * as options from "../options";
 import { allMemberships, hasAttached, type Membership, setPlace } from "../state/memberships";
-import { inLine, type Joined, Phase, requestsOf } from "../state/place";
+import { inLine, type Joined, type Joining, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
 import { proceed, renameUnanswered } from "./joined";
-import { awaitLeave, lost, rejoin, resumeJoin, retryLeave } from "./transitions";
+import { newLeave } from "./operations";
+import { leaveUnanswered, limitJoin, lost, rejoin, retryLeave, waitForTurn } from "./transitions";
 import { askAfter } from "./watch";
 
 /** Seconds over which the rooms are asked whether the account is still in them. */
@@ -75,4 +77,20 @@ function resumeJoined(membership: Membership, before: Joined): void {
     if (membership.queue.length > 0) {
         proceed(membership);
     }
+}
+
+/** Waits anew for the answer to sessions' joins, after a reload. */
+function resumeJoin(membership: Membership, place: Joining): void {
+    place.turn = undefined;
+    for (const join of place.earlier) {
+        limitJoin(membership, join);
+    }
+    limitJoin(membership, place.operation);
+    waitForTurn(membership);
+}
+
+/** Waits anew for the answer to a leave, after a reload. */
+function awaitLeave(membership: Membership, tries: number): void {
+    const operation = newLeave(membership, options.answerTimeout, leaveUnanswered);
+    setPlace(membership, { phase: Phase.Leaving, tries, operation });
 }

@@ -6,14 +6,25 @@ import * as st from "util.stanza";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { patience } from "../send/ask";
-import { catchUp, dropQuestion, flush } from "../archive/catchup";
-import { closePart, openPart } from "../archive/delivered";
+import { catchUp, dropQuestion } from "../archive/catchup";
+import { openPart } from "../archive/delivered";
 import { refusalOf } from "../send/rules";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save } from "../state/store";
 import * as options from "../options";
 import { fork } from "../send/fork";
-import { isUnheard, newJoin, newLeave, ownJoin, pause, removeJoin, sendOwnJoin, timeLeft } from "./operations";
+import {
+    endStay,
+    isUnheard,
+    newJoin,
+    newLeave,
+    ownJoin,
+    ownTimeLimit,
+    pause,
+    removeJoin,
+    sendOwnJoin,
+    timeLeft,
+} from "./operations";
 import { refuseAll, refuseQueue, refuseUnanswered } from "./refuse";
 import { ownUnavailable, technicalRemoval } from "./replay";
 import { joinToShow } from "./shown";
@@ -40,9 +51,6 @@ const TRIES_FOR_ARCHIVE = 4;
 
 /** Seconds that the room's archive may take for all that it has, page by page. */
 const ARCHIVE_TIMEOUT = 600;
-
-/** Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time. */
-const JOIN_PATIENCE = 15;
 
 /** Tries after which sessions are told that the account is out: some four minutes. */
 const TRIES_UNTIL_TOLD = 8;
@@ -106,9 +114,8 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    const isShowing = place.operation.isShowing;
-    place.operation.isShowing = false;
-    if (isShowing) {
+    if (place.operation.isShowing) {
+        place.operation.isShowing = false;
         waitForTurn(membership);
         return;
     }
@@ -140,17 +147,8 @@ function joinUnanswered(membership: Membership, join: Join): void {
     }
 }
 
-/** Waits anew for the answer to sessions' joins, after a reload. */
-export function resumeJoin(membership: Membership, place: Joining): void {
-    place.turn = undefined;
-    for (const join of place.earlier) {
-        limitJoin(membership, join);
-    }
-    limitJoin(membership, place.operation);
-    waitForTurn(membership);
-}
-
-function limitJoin(membership: Membership, join: Join, seconds = options.answerTimeout): void {
+/** Sets the time limit of a join anew. */
+export function limitJoin(membership: Membership, join: Join, seconds = options.answerTimeout): void {
     join.timer = after(seconds, () => {
         joinUnanswered(membership, join);
     });
@@ -227,9 +225,7 @@ export function lost(membership: Membership): void {
 export function unreached(membership: Membership): void {
     lost(membership);
     refuseQueue(membership);
-    if (membership.place.phase === Phase.Lost) {
-        leaveIfUnused(membership);
-    }
+    leaveIfUnused(membership);
 }
 
 export function rejoinAfter(membership: Membership, seconds: number): Timer {
@@ -281,8 +277,7 @@ export function joinAgain(membership: Membership): void {
         joinForbidden(membership, refusal);
         return;
     }
-    const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
-    const join = newJoin(membership, ownJoin(membership, true), seconds, joinUnanswered);
+    const join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered);
     beginJoin(membership, join, []);
     sendOwnJoin(membership, join);
     makeSure(membership, join);
@@ -344,12 +339,6 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     sendPresence(membership, unavailable, membership.nick, operation.id);
 }
 
-/** Waits anew for the answer to a leave, after a reload. */
-export function awaitLeave(membership: Membership, tries: number): void {
-    const operation = newLeave(membership, options.answerTimeout, leaveUnanswered);
-    setPlace(membership, { phase: Phase.Leaving, tries, operation });
-}
-
 /** A session waits for the end of a leave, which the room may never confirm. */
 export function hastenLeave(membership: Membership): void {
     const place = membership.place;
@@ -379,13 +368,6 @@ export function leaveIfUnused(membership: Membership): boolean {
     }
     leave(membership, st.presence({ type: "unavailable" }));
     return true;
-}
-
-/** Cancels an unconfirmed leave and rejoins. Sessions that left stay detached. */
-export function takeBack(membership: Membership): void {
-    fork(membership, ownUnavailable(membership, undefined));
-    detachAll(membership);
-    rejoin(membership);
 }
 
 /** Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak. */
@@ -434,13 +416,7 @@ export function over(membership: Membership): void {
         noteRefusal(membership);
     }
     recall(membership);
-    membership.ending = false;
-    membership.established = false;
-    membership.since = undefined;
-    detachAll(membership);
-    flush(membership);
-    closePart(membership);
-    membership.view = newView();
+    endStay(membership);
     const request = takeJoin(membership);
     if (request === undefined) {
         dropMembership(membership);

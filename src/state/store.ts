@@ -356,7 +356,8 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
         isOptional(password, "string") &&
         isOptional(shown, "string") &&
         isOptional(bookmark, "table") &&
-        isOptional(since, "number")
+        isOptional(since, "number") &&
+        isOptional(shown, "string")
     );
 }
 
