@@ -88,7 +88,7 @@ for (const version of versions) {
             assert.deepEqual(new Set(asked.flat()), there);
         });
 
-        test("they tell what happened", async () => {
+        test("they show what happened", async () => {
             const room = await house.bobsRoom("counted");
             const { phone, laptop, bob } = house;
             const start = await scrape();
@@ -208,7 +208,7 @@ for (const version of versions) {
                 assert.match(await shell(`minimix:leave("alice@a.lab", "${room}")`), /Error: alice@a.lab is not in/);
             });
 
-            test("has an account join anew, of which its sessions see nothing", async () => {
+            test("makes an account rejoin without a visible change for its sessions", async () => {
                 const room = await house.roomWithBoth("anew");
                 assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab joins/);
                 await phone.expectNone({ room });
@@ -225,7 +225,7 @@ for (const version of versions) {
                 assert.match(output, /OK: 1 hosts/);
             });
 
-            test("says what is wrong with what was typed", async () => {
+            test("explains invalid arguments", async () => {
                 const cases: [string, RegExp][] = [
                     ["minimix:rooms()", /Error: nil is not the JID of an account/],
                     ['minimix:rooms("a.lab")', /Error: "a.lab" is not the JID of an account/],
@@ -321,7 +321,7 @@ for (const version of versions) {
             const forUsers = ["leave-my-room", "my-nick", "my-notify", "my-rooms"];
             const forAdmins = ["accounts", "leave", "rejoin", "rooms", "totals"];
 
-            test("are offered to those who may use them", async () => {
+            test("are offered to the users that may run them", async () => {
                 assert.deepEqual(await offered(phone), forUsers);
                 assert.deepEqual(await offered(bob), [...forAdmins, ...forUsers].sort());
             });
@@ -346,10 +346,10 @@ for (const version of versions) {
                 assert((await run(bob, "totals")).lines.some((line) => /^- lost: \d+$/.test(line)));
             });
 
-            test("of an admin take an account out, or have it join anew", async () => {
+            test("of an admin make an account leave or rejoin", async () => {
                 const room = await house.roomWithBoth("moved");
                 const both = { account: "alice@a.lab", room };
-                assert.deepEqual((await fill(bob, "rejoin", both)).info, [`alice@a.lab joins ${room} anew`]);
+                assert.deepEqual((await fill(bob, "rejoin", both)).info, [`alice@a.lab is rejoining ${room}`]);
                 assert.equal(await isIn(room, "Alice"), true);
                 await phone.expectNone({ room });
                 assert.deepEqual((await fill(bob, "leave", both)).info, [`alice@a.lab has left ${room}`]);
@@ -359,9 +359,9 @@ for (const version of versions) {
 
             test("of a user are about the user's own rooms", async () => {
                 const room = await house.roomWithBoth("own");
-                assert.deepEqual((await run(carol, "my-rooms")).info, ["You are in no group chats"]);
-                assert.deepEqual((await run(carol, "leave-my-room")).info, ["You are in no group chats"]);
-                assert.deepEqual((await run(carol, "my-notify")).info, ["You are in no group chats"]);
+                assert.deepEqual((await run(carol, "my-rooms")).info, ["You are not in any group chat"]);
+                assert.deepEqual((await run(carol, "leave-my-room")).info, ["You are not in any group chat"]);
+                assert.deepEqual((await run(carol, "my-notify")).info, ["You are not in any group chat"]);
                 assert(
                     (await run(phone, "my-rooms")).lines.some((line) => line.startsWith(`${room}: joined as Alice`)),
                 );
@@ -377,26 +377,26 @@ for (const version of versions) {
                 assert.deepEqual(changed.info, [`The nick in ${room} is Alicia`]);
                 await laptop.expect({ from: `${room}/Alicia`, status: "110" });
                 const taken = await fill(phone, "my-nick", { room, nick: "Bob" });
-                assert.deepEqual(taken.errors, [`${room} has refused the nick Bob`]);
+                assert.deepEqual(taken.errors, [`${room} refused the nick Bob`]);
                 const same = await fill(phone, "my-nick", { room, nick: "Alicia" });
                 assert.deepEqual(same.info, [`The nick in ${room} is Alicia`]);
                 assert.equal(await isIn(room, "Alicia"), true);
             });
 
-            test("note in a user's bookmark what a room notifies of", async () => {
+            test("store the notification setting of a room in the user's bookmark", async () => {
                 const room = await house.roomWithBoth("quiet");
                 assert((await run(phone, "my-notify")).options.includes(room));
                 const missing = await fill(phone, "my-notify", { room, setting: "never" });
                 assert.match(
                     missing.errors.join("\n"),
-                    /^quiet@rooms\.a\.lab is not bookmarked, .*: bookmark it first$/,
+                    /^quiet@rooms\.a\.lab is not bookmarked, .*: add a bookmark first$/,
                 );
                 await assert.rejects(readBookmarks(phone), { condition: "item-not-found" });
                 const other = xml("other", { xmlns: "urn:example:other" });
                 await publishBookmark(phone, room, { nick: "Alice", name: "Quiet", extensions: [other] });
                 for (const setting of ["always", "on-mention", "never"]) {
                     const { info } = await fill(phone, "my-notify", { room, setting });
-                    assert.deepEqual(info, [`${room} notifies you: ${setting}`]);
+                    assert.deepEqual(info, [`Notifications of ${room}: ${setting}`]);
                     const bookmark = (await readBookmarks(laptop)).get(room);
                     assert.equal(bookmark?.attrs.name, "Quiet");
                     assert.equal(bookmark.getChildText("nick"), "Alice");
@@ -411,7 +411,7 @@ for (const version of versions) {
                 }
             });
 
-            test("say what is wrong with a form, and can be cancelled", async () => {
+            test("explain invalid fields of a form, and can be cancelled", async () => {
                 const room = await house.roomWithBoth("wrong");
                 const wrong: [Client, string, Record<string, string>, RegExp][] = [
                     [bob, "rooms", {}, /^Account: Required value missing$/],
@@ -421,13 +421,13 @@ for (const version of versions) {
                     [bob, "rejoin", { account: "carol@a.lab", room }, /^carol@a.lab is not in wrong@/],
                     [phone, "leave-my-room", { room: "nowhere@rooms.a.lab" }, /^alice@a.lab is not in nowhere@/],
                     [phone, "my-nick", { room }, /^Nickname: Required value missing$/],
-                    [phone, "my-nick", { room, nick: " " }, /cannot be a nick$/],
+                    [phone, "my-nick", { room, nick: " " }, /is not a valid nick$/],
                     [phone, "my-notify", { room }, /^Notify me: Required value missing$/],
                     [
                         phone,
                         "my-notify",
                         { room, setting: "loudly" },
-                        /^"loudly" is none of always, on-mention and never$/,
+                        /^Invalid setting "loudly": expected always, on-mention or never$/,
                     ],
                     [phone, "my-notify", { room: "a.lab", setting: "never" }, /^alice@a.lab is not in a.lab$/],
                 ];

@@ -163,7 +163,7 @@ atOnce("bookmarks", settings, ({ name, ...setting }) => {
             await isIn(room, "Alice");
         });
 
-        test("R2: who is thrown out is not brought back, but may come back", async () => {
+        test("R2: an account that is removed does not rejoin, but a client may join again", async () => {
             const room = await bookmarked("thrown-out");
             await kick(bob, room, "Alice");
             await isOut(room, "Alice");
@@ -306,7 +306,7 @@ atOnce("bookmarks and starts", versions, (version) => {
             await server.stop();
         });
 
-        test("P6: an account that nobody uses leaves, and is back at its next login", async () => {
+        test("P6: an unused account leaves, and rejoins at its next login", async () => {
             const hostConfig = "minimix_inactive_after = 1";
             const server = await startServer({ version, minimix: true, users: ["alice", "bob"], hostConfig });
             let alice = await connect(server, "alice/phone");

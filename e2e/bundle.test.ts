@@ -75,7 +75,7 @@ test("tools/traceback.mjs names the TypeScript line of each function", () => {
     }
 });
 
-test("a file becomes a block with a table of what it exports, after the files that it imports", () => {
+test("a file becomes a block with a table of its exports, after the files that it imports", () => {
     const program = compile({
         "main.ts": `import { say } from "./keep/voice"; import * as keep from "./keep/voice"; say(keep.WORD);`,
         "keep/voice.ts": `export const WORD = "hello"; export function say(this: void, text: string): void { say(text); }`,

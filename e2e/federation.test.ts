@@ -162,7 +162,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "<presence"), 1);
     });
 
-    test("J2 the next session is served at once, and the room hears nothing of it", async () => {
+    test("J2 the next session gets the replay at once, and the room receives nothing", async () => {
         const stanzas = await join(laptop, room, "Alice");
         assert.deepEqual(occupants(stanzas), [`${room}/Bob`, `${room}/Alice`]);
         assert.match(ownCodes(stanzas), /110/);
@@ -172,26 +172,26 @@ function story(options: NetworkOptions): void {
         assert.deepEqual(await nicks(), ["Alice", "Bob"]);
     });
 
-    test("J3 a session that asks for another nick is let in under the account's", async () => {
+    test("J3 a session that asks for another nick is attached under the account's", async () => {
         const stanzas = await join(tablet, room, "Alicia");
         assert.equal(own(stanzas)?.attrs.from, `${room}/Alice`);
         assert.match(ownCodes(stanzas), /110.*210/);
     });
 
-    test("L2 a session that leaves is told, and the room hears nothing of it", async () => {
+    test("L2 a session that leaves is told, and the room receives nothing", async () => {
         const [item] = items(await leave(tablet, room, "Alice"));
         assert.equal(item?.role, "none");
         await reaches([], { name: "presence", room });
         assert.doesNotMatch(upstream(), /<presence/);
     });
 
-    test("C8 a session that is not attached speaks for itself alone", async () => {
+    test("C8 a session that is not attached sends from its own address", async () => {
         const id = await groupchat(tablet, room, "Can you hear me?");
         assert.deepEqual(await errors(tablet, id), ["not-acceptable"]);
         await reaches([], { body: "Can you hear me?" });
     });
 
-    test("C1 R1 a message goes to the room once and comes back once, to be forked", async () => {
+    test("C1 R1 a message goes to the room once and comes back once, and is forked", async () => {
         const id = await groupchat(phone, room, "Hello, Bob");
         for (const message of await reaches([bob, phone, laptop], { from: `${room}/Alice`, body: "Hello, Bob" })) {
             assert.equal(message.attrs.id, id);
@@ -201,7 +201,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(downstream(), "Hello, Bob"), 1);
     });
 
-    test("R1 a message of another occupant comes once, to be forked", async () => {
+    test("R1 a message of another occupant comes once, and is forked", async () => {
         const id = await groupchat(bob, room, "Hello, Alice");
         for (const message of await reaches([bob, phone, laptop], { from: `${room}/Bob`, body: "Hello, Alice" })) {
             assert.equal(message.attrs.id, id);
@@ -218,7 +218,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "Psst, Bob"), 1);
     });
 
-    test("C6 the error of a private message is for its sender", async () => {
+    test("C6 the error of a private message goes to its sender", async () => {
         const id = await privateMessage(laptop, room, "Nobody", "Psst");
         assert.deepEqual(await errors(laptop, id), ["item-not-found"]);
     });
@@ -262,7 +262,7 @@ function story(options: NetworkOptions): void {
         assert.doesNotMatch(upstream(), /<ping/);
     });
 
-    test("C5 requests of another occupant are for the session that the room shows", async () => {
+    test("C5 requests of another occupant go to the session that the room shows", async () => {
         for (const client of [phone, laptop, tablet]) {
             client.answer("get", "query", nsVersion, () => version(client.name));
         }
@@ -272,7 +272,7 @@ function story(options: NetworkOptions): void {
         await reaches([phone], { name: "iq", child: ["query", nsVersion] });
     });
 
-    test("C5 vCards are the accounts' own", async () => {
+    test("C5 the server answers queries for vCards", async () => {
         for (const [client, other] of [
             [phone, bob],
             [bob, phone],
@@ -299,7 +299,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "<presence"), 2);
     });
 
-    test("C2 a nick change is the account's", async () => {
+    test("C2 a nick change applies to the account", async () => {
         await laptop.send(xml("presence", { to: `${room}/Alicia` }));
         const [old] = await reaches([bob, phone, laptop], {
             type: "unavailable",
@@ -327,7 +327,7 @@ function story(options: NetworkOptions): void {
         await reaches([bob, phone, laptop], has({ role: "participant" }));
     });
 
-    test("R1 C3 an affiliation is the account's, and so are the rights that go with it", async () => {
+    test("R1 C3 an affiliation applies to the account, with its rights", async () => {
         await setAffiliation(bob, room, phone.account, "admin");
         await reaches([bob, phone, laptop], has({ affiliation: "admin", role: "moderator" }));
         const list = xml("query", { xmlns: nsAdmin }, xml("item", { affiliation: "outcast" }));
@@ -338,20 +338,20 @@ function story(options: NetworkOptions): void {
         await reaches([bob, phone, laptop], has({ affiliation: "none" }));
     });
 
-    test("J6 after a change of role the room is asked who is who, on behalf of one session", async () => {
+    test("J6 after a change of role one session's resync asks the room for real JIDs", async () => {
         assert.deepEqual(occupants(await join(laptop, room, "Alice")), [`${room}/Bob`, `${room}/Alice`]);
         await settle();
         await phone.expectNone({ room });
     });
 
-    test("J6 a session that joins again is shown everything again", async () => {
+    test("J6 a session that joins again gets a full replay", async () => {
         const stanzas = await join(laptop, room, "Alice");
         assert.deepEqual(occupants(stanzas), [`${room}/Bob`, `${room}/Alice`]);
         assert.doesNotMatch(stanzas.join(""), /<actor|<reason/, "what happened before is over");
         await reaches([], { name: "presence", room });
     });
 
-    test("J6 what only the room can answer, it is asked on behalf of one session", async () => {
+    test("J6 a request that only the room can answer is sent for one session", async () => {
         const x = xml("x", { xmlns: nsMuc }, xml("unheard-of", { xmlns: "urn:example:extension" }));
         await laptop.send(xml("presence", { to: `${room}/Alice`, id: "resync" }, x));
         const stanzas = await laptop.collect({ room }, isSubject);
@@ -361,7 +361,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "<presence"), 1);
     });
 
-    test("R1 J2 a change of the configuration is told to all, and shown to those who come later", async () => {
+    test("R1 J2 all sessions see a change of the configuration, also those that join later", async () => {
         await configure(bob, room, { whois: "anyone" });
         await reaches([bob, phone, laptop], { type: "groupchat", status: "172" });
         const stanzas = await join(tablet, room, "Alice");
@@ -372,7 +372,7 @@ function story(options: NetworkOptions): void {
 
     // Not in Prosody 0.12.
     if (options.room !== "prosody-0.12") {
-        test("R1 J2 the room's own presence is forked, and shown to those who come later", async () => {
+        test("R1 J2 the room's own presence is forked, and replayed to later joins", async () => {
             const hash = new RegExp(createHash("sha1").update("picture").digest("hex"));
             const isAvatar = (stanza: Element) =>
                 stanza.name === "presence" && stanza.attrs.from === room && hash.test(stanza.toString());
@@ -384,7 +384,7 @@ function story(options: NetworkOptions): void {
         });
     }
 
-    test("C7 invitations go out from the account, and come in to it", async () => {
+    test("C7 invitations are sent from the account, and reach it", async () => {
         await phone.send(xml("message", { to: room }, invitation(bob.account)));
         const [toBob] = await reaches([bob], isInvitation);
         assert.match(String(toBob), new RegExp(`from="${network.occupantJid("alice")}"`));
@@ -392,14 +392,14 @@ function story(options: NetworkOptions): void {
         await reaches([phone, laptop, tablet], isInvitation);
     });
 
-    test("R2 a kick is told to all and ends the membership", async () => {
+    test("R2 all sessions see a kick, which ends the membership", async () => {
         await kick(bob, room, "Alice", "enough");
         const away = { name: "presence", type: "unavailable", from: `${room}/Alice`, status: "307" } as const;
         await reaches([bob, phone, laptop], away);
         assert.deepEqual(await nicks(), ["Bob"]);
     });
 
-    test("C8 out of the room, the error of a message is for its sender", async () => {
+    test("C8 outside of the room, the error of a message goes to its sender", async () => {
         const id = await groupchat(laptop, room, "Am I still there?");
         assert.deepEqual(await errors(laptop, id), ["not-acceptable"]);
     });
@@ -412,20 +412,20 @@ function story(options: NetworkOptions): void {
         await reaches([bob, phone, laptop], { body: "Here again" });
     });
 
-    test("R2 a ban is told to all and ends the membership", async () => {
+    test("R2 all sessions see a ban, which ends the membership", async () => {
         await ban(bob, room, phone.account, "really");
         const away = { name: "presence", type: "unavailable", from: `${room}/Alice`, status: "301" } as const;
         await reaches([bob, phone, laptop], away);
         assert.deepEqual(await nicks(), ["Bob"]);
     });
 
-    test("J4 who may not join is told, each with the id of the join", async () => {
+    test("J4 a refusal goes to each session that asked, with the id of its join", async () => {
         await Promise.all([phone, laptop].map((client) => isRefused(client, room, "forbidden")));
         await setAffiliation(bob, room, phone.account, "none");
         await bothJoin();
     });
 
-    test("J4 no server, no room", async () => {
+    test("J4 a join without a reachable server fails", async () => {
         const nowhere = "tea@rooms.nowhere.lab";
         await Promise.all([phone, laptop].map((client) => isRefused(client, nowhere, "remote-server-not-found")));
         await isRefused(phone, nowhere, "remote-server-not-found");
@@ -440,7 +440,7 @@ function story(options: NetworkOptions): void {
         assert.deepEqual(await nicks(), ["Bob"]);
     });
 
-    test("J5 a join that is not answered ends and leaves nothing behind", async () => {
+    test("J5 a join without an answer times out and leaves nothing behind", async () => {
         network.hold();
         await isRefused(phone, room, "remote-server-timeout");
         network.letGo();
@@ -449,7 +449,7 @@ function story(options: NetworkOptions): void {
         await phone.expectNone({ name: "presence", room });
     });
 
-    test("L1 the account stays when its sessions go", async () => {
+    test("L1 the account stays when its sessions end", async () => {
         await bothJoin();
         await reaches([bob], { type: undefined, from: `${room}/Alice` });
         await phone.disconnect();

@@ -40,7 +40,7 @@ for (const { name, ...setting } of settings) {
             return client.send(xml("presence", { to: `${room}/${nick}`, id }, xml("x", { xmlns: nsMuc }, ...x)));
         }
 
-        test("the account is the occupant, by one JID, whoever of its sessions has joined", async () => {
+        test("the account is the occupant, by one JID, for any of its sessions", async () => {
             const room = await house.roomWithBoth("one");
             assert.deepEqual(await house.sessionsOf(room, "Alice"), [house.occupantJid(phone)]);
             await bob.expectNone({ room });
@@ -64,7 +64,7 @@ for (const { name, ...setting } of settings) {
             assert.equal(presence.getChild("x", nsMuc), undefined);
         });
 
-        test("J2: a second session is served occupants, itself last, then the subject", async () => {
+        test("J2: a second session gets occupants, its own presence, then the subject", async () => {
             const room = await house.bobsRoom("second");
             await setSubject(bob, room, "Tea");
             const carol = await house.connect("carol/desk");
@@ -82,7 +82,7 @@ for (const { name, ...setting } of settings) {
             await carol.disconnect();
         });
 
-        test("J2: an empty subject is sent, too, and 201 is for the creator alone", async () => {
+        test("J2: an empty subject is sent, and 201 goes to the creator only", async () => {
             const room = `created@${house.server.rooms}`;
             const first = await create(phone, room, "Alice");
             assert(first.map(statusCodes).flat().includes("201"));
@@ -92,7 +92,7 @@ for (const { name, ...setting } of settings) {
             await laptop.expectNone({ room });
         });
 
-        test("J2: a room where everybody sees real JIDs tells each session so", async () => {
+        test("J2: a non-anonymous room tells each session so", async () => {
             const room = await house.bobsRoom("open", { whois: "anyone" });
             for (const client of [phone, laptop]) {
                 const self = (await join(client, room, "Alice")).find(({ attrs }) => attrs.from === `${room}/Alice`);
@@ -100,7 +100,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("J3: who asks for another nick is let in with the account's", async () => {
+        test("J3: a session that asks for another nick is attached under the account's", async () => {
             const room = await house.bobsRoom("nick");
             await join(phone, room, "Alice");
             await bob.expect({ from: `${room}/Alice` });
@@ -111,7 +111,7 @@ for (const { name, ...setting } of settings) {
             await bob.expectNone({ room });
         });
 
-        test("R1: a message reaches each session that joined once, and no other", async () => {
+        test("R1: a message reaches each attached session once, and no other", async () => {
             const tablet = await house.connect("alice/tablet");
             const room = await house.roomWithBoth("message");
             await house.server.arrivals();
@@ -132,7 +132,7 @@ for (const { name, ...setting } of settings) {
             await tablet.disconnect();
         });
 
-        test("J4: sessions that join while the join is under way are let in after it", async () => {
+        test("J4: sessions that join while the join is in flight are attached after it", async () => {
             const room = await house.bobsRoom("waiting");
             const tablet = await house.connect("alice/tablet");
             await house.hold();
@@ -160,7 +160,7 @@ for (const { name, ...setting } of settings) {
             await tablet.disconnect();
         });
 
-        test("J4: a failed join is the asking session's; the next one has its own try", async () => {
+        test("J4: a failed join fails the session that asked; the next session makes its own attempt", async () => {
             const room = await house.bobsRoom("tries", { passwordprotectedroom: "1", roomsecret: "tea" });
             const tablet = await house.connect("alice/tablet");
             await house.hold();
@@ -182,7 +182,7 @@ for (const { name, ...setting } of settings) {
             await tablet.disconnect();
         });
 
-        test("J4: who gives up or goes away while the join is under way does not keep the others out", async () => {
+        test("J4: a session that leaves or ends while the join is in flight does not affect the others", async () => {
             const room = await house.bobsRoom("quitters");
             const tablet = await house.connect("alice/tablet");
             const watch = await house.connect("alice/watch");
@@ -202,7 +202,7 @@ for (const { name, ...setting } of settings) {
             await watch.disconnect();
         });
 
-        test("J5: a join that gets no answer ends after the time limit and leaves nothing behind", async () => {
+        test("J5: a join without an answer times out and leaves nothing behind", async () => {
             const room = await house.bobsRoom("silent");
             await house.hold();
             await sendJoin(phone, room, "Alice", "silent");
@@ -245,7 +245,7 @@ for (const { name, ...setting } of settings) {
         ];
 
         for (const { name, condition, form, shut, open } of refusals) {
-            test(`J4: a refused join (${name}) is told to who asked, and the next try is a new one`, async () => {
+            test(`J4: a refused join (${name}) fails the session that asked, and the next attempt is a new one`, async () => {
                 const room = await house.bobsRoom(`refused-${name}`, form);
                 await shut?.(room);
                 await refusedEverywhere(room, condition);
@@ -256,7 +256,7 @@ for (const { name, ...setting } of settings) {
             });
         }
 
-        test("J4: a refused join (locked) is told to who asked, and the next try is a new one", async () => {
+        test("J4: a refused join (locked) fails the session that asked, and the next attempt is a new one", async () => {
             const room = `refused-locked@${house.server.rooms}`;
             await join(bob, room, "Bob");
             await refusedEverywhere(room, "item-not-found");
@@ -264,13 +264,13 @@ for (const { name, ...setting } of settings) {
             await join(phone, room, "Alice");
         });
 
-        test("J4: a refused join (conflict) is told to who asked, and another nick will do", async () => {
+        test("J4: a refused join (conflict) fails the session that asked, and another nick succeeds", async () => {
             const room = await house.bobsRoom("refused-conflict");
             await assert.rejects(join(phone, room, "Bob"), { condition: "conflict", type: "cancel" });
             await join(phone, room, "Alice");
         });
 
-        test("J4: the right password after a wrong one lets in", async () => {
+        test("J4: the right password succeeds after a wrong one", async () => {
             const room = await house.bobsRoom("password", { passwordprotectedroom: "1", roomsecret: "tea" });
             await assert.rejects(join(phone, room, "Alice", { password: "coffee" }), { condition: "not-authorized" });
             await join(phone, room, "Alice", { password: "tea" });
@@ -291,7 +291,7 @@ for (const { name, ...setting } of settings) {
             }
         }
 
-        test("J6: an attached session that joins again gets all of it again, alone", async () => {
+        test("J6: an attached session that joins again gets a full replay, and no other session does", async () => {
             const room = await house.roomWithBoth("resync");
             await setSubject(bob, room, "Tea");
             await phone.expect({ room, subject: "Tea" });
@@ -309,7 +309,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("J6: a join with an unknown extension is the room's to answer, to the asking session alone", async () => {
+        test("J6: a join with an unknown extension is answered by the room, for that session only", async () => {
             const room = await house.bobsRoom("extension");
             await setSubject(bob, room, "Tea");
             await groupchat(bob, room, "hello");
@@ -338,7 +338,7 @@ for (const { name, ...setting } of settings) {
             await phone.expect({ room, body: "live" });
         });
 
-        test("J6, C2: a join that the room has to answer does not change what the account shows there", async () => {
+        test("J6, C2: a resync does not change the presence of the account", async () => {
             const room = await house.bobsRoom("shown");
             await join(phone, room, "Alice", { payload: [xml("status", {}, "here")] });
             await bob.expect({ from: `${room}/Alice` });
@@ -354,7 +354,7 @@ for (const { name, ...setting } of settings) {
             await phone.expectNone({ room });
         });
 
-        test("J6, C2: an attached session that joins under another nick renames the account and is served", async () => {
+        test("J6, C2: an attached session that joins under another nick renames the account and gets a replay", async () => {
             const room = await house.roomWithBoth("rename");
             await sendJoin(laptop, room, "Alicia", "rename");
             const stanzas = await laptop.collect({ room }, isSubject);
@@ -374,7 +374,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("J7: a join without a nick is the room's to refuse; who has joined is served again", async () => {
+        test("J7: a join without a nick is refused by the room, and an attached session gets a replay", async () => {
             const room = await house.bobsRoom("nickless");
             const presence = xml("presence", { to: room, id: "nickless" }, xml("x", { xmlns: nsMuc }));
             await phone.send(presence);
@@ -387,7 +387,7 @@ for (const { name, ...setting } of settings) {
             await bob.expectNone({ room });
         });
 
-        test("J7: a room that is a contact of the account's is none of ours", async () => {
+        test("J7: a room that is a contact of the account is not handled", async () => {
             const room = `contact@${house.server.rooms}`;
             await house.server.eval(`
                 prosody.hosts["${house.server.domain}"].sessions.alice.roster["${room}"] =
@@ -400,7 +400,7 @@ for (const { name, ...setting } of settings) {
             assert.deepEqual(await house.server.occupants(room), []);
         });
 
-        test("J7: presence directed to people passes through, whatever it carries", async () => {
+        test("J7: directed presence to people passes unchanged, with any payload", async () => {
             const x = xml("x", { xmlns: nsMuc });
             await phone.send(xml("presence", { to: bob.jid, id: "directed" }, x));
             const presence = await bob.expect({ name: "presence", id: "directed" });
@@ -408,7 +408,7 @@ for (const { name, ...setting } of settings) {
             assert(presence.getChild("x", nsMuc));
         });
 
-        test("J7: a session that joined before the module came keeps its own place in the room", async () => {
+        test("J7: a session that joined before the module was loaded keeps its own occupant", async () => {
             const { version } = setting;
             const server = await startServer({ version, users: ["alice", "bob"], hostConfig: occupantConfig(setting) });
             const room = `before@${server.rooms}`;
@@ -439,7 +439,7 @@ for (const { name, ...setting } of settings) {
 }
 
 for (const version of versions) {
-    describe(`Prosody ${version}: started anew`, () => {
+    describe(`Prosody ${version}: restarted`, () => {
         test(`J1: the first join to a room of the server works, ${starts} times`, async () => {
             for (let start = 0; start < starts; start++) {
                 const server = await startServer({ version, minimix: true, users: ["alice"] });

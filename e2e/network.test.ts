@@ -44,7 +44,7 @@ for (const service of roomServices) {
             assert.equal(await roomName(), "Kept");
         });
 
-        test("a link can hold back what is said, and let it go", async () => {
+        test("a link can hold back stanzas, and deliver them later", async () => {
             network.hold();
             const answer = roomName();
             await alice.sync();

@@ -165,7 +165,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
                 const node = "https://modules.prosody.im/mod_minimix#my-notify";
                 const command = xml("command", { xmlns: "http://jabber.org/protocol/commands", node }, form);
                 const answer = await laptop.iq("set", "a.lab", command);
-                assert.equal(answer?.getChildText("note"), `${open} notifies you: ${setting}`);
+                assert.equal(answer?.getChildText("note"), `Notifications of ${open}: ${setting}`);
             };
             assert.deepEqual(await wakes(open, "hello all"), []);
             await choose("always");

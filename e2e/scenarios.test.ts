@@ -70,7 +70,7 @@ for (const version of versions) {
             await pair.stop();
         });
 
-        test("one client for each account gets what it gets without the module", async (t) => {
+        test("one client for each account receives the same as without the module", async (t) => {
             await play(t, (seed, length) =>
                 compareScenario(
                     pair,

@@ -45,7 +45,7 @@ for (const version of versions) {
             assert.equal(await server.eval("return prosody.version"), releaseOf(version));
         });
 
-        test("join gives the occupants, oneself and the subject", async () => {
+        test("join returns the occupants, the own presence and the subject", async () => {
             const room = `join@${server.rooms}`;
             const first = await create(alice, room, "Alice");
             assert.deepEqual(
@@ -59,7 +59,7 @@ for (const version of versions) {
             );
         });
 
-        test("join gives the history that was asked for", async () => {
+        test("join returns the requested history", async () => {
             const room = await roomWithBoth("history");
             const carol = await connect(server, "alice/laptop");
             await groupchat(alice, room, "one");
@@ -79,7 +79,7 @@ for (const version of versions) {
             await carol.disconnect();
         });
 
-        test("a message reaches everybody, with its id", async () => {
+        test("a message reaches every occupant, with its id", async () => {
             const room = await roomWithBoth("message");
             const id = await groupchat(alice, room, "hello");
             for (const client of [alice, bob]) {
@@ -115,7 +115,7 @@ for (const version of versions) {
             await alice.expect({ type: "unavailable", from: `${room}/Bob` });
         });
 
-        test("the server tells who is in a room and what reached the accounts", async () => {
+        test("the server lists occupants and delivered stanzas", async () => {
             const room = await roomWithBoth("probe");
             const occupants = await server.occupants(room);
             assert.deepEqual(
@@ -135,7 +135,7 @@ for (const version of versions) {
             );
         });
 
-        test("requests are answered by what the test says", async () => {
+        test("requests are answered as the test says", async () => {
             const room = await roomWithBoth("iq");
             const xmlns = "jabber:iq:version";
             bob.answer("get", "query", xmlns, () => xml("query", { xmlns }, xml("name", {}, "Test")));
@@ -166,7 +166,7 @@ for (const version of versions) {
             await tablet.disconnect();
         });
 
-        test("waiting ends, and tells what has come instead", async () => {
+        test("waiting ends with a timeout, and lists the stanzas that have arrived", async () => {
             await groupchat(alice, await roomWithBoth("waiting"), "something else");
             await bob.sync();
             await assert.rejects(
@@ -194,7 +194,7 @@ for (const version of versions) {
         });
     });
 
-    describe(`Prosody ${version}, started again`, () => {
+    describe(`Prosody ${version}, restarted`, () => {
         test("keeps data and port, whether stopped or killed", async () => {
             const server = await startServer({ version, users: ["alice"] });
             const room = `kept@${server.rooms}`;
@@ -223,7 +223,7 @@ for (const version of versions) {
             await assert.rejects(server.stop(), /out of the blue/);
         });
 
-        test("a configuration that cannot work is reported", async () => {
+        test("an invalid configuration is reported", async () => {
             await assert.rejects(startServer({ version, globalConfig: "this is not Lua" }), /did not start/);
         });
     });

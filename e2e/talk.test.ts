@@ -49,7 +49,7 @@ for (const { name, ...setting } of settings) {
             return new StanzaError(await client.expect({ type: "error", id }));
         }
 
-        test("C1: a message goes out from the account, with its id and payload", async () => {
+        test("C1: a message is sent from the account, with its id and payload", async () => {
             const room = await house.roomWithBoth("message");
             const id = await groupchat(phone, room, "hello", xml("origin-id", { xmlns: "urn:xmpp:sid:0", id: "o1" }));
             for (const client of [phone, laptop, bob]) {
@@ -60,7 +60,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C1: the room's error is for the session that spoke", async () => {
+        test("C1: the room's error goes to the session that sent the message", async () => {
             const room = await house.roomWithBoth("visitor", { moderatedroom: "1" });
             for (const client of [phone, laptop]) {
                 const { condition, stanza } = await errorOf(client, await groupchat(client, room, "may I?"));
@@ -73,7 +73,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("C8: a session that has not joined is refused by the room", async () => {
+        test("C8: the room refuses a session that has not joined", async () => {
             const room = await house.roomWithBoth("stranger");
             assert.equal((await errorOf(tablet, await groupchat(tablet, room, "hello"))).condition, "not-acceptable");
             const id = await privateMessage(tablet, room, "Bob", "hello");
@@ -121,7 +121,7 @@ for (const { name, ...setting } of settings) {
             await quiet(room);
         });
 
-        test("C2: a presence that says nothing new is answered, and goes nowhere", async () => {
+        test("C2: a presence without changes is answered, and not sent to the room", async () => {
             const room = await house.roomWithBoth("same");
             await show(phone, room, "dnd", 1, "first");
             assert.equal(await shown(room), "dnd");
@@ -135,7 +135,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C2: a nick change by one session is the account's", async () => {
+        test("C2: a nick change by one session changes the account's nick", async () => {
             const room = await house.roomWithBoth("nick");
             await changeNick(phone, room, "Alicia");
             await laptop.expect({ type: "unavailable", from: `${room}/Alice`, status: "303" });
@@ -149,7 +149,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("C2: a nick that is taken is told to the session that asked for it", async () => {
+        test("C2: the error for a taken nick goes to the session that asked", async () => {
             const room = await house.roomWithBoth("taken");
             for (const x of [[], [xml("x", { xmlns: "http://jabber.org/protocol/muc" })]]) {
                 await laptop.send(xml("presence", { to: `${room}/Bob`, id: "rename" }, ...x));
@@ -162,7 +162,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("C6: a private message comes to each session that has joined, once", async () => {
+        test("C6: a private message reaches each attached session once", async () => {
             const room = await house.roomWithBoth("pm-in");
             const id = await privateMessage(bob, room, "Alice", "psst");
             for (const client of [phone, laptop]) {
@@ -173,7 +173,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C6: a private message that is sent is copied to the other sessions that have joined and want copies", async () => {
+        test("C6: a sent private message is copied to the other attached sessions with carbons", async () => {
             const room = await house.roomWithBoth("pm-out");
             const id = await privateMessage(phone, room, "Bob", "psst");
             await bob.expect({ type: "chat", from: `${room}/Alice`, body: "psst", id });
@@ -193,7 +193,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C6: what is not to be copied is not", async () => {
+        test("C6: a message marked as private or no-copy is not copied", async () => {
             const room = await house.roomWithBoth("pm-private");
             const hint = xml("private", { xmlns: nsCarbons });
             const message = xml("message", { to: `${room}/Bob`, type: "chat" }, xml("body", {}, "secret"), hint);
@@ -202,7 +202,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C6: a private message to nobody comes back to the session that sent it", async () => {
+        test("C6: a private message to an unknown occupant returns to the session that sent it", async () => {
             const room = await house.roomWithBoth("pm-nobody");
             const id = await privateMessage(phone, room, "Nobody", "psst");
             assert.equal((await errorOf(phone, id)).condition, "item-not-found");
@@ -210,7 +210,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C6: with nobody there to take it, a private message is one to the account", async () => {
+        test("C6: without an attached session, a private message goes to the account", async () => {
             const room = await house.bobsRoom("pm-away");
             const guest = await house.connect("carol/guest");
             await join(guest, room, "Carol");
@@ -254,7 +254,7 @@ for (const { name, ...setting } of settings) {
             ["moderators", "semi-anonymous"],
             ["anyone", "non-anonymous"],
         ] as const) {
-            test(`C7: an invitation through a ${name} room reaches the invited, and a refusal the account`, async () => {
+            test(`C7: an invitation through a ${name} room reaches the invited user, and a refusal the account`, async () => {
                 const room = await house.roomWithBoth(`invite-${name}`, { whois });
                 await phone.send(xml("message", { to: room }, invitation("invite", carol.account, "tea")));
                 const invite = await carol.expect({ name: "message", from: room, child: ["x", nsMucUser] });
@@ -270,7 +270,7 @@ for (const { name, ...setting } of settings) {
             });
         }
 
-        test("C7: invitations to the account reach all its sessions, in the room or not", async () => {
+        test("C7: invitations to the account reach all its sessions, attached or not", async () => {
             const room = await house.bobsRoom("invited");
             await bob.send(xml("message", { to: room }, invitation("invite", phone.account, "tea")));
             for (const client of [phone, laptop, tablet]) {
@@ -291,7 +291,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C7: a session's direct invitation goes to the invited", async () => {
+        test("C7: a session's direct invitation reaches the invited user", async () => {
             const room = await house.roomWithBoth("direct");
             await phone.send(xml("message", { to: carol.account }, xml("x", { xmlns: nsConference, jid: room })));
             await carol.expect({ name: "message", from: phone.jid, child: ["x", nsConference] });
@@ -309,7 +309,7 @@ for (const { name, ...setting } of settings) {
             return xml("x", { xmlns: nsData, type: "submit" }, ...elements);
         }
 
-        test("C7: a request for voice reaches the moderator, and the grant every session", async () => {
+        test("C7: a voice request reaches the moderator, and every session sees the voice granted", async () => {
             const room = await house.roomWithBoth("voice", { moderatedroom: "1" });
             await phone.send(xml("message", { to: room }, voiceForm({ "muc#role": "participant" })));
             const form = (await bob.expect({ name: "message", from: room })).getChild("x", nsData);
@@ -324,7 +324,7 @@ for (const { name, ...setting } of settings) {
             await silence(room);
         });
 
-        test("C7: another's request for voice reaches every session of a moderator, and any may grant it", async () => {
+        test("C7: another user's voice request reaches every session of a moderator, and any may grant it", async () => {
             const room = await house.roomWithBoth("grant", { moderatedroom: "1" });
             await setRole(bob, room, "Alice", "moderator");
             await join(carol, room, "Carol");

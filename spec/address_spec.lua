@@ -18,7 +18,7 @@ local function jids_of(s)
 	return jids;
 end
 
--- Joins and leaves that reached the room since the last time, as "leave <sender>" and "join <sender>".
+-- Returns the joins and leaves that reached the room since the last call, as "leave <sender>" and "join <sender>".
 local function moves(s)
 	local lines = {};
 	for _, stanza in ipairs(s:arrived()) do
@@ -37,7 +37,7 @@ local function in_room(resource, remote)
 	return s, phone;
 end
 
--- The ways from one address to another: "minimix" is the default.
+-- The changes from one address to another. "minimix" is the default.
 local changes = {
 	{ about = "the bare JID to a full one"; from = false; to = "minimix" };
 	{ about = "a full JID to the bare one"; from = "minimix"; to = false };
@@ -48,9 +48,9 @@ for _, change in ipairs(changes) do
 	for _, remote in ipairs { false, true } do
 		local where = ("from %s, in a room of %s server,"):format(change.about, remote and "another" or "this");
 
-		describe("an address that changes "..where, function ()
+		describe("a changed minimix_resource, "..where, function ()
 			for _, killed in ipairs { false, true } do
-				it("O5: leaves under the former one before it joins, across a "..(killed and "kill" or "restart"), function ()
+				it("O5: leaves under the former address before it joins, across a "..(killed and "kill" or "restart"), function ()
 					local s = in_room(change.from, remote);
 					s:change_resource(change.to);
 					s:restart { killed = killed };
@@ -60,20 +60,20 @@ for _, change in ipairs(changes) do
 				end);
 			end
 
-			it("O5: moves on a reload, and sessions stay in the room", function ()
+			it("O5: changes the address on a reload, and sessions stay in the room", function ()
 				local s, phone = in_room(change.from, remote);
 				s:change_resource(change.to);
 				s.host:reload();
 				s:wait(60);
 				assert.same({ "leave "..full(change.from); "join "..full(change.to) }, moves(s));
 				assert.same({ full(change.to) }, jids_of(s));
-				-- All that is new to them is the address in their own presence.
+				-- Only the address in their own presence is new to them.
 				assert.same({ "presence - room/Alice 110" }, seen(phone));
 				s.room:say("Bob", "hi");
 				assert.same({ "message groupchat room/Bob hi" }, seen(phone));
 			end);
 
-			it("O5: is left before a client's join, which does not wait", function ()
+			it("O5: leaves under the former address before a client's join, which is not delayed", function ()
 				local s = in_room(change.from, remote);
 				s:change_resource(change.to);
 				s:restart();
@@ -99,7 +99,7 @@ describe("a former address", function ()
 		assert.same({ "leave alice@example.org"; "join alice@example.org/minimix" }, moves(s));
 	end);
 
-	it("L5: is left until the room confirms it, across a restart", function ()
+	it("L5: leaves are retried until the room confirms them, across a restart", function ()
 		local s = in_room(false, true);
 		s:change_resource();
 		s:restart();
@@ -120,7 +120,7 @@ describe("a former address", function ()
 		assert.same({}, moves(s));
 	end);
 
-	it("L5: is left once more when the first leave was lost", function ()
+	it("L5: a lost first leave is sent again", function ()
 		local s = in_room(false, true);
 		s:change_resource();
 		s:restart();
@@ -130,7 +130,7 @@ describe("a former address", function ()
 		assert.same({ "alice@example.org/minimix" }, jids_of(s));
 	end);
 
-	it("L5: is all that is left to do for a leave that was under way", function ()
+	it("L5: a leave that was in flight is retried under this address only", function ()
 		local s, phone = in_room(false, true);
 		phone:send(scene.leave "Alice");
 		s.host:drop();
@@ -141,7 +141,7 @@ describe("a former address", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("R6: makes no error of what the room still says to it, and no client sees that", function ()
+	it("R6: stanzas of the room to this address cause no error, and reach no client", function ()
 		local s = in_room(false, true);
 		s:change_resource();
 		s:restart();
@@ -157,7 +157,7 @@ describe("a former address", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("L6: is left when the account is deleted", function ()
+	it("L6: leaves when the account is deleted", function ()
 		local s = in_room(false, true);
 		s:change_resource();
 		s:restart();

@@ -1,4 +1,4 @@
--- O2, O3: what an admin is told when the module is loaded, and can see and do afterwards.
+-- O2, O3: warnings for the admin at load, and commands and metrics afterwards.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -10,7 +10,7 @@ local nodes = "https://modules.prosody.im/mod_minimix#";
 
 local in_room = scene.in_room;
 
-describe("where there are no users, the module is not loaded and says why:", function ()
+describe("on a host without users the module does not load, and says why:", function ()
 	local function refusal(place, host)
 		local _, problem = require "core.modulemanager".load(place, "minimix");
 		assert.is_nil(require "core.modulemanager".get_module(place, "minimix"));
@@ -21,7 +21,7 @@ describe("where there are no users, the module is not loaded and says why:", fun
 	it("on a component", function ()
 		local host = new_host();
 		host:add_component("rooms.example.org", "muc");
-		assert.matches("mod_minimix is for hosts that have users, not for the component rooms.example.org: take it out there",
+		assert.matches("mod_minimix is for hosts that have users, not for the component rooms.example.org: remove it there",
 			refusal("rooms.example.org", host), 1, true);
 	end);
 
@@ -31,29 +31,29 @@ describe("where there are no users, the module is not loaded and says why:", fun
 	end);
 end);
 
-describe("what goes ill with the module is named when it is loaded:", function ()
+describe("the module warns about other modules when it is loaded:", function ()
 	local function warning(fields, pattern)
 		return new_host(fields):last_log("warn", pattern);
 	end
 
 	it("mod_ping_muc", function ()
 		local text = warning({ modules = { "ping_muc" } }, "^mod_ping_muc");
-		assert.matches("take it out of modules_enabled", text, 1, true);
+		assert.matches("remove it from modules_enabled", text, 1, true);
 	end);
 
-	it("an archive in mod_mam's where there is none", function ()
+	it("minimix_archive is mam without mod_mam", function ()
 		assert.is_string(warning({ options = { minimix_archive = "mam" } }, "mod_mam is not loaded"));
 	end);
 
-	it("a host that nobody can log in to", function ()
-		assert.is_string(warning({ options = { authentication = "null" } }, "There are no users on this host"));
+	it("a host without users", function ()
+		assert.is_string(warning({ options = { authentication = "null" } }, "This host has no users"));
 	end);
 
-	it("and nothing is said where all is well", function ()
+	it("no warning for a working configuration", function ()
 		assert.is_nil(warning({ modules = { "mam", "carbons", "pep" } }, ""));
 	end);
 
-	it("when it is loaded into a running server, too", function ()
+	it("also when it is loaded into a running server", function ()
 		local host = new_host { modules = { "ping_muc" } };
 		host:unload();
 		host.log = {};
@@ -62,7 +62,7 @@ describe("what goes ill with the module is named when it is loaded:", function (
 	end);
 end);
 
--- Runs a command of the admin shell. Returns what it gives and the lines it prints.
+-- Runs a command of the admin shell. Returns its results and the lines that it prints.
 local function shell(s, name, ...)
 	local commands = s.host:module():shared("/*/admin_shell/env").minimix;
 	local lines = {};
@@ -74,17 +74,17 @@ local function shell(s, name, ...)
 end
 
 describe("the shell", function ()
-	it("names the state of a room that the account is not in for now", function ()
+	it("shows the state of a room that the account has lost", function ()
 		local s, phone = in_room { remote = true };
 		phone:close();
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
 		local _, message, lines = shell(s, "rooms", "alice@example.org");
 		assert.equal("1 rooms", message);
-		assert.matches("^room@rooms.example.org: lost, 1 tries to come back, as Alice since .-; no session since ", lines[1]);
+		assert.matches("^room@rooms.example.org: lost, 1 attempts to rejoin, as Alice since .-; no session since ", lines[1]);
 		s.host:drop();
 	end);
 
-	it("has a lost account come back at once", function ()
+	it("makes a lost account rejoin at once", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
 		s.room:forget();
@@ -94,14 +94,14 @@ describe("the shell", function ()
 		assert.same({ "presence unavailable room/Bob" }, seen(phone));
 	end);
 
-	it("tries a leave until the room has confirmed it", function ()
+	it("makes the account leave, with retries until the room has confirmed it", function ()
 		local s = in_room { remote = true };
 		local ok, message = shell(s, "leave", "alice@example.org", "room@rooms.example.org");
 		assert.is_true(ok);
 		assert.equal("alice@example.org is leaving room@rooms.example.org", message);
 		ok, message = shell(s, "leave", "alice@example.org", "room@rooms.example.org");
 		assert.is_nil(ok);
-		assert.equal("alice@example.org is leaving room@rooms.example.org already", message);
+		assert.equal("alice@example.org is already leaving room@rooms.example.org", message);
 		ok, message = shell(s, "rejoin", "alice@example.org", "room@rooms.example.org");
 		assert.is_nil(ok);
 		assert.equal("alice@example.org is leaving room@rooms.example.org now", message);
@@ -127,7 +127,7 @@ describe("the shell", function ()
 	end);
 end);
 
--- A room in which so many accounts of this server were when it stopped.
+-- Returns a scene with a room in which this number of accounts were when the server stopped.
 local function crowd(count)
 	local accounts = {};
 	for i = 1, count do
@@ -141,7 +141,7 @@ local function crowd(count)
 	return { ["example.org"] = { minimix = accounts } };
 end
 
--- A stanza of an ad-hoc command; fields are those of its form.
+-- Returns the IQ of an ad-hoc command. `fields` are the fields of the form.
 local function command(name, fields)
 	local iq = st.iq({ type = "set"; id = "c1"; to = "example.org" })
 		:tag("command", { xmlns = "http://jabber.org/protocol/commands"; node = nodes..name });
@@ -166,7 +166,7 @@ local function lines_of(answer)
 end
 
 describe("a room with 1,000 accounts", function ()
-	it("is listed by the shell and by an ad-hoc command, and each of them can be taken out", function ()
+	it("is listed by the shell and by an ad-hoc command, and each account can be removed", function ()
 		local s = scene.new {
 			storage = crowd(1000);
 			options = { admins = { "admin@example.org" }; minimix_rejoin_rate = 1 };
@@ -181,23 +181,23 @@ describe("a room with 1,000 accounts", function ()
 
 		admin:send(command("leave", { account = "user7@example.org"; room = "room@rooms.example.org" }));
 		assert.equal("user7@example.org is leaving room@rooms.example.org", admin:take()[1].tags[1]:get_child_text "note");
-		-- The room does not know of it, so it is asked after a while.
+		-- The room does not answer the leave, so the account asks again after a while.
 		s:wait(90);
 		assert.equal("999 accounts", select(2, shell(s, "accounts", "room@rooms.example.org")));
 	end);
 end);
 
 describe("ad-hoc commands", function ()
-	it("are not there where an admin has disabled mod_adhoc, and the module is", function ()
+	it("do not exist if mod_adhoc is disabled", function ()
 		local host = new_host { options = { modules_disabled = { "adhoc" } } };
 		assert.is_nil(prosody.hosts["example.org"].modules.adhoc);
 		assert.truthy(host:module());
 	end);
 
-	it("tell that a remote room has been asked for a nick", function ()
+	it("tell that a remote room was asked for a nick", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(command("my-nick", { room = "room@rooms.example.org"; nick = "Alicia" }));
-		assert.equal("room@rooms.example.org has been asked for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
+		assert.equal("Asked room@rooms.example.org for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
 		s:deliver();
 		assert.same({ "presence unavailable room/Alice 110 303", "presence - room/Alicia 110" }, seen(phone));
 	end);
@@ -208,7 +208,7 @@ describe("the ad-hoc command my-notify", function ()
 	local bookmarks = "urn:xmpp:bookmarks:1";
 	local pubsub = "http://jabber.org/protocol/pubsub";
 
-	-- In the room, with a bookmark whose children are these.
+	-- Returns a scene in the room, with a bookmark that has these children.
 	local function bookmarked(children)
 		local s, phone = in_room { modules = { "pep", "bookmarks" } };
 		phone:send(("<iq type='set' id='b1'><pubsub xmlns='%s'><publish node='%s'><item id='%s'><conference xmlns='%s' name='Tea'>%s"
@@ -223,7 +223,7 @@ describe("the ad-hoc command my-notify", function ()
 		return element:get_text(), element.attr.type;
 	end
 
-	-- The bookmark as it stands; nil if there is none.
+	-- Returns the current bookmark, or nil.
 	local function stored(phone)
 		phone:send(("<iq type='get' id='b2'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
 		local item = phone:take()[1]:find("{"..pubsub.."}pubsub/items/item");
@@ -250,14 +250,14 @@ describe("the ad-hoc command my-notify", function ()
 	end);
 
 	for _, setting in ipairs { "always", "on-mention", "never" } do
-		it("O2: notes "..setting.." in the bookmark, and leaves alone what else is there", function ()
+		it("O2: stores "..setting.." in the bookmark, and leaves alone what else is there", function ()
 			local _, phone = bookmarked "<nick>Alice</nick><x xmlns='urn:example:x'>y</x>";
-			assert.same({ room.." notifies you: "..setting, "info" }, { note(phone, { room = room; setting = setting }) });
+			assert.same({ "Notifications of "..room..": "..setting, "info" }, { note(phone, { room = room; setting = setting }) });
 			assert.equal(conference("<nick>Alice</nick><x xmlns='urn:example:x'>y</x>"..extensions("<"..setting.."/>")), stored(phone));
 		end);
 	end
 
-	-- XEP-0492 3: the most specific element decides, a fallback is always there, <advanced/> is not ours.
+	-- XEP-0492 3: the most specific element decides. There is always a fallback. <advanced/> is kept.
 	local cases = {
 		{ "<never/>", "<always/>" };
 		{ "<never><advanced><a xmlns='urn:example:a'/></advanced></never>", "<always><advanced><a xmlns='urn:example:a'/></advanced></always>" };
@@ -268,26 +268,26 @@ describe("the ad-hoc command my-notify", function ()
 		{ "<never/><always/>", "<always/>" };
 	};
 	for _, case in ipairs(cases) do
-		it("O2: makes of "..case[1].." "..case[2], function ()
+		it("O2: changes "..case[1].." "..case[2], function ()
 			local _, phone = bookmarked(extensions(case[1], "<other xmlns='urn:example:o'/>"));
 			note(phone, { room = room; setting = "always" });
 			assert.equal(conference(extensions(case[2], "<other xmlns='urn:example:o'/>")), stored(phone));
 		end);
 	end
 
-	it("O2: says so where there is no bookmark, and makes none", function ()
+	it("O2: reports a missing bookmark, and creates none", function ()
 		local _, phone = in_room { modules = { "pep", "bookmarks" }; options = { minimix_bookmark_write = false } };
-		assert.same({ room.." is not bookmarked, and that is where it would be noted: bookmark it first", "error" },
+		assert.same({ room.." is not bookmarked, and the bookmark stores this setting: add a bookmark first", "error" },
 			{ note(phone, { room = room; setting = "never" }) });
 		assert.is_nil(stored(phone));
 	end);
 
-	it("O2: says so where the server keeps no bookmarks", function ()
+	it("O2: reports a server without bookmarks", function ()
 		local _, phone = in_room();
 		assert.matches("is not bookmarked", note(phone, { room = room; setting = "never" }), 1, true);
 	end);
 
-	it("O2: says so where the bookmark could not be written", function ()
+	it("O2: reports a failure to write the bookmark", function ()
 		local s, phone = bookmarked "<nick>Alice</nick>";
 		local service = prosody.hosts["example.org"].modules.pep.get_pep_service("alice");
 		service.publish = function () return false, "internal-server-error"; end;
@@ -296,9 +296,9 @@ describe("the ad-hoc command my-notify", function ()
 		assert.truthy(s.host:last_log("warn", "Could not bookmark"));
 	end);
 
-	it("O2: refuses what is no setting, and what is no room of the account's", function ()
+	it("O2: refuses an invalid setting, and rooms that the account is not in", function ()
 		local _, phone = bookmarked "<nick>Alice</nick>";
-		assert.same({ '"sometimes" is none of always, on-mention and never', "error" }, { note(phone, { room = room; setting = "sometimes" }) });
+		assert.same({ 'Invalid setting "sometimes": expected always, on-mention or never', "error" }, { note(phone, { room = room; setting = "sometimes" }) });
 		assert.same({ "Notify me: Required value missing", "error" }, { note(phone, { room = room }) });
 		assert.same({ "alice@example.org is not in tea@rooms.example.org", "error" },
 			{ note(phone, { room = "tea@rooms.example.org"; setting = "never" }) });
@@ -308,7 +308,7 @@ describe("the ad-hoc command my-notify", function ()
 end);
 
 describe("metrics", function ()
-	it("count what is dropped, by reason", function ()
+	it("count dropped stanzas, by reason", function ()
 		local s, phone = in_room();
 		s:from("Somebody", "<presence>"..scene.status().."</presence>", s:occupant_jid "carol");
 		s:from("Bob", "<message type='error' id='m9'>"..scene.error("cancel", "item-not-found").."</message>");
@@ -317,7 +317,7 @@ describe("metrics", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("count accounts that come back by themselves", function ()
+	it("count automatic rejoins", function ()
 		local s = in_room();
 		assert.equal(0, s.host:metric "rejoins");
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");

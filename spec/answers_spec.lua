@@ -1,4 +1,4 @@
--- Each form in which a room may answer, for each thing that it can be asked; and errors of messages, whenever they come.
+-- R7: each form of a room's answer, for each kind of request; and errors for messages at any time.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -10,7 +10,7 @@ local join, leave, message, presence, query, status, whisper =
 
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 local xmlns_stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas";
-local unknown_child = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>"; -- the cache cannot serve a join with it
+local unknown_child = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>"; -- The cache cannot serve a join with this payload.
 local version = "<query xmlns='jabber:iq:version'/>";
 
 -- Forms of an answer
@@ -42,9 +42,9 @@ local function set_error(stanza, element)
 	if element then stanza:add_child(element); end
 end
 
--- change(answer): what becomes of it. wait: seconds that everything of the room is held back. lost: the room does not hear.
--- doubtful: the answer may be taken for one or not. errors: means something for errors only; presence: for presence only.
--- new_id: it does not come with the id of the request.
+-- change(answer): replaces the answer. wait: seconds for which all stanzas of the room are held back. lost: the room
+-- does not receive the request. doubtful: the answer may or may not be accepted. errors: applies to errors only;
+-- presence: to presence only. new_id: the answer has another id than the request.
 local forms = {
 	["as it should be"] = {};
 	["without an id"] = { new_id = true; change = function (answer) answer.attr.id = nil; end };
@@ -76,7 +76,7 @@ local forms = {
 	["never"] = { lost = true; unanswered = true };
 };
 
--- Changes what the room sends as an answer; returns a function that ends that, after sending what was held back.
+-- Changes the answers of the room. Returns a function that stops this, after the delayed stanzas are sent.
 local function reform(s, form, is_answer)
 	local room = s.room;
 	local send, held = room.send, {};
@@ -119,8 +119,9 @@ local function is_iq_from(nick)
 	end;
 end
 
--- Things to ask. `errors`: the room refuses. setup(s, t) and ask(s, t) with t.phone, t.laptop and what they see in t.seen and
--- t.laptop_seen; answered(s, t, form) and unanswered(s, t, form) say what has to be then. wait: seconds for an answer.
+-- Requests. `errors`: the room refuses. setup(s, t) and ask(s, t) with t.phone, t.laptop and their received stanzas in
+-- t.seen and t.laptop_seen. answered(s, t, form) and unanswered(s, t, form) check the result. wait: seconds for an
+-- answer.
 local operations = {};
 
 local function same_nick(expected, actual)
@@ -251,7 +252,7 @@ operations["a resync that is refused"] = {
 	is_answer = is_own;
 	setup = function (s, t)
 		both_enter(s, t);
-		-- mod_muc may do so for an extension it does not like.
+		-- mod_muc may do so for an extension that it does not like.
 		local receive = s.room.receive;
 		function s.room.receive(room, stanza)
 			if stanza.attr.id == nil or not (stanza.name == "presence" and stanza:find "{http://jabber.org/protocol/muc}x/{urn:xmpp:muc:affiliations:1}mav") then
@@ -481,7 +482,7 @@ operations["a self-ping of an account that is out"] = {
 	end;
 };
 
--- What holds whatever has happened: the room is as it should be again, and so is everything else.
+-- Checks that hold after every form of answer: the room and all other state are as before.
 local function assert_well(s, t)
 	s.room.members_only, s.room.receive = nil, nil;
 	s:wait(3600);
@@ -551,7 +552,7 @@ for operation_name, operation in pairs(operations) do
 	end);
 end
 
-describe("a room that first of all", function ()
+describe("a room that first", function ()
 	local function asked()
 		local s = scene.new { remote = true, room = { silent = true } };
 		s.room:enter "Bob";
@@ -602,7 +603,7 @@ describe("a room that first of all", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J9, R7: sends a challenge does not keep the next in line", function ()
+	it("J9, R7: sends a challenge does not delay the next request", function ()
 		local s = asked();
 		s:from(nil, "<message id='c1'><captcha xmlns='urn:xmpp:captcha'><x xmlns='jabber:x:data' type='form'/></captcha></message>");
 		s.room.silent = false;
@@ -616,7 +617,7 @@ end);
 
 describe("an error that is not the answer to the account's own join", function ()
 	for condition, kind in pairs { ["not-acceptable"] = "modify"; ["item-not-found"] = "cancel" } do
-		-- A room that answers the presence of one who is not in it as Prosody does, or with another condition.
+		-- A room that answers the presence of a non-occupant as Prosody does, or with another condition.
 		local function lost_with_update(id)
 			local s = scene.new { remote = true };
 			s.room:enter "Bob";
@@ -657,9 +658,9 @@ describe("an error that is not the answer to the account's own join", function (
 	end
 end);
 
-describe("an own presence without 110 that is not kept for a limit", function ()
+describe("an own presence without 110 that is over a cache limit", function ()
 	for name, options in pairs { occupants = { minimix_max_occupants = 1 }, size = { minimix_max_cached_size = 10 } } do
-		it("J5: lets the account in, or ends the join: "..name, function ()
+		it("J5: completes or ends the join: "..name, function ()
 			local s = scene.new { remote = true, room = { silent = true }, options = options };
 			local phone, laptop = s:client "phone", s:client "laptop";
 			local seen, laptop_seen = view.of(phone), view.of(laptop);
@@ -707,7 +708,7 @@ describe("the error of a message", function ()
 		id = id ~= "" and id or nil;
 		local key = "message "..(id or "-");
 
-		it("C1: goes to its sender when another session's has been heard, "..has, function ()
+		it("C1: goes to its sender when another session's message has been reflected, "..has, function ()
 			local s, t = two_devices();
 			send_text(t.laptop, id, "first");
 			s:deliver();
@@ -718,7 +719,7 @@ describe("the error of a message", function ()
 			assert.same({}, t.laptop_seen:failed());
 		end);
 
-		it("C1: goes to its sender when another session's is heard after it, "..has, function ()
+		it("C1: goes to its sender when another session's message is reflected after it, "..has, function ()
 			local s, t = two_devices();
 			s.room:set_role("Alice", "visitor");
 			send_text(t.phone, id, "first");
@@ -741,7 +742,7 @@ describe("the error of a message", function ()
 			assert.equal("forbidden", t.laptop_seen:error(key));
 		end);
 
-		it("C1: goes to its sender when the first of two on their way is refused, "..has, function ()
+		it("C1: goes to its sender when the first of two in flight is refused, "..has, function ()
 			local s, t = two_devices();
 			s.room.silent = true;
 			send_text(t.phone, id, "first");
@@ -753,7 +754,7 @@ describe("the error of a message", function ()
 			assert.same({}, t.laptop_seen:failed());
 		end);
 
-		it("C1: goes to its sender when the second of two on their way is refused, "..has, function ()
+		it("C1: goes to its sender when the second of two in flight is refused, "..has, function ()
 			local s, t = two_devices();
 			s.room.silent = true;
 			send_text(t.phone, id, "first");
@@ -778,7 +779,7 @@ describe("the error of a message", function ()
 		assert.same({}, t.laptop_seen:failed());
 	end);
 
-	it("C1: goes to its sender when the service changes the ids of what it broadcasts as well", function ()
+	it("C1: goes to its sender when the service also changes the ids of reflected messages", function ()
 		local s, t = two_devices();
 		s.room.silent = true;
 		send_text(t.laptop, "m1", "first");
@@ -803,7 +804,7 @@ describe("the error of a message", function ()
 		assert.equal("forbidden", t.laptop_seen:error "message m1");
 	end);
 
-	it("C1: goes to the sender of the message to the room when many private messages have gone unanswered", function ()
+	it("C1: goes to the sender of the message to the room after many unanswered private messages", function ()
 		local s, t = two_devices();
 		s.room.silent = true;
 		for i = 1, 200 do t.laptop:send(whisper("Bob", "psst "..i, { id = "p"..i })); end
@@ -815,13 +816,13 @@ describe("the error of a message", function ()
 		assert.same({}, t.laptop_seen:failed());
 	end);
 
-	it("C1: goes to nobody when nobody sent one", function ()
+	it("C1: is dropped when no session sent a message", function ()
 		local s, t = two_devices();
 		for _, id in ipairs { "m1", "" } do s:from(nil, error_for(id ~= "" and id or nil)); end
 		assert.same({ {}; {} }, { t.seen:failed(); t.laptop_seen:failed() });
 	end);
 
-	it("C1: goes to nobody when its session has ended", function ()
+	it("C1: is dropped when its session has ended", function ()
 		local s, t = two_devices();
 		s.room.silent = true;
 		send_text(t.phone, "m1");
@@ -834,7 +835,7 @@ describe("the error of a message", function ()
 	end);
 end);
 
--- How the account's stay may end while a message of the phone's is on its way.
+-- How the membership may end while a message of the phone is in flight.
 local ends = {
 	["a kick"] = function (s) s.room:kick "Alice"; end;
 	["a ban"] = function (s) s.room:ban "Alice"; end;

@@ -100,7 +100,7 @@ local function with_bookmarks(fields)
 	return fields;
 end
 
--- With "Bob" in the room; fields: as for a scene
+-- Returns a scene with "Bob" in the room. fields: as for a scene
 local function new_scene(fields)
 	local s = scene.new(with_bookmarks(fields));
 	s.room:enter "Bob";

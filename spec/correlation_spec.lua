@@ -10,7 +10,7 @@ local function phase(s)
 	return membership and membership.place.phase or "none";
 end
 
-describe("an error that answers something else than the account's own join", function ()
+describe("an error that answers a stanza other than the account's own join", function ()
 	it("R7: does not take the account out of the room", function ()
 		local s = scene.new { remote = true, bounces = true };
 		s.room:enter "Bob";
@@ -27,7 +27,7 @@ describe("an error that answers something else than the account's own join", fun
 	end);
 end);
 
-describe("an own presence without 110 that is not kept for a limit", function ()
+describe("an own presence without 110 that is over a cache limit", function ()
 	for name, options in pairs { occupants = { minimix_max_occupants = 1 }, size = { minimix_max_cached_size = 10 } } do
 		it("J5: still ends the join, limit "..name, function ()
 			local s = scene.new { remote = true, room = { silent = true }, options = options };

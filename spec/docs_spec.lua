@@ -1,4 +1,4 @@
--- What docs/ says of data on disk.
+-- Checks the examples of docs/ against the stored data.
 
 local scene = require "support.scene";
 local xml = require "support.xml";
@@ -39,7 +39,7 @@ local function stored(storage)
 	return table.concat(lines);
 end
 
-it("H1: docs/archive.md's example is what is stored", function ()
+it("H1: the example of docs/archive.md shows the stored data", function ()
 	local storage = {};
 	local s = scene.new { storage = storage };
 	local phone, desk = s:client "phone", s:client("desk", "anna");

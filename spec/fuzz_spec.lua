@@ -1,5 +1,5 @@
--- Random events, and what has to hold whatever happens: see spec/fuzz. MINIMIX_EVENTS and MINIMIX_SEED say how many and from
--- where.
+-- Random events, and conditions that hold after any of them: see spec/fuzz. MINIMIX_EVENTS and MINIMIX_SEED set the
+-- number and the seed.
 
 local found = require "fuzz.found";
 local generate = require "fuzz.generate";
@@ -11,7 +11,7 @@ local world = require "fuzz.world";
 local count = tonumber(os.getenv "MINIMIX_EVENTS" or "") or 2400;
 local seed = new_seed("random events", "MINIMIX_EVENTS");
 
--- A world is small and soon gone: most of the time that goes into clearing up after it can be saved.
+-- A world is small and short-lived. The garbage collector would take most of the time.
 collectgarbage("setpause", 400);
 
 describe("any order of events", function ()
@@ -31,7 +31,7 @@ describe("any order of events", function ()
 	end
 end);
 
--- In the place of a function of the module, one that does something else now and then.
+-- Replaces a function of the module by another that misbehaves now and then.
 local function instead(name, wrap)
 	return function (host)
 		assert(inspect.replace(host, name, wrap), "there is no function "..name);

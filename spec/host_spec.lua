@@ -25,7 +25,7 @@ describe("the host", function ()
 		assert.equal("function", type(prosody.hosts["example.org"].events.fire_event));
 	end);
 
-	it("starts anew each time", function ()
+	it("starts with empty state each time", function ()
 		local host = new_host();
 		host:client("alice", "phone");
 		local before = relay(host);
@@ -41,7 +41,7 @@ describe("the host", function ()
 	end);
 
 	describe("routing", function ()
-		it("stamps the client's full JID and records what leaves", function ()
+		it("stamps the client's full JID and records outgoing stanzas", function ()
 			local host = new_host();
 			local phone = host:client("alice", "phone");
 			phone:send("<message to='bob@example.net' from='mallory@example.net' id='m1'><body>&lt;hi&gt;</body></message>");
@@ -64,7 +64,7 @@ describe("the host", function ()
 			assert.same({}, host.outbox);
 		end);
 
-		it("tells whether the module took a stanza from elsewhere", function ()
+		it("tells whether the module handled a stanza from elsewhere", function ()
 			local host = new_host();
 			host:client("alice", "phone");
 			assert.is_true(host:from_room("<message from='room@rooms.example/bob' to='alice@example.org' type='groupchat'/>"));
@@ -73,7 +73,7 @@ describe("the host", function ()
 			assert.same({}, host.unhandled);
 		end);
 
-		it("shows what is left to ordinary handling, and what that makes of it", function ()
+		it("records stanzas that the module leaves to Prosody, and their effect", function ()
 			local host = new_host();
 			local phone = host:client("alice", "phone", { available = true });
 			assert.is_false(host:from_room("<message from='room@other.example/bob' to='alice@example.org' type='groupchat' id='m1'/>"));
@@ -87,7 +87,7 @@ describe("the host", function ()
 			assert.equal("i1", out[2].attr.id);
 		end);
 
-		it("keeps in the inbox what was sent, whatever the sender does to it later", function ()
+		it("keeps copies of sent stanzas in the inbox, so that later changes do not show", function ()
 			local host = new_host();
 			local phone = host:client("alice", "phone");
 			local stanza = message({ to = phone.jid; from = "example.org" });
@@ -112,7 +112,7 @@ describe("the host", function ()
 			assert.equal("room@rooms.example.org", host:take()[1].attr.to);
 		end);
 
-		it("elsewhere answer on delivery", function ()
+		it("of other servers answer on delivery", function ()
 			local host = new_host();
 			local alice = host:client("alice", "phone");
 			host:on_stanza_to("rooms.example", function (stanza)
@@ -158,7 +158,7 @@ describe("the host", function ()
 			assert.is_true(phone.session.destroyed);
 		end);
 
-		it("send one and the same table to everyone when they go offline", function ()
+		it("send one and the same table to all recipients when they go offline", function ()
 			local host = new_host();
 			local phone = host:client("alice", "phone");
 			phone:available();
@@ -172,7 +172,7 @@ describe("the host", function ()
 			assert.is_true(phone:is_connected());
 		end);
 
-		it("hibernate, resume and keep what came meanwhile", function ()
+		it("hibernate, resume and receive the stanzas sent meanwhile", function ()
 			local host = new_host();
 			local phone = host:client("alice", "phone");
 			local session = phone.session;
@@ -187,7 +187,7 @@ describe("the host", function ()
 			assert.equal("now", phone:take()[1]:get_child_text("body"));
 		end);
 
-		it("expire, and what they did not get bounces unless a module prevents it", function ()
+		it("expire, and undelivered stanzas bounce unless a module prevents it", function ()
 			local host = new_host();
 			local phone = host:client("alice", "phone");
 			phone:hibernate();
@@ -211,7 +211,7 @@ describe("the host", function ()
 	end);
 
 	describe("time", function ()
-		it("passes only when told", function ()
+		it("passes only when a spec says so", function ()
 			local host = new_host();
 			local start = os.time();
 			host:tick(130);
@@ -221,7 +221,7 @@ describe("the host", function ()
 			assert.equal(require "util.datetime".datetime(start + 130), require "util.datetime".datetime());
 		end);
 
-		it("lets promises settle and queries time out", function ()
+		it("settles promises and ends queries by timeout", function ()
 			local host = new_host();
 			local alice = host:client("alice", "phone");
 			relay(host).events = {};
@@ -291,7 +291,7 @@ describe("the host", function ()
 	end);
 
 	describe("the module's life", function ()
-		it("hands over what is saved, and drops hooks and timers of before", function ()
+		it("restores saved data, and drops earlier hooks and timers", function ()
 			local host = new_host();
 			host:client("alice", "phone");
 			host:from_room("<presence from='room@rooms.example/bob' to='alice@example.org'/>");
@@ -326,7 +326,7 @@ describe("the host", function ()
 			assert.equal(0, relay(host).count);
 		end);
 
-		it("ends without a word when the server is killed", function ()
+		it("ends without an event when the server is killed", function ()
 			local host = new_host();
 			host:client("alice", "phone");
 			local before = relay(host);
@@ -360,14 +360,14 @@ describe("the host", function ()
 			host:assert_clean();
 		end);
 
-		it("on unloading are not overlooked", function ()
+		it("on unloading are reported", function ()
 			local host = new_host { options = { relay_greeting = "refuse to go" } };
 			host:unload();
 			host:expect_error("refused");
 		end);
 	end);
 
-	it("compares stanzas whatever the order of their attributes", function ()
+	it("compares stanzas regardless of the order of attributes", function ()
 		local built = st.message({ to = "a"; from = "b" }):tag("x", { xmlns = "urn:x" }):tag("y"):text("it's"):up():up();
 		local text = "<message xmlns='jabber:client' from='b' to=\"a\"><x xmlns='urn:x'><y>it's</y></x></message>";
 		assert.equal(spec_host.xml(text), spec_host.xml(built));

@@ -1,5 +1,5 @@
--- B3: rooms, occupants and services that mean harm. Each ends in a clear error or in nothing, and never in a Lua error: a
--- spec fails on one by itself.
+-- B3: hostile rooms, occupants and services. Each stanza ends in a clear error or has no effect. A Lua error fails the
+-- spec.
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
@@ -9,13 +9,13 @@ local xml = require "support.xml";
 
 local join, seen, status = scene.join, scene.seen, scene.status;
 
--- "Alice" is in the room with the phone, and "Bob" is there.
+-- Returns a scene with "Alice" (the phone) and "Bob" in the room.
 local function in_room(new_scene, fields)
 	local s = new_scene(fields);
 	return s, s:fill();
 end
 
--- The room is well, and so is the account.
+-- Checks that the room and the account still work.
 local function assert_well(s, phone)
 	s:deliver();
 	phone:take();
@@ -24,7 +24,7 @@ local function assert_well(s, phone)
 	assert.same({ "Alice" }, s:occupants());
 end
 
--- What a laptop that joins is shown.
+-- Returns the stanzas that a joining laptop receives.
 local function shown(s)
 	local laptop = s:client "laptop";
 	laptop:send(join("Alice", { id = "j9"; muc = "<history maxstanzas='0'/>" }));
@@ -33,7 +33,7 @@ local function shown(s)
 end
 
 scene.everywhere(function (new_scene)
-	it("B3: a flood of presence is passed on, and remembered once for each occupant", function ()
+	it("B3: a flood of presence is forked, and cached once for each occupant", function ()
 		local s, phone = in_room(new_scene);
 		for i = 1, 500 do
 			s:from("Bob", "<presence><show>"..(i % 2 == 0 and "away" or "xa").."</show>"..status().."</presence>");
@@ -43,7 +43,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("B3: nick changes without end leave one occupant", function ()
+	it("B3: a long series of nick changes leaves one occupant", function ()
 		local s, phone = in_room(new_scene);
 		for i = 1, 200 do
 			s:from("Bob"..i, "<presence type='unavailable'>"..status("303", { nick = "Bob"..(i + 1) }).."</presence>");
@@ -61,7 +61,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("B3: own nick changes in a circle keep the session in", function ()
+	it("B3: a circle of own nick changes leaves the session attached", function ()
 		local s, phone = in_room(new_scene);
 		for _ = 1, 50 do
 			s:from("Alice", "<presence type='unavailable'>"..status("303 110", { nick = "Other" }).."</presence>");
@@ -73,7 +73,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("B3: a nick change to a nick with a slash is one", function ()
+	it("B3: a nick change to a nick with a slash is valid", function ()
 		local s, phone = in_room(new_scene);
 		s:from("Alice", "<presence type='unavailable'>"..status("303 110", { nick = "a/b" }).."</presence>");
 		phone:send(scene.message("hello"));
@@ -85,7 +85,7 @@ scene.everywhere(function (new_scene)
 	end);
 
 	for _, nick in ipairs { "", "\u{200E}", ("n"):rep(2000) } do
-		it(("B3: a nick change to %q of %d bytes leads nowhere but out"):format(nick:sub(1, 4), #nick), function ()
+		it(("B3: a nick change to %q of %d bytes can only end the membership"):format(nick:sub(1, 4), #nick), function ()
 			local s, phone = in_room(new_scene);
 			s:from("Alice", "<presence type='unavailable'>"..status("303 110", { nick = nick }).."</presence>");
 			assert.same({ "presence unavailable room/Alice 110 303" }, seen(phone));
@@ -95,7 +95,7 @@ scene.everywhere(function (new_scene)
 		end);
 	end
 
-	it("R5: 110 on somebody else's presence does not make the account that", function ()
+	it("R5: 110 on another occupant's presence does not make it the account's own", function ()
 		local s, phone = in_room(new_scene);
 		s:from("Mallory", "<presence>"..status("110").."</presence>");
 		s:from("Mallory", "<presence type='unavailable'>"..status("110 307").."</presence>");
@@ -103,7 +103,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("B3: an own presence that comes twice is passed on, and the account is in once", function ()
+	it("B3: a repeated own presence is forked, and the account is in once", function ()
 		local s, phone = in_room(new_scene);
 		s:from("Alice", "<presence>"..status("110").."</presence>");
 		s:from("Alice", "<presence>"..status("110 201").."</presence>");
@@ -112,7 +112,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("J5: an own presence that never comes ends in an error, and nothing is left", function ()
+	it("J5: a missing own presence ends the join with an error, and leaves nothing behind", function ()
 		local s = new_scene();
 		s.room.silent = true;
 		local phone = s:client "phone";
@@ -129,7 +129,7 @@ scene.everywhere(function (new_scene)
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("B3: errors for what nobody asked reach nobody", function ()
+	it("B3: errors without a request are delivered to no session", function ()
 		local s, phone = in_room(new_scene);
 		for _, id in ipairs { "j1", "m1", "q1", "unheard-of" } do
 			for _, condition in ipairs { "conflict", "forbidden", "gone", "nonsense" } do
@@ -147,20 +147,20 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("R5: another room, its occupants and the service itself change nothing of this one", function ()
+	it("R5: another room, its occupants and the service itself do not change this room", function ()
 		local s, phone = in_room(new_scene);
 		for _, from in ipairs { "other@rooms.example.org/Alice", "other@rooms.example.org", "rooms.example.org" } do
 			s:from(from, "<presence type='unavailable'>"..status("110 307").."</presence>");
 			s:from(from, "<presence type='error' id='j1'>"..scene.error("cancel", "gone").."</presence>");
 		end
 		for _, stanza in ipairs(phone:take()) do
-			-- As without the module: no occupant's, so that it is mod_presence's to pass on.
+			-- As without the module: the stanza is not from an occupant, so mod_presence forwards it.
 			assert.is_nil(stanza.attr.from:find "/");
 		end
 		assert_well(s, phone);
 	end);
 
-	it("R2: who destroys a room sends nobody anywhere", function ()
+	it("R2: a destroyed room redirects no session", function ()
 		local s, phone = in_room(new_scene);
 		s:upstream();
 		s.room:destroy("trap@evil.example", "come here");
@@ -174,7 +174,7 @@ scene.everywhere(function (new_scene)
 		assert.same({}, s:occupants());
 	end);
 
-	it("B3: a flood of IQs is answered one by one, and the account stays well", function ()
+	it("B3: a flood of IQs is answered one by one, and the account stays in the room", function ()
 		local s, phone = in_room(new_scene);
 		s:upstream();
 		for i = 1, 300 do
@@ -185,7 +185,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("B3: IQs without payload, type or sense do no harm", function ()
+	it("B3: IQs without payload, type or meaning have no effect", function ()
 		local s, phone = in_room(new_scene);
 		for _, iq in ipairs {
 			"<iq type='get' id='a'/>", "<iq type='set' id=''><query/></iq>", "<iq id='b'/>", "<iq type='what' id='c'><a/></iq>",
@@ -197,7 +197,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("R6: a presence of a type that there is none of is not answered", function ()
+	it("R6: a presence of an unknown type is not answered", function ()
 		local s, phone = in_room(new_scene);
 		for _, kind in ipairs { "what", "probe", "" } do
 			s:from("Bob", ("<presence type='%s'/>"):format(kind));
@@ -206,7 +206,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("H1: forged delays and stanza-ids of others neither hide nor lose a message", function ()
+	it("H1: forged delays and stanza-ids neither hide nor lose a message", function ()
 		local s, phone = in_room(new_scene);
 		for i, mark in ipairs {
 			"<delay xmlns='urn:xmpp:delay' from='elsewhere.example' stamp='1969-01-01T00:00:00Z'/>",
@@ -222,7 +222,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("B3: a giant presence, message and subject are passed on", function ()
+	it("B3: a giant presence, message and subject are forked", function ()
 		local s, phone = in_room(new_scene);
 		local giant = ("x"):rep(200000);
 		s:from("Bob", ("<presence><status>%s</status>%s</presence>"):format(giant, status()));
@@ -233,7 +233,7 @@ scene.everywhere(function (new_scene)
 	end);
 end);
 
-it("B3: while one room rages, another account's room is as ever", function ()
+it("B3: a flood from one room does not affect another account's room", function ()
 	local s = scene.new();
 	local quiet = s:add_room "quiet";
 	quiet:enter "Eve";
@@ -248,7 +248,7 @@ it("B3: while one room rages, another account's room is as ever", function ()
 	assert.same({ "message groupchat quiet/Eve hi" }, seen(other));
 end);
 
--- A message as a hostile archive wraps it.
+-- Returns a message as a hostile archive wraps it.
 local function wrapped(room, iq, message, n, fields)
 	local query = iq:get_child("query", "urn:xmpp:mam:2");
 	fields = fields or {};
@@ -259,7 +259,7 @@ local function wrapped(room, iq, message, n, fields)
 	return result:add_child(message):reset();
 end
 
--- The room's archive gives these messages (XML within the namespace of clients), once, whatever it is asked.
+-- The room's archive returns these messages (XML in the namespace of clients) once, for any query.
 local function give(room, messages, fields)
 	function room.on_iq(_, iq)
 		if not iq:get_child("query", "urn:xmpp:mam:2") then return; end
@@ -273,7 +273,7 @@ local function give(room, messages, fields)
 	end
 end
 
--- The room throws the account out for technical reasons and lets it in again.
+-- The room removes the account with status 332 and admits it again.
 local function lose_and_return(s)
 	s.room:remove("Alice", "333");
 	s:wait(10);
@@ -301,7 +301,7 @@ local function bodies_of(messages)
 end
 
 scene.everywhere(function (new_scene)
-	it("R5: a room's archive speaks for the room and its occupants only", function ()
+	it("R5: the archive of a room provides messages of the room and its occupants only", function ()
 		local s, phone = in_room(new_scene, { modules = { "mam" } });
 		s.room:say("Bob", "before");
 		give(s.room, {
@@ -323,7 +323,7 @@ scene.everywhere(function (new_scene)
 		assert.equal(9, s.host:metric("drops", { "forged" }));
 	end);
 
-	it("R5: what an archived message says in others' names is taken off it", function ()
+	it("R5: ids and carbons of other entities are removed from an archived message", function ()
 		local s, phone = in_room(new_scene, { modules = { "mam" } });
 		s.room:say("Bob", "before");
 		local forged = "<message xmlns='jabber:client' from='carol@example.org/x' to='alice@example.org'><body>forged</body></message>";
@@ -355,7 +355,7 @@ scene.everywhere(function (new_scene)
 		assert.is_nil(tostring(copies[1]):find("1969", 1, true));
 	end);
 
-	it("R5: only the room itself hands out its archive", function ()
+	it("R5: archive results count only from the room itself", function ()
 		local s, phone = in_room(new_scene);
 		s.room:say("Bob", "before");
 		give(s.room, { said_by("room@rooms.example.org/Eve", "a lie") }, { from = "room@rooms.example.org/Eve" });
@@ -364,7 +364,7 @@ scene.everywhere(function (new_scene)
 		assert.same({}, seen(phone));
 	end);
 
-	it("R5: an archive that wraps nothing, or names no time, gives nothing", function ()
+	it("R5: an archive result without a message or a time is dropped", function ()
 		local s, phone = in_room(new_scene);
 		s.room:say("Bob", "before");
 		function s.room.on_iq(room, iq)
@@ -385,7 +385,7 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
-	it("R5: a page has no more results than were asked for", function ()
+	it("R5: results beyond the requested page size are dropped", function ()
 		local s, phone = in_room(new_scene);
 		s.room:say("Bob", "before");
 		local messages = {};
@@ -409,7 +409,7 @@ scene.everywhere(function (new_scene)
 			s:from("Bob", said_by("room@rooms.example.org/Bob", "Alice: hi", delay));
 			assert.same({ "message groupchat room/Bob Alice: hi" }, seen(phone));
 			assert.same({ "before", "Alice: hi" }, bodies_of(archived(s, phone)));
-			-- In the order in which it came.
+			-- In order of arrival.
 			local laptop = s:client "laptop";
 			laptop:send(join("Alice", { id = "j2" }));
 			s:deliver();
@@ -418,7 +418,7 @@ scene.everywhere(function (new_scene)
 		end);
 	end
 
-	it("R5: history of a service that names no sender in its delays is history", function ()
+	it("R5: history is accepted from a service whose delays have no sender", function ()
 		local s = new_scene { modules = { "mam" } };
 		local phone = s:client "phone";
 		local release = scene.hold_back(s.room);
@@ -434,7 +434,7 @@ scene.everywhere(function (new_scene)
 		assert.equal("2020-01-01T00:00:00Z", result:find("{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{urn:xmpp:delay}delay@stamp"));
 	end);
 
-	it("R5: an id in the account's own name does not reach it", function ()
+	it("R5: a stanza-id in the account's own name is removed", function ()
 		local s, phone = in_room(new_scene);
 		s:from("Bob", said_by("room@rooms.example.org/Bob", "hi", "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='x'/>"));
 		local message = scene.take(phone)[1];

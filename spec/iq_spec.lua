@@ -1,4 +1,4 @@
--- Queries of sessions to rooms and occupants, queries to the account, and self-pings.
+-- Queries of sessions to rooms and occupants, queries of occupants to the account, and self-pings.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -31,7 +31,7 @@ local function failure(id, kind, condition)
 	return ("<iq type='error' id='%s'>%s</iq>"):format(id, scene.error(kind, condition));
 end
 
--- Asks a room that does not answer; returns the ids that the questions went out with.
+-- Sends queries to a room that does not answer. Returns the ids of the forwarded queries.
 local function ids_of(s)
 	local ids = {};
 	for i, stanza in ipairs(s:arrived()) do ids[i] = stanza.attr.id; end
@@ -40,7 +40,7 @@ end
 
 describe("a query to the room", function ()
 	scene.everywhere(function (new_scene)
-		it("C3: goes out from the account, and the answer to the session that asked", function ()
+		it("C3: is sent from the account, and its answer goes to the session that asked", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -58,7 +58,7 @@ describe("a query to the room", function ()
 			assert.same({}, s.host.unhandled);
 		end);
 
-		it("C3: reaches an occupant, whose answer comes back", function ()
+		it("C3: reaches an occupant, and the answer comes back", function ()
 			local s = new_scene();
 			local bob = s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -71,7 +71,7 @@ describe("a query to the room", function ()
 			assert.same({ "iq result room/Bob query" }, seen(phone));
 		end);
 
-		it("C3: may fail, as it would without the module", function ()
+		it("C3: may fail, as without the module", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -85,7 +85,7 @@ describe("a query to the room", function ()
 			assert.same({}, seen(laptop));
 		end);
 
-		it("C3: of the archive passes with the session's own address", function ()
+		it("C3: to the archive keeps the session's own address", function ()
 			local s = new_scene();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -101,7 +101,7 @@ describe("a query to the room", function ()
 			assert.same({ "message - room"; "iq result room fin" }, seen(phone));
 		end);
 
-		it("C8: passes untouched from a session that has not joined", function ()
+		it("C8: passes unchanged from a session that has not joined", function ()
 			local s = new_scene();
 			local phone, stranger = s:client "phone", s:client "stranger";
 			s:enter(phone);
@@ -114,7 +114,7 @@ describe("a query to the room", function ()
 		end);
 	end);
 
-	it("C3: goes out with all that is in it", function ()
+	it("C3: is sent with its payload", function ()
 		local s, phone = in_room();
 		phone:send("<iq type='set' id='q7' to='room@rooms.example.org' xml:lang='de'><query xmlns='http://jabber.org/protocol/muc#admin'>"
 			.."<item nick='Bob' role='none'><reason>because</reason></item></query></iq>");
@@ -142,7 +142,7 @@ describe("a query to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C3: is answered by the room it was put to, or not at all", function ()
+	it("C3: accepts an answer from the room that was asked only", function ()
 		local s, phone, laptop = in_room();
 		s:add_room("den", { silent = true });
 		s:enter(phone, "Grizzly", { room = "den" });
@@ -174,7 +174,7 @@ describe("a query to the room", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("C3: is answered by an occupant who changed nick meanwhile", function ()
+	it("C3: accepts the answer of an occupant that has changed its nick", function ()
 		local s, phone, _, bob = in_room();
 		phone:send(query(version, { id = "q7", to = "Bob" }));
 		local id = last(bob.inbox).attr.id;
@@ -184,7 +184,7 @@ describe("a query to the room", function ()
 		assert.equal("q7", phone.inbox[1].attr.id);
 	end);
 
-	it("C3: is never answered, of which the session hears", function ()
+	it("C3: gets an error if it is never answered", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
@@ -200,7 +200,7 @@ describe("a query to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C3: is awaited as long as the operator wants", function ()
+	it("C3: times out after the configured time", function ()
 		local s, phone = in_room { options = { minimix_iq_timeout = 10 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
@@ -208,7 +208,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq error room wait remote-server-timeout" }, seen(phone));
 	end);
 
-	it("C3: is one too many for a session, but not for another", function ()
+	it("C3: beyond the limit is refused for one session, but not for another", function ()
 		local s, phone, laptop = in_room { options = { minimix_max_pending_iqs = 2 } };
 		s.room.silent = true;
 		for i = 1, 3 do
@@ -227,7 +227,7 @@ describe("a query to the room", function ()
 		assert.same({ "alice iq get room query" }, s:upstream());
 	end);
 
-	it("C3: is one too many again when others have taken the place of the answered", function ()
+	it("C3: beyond the limit is refused again when new ones have replaced the answered", function ()
 		local s, phone = in_room { options = { minimix_max_pending_iqs = 2 } };
 		s.room.silent = true;
 		for i = 1, 2 do phone:send(query(disco, { id = "q"..i })); end
@@ -239,7 +239,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq error room wait resource-constraint" }, seen(phone));
 	end);
 
-	it("C3: is one too many no longer when the others were given up", function ()
+	it("C3: is no longer refused when earlier ones have timed out", function ()
 		local s, phone = in_room { options = { minimix_max_pending_iqs = 1, minimix_iq_timeout = 10 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q1" }));
@@ -249,7 +249,7 @@ describe("a query to the room", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("C3: is nobody's when its session is gone", function ()
+	it("C3: is dropped when its session has ended", function ()
 		local s, phone, laptop = in_room { options = { minimix_max_pending_iqs = 1 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
@@ -267,7 +267,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq result room query" }, seen(successor));
 	end);
 
-	it("C3: outlives another session's end", function ()
+	it("C3: is not affected by the end of another session", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
@@ -278,7 +278,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq result room query" }, scene.lines(got));
 	end);
 
-	it("C3: waits for its answer in hibernation", function ()
+	it("C3: keeps its answer while the session hibernates", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(query(disco, { id = "q7" }));
 		phone:hibernate();
@@ -288,7 +288,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq result room query" }, seen(phone));
 	end);
 
-	it("C3: is answered though the session has left the room", function ()
+	it("C3: is answered although the session has left the room", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(query(disco, { id = "q7" }));
 		phone:send(scene.leave "Alice");
@@ -296,7 +296,7 @@ describe("a query to the room", function ()
 		assert.same({ "presence unavailable room/Alice 110"; "iq result room query" }, seen(phone));
 	end);
 
-	it("C3: is answered though the account has been thrown out", function ()
+	it("C3: is answered although the room has removed the account", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(query(disco, { id = "q7" }));
 		s.room:kick "Alice";
@@ -304,7 +304,7 @@ describe("a query to the room", function ()
 		assert.same({ "presence unavailable room/Alice 110 307"; "iq result room query" }, seen(phone));
 	end);
 
-	it("C3: may be about one's own nick as the account is called now", function ()
+	it("C3: to the account's own nick uses the current nick", function ()
 		local s, phone = in_room();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
@@ -324,7 +324,7 @@ describe("a query to the room", function ()
 		end);
 	end
 
-	it("C3: of the archive may be as many as a session likes", function ()
+	it("C3: to the archive has no limit", function ()
 		local s, phone = in_room { options = { minimix_max_pending_iqs = 1 } };
 		s.room.silent = true;
 		for i = 1, 3 do
@@ -334,7 +334,7 @@ describe("a query to the room", function ()
 		assert.equal(3, #s:upstream());
 	end);
 
-	it("C7: configures a room that the account has just made", function ()
+	it("C7: configures a room that the account has just created", function ()
 		local s = scene.new { room = { creates = true } };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -348,7 +348,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq result room" }, seen(phone));
 	end);
 
-	it("C7: configures a room before it has said all that it says on a join", function ()
+	it("C7: configures a room before its answer to the join is complete", function ()
 		local s = scene.new { remote = true, room = { silent = true } };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -379,7 +379,7 @@ describe("a query to the room", function ()
 		end);
 	end
 
-	it("C7: configures the room from a session that is not in it", function ()
+	it("C7: configures the room from a session that has not joined", function ()
 		local s = in_room();
 		local stranger = s:client "stranger";
 		s.room.on_iq = function (_, stanza) return st.reply(stanza); end;
@@ -391,7 +391,7 @@ end);
 
 describe("a self-ping", function ()
 	scene.everywhere(function (new_scene)
-		it("C4: of a session in the room is answered at once", function ()
+		it("C4: of an attached session is answered at once", function ()
 			local s = new_scene();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -402,7 +402,7 @@ describe("a self-ping", function ()
 			assert.equal(0, #s:upstream());
 		end);
 
-		it("C4: of a session that has not joined says so", function ()
+		it("C4: of a session that has not joined gets not-acceptable", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -413,7 +413,7 @@ describe("a self-ping", function ()
 			assert.equal(0, #s:upstream());
 		end);
 
-		it("C4: of a session whose account is on its way back says nothing either way", function ()
+		it("C4: of a session while the account rejoins gets a timeout error", function ()
 			local s = new_scene();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -427,7 +427,7 @@ describe("a self-ping", function ()
 		end);
 	end);
 
-	it("C4: of a session that has left says so", function ()
+	it("C4: of a session that has left gets not-acceptable", function ()
 		local _, phone = in_room();
 		phone:send(scene.leave "Alice");
 		seen(phone);
@@ -435,7 +435,7 @@ describe("a self-ping", function ()
 		assert.same({ "iq error room/Alice cancel not-acceptable" }, seen(phone));
 	end);
 
-	it("C4: of a session that went offline and came back says that it is out", function ()
+	it("C4: of a session that went offline and returned gets not-acceptable", function ()
 		local _, phone = in_room();
 		phone:unavailable();
 		phone:available();
@@ -444,7 +444,7 @@ describe("a self-ping", function ()
 		assert.same({ "iq error room/Alice cancel not-acceptable" }, seen(phone));
 	end);
 
-	it("C4: goes by the nick the account has now", function ()
+	it("C4: uses the current nick of the account", function ()
 		local s, phone = in_room();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
@@ -454,7 +454,7 @@ describe("a self-ping", function ()
 		assert.same({ "iq error room/Alice cancel item-not-found" }, seen(phone));
 	end);
 
-	it("C4: where the account is not goes to the room", function ()
+	it("C4: goes to the room if the account is not in it", function ()
 		local s, phone = in_room();
 		s.room:kick "Alice";
 		seen(phone);
@@ -463,7 +463,7 @@ describe("a self-ping", function ()
 		assert.same({ "iq error room/Alice cancel not-acceptable" }, seen(phone));
 	end);
 
-	it("C4: is none when it goes to another", function ()
+	it("C4: is a query if it goes to another occupant", function ()
 		local s, phone, _, bob = in_room();
 		phone:send(query(ping, { id = "p1", to = "Bob" }));
 		assert.equal("iq get room/Alice ping", scene.line(last(bob.inbox)));
@@ -472,7 +472,7 @@ describe("a self-ping", function ()
 		assert.same({ "iq result room/Bob" }, seen(phone));
 	end);
 
-	it("C4: takes none of a session's share of queries", function ()
+	it("C4: does not count as a pending IQ of the session", function ()
 		local s, phone = in_room { options = { minimix_max_pending_iqs = 1 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q1" }));
@@ -487,7 +487,7 @@ describe("a query of an occupant to the account", function ()
 	end
 
 	scene.everywhere(function (new_scene)
-		it("C5: is for the session that the room sees, whose answer finds the way back", function ()
+		it("C5: goes to the session that the room sees, and its answer returns", function ()
 			local s = new_scene();
 			s.room:enter "Bob";
 			local phone, laptop = s:client "phone", s:client "laptop";
@@ -507,7 +507,7 @@ describe("a query of an occupant to the account", function ()
 			assert.equal("room@rooms.example.org/Bob", answer.attr.to);
 		end);
 
-		it("C5: that is a ping the server answers", function ()
+		it("C5: the server answers a ping", function ()
 			local s = new_scene();
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -521,7 +521,7 @@ describe("a query of an occupant to the account", function ()
 			assert.same({}, seen(phone));
 		end);
 
-		it("C5: that is about its vCard the server answers", function ()
+		it("C5: the server answers a query for the vCard", function ()
 			local s = new_scene { modules = { "vcard" } };
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -537,7 +537,7 @@ describe("a query of an occupant to the account", function ()
 			assert.same({}, seen(phone));
 		end);
 
-		it("C5: that nobody attached could answer the server does", function ()
+		it("C5: the server answers if no session is attached", function ()
 			local s = new_scene();
 			s.room:enter "Bob";
 			local phone, stranger = s:client "phone", s:client "stranger";
@@ -554,7 +554,7 @@ describe("a query of an occupant to the account", function ()
 		end);
 	end);
 
-	it("C5: that is about its PEP nodes is not a session's", function ()
+	it("C5: the server answers a query for PEP nodes", function ()
 		local s, phone, laptop = in_room { modules = { "pep" } };
 		local pubsub = asked("http://jabber.org/protocol/pubsub", "pubsub"):tag("items", { node = "urn:xmpp:avatar:metadata" }):reset();
 		local id = s.room:query("Bob", "Alice", pubsub);
@@ -565,7 +565,7 @@ describe("a query of an occupant to the account", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C5: follows the presence that is shown", function ()
+	it("C5: goes to the session whose presence is shown now", function ()
 		local s, phone, laptop = in_room();
 		laptop:send(scene.presence("Alice", { content = "<priority>10</priority>" }));
 		seen(phone);
@@ -579,7 +579,7 @@ describe("a query of an occupant to the account", function ()
 		assert.same({ "iq get room/Bob query" }, seen(phone));
 	end);
 
-	it("C5: may be the room's own", function ()
+	it("C5: may come from the room itself", function ()
 		local s, phone = in_room();
 		s:from(nil, "<iq type='get' id='i1'><query xmlns='jabber:iq:version'/></iq>");
 		s:from(nil, "<iq type='get' id='i2'><ping xmlns='urn:xmpp:ping'/></iq>");
@@ -587,7 +587,7 @@ describe("a query of an occupant to the account", function ()
 		assert.same({ "alice iq result room" }, s:upstream());
 	end);
 
-	it("C5: may fail, of which the asker hears", function ()
+	it("C5: may fail, and the error returns", function ()
 		local s, phone = in_room();
 		local id = s.room:query("Bob", "Alice", asked "jabber:iq:last");
 		seen(phone);
@@ -598,7 +598,7 @@ describe("a query of an occupant to the account", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("C5, B3: has no payload or no id, and does no harm", function ()
+	it("C5, B3: has no effect without a payload or an id", function ()
 		local s, phone = in_room { remote = true };
 		for _, kind in ipairs { "get", "set", "result", "error" } do
 			s:from("Bob", "<iq type='"..kind.."' id='i1'/>");
@@ -610,7 +610,7 @@ describe("a query of an occupant to the account", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("C5, R6: is answered without an error when it is a ping that meets nobody", function ()
+	it("C5, R6: gets no error for a ping without an attached session", function ()
 		local s, phone, laptop = in_room();
 		phone:close();
 		laptop:close();
@@ -618,7 +618,7 @@ describe("a query of an occupant to the account", function ()
 		assert.same({ "alice iq result room/Bob" }, s:upstream());
 	end);
 
-	it("C5, R5: is none where the account has no room", function ()
+	it("C5, R5: is ignored from a room that the account is not in", function ()
 		local s, phone = in_room();
 		s:from("room@elsewhere.example/Bob", "<iq type='get' id='i1'><query xmlns='jabber:iq:version'/></iq>");
 		assert.same({}, seen(phone));

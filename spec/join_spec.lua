@@ -1,11 +1,11 @@
--- From a session's join to its place in the room.
+-- J: sessions join rooms.
 
 local scene = require "support.scene";
 
 local join, seen, status = scene.join, scene.seen, scene.status;
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 
--- The first join on its way to a room that answers nothing yet.
+-- Returns a scene with the first join in flight to a room that has not answered.
 local function joining(fields)
 	fields = fields or {};
 	fields.remote = true;
@@ -15,7 +15,7 @@ local function joining(fields)
 	return s, phone;
 end
 
--- A room that lost every stanza on its way there, and hears none from now on.
+-- Returns a room that loses every stanza, also those sent before.
 local function fall_silent(s)
 	s.host:drop();
 	s.room.silent = true;
@@ -23,7 +23,7 @@ end
 
 describe("the first session to join", function ()
 	scene.everywhere(function (new_scene)
-		it("J1: is let in as the account, in the room's own order", function ()
+		it("J1: attaches, and receives everything in the room's own order", function ()
 			local s = new_scene { room = { subject = "Tea" } };
 			local phone = s:client "phone";
 			s.room:enter "Bob";
@@ -40,7 +40,7 @@ describe("the first session to join", function ()
 			assert.same({}, s.host.unhandled);
 		end);
 
-		it("J4: gets the room's refusal under its own id, and nothing is left", function ()
+		it("J4: gets the room's refusal with its own id, and nothing is left behind", function ()
 			local s = new_scene { room = { password = "secret" } };
 			local phone = s:client "phone";
 			phone:send(join("Alice", { id = "try" }));
@@ -66,7 +66,7 @@ describe("the first session to join", function ()
 		end);
 	end);
 
-	it("J1: has its join sent on with all that is in it", function ()
+	it("J1: has its join forwarded with its payload", function ()
 		local s = scene.new();
 		local phone = s:client "phone";
 		phone:send(join("Alice", {
@@ -84,7 +84,7 @@ describe("the first session to join", function ()
 		);
 	end);
 
-	it("J1: gets the room's own presence and answers untouched, the join's id with them", function ()
+	it("J1: gets the room's presence and answers unchanged, with the id of the join", function ()
 		local s, phone = joining { room = { silent = true }, join = { id = "j7" } };
 		s:deliver();
 		s:from("Alice", "<presence id='j7' xml:lang='en'><hats xmlns='urn:xmpp:hats:0'/>"..status "100 110 170 999".."</presence>");
@@ -100,7 +100,7 @@ describe("the first session to join", function ()
 		assert.equal(2, #got);
 	end);
 
-	it("J1: is called what the room calls it", function ()
+	it("J1: has the nick that the room assigns", function ()
 		local s, phone = joining { room = { silent = true } };
 		local laptop = s:client "laptop";
 		s:deliver();
@@ -114,7 +114,7 @@ describe("the first session to join", function ()
 		assert.equal("presence - room/Alice-2 110 210", seen(tablet)[1]);
 	end);
 
-	it("J1: sees none that went before it was in", function ()
+	it("J1: receives no stanzas from before its join", function ()
 		local s, phone = joining { room = { silent = true } };
 		s:deliver();
 		for _, nick in ipairs { "Bob", "Carol" } do
@@ -132,7 +132,7 @@ describe("the first session to join", function ()
 		assert.equal("presence - room/Alice 110", there["room/Alice"]);
 	end);
 
-	it("J1: is in though the room does not say 110", function ()
+	it("J1: is attached although the room does not send 110", function ()
 		local s, phone = joining { room = { silent = true } };
 		s:deliver();
 		s:from("Alice", "<presence>"..status "".."</presence>");
@@ -143,7 +143,7 @@ describe("the first session to join", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J1: is in, a little later, though the room says neither 110 nor a subject", function ()
+	it("J1: is attached after a delay although the room sends neither 110 nor a subject", function ()
 		local s, phone = joining();
 		fall_silent(s);
 		s:from("Bob", "<presence/>");
@@ -157,7 +157,7 @@ describe("the first session to join", function ()
 		assert.is_false(s:is_forgotten());
 	end);
 
-	it("J1: does not take another for itself in what the room answers to an earlier join", function ()
+	it("J1: does not treat another occupant as itself in the answer to an earlier join", function ()
 		local s, phone = joining();
 		fall_silent(s);
 		s:from("Alice", "<presence>"..status().."</presence>");
@@ -180,7 +180,7 @@ describe("the first session to join", function ()
 		assert.same({}, s:occupants(den));
 	end);
 
-	it("J1: keeps each of its rooms to itself", function ()
+	it("J1: receives each stanza from the right room", function ()
 		local s = scene.new { room = { subject = "Tea" } };
 		local den = s:add_room("den", { subject = "Bears" });
 		local phone = s:client "phone";
@@ -205,7 +205,7 @@ describe("the first session to join", function ()
 		assert.same({ "Alice", "Bob" }, s:occupants());
 	end);
 
-	it("J1: may be a new one that takes the account's resource in rooms for its own", function ()
+	it("J1: may be a new session that binds the resource of the occupant JID", function ()
 		local s = scene.new();
 		local client = s:client "minimix";
 		assert.not_equal("minimix", client.resource);
@@ -214,9 +214,9 @@ describe("the first session to join", function ()
 	end);
 end);
 
-describe("a session that joins where the account is", function ()
+describe("a session that joins a room that the account is in", function ()
 	scene.everywhere(function (new_scene)
-		it("J2: is served at once: others, own presence last, subject", function ()
+		it("J2: gets the replay at once: others, own presence last, subject", function ()
 			local s = new_scene { room = { subject = "Tea", whois = "anyone" } };
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s.room:enter "Bob";
@@ -237,7 +237,7 @@ describe("a session that joins where the account is", function ()
 			assert.same({}, seen(laptop));
 		end);
 
-		it("J3: lets another nick in under the account's nick, with 210", function ()
+		it("J3: attaches under the account's nick, with 210, if it asks for another", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s.room:enter "Bob";
@@ -253,7 +253,7 @@ describe("a session that joins where the account is", function ()
 		end);
 	end);
 
-	it("J2: has its own id on its own presence only", function ()
+	it("J2: has the id of its join on its own presence only", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter("Bob", { presence = scene.presence(nil, { id = "bob1" }) });
@@ -265,7 +265,7 @@ describe("a session that joins where the account is", function ()
 		assert.not_equal("j2", got[3].attr.id);
 	end);
 
-	it("J2, H2: gets what was said before the subject, as such", function ()
+	it("J2, H2: gets history before the subject, with delays", function ()
 		local s = scene.new { room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -286,7 +286,7 @@ describe("a session that joins where the account is", function ()
 		end
 	end);
 
-	it("J2: gets no id it did not give", function ()
+	it("J2: gets no id if it sent none", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -303,7 +303,7 @@ describe("a session that joins where the account is", function ()
 		assert.equal("presence - room/Alice 110", seen(laptop)[1]);
 	end);
 
-	it("J2: gets what the room shows by now", function ()
+	it("J2: gets the current state of the room", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -327,7 +327,7 @@ describe("a session that joins where the account is", function ()
 		assert.equal(4, #got);
 	end);
 
-	it("J2: gets others' presence as the room sent it", function ()
+	it("J2: gets other occupants' presence as the room sent it", function ()
 		local s = scene.new { room = { occupant_ids = true } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter("Bob", { affiliation = "owner", presence = scene.presence(nil, {
@@ -340,7 +340,7 @@ describe("a session that joins where the account is", function ()
 		assert.equal(s.host.xml(first), s.host.xml(second));
 	end);
 
-	it("J2: is told of settings as they are now", function ()
+	it("J2: gets the current configuration of the room", function ()
 		local s = scene.new { room = { whois = "anyone" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -357,7 +357,7 @@ describe("a session that joins where the account is", function ()
 		assert.equal("presence - room/Alice 100 110", seen(laptop)[2]);
 	end);
 
-	it("J2, J6: sees who is who as soon as the room shows it", function ()
+	it("J2, J6: sees real JIDs as soon as the room shows them", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter("Bob", { jid = "bob@elsewhere.example/client" });
@@ -370,7 +370,7 @@ describe("a session that joins where the account is", function ()
 		assert.equal("bob@elsewhere.example/client", got[1]:find("{http://jabber.org/protocol/muc#user}x/item").attr.jid);
 	end);
 
-	it("J2: gets no setting from an occupant who plays the room", function ()
+	it("J2: gets no configuration from an occupant that imitates the room", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Mallory";
@@ -380,7 +380,7 @@ describe("a session that joins where the account is", function ()
 		assert.equal("presence - room/Alice 110", seen(laptop)[2]);
 	end);
 
-	it("J2: gets nothing live before the replay is through", function ()
+	it("J2: gets no live stanza before the replay is complete", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -393,7 +393,7 @@ describe("a session that joins where the account is", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
 	end);
 
-	it("J2: finds the account there though no session is", function ()
+	it("J2: attaches to the account without another attached session", function ()
 		local s = scene.new { room = { subject = "Tea" } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -408,7 +408,7 @@ describe("a session that joins where the account is", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("J2: is spared the account's own past presence", function ()
+	it("J2: does not get the account's earlier presence", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -417,7 +417,7 @@ describe("a session that joins where the account is", function ()
 		assert.same({ "presence - room/Alicia 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J2: needs no password where the account is in", function ()
+	it("J2: needs no password when the account is in the room", function ()
 		local s = scene.new { room = { password = "secret" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone, "Alice", { muc = "<password>secret</password>" });
@@ -425,7 +425,7 @@ describe("a session that joins where the account is", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J2: takes no place of its own in a room that is full", function ()
+	it("J2: needs no further place in a full room", function ()
 		local s = scene.new { room = { limit = 1 } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -433,7 +433,7 @@ describe("a session that joins where the account is", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J2: is lost while it is served, and nobody else suffers", function ()
+	it("J2: may end during the replay, without effect on other sessions", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -448,7 +448,7 @@ describe("a session that joins where the account is", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("J3: asks for another nick before the account has one", function ()
+	it("J3: may ask for another nick before the account has one", function ()
 		local s, phone = joining();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alicia", { id = "j2" }));
@@ -458,7 +458,7 @@ describe("a session that joins where the account is", function ()
 		assert.same({ "alice presence - room/Alice join" }, s:upstream());
 	end);
 
-	it("J3: writes the nick differently", function ()
+	it("J3: may write the nick in another normalisation", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -467,9 +467,9 @@ describe("a session that joins where the account is", function ()
 	end);
 end);
 
-describe("sessions that join while the account does", function ()
+describe("sessions that join while the account's join is in flight", function ()
 	scene.everywhere(function (new_scene)
-		it("J4: get the room each, by one join", function ()
+		it("J4: are all attached, by one join", function ()
 			local s = new_scene { room = { subject = "Tea" } };
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s.room:enter "Bob";
@@ -486,7 +486,7 @@ describe("sessions that join while the account does", function ()
 		end);
 	end);
 
-	it("J4: have a try each, with their own passwords", function ()
+	it("J4: each make an attempt, with their own passwords", function ()
 		local s, phone = joining { room = { password = "secret" }, join = { id = "j1", muc = "<password>wrong</password>" } };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2", muc = "<password>secret</password>" }));
@@ -501,7 +501,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "presence - room/Bob" }, seen(laptop));
 	end);
 
-	it("J4: have a try each, with their own nicks", function ()
+	it("J4: each make an attempt, with their own nicks", function ()
 		local s, phone = joining();
 		local laptop, tablet = s:client "laptop", s:client "tablet";
 		s.room:enter "Alice";
@@ -517,7 +517,7 @@ describe("sessions that join while the account does", function ()
 		}, seen(tablet));
 	end);
 
-	it("J4: may change their mind while they wait", function ()
+	it("J4: may change their request while they wait", function ()
 		local s, phone = joining { room = { password = "secret" } };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2", muc = "<password>wrong</password>" }));
@@ -528,7 +528,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J4: fail each with its own error, and nothing is left", function ()
+	it("J4: each fail with their own error, and nothing is left behind", function ()
 		local s, phone = joining { room = { members_only = true } };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -541,7 +541,7 @@ describe("sessions that join while the account does", function ()
 		assert.equal(0, #s:occupants());
 	end);
 
-	it("J4: are not failed by the error of another's join that comes twice", function ()
+	it("J4: do not fail by a repeated error for another session's join", function ()
 		local s, phone = joining { room = { silent = true } };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -555,7 +555,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "presence - room/Alice 110" }, seen(laptop));
 	end);
 
-	it("J4: get the error of a room that forgets ids", function ()
+	it("J4: get the error of a room that returns no ids", function ()
 		local s, phone = joining { room = { silent = true } };
 		s:deliver();
 		s:from("Alice", "<presence type='error'>"..scene.error("auth", "forbidden").."</presence>");
@@ -572,7 +572,7 @@ describe("sessions that join while the account does", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J4: are served though the one who asked is gone", function ()
+	it("J4: are attached although the session that asked has ended", function ()
 		local s, phone = joining();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -582,7 +582,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("J4: have their try though the one who failed is gone", function ()
+	it("J4: make their attempt although the session that failed has ended", function ()
 		local s, phone = joining { room = { password = "secret" } };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2", muc = "<password>secret</password>" }));
@@ -591,7 +591,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J4: stand in line no longer when they are gone", function ()
+	it("J4: leave the queue when they end", function ()
 		local s, phone = joining { room = { password = "secret" } };
 		local laptop, tablet = s:client "laptop", s:client "tablet";
 		laptop:send(join("Alice", { id = "j2", muc = "<password>wrong</password>" }));
@@ -603,7 +603,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "alice presence - room/Alice join"; "alice presence - room/Alice join" }, s:upstream());
 	end);
 
-	it("J4: stand in line no longer when they went offline", function ()
+	it("J4: leave the queue when they go offline", function ()
 		local s, phone = joining();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -614,7 +614,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("J4: may think better of it", function ()
+	it("J4: may withdraw their join", function ()
 		local s, phone = joining();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -627,7 +627,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("J4: get the room when the one who asked thinks better of it", function ()
+	it("J4: are attached if the session that asked withdraws its join", function ()
 		local s, phone = joining();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -640,7 +640,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("J4: all think better of it, and the account is out", function ()
+	it("J4: all withdraw, and the account is out", function ()
 		local s, phone = joining();
 		phone:send(scene.leave("Alice", { id = "l1" }));
 		s:deliver();
@@ -650,7 +650,7 @@ describe("sessions that join while the account does", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J4: ask twice and are in once", function ()
+	it("J4: ask twice and are attached once", function ()
 		local s, phone = joining();
 		phone:send(join("Alice", { id = "again" }));
 		s:deliver();
@@ -668,7 +668,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("J4: leave the account nothing when the only one is gone before a refusal", function ()
+	it("J4: leave no state behind if the only session ends before a refusal", function ()
 		local s, phone = joining { room = { password = "secret" } };
 		phone:lose();
 		s:deliver();
@@ -679,7 +679,7 @@ describe("sessions that join while the account does", function ()
 		assert.equal("presence - room/Alice 110", seen(laptop)[1]);
 	end);
 
-	it("J4: get a room that sends no subject all the same", function ()
+	it("J4: are attached although the room sends no subject", function ()
 		local s, phone = joining { room = { silent = true } };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -691,7 +691,7 @@ describe("sessions that join while the account does", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J4: get none of the burst before their own replay", function ()
+	it("J4: get nothing of the occupant list before their own replay", function ()
 		local s = joining { room = { silent = true } };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -713,7 +713,7 @@ end);
 
 describe("a join that the room does not answer", function ()
 	scene.everywhere(function (new_scene)
-		it("J5: ends with an error that says to try later", function ()
+		it("J5: ends with an error of type wait", function ()
 			local s = new_scene { room = { silent = true } };
 			local phone = s:client "phone";
 			phone:send(join("Alice", { id = "j9" }));
@@ -727,7 +727,7 @@ describe("a join that the room does not answer", function ()
 		end);
 	end);
 
-	it("J5: ends when the operator wants it to", function ()
+	it("J5: ends after the configured time", function ()
 		local s, phone = joining { options = { minimix_join_timeout = 10 } };
 		fall_silent(s);
 		s:wait(9);
@@ -736,7 +736,7 @@ describe("a join that the room does not answer", function ()
 		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
 	end);
 
-	it("J5: leaves nobody in the room when the answer comes late", function ()
+	it("J5: leaves no occupant in the room when the answer comes late", function ()
 		local s, phone = joining();
 		s.host:tick(70);
 		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
@@ -746,7 +746,7 @@ describe("a join that the room does not answer", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J5: leaves nobody who would see what comes late", function ()
+	it("J5: leaves no session that would receive a late answer", function ()
 		local s, phone = joining();
 		fall_silent(s);
 		s:wait(70);
@@ -759,7 +759,7 @@ describe("a join that the room does not answer", function ()
 		assert.same({}, s.host.unhandled);
 	end);
 
-	it("J5: is over for good in the end", function ()
+	it("J5: leaves no state behind in the end", function ()
 		local s, phone = joining();
 		fall_silent(s);
 		s:wait(7200);
@@ -779,7 +779,7 @@ describe("a join that the room does not answer", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("J5: shows nothing of the room that was there before", function ()
+	it("J5: shows nothing of an earlier stay in the room", function ()
 		local s, phone = joining { room = { silent = true } };
 		s:deliver();
 		s:from("Bob", "<presence>"..status "".."</presence>");
@@ -794,7 +794,7 @@ describe("a join that the room does not answer", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(laptop));
 	end);
 
-	it("J5: ends for those in line as well", function ()
+	it("J5: ends for the queued sessions as well", function ()
 		local s, phone = joining();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -807,7 +807,7 @@ describe("a join that the room does not answer", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J5: tells nobody when the session is gone", function ()
+	it("J5: sends no error when the session has ended", function ()
 		local s, phone = joining();
 		fall_silent(s);
 		phone:lose();
@@ -815,7 +815,7 @@ describe("a join that the room does not answer", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J5: goes to no other session with the same name", function ()
+	it("J5: sends no error to another session with the same full JID", function ()
 		local s, phone = joining();
 		fall_silent(s);
 		phone:lose();
@@ -827,7 +827,7 @@ end);
 
 describe("a session that joins again", function ()
 	scene.everywhere(function (new_scene)
-		it("J6: gets all of it again, and nobody else does", function ()
+		it("J6: gets a full replay, and other sessions get nothing", function ()
 			local s = new_scene { room = { subject = "Tea" } };
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s.room:enter "Bob";
@@ -845,7 +845,7 @@ describe("a session that joins again", function ()
 			assert.same({ "message groupchat room/Bob hi" }, seen(phone));
 		end);
 
-		it("J6: has the room answer what the cache cannot", function ()
+		it("J6: gets the room's own answer if the cache cannot serve it", function ()
 			local s = new_scene { room = { subject = "Tea" } };
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s.room:enter "Bob";
@@ -865,7 +865,7 @@ describe("a session that joins again", function ()
 		end);
 	end);
 
-	it("J6: is a new one, and asks what the cache cannot answer", function ()
+	it("J6: after a new login gets the room's own answer if the cache cannot serve it", function ()
 		local s = scene.new { room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -882,7 +882,7 @@ describe("a session that joins again", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
 	end);
 
-	it("J6: is asked for nothing more than an extension of the first join", function ()
+	it("J6: gets a replay for an extension that the first join had", function ()
 		local s = scene.new();
 		local phone = s:client "phone";
 		phone:send(join("Alice", { muc = mav }));
@@ -890,7 +890,7 @@ describe("a session that joins again", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
 	end);
 
-	it("J6: gets the affiliations that only a real join brings", function ()
+	it("J6: gets the affiliations that only a real join returns", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -905,7 +905,7 @@ describe("a session that joins again", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("J6: shows the others what is new, and nothing else", function ()
+	it("J6: shows other sessions new facts, and nothing else", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -921,7 +921,7 @@ describe("a session that joins again", function ()
 		assert.same({ "presence - room/Bob away" }, seen(phone));
 	end);
 
-	it("J6: shows the others what is new about themselves", function ()
+	it("J6: shows other sessions new facts about themselves", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -934,13 +934,13 @@ describe("a session that joins again", function ()
 		end
 	end);
 
-	it("J6: gets what is known from a room that does not answer a second join", function ()
+	it("J6: gets the cache from a room that does not answer a second join", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
 		s:enter(phone);
 		local receive = s.room.receive;
-		-- ejabberd takes it for a presence that changes nothing.
+		-- ejabberd treats it as a presence without changes.
 		function s.room:receive(stanza)
 			if stanza.name ~= "presence" then return receive(self, stanza); end
 		end
@@ -955,7 +955,7 @@ describe("a session that joins again", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
 	end);
 
-	it("J6: gets what is known from a room that answers with its own presence alone", function ()
+	it("J6: gets the cache from a room that answers with its own presence only", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -975,7 +975,7 @@ describe("a session that joins again", function ()
 		assert.equal(3, #got);
 	end);
 
-	it("J6: is not shown an occupant that goes before the room has shown all", function ()
+	it("J6: does not see an occupant that leaves before the room's answer is complete", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -995,7 +995,7 @@ describe("a session that joins again", function ()
 		assert.same({ "presence - room/Bob"; "presence unavailable room/Bob" }, seen(phone));
 	end);
 
-	it("J6: gets what is known from a room that says nothing at all", function ()
+	it("J6: gets the cache from a room that answers nothing", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -1005,7 +1005,7 @@ describe("a session that joins again", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:Tea" }, seen(laptop));
 	end);
 
-	it("J6: gets a subject though the room repeats none", function ()
+	it("J6: gets a subject although the room does not repeat it", function ()
 		local s = scene.new { room = { subject = "Tea" } };
 		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
 		s:enter(phone);
@@ -1020,7 +1020,7 @@ describe("a session that joins again", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("J6: does not keep the next one waiting when the room says nothing", function ()
+	it("J6: does not delay the next request when the room does not answer", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
 		s:enter(phone);
@@ -1033,7 +1033,7 @@ describe("a session that joins again", function ()
 		end
 	end);
 
-	it("J6, R3: is answered though the account is lost meanwhile", function ()
+	it("J6, R3: is answered although the account is lost meanwhile", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -1045,7 +1045,7 @@ describe("a session that joins again", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("J6: is gone before the answer, which then is nobody's", function ()
+	it("J6: ends before the answer, which is then dropped", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -1062,7 +1062,7 @@ describe("a session that joins again", function ()
 		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, seen(tablet));
 	end);
 
-	it("J6: is gone in the middle of the answer", function ()
+	it("J6: ends in the middle of the answer", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -1078,7 +1078,7 @@ describe("a session that joins again", function ()
 		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
 	end);
 
-	it("J6: does not keep the next one waiting for ever", function ()
+	it("J6: does not delay the next request forever", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
 		s.room:enter "Bob";
@@ -1093,7 +1093,7 @@ describe("a session that joins again", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("J6: gets the answer to its own question when several ask", function ()
+	it("J6: gets the answer to its own request if several sessions ask", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
 		s.room:enter "Bob";
@@ -1109,7 +1109,7 @@ describe("a session that joins again", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("J6: thinks better of it", function ()
+	it("J6: withdraws its request", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -1123,7 +1123,7 @@ describe("a session that joins again", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
 	end);
 
-	it("J6: misses nothing that is said meanwhile", function ()
+	it("J6: receives all messages that arrive meanwhile", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -1142,7 +1142,7 @@ describe("a session that joins again", function ()
 		assert.equal(1, count);
 	end);
 
-	it("J6: is answered though the account is thrown out meanwhile", function ()
+	it("J6: is answered although the room removes the account meanwhile", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -1154,7 +1154,7 @@ describe("a session that joins again", function ()
 		assert.equal(#s:occupants() == 0, s:is_forgotten());
 	end);
 
-	it("J6, C2: has the account's presence shown, not its own", function ()
+	it("J6, C2: leaves the account's presence in the room unchanged", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		local bob = s.room:enter "Bob";
@@ -1165,8 +1165,8 @@ describe("a session that joins again", function ()
 	end);
 end);
 
-describe("a room that is none of the module's business", function ()
-	it("J7: is one that a session joined before the module was there", function ()
+describe("a room that the module does not handle", function ()
+	it("J7: is a room that a session joined before the module was loaded", function ()
 		local s = scene.new();
 		local phone = s:client "phone";
 		s.host:unload();
@@ -1191,7 +1191,7 @@ describe("a room that is none of the module's business", function ()
 		}, seen(phone));
 	end);
 
-	it("J7: stays so for that session when another joins as the account", function ()
+	it("J7: stays so for that session when another session joins", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.host:unload();
@@ -1207,7 +1207,7 @@ describe("a room that is none of the module's business", function ()
 		assert.same({ "alice/phone presence unavailable room/Alice" }, s:upstream());
 	end);
 
-	it("J7: is one that a session sends presence without joining", function ()
+	it("J7: is a room that gets presence without a join", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		phone:send(scene.presence "Alice");
@@ -1220,14 +1220,14 @@ describe("a room that is none of the module's business", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("J7: is asked to let in nobody by name", function ()
+	it("J7: gets a join without a nick", function ()
 		local s = scene.new();
 		local phone = s:client "phone";
 		phone:send("<presence id='j1' to='room@rooms.example.org'>"..scene.x().."</presence>");
 		assert.same({ "presence error room modify jid-malformed" }, seen(phone));
 	end);
 
-	it("J7: is of a service that is left to clients", function ()
+	it("J7: belongs to an excluded service", function ()
 		local s = scene.new { bounces = true; options = { minimix_exclude = { "Rooms.Example.org" } } };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -1235,7 +1235,7 @@ describe("a room that is none of the module's business", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J7: is of a service that is left to clients since, and left by the account", function ()
+	it("J7: belongs to a service that was excluded later, and the account leaves it", function ()
 		local options = {};
 		local s = scene.new { remote = true, options = options };
 		s:enter(s:client "phone");
@@ -1254,7 +1254,7 @@ describe("a room that is none of the module's business", function ()
 		assert.same({}, s.host.outbox);
 	end);
 
-	it("J7: is left alone when it speaks to the account unasked", function ()
+	it("J7: may send stanzas to the account without a join", function ()
 		local s = scene.new { bounces = true };
 		local phone = s:client "phone";
 		for _, stanza in ipairs {
@@ -1272,7 +1272,7 @@ describe("a room that is none of the module's business", function ()
 		});
 	end);
 
-	it("J7: is left alone when it speaks to a session's own address", function ()
+	it("J7: may send stanzas to a session's full JID", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -1281,7 +1281,7 @@ describe("a room that is none of the module's business", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("J7: is none of another account either", function ()
+	it("J7: is not one of another account either", function ()
 		local s = scene.new { bounces = true };
 		local phone = s:client "phone";
 		s:client("phone", "bob");

@@ -1,4 +1,4 @@
--- Messages that sessions send, private ones, and mail about rooms.
+-- Messages that sessions send, private messages, and messages about rooms (invitations, voice requests).
 
 local scene = require "support.scene";
 
@@ -28,7 +28,7 @@ end
 
 describe("a message to the room", function ()
 	scene.everywhere(function (new_scene)
-		it("C1: goes out from the account and comes back to all its sessions", function ()
+		it("C1: is sent from the account and comes back to all its sessions", function ()
 			local s = new_scene();
 			local bob = s.room:enter "Bob";
 			local phone, laptop = s:client "phone", s:client "laptop";
@@ -46,7 +46,7 @@ describe("a message to the room", function ()
 			end
 		end);
 
-		it("C1: has its error come back to the session that sent it, and to no other", function ()
+		it("C1: returns its error to the session that sent it, and to no other", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -61,7 +61,7 @@ describe("a message to the room", function ()
 			assert.same({ "message error room auth forbidden" }, seen(laptop));
 		end);
 
-		it("C8: passes untouched from a session that has not joined", function ()
+		it("C8: passes unchanged from a session that has not joined", function ()
 			local s = new_scene();
 			local phone, tablet = s:client "phone", s:client "tablet";
 			s:enter(phone);
@@ -78,7 +78,7 @@ describe("a message to the room", function ()
 		end);
 	end);
 
-	it("C1: goes out with all that is in it", function ()
+	it("C1: is sent with its payload", function ()
 		local s, phone = in_room();
 		phone:send("<message id='m7' type='groupchat' to='room@rooms.example.org' xml:lang='de'><body>hi</body>"
 			.."<origin-id xmlns='urn:xmpp:sid:0' id='m7'/><replace xmlns='urn:xmpp:message-correct:0' id='m6'/>"
@@ -95,7 +95,7 @@ describe("a message to the room", function ()
 		assert.same({ "message groupchat room/Alice subject:Tea" }, seen(laptop));
 	end);
 
-	it("C1: may do without an id", function ()
+	it("C1: may have no id", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send("<message type='groupchat' to='room@rooms.example.org'><body>hi</body></message>");
@@ -119,7 +119,7 @@ describe("a message to the room", function ()
 		end);
 	end
 
-	it("C1: may have an id that another session uses for one that went through", function ()
+	it("C1: may have the id of another session's message that succeeded", function ()
 		local s, phone, laptop = in_room { remote = true };
 		phone:send(message("first", { id = "same" }));
 		s:deliver();
@@ -134,7 +134,7 @@ describe("a message to the room", function ()
 		assert.same({ "message error room auth forbidden" }, seen(laptop));
 	end);
 
-	it("C1: has its error come once", function ()
+	it("C1: returns its error once", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
@@ -144,7 +144,7 @@ describe("a message to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C1: has its error come late", function ()
+	it("C1: returns a late error", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
@@ -159,7 +159,7 @@ describe("a message to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C1: has its error come to nobody when its session is gone", function ()
+	it("C1: returns its error to no session when the sender has ended", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
@@ -168,7 +168,7 @@ describe("a message to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C1: has its error not come to another session of the same name", function ()
+	it("C1: returns no error to another session with the same full JID", function ()
 		local s, phone = in_room();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
@@ -178,7 +178,7 @@ describe("a message to the room", function ()
 		assert.same({}, seen(successor));
 	end);
 
-	it("C1: has its error kept while its session hibernates", function ()
+	it("C1: keeps its error while the sender hibernates", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
@@ -189,7 +189,7 @@ describe("a message to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C1: has no error come that is not its own", function ()
+	it("C1: returns no error of another message", function ()
 		local s, phone, laptop = in_room();
 		s:add_room("den", { silent = true });
 		s:enter(phone, "Grizzly", { room = "den" });
@@ -203,7 +203,7 @@ describe("a message to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C1: is not taken for another's with the same id", function ()
+	it("C1: is not confused with another session's message of the same id", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
@@ -215,7 +215,7 @@ describe("a message to the room", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C1: comes under the nick of the account, whatever it was called", function ()
+	it("C1: appears under the nick of the account, also when sent to another nick", function ()
 		local s, phone, laptop = in_room();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
@@ -224,7 +224,7 @@ describe("a message to the room", function ()
 		assert.same({ "message groupchat room/Alicia hi" }, seen(phone));
 	end);
 
-	it("C1: stays in the order of sending", function ()
+	it("C1: keeps the order of sending", function ()
 		local s, phone, laptop = in_room { remote = true };
 		phone:send(message("1", { id = "a" }));
 		laptop:send(message("2", { id = "b" }));
@@ -237,14 +237,14 @@ describe("a message to the room", function ()
 		assert.same(expected, seen(laptop));
 	end);
 
-	it("C8: passes untouched where the account has been in another room", function ()
+	it("C8: passes unchanged where the account was in another room", function ()
 		local s, phone = in_room();
 		local den = s:add_room "den";
 		phone:send(message("hi", { room = "den" }));
 		assert.same({ "alice/phone message groupchat den hi" }, s:upstream(den));
 	end);
 
-	it("C8: passes untouched from a session that has left", function ()
+	it("C8: passes unchanged from a session that has left", function ()
 		local s, phone = in_room();
 		phone:send(leave "Alice");
 		seen(phone);
@@ -253,7 +253,7 @@ describe("a message to the room", function ()
 		assert.same({ "message error room modify not-acceptable" }, seen(phone));
 	end);
 
-	it("C8: passes untouched in a different case", function ()
+	it("C8: passes unchanged in a different case", function ()
 		local s, phone, laptop = in_room();
 		phone:send("<message type='groupchat' id='m1' to='Room@Rooms.Example.ORG'><body>hi</body></message>");
 		assert.same({ "alice message groupchat room hi" }, s:upstream());
@@ -263,7 +263,7 @@ end);
 
 describe("a private message", function ()
 	scene.everywhere(function (new_scene)
-		it("C6: goes out from the account", function ()
+		it("C6: is sent from the account", function ()
 			local s = new_scene();
 			local bob = s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -291,7 +291,7 @@ describe("a private message", function ()
 			assert.same({}, s.host.unhandled);
 		end);
 
-		it("C6: is copied to those of the account's other sessions that are attached", function ()
+		it("C6: is copied to the account's other attached sessions", function ()
 			local s = new_scene { modules = { "carbons" } };
 			s.room:enter "Bob";
 			local phone, laptop, plain, stranger = s:client "phone", s:client "laptop", s:client "plain", s:client "stranger";
@@ -325,7 +325,7 @@ describe("a private message", function ()
 		assert.same({ "message chat alice@example.org carbon:psst" }, seen(laptop));
 	end);
 
-	it("C6: is copied without mod_carbons to nobody", function ()
+	it("C6: is copied to no session without mod_carbons", function ()
 		local s, phone, laptop = in_room();
 		phone:send(whisper("Bob", "psst"));
 		assert.same({}, seen(laptop));
@@ -353,7 +353,7 @@ describe("a private message", function ()
 		assert.same({ "message chat alice@example.org carbon:hi" }, seen(laptop));
 	end);
 
-	it("C6: of a session that has not joined is left to mod_carbons as it was", function ()
+	it("C6: of a session that has not joined passes to mod_carbons", function ()
 		local s, phone = in_room { modules = { "carbons" } };
 		local stranger = s:client "stranger";
 		enable_carbons(phone);
@@ -362,7 +362,7 @@ describe("a private message", function ()
 		assert.same({ "message chat alice@example.org carbon:psst" }, seen(phone));
 	end);
 
-	it("C1, C6: has its error come to its sender only", function ()
+	it("C1, C6: returns its error to its sender only", function ()
 		local _, phone, laptop = in_room { modules = { "carbons" } };
 		enable_carbons(phone);
 		enable_carbons(laptop);
@@ -373,7 +373,7 @@ describe("a private message", function ()
 	end);
 
 	for _, resource in ipairs { false, "minimix" } do
-		it("C6: takes the ordinary way when nobody is attached, as the account's "..(resource and "full" or "bare").." JID", function ()
+		it("C6: is treated as any message without an attached session, as the account's "..(resource and "full" or "bare").." JID", function ()
 			local s = scene.new { resource = resource };
 			s.room:enter "Bob";
 			local phone, stranger = s:client "phone", s:client "stranger";
@@ -387,7 +387,7 @@ describe("a private message", function ()
 			assert.same({}, s:upstream());
 		end);
 
-		it("R6: that nobody keeps makes no error, as the account's "..(resource and "full" or "bare").." JID", function ()
+		it("R6: without storage causes no error, as the account's "..(resource and "full" or "bare").." JID", function ()
 			local s, phone = scene.in_room { resource = resource };
 			phone:close();
 			s:upstream();
@@ -405,7 +405,7 @@ describe("a private message", function ()
 		end);
 	end
 
-	it("C6: to somebody who is not there is between the two", function ()
+	it("C6: without a body goes to the occupant only, and is not copied", function ()
 		local s, phone, laptop, bob = in_room { modules = { "carbons" } };
 		enable_carbons(laptop);
 		local before = #bob.inbox;
@@ -414,7 +414,7 @@ describe("a private message", function ()
 		assert.same({}, s.host.unhandled);
 	end);
 
-	it("C6: that hibernating sessions did not see waits for them", function ()
+	it("C6: waits for hibernating sessions that did not receive it", function ()
 		local s, phone, laptop = in_room();
 		phone:hibernate();
 		s.room:whisper("Bob", "Alice", "psst");
@@ -424,7 +424,7 @@ describe("a private message", function ()
 	end);
 end);
 
-describe("mail about rooms", function ()
+describe("messages about rooms", function ()
 	local invitation = "<message><x xmlns='http://jabber.org/protocol/muc#user'>"
 		.."<invite from='bob@elsewhere.example/client'><reason>come</reason></invite></x></message>";
 	local decline = "<message><x xmlns='http://jabber.org/protocol/muc#user'>"
@@ -437,7 +437,7 @@ describe("mail about rooms", function ()
 	end
 
 	scene.everywhere(function (new_scene)
-		it("C7: goes to the account as ever, in the room or not", function ()
+		it("C7: go to the account as without the module, in the room or not", function ()
 			local s = new_scene();
 			local phone, stranger = s:client "phone", s:client "stranger";
 			for _, mail in ipairs { invitation, decline } do
@@ -456,7 +456,7 @@ describe("mail about rooms", function ()
 			assert.same({ "message - bob@elsewhere.example/client" }, arrived_at(stranger));
 		end);
 
-		it("C7: is sent from the account, where it is in the room", function ()
+		it("C7: are sent from the account if the session has joined", function ()
 			local s = new_scene();
 			local phone, bob = s:client "phone", s:client("phone", "bob");
 			s:enter(phone);
@@ -469,7 +469,7 @@ describe("mail about rooms", function ()
 		end);
 	end);
 
-	it("C7: is sent as ever where a session is not in the room", function ()
+	it("C7: are sent as without the module if the session has not joined", function ()
 		local s = scene.new();
 		local phone, stranger = s:client "phone", s:client "stranger";
 		s:enter(phone);
@@ -478,7 +478,7 @@ describe("mail about rooms", function ()
 		assert.same({ "alice/stranger message normal room" }, s:upstream());
 	end);
 
-	it("C7: is copied to nobody", function ()
+	it("C7: are copied to no session", function ()
 		local s, phone, laptop = in_room { modules = { "carbons" } };
 		enable_carbons(laptop);
 		s:client("phone", "bob");
@@ -487,7 +487,7 @@ describe("mail about rooms", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C6: is a private message where it comes from an occupant", function ()
+	it("C6: are private messages if an occupant sends them", function ()
 		local s, phone = in_room();
 		local stranger = s:client "stranger";
 		s:from("Bob", "<message type='chat'><body>come</body><x xmlns='jabber:x:conference' jid='other@rooms.example.org'/></message>");
@@ -495,7 +495,7 @@ describe("mail about rooms", function ()
 		assert.same({}, stranger:take());
 	end);
 
-	it("C1, C7: has its error come to its sender", function ()
+	it("C1, C7: return their errors to their sender", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(message(nil, { id = "i1", type = "normal", content = invite_bob }));
@@ -504,7 +504,7 @@ describe("mail about rooms", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C7: an affiliation is told to an account that is not there", function ()
+	it("C7: tell an account outside of the room about an affiliation", function ()
 		local s = scene.new();
 		local phone = s:client "phone";
 		s:from(nil, "<message><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='member' jid='alice@example.org'/></x></message>",

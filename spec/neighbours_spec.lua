@@ -12,7 +12,7 @@ describe("session.rooms_joined", function ()
 	end
 
 	scene.everywhere(function (new_scene)
-		it("O6: has the nick of each session that has joined, and of no other", function ()
+		it("O6: has the nick of each attached session, and of no other", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			assert.is_nil(joined(phone));
@@ -30,7 +30,7 @@ describe("session.rooms_joined", function ()
 			assert.is_nil(joined(phone));
 		end);
 
-		it("O6: has no room whose answer has not come, or that refused", function ()
+		it("O6: has no room with a pending or refused join", function ()
 			local s = new_scene { room = { silent = true } };
 			local phone = s:client "phone";
 			phone:send(join "Alice");
@@ -40,7 +40,7 @@ describe("session.rooms_joined", function ()
 			assert.is_nil(joined(phone));
 		end);
 
-		it("O6: is there in sessions that were before the module, and outlives a reload", function ()
+		it("O6: exists in sessions from before the load, and survives a reload", function ()
 			local s = new_scene();
 			local phone = s:client "phone";
 			s.host:unload();
@@ -54,7 +54,7 @@ describe("session.rooms_joined", function ()
 		end);
 	end);
 
-	it("O6: keeps what mod_track_muc_joins notes of rooms that are left to clients", function ()
+	it("O6: keeps the entries of mod_track_muc_joins for excluded rooms", function ()
 		local s = scene.new { modules = { "track_muc_joins" }; options = { minimix_exclude = "irc.example.org" } };
 		local phone = s:client "phone";
 		phone:send("<presence to='tea@irc.example.org/Alice'>"..scene.x().."</presence>");
@@ -65,7 +65,7 @@ describe("session.rooms_joined", function ()
 	end);
 end);
 
-describe("a rule of this server that keeps the account from a room", function ()
+describe("an outgoing rule of the server against the account's join", function ()
 	local bookmarks, pubsub = "urn:xmpp:bookmarks:1", "http://jabber.org/protocol/pubsub";
 
 	local function bookmark(client, nick)
@@ -74,7 +74,7 @@ describe("a rule of this server that keeps the account from a room", function ()
 			:format(pubsub, bookmarks, room_jid, bookmarks, nick));
 	end
 
-	-- How a module refuses a presence, and what is said of it.
+	-- How a module refuses a presence, and the resulting error.
 	local rules = {
 		["bounces"] = { word = "policy-violation"; rule = function (event)
 			event.origin.send(require "util.stanza".error_reply(event.stanza, "cancel", "policy-violation"));
@@ -105,7 +105,7 @@ describe("a rule of this server that keeps the account from a room", function ()
 	end
 
 	for way, case in pairs(rules) do
-		it("O7: keeps it out that a bookmark leads to, until the bookmark changes; it "..way, function ()
+		it("O7: applies to a join by bookmark, until the bookmark changes; it "..way, function ()
 			local s = open();
 			local remove = install(s, case.rule);
 			local phone = s:client "phone";
@@ -122,7 +122,7 @@ describe("a rule of this server that keeps the account from a room", function ()
 			assert.not_matches("forbidden", rooms_of(s));
 		end);
 
-		it("O7: takes the account out of a room that it comes back to; it "..way, function ()
+		it("O7: ends the membership when the account rejoins; it "..way, function ()
 			local s = scene.new();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -135,7 +135,7 @@ describe("a rule of this server that keeps the account from a room", function ()
 		end);
 	end
 
-	it("O7: is tried again where it asks to wait", function ()
+	it("O7: leads to a retry if its error is of type wait", function ()
 		local s = open();
 		local remove = install(s, function (event)
 			event.origin.send(require "util.stanza".error_reply(event.stanza, "wait", "policy-violation"));
@@ -148,7 +148,7 @@ describe("a rule of this server that keeps the account from a room", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("O7: does not count when it fails", function ()
+	it("O7: has no effect if it fails with a Lua error", function ()
 		local s = open();
 		install(s, function () error "out of order"; end);
 		bookmark(s:client "phone", "Alice");
@@ -157,7 +157,7 @@ describe("a rule of this server that keeps the account from a room", function ()
 		s.host:expect_error "A module failed on the join of alice";
 	end);
 
-	it("O7: is asked in a session's place, with the account's address", function ()
+	it("O7: sees the join with an origin like a session, and the account's address", function ()
 		local s = open();
 		local seen;
 		prosody.hosts[s.host.name].events.add_handler("pre-presence/full", function (event)
@@ -169,10 +169,10 @@ describe("a rule of this server that keeps the account from a room", function ()
 	end);
 end);
 
-describe("a module that fails on what is fired for push", function ()
+describe("a module that fails on an event for push", function ()
 	scene.everywhere(function (new_scene)
 		for event, is_online in pairs { ["message/bare/groupchat"] = false; ["archive-message-added"] = true } do
-			it("O8: harms nobody, on "..event, function ()
+			it("O8: affects no other module, on "..event, function ()
 				local s = new_scene { modules = { "disco"; "pep"; "bookmarks"; "cloud_notify" } };
 				local carol = s:client("phone", "carol");
 				s:enter(carol, "Carol");
@@ -197,11 +197,11 @@ describe("a module that fails on what is fired for push", function ()
 	end);
 end);
 
-describe("a message that a service sends to the account's bare JID as well", function ()
+describe("a copy of a message that a service sends to the account's bare JID", function ()
 	for _, remote in ipairs { false, true } do
 		local where = remote and "another" or "this";
 
-		it("O6: comes once where that is the occupant JID, in a room of "..where.." server", function ()
+		it("O6: is forked once if that is the occupant JID, in a room of "..where.." server", function ()
 			local s = scene.new { resource = false; remote = remote };
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -216,7 +216,7 @@ describe("a message that a service sends to the account's bare JID as well", fun
 			assert.same({ "message groupchat room/Bob hi" }, scene.seen(phone));
 		end);
 
-		it("O6: comes to each session once for each of two messages with one id, in a room of "..where.." server", function ()
+		it("O6: is forked once for each of two messages with one id, in a room of "..where.." server", function ()
 			local s = scene.new { resource = false; remote = remote };
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -231,7 +231,7 @@ describe("a message that a service sends to the account's bare JID as well", fun
 		end);
 	end
 
-	it("O6: is ordinary mail where the occupant JID is a full one", function ()
+	it("O6: is an ordinary message if the occupant JID is a full JID", function ()
 		local s = scene.new { bounces = true };
 		local phone = s:client "phone";
 		s:enter(phone);

@@ -1,4 +1,4 @@
--- The account outlives its clients, its rooms' servers and its own: what takes time to show.
+-- P: the account outlives its clients, the servers of its rooms and this server. These specs need virtual time.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -9,7 +9,7 @@ local ping = "<ping xmlns='urn:xmpp:ping'/>";
 
 local in_room = scene.in_room;
 
--- The times at which the room gets stanzas of this kind from now on.
+-- Returns the times at which the room receives stanzas of this kind from now on.
 local function times_of(s, room, is_wanted)
 	local times = {};
 	function room.receive(...)
@@ -34,14 +34,14 @@ local function is_ping(stanza)
 	return stanza.name == "iq" and stanza:get_child("ping", "urn:xmpp:ping") ~= nil;
 end
 
--- As mod_s2s fires it, with the room's server on the other end.
+-- Fires an event as mod_s2s does, for a link to the room's server.
 local function link(s, event)
 	s.host:fire("s2sout-"..event, {
 		session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
 	});
 end
 
--- What is stored for the account in this store of the module.
+-- Returns the account's record in a store of the module.
 local function stored(s, name)
 	local found;
 	local function look(t)
@@ -54,7 +54,7 @@ local function stored(s, name)
 	return found;
 end
 
--- The room has no such occupant any more, and says so as Prosody does of a room that it does not know.
+-- The room has lost the occupant. It answers as Prosody answers for an unknown room.
 local function vanish(s)
 	s.room:forget();
 	function s.room.on_iq(room, stanza)
@@ -72,8 +72,8 @@ local function assert_pauses(times, from)
 	end
 end
 
-describe("P2: an account that is not let in again", function ()
-	it("tries after a second, then after twice as long, up to a quarter of an hour", function ()
+describe("P2: an account that the room does not admit again", function ()
+	it("retries after 1 s, then 2 s, up to 15 min", function ()
 		local s = in_room();
 		local joins = times_of(s, s.room, is_join);
 		s.room.refuse = { "wait", "service-unavailable" };
@@ -84,7 +84,7 @@ describe("P2: an account that is not let in again", function ()
 		assert.is_true(#joins > 15);
 	end);
 
-	it("does not try at the same moment as others", function ()
+	it("uses another random delay than other accounts", function ()
 		local s = scene.new();
 		local phone, different, last = s:client "phone", 0, nil;
 		local joins = {};
@@ -103,7 +103,7 @@ describe("P2: an account that is not let in again", function ()
 		assert.is_true(different > 10);
 	end);
 
-	it("waits longer each time if it is thrown out again at once, and tells its sessions in the end", function ()
+	it("waits longer each time if it is removed again at once, and tells its sessions in the end", function ()
 		local s, phone = in_room();
 		local joins = times_of(s, s.room, is_join);
 		local receive = s.room.receive;
@@ -117,7 +117,7 @@ describe("P2: an account that is not let in again", function ()
 		assert.same({ "presence unavailable room/Alice 110 333" }, seen(phone));
 	end);
 
-	it("has all the patience of the beginning after a while in the room", function ()
+	it("has the initial back-off again after a while in the room", function ()
 		local s = in_room();
 		for _ = 1, 10 do
 			local joins = times_of(s, s.room, is_join);
@@ -129,7 +129,7 @@ describe("P2: an account that is not let in again", function ()
 	end);
 
 	for _, condition in ipairs { "not-authorized", "policy-violation", "internal-server-error", "host-unknown" } do
-		it("keeps trying when its server was not reached: "..condition, function ()
+		it("keeps retrying when the server was unreachable: "..condition, function ()
 			local s = in_room();
 			s.room.silent = true;
 			s.room:remove("Alice", "332");
@@ -142,7 +142,7 @@ describe("P2: an account that is not let in again", function ()
 		end);
 	end
 
-	it("is soon back when the link to the room's server is, however long that took", function ()
+	it("rejoins soon after the link to the room's server is back, after any outage", function ()
 		local s = in_room { remote = true };
 		s.room.refuse = { "wait", "service-unavailable" };
 		s.room:remove("Alice", "332");
@@ -154,7 +154,7 @@ describe("P2: an account that is not let in again", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("does not try more often for a link that comes and goes", function ()
+	it("does not retry more often for a flapping link", function ()
 		local s = in_room();
 		s.room.refuse = { "wait", "service-unavailable" };
 		s.room:remove("Alice", "332");
@@ -169,13 +169,13 @@ describe("P2: an account that is not let in again", function ()
 	end);
 end);
 
-describe("what a room has shown before it threw the account out", function ()
+describe("presence that a room sent before it removed the account", function ()
 	local function crosses(s)
 		s:from("Carol", "<presence>"..scene.status().."</presence>");
 		s:from("Alice", "<presence type='unavailable'>"..scene.status("110", { role = "none" }).."</presence>");
 	end
 
-	it("R3: is no part of the answer to the join that brings it back", function ()
+	it("R3: does not count as the answer to the rejoin", function ()
 		local s, phone = in_room { remote = true; options = { minimix_archive = false } };
 		s.room:enter "Carol";
 		seen(phone);
@@ -189,7 +189,7 @@ describe("what a room has shown before it threw the account out", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R2: is no part of the answer to a session's join", function ()
+	it("R2: does not count as the answer to a session's join", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";
 		phone:send(scene.join "Alice");
@@ -199,9 +199,9 @@ describe("what a room has shown before it threw the account out", function ()
 	end);
 end);
 
-describe("P2: an account whose nick is taken when it comes back", function ()
+describe("P2: an account that rejoins while its nick is taken", function ()
 	for _, resource in ipairs { false, "minimix" } do
-		it("goes by another until it is free, and its sessions learn of it as of a nick change", function ()
+		it("uses another nick until its own is free, and its sessions see nick changes", function ()
 			local s = scene.new { remote = true; resource = resource };
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -225,7 +225,7 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 		end);
 	end
 
-	it("asks for its nick when the room of the same server is through with its occupants", function ()
+	it("asks for its nick when a local room has sent all its occupants", function ()
 		local s = in_room();
 		s.room:remove("Alice", "332");
 		local thief = s.room:enter "Alice";
@@ -240,7 +240,7 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("is over when the account is thrown out as the nick gets free", function ()
+	it("stops when the room removes the account as the nick becomes free", function ()
 		local s, phone = in_room();
 		s.room:remove("Alice", "332");
 		local thief = s.room:enter "Alice";
@@ -257,7 +257,7 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 		phone:take();
 	end);
 
-	it("is not taken for the one who has it, whom the room shows before it refuses it", function ()
+	it("is not confused with the occupant that has the nick, which the room shows before it refuses", function ()
 		local s = in_room { remote = true };
 		s.room:forget "Alice";
 		s.room:enter("Alice", { jid = "mallory@elsewhere.example/client" });
@@ -275,7 +275,7 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 		assert.is_false(s:is_forgotten());
 	end);
 
-	it("regains it though it became free while nobody could see it", function ()
+	it("regains the nick although no session was online when it became free", function ()
 		local s, phone = in_room();
 		s.room:remove("Alice", "332");
 		local thief = s.room:enter "Alice";
@@ -289,8 +289,8 @@ describe("P2: an account whose nick is taken when it comes back", function ()
 	end);
 end);
 
-describe("P2: an account that is out without its sessions' knowledge", function ()
-	it("gives the one that is let in by another password the subject, though it is no news to the others", function ()
+describe("P2: an account that was removed without a stanza to its sessions", function ()
+	it("gives a session that joins with another password the subject, which the others know", function ()
 		local s, phone = in_room { remote = true };
 		s.room:forget "Alice";
 		s.room.password = "secret";
@@ -305,7 +305,7 @@ describe("P2: an account that is out without its sessions' knowledge", function 
 		assert.same({ "message error room modify not-acceptable" }, seen(phone));
 	end);
 
-	it("has them told when the room refuses the one that joins once more", function ()
+	it("tells its sessions when the room refuses a new join", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -325,7 +325,7 @@ describe("P2: an account that is out without its sessions' knowledge", function 
 end);
 
 describe("P2: a quiet room", function ()
-	it("is asked about once in a quarter of an hour, and a lively one never", function ()
+	it("gets a self-ping about every 15 minutes, and an active room none", function ()
 		local s = in_room();
 		local lively = s:add_room "lively";
 		lively:enter "Bob";
@@ -339,7 +339,7 @@ describe("P2: a quiet room", function ()
 		assert.same({}, lively_pings);
 	end);
 
-	it("is not asked at the same moment as others", function ()
+	it("gets self-pings at another time than other rooms", function ()
 		local s = scene.new();
 		local phone, first, last = s:client "phone", math.huge, 0;
 		local pings = {};
@@ -355,7 +355,7 @@ describe("P2: a quiet room", function ()
 		assert.is_true(last - first > 5 * minute);
 	end);
 
-	it("that is not there any more is made anew", function ()
+	it("that no longer exists is created again", function ()
 		local s, phone = in_room();
 		vanish(s);
 		s.host:tick(hour);
@@ -363,7 +363,7 @@ describe("P2: a quiet room", function ()
 		assert.same({ "presence unavailable room/Bob" }, seen(phone));
 	end);
 
-	it("whose answer crosses with a nick change is not joined again", function ()
+	it("gets no second join if its answer crosses a nick change", function ()
 		local s, phone = in_room { remote = true };
 		local release = scene.hold_back(s.room);
 		link(s, "destroyed");
@@ -378,7 +378,7 @@ describe("P2: a quiet room", function ()
 end);
 
 describe("P2: a broken link", function ()
-	it("has its rooms asked within seconds, once", function ()
+	it("leads to one self-ping to each room within seconds", function ()
 		local s, phone = in_room();
 		local pings = times_of(s, s.room, is_ping);
 		for _ = 1, 3 do link(s, "destroyed"); end
@@ -388,7 +388,7 @@ describe("P2: a broken link", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("brings the account back where it is not any more", function ()
+	it("leads to a rejoin if the account is out", function ()
 		local s, phone = in_room { remote = true };
 		s.room:forget "Alice";
 		link(s, "destroyed");
@@ -397,7 +397,7 @@ describe("P2: a broken link", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("brings the account back where the archive was asked before it showed that it is out", function ()
+	it("leads to a rejoin although the archive was asked before the account was known to be out", function ()
 		local s, phone = in_room { remote = true };
 		local queries = 0;
 		function s.room.receive(room, stanza)
@@ -417,7 +417,7 @@ describe("P2: a broken link", function ()
 		assert.is_true(queries > 1);
 	end);
 
-	it("P3: has the archive asked for what may have been lost", function ()
+	it("P3: leads to a query for messages that may be lost", function ()
 		local s = in_room();
 		local queries = times_of(s, s.room, function (stanza)
 			return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil;
@@ -427,7 +427,7 @@ describe("P2: a broken link", function ()
 		assert.equal(1, #queries);
 	end);
 
-	it("C4: lets self-pings time out while the room is out of reach, and only then", function ()
+	it("C4: lets self-pings time out while the room is unreachable, and only then", function ()
 		local s, phone = in_room { remote = true };
 		link(s, "destroyed");
 		s.host:tick(10);
@@ -440,7 +440,7 @@ describe("P2: a broken link", function ()
 		assert.same({ "iq result room/Alice" }, seen(phone));
 	end);
 
-	it("P3: is no reason to hand on what the archive answers after a reload", function ()
+	it("P3: does not forward archive results after a reload", function ()
 		local s, phone = in_room { remote = true };
 		local id;
 		function s.room.on_iq(_, stanza)
@@ -454,7 +454,7 @@ describe("P2: a broken link", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("C4: lets self-pings time out while the account comes back", function ()
+	it("C4: lets self-pings time out while the account rejoins", function ()
 		local s, phone = in_room();
 		s.room.refuse = { "wait", "service-unavailable" };
 		s.room:remove("Alice", "332");
@@ -466,12 +466,12 @@ describe("P2: a broken link", function ()
 	end);
 end);
 
-describe("P1: a server that starts again", function ()
+describe("P1: a server that restarts", function ()
 	for _, killed in ipairs { true, false } do
 		local how = killed and "after it was killed" or "after it was stopped";
 
 		scene.everywhere(function (new_scene)
-			it("brings the account back, with nick and password, "..how, function ()
+			it("restores the account, with nick and password, "..how, function ()
 				local s = new_scene { room = { password = "secret" } };
 				s.room:enter "Bob";
 				local phone = s:client "phone";
@@ -488,7 +488,7 @@ describe("P1: a server that starts again", function ()
 				}, seen(laptop));
 			end);
 
-			it("does not double the account where the room still has it, "..how, function ()
+			it("creates no second occupant if the room still has the account, "..how, function ()
 				local s = new_scene();
 				s.room:enter "Bob";
 				s:enter(s:client "phone");
@@ -499,7 +499,7 @@ describe("P1: a server that starts again", function ()
 		end);
 	end
 
-	it("is not back before the room has answered the join, whatever else it says of the account", function ()
+	it("waits for the answer to the join, and ignores other presence of the account", function ()
 		local s = in_room { remote = true };
 		s.room.silent = true;
 		s:restart();
@@ -517,7 +517,7 @@ describe("P1: a server that starts again", function ()
 		assert.same({ "Al" }, s:occupants());
 	end);
 
-	it("asks so many rooms a second", function ()
+	it("limits the rejoins per second", function ()
 		local s = scene.new { options = { minimix_max_rooms = 1000 } };
 		local phone = s:client "phone";
 		for i = 1, 250 do
@@ -539,7 +539,7 @@ describe("P1: a server that starts again", function ()
 		assert.equal(250, count());
 	end);
 
-	it("does not make a join double that a session is quicker with", function ()
+	it("sends no second join if a session is faster", function ()
 		local s = in_room();
 		s.room:forget "Alice";
 		s:restart { killed = true };
@@ -549,7 +549,7 @@ describe("P1: a server that starts again", function ()
 		assert.equal(1, #joins);
 	end);
 
-	it("regains the nick that the account wanted once it is free", function ()
+	it("regains the original nick once it is free", function ()
 		local s = in_room();
 		s.room:remove("Alice", "332");
 		s.room:enter "Alice";
@@ -561,7 +561,7 @@ describe("P1: a server that starts again", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("is no reason to leave rooms as unused where a client was online all the time", function ()
+	it("does not treat an account with an online client as unused", function ()
 		local s = in_room { options = { minimix_detached_after = "80 days" } };
 		s.host:tick(40 * day);
 		s.room:forget "Alice";
@@ -573,7 +573,7 @@ describe("P1: a server that starts again", function ()
 		assert.is_nil(stored(s, "minimix"));
 	end);
 
-	it("asks a room's archive first, and the room may say what it likes meanwhile", function ()
+	it("asks a room's archive first, while live messages arrive", function ()
 		local s = in_room { remote = true };
 		s:restart { killed = true };
 		s.host:tick(1);
@@ -588,14 +588,14 @@ describe("P1: a server that starts again", function ()
 end);
 
 describe("L5: a leave that the room does not confirm", function ()
-	it("is tried again after a second, then after twice as long, up to a quarter of an hour", function ()
+	it("is retried after 1 s, then 2 s, up to 15 min", function ()
 		local s, phone = in_room { options = { minimix_join_timeout = 10 } };
 		s.room.silent = true;
 		phone:send(leave "Alice");
 		local leaves = times_of(s, s.room, is_leave);
 		s.host:tick(20 * hour);
 		for i = 2, #leaves do
-			local patience = math.min(5 * 2 ^ (i - 1), 30); -- the self-ping's
+			local patience = math.min(5 * 2 ^ (i - 1), 30); -- of the self-ping
 			local pause = leaves[i] - leaves[i - 1] - patience;
 			local wanted = math.min(2 ^ (i - 2), 900);
 			assert.is_true(pause >= wanted * 0.75 and pause <= wanted * 1.25, ("pause %d is %g s"):format(i - 1, pause));
@@ -607,7 +607,7 @@ describe("L5: a leave that the room does not confirm", function ()
 	end);
 
 	for _, killed in ipairs { true, false } do
-		it("is remembered across restarts, however long it takes"..(killed and ", killed ones too" or ""), function ()
+		it("is retried across restarts without an end"..(killed and ", killed ones too" or ""), function ()
 			local s, phone = in_room { remote = true };
 			s.room.silent = true;
 			phone:send(leave "Alice");
@@ -625,7 +625,7 @@ describe("L5: a leave that the room does not confirm", function ()
 		end);
 	end
 
-	it("is not tried for ever where nobody was ever let in", function ()
+	it("is not retried forever if the account was never admitted", function ()
 		local s = scene.new { remote = true };
 		s.room.silent = true;
 		s:client "phone":send(join "Alice");
@@ -638,7 +638,7 @@ describe("L5: a leave that the room does not confirm", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("is none where the room is gone", function ()
+	it("is not retried if the room no longer exists", function ()
 		local s, phone = in_room();
 		vanish(s);
 		local leaves = times_of(s, s.room, is_leave);
@@ -656,7 +656,7 @@ end);
 describe("O5: a reload", function ()
 	local needed = { username = true; occupant = true; room = true; nick = true; attached = true };
 
-	-- f(membership) changes what the instance before hands over.
+	-- f(membership) changes the data that the previous instance hands over.
 	local function reload_with(s, f)
 		local module = s.host:module();
 		local save = module.save;
@@ -706,7 +706,7 @@ describe("O5: a reload", function ()
 	for _, remote in ipairs { false, true } do
 		for _, name in ipairs(fields) do
 			if not needed[name] then
-				it("takes over from a version without "..name..(remote and ", elsewhere" or ""), function ()
+				it("takes over the state of a version without "..name..(remote and ", elsewhere" or ""), function ()
 					local s, phone = in_room { remote = remote };
 					reload_with(s, function (membership) membership[name] = nil; end);
 					s:wait(10);
@@ -717,7 +717,7 @@ describe("O5: a reload", function ()
 		end
 	end
 
-	it("takes over from a version that knew next to nothing", function ()
+	it("takes over the minimal state of an old version", function ()
 		local s, phone = in_room();
 		reload_with(s, function (membership, account, saved)
 			for name in pairs(membership) do
@@ -733,7 +733,7 @@ describe("O5: a reload", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("takes over from a version that handed nothing over, from what is stored", function ()
+	it("takes over the stored state of a version that handed over nothing", function ()
 		local s = in_room();
 		s.room:forget "Alice";
 		s.host:module().save = nil;
@@ -742,7 +742,7 @@ describe("O5: a reload", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("goes on with the joins that are under way", function ()
+	it("continues joins in flight", function ()
 		local s = scene.new { remote = true };
 		s.room:enter "Bob";
 		local phone, laptop = s:client "phone", s:client "laptop";
@@ -755,7 +755,7 @@ describe("O5: a reload", function ()
 		assert.same(expected, seen(laptop));
 	end);
 
-	it("goes on with the resync that is under way", function ()
+	it("continues a resync in flight", function ()
 		local s = in_room { remote = true };
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/><history maxstanzas='0'/>" }));
@@ -767,7 +767,7 @@ describe("O5: a reload", function ()
 		}, seen(laptop));
 	end);
 
-	it("goes on with the leave that is under way", function ()
+	it("continues a leave in flight", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");
 		s.host:drop();
@@ -778,7 +778,7 @@ describe("O5: a reload", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("goes on with the way back that is under way", function ()
+	it("continues a rejoin in flight", function ()
 		for lost = 0, 20 do
 			local s, phone = in_room { remote = true };
 			s.room:remove("Alice", "332");
@@ -791,7 +791,7 @@ describe("O5: a reload", function ()
 		end
 	end);
 
-	it("goes on asking a room that is out of reach", function ()
+	it("continues the self-pings to an unreachable room", function ()
 		local s, phone = in_room { remote = true };
 		link(s, "destroyed");
 		s.host:tick(10);
@@ -807,7 +807,7 @@ describe("O5: a reload", function ()
 		assert.same({ "iq result room/Alice" }, seen(phone));
 	end);
 
-	it("R6: lets no errors of sessions through that joined before", function ()
+	it("R6: drops errors of sessions that joined before", function ()
 		local s, phone = in_room();
 		s.host:reload();
 		phone:send("<message type='error' to='room@rooms.example.org/Bob'>"..scene.error("cancel", "bad-request").."</message>");
@@ -817,7 +817,7 @@ describe("O5: a reload", function ()
 end);
 
 describe("L6: a user", function ()
-	it("deleted is in no room and in no store", function ()
+	it("after deletion is in no room and in no store", function ()
 		local s, phone = in_room();
 		phone:send(join("Alice", { room = "room" }));
 		s.room:say("Bob", "hi");

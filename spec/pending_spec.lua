@@ -1,4 +1,4 @@
--- What sessions send while the room has not answered a join: newer requests, requests in line, and everything else.
+-- Stanzas that sessions send while the join is pending: newer requests, queued requests, and all others.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -10,7 +10,7 @@ local join, leave, message, presence, query, status, whisper =
 local version = "<query xmlns='jabber:iq:version'/>";
 local wrong, right = "<password>wrong</password>", "<password>secret</password>";
 
--- The phone's join is on its way to a room of another server, with Bob in it.
+-- Returns a scene with the phone's join in flight to a remote room, with Bob in it.
 local function joining(fields, join_fields)
 	fields = fields or {};
 	if fields.remote == nil then fields.remote = true; end
@@ -30,7 +30,7 @@ local function is_from_session(line)
 	return line:find "^alice/" ~= nil;
 end
 
--- What reached the room, all of which the account has to have sent.
+-- Returns the stanzas that reached the room, and checks that the account sent them.
 local function sent_by_account(s)
 	local lines = s:upstream();
 	for _, line in ipairs(lines) do
@@ -73,7 +73,7 @@ local function was_said(s, body)
 end
 
 describe("a session that joins again before the room has answered", function ()
-	it("J8: is in under the newer nick", function ()
+	it("J8: is attached under the newer nick", function ()
 		local s, phone, seen = joining();
 		phone:send(join("Alicia", { id = "j2" }));
 		s:wait(30);
@@ -84,7 +84,7 @@ describe("a session that joins again before the room has answered", function ()
 		sent_by_account(s);
 	end);
 
-	it("J8: is in with the newer password", function ()
+	it("J8: is attached with the newer password", function ()
 		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
 		phone:send(join("Alice", { id = "j2", muc = right }));
 		s:wait(30);
@@ -93,7 +93,7 @@ describe("a session that joins again before the room has answered", function ()
 		assert.same({ "j2" }, seen.entered);
 	end);
 
-	it("J8: is refused as the newer join is refused, and nothing is left", function ()
+	it("J8: gets the refusal of the newer join, and nothing is left behind", function ()
 		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
 		phone:send(join("Alicia", { id = "j2", muc = wrong }));
 		s:wait(30);
@@ -101,7 +101,7 @@ describe("a session that joins again before the room has answered", function ()
 		assert_out(s, seen);
 	end);
 
-	it("J8: has the room asked for the first and the newest nick only", function ()
+	it("J8: sends only the first and the newest nick to the room", function ()
 		local s, phone, seen = joining();
 		phone:send(join("Alicia", { id = "j2" }));
 		phone:send(join("Ally", { id = "j3" }));
@@ -111,7 +111,7 @@ describe("a session that joins again before the room has answered", function ()
 		assert.equal(0, count_of(sent_by_account(s), "room/Alicia"));
 	end);
 
-	it("J8: may go back to the nick it asked for first", function ()
+	it("J8: may return to the nick that it asked for first", function ()
 		local s, phone, seen = joining();
 		phone:send(join("Alicia", { id = "j2" }));
 		phone:send(join("Alice", { id = "j3" }));
@@ -120,7 +120,7 @@ describe("a session that joins again before the room has answered", function ()
 		assert.equal("j3", seen.entered[#seen.entered]);
 	end);
 
-	it("J8: is in under the newer nick of a room that never answers the first", function ()
+	it("J8: is attached under the newer nick if the room never answers the first", function ()
 		local s, phone, seen = joining();
 		s.room.ignores = function (_, stanza) return stanza.attr.to == s.room.jid.."/Alice"; end;
 		phone:send(join("Alicia", { id = "j2" }));
@@ -128,7 +128,7 @@ describe("a session that joins again before the room has answered", function ()
 		assert_in(s, seen, "Alicia");
 	end);
 
-	it("J8: does so in line, and its newer join is the one that counts", function ()
+	it("J8: may do so in the queue, and the newer join counts", function ()
 		local s = joining({ room = { password = "secret" } }, { muc = wrong });
 		local laptop, seen = with_laptop(s);
 		laptop:send(join("Alice", { id = "j2", muc = wrong }));
@@ -151,7 +151,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert.equal(1, seen.left);
 	end);
 
-	it("J8: is told by the time that the join would have ended, when the room says nothing", function ()
+	it("J8: is told when the join would have timed out, if the room does not answer", function ()
 		local s, phone, seen = joining { room = { silent = true } };
 		phone:send(leave("Alice", { id = "l1" }));
 		s:wait(70);
@@ -169,7 +169,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert_out(s, seen);
 	end);
 
-	it("J8: is told of its end after all that the room says of it", function ()
+	it("J8: is told that it is out after all stanzas of the room", function ()
 		local s, phone, seen = joining { room = { silent = true } };
 		s:deliver();
 		s:from("Bob", "<presence>"..status "".."</presence>");
@@ -185,7 +185,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert.equal(1, seen.left);
 	end);
 
-	it("J8: may join again at once, and is in", function ()
+	it("J8: may join again at once, and is attached", function ()
 		local s, phone, seen = joining();
 		phone:send(leave("Alice", { id = "l1" }));
 		phone:send(join("Alice", { id = "j2" }));
@@ -196,7 +196,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert.same({}, seen:failed());
 	end);
 
-	it("J8: may join again under another nick, and is in under that", function ()
+	it("J8: may join again under another nick, and is attached under that", function ()
 		local s, phone, seen = joining();
 		phone:send(leave("Alice", { id = "l1" }));
 		phone:send(join("Alicia", { id = "j2" }));
@@ -216,7 +216,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert_out(s, seen);
 	end);
 
-	it("J8: has its refusal come to nobody when the join is withdrawn and repeated", function ()
+	it("J8: gets no refusal of a join that was withdrawn and repeated", function ()
 		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
 		phone:send(leave("Alice", { id = "l1" }));
 		phone:send(join("Alice", { id = "j2", muc = right }));
@@ -225,7 +225,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert.is_nil(seen:error "presence j2");
 	end);
 
-	it("J8: leaves the room to the next in line", function ()
+	it("J8: gives way to the next request in the queue", function ()
 		local s, phone, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alicia", { id = "j2" }));
@@ -247,7 +247,7 @@ describe("a join that the room leaves unanswered", function ()
 		s.room.ignores = function (_, stanza) return stanza.name == "presence" and ignored[stanza.attr.to]; end;
 	end
 
-	it("J9: does not keep the next in line for more than 5 seconds", function ()
+	it("J9: does not delay the next request for more than 5 seconds", function ()
 		local s = joining();
 		ignore(s, "Alice");
 		local laptop, seen = with_laptop(s);
@@ -258,7 +258,7 @@ describe("a join that the room leaves unanswered", function ()
 		sent_by_account(s);
 	end);
 
-	it("J9: is served when the next in line has let the account in", function ()
+	it("J9: is answered when the next request has succeeded", function ()
 		local s, _, seen = joining();
 		ignore(s, "Alice");
 		local laptop = with_laptop(s);
@@ -269,7 +269,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert.same({ "j1" }, seen.entered);
 	end);
 
-	it("J9: keeps each of those in line for 5 seconds at the most", function ()
+	it("J9: delays each queued request for at most 5 seconds", function ()
 		local s = joining();
 		ignore(s, "Alice", "Alicia");
 		local laptop = with_laptop(s);
@@ -281,7 +281,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert_in(s, seen, "Ally");
 	end);
 
-	it("J9: does not keep one that comes later for more than 5 seconds", function ()
+	it("J9: does not delay a later request for more than 5 seconds", function ()
 		local s = joining();
 		ignore(s, "Alice");
 		s:wait(20);
@@ -291,7 +291,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert_in(s, seen, "Alicia");
 	end);
 
-	it("J9: has its own time when nobody is in line, and is sent once", function ()
+	it("J9: has the full timeout without another request, and is sent once", function ()
 		local s, _, seen = joining();
 		s.host:tick(50);
 		s:deliver();
@@ -300,7 +300,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert.equal(1, count_of(sent_by_account(s), " join$"));
 	end);
 
-	it("J9, R7: may be answered when the next in line has been tried", function ()
+	it("J9, R7: may be answered when the next request has been tried", function ()
 		local s, _, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alicia", { id = "j2" }));
@@ -315,7 +315,7 @@ describe("a join that the room leaves unanswered", function ()
 		sent_by_account(s);
 	end);
 
-	it("J9, R7: may be answered late under the same nick as the next in line", function ()
+	it("J9, R7: may be answered late under the same nick as the next request", function ()
 		local s, _, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alice", { id = "j2" }));
@@ -328,7 +328,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert.same({}, laptop_seen:failed());
 	end);
 
-	it("J9, R7: may be refused late, which fails nobody else", function ()
+	it("J9, R7: may be refused late, which fails no other request", function ()
 		local s, _, seen = joining();
 		s.room:enter "Alice";
 		local laptop, laptop_seen = with_laptop(s);
@@ -344,7 +344,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
-	it("J9, R7: may be refused when the next in line is in, which throws nobody out", function ()
+	it("J9, R7: may be refused when the next request has succeeded, which removes no session", function ()
 		local s, _, seen = joining();
 		ignore(s, "Alice");
 		local laptop, laptop_seen = with_laptop(s);
@@ -361,7 +361,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert.truthy(seen:now().nick or seen:error "presence j1");
 	end);
 
-	it("J5, J9: ends for each when the room answers none", function ()
+	it("J5, J9: times out for each request if the room answers none", function ()
 		local s, _, seen = joining { room = { silent = true } };
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alicia", { id = "j2" }));
@@ -370,7 +370,7 @@ describe("a join that the room leaves unanswered", function ()
 		assert.equal("remote-server-timeout", laptop_seen:error "presence j2");
 	end);
 
-	it("J9: leaves nobody in a room that lets the account in late", function ()
+	it("J9: leaves no occupant in a room that answers late", function ()
 		local s, _, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alicia", { id = "j2" }));
@@ -382,7 +382,7 @@ describe("a join that the room leaves unanswered", function ()
 	end);
 end);
 
-describe("what a session sends while its join is pending", function ()
+describe("stanzas that a session sends while its join is pending", function ()
 	local kinds = {
 		message = function (id) return message("hi", { id = id }); end;
 		["private message"] = function (id) return whisper("Bob", "psst", { id = id }); end;
@@ -395,7 +395,7 @@ describe("what a session sends while its join is pending", function ()
 	};
 	local names = { message = "message"; ["private message"] = "message"; ["query to an occupant"] = "iq"; ["query to the room"] = "iq" };
 
-	it("J10: goes out in order once it is in, from the account", function ()
+	it("J10: are sent in order after the join, from the account", function ()
 		local s, phone = joining();
 		phone:send(message("one", { id = "m1" }));
 		phone:send(whisper("Bob", "two", { id = "m2" }));
@@ -409,7 +409,7 @@ describe("what a session sends while its join is pending", function ()
 		}, s:sent());
 	end);
 
-	it("J10: comes back after the session's own presence", function ()
+	it("J10: arrive after the session's own presence", function ()
 		local s, phone = joining();
 		phone:send(message("one", { id = "m1" }));
 		s:wait(1);
@@ -418,7 +418,7 @@ describe("what a session sends while its join is pending", function ()
 			"message groupchat room/Alice one" }, lines);
 	end);
 
-	it("J10: keeps its order when the session's presence is in between", function ()
+	it("J10: keep their order with a presence in between", function ()
 		local s, phone, seen = joining();
 		phone:send(message("one", { id = "m1" }));
 		phone:send(presence("Alice", { id = "p1", content = "<show>away</show>" }));
@@ -430,7 +430,7 @@ describe("what a session sends while its join is pending", function ()
 		sent_by_account(s);
 	end);
 
-	it("J10: changes the nick once it is in", function ()
+	it("J10: change the nick after the join", function ()
 		local s, phone, seen = joining();
 		phone:send(presence("Alicia", { id = "n1" }));
 		assert.same({ "alice presence - room/Alice join" }, s:sent());
@@ -440,7 +440,7 @@ describe("what a session sends while its join is pending", function ()
 		sent_by_account(s);
 	end);
 
-	it("J10: has the error of a nick that is taken come back", function ()
+	it("J10: get the error for a nick that is taken", function ()
 		local s, phone, seen = joining();
 		s.room:enter "Alicia";
 		phone:send(presence("Alicia", { id = "n1" }));
@@ -449,7 +449,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.equal("Alice", seen.nick);
 	end);
 
-	it("J10: is said, or comes back with an error, when a leave follows", function ()
+	it("J10: are sent, or get an error, when a leave follows", function ()
 		local s, phone, seen = joining();
 		phone:send(message("bye", { id = "m1" }));
 		phone:send(leave("Alice", { id = "l1" }));
@@ -459,7 +459,7 @@ describe("what a session sends while its join is pending", function ()
 		assert_out(s, seen);
 	end);
 
-	it("J8, J10: loses nothing when a session joins, speaks and leaves twice in a row", function ()
+	it("J8, J10: are not lost when a session joins, speaks and leaves twice in a row", function ()
 		local s, phone, seen = joining();
 		phone:send(message("one", { id = "m1" }));
 		phone:send(leave("Alice", { id = "l1" }));
@@ -473,7 +473,7 @@ describe("what a session sends while its join is pending", function ()
 		assert_out(s, seen);
 	end);
 
-	it("J10: waits with the session that is in line", function ()
+	it("J10: wait with the session that is in the queue", function ()
 		local s, phone, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alice", { id = "j2" }));
@@ -489,7 +489,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.same({}, laptop_seen:failed());
 	end);
 
-	it("J10: waits while the account comes back by itself", function ()
+	it("J10: wait while the account rejoins", function ()
 		local s, _, seen = joining();
 		s:deliver();
 		s.room:remove("Alice", "332");
@@ -503,7 +503,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.not_equal(was_said(s, "from the laptop"), laptop_seen:error "message m2" ~= nil);
 	end);
 
-	it("C1, J10: has the room's error come back", function ()
+	it("C1, J10: get the room's error", function ()
 		local s, phone, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alice", { id = "j2" }));
@@ -527,7 +527,7 @@ describe("what a session sends while its join is pending", function ()
 			["unanswered"] = { remote = true; room = { silent = true } };
 			["unanswered by a local room"] = { remote = false; room = { silent = true } };
 		} do
-			it(("J10: comes back with an error when the join is %s: a %s"):format(how, name), function ()
+			it(("J10: get an error when the join is %s: a %s"):format(how, name), function ()
 				local s, phone, seen = joining(fields);
 				local laptop = with_laptop(s);
 				s:sent();
@@ -549,14 +549,14 @@ describe("what a session sends while its join is pending", function ()
 		end
 	end
 
-	it("J10: comes back without an id when it had none", function ()
+	it("J10: get an error without id if they had none", function ()
 		local s, phone, seen = joining { room = { password = "secret" } };
 		phone:send("<message type='groupchat' to='room@rooms.example.org'><body>hi</body></message>");
 		s:wait(5);
 		assert.equal("not-acceptable", seen:error "message -");
 	end);
 
-	it("J10: comes back in the order in which it was sent, after the error of the join", function ()
+	it("J10: get errors in the order in which they were sent, after the error of the join", function ()
 		local s, phone = joining { room = { password = "secret" } };
 		for i = 1, 5 do phone:send(message("text "..i, { id = "m"..i })); end
 		s:wait(5);
@@ -565,7 +565,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.same({ "j1"; "m1"; "m2"; "m3"; "m4"; "m5" }, ids);
 	end);
 
-	it("J4, J10: is the session's own: one is refused, and what the next in line sent goes out", function ()
+	it("J4, J10: belong to their session: one is refused, and those of the next session are sent", function ()
 		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
 		local laptop, laptop_seen = with_laptop(s);
 		laptop:send(join("Alice", { id = "j2", muc = right }));
@@ -579,7 +579,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.is_false(was_said(s, "from the phone"));
 	end);
 
-	it("J8, J10: goes out after the newer join of the same session", function ()
+	it("J8, J10: are sent after the newer join of the same session", function ()
 		local s, phone, seen = joining({ room = { password = "secret" } }, { muc = wrong });
 		phone:send(message("one", { id = "m1" }));
 		phone:send(join("Alice", { id = "j2", muc = right }));
@@ -591,7 +591,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.is_nil(seen:error "message m2");
 	end);
 
-	it("J10: is said though the session ends meanwhile", function ()
+	it("J10: are sent although the session ends meanwhile", function ()
 		local s, phone = joining();
 		phone:send(message("gone in a second", { id = "m1" }));
 		phone:close();
@@ -599,7 +599,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.is_true(was_said(s, "gone in a second"));
 	end);
 
-	it("J10: is said, or comes back with an error, when the session goes offline", function ()
+	it("J10: are sent, or get an error, when the session goes offline", function ()
 		local s, phone, seen = joining();
 		phone:send(message("hi", { id = "m1" }));
 		phone:unavailable();
@@ -607,7 +607,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.not_equal(was_said(s, "hi"), seen:error "message m1" ~= nil);
 	end);
 
-	it("J10: is nobody's when the session ends and the join fails", function ()
+	it("J10: are dropped when the session ends and the join fails", function ()
 		local s, phone = joining { room = { password = "secret" } };
 		phone:send(message("hi", { id = "m1" }));
 		phone:lose();
@@ -617,7 +617,7 @@ describe("what a session sends while its join is pending", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J10: waits until a session in hibernation is in", function ()
+	it("J10: wait until a hibernating session is attached", function ()
 		local s, phone, seen = joining();
 		phone:send(message("hi", { id = "m1" }));
 		phone:hibernate();
@@ -646,10 +646,10 @@ describe("what a session sends while its join is pending", function ()
 		end
 	end
 
-	it("B1, J10: is bounded in number, with an error for each that is over the bound", flood(3000, 1));
-	it("B1, J10: is bounded in bytes, with an error for each that is over the bound", flood(300, 60000));
+	it("B1, J10: are limited in number, with an error for each beyond the limit", flood(3000, 1));
+	it("B1, J10: are limited in bytes, with an error for each beyond the limit", flood(300, 60000));
 
-	it("B1, J10: is bounded for nick changes and presence as well", function ()
+	it("B1, J10: are limited for nick changes and presence as well", function ()
 		local s, phone, seen = joining();
 		for i = 1, 3000 do phone:send(presence("Alice"..i, { id = "n"..i })); end
 		s:wait(60);
@@ -659,8 +659,8 @@ describe("what a session sends while its join is pending", function ()
 	end);
 end);
 
-describe("a membership always goes on:", function ()
-	-- In each of these the room has stopped talking in the middle of something; the session has asked with this id.
+describe("no membership gets stuck:", function ()
+	-- In each case the room has stopped in the middle of an exchange. The session has asked with this id.
 	local states = {
 		["the room says nothing"] = { id = "j1"; function (s, phone)
 			s.room.silent = true;
@@ -753,7 +753,7 @@ describe("a membership always goes on:", function ()
 			assert.is_true(answered);
 		end);
 
-		it("J5: and the next one is answered as well, when "..name, function ()
+		it("J5: and the next join is answered as well, when "..name, function ()
 			local s = scene.new { remote = true, options = state.options };
 			s.room:enter "Bob";
 			local phone = s:client "phone";

@@ -1,4 +1,4 @@
--- What the account shows of itself: the best presence of its sessions, and its nick.
+-- The presence and the nick that the account shows. The presence is the best among its sessions.
 
 local scene = require "support.scene";
 
@@ -19,7 +19,7 @@ end
 
 describe("a presence to the room", function ()
 	scene.everywhere(function (new_scene)
-		it("C2: goes out from the account, and is shown to all its sessions", function ()
+		it("C2: is sent from the account, and shown to all its sessions", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -35,7 +35,7 @@ describe("a presence to the room", function ()
 			assert.same({ "presence - room/Alice 110 away" }, seen(laptop));
 		end);
 
-		it("C2: to another nick changes the account's, which all its sessions see", function ()
+		it("C2: to another nick changes the account's nick, which all its sessions see", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -49,7 +49,7 @@ describe("a presence to the room", function ()
 			assert.same({ "Alicia" }, s:occupants());
 		end);
 
-		it("C2: to a nick that is taken is refused to the session that asked", function ()
+		it("C2: to a nick that is taken gets the error, for the session that asked", function ()
 			local s = new_scene();
 			s.room:enter "Bob";
 			local phone, laptop = s:client "phone", s:client "laptop";
@@ -66,7 +66,7 @@ describe("a presence to the room", function ()
 			assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
 		end);
 
-		it("C8: passes untouched from a session that has not joined", function ()
+		it("C8: passes unchanged from a session that has not joined", function ()
 			local s = new_scene();
 			local phone, stranger = s:client "phone", s:client "stranger";
 			s:enter(phone);
@@ -81,7 +81,7 @@ describe("a presence to the room", function ()
 		end);
 	end);
 
-	it("C2: goes out with all that is in it", function ()
+	it("C2: is sent with its payload", function ()
 		local s, phone, laptop = in_room();
 		laptop:close();
 		phone:send("<presence to='room@rooms.example.org/Alice'><show>away</show><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>"
@@ -93,13 +93,13 @@ describe("a presence to the room", function ()
 			.."<idle since='2020-01-01T00:00:00Z' xmlns='urn:xmpp:idle:1'/></presence>", s.host.xml(arrived));
 	end);
 
-	it("C2: may go to the room as a whole", function ()
+	it("C2: may go to the bare room JID", function ()
 		local s, phone = in_room({}, show(nil, 5), show(nil, 1));
 		phone:send(presence(nil, { content = show("away", 5) }));
 		assert.same({ "alice presence - room/Alice away" }, s:upstream());
 	end);
 
-	it("C2: goes out only if it is news", function ()
+	it("C2: is sent only if it changes something", function ()
 		local s, phone, laptop = in_room({}, show(nil, 5), show(nil, 5));
 		phone:send(presence("Alice", { content = show("away", 5) }));
 		assert.same({}, s:upstream());
@@ -110,7 +110,7 @@ describe("a presence to the room", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("C2: is answered though it is no news", function ()
+	it("C2: is answered although it changes nothing", function ()
 		local s, phone, laptop = in_room();
 		phone:send(presence("Alice", { id = "p7" }));
 		assert.same({}, s:upstream());
@@ -130,7 +130,7 @@ describe("a presence to the room", function ()
 		end);
 	end
 
-	it("C2: that was broadcast is none of the room's", function ()
+	it("C2: that was broadcast does not go to the room", function ()
 		local s, phone = in_room();
 		phone:available(10);
 		phone:send("<presence><show>dnd</show><status>secret</status></presence>");
@@ -147,7 +147,7 @@ describe("a presence to the room", function ()
 		{ "is away for a while", show "away", show "xa" };
 	};
 	for _, case in ipairs(comparisons) do
-		it("C2: is the account's if its session "..case[1], function ()
+		it("C2: is the account's presence if its session "..case[1], function ()
 			local s, phone, laptop = in_room({}, case[3], case[3]);
 			laptop:send(presence("Alice", { content = case[2] }));
 			assert.equal(1, #s:upstream());
@@ -158,7 +158,7 @@ describe("a presence to the room", function ()
 		end);
 	end
 
-	it("C2: is not the account's until a better one is gone", function ()
+	it("C2: is not the account's presence until a better session is detached", function ()
 		local s, phone, laptop = in_room({}, show(nil, 5), show("away", 1));
 		laptop:send(presence("Alice", { content = show("xa", 1) }));
 		assert.same({}, s:upstream());
@@ -171,7 +171,7 @@ describe("a presence to the room", function ()
 		["goes offline"] = function (client) client:unavailable(); end;
 		["leaves the room"] = function (client) client:send(scene.leave "Alice"); end;
 	} do
-		it("C2: is shown no more when its session "..name, function ()
+		it("C2: is not shown any more when its session "..name, function ()
 			local s, phone, laptop = in_room({}, show("dnd", 5), show("away", 1));
 			go(phone);
 			assert.same({ "alice presence - room/Alice away" }, s:upstream());
@@ -179,7 +179,7 @@ describe("a presence to the room", function ()
 		end);
 	end
 
-	it("C2: stays when its session hibernates", function ()
+	it("C2: stays while its session hibernates", function ()
 		local s, phone = in_room({}, show("dnd", 5), show("away", 1));
 		phone:hibernate();
 		assert.same({}, s:upstream());
@@ -203,7 +203,7 @@ describe("a presence to the room", function ()
 		assert.same({ "presence - room/Alice 110 chat" }, seen(phone));
 	end);
 
-	it("C2: of a session whose join the room has to answer is shown if it is better", function ()
+	it("C2: of a session that gets a resync is shown if it is better", function ()
 		local s = scene.new();
 		local bob = s.room:enter "Bob";
 		local phone, laptop = s:client "phone", s:client "laptop";
@@ -221,7 +221,7 @@ describe("a presence to the room", function ()
 		assert.same({ "alice presence - room/Alice join away"; "alice presence - room/Alice" }, s:upstream());
 	end);
 
-	it("C2: while the join is under way is not lost", function ()
+	it("C2: is not lost while the join is in flight", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -232,7 +232,7 @@ describe("a presence to the room", function ()
 		assert.equal("presence - room/Alice 110 away", got[#got]);
 	end);
 
-	it("C2: has no sense in its priority, and counts as without", function ()
+	it("C2: with an invalid priority counts as one without", function ()
 		local s, phone, laptop = in_room({}, show(nil, "high"), show("away", 1));
 		seen(laptop);
 		assert.same({}, s:upstream());
@@ -242,18 +242,18 @@ describe("a presence to the room", function ()
 end);
 
 describe("a nick change", function ()
-	it("C2: may be asked for with <x/>, as if to join", function ()
+	it("C2: may be requested with <x/>, like a join", function ()
 		local s, phone, laptop = in_room();
 		phone:send(join("Alicia", { id = "n1" }));
 		assert.equal(1, #s:upstream());
 		assert.same({ "presence unavailable room/Alice 110 303"; "presence - room/Alicia 110" }, seen(laptop));
-		-- It may be told all of the room once more (J6).
+		-- The session may receive a second full replay (J6).
 		local got = seen(phone);
 		assert.equal("presence unavailable room/Alice 110 303", got[1]);
 		assert.equal("presence - room/Alicia 110", got[2]);
 	end);
 
-	it("C2: may be refused with <x/>, as if to join", function ()
+	it("C2: may be refused with <x/>, like a join", function ()
 		local s, phone, laptop = in_room();
 		s.room:enter "Bob";
 		seen(phone);
@@ -265,7 +265,7 @@ describe("a nick change", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("C2: holds from then on", function ()
+	it("C2: applies from then on", function ()
 		local s, phone, laptop = in_room();
 		phone:send(presence "Alicia");
 		seen(phone);
@@ -284,7 +284,7 @@ describe("a nick change", function ()
 		assert.equal("presence unavailable room/Alicia 110", seen(phone)[1]);
 	end);
 
-	it("C2: brings the presence that came with it", function ()
+	it("C2: includes its presence", function ()
 		local s, phone = in_room();
 		phone:send(presence("Alicia", { content = show("away", 5) }));
 		local got = seen(phone);
@@ -292,14 +292,14 @@ describe("a nick change", function ()
 		assert.equal(1, #s:upstream());
 	end);
 
-	it("C2: brings no worse presence than the account's", function ()
+	it("C2: does not include a worse presence than the account's", function ()
 		local _, phone, laptop = in_room({}, show(nil, 5), show("away", 1));
 		laptop:send(presence("Alicia", { content = show("away", 1) }));
 		local got = seen(phone);
 		assert.equal("presence - room/Alicia 110", got[#got]);
 	end);
 
-	it("C2: may have an id that another session uses, and each is told of its own", function ()
+	it("C2: may have the id of another session's request, and each session is told of its own", function ()
 		local s, phone, laptop = in_room { remote = true };
 		s.room:enter "Bob";
 		s.room:enter "Carol";
@@ -314,7 +314,7 @@ describe("a nick change", function ()
 		assert.same({ "presence error room/Carol cancel conflict" }, seen(laptop));
 	end);
 
-	it("C2: may do without an id, and is told all the same", function ()
+	it("C2: may have no id", function ()
 		local s, phone, laptop = in_room();
 		s.room:enter "Bob";
 		seen(phone);
@@ -346,7 +346,7 @@ describe("a nick change", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C2: is not refused any more when it has gone through", function ()
+	it("C2: is not refused any more when it has succeeded", function ()
 		local s, phone, laptop = in_room();
 		phone:send(presence("Alicia", { id = "n1" }));
 		seen(phone);
@@ -357,7 +357,7 @@ describe("a nick change", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
-	it("C2: is refused to nobody when its session is gone", function ()
+	it("C2: returns no error when its session has ended", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(presence("Alicia", { id = "n1" }));
@@ -369,7 +369,7 @@ describe("a nick change", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("C2: of two sessions at once ends with the one the room heard last", function ()
+	it("C2: of two sessions at once ends with the last one that the room received", function ()
 		local s, phone, laptop = in_room { remote = true };
 		phone:send(presence("Alicia", { id = "n1" }));
 		laptop:send(presence("Alison", { id = "n2" }));
@@ -384,7 +384,7 @@ describe("a nick change", function ()
 		assert.same({ "iq result room/Alison" }, seen(phone));
 	end);
 
-	it("C2: is refused, and the presence goes on being the account's", function ()
+	it("C2: is refused, and its presence becomes the account's", function ()
 		local s, phone, laptop = in_room({}, show("away", 1));
 		s.room:enter "Bob";
 		seen(phone);
@@ -397,7 +397,7 @@ describe("a nick change", function ()
 		assert.same({ "presence - room/Alice 110 chat" }, seen(laptop));
 	end);
 
-	describe("on its way", function ()
+	describe("a nick change in flight", function ()
 		local s, phone, laptop;
 
 		before_each(function ()
@@ -405,7 +405,7 @@ describe("a nick change", function ()
 			s:upstream();
 		end);
 
-		it("C2: is not turned back by what another session shows", function ()
+		it("C2: is not reverted by another session's presence", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
 			assert.same({ "presence - room/Alice 110" }, seen(laptop));
@@ -417,14 +417,14 @@ describe("a nick change", function ()
 			assert.same({ "Alicia" }, s:occupants());
 		end);
 
-		it("C2: is not turned back by what its own session shows", function ()
+		it("C2: is not reverted by a presence of its own session", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			phone:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
 			s:deliver();
 			assert.same({ "alice presence - room/Alicia"; "alice presence - room/Alicia dnd" }, s:upstream());
 		end);
 
-		it("C2: holds nothing back when it is refused", function ()
+		it("C2: delays nothing when it is refused", function ()
 			s.room:enter "Bob";
 			phone:send(presence("Bob", { id = "n1" }));
 			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
@@ -432,7 +432,7 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Bob"; "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
-		it("C2: holds nothing back for long when it is lost", function ()
+		it("C2: delays nothing for long when it is lost", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			s.host:drop();
 			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
@@ -442,7 +442,7 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
-		-- Nick changes are asked for one after the other: all of them are lost.
+		-- Nick changes are sent one after the other. All of them are lost.
 		local function ignore_new_nicks(world)
 			function world.room.ignores(_, stanza)
 				return stanza.name == "presence" and stanza.attr.to:find "/Ali[^/]*$" and not stanza.attr.to:find "/Alice$";
@@ -450,7 +450,7 @@ describe("a nick change", function ()
 		end
 
 		for _, loss in ipairs { "lost"; "lost in a reload" } do
-			it("C2, J3: lets one that came as a join in under the account's nick when it is "..loss, function ()
+			it("C2, J3: by a join ends with a replay under the account's nick when it is "..loss, function ()
 				ignore_new_nicks(s);
 				phone:send(join("Alicia", { id = "j2" }));
 				laptop:send(join("Alison", { id = "j3" }));
@@ -467,7 +467,7 @@ describe("a nick change", function ()
 			end);
 		end
 
-		it("C2: answers the last one that came as a join of each session when it is lost", function ()
+		it("C2: by a join of each session ends with a replay for each when it is lost", function ()
 			ignore_new_nicks(s);
 			phone:send(join("Alicia", { id = "j2" }));
 			phone:send(join("Alison", { id = "j3" }));
@@ -477,7 +477,7 @@ describe("a nick change", function ()
 			assert.equal("j3", got[1].attr.id);
 		end);
 
-		it("C2: that was lost is known when the room uses the new nick", function ()
+		it("C2: that was lost is detected when the room uses the new nick", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			local _, lose = scene.hold_back(s.room);
 			s:deliver();
@@ -492,7 +492,7 @@ describe("a nick change", function ()
 			assert.same({ "Alicia" }, s:occupants());
 		end);
 
-		it("C2, R2: that was lost is known when the account is thrown out, which does not come back", function ()
+		it("C2, R2: that was lost is detected when the room removes the account, which does not rejoin", function ()
 			phone:send(join("Alicia", { id = "j2" }));
 			local _, lose = scene.hold_back(s.room);
 			s:deliver();
@@ -509,7 +509,7 @@ describe("a nick change", function ()
 			assert.is_true(s:is_forgotten());
 		end);
 
-		it("C2: holds nothing back for ever when the module is reloaded", function ()
+		it("C2: delays nothing forever when the module is reloaded", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
 			s.host:drop();
@@ -518,7 +518,7 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
-		it("C2, J6: is not turned back by a join that the room has to answer", function ()
+		it("C2, J6: is not reverted by a resync", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
 			s:wait(1);
@@ -529,7 +529,7 @@ describe("a nick change", function ()
 		end);
 	end);
 
-	it("C2: while the account's join is under way is not lost", function ()
+	it("C2: is not lost while the account's join is in flight", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";
 		phone:send(join "Alice");

@@ -1,4 +1,4 @@
--- Rooms of Prosody's own mod_muc: the main flows against a service that nobody here wrote.
+-- The main flows with Prosody's own mod_muc as the service.
 
 local scene = require "support.scene";
 
@@ -20,8 +20,8 @@ local function contains(list, line)
 end
 
 for _, resource in ipairs { false, "minimix" } do
-	describe("in a room of Prosody's, as the account's "..(resource and "full" or "bare").." JID,", function ()
-		-- Alice's phone and laptop in the room that she made, and Bob in it.
+	describe("in a room of Prosody, with the account's "..(resource and "full" or "bare").." JID,", function ()
+		-- Returns a scene with Alice's phone and laptop in a room that she created, and Bob.
 		local function in_room(modules)
 			local s = scene.new { prosody = true, resource = resource, modules = modules };
 			local phone, laptop, bob = s:client "phone", s:client "laptop", s:client("phone", "bob");
@@ -38,7 +38,7 @@ for _, resource in ipairs { false, "minimix" } do
 			return s, phone, laptop, bob;
 		end
 
-		it("J1, J2, C7: a session makes it, and the next one is in it", function ()
+		it("J1, J2, C7: a session creates it, and the next one attaches", function ()
 			local s, phone, laptop, bob = in_room();
 			assert.same({
 				"presence - room/Alice 110 201"; "message groupchat room subject:"; "iq result room"; "presence - room/Bob";
@@ -50,7 +50,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.same({}, s.host.unhandled);
 		end);
 
-		it("C1, R1: what is said is heard once by each", function ()
+		it("C1, R1: each occupant receives a message once", function ()
 			local _, phone, laptop, bob = settled_room();
 			phone:send(message("hi", { id = "m1" }));
 			bob:send(message("hello", { id = "m1" }));
@@ -60,7 +60,7 @@ for _, resource in ipairs { false, "minimix" } do
 			end
 		end);
 
-		it("C6: private messages go both ways", function ()
+		it("C6: private messages work in both directions", function ()
 			local _, phone, laptop, bob = settled_room { "carbons" };
 			laptop:send("<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
 			laptop:take();
@@ -94,7 +94,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.is_true(s:is_forgotten());
 		end);
 
-		it("C5: who asks the account's client gets its answer", function ()
+		it("C5: an occupant's query to the account's client is answered", function ()
 			local _, phone, laptop, bob = settled_room();
 			bob:send(query("<query xmlns='jabber:iq:version'/>", { id = "v1", to = "Alice" }));
 			local asked = scene.take(phone)[1] or scene.take(laptop)[1];
@@ -106,7 +106,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.equal("iq result room/Alice query", scene.line(got[1]));
 		end);
 
-		it("C5: who asks for the account's vCard gets it", function ()
+		it("C5: an occupant's query for the account's vCard is answered", function ()
 			local _, phone, laptop, bob = settled_room { "vcard" };
 			phone:send("<iq type='set' id='v0'><vCard xmlns='vcard-temp'><FN>Alice</FN></vCard></iq>");
 			phone:take();
@@ -118,7 +118,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.same({}, seen(laptop));
 		end);
 
-		it("C2: a nick change is seen by all, a taken nick by one", function ()
+		it("C2: all sessions see a nick change, and one session the error for a taken nick", function ()
 			local _, phone, laptop, bob = settled_room();
 			laptop:send(presence("Bob", { id = "n1" }));
 			assert.same({ "presence error room/Bob cancel conflict" }, seen(laptop));
@@ -130,7 +130,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.equal("presence - room/Alicia", seen(bob)[2]);
 		end);
 
-		it("C7: a visitor asks for a voice, and an owner is asked", function ()
+		it("C7: a visitor requests voice, and an owner is asked", function ()
 			local _, phone, laptop, bob = settled_room();
 			phone:send(query(owner_form:format "<field var='muc#roomconfig_moderatedroom'><value>1</value></field>", { id = "own", type = "set" }));
 			phone:send(query(admin "<item nick='Bob' role='visitor'/>", { id = "mute", type = "set" }));
@@ -146,7 +146,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.same({ "message normal room" }, seen(laptop));
 		end);
 
-		it("L1, L3: sessions come and go, and the account stays until it is told to go", function ()
+		it("L1, L3: sessions come and go, and the account stays until the last one leaves", function ()
 			local s, phone, laptop, bob = settled_room();
 			phone:lose();
 			assert.same({}, seen(bob));
@@ -168,7 +168,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.is_true(contains(seen(laptop), "presence - room/Alice 110"));
 		end);
 
-		it("J6: a session that asks for more gets all of it, alone", function ()
+		it("J6: a session that needs a real join gets all of the answer, and no other session does", function ()
 			local _, phone, laptop = settled_room();
 			laptop:send(join("Alice", { id = "mav", muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
 			local got = seen(laptop);
@@ -178,7 +178,7 @@ for _, resource in ipairs { false, "minimix" } do
 			assert.same({}, seen(phone));
 		end);
 
-		it("R6: a session that dies with its hands full does no harm", function ()
+		it("R6: a session that ends with unacknowledged stanzas causes no error", function ()
 			local _, phone, laptop, bob = settled_room();
 			phone:hibernate();
 			bob:send(message "one");

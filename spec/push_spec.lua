@@ -1,4 +1,4 @@
--- Which messages of rooms wake a device that is not there (XEP-0357, XEP-0492).
+-- Tests which messages of rooms trigger a push to an offline device (XEP-0357, XEP-0492).
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -13,7 +13,7 @@ local function field(var, value)
 	return ("<field var='pubsub#%s'><value>%s</value></field>"):format(var, value);
 end
 
--- Bookmarks the room with a setting for notifications, as XML in <notify/>.
+-- Bookmarks the room with a notification setting, as XML in <notify/>.
 local function set_notify(client, setting)
 	client:send(("<iq type='set' id='b1'><pubsub xmlns='%s'><publish node='%s'><item id='%s'>"
 		.."<conference xmlns='%s' autojoin='true'><nick>Alice</nick><extensions>"
@@ -25,7 +25,7 @@ local function set_notify(client, setting)
 		pubsub, bookmarks, lab, bookmarks, setting));
 end
 
--- The room says of itself whether it is private.
+-- The room announces whether it is private.
 local function describe_room(room, is_private)
 	function room.on_iq(_, iq)
 		local query = iq:get_child("query", "http://jabber.org/protocol/disco#info");
@@ -38,8 +38,8 @@ local function describe_room(room, is_private)
 	end
 end
 
--- The account's phone has asked to be woken, and has gone; a laptop of the account may be there. options: private, laptop (it has joined),
--- setting (in <notify/>), stays (the phone is there), resource
+-- The account's phone has enabled push and is offline. A laptop of the account may be online. options: private, laptop
+-- (it has joined), setting (in <notify/>), stays (the phone is online), resource
 local function open(options)
 	local s = scene.new {
 		modules = { "disco"; "pep"; "bookmarks"; "cloud_notify" }; resource = options.resource;
@@ -60,7 +60,7 @@ local function is_push(stanza)
 	return stanza.name == "iq" and stanza.attr.to == push_service and stanza:get_child("pubsub", pubsub);
 end
 
--- How often the phone is woken by what f does.
+-- Returns the number of pushes to the phone while f runs.
 local function wakes(s, f)
 	s.host:take();
 	f();
@@ -87,10 +87,10 @@ for _, laptop in ipairs { false, true } do
 			return open(options);
 		end
 
-		describe(("H4: a device that is not there, %s, in %s JID"):format(
+		describe(("H4: an offline device, %s, in %s JID"):format(
 			laptop and "while another has joined" or "with no other", resource and "a full" or "the bare"), function ()
 
-			it("is woken by mentions in a public room", function ()
+			it("is notified of mentions in a public room", function ()
 				local s = here {};
 				assert.equal(0, wakes_for(s, "hello"));
 				assert.equal(1, wakes_for(s, "hello alice!"));
@@ -98,7 +98,7 @@ for _, laptop in ipairs { false, true } do
 				assert.equal(0, wakes_for(s, "malice and Alicette"));
 			end);
 
-			it("is woken by references and answers", function ()
+			it("is notified of references and replies", function ()
 				local s = here {};
 				local reference = "<reference xmlns='urn:xmpp:reference:0' type='%s' uri='xmpp:%s'/>";
 				assert.equal(1, wakes_for(s, "1", reference:format("mention", "alice@example.org")));
@@ -109,14 +109,14 @@ for _, laptop in ipairs { false, true } do
 				assert.equal(0, wakes_for(s, "6", ("<reply xmlns='urn:xmpp:reply:0' id='x' to='%s/Bob'/>"):format(lab)));
 			end);
 
-			it("is woken by everything in a private room, each time once", function ()
+			it("is notified of every message in a private room, once each", function ()
 				local s = here { private = true };
 				assert.equal(1, wakes_for(s, "hello"));
 				assert.equal(1, wakes_for(s, "hello Alice"));
 				assert.equal(1, wakes_for(s, "and again"));
 			end);
 
-			it("is woken as the bookmark says", function ()
+			it("is notified as the bookmark says", function ()
 				for setting, expected in pairs {
 					["<always/>"] = { 1, 1 };
 					["<on-mention/>"] = { 0, 1 };
@@ -131,14 +131,14 @@ for _, laptop in ipairs { false, true } do
 				end
 			end);
 
-			it("is not woken by what the account said itself", function ()
+			it("is not notified of the account's own messages", function ()
 				local s = here { setting = "<always/>" };
 				assert.equal(0, wakes(s, function ()
 					s.room:say("Alice", "I am Alice");
 				end));
 			end);
 
-			it("is not woken by subjects, markers and what is of the past", function ()
+			it("is not notified of subjects, markers and history", function ()
 				local s = here { setting = "<always/>" };
 				assert.equal(0, wakes(s, function ()
 					s.room:set_subject("Bob", "Alice");
@@ -151,8 +151,8 @@ for _, laptop in ipairs { false, true } do
 	end
 end
 
-describe("H4: a device that is there", function ()
-	it("is not woken, in the room or not", function ()
+describe("H4: a device that is online", function ()
+	it("is not notified, attached or not", function ()
 		local s, phone = open { private = true; stays = true };
 		assert.equal(0, wakes_for(s, "Alice?"));
 		phone:send(scene.leave "Alice");
@@ -161,8 +161,8 @@ describe("H4: a device that is there", function ()
 	end);
 end);
 
-describe("H4: a room that changes", function ()
-	it("is asked anew whether it is private", function ()
+describe("H4: a room that changes its configuration", function ()
+	it("is asked again whether it is private", function ()
 		local s = open {};
 		assert.equal(0, wakes_for(s, "hello"));
 		describe_room(s.room, true);

@@ -25,7 +25,7 @@ local function summaries(stanzas)
 	return lines;
 end
 
--- Without the module under test: the room and the client talk to each other directly.
+-- These specs run without the module: the room and the client exchange stanzas directly.
 local function new_room(fields, options)
 	local host = spec_host.new { module_file = "spec/support/fixtures/mod_relay.lua" };
 	fields.jid = "room@rooms.example.org";
@@ -34,7 +34,7 @@ local function new_room(fields, options)
 end
 
 describe("the room", function ()
-	it("lets in, in the order of XEP-0045", function ()
+	it("admits occupants, in the order of XEP-0045", function ()
 		local room, phone = new_room { subject = "Tea" };
 		room:enter("Bob");
 		room:say("Bob", "early");
@@ -48,7 +48,7 @@ describe("the room", function ()
 		assert.equal("presence - room/Alice", summary(room:occupant("Bob").inbox[3]));
 	end);
 
-	it("heeds the history that is asked for", function ()
+	it("honours the requested history", function ()
 		local room, phone, host = new_room {};
 		room:enter("Bob");
 		for i = 1, 3 do
@@ -65,7 +65,7 @@ describe("the room", function ()
 		assert.same({ "3", "2", "3" }, bodies);
 	end);
 
-	it("refuses, with the join's id", function ()
+	it("refuses, with the id of the join", function ()
 		local room, phone = new_room { password = "secret"; creates = true };
 		phone:send(join "Alice");
 		assert.equal("j1", phone.inbox[1].attr.id);
@@ -92,7 +92,7 @@ describe("the room", function ()
 		assert.equal("hi", room:occupant("Bob").inbox[3]:get_child_text("body"));
 	end);
 
-	it("passes private messages and queries on, and answers self-pings", function ()
+	it("forwards private messages and queries, and answers self-pings", function ()
 		local room, phone = new_room {};
 		local bob = room:enter("Bob");
 		phone:send("<iq type='get' id='p0' to='room@rooms.example.org/Alice'><ping xmlns='urn:xmpp:ping'/></iq>");
@@ -135,7 +135,7 @@ describe("the room", function ()
 		destruction = { function (room) room:destroy("other@rooms.example.org", "moved"); end, "presence unavailable room/Alice 110" };
 	};
 	for name, way in pairs(ways_out) do
-		it("says goodbye on "..name, function ()
+		it("sends the final presence on "..name, function ()
 			local room, phone = new_room {};
 			phone:send(join "Alice");
 			phone:take();
@@ -145,7 +145,7 @@ describe("the room", function ()
 		end);
 	end
 
-	it("forgets without a word", function ()
+	it("forgets occupants without a stanza", function ()
 		local room, phone = new_room {};
 		phone:send(join "Alice");
 		phone:take();
@@ -154,7 +154,7 @@ describe("the room", function ()
 		assert.same({ "message error room not-acceptable" }, summaries(phone:take()));
 	end);
 
-	it("throws out whoever answers with an error", function ()
+	it("removes occupants that answer with an error", function ()
 		local room, phone = new_room {};
 		phone:send(join "Alice");
 		phone:send("<message type='error' to='room@rooms.example.org'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
@@ -162,7 +162,7 @@ describe("the room", function ()
 		assert.is_nil(room:occupant("Alice"));
 	end);
 
-	it("answers on delivery when it is elsewhere", function ()
+	it("answers on delivery when it is remote", function ()
 		local _, phone, host = new_room({}, { remote = true });
 		phone:send(join "Alice");
 		assert.same({}, phone:take());

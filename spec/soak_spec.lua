@@ -1,5 +1,5 @@
--- B1: an hour of coming and going leaves nothing behind. `make soak` plays all of it, otherwise it is a part of
--- MINIMIX_SOAK seconds. It prints what the module holds.
+-- B1: after an hour of joins, leaves and failures the module holds no stale data. `make soak` runs all of it; otherwise
+-- a part of MINIMIX_SOAK seconds runs. Prints the memory of the module.
 
 local spec_host = require "support.host";
 local spec_room = require "support.room";
@@ -101,7 +101,7 @@ function events:swarm()
 	if room:occupant(nick) then room:leave(nick); else room:enter(nick); end
 end
 
--- A room or its server starts anew.
+-- A room or its server restarts.
 function events:restart()
 	if self.draw(10) > 1 then return; end
 	local room = chosen(self, self.rooms);
@@ -152,7 +152,7 @@ function soak:second()
 	self:settle();
 end
 
--- Kilobytes, without what a disk would hold.
+-- Kilobytes, without data that a disk would hold.
 function soak:held()
 	local stored = self.host.storage[self.host.name] or {};
 	for _, name in ipairs { "minimix_archive", "minimix_parts" } do
@@ -169,7 +169,7 @@ function soak:end_all()
 		client:close();
 	end
 	self.sessions = {};
-	-- Accounts without a device are still where they were.
+	-- Accounts without a device are still in their rooms.
 	for i = 1, accounts do
 		local client = self.host:client("user"..i, "last", { available = true });
 		for _, room in ipairs(self.rooms) do self:send(client, room, "id='j'>"..muc); end

@@ -2,8 +2,8 @@ local scene = require "support.scene";
 
 local join = scene.join;
 
-describe("an error in what a stanza to a room sets off", function ()
-	it("S5: is logged, and the next stanza goes out", function ()
+describe("an error in the handler of a stanza that a room answers", function ()
+	it("S5: is logged, and the next stanza is sent", function ()
 		local s = scene.new();
 		local phone = s:client "phone";
 		local on_service = s.host.on_service;

@@ -1,7 +1,7 @@
-// XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
+// XML namespaces, and the status codes of XEP-0045 15.6 that the module reacts to. Other codes are forwarded unread.
 
 export const MUC = "http://jabber.org/protocol/muc";
-/** Our own: the feature that accounts show, and the ad-hoc commands. */
+/** The module's own: a feature of the account, and the ad-hoc commands. */
 export const MINIMIX = "https://modules.prosody.im/mod_minimix";
 export const MUC_OWNER = "http://jabber.org/protocol/muc#owner";
 export const MUC_USER = "http://jabber.org/protocol/muc#user";

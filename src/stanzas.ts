@@ -1,4 +1,4 @@
-// Questions about stanzas that util.stanza has no answer to.
+// Tests on stanzas that util.stanza does not have.
 
 import * as datetime from "util.datetime";
 import * as encodings from "util.encodings";
@@ -6,13 +6,13 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { DELAY, HINTS, MUC_USER, STANZA_ID, type Status } from "./namespaces";
 
-/** Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order. */
+/** Whether a presence has a status code of XEP-0045 15.6, in any position. */
 export function hasStatus(stanza: Stanza, code: Status): boolean {
     const x = stanza.get_child("x", MUC_USER);
     return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
 }
 
-/** Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form. */
+/** Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks. */
 export function isSameNick(one: string, other: string): boolean {
     return one === other || prepared(one) === prepared(other);
 }
@@ -21,7 +21,9 @@ function prepared(nick: string): string {
     return encodings.stringprep.nodeprep(nick) ?? encodings.stringprep.resourceprep(nick) ?? nick;
 }
 
-/** Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs. */
+/**
+ * Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
+ */
 export function isSameElement(one: Stanza, other: Stanza, ignored?: string): boolean {
     if (one.name !== other.name || !isSameAttributes(one.attr, other.attr, ignored)) {
         return false;
@@ -77,7 +79,7 @@ let splitJid = "";
 let splitRoom = "";
 let splitNick: string | undefined;
 
-/** The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one. */
+/** Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender. */
 export function splitOccupant(jid: string): LuaMultiReturn<[room: string, nick: string | undefined]> {
     if (jid !== splitJid) {
         splitJid = jid;
@@ -87,13 +89,13 @@ export function splitOccupant(jid: string): LuaMultiReturn<[room: string, nick: 
     return $multi(splitRoom, splitNick);
 }
 
-/** The id that a room gave a message (XEP-0359). */
+/** Returns the id that a room has given a message (XEP-0359). */
 export function stanzaIdBy(stanza: Stanza, room: string): string | undefined {
     const element = stanza.get_child_with_attr("stanza-id", STANZA_ID, "by", room);
     return element?.attr.id;
 }
 
-/** The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now. */
+/** Returns the time stamp of a message from the room's history (XEP-0045 7.2.14). Undefined for a live message. */
 export function delayBy(stanza: Stanza, room: string): string | undefined {
     for (const tag of stanza.tags) {
         if (isDelayBy(tag, room)) {
@@ -103,17 +105,20 @@ export function delayBy(stanza: Stanza, room: string): string | undefined {
     return undefined;
 }
 
-/** Marks a message as one of the past, in the name of its room. */
+/** Adds the room's delay to a message of the history. */
 export function addDelay(stanza: Stanza, room: string, when: number): void {
     stanza.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: room, stamp: datetime.datetime(when) }));
 }
 
-/** Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past. */
+/**
+ * Whether an element is a delay added by the room (XEP-0045 7.2.14). Delays by other entities say nothing about
+ * history.
+ */
 export function isDelayBy(tag: Stanza, room: string): boolean {
     return tag.name === "delay" && tag.attr.xmlns === DELAY && tag.attr.from === room;
 }
 
-/** Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types. */
+/** Whether a message of a room is archived. The criteria are those of mod_mam's `should_store` for other types. */
 export function isWorthKeeping(stanza: Stanza): boolean {
     if (
         stanza.get_child("no-store", HINTS) !== undefined ||
@@ -130,7 +135,9 @@ export function isWorthKeeping(stanza: Stanza): boolean {
     return false;
 }
 
-/** Payload by which a message without a body is kept: the element's name, or true for all of the namespace. */
+/**
+ * Payload for which a message without a body is archived: the name of the element, or true for any of the namespace.
+ */
 const kept = new LuaMap<string, string | true>();
 kept.set(HINTS, "store");
 kept.set("urn:xmpp:eme:0", "encryption");

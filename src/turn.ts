@@ -1,19 +1,19 @@
-// Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
-// answers inside module:send(); its answer must not arrive in the middle of a change of state.
+// Turns. Each hook and each timer of the module runs to its end before anything is sent to a room. A local room answers
+// inside module:send(), and its answer must not arrive in the middle of a state change.
 
-/** Stanzas for rooms, oldest first. They leave when the turn ends. */
+/** Stanzas for rooms, oldest first. They are sent when the turn ends. */
 const outbox: Stanza[] = [];
 
 let running = false;
 let draining = false;
 
-/** Sends a stanza to a room at the end of the current turn, or at once outside of a turn. */
+/** Sends a stanza to a room at the end of the current turn. Outside of a turn it is sent at once. */
 export function post(stanza: Stanza): void {
     outbox.push(stanza);
     drain();
 }
 
-/** Sends what is queued. What a room's answer adds meanwhile is sent by the same loop. */
+/** Sends the queued stanzas, including those that a room's answer adds meanwhile. */
 function drain(): void {
     if (running || draining) {
         return;
@@ -31,7 +31,7 @@ function send(this: void, stanza: Stanza): void {
     module.send(stanza);
 }
 
-/** Calls a function. An error is logged and goes no further; whether there was none, and the result. */
+/** Calls a function and logs its error. Returns whether it succeeded, and the result. */
 function protect<E, R>(task: (this: void, argument: E) => R, argument: E): LuaMultiReturn<[boolean, R | undefined]> {
     const [ok, result] = xpcall(task, debug.traceback, argument);
     if (!ok) {
@@ -50,7 +50,7 @@ export function inTurn(task: (this: void) => void): void {
     drain();
 }
 
-/** Runs a task as a turn, once, so many seconds from now. */
+/** Runs a task once as a turn, after a number of seconds. */
 export function after(seconds: number, task: (this: void) => void): Timer {
     return module.add_timer(seconds, () => {
         inTurn(task);
@@ -59,7 +59,7 @@ export function after(seconds: number, task: (this: void) => void): Timer {
 }
 
 /**
- * Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+ * Wraps a hook's handler in a turn. After an error the event counts as handled: Prosody would otherwise send the stanza
  * from the session's own address, or answer a room with an error.
  */
 export function turn<E>(handler: (this: void, event: E) => Handled): (this: void, event: E) => Handled {

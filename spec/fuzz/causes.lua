@@ -1,17 +1,17 @@
--- Why an account may be out of an honest room: the room has put it out or does not let it in, a session has left, or
--- nothing could be heard for long. Nobody is out without one of these.
+-- Reasons for which an account may be out of an honest room. The room removed or refused it, a session left, or the
+-- link failed for long. Without a reason the account must be in.
 
 local jid = require "util.jid";
 
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 
--- Seconds that the account tries to come back before it says that it is out, at the least: eight tries.
+-- Minimum time for which the account tries to rejoin before it tells its sessions, in seconds: eight attempts.
 local patience = 85;
 
--- Seconds for which a broken link or a silent room may be the reason for something.
+-- Seconds for which a broken link or a silent room may explain a fault.
 local aftermath = 1800;
 
--- Seconds for which what the room has said may be on its way.
+-- Seconds for which stanzas of the room may be in flight.
 local longest_way = 600;
 
 local causes = {};
@@ -30,7 +30,7 @@ local function of(self, room, account)
 	return known;
 end
 
--- Something that keeps the room and the account from hearing each other.
+-- The room and the account cannot reach each other.
 function causes:trouble(room)
 	room.trouble = self.now();
 end
@@ -39,12 +39,12 @@ function causes:has_trouble(room)
 	return room.silent or room.trouble and self.now() - room.trouble < aftermath or false;
 end
 
--- The account is in the room as far as the room and a session can tell, and is to stay.
+-- The room and a session both show the account as in the room, and it must stay in.
 function causes:is_in(room, account)
 	of(self, room, account).stays = true;
 end
 
--- It need not stay: a session has left, or the module was unloaded.
+-- The account may leave: a session has left, or the module was unloaded.
 function causes:may_go(room, account)
 	of(self, room, account).stays = false;
 end
@@ -62,7 +62,7 @@ local function is_expulsion(codes)
 	return codes["301"] or codes["307"] and not codes["333"] or codes["321"] or codes["322"] or codes.destroyed;
 end
 
--- Something is sent by the room to the account.
+-- The room sends a stanza to the account.
 function causes:room_sends(room, stanza)
 	if stanza.name ~= "presence" or stanza.attr.type ~= "unavailable" then return; end
 	local codes = reasons(stanza);
@@ -72,13 +72,13 @@ function causes:room_sends(room, stanza)
 	if is_expulsion(codes) then known.put_out, known.stays = self.now(), false; end
 end
 
--- The account has asked to be let in, and will not be unless something changes.
+-- The account has asked to join, and is refused until something changes.
 function causes:room_refuses(room, account)
 	local known = of(self, room, account);
 	known.refused, known.stays = self.now(), false;
 end
 
--- Whether the room lists the account, looked at now and then.
+-- Records from time to time whether the room lists the account.
 function causes:note(room, account, is_listed)
 	local known = of(self, room, account);
 	if is_listed then
@@ -88,7 +88,7 @@ function causes:note(room, account, is_listed)
 	end
 end
 
--- A session that was in the room gets its own unavailable. Returns what is wrong with that, or nothing.
+-- A session in the room gets its own unavailable. Returns a description of the fault, or nothing.
 function causes:explain(room, account, stanza)
 	local known, codes, now = of(self, room, account), reasons(stanza), self.now();
 	local function is_recent(time) return time and now - time < longest_way; end
@@ -102,7 +102,7 @@ function causes:explain(room, account, stanza)
 	return "is out of a room without a cause";
 end
 
--- Whether the account should be in the room when all has had its time.
+-- Whether the account must be in the room at the end.
 function causes:should_be_in(room, account)
 	return of(self, room, account).stays == true;
 end

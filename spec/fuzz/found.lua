@@ -1,4 +1,4 @@
--- What the search has found before, made short.
+-- Event lists that the search has found, shortened.
 
 return {
 	{ about = "joins in line when the module is unloaded"; seed = 1; setting = { resource = false; bosh = false; carbons = false };

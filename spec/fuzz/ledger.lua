@@ -1,5 +1,5 @@
--- What becomes of each message that a session sends to an honest room: it arrives there and is not refused, or its sender
--- gets an error. Nothing is lost without one.
+-- Tracks each message of a session to an honest room. It must arrive there and not be refused, or its sender must get
+-- an error.
 
 local ledger = {};
 ledger.__index = ledger;
@@ -20,13 +20,13 @@ function ledger:sent(session, room, id, body)
 	table.insert(session.messages, entry);
 end
 
--- The message of a stanza that is on its way to a room; nil for anything else.
+-- Returns the message of a stanza in flight to a room; nil for any other stanza.
 function ledger:entry(stanza)
 	local body = stanza.name == "message" and stanza:get_child_text("body");
 	return body and self.by_body[body];
 end
 
--- What happens from now on to the messages that are not settled may be lost without an error: the server or a link broke.
+-- From now on unsettled messages may be lost without an error: the server or a link failed.
 function ledger:excuse_all()
 	for _, entry in pairs(self.by_body) do entry.excused = true; end
 end
@@ -38,7 +38,7 @@ function ledger.got_error(session, room, id)
 	errors[key] = (errors[key] or 0) + 1;
 end
 
--- Returns what a session should have been told and was not, by what it has sent under each id.
+-- Returns the errors that a session should have received and did not, by the id of the message.
 function ledger.missing(session)
 	local lost = {};
 	for _, entry in ipairs(session.messages or {}) do

@@ -1,12 +1,13 @@
--- What a session may expect of a room, from what it has said and been told: nothing here knows the module.
+-- A session's view of a room, as expected from the stanzas that it sent and received. The model does not know the
+-- module.
 --
--- A session is "out" of a room, "asking" to be let in, "in", or "leaving". While it asks or leaves it may get what the
--- room says, or not; otherwise there is no doubt.
+-- A session is "out" of a room, "asking" to join, "in", or "leaving". While it asks or leaves, it may or may not
+-- receive the room's stanzas. In the other states this is definite.
 
 local jid = require "util.jid";
 local ledger = require "fuzz.ledger";
 
--- Of what in a presence tells that its 110 is not to be believed.
+-- Marks in a presence that make its 110 implausible.
 local xmlns_mistake = "urn:example:mistake";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 
@@ -23,7 +24,8 @@ local function codes_of(stanza)
 end
 model.codes_of = codes_of;
 
--- before: the one that had the same full JID; what it asked rooms itself, not by way of the account, they answer to that.
+-- before: the previous session with the same full JID. Rooms may still answer the requests that it sent from its own
+-- address.
 function model.session(client, account, before)
 	local requests = {};
 	for key, request in pairs(before and before.requests or {}) do
@@ -36,11 +38,11 @@ function model.session(client, account, before)
 	return { client = client; account = account; places = places; requests = requests };
 end
 
--- Where a session stands in a room.
+-- The state of a session in a room.
 function model.place(session, room)
 	local place = session.places[room.jid];
 	if not place then
-		-- known: the session has written to it, so that it knows the full JID
+		-- known: the session has written to the room from its full JID
 		place = { state = "out"; asked = {}; view = {} };
 		session.places[room.jid] = place;
 	end
@@ -57,14 +59,14 @@ function model.is_out(session, room)
 	return not place or place.state == "out";
 end
 
--- Requests that an error or an answer may come for
+-- Requests that may still get an error or an answer
 
 local function request_key(kind, room_jid, id)
-	-- An empty id is as good as none.
+	-- An empty id counts as none.
 	return ("%s %s %s"):format(kind, room_jid, id or "");
 end
 
--- must: it has to be answered in the end
+-- must: the request needs an answer in the end
 function model.asks(session, kind, room, id, must)
 	local key = request_key(kind, room.jid, id);
 	local request = session.requests[key] or { count = 0 };
@@ -76,7 +78,7 @@ function model.asks(session, kind, room, id, must)
 	return request;
 end
 
--- mod_muc gives an id to a message without one, and answers the farewell of a session, which has none.
+-- mod_muc gives an id to a message without one. It answers the final unavailable of a session, which has none.
 local function is_of_real_room(session, kind, room, id)
 	local request = session.requests[request_key(kind, room.jid, id)];
 	return room.is_real and not (request and request.count > 0);
@@ -87,19 +89,19 @@ local function is_asked(session, kind, room, id)
 	if room.is_real and kind == "presence" and not id then return model.place(session, room).known; end
 	local request = session.requests[request_key(kind, room.jid, id)];
 	if not request or request.count == 0 then return false; end
-	-- A liar may answer twice whom it knows by the full JID.
+	-- A liar may answer a session twice if it knows the full JID.
 	if not (room.lies and request.direct) then
 		request.count = request.count - 1;
 	end
 	return true;
 end
 
--- What the session sends
+-- Stanzas of the session
 
 function model.joins(session, room, id, nick)
 	local place = model.place(session, room);
 	if not nick and place.state ~= "in" then
-		-- No join: it is left to the room.
+		-- Not a join: the room decides.
 		return model.asks(session, "presence", room, id);
 	end
 	table.insert(place.asked, { id = id });
@@ -123,16 +125,16 @@ function model.leaves(session, room, silently)
 	local place = model.place(session, room);
 	place.known = true;
 	if place.state == "out" then return; end
-	-- It may have been refused already.
+	-- It may have been refused before.
 	place.untold = place.untold or silently or place.state == "asking" and is_all_doubtful(place.asked);
 	place.asked = {};
 	place.state = "leaving";
 	place.awaits_leave = true;
 end
 
--- What it gets
+-- Stanzas to the session
 
--- The answer to a join answers those before it, too.
+-- The answer to a join also answers earlier joins.
 local function answers_join(place, id)
 	local first, last;
 	for i, asked in ipairs(place.asked) do
@@ -141,7 +143,7 @@ local function answers_join(place, id)
 		end
 	end
 	if not first then return false; end
-	-- Which of those that look the same it answers nobody can tell.
+	-- Requests that look the same cannot be told apart by their answer.
 	for i = first + 1, last do place.asked[i].doubtful = true; end
 	place.asked = table.move(place.asked, first + 1, #place.asked, 1, {});
 	return true;
@@ -153,7 +155,7 @@ local function goes_out(place)
 	place.state = place.asked[1] ~= nil and "asking" or "out";
 end
 
--- Whether an error may be for a presence with the same id that asked for no join.
+-- Whether an error may answer a presence with the same id that was not a join.
 local function is_ambiguous(session, place, room, id)
 	local joins = 0;
 	for _, asked in ipairs(place.asked) do
@@ -165,7 +167,7 @@ end
 
 local function on_error(session, place, room, stanza)
 	if is_ambiguous(session, place, room, stanza.attr.id) then
-		-- If it is for a join, it answers those before as well.
+		-- An error for a join answers earlier joins as well.
 		local doubtful = false;
 		for i = #place.asked, 1, -1 do
 			local asked = place.asked[i];
@@ -191,7 +193,7 @@ local function on_available(place, nick, stanza, codes)
 	if answers_join(place, stanza.attr.id) then
 		place.awaits_leave = nil;
 	elseif place.state == "asking" and not place.awaits_leave then
-		-- The answer to a join before, that came too late.
+		-- A late answer to an earlier join.
 		place.asked = {};
 	end
 	if not place.awaits_leave then
@@ -261,24 +263,24 @@ local function on_iq(session, room, stanza)
 	end
 end
 
--- Left to Prosody, as from somebody with whom the account shares no room.
+-- Handled by Prosody, like a stanza from a sender that shares no room with the account.
 local function is_ordinary(session, room, stanza)
 	local kind = stanza.attr.type;
 	if not room.lies then
 		if stanza.name == "message" then
-			-- What is said in private to an account of which no session is there.
+			-- A private message to an account without sessions.
 			return stanza.attr.to ~= session.client.jid and kind ~= "groupchat" and kind ~= "error"
 				and not model.is_in(session, room);
 		end
-		-- Subscriptions go out from the account itself.
+		-- Subscriptions are sent by the account itself.
 		return stanza.name == "presence" and kind == "error" and stanza.attr.to == jid.bare(session.client.jid);
 	end
 	return stanza.attr.to == jid.bare(session.client.jid) or stanza.name == "message" and kind ~= "groupchat" and kind ~= "error"
-		-- Prosody keeps these as they came.
+		-- Prosody stores these unchanged.
 		or stanza.name == "presence" and kind == "subscribe";
 end
 
--- Returns what is wrong with it, or nothing.
+-- Returns a description of the fault, or nothing.
 function model.gets(session, room, stanza)
 	if is_ordinary(session, room, stanza) then
 		return;
@@ -293,16 +295,16 @@ function model.gets(session, room, stanza)
 	return on_iq(session, room, stanza);
 end
 
--- What is left unanswered when all has had its time; nothing if all is well.
+-- Returns the requests that are unanswered at the end, or nothing.
 function model.unsettled(session, rooms)
 	for _, room in pairs(rooms) do
 		local place = session.places[room.jid];
 		if place and not room.lies then
 			if place.state == "leaving" and place.untold then goes_out(place); end
-			-- It was let in, and only that is lost.
+			-- The room admitted the session, but the answer was lost.
 			if room.lossy and place.thrown_out and place.state == "asking" then place.asked = {}; goes_out(place); end
 			if place.state == "asking" and is_all_doubtful(place.asked) then place.asked = {}; goes_out(place); end
-			-- It left and joined again, and that join was refused: the leave need not be answered as well.
+			-- The session left and joined again, and that join was refused. The leave needs no answer.
 			if place.state == "asking" and place.asked[1] == nil then goes_out(place); end
 			if place.state == "asking" or place.state == "leaving" then
 				return ("is still %s in %s"):format(place.state, room.jid);

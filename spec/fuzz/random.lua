@@ -1,9 +1,9 @@
--- Numbers that a seed repeats. The module itself draws from math.random, so events are not to.
+-- Random numbers from a seed. The module uses math.random itself, so events must not use it.
 
 local function new(seed)
 	local state = (seed * 2654435761 + 88172645) & 0xffffffff;
 	if state == 0 then state = 1; end
-	-- xorshift32: a whole number from 1 to n
+	-- Returns a whole number from 1 to n (xorshift32).
 	return function (n)
 		state = state ~ (state << 13) & 0xffffffff;
 		state = state ~ (state >> 17);

@@ -1,4 +1,5 @@
--- A room of Prosody's own mod_muc, to be asked and told what a room of the specs is. What is not in its power does nothing.
+-- A room of Prosody's own mod_muc, with the interface of the room in support.room. Actions that it does not support do
+-- nothing.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -7,7 +8,7 @@ local real = {};
 
 local methods = {};
 
--- The room of mod_muc; nil when nobody has made it, or it was destroyed.
+-- Returns the room of mod_muc. Nil before it is created and after it is destroyed.
 local function room_of(self)
 	return prosody.hosts[self.domain].modules.muc.get_room_from_jid(self.jid);
 end
@@ -41,7 +42,7 @@ function real.new(domain)
 	return setmetatable({ jid = "real@"..domain, domain = domain, is_real = true, questions = {}, members = {}, received = {} }, real);
 end
 
--- By real JID or by nick.
+-- Finds an occupant by real JID or by nick.
 function methods:occupant(name)
 	for _, occupant in ipairs(self.occupants) do
 		if occupant.jid == name or occupant.nick == name then return occupant; end
@@ -55,7 +56,7 @@ local function create(self)
 	room:set_persistent(true);
 end
 
--- At each start of the server.
+-- Runs at each start of the server.
 function methods:start(host, on_stanza)
 	host:add_component(self.domain, "muc", { muc_tombstones = false });
 	for _, name in ipairs { "message/bare", "message/full", "message/host" } do

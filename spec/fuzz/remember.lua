@@ -1,5 +1,4 @@
--- util.stanza looks at each name and each text of each stanza. Those that it has found good are found good again: a fifth
--- of the time that a search takes.
+-- Caches the checks of util.stanza on names and texts, which take a fifth of the time of a search.
 
 local st = require "util.stanza";
 

@@ -1,4 +1,4 @@
--- Plays lists of events until so many are through, and makes short what it finds.
+-- Plays lists of events up to a number of events, and shortens those that fail.
 
 local generate = require "fuzz.generate";
 local shrink = require "fuzz.shrink";
@@ -8,13 +8,13 @@ local length = 300;
 
 local run = {};
 
--- What went wrong, bare of what differs from run to run.
+-- Returns a failure without the parts that differ between runs.
 local function kind_of(problem)
 	return (problem:match("[^\n]*"):gsub("<.*", ""):gsub("%d+", ""):gsub("alice@[%w./]*", ""):gsub("anna@[%w./]*", "")
 		:gsub("%w+@%w+%.example%.%w+", ""));
 end
 
--- seconds: how long to look for a shorter list
+-- seconds: the time limit of the search for a shorter list
 function run.shorten(list, problem, plant, seconds)
 	local kind = kind_of(problem);
 	return shrink(list, function (shorter)
@@ -23,8 +23,8 @@ function run.shorten(list, problem, plant, seconds)
 	end, seconds);
 end
 
--- Returns nil and the number of events played, or what is wrong and the list that shows it.
--- fields: seed, count (of events), seconds (instead, or as well), plant(host): what to change in the module
+-- Returns nil and the number of events played, or the fault and the list that shows it. fields: seed, count (of
+-- events), seconds (instead, or as well), plant(host): changes the module
 function run.search(fields)
 	local played, started = 0, os.clock();
 	local seed = fields.seed;

@@ -1,11 +1,11 @@
--- Delta debugging: the shortest list of events, as far as leaving some out can find it, that still fails.
+-- Delta debugging: leaves out events as long as the rest still fails, to find the shortest list.
 
 local function without(list, first, last)
 	local rest = table.move(list, 1, first - 1, 1, { seed = list.seed; setting = list.setting });
 	return table.move(list, last + 1, #list, #rest + 1, rest);
 end
 
--- fails(list) says whether a list still shows the same fault; seconds: how long to look
+-- fails(list): whether a list still shows the same fault; seconds: the time limit
 local function shrink(list, fails, seconds)
 	local deadline = os.clock() + seconds;
 	local size = math.max(#list // 2, 1);

@@ -1,5 +1,5 @@
--- Where the module keeps things: in the stand-in of the other specs, in Prosody's own files, in SQLite, or in the PostgreSQL
--- that MINIMIX_POSTGRES names, as the options of mod_storage_sql in Lua.
+-- Storage for the module: the fake storage of the other specs, Prosody's own files, SQLite, or PostgreSQL.
+-- MINIMIX_POSTGRES has the options of mod_storage_sql for PostgreSQL, in Lua.
 
 local backend = {};
 
@@ -22,7 +22,7 @@ local function folder()
 	return path;
 end
 
--- Tables of mod_storage_sql on a server, which outlive a spec.
+-- Tables of mod_storage_sql on a database server. They outlive a spec.
 local function empty(sql)
 	local connection = require "DBI".Connect(sql.driver, sql.database, sql.username, sql.password, sql.host, sql.port);
 	connection:autocommit(true);
@@ -33,7 +33,7 @@ local function empty(sql)
 	connection:close();
 end
 
--- A new one, with nothing in it: `options` and `data` for support.host, and close().
+-- Returns a new, empty backend: `options` and `data` for support.host, and close().
 function backend.open(name)
 	local driver, sql = drivers[name]();
 	local data = folder();

@@ -1,4 +1,4 @@
--- A client of the server under test: a session bound by Prosody's sessionmanager, and what it was sent.
+-- A client of the server under test: a session bound by Prosody's sessionmanager, and the stanzas that it received.
 
 local st = require "util.stanza";
 local filters = require "util.filters";
@@ -16,7 +16,7 @@ local function fire(self, name, event)
 	return prosody.hosts[self.domain].events.fire_event(name, event);
 end
 
--- What is written to a stream is text, of one stanza or of several.
+-- A stream gets text, of one stanza or of several.
 local function read(self, text)
 	if text:find "^</?stream:" then return; end
 	for _, stanza in ipairs(xml.parse("<stream>"..text.."</stream>").tags) do
@@ -34,7 +34,7 @@ local function new_connection(self)
 	};
 end
 
--- A session that is no stream takes stanzas as they are. The sender may go on to change them, so the inbox gets copies.
+-- A session without a stream takes stanza tables. The sender may change them later, so the inbox gets copies.
 local function take_stanzas(self, session)
 	session.rawsend = nil;
 	function session.send(stanza)
@@ -57,7 +57,7 @@ local function new_session(self)
 	return session;
 end
 
--- What mod_smacks does with each stanza while nobody is there to take it.
+-- What mod_smacks does with each stanza while the client is disconnected.
 local function queue_stanzas(self, session)
 	filters.add_filter(session, "stanzas/out", function (stanza)
 		if not session.hibernating then return stanza; end
@@ -107,7 +107,7 @@ function client.new(host, username, resource, options)
 	return self;
 end
 
--- As if the client had written it to its stream: text or a stanza.
+-- Sends a stanza, text or a table, as if the client had written it to its stream.
 function client:send(stanza)
 	assert(self:is_connected(), "this client has no stream");
 	local received = xml.parse(stanza);
@@ -120,14 +120,14 @@ function client:is_connected()
 	return self.session.type == "c2s" and not self.session.hibernating;
 end
 
--- What arrived since the last time this was asked.
+-- Returns the stanzas that arrived since the last call.
 function client:take()
 	local inbox = self.inbox;
 	self.inbox = {};
 	return inbox;
 end
 
--- Broadcast presence, or with `to` a directed one.
+-- Sends broadcast presence, or directed presence with `to`.
 function client:available(priority, to)
 	local presence = st.presence({ to = to });
 	if priority then
@@ -154,17 +154,17 @@ function client:end_stream(reason)
 	end);
 end
 
--- The client ends its stream.
+-- Ends the stream.
 function client:close()
 	return self:end_stream(false);
 end
 
--- The connection breaks, and the session with it.
+-- Breaks the connection, which ends the session.
 function client:lose()
 	return destroy(self, server.is_13 and "closed" or nil);
 end
 
--- The connection breaks, but the session waits for the client to resume it.
+-- Breaks the connection. The session hibernates until the client resumes it.
 function client:hibernate()
 	self.session.resumable = true;
 	return self:lose();
@@ -186,7 +186,7 @@ local function start_hibernation(self, session)
 	return true;
 end
 
--- What mod_smacks does when a session is about to end; true keeps it.
+-- What mod_smacks does when a session is about to end. Returns true to keep the session.
 function client:before_unbind(session)
 	if session.resumable then return start_hibernation(self, session); end
 	local queue = self.queue;
@@ -216,7 +216,7 @@ function client:resume()
 	end);
 end
 
--- The client did not come back in time.
+-- Lets the hibernation expire.
 function client:expire()
 	assert(self.session.hibernating, "this client does not hibernate");
 	return destroy(self, "Hibernating too long");

@@ -1,5 +1,5 @@
--- A Prosody server with one virtual host and the module under test. Core, mod_presence, mod_message and mod_iq are Prosody's own;
--- connections, time, accounts and the disk are not. What leaves for elsewhere ends up in `outbox`.
+-- A Prosody server with one virtual host and the module under test. Core, mod_presence, mod_message and mod_iq are
+-- Prosody's own. Connections, time, accounts and the disk are replaced. Stanzas to other domains end up in `outbox`.
 
 local busted = require "busted";
 local st = require "util.stanza";
@@ -49,7 +49,7 @@ local function configuration(self)
 	return { ["*"] = global_options; [self.name] = options };
 end
 
--- What the server's own code asks of the spec.
+-- Functions that the server's own code calls.
 local function callbacks(self)
 	return {
 		storage = self.storage;
@@ -81,8 +81,9 @@ local function start(self)
 	end
 end
 
--- fields: options (of the virtual host), name ("example.org"), modules (more of Prosody's to load), accounts (list of user names),
--- storage (a table; the same one again continues where it was left), data (a folder, for drivers that write to disk), module_file, wrap_store(store, name) -> store
+-- fields: options (of the virtual host), name ("example.org"), modules (to load in addition), accounts (list of
+-- usernames), storage (a table; the same table continues the earlier storage), data (a folder, for drivers that write
+-- to disk), module_file, wrap_store(store, name) -> store
 function host.new(fields)
 	fields = fields or {};
 	local module_file = fields.module_file or "lua-out/mod_minimix.lua";
@@ -107,7 +108,7 @@ function host.new(fields)
 	return self;
 end
 
--- Everything from outside happens in here: what is due at once afterwards, such as settled promises, is then through as well.
+-- Runs everything that comes from outside. Pending work, such as settled promises, is done before it returns.
 function host:run(f)
 	self.depth = self.depth + 1;
 	local ok, err = xpcall(f, function (e)
@@ -128,14 +129,14 @@ function host.time()
 	return clock.now;
 end
 
--- Events of the virtual host.
+-- Fires an event of the virtual host.
 function host:fire(name, event)
 	local result;
 	self:run(function () result = prosody.hosts[self.name].events.fire_event(name, event); end);
 	return result;
 end
 
--- Events of the server: user-deleted, server-stopping ...
+-- Fires an event of the server: user-deleted, server-stopping ...
 function host:fire_global(name, event)
 	local result;
 	self:run(function () result = prosody.events.fire_event(name, event); end);
@@ -162,7 +163,7 @@ function host:delete_user(username)
 	end);
 end
 
--- 0.12 knows no disabled accounts.
+-- 0.12 has no disabled accounts.
 function host:disable_user(username)
 	self:run(function ()
 		assert(require "core.usermanager".disable_user(username, self.name));
@@ -176,14 +177,14 @@ local function is_of_service(self, stanza)
 	return self.rooms[recipient] or self.rooms[jid.host(recipient)];
 end
 
--- A room of this server gets the sender's own table and answers before module:send returns.
+-- A room of this server gets the sender's own table, and answers before module:send returns.
 function host:on_service(stanza)
 	table.insert(self.outbox, st.clone(stanza));
 	local receive = is_of_service(self, stanza);
 	if receive then receive(stanza); end
 end
 
--- A room elsewhere gets what arrives over the stream, and not before deliver().
+-- A remote room gets the stanza as it arrives over the stream, when deliver() is called.
 function host:on_remote(stanza)
 	local sent = xml.over_the_wire(stanza);
 	table.insert(self.outbox, st.clone(sent));
@@ -193,7 +194,7 @@ function host:on_remote(stanza)
 	return true;
 end
 
--- A component of this server, run by one of Prosody's modules such as "muc"; what goes to it does not show in `outbox`.
+-- Adds a component of this server, run by a module of Prosody such as "muc". Stanzas to it do not appear in `outbox`.
 function host:add_component(domain, module_name, options)
 	local all_options = copy(options or {});
 	all_options.component_module = module_name;
@@ -206,8 +207,8 @@ function host:add_component(domain, module_name, options)
 	self.services[domain] = true;
 end
 
--- room: a table with `jid`, receive(self, stanza) and room for `send`; see support.room.
--- It is one of this server unless options.remote.
+-- Adds a room: a table with `jid`, receive(self, stanza) and a field `send`; see support.room. It is local unless
+-- options.remote is set.
 function host:attach(room, options)
 	self:on_stanza_to(room.jid, function (stanza) return room:receive(stanza); end, options);
 	function room.send(stanza)
@@ -216,7 +217,7 @@ function host:attach(room, options)
 	return room;
 end
 
--- The same with only a function; `address` is a room's JID or a whole domain.
+-- Adds a room with only a function. `address` is a room's JID or a domain.
 function host:on_stanza_to(address, receive, options)
 	if not (options and options.remote) then
 		local domain = jid.host(address);
@@ -227,7 +228,7 @@ function host:on_stanza_to(address, receive, options)
 	self.rooms[address] = receive;
 end
 
--- Hands remote rooms what is on its way to them, and what that leads to.
+-- Delivers the stanzas in flight to remote rooms, and the stanzas that result from them.
 function host:deliver()
 	while self.wire[1] do
 		local stanza = table.remove(self.wire, 1);
@@ -235,7 +236,7 @@ function host:deliver()
 	end
 end
 
--- Loses what is on its way to remote rooms.
+-- Drops the stanzas in flight to remote rooms.
 function host:drop()
 	self.wire = {};
 end
@@ -253,8 +254,8 @@ local function remote_stream(self, domain)
 	};
 end
 
--- A stanza from a room, as text or a table: from a room of this server the very table, from elsewhere what a stream makes of it.
--- Returns whether the module took it; if it did not, `unhandled` has it.
+-- Passes a stanza from a room, as text or a table, to the server. A local room passes the same table, a remote one a
+-- copy. Returns whether the module handled it. If not, it is in `unhandled`.
 function host:from_room(stanza)
 	if type(stanza) == "string" then
 		stanza = xml.parse(stanza);
@@ -271,7 +272,7 @@ function host:from_room(stanza)
 	return #self.unhandled == before;
 end
 
--- What left the virtual host since the last time this was asked.
+-- Returns the stanzas that have left the virtual host since the last call.
 function host:take()
 	local outbox = self.outbox;
 	self.outbox = {};
@@ -303,8 +304,8 @@ function host:load()
 	end);
 end
 
--- Another start of the server with the same storage and accounts: clients are gone, rooms have to be attached again.
--- Orderly by default: sessions are closed at server-stopping, and modules are not unloaded. options.killed: nothing is said.
+-- Restarts the server with the same storage and accounts. Clients are disconnected, and rooms must be attached again.
+-- By default sessions are closed at server-stopping, and modules are not unloaded. options.killed: no event is fired.
 function host:restart(options)
 	if not (options and options.killed) then
 		self:stop();
@@ -338,12 +339,12 @@ function host:last_log(level, pattern)
 	end
 end
 
--- modulemanager only warns when unloading or restoring a module fails.
+-- modulemanager only warns if a module fails to unload or restore.
 local function is_failure(entry)
 	return entry.level == "error" or (entry.level == "warn" and entry.source == "modulemanager");
 end
 
--- Takes the failures logged so far as expected, provided that one of them matches.
+-- Accepts the failures logged so far, if one of them matches.
 function host:expect_error(pattern)
 	local found;
 	for i = self.inspected + 1, #self.log do
@@ -356,7 +357,7 @@ function host:expect_error(pattern)
 	end
 end
 
--- Fails if anything was logged as a failure. Runs after each test by itself.
+-- Fails if a failure was logged. Runs after each test.
 function host:assert_clean()
 	local first = self.inspected + 1;
 	self.inspected = #self.log;
@@ -368,7 +369,7 @@ function host:assert_clean()
 	end
 end
 
--- Is not looked at any more after the test, nor kept until then: for tests that use up many of them.
+-- Excludes a host from the check after the test, and frees it: for tests that use many hosts.
 function host:forget()
 	for i = #used_in_test, 1, -1 do
 		if used_in_test[i] == self then table.remove(used_in_test, i); end
@@ -377,7 +378,8 @@ end
 
 -- Metrics
 
--- The value of one of the module's counters or gauges; a unit is part of its name. labels: values of its labels after the host's, in their order.
+-- Returns the value of a counter or gauge of the module. A unit is part of the name. labels: values of the labels after
+-- the host's, in order.
 function host:metric(name, labels)
 	prosody.events.fire_event("stats-update");
 	local families = require "core.statsmanager".get_metric_registry():get_metric_families();

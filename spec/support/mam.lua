@@ -1,4 +1,4 @@
--- Archives (XEP-0313): asking an account's own, and a room that has one.
+-- Archives (XEP-0313): queries to the account's own archive, and rooms with an archive.
 
 local assert = require "luassert";
 local st = require "util.stanza";
@@ -46,7 +46,7 @@ function mam.message_in(result)
 	return result:find("{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
 end
 
--- The bodies of a page, its ids, and <fin/>; or the condition of the error.
+-- Returns the bodies of a page, its ids, and <fin/>; or the condition of the error.
 function mam.ask(client, fields)
 	client:take();
 	client:send(mam.query(fields));
@@ -76,7 +76,7 @@ function mam.ask(client, fields)
 	error("no answer");
 end
 
--- Goes through all pages; `backwards` from the last one.
+-- Reads all pages. `backwards` starts with the last page.
 function mam.page_through(client, fields, backwards)
 	local all = {};
 	local position = backwards and true or nil;
@@ -103,7 +103,7 @@ local function position(room, id)
 	end
 end
 
--- The value of a field of the query's form.
+-- Returns the value of a field of the query's form.
 local function value(query, name)
 	local form = query:get_child("x", "jabber:x:data");
 	local element = form and form:get_child_with_attr("field", nil, "var", name);
@@ -149,7 +149,7 @@ local function answer(room, iq)
 	return reply:reset();
 end
 
--- A room of support.room has an archive from now on, as mod_muc_mam keeps it.
+-- Gives a room of support.room an archive, as mod_muc_mam does.
 function mam.keep(room)
 	room.on_iq = answer;
 end

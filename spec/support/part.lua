@@ -1,4 +1,4 @@
--- Some files of the bundle by themselves, with stand-ins for the tables of the other files that they use.
+-- Loads some files of the bundle, with stand-ins for the tables of other files that they use.
 
 local function read_bundle()
 	local file = assert(io.open("lua-out/mod_minimix.lua"));
@@ -12,8 +12,8 @@ local function block(bundle, name)
 	return bundle:sub(start + 1, (bundle:find("\n-- src/", start + 1, true)));
 end
 
--- names: in the order in which they are used, "state/occupants" for instance, of which the last one's table is returned.
--- others: tables of other files by their names in the bundle. fault: a pattern and what to put in its place.
+-- names: files in the order in which they are used, such as "state/occupants"; returns the table of the last one.
+-- others: tables of other files by their names in the bundle. fault: a pattern and its replacement.
 local function load_part(names, others, fault)
 	local bundle = read_bundle();
 	local blocks = {};

@@ -1,5 +1,5 @@
--- A small XEP-0045 room. Like mod_muc it builds stanzas anew for presence, but sends one and the same table to everybody
--- for a message, changing only `to`.
+-- A small XEP-0045 room. It sends presence like mod_muc: a new stanza for each recipient. A message is the same table
+-- for all recipients, with another `to`.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -12,9 +12,10 @@ local xmlns_user = xmlns_muc.."#user";
 local room = {};
 room.__index = room;
 
--- fields: jid, subject, password, members_only, whois ("anyone"), members ({ [bare JID] = affiliation }), limit (of occupants),
--- creates (the first to join makes the room: 201), refuse ({ type, condition } for any join), silent (answers nothing),
--- ignores(room, stanza) -> whether this stanza is lost, occupant_ids, on_iq(room, stanza) -> reply, nil, or true for none
+-- fields: jid, subject, password, members_only, whois ("anyone"), members ({ [bare JID] = affiliation }), limit (of
+-- occupants), creates (the first join creates the room: 201), refuse ({ type, condition } for any join), silent
+-- (answers nothing), ignores(room, stanza) -> whether this stanza is lost, occupant_ids, on_iq(room, stanza) -> reply,
+-- nil, or true for none
 function room.new(fields)
 	local self = setmetatable({}, room);
 	for name, value in pairs(fields) do
@@ -22,9 +23,9 @@ function room.new(fields)
 	end
 	self.subject = self.subject or "";
 	self.members = self.members or {};
-	self.occupants = {}; -- in the order they came
+	self.occupants = {}; -- in order of arrival
 	self.history = {};
-	self.errors = {}; -- what arrived with type='error'; a service throws occupants out for these
+	self.errors = {}; -- stanzas with type='error'; a service removes their senders
 	self.received = {};
 	self.send = self.send or function () end;
 	return self;
@@ -38,7 +39,7 @@ local function find(self, is_wanted)
 	end
 end
 
--- By real JID or by nick.
+-- Finds an occupant by real JID or by nick.
 function room:occupant(name)
 	return find(self, function (occupant) return occupant.jid == name or occupant.nick == name; end);
 end
@@ -71,7 +72,7 @@ end
 
 -- Sending
 
--- Occupants that a spec put in the room live nowhere: they keep what they get.
+-- Occupants that a spec adds have no server. They keep the stanzas that they get.
 local function route(self, occupant, stanza)
 	stanza.attr.to = occupant.jid;
 	if occupant.inbox then
@@ -135,7 +136,7 @@ local function presence_about(self, about, receiver, change)
 	return presence;
 end
 
--- To the others first, then to the one it is about.
+-- Sends to the other occupants first, then to the occupant itself.
 local function publish(self, about, change)
 	for _, receiver in ipairs(everybody(self)) do
 		if receiver ~= about then
@@ -382,13 +383,13 @@ function room:receive(stanza)
 	return handlers[stanza.name](self, stanza);
 end
 
--- What a spec makes happen. Occupants are named by nick or real JID.
+-- Actions for specs. Occupants are named by nick or real JID.
 
 local function named(self, name)
 	return assert(self:occupant(name), "nobody is called "..name);
 end
 
--- Somebody from elsewhere comes in. fields: jid, affiliation, role, presence
+-- Adds an occupant from elsewhere. fields: jid, affiliation, role, presence
 function room:enter(nick, fields)
 	fields = fields or {};
 	local occupant = {
@@ -424,7 +425,7 @@ function room:set_subject(name, text)
 	speak(self, named(self, name), st.message({ type = "groupchat"; id = new_id() }):text_tag("subject", text));
 end
 
--- A query of one occupant to another; `payload` is the child. Returns its id.
+-- Sends a query of one occupant to another; `payload` is the child. Returns the id.
 function room:query(name, to_name, payload, kind)
 	local id = new_id();
 	local iq = st.iq({ type = kind or "get"; id = id; from = address(self, named(self, name).nick) }):add_child(payload);
@@ -463,7 +464,7 @@ function room:ban(name, reason)
 	expel(self, occupant, { "301" }, { reason = reason });
 end
 
--- Any other way out: 321, 322, 332, 333
+-- Removes an occupant with a status: 321, 322, 332, 333
 function room:remove(name, ...)
 	expel(self, named(self, name), { ... }, {});
 end
@@ -479,7 +480,7 @@ function room:destroy(alternate, reason)
 	self.occupants = {};
 end
 
--- Without a word, as when the service restarts: one occupant, or all.
+-- Forgets one occupant or all without a stanza, as when the service restarts.
 function room:forget(name)
 	if name then
 		return remove(self, named(self, name));

@@ -1,4 +1,4 @@
--- A room and the account "alice" with its sessions, and what each of them gets, a line for a stanza.
+-- A room and the account "alice" with its sessions. Lists the stanzas that each of them gets, one line for a stanza.
 
 local busted = require "busted";
 local st = require "util.stanza";
@@ -16,9 +16,9 @@ scene.__index = scene;
 
 local used_in_test = {};
 
--- fields: room (for support.room), remote (the rooms are of another server), resource (minimix_resource, if not the default),
--- options, modules, storage, data, wrap_store (for support.host), bounces (errors to a room are to be expected: the account is not in it),
--- prosody (the rooms are those of Prosody's mod_muc)
+-- fields: room (for support.room), remote (the rooms are on another server), resource (minimix_resource, if not the
+-- default), options, modules, storage, data, wrap_store (for support.host), bounces (errors to a room are expected: the
+-- account is not in it), prosody (the rooms are those of Prosody's mod_muc)
 function scene.new(fields)
 	fields = fields or {};
 	local options = fields.options or {};
@@ -48,7 +48,7 @@ function scene.new(fields)
 	return self;
 end
 
--- Another room of the same service.
+-- Adds another room of the same service.
 function scene:add_room(name, fields)
 	local all = { jid = name.."@"..domain };
 	for key, value in pairs(fields or {}) do all[key] = value; end
@@ -57,7 +57,7 @@ function scene:add_room(name, fields)
 	return room;
 end
 
--- The server starts again, and the rooms are as they were.
+-- Restarts the server. The rooms keep their state.
 function scene:restart(options)
 	self.host:restart(options);
 	for _, room in pairs(self.rooms) do
@@ -65,14 +65,14 @@ function scene:restart(options)
 	end
 end
 
--- Sets minimix_resource to another value, which counts from the next restart or reload on.
+-- Sets minimix_resource to another value, from the next restart or reload on.
 function scene:change_resource(value)
 	self.host.options.minimix_resource = value;
 	require "core.configmanager".set(self.host.name, "minimix_resource", value);
 	self.resource = value == nil and "minimix" or value or nil;
 end
 
--- The address of an account towards rooms.
+-- Returns the occupant JID of an account.
 function scene:occupant_jid(username)
 	return jid.join(username or "alice", self.host.name, self.resource);
 end
@@ -91,7 +91,8 @@ local function without_own_sessions(client, stanzas)
 	return others;
 end
 
--- An available session of "alice", or of another. That it is there is not news to anybody. options: for support.host
+-- Returns an available session of "alice" or of another account. Its presence is already read. options: for
+-- support.host
 function scene:client(resource, username, options)
 	local client = self.host:client(username or "alice", resource, options);
 	client:available();
@@ -109,7 +110,7 @@ function scene:deliver()
 	self.host:deliver();
 end
 
--- Time passes, and nothing stays on its way to a room for long.
+-- Lets time pass. Stanzas in flight to a room are delivered soon.
 function scene:wait(seconds)
 	local step = math.max(1, seconds / 300);
 	self:deliver();
@@ -177,7 +178,7 @@ function scene.error(kind, condition)
 	return ("<error type='%s'><%s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"):format(kind, condition);
 end
 
--- What a room says of an occupant. codes: "110 100"; attributes of <item/>; content of <x/>
+-- Returns the presence that a room sends about an occupant. codes: "110 100"; attributes of <item/>; content of <x/>
 function scene.status(codes, attributes, content)
 	local x = st.stanza("x", { xmlns = xmlns_user });
 	local item = { affiliation = "none"; role = "participant" };
@@ -190,8 +191,8 @@ function scene.status(codes, attributes, content)
 	return tostring(x);
 end
 
--- Keeps back what a room says from now on. Returns a function that lets the next so many stanzas pass, or all, which ends it,
--- and one that ends it without.
+-- Holds back the stanzas of a room from now on. Returns two functions. The first lets a number of stanzas pass, or all,
+-- and then stops holding back. The second stops without sending them.
 function scene.hold_back(room)
 	local send, held = room.send, {};
 	function room.send(stanza)
@@ -207,7 +208,7 @@ function scene.hold_back(room)
 	end;
 end
 
--- Lets the session in and forgets what it and the room were told of it.
+-- Joins with a session, and drops the stanzas that it and the room received.
 function scene:enter(client, nick, fields)
 	client:send(scene.join(nick or "Alice", fields));
 	self:deliver();
@@ -215,7 +216,7 @@ function scene:enter(client, nick, fields)
 	self:upstream();
 end
 
--- "Bob" comes into the room, and "Alice" with her phone.
+-- "Bob" enters the room, and then "Alice" with her phone.
 function scene:fill()
 	self.room:enter "Bob";
 	local phone = self:client "phone";
@@ -223,14 +224,14 @@ function scene:fill()
 	return phone;
 end
 
--- A scene with both of them in the room.
+-- Returns a scene with both in the room.
 function scene.in_room(fields)
 	local s = scene.new(fields);
 	return s, s:fill();
 end
 
--- A stanza that the room, one of its occupants or somebody else sends, whether or not a room would.
--- name: a nick, a JID, or nil for the room itself. Returns whether the module took it.
+-- Passes a stanza to the server, also a stanza that a room would not send. name: a nick, another JID, or nil for the
+-- room itself. Returns whether the module handled it.
 function scene:from(name, stanza, to)
 	local parsed = xml.parse(stanza);
 	parsed.attr.from = name and name:find "[@.]" and name or address(name);
@@ -255,7 +256,7 @@ local function status_codes(stanza)
 end
 scene.codes = status_codes;
 
--- A list of those that are there.
+-- Returns a list without the nil values.
 local function list(...)
 	local words = {};
 	for i = 1, select("#", ...) do
@@ -291,7 +292,7 @@ local function line(...)
 	return table.concat(words, " ");
 end
 
--- "presence unavailable room/Alice 110": name, type, sender, status codes in order, what it says
+-- Returns "presence unavailable room/Alice 110": name, type, sender, status codes in order, content
 function scene.line(stanza)
 	return line(
 		{ stanza.name, stanza.attr.type or "-", (abbreviate(stanza.attr.from)) },
@@ -308,7 +309,8 @@ function scene.lines(stanzas)
 	return lines;
 end
 
--- The stanzas that arrived since the last time, all addressed to this session; without the presence of the account's others.
+-- Returns the stanzas that arrived since the last call. All must be addressed to this session. Presence of the
+-- account's other sessions is left out.
 function scene.take(client)
 	local stanzas = without_own_sessions(client, client:take());
 	for _, stanza in ipairs(stanzas) do
@@ -323,7 +325,7 @@ function scene.seen(client)
 	return scene.lines(scene.take(client));
 end
 
--- Self-pings and queries of the archive: those of sessions never come from the account.
+-- Self-pings and archive queries of the module. Those of sessions never come from the account.
 local function is_of_its_own(self, stanza)
 	return stanza.name == "iq" and stanza.attr.from == self:occupant_jid()
 		and (stanza:get_child("ping", "urn:xmpp:ping") or stanza:get_child("query", "urn:xmpp:mam:2"));
@@ -335,7 +337,8 @@ local function sender(self, stanza)
 	return resource and username.."/"..resource or stanza.attr.from;
 end
 
--- "alice presence - room/Alice join": "alice" is the account as an occupant; a session would be "alice/phone", the bare JID itself
+-- Returns "alice presence - room/Alice join". "alice" is the account as an occupant; a session would be "alice/phone",
+-- the bare JID itself "alice@".
 local function upstream_line(self, stanza)
 	return line(
 		{ sender(self, stanza), stanza.name, stanza.attr.type or "-", (abbreviate(stanza.attr.to)) },
@@ -344,7 +347,7 @@ local function upstream_line(self, stanza)
 	);
 end
 
--- What reached a room since the last time, but for what the account asks by itself.
+-- Returns the stanzas that reached a room since the last call, without the module's own queries.
 function scene:arrived(room)
 	room = room or self.room;
 	local stanzas = {};
@@ -365,7 +368,7 @@ function scene:upstream(room)
 	return lines;
 end
 
--- What left the server since the last time, whether or not it has arrived.
+-- Returns the stanzas that left the server since the last call, delivered or not.
 function scene:sent()
 	local lines = {};
 	for _, stanza in ipairs(self.host:take()) do
@@ -374,7 +377,7 @@ function scene:sent()
 	return lines;
 end
 
--- The nicks of those in the room that a spec did not put there.
+-- Returns the nicks of the occupants that the spec did not add.
 function scene:occupants(room)
 	local nicks = {};
 	for _, occupant in ipairs((room or self.room).occupants) do
@@ -383,7 +386,7 @@ function scene:occupants(room)
 	return nicks;
 end
 
--- Whether the account has forgotten a room: what it says is left to ordinary handling.
+-- Whether the account has forgotten a room: its stanzas pass to Prosody.
 function scene:is_forgotten(name)
 	local before = #self.host.unhandled;
 	self:from(address("Somebody", name), "<presence/>");
@@ -392,7 +395,7 @@ end
 
 -- Rules that hold in every spec.
 
--- The four shapes in which what holds for one has to hold for all: f(new_scene) declares the specs.
+-- Runs specs in four variants, which must all give the same result. f(new_scene) declares the specs.
 function scene.everywhere(f)
 	for _, is_bare in ipairs { false, true } do
 		for _, remote in ipairs { false, true } do
@@ -410,7 +413,7 @@ function scene.everywhere(f)
 	end
 end
 
--- R6: services throw out occupants for these.
+-- R6: services remove occupants that send errors.
 local function assert_no_errors(self)
 	self:deliver();
 	for _, room in pairs(self.rooms) do

@@ -1,5 +1,5 @@
--- Where random events start: MINIMIX_SEED, or else, in a long run, a number that nobody has tried before. It is printed, to be
--- tried again. A short run is the same every time.
+-- Returns the seed of random events: MINIMIX_SEED, or a new number in a long run. The seed is printed, to repeat the
+-- run. A short run always uses the same seed.
 
 local function fresh()
 	local file = assert(io.open("/dev/urandom", "rb"));
@@ -8,7 +8,7 @@ local function fresh()
 	return seed % 1000000000;
 end
 
--- name: of what starts from it; length: the variable that makes a run long
+-- name: the test that uses the seed; length: the variable that makes a run long
 return function (name, length)
 	local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or os.getenv(length) and fresh() or 1;
 	print(("%s: MINIMIX_SEED=%d"):format(name, seed));

@@ -1,4 +1,4 @@
--- What a client makes of what a room has sent it: an occupant list, its own nick, the answers to its requests.
+-- The view that a client builds from a room's stanzas: occupant list, own nick, answers to its requests.
 
 local jid = require "util.jid";
 local scene = require "support.scene";
@@ -8,7 +8,7 @@ local xmlns_user = "http://jabber.org/protocol/muc#user";
 local view = {};
 view.__index = view;
 
--- Starts to look at a client. It asks for `nick` ("Alice"), by which it knows itself where the room sends no 110.
+-- Starts the view of a client. `nick` ("Alice") identifies the own presence if the room sends no 110.
 function view.of(client, nick)
 	return setmetatable({
 		client = client;
@@ -80,7 +80,7 @@ local function on_error(self, stanza)
 	table.insert(self.errors[key], condition or "no condition");
 end
 
--- Takes what has arrived since. Returns the view itself.
+-- Reads the stanzas that have arrived since the last call. Returns the view.
 function view:now()
 	for _, stanza in ipairs(scene.take(self.client)) do
 		if jid.bare(stanza.attr.from) ~= self.room then
@@ -98,14 +98,14 @@ function view:now()
 	return self;
 end
 
--- The condition of the only error for a request such as "message m1"; nil without one.
+-- Returns the condition of the only error for a request such as "message m1"; nil without an error.
 function view:error(request)
 	local conditions = self:now().errors[request];
 	assert(not conditions or #conditions == 1, "more than one error for "..request);
 	return conditions and conditions[1];
 end
 
--- The requests that got an error, sorted.
+-- Returns the requests that got an error, sorted.
 function view:failed()
 	local requests = {};
 	for request in pairs(self:now().errors) do table.insert(requests, request); end
@@ -113,7 +113,7 @@ function view:failed()
 	return requests;
 end
 
--- The nicks of the other occupants that the client lists, sorted.
+-- Returns the nicks of the other occupants in the client's list, sorted.
 function view:occupants()
 	local nicks = {};
 	for nick in pairs(self:now().others) do table.insert(nicks, nick); end

@@ -1,4 +1,4 @@
--- Stanzas from text, and stanzas as text that can be compared.
+-- Converts text to stanzas, and stanzas to text that can be compared.
 
 local st = require "util.stanza";
 local parse_xml = require "util.xml".parse;
@@ -9,7 +9,7 @@ local function escape(text)
 	return (text:gsub("[&<>']", escapes));
 end
 
--- A stanza as a stream would hand it over: a new table, from text or from another stanza.
+-- Returns a stanza as a stream would: a new table, from text or from another stanza.
 local function parse(stanza)
 	if st.is_stanza(stanza) then return st.clone(stanza); end
 	local parsed, err = parse_xml(stanza);
@@ -49,12 +49,12 @@ local function render(stanza, xmlns)
 	return open..">"..table.concat(parts).."</"..stanza.name..">";
 end
 
--- What arrives of a stanza at the other end of a stream.
+-- Returns a stanza as it arrives at the other end of a stream.
 local function over_the_wire(stanza)
 	return parse(tostring(stanza));
 end
 
--- Text with sorted attributes, single quotes and no repeated namespaces; takes a stanza or text.
+-- Returns text with sorted attributes, single quotes and no repeated namespaces. Takes a stanza or text.
 local function canonical(stanza)
 	return render(parse(stanza));
 end

@@ -1,6 +1,6 @@
 import { MINIMIX } from "../namespaces";
 
-/** `account-disco-info`: clients see that the account, and not they themselves, is in their rooms. */
+/** `account-disco-info`: shows clients that the account joins rooms in their place. */
 export function onAccountInfo(event: { readonly reply: Stanza }): undefined {
     event.reply.tag("feature", { var: MINIMIX }).up();
 }

@@ -1,4 +1,4 @@
-// How many there are now.
+// Counts accounts, memberships and pending IQs.
 
 import { accounts } from "../state/memberships";
 import { pendingIqs } from "../state/pending";
@@ -8,14 +8,15 @@ export interface Census {
     readonly accounts: number;
     readonly memberships: number;
     readonly byPhase: LuaMap<Phase, number>;
-    /** Sessions, once for each room that they have joined. */
+    /** Attached sessions. A session counts once for each room. */
     readonly attached: number;
     readonly pendingIqs: number;
 }
 
-/** In the order in which a membership goes through them. */
+/** Phases in the order in which a membership passes them. */
 export const phases = [Phase.Joining, Phase.Entering, Phase.Joined, Phase.Lost, Phase.Leaving];
 
+/** Counts accounts, memberships, attached sessions and pending IQs. */
 export function takeCensus(): Census {
     const byPhase = new LuaMap<Phase, number>();
     for (const phase of phases) {

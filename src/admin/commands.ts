@@ -1,4 +1,4 @@
-// Ad-hoc commands (XEP-0050) on the host's JID: for admins over all accounts, for users over their own.
+// Ad-hoc commands (XEP-0050) on the host's JID. Admins act on all accounts, users on their own.
 
 import * as adhoc from "util.adhoc";
 import type { Answer, Handler, InitialValues, Request } from "util.adhoc";
@@ -36,15 +36,15 @@ const setting: Field = {
     label: "Notify me",
     required: true,
     options: [
-        { label: "of every message", value: "always" },
+        { label: "about every message", value: "always" },
         { label: "when I am mentioned", value: "on-mention" },
         { label: "never", value: "never" },
     ],
 };
 
-const NO_ROOMS = "You are in no group chats";
+const NO_ROOMS = "You are not in any group chat";
 
-/** A list in a form of its own, as every client shows one; a note is enough where there is nothing to list. */
+/** Returns lines as a form with a title, which every client shows, or a note if there are no lines. */
 function answerList(title: string, lines: string[], none: string): Answer {
     if (lines.length === 0) {
         return { status: "completed", info: none };
@@ -61,7 +61,7 @@ function refusal(message: string): Answer {
     return { status: "completed", error: { message } };
 }
 
-/** What is wrong with a form, a line for each field. */
+/** Describes the invalid fields of a form, a line for each field. */
 function problemsOf(layout: Form, problems: Record<string, string | undefined>): string {
     const lines: string[] = [];
     for (const field of layout) {
@@ -73,8 +73,8 @@ function problemsOf(layout: Form, problems: Record<string, string | undefined>):
     return table.concat(lines, "\n");
 }
 
-/** A command of one form; `initial` are the values it starts with. */
-function ask(
+/** Makes a command with one form. `initial` returns the values that the form starts with. */
+function formCommand(
     layout: Form,
     initial: (this: void, data: Request) => InitialValues,
     answer: (this: void, fields: Fields, data: Request) => Answer,
@@ -84,14 +84,14 @@ function ask(
     );
 }
 
-/** A command of an admin's on any of the host's accounts. */
-function askAny(layout: Form, answer: (this: void, fields: Fields) => Answer): Handler {
-    return ask(layout, () => ({}), answer);
+/** Makes a command with which an admin acts on any account of the host. */
+function adminCommand(layout: Form, answer: (this: void, fields: Fields) => Answer): Handler {
+    return formCommand(layout, () => ({}), answer);
 }
 
-/** A command of a user's on one of their own rooms; who is in none has nothing to choose from. */
-function askOwn(layout: Form, answer: (this: void, username: string, fields: Fields) => Answer): Handler {
-    const handler = ask(
+/** Makes a command with which users act on one of their rooms. Without rooms it answers with a note. */
+function userCommand(layout: Form, answer: (this: void, username: string, fields: Fields) => Answer): Handler {
+    const handler = formCommand(
         layout,
         (data) => ({ room: roomNamesOf(usernameOf(data)) }),
         (fields, data) => answer(usernameOf(data), fields),
@@ -104,14 +104,14 @@ function askOwn(layout: Form, answer: (this: void, username: string, fields: Fie
     };
 }
 
-/** A command that has nothing to ask. */
-function tell(answer: (this: void, data: Request) => Answer): Handler {
+/** Makes a command without a form. */
+function plainCommand(answer: (this: void, data: Request) => Answer): Handler {
     return function (this: unknown, data) {
         return $multi(answer(data), undefined);
     };
 }
 
-/** The sender: `local_user` commands are for accounts of this host. */
+/** Returns the name of the sender, which is an account of this host: `local_user` commands admit no other. */
 function usernameOf(data: Request): string {
     return jids.node(data.from) ?? "";
 }
@@ -120,7 +120,7 @@ function roomOf(fields: Fields): string {
     return jids.bare(fields.room ?? "");
 }
 
-/** An admin of this host acts on the accounts of this host. */
+/** Acts on an account of this host. Admins of a host have no rights on other hosts. */
 function onAccount(fields: Fields, action: (this: void, username: string) => Answer): Answer {
     const jid = fields.account ?? "";
     const username = jids.node(jid);
@@ -140,41 +140,46 @@ const LIST_OWN = "List my group chats";
 const LIST_ROOMS = "List the group chats of an account";
 const LIST_ACCOUNTS = "List the accounts in a group chat";
 const LEAVE = "Make an account leave a group chat";
-const REJOIN = "Make an account join a group chat anew";
-const TOTALS = "Show figures of group chats";
+const REJOIN = "Make an account rejoin a group chat";
+const TOTALS = "Show totals of group chats";
 const LEAVE_OWN = "Leave a group chat";
 const RENAME_OWN = "Change my nickname in a group chat";
-const NOTIFY_OWN = "Choose what a group chat notifies me of";
+const NOTIFY_OWN = "Choose my notifications of a group chat";
 
 const commands: Command[] = [
     {
         name: "my-rooms",
         title: LIST_OWN,
         permission: "local_user",
-        handler: tell((data) => answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS)),
+        handler: plainCommand((data) => answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS)),
     },
     {
         name: "leave-my-room",
         title: LEAVE_OWN,
         permission: "local_user",
-        handler: askOwn(form(LEAVE_OWN, "On all devices, and when none is connected.", [ownRoom]), (username, fields) =>
-            answerOutcome(leaveRoom(username, roomOf(fields))),
+        handler: userCommand(
+            form(LEAVE_OWN, "You leave the group chat on all devices.", [ownRoom]),
+            (username, fields) => answerOutcome(leaveRoom(username, roomOf(fields))),
         ),
     },
     {
         name: "my-nick",
         title: RENAME_OWN,
         permission: "local_user",
-        handler: askOwn(form(RENAME_OWN, "On all devices.", [ownRoom, newNick]), (username, fields) =>
-            answerOutcome(renameIn(username, roomOf(fields), fields.nick ?? "")),
+        handler: userCommand(
+            form(RENAME_OWN, "The nickname changes on all devices.", [ownRoom, newNick]),
+            (username, fields) => answerOutcome(renameIn(username, roomOf(fields), fields.nick ?? "")),
         ),
     },
     {
         name: "my-notify",
         title: NOTIFY_OWN,
         permission: "local_user",
-        handler: askOwn(
-            form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", [ownRoom, setting]),
+        handler: userCommand(
+            form(NOTIFY_OWN, "Applies to devices that are not connected. The bookmark stores the setting.", [
+                ownRoom,
+                setting,
+            ]),
             (username, fields) => answerOutcome(notifyOf(username, roomOf(fields), fields.setting ?? "")),
         ),
     },
@@ -182,9 +187,9 @@ const commands: Command[] = [
         name: "rooms",
         title: LIST_ROOMS,
         permission: "admin",
-        handler: askAny(form(LIST_ROOMS, "", [anyAccount]), (fields) =>
+        handler: adminCommand(form(LIST_ROOMS, "", [anyAccount]), (fields) =>
             onAccount(fields, (username) =>
-                answerList(LIST_ROOMS, roomsOf(username), `${username}@${module.host} is in no group chats`),
+                answerList(LIST_ROOMS, roomsOf(username), `${username}@${module.host} is not in any group chat`),
             ),
         ),
     },
@@ -192,7 +197,7 @@ const commands: Command[] = [
         name: "accounts",
         title: LIST_ACCOUNTS,
         permission: "admin",
-        handler: askAny(form(LIST_ACCOUNTS, "", [anyRoom]), (fields) => {
+        handler: adminCommand(form(LIST_ACCOUNTS, "", [anyRoom]), (fields) => {
             const room = roomOf(fields);
             return answerList(LIST_ACCOUNTS, accountsIn(room), `No account of ${module.host} is in ${room}`);
         }),
@@ -201,7 +206,7 @@ const commands: Command[] = [
         name: "leave",
         title: LEAVE,
         permission: "admin",
-        handler: askAny(form(LEAVE, "", [anyAccount, anyRoom]), (fields) =>
+        handler: adminCommand(form(LEAVE, "", [anyAccount, anyRoom]), (fields) =>
             onAccount(fields, (username) => answerOutcome(leaveRoom(username, roomOf(fields)))),
         ),
     },
@@ -209,7 +214,7 @@ const commands: Command[] = [
         name: "rejoin",
         title: REJOIN,
         permission: "admin",
-        handler: askAny(form(REJOIN, "", [anyAccount, anyRoom]), (fields) =>
+        handler: adminCommand(form(REJOIN, "", [anyAccount, anyRoom]), (fields) =>
             onAccount(fields, (username) => answerOutcome(rejoinRoom(username, roomOf(fields)))),
         ),
     },
@@ -217,11 +222,11 @@ const commands: Command[] = [
         name: "totals",
         title: TOTALS,
         permission: "admin",
-        handler: tell(() => answerList(TOTALS, totals(), "")),
+        handler: plainCommand(() => answerList(TOTALS, totals(), "")),
     },
 ];
 
-/** Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none. */
+/** Offers the commands, unless the admin has put mod_adhoc into `modules_disabled`. */
 export function offerCommands(): void {
     const [wanted] = pcall(() => module.depends("adhoc"));
     if (!wanted) {

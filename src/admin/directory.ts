@@ -1,5 +1,5 @@
-// Who is in which room, and what an admin, or the user, may have an account do there. All of it is in words: the shell
-// and the ad-hoc commands say the same.
+// Lists accounts and rooms, and acts on them for an admin or the user. The shell and the ad-hoc commands share these
+// texts.
 
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
@@ -19,11 +19,11 @@ import { phases, takeCensus } from "./census";
 
 export interface Outcome {
     readonly done: boolean;
-    /** What was done, or else why nothing was. */
+    /** The result, or the reason of a refusal. */
     readonly text: string;
 }
 
-/** The account's rooms, a line for each, by name. */
+/** Lists the account's rooms, a line for each, sorted by name. */
 export function roomsOf(username: string): string[] {
     const lines: string[] = [];
     for (const membership of membershipsOf(username)) {
@@ -38,7 +38,7 @@ export function roomsOf(username: string): string[] {
     return lines;
 }
 
-/** The names alone. */
+/** Lists the JIDs of the account's rooms. */
 export function roomNamesOf(username: string): string[] {
     const names: string[] = [];
     for (const membership of membershipsOf(username)) {
@@ -48,7 +48,7 @@ export function roomNamesOf(username: string): string[] {
     return names;
 }
 
-/** This host's accounts in a room, a line for each, by name. */
+/** Lists this host's accounts in a room, a line for each, sorted by name. */
 export function accountsIn(room: string): string[] {
     const lines: string[] = [];
     for (const [, account] of accounts) {
@@ -69,9 +69,9 @@ function describe(membership: Membership, name: string): string {
 function stateOf(membership: Membership): string {
     const { phase, tries } = membership.place;
     if (phase === Phase.Lost && tries > 0) {
-        return string.format("lost, %d tries to come back,", tries);
+        return string.format("lost, %d attempts to rejoin,", tries);
     }
-    return membership.liveness.unanswered > 0 ? `${phase}, out of reach,` : phase;
+    return membership.liveness.unanswered > 0 ? `${phase}, unreachable,` : phase;
 }
 
 function describeSessions(membership: Membership): string {
@@ -87,23 +87,25 @@ function describeSessions(membership: Membership): string {
     return since === undefined ? "no session" : `no session since ${datetime.datetime(since)}`;
 }
 
-/** Takes the account out of a room, as its last client would. */
+/** Makes the account leave a room, as its last client would. */
 export function leaveRoom(username: string, room: string): Outcome {
     const membership = membershipIn(username, room);
     if (membership === undefined) {
         return notIn(username, room);
     }
     if (membership.place.phase === Phase.Leaving) {
-        return refused(`${addressOf(username)} is leaving ${room} already`);
+        return refused(`${addressOf(username)} is already leaving ${room}`);
     }
-    module.log("info", "%s is made to leave %s", username, room);
+    module.log("info", "Removing %s from %s on request", username, room);
     bookmarkLeft(membership);
     leave(membership, st.presence({ type: "unavailable" }));
     const verb = isCurrent(membership) ? "is leaving" : "has left";
     return done(`${addressOf(username)} ${verb} ${room}`);
 }
 
-/** Has the account join a room anew: at once where it is lost, and to see who is there where it is in. */
+/**
+ * Makes the account join a room again. A lost account joins at once. A joined account joins to get a new occupant list.
+ */
 export function rejoinRoom(username: string, room: string): Outcome {
     const membership = membershipIn(username, room);
     if (membership === undefined) {
@@ -113,12 +115,12 @@ export function rejoinRoom(username: string, room: string): Outcome {
     if (phase !== Phase.Joined && phase !== Phase.Lost) {
         return refused(`${addressOf(username)} is ${phase} ${room} now`);
     }
-    module.log("info", "%s is made to join %s anew", username, room);
+    module.log("info", "%s is rejoining %s on request", username, room);
     if (phase === Phase.Joined) {
         lost(membership);
     }
     rejoin(membership);
-    return done(`${addressOf(username)} joins ${room} anew`);
+    return done(`${addressOf(username)} is rejoining ${room}`);
 }
 
 /** Asks the room for another nick. */
@@ -129,10 +131,10 @@ export function renameIn(username: string, room: string, nick: string): Outcome 
     }
     const wanted = nickOf(room, nick);
     if (wanted === undefined) {
-        return refused(`"${nick}" cannot be a nick`);
+        return refused(`"${nick}" is not a valid nick`);
     }
     if (membership.place.phase !== Phase.Joined) {
-        return refused(`${addressOf(username)} is ${membership.place.phase} in ${room} now`);
+        return refused(`Cannot change the nick in ${room} now: ${addressOf(username)} is ${membership.place.phase}`);
     }
     if (wanted !== membership.nick) {
         onRequest(membership, newRequest("rename", undefined, undefined, wanted, st.presence()));
@@ -141,27 +143,29 @@ export function renameIn(username: string, room: string, nick: string): Outcome 
         return done(`The nick in ${room} is ${wanted}`);
     }
     return isAskedFor(membership, wanted)
-        ? done(`${room} has been asked for the nick ${wanted}`)
-        : refused(`${room} has refused the nick ${wanted}`);
+        ? done(`Asked ${room} for the nick ${wanted}`)
+        : refused(`${room} refused the nick ${wanted}`);
 }
 
-/** Has the account woken for what is said in a room always, on-mention or never, from now on. */
+/** Stores the notification setting of a room: always, on-mention or never. */
 export function notifyOf(username: string, room: string, setting: string): Outcome {
     const membership = membershipIn(username, room);
     if (membership === undefined) {
         return notIn(username, room);
     }
     if (!isSetting(setting)) {
-        return refused(`"${setting}" is none of always, on-mention and never`);
+        return refused(`Invalid setting "${setting}": expected always, on-mention or never`);
     }
     const written = bookmarkNotify(membership, setting);
     if (written === undefined) {
-        return refused(`${room} is not bookmarked, and that is where it would be noted: bookmark it first`);
+        return refused(`${room} is not bookmarked, and the bookmark stores this setting: add a bookmark first`);
     }
-    return written ? done(`${room} notifies you: ${setting}`) : refused(`The bookmark of ${room} could not be written`);
+    return written
+        ? done(`Notifications of ${room}: ${setting}`)
+        : refused(`The bookmark of ${room} could not be written`);
 }
 
-/** As rooms write it (RFC 7622 3.4). */
+/** Returns the nick in the form in which rooms write it (RFC 7622 3.4). */
 function nickOf(room: string, nick: string): string | undefined {
     const isBlank = string.match(nick, "%S")[0] === undefined;
     const address = isBlank ? undefined : jids.prep(`${room}/${nick}`);
@@ -202,7 +206,7 @@ function addressOf(username: string): string {
     return `${username}@${module.host}`;
 }
 
-/** The figures of the metrics, a line for each. */
+/** Lists the figures of the metrics, a line for each. */
 export function totals(): string[] {
     const census = takeCensus();
     const lines = [figure("accounts", census.accounts), figure("memberships", census.memberships)];

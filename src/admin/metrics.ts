@@ -1,25 +1,19 @@
-// What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
-// for, and never if statistics are off.
+// Metrics, as mod_http_openmetrics shows them. Figures are read only when statistics are collected, and cost nothing
+// else.
 
 import { countUnwritten } from "../archive/entries";
 import { counters } from "../state/counters";
 import { countDirty } from "../state/records";
 import { phases, takeCensus } from "./census";
 
-/** 0.12 wants the names of labels even where there are none. */
+/** Prosody 0.12 needs a list of label names even for a metric without labels. */
 const NO_LABELS: string[] = [];
 
 const gauges = {
     accounts: module.metric("gauge", "accounts", "", "Accounts that are in a room", NO_LABELS),
-    memberships: module.metric("gauge", "memberships", "", "Accounts in rooms, by how far they are", ["state"]),
-    attached: module.metric("gauge", "attached_sessions", "", "Sessions in rooms", NO_LABELS),
-    pendingIqs: module.metric(
-        "gauge",
-        "pending_iqs",
-        "",
-        "Requests of sessions that rooms have not answered",
-        NO_LABELS,
-    ),
+    memberships: module.metric("gauge", "memberships", "", "Accounts in rooms, by state", ["state"]),
+    attached: module.metric("gauge", "attached_sessions", "", "Attached sessions, once for each room", NO_LABELS),
+    pendingIqs: module.metric("gauge", "pending_iqs", "", "IQs of sessions that rooms have not answered", NO_LABELS),
     storageWaiting: module.metric(
         "gauge",
         "storage_waiting",
@@ -31,16 +25,16 @@ const gauges = {
 
 const totals = {
     copiesIn: module.metric("counter", "copies_in", "", "Messages and presences from rooms", NO_LABELS),
-    copiesOut: module.metric("counter", "copies_out", "", "Stanzas of rooms handed to sessions", NO_LABELS),
+    copiesOut: module.metric("counter", "copies_out", "", "Stanzas from rooms sent to sessions", NO_LABELS),
     copiesSaved: module.metric(
         "counter",
         "copies_saved",
         "",
-        "Stanzas that rooms needed not send once more",
+        "Stanzas saved compared with one join per session",
         NO_LABELS,
     ),
-    replays: module.metric("counter", "replays", "", "Sessions let into a room from what was known of it", NO_LABELS),
-    rejoins: module.metric("counter", "rejoins", "", "Accounts that came back to a room by themselves", NO_LABELS),
+    replays: module.metric("counter", "replays", "", "Joins of sessions answered from the cache", NO_LABELS),
+    rejoins: module.metric("counter", "rejoins", "", "Automatic rejoins of accounts", NO_LABELS),
     archiveWrites: module.metric(
         "counter",
         "archive_writes",

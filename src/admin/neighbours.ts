@@ -1,12 +1,12 @@
-// What else is loaded, or is not, and makes less sense so.
+// Warns about other modules that conflict with this one, or that it needs.
 
 import * as options from "../options";
 
 const PING_MUC =
-    "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " +
-    "take it out of modules_enabled";
+    "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " +
+    "remove it from modules_enabled";
 
-/** Names in the log what does not go together, once all modules are loaded. */
+/** Logs conflicts with other modules, once all modules are loaded. */
 export function checkNeighbours(): void {
     const host = prosody.hosts.get(module.host);
     if (host === undefined) {
@@ -18,13 +18,10 @@ export function checkNeighbours(): void {
     if (options.archive === "mam" && !host.modules.has("mam")) {
         module.log(
             "warn",
-            'minimix_archive is "mam", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true',
+            'minimix_archive is "mam", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true',
         );
     }
     if (host.users?.name === "null") {
-        module.log(
-            "warn",
-            "There are no users on this host and nothing to do: take mod_minimix out, or set authentication",
-        );
+        module.log("warn", "This host has no users: remove mod_minimix, or set authentication");
     }
 }

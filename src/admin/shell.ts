@@ -1,18 +1,19 @@
 // Commands of the admin shell (`prosodyctl shell`): minimix:rooms(), minimix:leave() and so on.
 //
-// They go straight into the shell's environment, which 0.12 and 13.0 share with modules alike. 13.0's "shell-command"
-// items, added by a module of a host, are found by a JID of that host only: minimix:accounts() takes a room's, and
-// minimix:stats() none. So there is one table of commands for the server, and each host answers for its own accounts.
+// They are added to the shell's environment, which 0.12 and 13.0 both share with modules. The "shell-command" items of
+// 13.0 do not fit: for a module of a host, they are found by a JID of that host only. minimix:accounts() takes the JID
+// of a room, and minimix:stats() takes none. So the server has one table of commands, and each host answers for its own
+// accounts.
 
 import * as jids from "util.jid";
 import { accountsIn, leaveRoom, type Outcome, rejoinRoom, roomsOf, totals } from "./directory";
 
-/** What a command is called on. */
+/** The shell's section, on which commands are called. */
 interface ShellSection {
     readonly session: { print(this: void, line: string): void };
 }
 
-/** What one host has to say. */
+/** The functions by which one host answers. */
 interface HostAnswers {
     readonly roomsOf: typeof roomsOf;
     readonly accountsIn: typeof accountsIn;
@@ -24,24 +25,24 @@ interface HostAnswers {
 type Result = LuaMultiReturn<[true, string] | [undefined, string]>;
 type Command = (this: ShellSection, ...parameters: unknown[]) => Result;
 
-/** By host; one table for all instances of the module. */
+/** Answers by host. All instances of the module share this table. */
 const hosts = module.shared<LuaMap<string, HostAnswers>>("/*/minimix/hosts");
 
 const environment = module.shared<{ minimix?: Record<string, Command> | undefined }>("/*/admin_shell/env");
 
-const SECTION = "Commands to see which accounts are in which rooms, and to act on it (mod_minimix)";
+const SECTION = "List accounts in rooms, make them leave or rejoin (mod_minimix)";
 
 interface Help {
     readonly desc: string;
     readonly args: { readonly name: string }[];
 }
 
-/** What 13.0's `help minimix` shows. */
+/** Texts for `help minimix` of 13.0. */
 const help: Record<string, Help> = {
     rooms: { desc: "List the rooms of an account", args: [{ name: "jid" }] },
     accounts: { desc: "List the accounts in a room", args: [{ name: "room" }] },
-    leave: { desc: "Take an account out of a room", args: [{ name: "jid" }, { name: "room" }] },
-    rejoin: { desc: "Have an account join a room anew", args: [{ name: "jid" }, { name: "room" }] },
+    leave: { desc: "Make an account leave a room", args: [{ name: "jid" }, { name: "room" }] },
+    rejoin: { desc: "Make an account rejoin a room", args: [{ name: "jid" }, { name: "room" }] },
     stats: { desc: "Show totals of each host", args: [] },
 };
 
@@ -132,7 +133,7 @@ function parseAccount(jid: unknown): Parsed {
     return $multi(username, host, undefined);
 }
 
-/** The room, whichever of its occupants is named. */
+/** Returns the bare JID of a room from the JID of the room or of an occupant. */
 function parseRoom(room: unknown): string | undefined {
     const address = typeof room === "string" ? jids.prep(room) : undefined;
     return address === undefined || jids.node(address) === undefined ? undefined : jids.bare(address);
@@ -146,14 +147,14 @@ function quote(value: unknown): string {
     return typeof value === "string" ? `"${value}"` : tostring(value);
 }
 
-/** Adds the commands, and this host to those that answer. */
+/** Adds the commands to the shell, and this host to the hosts that answer. */
 export function addShellCommands(): void {
     hosts.set(module.host, { roomsOf, accountsIn, leaveRoom, rejoinRoom, totals });
     const commands = { rooms, accounts, leave, rejoin, stats } as unknown as Record<string, Command>;
     environment.minimix = setmetatable(commands, { help: { desc: SECTION, commands: help } } as object);
 }
 
-/** Takes this host away, and with the last one the commands. */
+/** Removes this host, and the commands with the last host. */
 export function removeShellCommands(): void {
     hosts.delete(module.host);
     if (next(hosts)[0] === undefined) {

@@ -1,5 +1,5 @@
-// Which rooms are among friends: members only, and not listed (XEP-0045 15.3). Asked of a room when it matters, once for
-// all accounts of this host.
+// Tells whether a room is private: members only and not listed (XEP-0045 15.3). The room is asked when this matters,
+// once for all accounts of this host.
 
 import * as cache from "util.cache";
 import * as st from "util.stanza";
@@ -10,23 +10,23 @@ type Told = (this: void, isPrivate: boolean) => void;
 
 const DISCO_INFO = "http://jabber.org/protocol/disco#info";
 
-/** Rooms remembered. */
+/** Number of rooms to remember. */
 const ROOMS = 10000;
 
-/** Who may wait for one room's answer at a time: a message for each account that is not there. */
+/** Largest number of messages that wait for one room's answer. Each offline account adds one for each message. */
 const WAITING = 1000;
 
 const known = cache.new<boolean>(ROOMS);
 
-/** Rooms that have been asked, and who waits for the answer. */
+/** Callbacks that wait for an answer, by room. */
 const asked = new LuaMap<string, Told[]>();
 
-/** Undefined as long as the room has not been asked. */
+/** Whether the room is private. Undefined until the room has answered. */
 export function knownPrivate(room: string): boolean | undefined {
     return known.get(room);
 }
 
-/** Calls back once it is known whether the account's room is private; a room that does not answer is not. */
+/** Calls back once the room has told whether it is private. A room without an answer counts as public. */
 export function whetherPrivate(membership: Membership, told: Told): void {
     const room = membership.room;
     const waiting = asked.get(room);
@@ -50,7 +50,7 @@ export function whetherPrivate(membership: Membership, told: Told): void {
     });
 }
 
-/** The room's configuration has changed. */
+/** Asks again next time: the configuration of the room has changed. */
 export function forgetPrivacy(room: string): void {
     known.set(room, undefined);
 }

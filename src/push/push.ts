@@ -1,5 +1,5 @@
-// Push for messages of rooms. mod_cloud_notify (XEP-0357) wakes devices by events that an archive and mod_message fire;
-// they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
+// Push notifications for messages of rooms. mod_cloud_notify (XEP-0357) reacts to events of an archive and of
+// mod_message. This file fires them, and stops notifications that the user does not want (XEP-0492).
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -15,25 +15,28 @@ interface PushEvent {
     reason?: string;
 }
 
-/** Whether it is said in a room now, and something that a device may be woken for. */
+/** Whether a message may trigger a push: it is live, and has content for a person. */
 export function isWorthWaking(stanza: Stanza, room: string): boolean {
     return hasModule("cloud_notify") && delayBy(stanza, room) === undefined && isNotable(stanza);
 }
 
-/** Wakes the account's devices that are not there for what is worth it, if that is asked for. */
+/** Sends a push for a message to the account's offline devices, if the notification setting asks for it. */
 export function notify(membership: Membership, stanza: Stanza): void {
     if (isOwn(membership, stanza)) {
         return;
     }
-    const asked = isAskedFor(membership, stanza);
-    if (asked === true) {
+    const wanted = wantsPush(membership, stanza);
+    if (wanted === true) {
         wake(membership.username, stanza);
-    } else if (asked === undefined) {
+    } else if (wanted === undefined) {
         wakeIfPrivate(membership, stanza);
     }
 }
 
-/** `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation. */
+/**
+ * `cloud_notify/push`: stops pushes against the notification setting, also those of mod_cloud_notify for a hibernating
+ * session.
+ */
 export function onPush(event: PushEvent): Handled {
     const stanza = event.original_stanza;
     const from = stanza?.attr.from;
@@ -44,10 +47,10 @@ export function onPush(event: PushEvent): Handled {
     if (membership === undefined) {
         return undefined;
     }
-    if (isNotable(stanza) && !isOwn(membership, stanza) && isAskedFor(membership, stanza) !== false) {
+    if (isNotable(stanza) && !isOwn(membership, stanza) && wantsPush(membership, stanza) !== false) {
         return undefined;
     }
-    event.reason = "not asked for in this room";
+    event.reason = "notification setting of this room";
     return true;
 }
 
@@ -59,8 +62,8 @@ function isOwn(membership: Membership, stanza: Stanza): boolean {
     return jids.resource(stanza.attr.from ?? "") === membership.nick;
 }
 
-/** XEP-0492 3; undefined where it depends on the room, of which nothing is known yet. */
-function isAskedFor(membership: Membership, stanza: Stanza): boolean | undefined {
+/** Whether the user wants a push (XEP-0492 3). Undefined if this depends on the room, which has not been asked yet. */
+function wantsPush(membership: Membership, stanza: Stanza): boolean | undefined {
     const setting = membership.bookmark?.notify;
     if (setting === "always" || setting === "never") {
         return setting === "always";
@@ -82,8 +85,9 @@ function wakeIfPrivate(membership: Membership, stanza: Stanza): void {
 }
 
 /**
- * mod_cloud_notify takes a message that an archive has taken down for those devices that have no session while others
- * have one, and what mod_message finds no session for at all for every device. mod_mam fires the former itself.
+ * Fires the event that mod_cloud_notify reacts to. Without any session online, that is mod_message's: it notifies all
+ * devices. Otherwise it is the event of an archive: it notifies devices without a session. mod_mam fires that one
+ * itself.
  */
 function wake(username: string, stanza: Stanza): void {
     const origin = prosody.hosts.get(module.host);
@@ -95,7 +99,7 @@ function wake(username: string, stanza: Stanza): void {
     }
 }
 
-/** A handler of another module that fails must not end the delivery of the message that the event is about (O8). */
+/** Fires an event. If a handler of another module fails, the message is still delivered (O8). */
 function fire(name: string, event: object): void {
     const [ok, problem] = xpcall(() => module.fire_event(name, event), debug.traceback, undefined);
     if (!ok) {

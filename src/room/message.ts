@@ -173,7 +173,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
         }
     }
     const before = membership.view.subject;
-    if (isOwn && membership.sent !== undefined) {
+    if (isOwn && !isPast && membership.sent !== undefined) {
         // Our own message came back: no error will.
         noteReflected(membership.sent, stanza.attr.id);
     }

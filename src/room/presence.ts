@@ -145,9 +145,11 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     }
 }
 
-/** Whether the room confirms a leave, be it under a nick that the account has not heard of. */
+/** Whether the room confirms a leave, be it under a nick of before, or one that the account has not heard of. */
 function isLeaveAnswer(membership: Membership, stanza: Stanza): boolean {
-    return membership.place.phase === Phase.Leaving && hasStatus(stanza, Status.Self);
+    const phase = membership.place.phase;
+    const isAwaited = phase === Phase.Leaving || phase === Phase.Joining;
+    return isAwaited && hasStatus(stanza, Status.Self) && !hasStatus(stanza, Status.NickChange);
 }
 
 /** Older services leave out 110, so the nick alone decides; before the account was let in it may be another's. */

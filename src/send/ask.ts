@@ -1,11 +1,11 @@
-// IQs of the account's own to its rooms.
+// Sends IQs of the account itself to its rooms.
 
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { after, post } from "../turn";
 import { type Membership, triesOf } from "../state/memberships";
 
-/** The answer, result or error; undefined when none came in time. */
+/** Receives the answer, a result or an error. Undefined after a timeout. */
 type Answered = (this: void, answer: Stanza | undefined) => void;
 
 interface Question {
@@ -14,24 +14,26 @@ interface Question {
     readonly timer: Timer;
 }
 
-/** Seconds until a question counts as unanswered. */
+/** Timeout of a question, in seconds. */
 const PATIENCE = 30;
 
-/** The same of a question that is asked again, the first time. */
+/** Timeout of a question that will be repeated, at the first attempt, in seconds. */
 const FIRST_PATIENCE = 5;
 
 /**
- * Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
- * answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
+ * Returns the timeout of a question that will be repeated, in seconds.
+ *
+ * A server that could not reach ours drops answers for a while (ejabberd_s2s_out.erl, "bouncing for …"). It answers a
+ * later question.
  */
 export function patience(membership: Membership): number {
     return Math.min(FIRST_PATIENCE * 2 ** Math.min(triesOf(membership) + membership.liveness.unanswered, 10), PATIENCE);
 }
 
-/** By the id they were sent with. */
+/** Open questions by id. */
 const questions = new LuaMap<string, Question>();
 
-/** Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest. */
+/** Sends an IQ from the occupant JID to the room or to an occupant. Calls back once, at the latest after 30 s. */
 export function ask(
     membership: Pick<Membership, "occupant" | "room">,
     to: string,
@@ -49,12 +51,12 @@ export function ask(
     post(st.iq({ type, id: key, from: membership.occupant, to }).add_child(query).reset());
 }
 
-/** Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late. */
+/** Whether the module created an IQ's id. Such an answer without an open question came too late. */
 export function isOwnId(key: string | undefined): boolean {
     return key !== undefined && string.sub(key, 1, 3) === "mm-";
 }
 
-/** Takes the answer to a question of the account's own; whether it was one. */
+/** Passes an answer to the question it belongs to. Returns whether there is such a question. */
 export function takeAnswer(room: string, stanza: Stanza): boolean {
     const key = stanza.attr.id;
     const question = key === undefined ? undefined : questions.get(key);

@@ -1,8 +1,8 @@
-// From one stanza of the room to the sessions that joined it.
+// Sends stanzas of a room to the attached sessions.
 //
-// A stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant): `to` is swapped and put back, and
-// whoever wants to keep the stanza clones it. For sessions that are plain streams it is written as text once, and each
-// session is sent that text with its own `to`.
+// All recipients get the same table, as in Prosody's own rooms (muc.lib.lua, route_to_occupant): `to` is changed and
+// restored. Code that keeps a stanza must clone it. Sessions with a plain stream get text: the stanza is serialised
+// once, and each session gets it with its own `to`.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -13,7 +13,7 @@ import { type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { textOf } from "../text";
 
-/** Hands a stanza of the room to every attached session, but for one that gets it otherwise. */
+/** Sends a stanza of the room to every attached session except `except`. */
 export function fork(membership: Membership, stanza: Stanza, except?: string): void {
     if (membership.detachedAt !== undefined) {
         return;
@@ -83,12 +83,12 @@ function isFiltered(session: ClientSession): boolean {
     return filters !== undefined && filters.length > 0;
 }
 
-/** A session's `send` is replaced on stream resumption and the session itself on a resource conflict: look both up. */
+/** Looks up a session. Look it up each time: stream resumption replaces `send`, a resource conflict the session. */
 function findSession(fullJid: string | undefined): ClientSession | undefined {
     return fullJid === undefined ? undefined : prosody.full_sessions.get(fullJid);
 }
 
-/** Lends a stanza to a session. Gives the stream that its text is to be written to, if that is left to do. */
+/** Passes a stanza to a session. Returns the stream if the text must still be written to it. */
 function pass(session: ClientSession, stanza: Stanza): StreamSession | undefined {
     const attr = stanza.attr;
     const to = attr.to;
@@ -104,7 +104,7 @@ function pass(session: ClientSession, stanza: Stanza): StreamSession | undefined
     return stream;
 }
 
-/** By session: its JID as the attribute of a stanza. */
+/** A session's JID as the `to` attribute of a stanza. */
 const addresses = setmetatable(new LuaMap<ClientSession, string>(), { __mode: "k" });
 
 function addressOf(session: ClientSession): string {
@@ -116,10 +116,10 @@ function addressOf(session: ClientSession): string {
     return address;
 }
 
-/** By function: whether a session's `send` is the one that core/sessionmanager.lua gives to streams over TCP. */
+/** Whether a `send` function is the plain one from core/sessionmanager.lua, for streams over TCP. */
 const plainSends = setmetatable(new LuaMap<ClientSession["send"], boolean>(), { __mode: "k" });
 
-/** Whether what a session sends is what is written to its stream. BOSH, or a module that wraps `send`, has its own way. */
+/** Whether a session writes stanzas to its stream as text. BOSH, and modules that wrap `send`, do something else. */
 function isPlainStream(session: ClientSession): session is StreamSession {
     if (!options.readyText || session.rawsend === undefined) {
         return false;
@@ -134,8 +134,8 @@ function isPlainStream(session: ClientSession): session is StreamSession {
 }
 
 /**
- * Runs what core/sessionmanager.lua runs on a stanza before writing it: stream management, client state, whatever else
- * has hooked in. False if they keep the stanza, or make another of it, which then is written as it is.
+ * Runs the filters that core/sessionmanager.lua runs before it writes a stanza, such as stream management and client
+ * state. False if a filter keeps the stanza, or replaces it. A replacement is written here.
  */
 function passesFilters(session: StreamSession, stanza: Stanza): boolean {
     if (!isFiltered(session)) {
@@ -152,8 +152,8 @@ function passesFilters(session: StreamSession, stanza: Stanza): boolean {
 }
 
 /**
- * `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
- * it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
+ * `delivery/failure`, after mod_smacks: a session ended before it acknowledged a stanza. mod_smacks may still deliver a
+ * private message. An error would tell the room that the occupant is unreachable, but the account is still in the room.
  */
 export function onUndelivered(event: { readonly session: ClientSession; readonly stanza: Stanza }): Handled {
     const session = event.session;
@@ -162,8 +162,8 @@ export function onUndelivered(event: { readonly session: ClientSession; readonly
         return undefined;
     }
     const room = jids.bare(from);
-    // A presence that came before the account joined was for all sessions, as a private message is that none in the room
-    // could take; their errors would come from the occupant.
+    // Errors for stanzas to the bare JID would also come from the occupant. These are presence before the account's
+    // join, and private messages that no session in the room could take.
     const isForAccount = event.stanza.name !== "iq" && membershipOf(session, room) !== undefined;
     if (!isForAccount && !hasJoined(session.full_jid, room)) {
         return undefined;

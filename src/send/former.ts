@@ -14,10 +14,10 @@ import {
 import { saveSoon } from "../state/store";
 import { ask } from "./ask";
 
-/** The longest pause between two leaves, in seconds. */
+/** Longest pause between two leaves, in seconds. */
 const LONGEST_PAUSE = 900;
 
-/** Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one. */
+/** Leaves a room under each former address. The leaves are sent before stanzas from the new address. */
 export function leaveAsFormer(username: string, room: string): void {
     for (const former of formerOccupantsOf(username)) {
         if (former.room === room) {
@@ -26,7 +26,7 @@ export function leaveAsFormer(username: string, room: string): void {
     }
 }
 
-/** Sends the first leave; what follows it has a timer of its own. */
+/** Sends the first leave. Retries have their own timer. */
 export function leaveOnce(former: FormerOccupant): void {
     if (former.tries === 0) {
         leave(former);
@@ -58,22 +58,23 @@ function leave(former: FormerOccupant): void {
     });
 }
 
-/** Only these are evidence (XEP-0410 3); any other error may come from something between here and the room. */
+/** Whether an error proves that the account is out (XEP-0410 3). Other errors may come from a server on the way. */
 function saysOut(answer: Stanza): boolean {
     const [, condition] = answer.get_error();
     return answer.attr.type === "error" && (condition === "not-acceptable" || condition === "item-not-found");
 }
 
+/** Ends the retries, because the account is out. */
 export function confirmLeft(former: FormerOccupant): void {
     dropFormerOccupant(former);
     saveSoon(former.username);
     module.log("info", "%s has left %s as %s", former.username, former.room, former.occupant);
     if (allFormerOccupants().length === 0) {
-        module.log("info", "All rooms have been left under former addresses");
+        module.log("info", "Left all rooms under former addresses");
     }
 }
 
-/** The account is deleted: sends one leave for each of its former addresses and forgets them. */
+/** Leaves once under each former address of a deleted account, and forgets them. */
 export function forgetAsFormer(username: string): void {
     for (const former of formerOccupantsOf(username)) {
         leaveOnce(former);

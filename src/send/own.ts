@@ -1,5 +1,5 @@
-// The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
-// expects its own full JID, as it would be the occupant without this module.
+// Sends the account's own presence to its sessions. A room that shows JIDs shows the occupant JID there. A client
+// expects its own full JID, as without this module.
 
 import * as st from "util.stanza";
 import { MUC_USER } from "../namespaces";
@@ -9,8 +9,8 @@ import { isSameContent } from "../stanzas";
 import { sendTo } from "./fork";
 
 /**
- * Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
- * that were shown it with their join.
+ * Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
+ * presence with its join is skipped.
  */
 export function forkOwn(membership: Membership, presence: Stanza, except?: string): void {
     for (const [session, attachment] of membership.attached) {
@@ -21,7 +21,7 @@ export function forkOwn(membership: Membership, presence: Stanza, except?: strin
     }
 }
 
-/** Whether the session has been shown just this, which counts once. */
+/** Whether the session got this presence with its join. True once for each join. */
 function takeTold(attachment: Attachment, self: Stanza | undefined): boolean {
     const told = attachment.told;
     if (told === undefined || self === undefined || !isSameContent(told, self)) {

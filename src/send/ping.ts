@@ -1,18 +1,20 @@
-// Self-pings (XEP-0410) from the occupant JID: is the account still in the room?
+// Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 
 import * as st from "util.stanza";
 import { PING } from "../namespaces";
 import type { Membership } from "../state/memberships";
 import { ask } from "./ask";
 
-/** What became of a self-ping: undefined for a result, else the error's condition. */
-type Answered = (this: void, condition: string | undefined) => void;
+/** Receives the condition of the error, or undefined after a result. */
+type Pinged = (this: void, condition: string | undefined) => void;
 
 /**
- * Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
- * earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
+ * Pings the account's own occupant.
+ *
+ * Rooms answer in order, so everything that the room sent before the answer has arrived. A timeout counts as
+ * `remote-server-timeout`.
  */
-export function selfPing(membership: Membership, answered: Answered, limit?: number): void {
+export function selfPing(membership: Membership, pinged: Pinged, limit?: number): void {
     const ping = st.stanza("ping", { xmlns: PING });
     const nick = membership.nick;
     ask(
@@ -22,26 +24,26 @@ export function selfPing(membership: Membership, answered: Answered, limit?: num
         ping,
         (answer) => {
             if (answer === undefined) {
-                answered("remote-server-timeout");
+                pinged("remote-server-timeout");
             } else if (answer.attr.type === "result") {
-                answered(undefined);
+                pinged(undefined);
             } else {
                 const [, condition] = answer.get_error();
-                // A ping may cross with a nick change. Otherwise there is no such occupant, or no such room.
+                // The ping may cross a nick change. Otherwise the occupant or the room does not exist.
                 const crossed = condition === "item-not-found" && nick !== membership.nick;
-                answered(crossed ? undefined : (condition ?? "undefined-condition"));
+                pinged(crossed ? undefined : (condition ?? "undefined-condition"));
             }
         },
         limit,
     );
 }
 
-/** XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same. */
+/** Whether the error of a self-ping shows that the account is in the room (XEP-0410 3). */
 export function saysJoined(condition: string): boolean {
     return condition === "service-unavailable" || condition === "feature-not-implemented";
 }
 
-/** XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached. */
+/** Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3). */
 export function saysNothing(condition: string): boolean {
     return condition === "remote-server-not-found" || condition === "remote-server-timeout";
 }

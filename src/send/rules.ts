@@ -1,15 +1,18 @@
-// Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
-// mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+// Checks the account's automatic joins against the outgoing rules of the server (O7). If mod_isolate_host or
+// mod_firewall forbids a join to the user, it is forbidden to the account.
 
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { MUC } from "../namespaces";
 import type { Membership } from "../state/memberships";
 
-/** The sender of the join that is being checked, in place of a session. Undefined once it has passed. */
+/**
+ * The sender of the join that is being checked, in place of a session. Undefined when no check runs, or the join has
+ * passed.
+ */
 let checked: Origin | undefined;
 
-/** For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass. */
+/** Whether a presence is such a join. The handler of `pre-presence/full` calls this after the handlers of the rules. */
 export function passesRules(origin: Origin): boolean {
     const passes = isChecked(origin);
     if (passes) {
@@ -22,7 +25,7 @@ function isChecked(origin: Origin): boolean {
     return checked === origin;
 }
 
-/** The error with which this server refuses a join from the occupant JID; undefined if it lets it pass. */
+/** Fires the join as an event, for the outgoing rules of this server. Returns the error if they refuse it. */
 export function refusalOf(membership: Membership): Stanza | undefined {
     let answer: Stanza | undefined;
     const to = `${membership.room}/${membership.nick}`;

@@ -1,4 +1,4 @@
-// From the account to a room.
+// Sends stanzas of the account to rooms.
 
 import * as cache from "util.cache";
 import * as id from "util.id";
@@ -10,9 +10,10 @@ import * as options from "../options";
 import type { Membership } from "../state/memberships";
 
 /**
- * Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
- * room's answers come back through this host's events and not straight to a client. A room of this server answers
- * before this returns: write state first.
+ * Sends a client's stanza to the room from the occupant JID.
+ *
+ * `module:send` gets no origin, so that answers come back through events of this host, and not directly to a client. A
+ * local room answers before this returns: change the state first.
  */
 export function sendUpstream(membership: Membership, stanza: Stanza): void {
     const copy = st.clone(stanza);
@@ -21,7 +22,7 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
     post(copy);
 }
 
-/** Ids of presences sent a while ago, by account and room. Their errors answer nothing else. */
+/** Ids of the presences sent last, by account and room. An error with such an id answers that presence only. */
 const sentIds = cache.new<true>(4096);
 
 /** Whether a presence with this id was sent to the room. */
@@ -29,12 +30,12 @@ export function wasSent(membership: Membership, presenceId: string): boolean {
     return sentIds.get(`${membership.occupant} ${membership.room} ${presenceId}`) === true;
 }
 
-/** The id to send a client's presence with: the client's, unless another presence has it. */
+/** Returns the id for a client's presence: the client's own id, unless another presence has it. */
 export function presenceIdFor(membership: Membership, wanted: string | undefined): string {
     return wanted === undefined || wanted === "" || wasSent(membership, wanted) ? id.medium() : wanted;
 }
 
-/** Sends a presence of the account under an id by which its answer is known. */
+/** Sends a presence of the account with an id that identifies the answer. */
 export function sendPresence(membership: Membership, presence: Stanza, nick: string, presenceId: string): void {
     const copy = st.clone(presence);
     copy.attr.from = membership.occupant;
@@ -45,15 +46,17 @@ export function sendPresence(membership: Membership, presence: Stanza, nick: str
     post(copy);
 }
 
-/** Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none. */
+/** Whether a domain may have rooms for the account to join. Local hosts with accounts have none. */
 export function mayHaveRooms(domain: string): boolean {
     const host = prosody.hosts.get(domain);
     return !options.excluded.has(domain) && host?.type !== "local";
 }
 
 /**
- * A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
- * opened to the others with the service's defaults (XEP-0045 10.1.2).
+ * Unlocks a new room with the service's default configuration (XEP-0045 10.1.2).
+ *
+ * A room that is not persistent ends with its service. The first occupant to rejoin creates it again, and a new room is
+ * locked.
  */
 export function unlockRoom(membership: Membership): void {
     const form = st

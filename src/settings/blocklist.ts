@@ -1,9 +1,9 @@
-// What mod_blocklist keeps (XEP-0191).
+// Reads the block lists of mod_blocklist (XEP-0191).
 
 import * as jids from "util.jid";
 import { openRecords, readRecord } from "../state/records";
 
-/** Blocked JIDs are its keys. */
+/** The keys are the blocked JIDs. */
 export type Blocklist = LuaMap<string, unknown>;
 
 /** Only read: it is mod_blocklist that writes it. */
@@ -24,14 +24,14 @@ export function readBlocklist(username: string): LuaMultiReturn<[ok: boolean, bl
     return $multi(done, typeof blocklist === "object" ? blocklist : undefined);
 }
 
-/** Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service. */
+/** Whether the list blocks an occupant: by its own JID, its room or its service. */
 export function silences(blocklist: Blocklist, room: string, nick: string): boolean {
     return blocklist.has(`${room}/${nick}`) || blocklist.has(room) || blocklist.has(jids.host(room));
 }
 
 /**
- * Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
- * must not be: no client could make it leave.
+ * Whether an account has blocked an occupant. If it blocks its own nick, it never sees its own presence. It must then
+ * leave the room, because no client could make it leave.
  */
 export function isBlocked(username: string, room: string, nick: string): boolean {
     const blocklist = blocklistOf(username);

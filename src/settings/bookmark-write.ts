@@ -1,5 +1,7 @@
-// Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
-// autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+// Writes bookmarks for clients that write none (`minimix_bookmark_write`). A join adds a bookmark with
+// autojoin, a leave removes the autojoin, and a new nick is stored.
+//
+// Also writes the notification setting when the user asks for it, independent of the option.
 
 import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
@@ -13,7 +15,7 @@ import { withSetting } from "./notify";
 
 type PublishOptions = Record<string, unknown>;
 
-/** XEP-0402 3.3, and the same in mod_bookmarks. */
+/** XEP-0402 3.3, the same as in mod_bookmarks. */
 const PUBLISH_OPTIONS: PublishOptions = {
     persist_items: true,
     max_items: "max",
@@ -21,7 +23,9 @@ const PUBLISH_OPTIONS: PublishOptions = {
     access_model: "whitelist",
 };
 
-/** Who had the last word on a room's bookmark, if it was us who made it or the user who removed it; in seconds, when. */
+/**
+ * The last change of a room's bookmark: the module has created it, or the user has removed it. `when` is in seconds.
+ */
 interface Mark {
     readonly by: "us" | "user";
     readonly when: number;
@@ -38,14 +42,14 @@ const records = openRecords<Marks>("minimix_bookmarks", (username) => unwritten.
 
 let writing = false;
 
-/** Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns. */
+/** Whether the module itself is changing PEP now. PEP fires its events before `publish` returns. */
 export function isWriting(): boolean {
     return writing;
 }
 
 /**
- * The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
- * removed is not brought back: it may be another device that goes into the room again.
+ * Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
+ * another device may have joined.
  */
 export function bookmarkJoined(membership: Membership): void {
     if (!options.bookmarkWrite) {
@@ -65,14 +69,14 @@ export function bookmarkJoined(membership: Membership): void {
     }
 }
 
-/** The account leaves at a client's request. */
+/** Turns autojoin off after a client's leave. */
 export function bookmarkLeft(membership: Membership): void {
     if (options.bookmarkWrite && membership.ownBookmark) {
         rewrite(membership, currentItem(membership)[1], "false");
     }
 }
 
-/** The account has another nick at a client's request. */
+/** Stores the new nick after a client's nick change. */
 export function bookmarkRenamed(membership: Membership): void {
     const bookmark = membership.bookmark;
     const isNews = bookmark !== undefined && bookmark.nick !== membership.nick;
@@ -81,7 +85,9 @@ export function bookmarkRenamed(membership: Membership): void {
     }
 }
 
-/** Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one. */
+/**
+ * Writes the notification setting into the user's bookmark. Returns whether this worked, undefined without a bookmark.
+ */
 export function bookmarkNotify(membership: Membership, setting: Setting): boolean | undefined {
     const { username, room } = membership;
     const [, item] = currentItem(membership);
@@ -111,7 +117,7 @@ function currentItem(membership: Membership): LuaMultiReturn<[ok: boolean, item:
     return $multi(items !== undefined, undefined);
 }
 
-/** Changes autojoin or the nick of a bookmark, and nothing else: extensions and what is unknown stay (XEP-0402 3.4). */
+/** Changes autojoin or nick of a bookmark. Extensions and unknown elements are kept (XEP-0402 3.4). */
 function rewrite(membership: Membership, item: Stanza | undefined, autojoin: string | undefined, nick?: string): void {
     const conference = item?.get_child("conference", BOOKMARKS);
     if (
@@ -135,7 +141,7 @@ function rewrite(membership: Membership, item: Stanza | undefined, autojoin: str
     publish(membership, item.attr.id ?? membership.room, edited);
 }
 
-/** Whether it could be made; not, for instance, where the node is open to others. */
+/** Creates a bookmark. Returns whether this worked: it fails if others may read the node, for example. */
 function create(membership: Membership): boolean {
     const conference = st.stanza("conference", { xmlns: BOOKMARKS, autojoin: "true" });
     conference.tag("nick", { xmlns: BOOKMARKS }).text(membership.nick).up();
@@ -149,7 +155,9 @@ function create(membership: Membership): boolean {
     return true;
 }
 
-/** Options are for a new item: an older one tells no more to whoever may read the node than it did before. */
+/**
+ * Publishes a bookmark. Only a new item needs the access options: an older item shows readers of the node nothing new.
+ */
 function publish(membership: Membership, id: string, conference: Stanza, config?: PublishOptions): boolean {
     const service = pepService(membership.username);
     if (service === undefined) {
@@ -172,21 +180,21 @@ function publishItem(service: PepService, id: string, item: Stanza, config?: Pub
     return done === true ? undefined : tostring(problem);
 }
 
-/** The user has made or changed a bookmark. */
+/** Removes the mark: the user has made or changed the bookmark. */
 export function noteMade(username: string, room: string): void {
     if (options.bookmarkWrite && markedBy(username, room) !== undefined) {
         setMark(username, room, undefined);
     }
 }
 
-/** The user has removed a bookmark. */
+/** Marks that the user has removed the bookmark. */
 export function noteRemoved(username: string, room: string): void {
     if (options.bookmarkWrite) {
         setMark(username, room, "user");
     }
 }
 
-/** Whether we made a room's bookmark, and nobody has changed it since. */
+/** Whether the module has created the bookmark, and the user has not changed it. */
 export function isOurs(username: string, room: string): boolean {
     return options.bookmarkWrite && markedBy(username, room) === "us";
 }

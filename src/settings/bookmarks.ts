@@ -1,5 +1,5 @@
-// The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
-// from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+// Reads the account's bookmarks (XEP-0402) from its PEP, through mod_pep's service object. Stanzas could come from any
+// sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 
 import * as jids from "util.jid";
 import { mayHaveRooms } from "../send/upstream";
@@ -63,7 +63,7 @@ function isNode(username: string, node: string): boolean {
     return !done || known?.[node] !== undefined;
 }
 
-/** All bookmarks of an account; undefined if they cannot be read. */
+/** Reads all bookmarks of an account. Undefined if they cannot be read. */
 export function bookmarksOf(username: string): Bookmarks | undefined {
     const items = itemsOf(username, BOOKMARKS);
     if (items === undefined) {
@@ -80,13 +80,13 @@ export function bookmarksOf(username: string): Bookmarks | undefined {
     return bookmarks;
 }
 
-/** The account's bookmark of a room as it stands now; as it was last seen, it is in the membership. */
+/** Reads the current bookmark of a room. The membership has the last known one. */
 export function readBookmark(username: string, room: string): Bookmark | undefined {
     const bookmarks = bookmarksOf(username);
     return bookmarks?.get(room);
 }
 
-/** The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be. */
+/** Returns the room of an item. The id is the room's JID (XEP-0402 2), in any normalisation. */
 export function roomOf(id: string): string | undefined {
     const room = jids.prep(id);
     const isRoom =
@@ -97,7 +97,7 @@ export function roomOf(id: string): string | undefined {
     return isRoom ? room : undefined;
 }
 
-/** What an item says; undefined if it is no bookmark, or not the account's own. */
+/** Parses an item. Undefined if it is not a bookmark, or was published by another entity. */
 export function readItem(username: string, room: string, item: Stanza | undefined): Bookmark | undefined {
     const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || !isBy(username, item.attr.publisher)) {
@@ -114,12 +114,15 @@ export function readItem(username: string, room: string, item: Stanza | undefine
     };
 }
 
-/** Whether something was published by the account itself, or by this server on its behalf. */
+/** Whether the account itself published an item, or this server for it. */
 export function isBy(username: string, publisher: string | true | undefined): boolean {
     return publisher === undefined || publisher === true || jids.bare(publisher) === jids.join(username, module.host);
 }
 
-/** XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part. */
+/**
+ * Returns the nick for a bookmark without one (XEP-0402 2): the user's nickname (XEP-0172), or else the name of the
+ * account.
+ */
 export function defaultNick(username: string, room: string): string {
     const items = itemsOf(username, NICK);
     const last = items?.[0] === undefined ? undefined : items[items[0]];

@@ -1,4 +1,4 @@
-// What an account wants to be woken for (XEP-0492).
+// Reads and writes notification settings in bookmarks (XEP-0492).
 
 import * as st from "util.stanza";
 import { BOOKMARKS } from "../namespaces";
@@ -7,8 +7,8 @@ import type { Setting } from "../state/bookmarks";
 const NOTIFY = "urn:xmpp:notification-settings:1";
 
 /**
- * The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
- * said of phones goes before what is said of clients, and that before what is said of all.
+ * Reads the setting for phones, because pushes go to phones. A setting for phones precedes one for clients, and that
+ * one precedes a general setting (XEP-0492 3).
  */
 export function readSetting(extensions: Stanza): Setting | undefined {
     const notify = extensions.get_child("notify", NOTIFY);
@@ -30,8 +30,10 @@ function decisiveTag(notify: Stanza): Stanza | undefined {
 }
 
 /**
- * A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
- * `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+ * Returns a copy of a bookmark's extensions with another setting for phones.
+ *
+ * The element that has applied to phones is changed, and its `<advanced/>` is kept (XEP-0492 3). Without such an
+ * element a general one is added. Settings for other kinds of clients are kept.
  */
 export function withSetting(extensions: Stanza | undefined, setting: Setting): Stanza {
     const edited = extensions === undefined ? st.stanza("extensions", { xmlns: BOOKMARKS }) : st.clone(extensions);
@@ -51,7 +53,7 @@ export function withSetting(extensions: Stanza | undefined, setting: Setting): S
     return edited;
 }
 
-/** XEP-0492 3: no two elements have the same name and attributes. */
+/** Removes elements with the name and attributes of `kept`: XEP-0492 3 allows no duplicates. */
 function dropTwins(notify: Stanza, kept: Stanza): void {
     notify.maptags((tag) => (tag !== kept && tag.name === kept.name && rankOf(tag) === rankOf(kept) ? undefined : tag));
 }
@@ -70,7 +72,7 @@ export function isSetting(name: string): name is Setting {
     return name === "always" || name === "on-mention" || name === "never";
 }
 
-/** How closely an element is about phones; -1 if it is about something else. */
+/** Ranks how specific a setting is for phones. -1 means that it does not apply to phones. */
 function rankOf(tag: Stanza): number {
     const category = tag.attr["identity-category"];
     const type = tag.attr["identity-type"];

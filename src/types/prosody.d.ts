@@ -1,8 +1,8 @@
-// The part of Prosody's module API (core/moduleapi.lua) and of its globals that the module uses.
+// Prosody's module API (core/moduleapi.lua) and globals, as far as the module uses them.
 
 type Stanza = import("util.stanza").Stanza;
 
-/** Passes arguments on: Lua 5.2 and newer, LuaJIT. */
+/** Passes arguments to the task (Lua 5.2 and newer, LuaJIT). */
 declare function xpcall<E, R>(
     this: void,
     task: (this: void, argument: E) => R,
@@ -20,7 +20,7 @@ declare function tryCall<A extends unknown[]>(
     ...values: A
 ): LuaMultiReturn<[boolean, unknown, unknown, unknown]>;
 
-/** Any value but nil ends the event, `false` too (util/events.lua): only carbons-should-copy wants that. */
+/** Any value except nil ends the event, also `false` (util/events.lua). Only carbons-should-copy uses `false`. */
 type Handled = true | undefined;
 type Handler<E> = (this: void, event: E) => Handled | false;
 
@@ -30,7 +30,7 @@ interface ClientSession {
     readonly resource: string;
     readonly full_jid: string;
     readonly type: string;
-    /** Set once the session is gone; answers are pointless then. */
+    /** Set when the session has ended. Answers are pointless then. */
     readonly destroyed?: boolean;
     readonly roster?: LuaMap<string, { subscription: string } | undefined>;
     /** mod_carbons: the namespace by which the session enabled carbons. */
@@ -38,19 +38,19 @@ interface ClientSession {
     readonly hibernating?: number;
     /** mod_track_muc_joins: the session's nick in each room that it has joined. */
     rooms_joined?: Record<string, string | undefined>;
-    /** mod_mam: mod_offline need not send what the client has got from the archive. */
+    /** mod_mam: the client has read the archive, so mod_offline sends nothing. */
     mam_requested?: boolean;
     readonly filters?: Record<string, unknown[] | undefined>;
-    /** Undefined if a filter keeps the data. */
+    /** Returns undefined if a filter keeps the stanza. */
     filter(this: void, type: "stanzas/out", stanza: Stanza): Stanza | undefined;
-    /** Writes to the stream; not every kind of session has one. */
+    /** Writes to the stream. Some kinds of sessions have no stream. */
     readonly rawsend?: StreamSession["rawsend"];
     log(this: void, level: "debug", format: string, ...values: unknown[]): void;
-    /** Replaced on stream resumption: look it up at each call. */
+    /** Sends a stanza. Stream resumption replaces it: look it up at each call. */
     send(this: void, stanza: Stanza | string): boolean | undefined;
 }
 
-/** A client whose stanzas are written to a stream of its own. */
+/** A client with its own stream. */
 interface StreamSession extends ClientSession {
     rawsend(this: void, data: Stanza | string): boolean | undefined;
 }
@@ -64,7 +64,7 @@ interface S2sSession {
     readonly direction: "incoming" | "outgoing";
     readonly from_host?: string;
     readonly to_host?: string;
-    /** Of an incoming one: the hosts it may speak for. */
+    /** The hosts that an incoming session may speak for. */
     readonly hosts?: LuaMap<string, unknown>;
 }
 
@@ -88,9 +88,9 @@ interface ModuleEvents {
     "message/full": StanzaEvent<Origin>;
     "iq/bare": StanzaEvent<Origin>;
     "iq/full": StanzaEvent<Origin>;
-    /** mod_mam's; false does not store. */
+    /** Of mod_mam. Return false to store nothing. */
     "archive-should-store": { readonly stanza: Stanza };
-    /** mod_cloud_notify's; true keeps it from sending. */
+    /** Of mod_cloud_notify. Return true to stop the push. */
     "cloud_notify/push": { readonly username: string; readonly original_stanza?: Stanza; reason?: string };
     "account-disco-info": { readonly reply: Stanza };
     "iq-get/self/urn:xmpp:mam:2:query": StanzaEvent<ClientSession>;
@@ -107,8 +107,8 @@ interface ModuleEvents {
     "delivery/failure": { readonly session: ClientSession; readonly stanza: Stanza };
 }
 
-/** Errors come as a second value. */
-/** Without a user name: the host's own record. */
+/** Errors are the second result. */
+/** Without a username: the record of the host. */
 interface KeyValueStore<V> {
     get(username: string | undefined): LuaMultiReturn<[V | undefined, string | undefined]>;
     set(username: string | undefined, value: V | undefined): LuaMultiReturn<[boolean | undefined, string | undefined]>;
@@ -116,7 +116,7 @@ interface KeyValueStore<V> {
 }
 
 interface ArchiveQuery {
-    /** Of a time in whole seconds; SQL knows no others. */
+    /** A time in whole seconds. SQL supports no others. */
     readonly start?: number | undefined;
     readonly end?: number | undefined;
     readonly before?: string | undefined;
@@ -126,7 +126,7 @@ interface ArchiveQuery {
     readonly reverse?: boolean;
     readonly limit?: number;
     readonly with?: string | undefined;
-    /** Only for delete: keeps so many of the newest. */
+    /** Only for delete: the number of newest items to keep. */
     readonly truncate?: number;
 }
 
@@ -186,24 +186,24 @@ interface ProsodyModule {
         priority: number,
     ): void;
     unhook_object_event<N extends keyof PepEvents>(object: object, event: N, handler: Handler<PepEvents[N]>): void;
-    /** `existing`: also for what is there already. */
+    /** `existing`: also for items that already exist. */
     handle_items(type: "pep-service", added: Handler<PepItem>, removed: Handler<PepItem>, existing: boolean): void;
-    /** Whether the module is unloaded only to be loaded anew. */
+    /** Whether the module is unloaded in order to be loaded again. */
     readonly reloading?: boolean;
     log(level: "debug" | "info" | "warn" | "error", format: string, ...values: unknown[]): void;
     send(stanza: Stanza): boolean | undefined;
     fire_event(name: string, event: object): unknown;
     add_timer(seconds: number, callback: (this: void) => number | undefined): Timer;
-    /** The value as it stands in the configuration, of any type. */
+    /** Returns the value as written in the configuration, of any type. */
     get_option(name: string): unknown;
-    /** `name` is a store of this host; on 0.12 the type "keyval+" silently drops everything. */
+    /** Opens a store of this host. On 0.12 the type "keyval+" silently drops all data. */
     open_store<V>(name: string, type: "keyval"): KeyValueStore<V>;
     open_store(name: string, type: "archive"): ArchiveStore;
     depends(name: string): unknown;
     get_host_type(): "local" | "component" | "global";
-    /** A table that modules share; it lives as long as the server. */
+    /** Returns a table that modules share. It lives as long as the server. */
     shared<T>(path: string): T;
-    /** mod_adhoc's library. */
+    /** Loads the library of mod_adhoc. */
     require(name: "adhoc"): AdhocLibrary;
     provides(name: "adhoc", command: unknown): void;
     metric(type: "gauge" | "counter", name: string, unit: string, description: string, labels: string[]): MetricFamily;
@@ -211,11 +211,11 @@ interface ProsodyModule {
 
 interface Host {
     readonly type: "local" | "component";
-    /** Accounts that have a session bound, on a host for users. */
+    /** Accounts with a session, on a host for users. */
     readonly sessions?: LuaMap<string, { readonly sessions: LuaMap<string, ClientSession> }>;
-    /** Who looks after the accounts of a host for users. */
+    /** The provider of accounts, on a host for users. */
     readonly users?: { readonly name: string };
-    /** What the modules loaded there offer. */
+    /** The loaded modules, with their public functions. */
     readonly modules: LuaMap<string, unknown>;
 }
 
@@ -237,6 +237,6 @@ declare const module: ProsodyModule;
 declare namespace prosody {
     const full_sessions: LuaMap<string, ClientSession>;
     const hosts: LuaMap<string, Host>;
-    /** When the server came up; undefined while it starts. */
+    /** When the server started. Undefined during start. */
     const start_time: number | undefined;
 }

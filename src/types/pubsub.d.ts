@@ -1,18 +1,18 @@
-// mod_pep and the service object it keeps for each account (util/pubsub.lua).
+// mod_pep and its service object for each account (util/pubsub.lua).
 
-/** Ids in order and, by id, the `<item/>` of each. */
+/** The ids in order and, by id, each `<item/>`. */
 type PepItems = string[] & Record<string, Stanza | undefined>;
 
 interface PepEvent {
     readonly service: PepService;
     readonly node: string;
-    /** Who did it: a full JID, or true for the server itself. */
+    /** The sender: a full JID, or true for the server itself. */
     readonly actor: string | true;
 }
 
 interface PepItemEvent extends PepEvent {
     readonly id: string;
-    /** Not with a retraction. */
+    /** Undefined in a retraction. */
     readonly item?: Stanza;
 }
 
@@ -26,7 +26,7 @@ interface PepEvents {
 interface PepService {
     readonly events: object;
     readonly config: { readonly pep_username: string };
-    /** The second value is the items, or what is wrong; fails where the storage does. */
+    /** The second result is the items or the error. It raises an error if the storage fails. */
     get_items(node: string, actor: true, id?: string): LuaMultiReturn<[true, PepItems] | [false, string]>;
     publish(
         node: string,
@@ -37,12 +37,12 @@ interface PepService {
     ): LuaMultiReturn<[true] | [false | undefined, unknown]>;
 }
 
-/** What mod_pep announces a service by. */
+/** The item by which mod_pep announces a service. */
 interface PepItem {
     readonly item: { readonly service: PepService };
 }
 
 interface PepModule {
-    /** The account's service; one without nodes for who has no account. */
+    /** Returns the account's service. Without such an account, the service has no nodes. */
     get_pep_service(this: void, username: string): PepService;
 }

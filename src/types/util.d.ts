@@ -1,4 +1,4 @@
-// Prosody's util.* as far as the module uses it; the names work on 0.12 and 13.0 alike.
+// Prosody's util.* as far as the module uses it. The names exist in 0.12 and 13.0.
 
 declare module "util.stanza" {
     interface Attributes {
@@ -34,21 +34,21 @@ declare module "util.stanza" {
     function iq(attr: Attributes): Stanza;
     function reply(stanza: Stanza): Stanza;
     function error_reply(stanza: Stanza, type: string, condition: string, text?: string, by?: string): Stanza;
-    /** With the five characters that XML reserves written as entities. */
+    /** Writes the five reserved characters of XML as entities. */
     function xml_escape(text: string): string;
-    /** A deep copy; with `tagsOnly`, of the outermost element alone. */
+    /** Returns a deep copy. With `tagsOnly`, children are left out. */
     function clone(stanza: Stanza, tagsOnly?: boolean): Stanza;
 }
 
 declare module "util.xml" {
-    /** Undefined, and what is wrong with it, for what is no XML. */
+    /** Returns undefined, and the problem, for invalid XML. */
     function parse(text: string): import("util.stanza").Stanza | undefined;
 }
 
 declare module "util.jid" {
     function split(jid: string): LuaMultiReturn<[string | undefined, string | undefined, string | undefined]>;
     function bare(jid: string): string;
-    /** Undefined for what is no JID. */
+    /** Returns undefined for an invalid JID. */
     function prep(jid: string): string | undefined;
     function resource(jid: string): string | undefined;
     function node(jid: string): string | undefined;
@@ -74,16 +74,16 @@ declare module "util.cache" {
 
 declare module "util.encodings" {
     namespace stringprep {
-        /** Undefined for what cannot be the local part of a JID. */
+        /** Returns undefined for an invalid local part of a JID. */
         function nodeprep(this: void, text: string): string | undefined;
-        /** Undefined for what cannot be a resource. */
+        /** Returns undefined for an invalid resource. */
         function resourceprep(this: void, text: string): string | undefined;
     }
     export { stringprep };
 }
 
 declare module "util.time" {
-    /** Seconds since some time or other, which no clock that is set changes. */
+    /** Returns seconds since an arbitrary time. Setting the clock does not change it. */
     function monotonic(): number;
 }
 
@@ -117,10 +117,10 @@ declare module "util.dataforms" {
         readonly label?: string;
         readonly required?: boolean;
         readonly value?: string;
-        /** Of a list: what there is to choose from. */
+        /** The choices of a list. */
         readonly options?: { readonly label: string; readonly value: string }[];
     }
-    /** The fields in their order, and what stands above them. */
+    /** The fields in order, with title and instructions. */
     interface Layout extends Array<Field> {
         title?: string | undefined;
         instructions?: string | undefined;
@@ -138,7 +138,7 @@ declare module "util.adhoc" {
         readonly from: string;
         readonly form?: import("util.stanza").Stanza;
     }
-    /** What becomes of a command: notes, or a form as its result (adhoc.lib.lua, handle_cmd). */
+    /** The state of a command: notes, or a form with the result (adhoc.lib.lua, handle_cmd). */
     interface Answer {
         readonly status: "completed" | "executing" | "canceled";
         readonly info?: string;
@@ -146,7 +146,7 @@ declare module "util.adhoc" {
         readonly result?: { readonly layout: Form; readonly values: Fields };
     }
     type Handler = (this: unknown, data: Request, state: unknown) => LuaMultiReturn<[Answer, unknown]>;
-    /** A list for a field with options is what there is to choose from. */
+    /** A list is the choices of the field. */
     type InitialValues = Record<string, string | string[]>;
     function new_initial_data_form(
         this: void,
@@ -162,6 +162,6 @@ declare module "util.adhoc" {
 }
 
 declare module "core.configmanager" {
-    /** By host, with "*" for the whole server. */
+    /** Returns the options by host, with "*" for the whole server. */
     function getconfig(): Record<string, Record<string, unknown> | undefined>;
 }

@@ -1,4 +1,4 @@
--- A component of this server whose stanzas the spec answers.
+-- A component of this server. The spec answers its stanzas.
 
 for _, kind in ipairs { "message", "presence", "iq" } do
 	for _, address in ipairs { "bare", "full", "host" } do

@@ -1,5 +1,5 @@
--- Records what comes from elsewhere and is left to mod_presence, mod_message and mod_iq, just before they see it.
--- mod_iq asks the account's own handlers about a query to the bare JID first: only what they left is recorded.
+-- Records the stanzas from other servers that reach mod_presence, mod_message and mod_iq. mod_iq first asks the
+-- account's own handlers about a query to the bare JID. Only queries that they leave are recorded.
 
 local jid_host = require "util.jid".host;
 
@@ -10,7 +10,7 @@ local function record(event)
 	end
 end
 
--- A handler is known by its function: each event needs one of its own.
+-- A handler is identified by its function: each event needs another function.
 local function hook(name, priority)
 	module:hook(name, function (event) return record(event) end, priority);
 end
