@@ -16,21 +16,21 @@ local xml = require("util.xml")
 
 -- src/admin/place.ts
 --
--- Imported before everything else: where there are no users, nothing is to be opened, hooked or announced.
+-- Refuses to load on hosts without users. Imported first, so that no store is opened and no event hooked there.
 do
 if module:get_host_type() ~= "local" then
     local here = module.host == "*" and "the whole server" or "the component " .. module.host
-    error("mod_minimix is for hosts that have users, not for " .. here .. ": take it out there and put \"minimix\" into " .. "modules_enabled of a VirtualHost, or into the one at the top of the configuration, which they inherit", 0)
+    error("mod_minimix is for hosts that have users, not for " .. here .. ": remove it there and add \"minimix\" to " .. "modules_enabled of a VirtualHost, or to the global modules_enabled", 0)
 end
 end
 
 -- src/namespaces.ts
 --
--- XML names and the status codes of XEP-0045 15.6 that decide something here; every other code is passed on unread.
+-- XML namespaces, and the status codes of XEP-0045 15.6 that the module reacts to. Other codes are forwarded unread.
 local namespaces = {}
 do
 namespaces.MUC = "http://jabber.org/protocol/muc"
---- Our own: the feature that accounts show, and the ad-hoc commands.
+--- The module's own: a feature of the account, and the ad-hoc commands.
 namespaces.MINIMIX = "https://modules.prosody.im/mod_minimix"
 namespaces.MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 namespaces.MUC_USER = "http://jabber.org/protocol/muc#user"
@@ -59,7 +59,7 @@ local admin_announce = {}
 do
 local MINIMIX = namespaces.MINIMIX
 
---- `account-disco-info`: clients see that the account, and not they themselves, is in their rooms.
+--- `account-disco-info`: shows clients that the account joins rooms in their place.
 function admin_announce.onAccountInfo(event)
     event.reply:tag("feature", {var = MINIMIX}):up()
 end
@@ -83,8 +83,8 @@ end
 
 -- src/options.ts
 --
--- Every option, its default and its check. A value that makes no sense is named in the log, and the default is used;
--- so is an option that there is none of. 13.0 has checks of its own, which differ from each other and are not in 0.12.
+-- Reads and checks the options. An invalid value or an unknown option is logged. The default replaces an invalid value.
+-- The checks of 13.0 differ from each other and are missing in 0.12.
 local minimix_options = {}
 do
 local valueOf, refuseUnknown, resourceOption, text, services, flag, oneOf, archiveOption, count, period, parsePeriod, refuse, names, DEFAULT_RESOURCE, units
@@ -99,7 +99,7 @@ function refuseUnknown(section)
     local options = config.getconfig()[section]
     for name in pairs(options or {}) do
         if string.sub(name, 1, 8) == "minimix_" and names[name] == nil then
-            module:log("error", "There is no option %s", name)
+            module:log("error", "Unknown option %s", name)
         end
     end
 end
@@ -122,7 +122,7 @@ function text(name, fallback)
     if value == nil then
         return fallback
     end
-    return type(value) == "string" and value ~= "" and value or refuse(name, value, "a text", fallback)
+    return type(value) == "string" and value ~= "" and value or refuse(name, value, "a string", fallback)
 end
 
 function services(name)
@@ -205,7 +205,7 @@ function period(name, fallback, least, most)
         return seconds
     end
     local range = most == math.huge and "from " .. tostring(least) or "from " .. tostring(least) .. " to " .. tostring(most)
-    return refuse(name, value, "a number of seconds " .. range .. ", or a text such as \"5 minutes\"", fallback)
+    return refuse(name, value, "a number of seconds " .. range .. ", or a period such as \"5 minutes\"", fallback)
 end
 
 function parsePeriod(value)
@@ -225,7 +225,7 @@ function refuse(name, value, wanted, fallback)
     local used = (fallback == nil or type(fallback) == "table") and "none" or tostring(fallback)
     module:log(
         "error",
-        "Option %s is to be %s, not %s; using %s",
+        "Invalid value for %s: expected %s, got %s; using %s",
         name,
         wanted,
         tostring(value),
@@ -249,51 +249,52 @@ units.mon = 31 * DAY
 units.y = 365.2425 * DAY
 --- The resource of the occupant JID, "minimix" by default. Undefined (`false`) makes the bare JID the occupant JID.
 minimix_options.resource = resourceOption()
---- Services whose rooms are left to the clients.
+--- Services that the module ignores. Clients join their rooms by themselves.
 minimix_options.excluded = services("minimix_exclude")
---- Seconds that a room has to answer a join or a leave.
+--- Timeout of a join or a leave, in seconds.
 minimix_options.answerTimeout = period("minimix_join_timeout", 60, 1, HOUR)
---- IQs of one session that wait for an answer at a time; and the seconds that an answer may take.
+--- Unanswered IQs per session, and the timeout of each in seconds.
 minimix_options.maxPendingIqs = count("minimix_max_pending_iqs", 64, 1)
 minimix_options.iqTimeout = period("minimix_iq_timeout", 120, 1, HOUR)
---- Rooms that an account may be in.
+--- Rooms per account.
 minimix_options.maxRooms = count("minimix_max_rooms", 100, 1)
---- Joins of an account's sessions in a second, and those it may make at once.
+--- Joins per second of an account's sessions, and the largest burst.
 minimix_options.joinRate = count("minimix_join_rate", 10, 1)
 minimix_options.joinBurst = count("minimix_join_burst", 500, 1)
---- Nick changes of an account that a room has not answered.
+--- Unanswered nick changes per account and room.
 minimix_options.maxNickRequests = count("minimix_max_nick_requests", 16, 1)
---- Occupants of a room that are remembered, and bytes of the biggest presence or subject that is, as XML.
+--- Cached occupants per room, and bytes of the largest cached presence or subject, as XML.
 minimix_options.maxOccupants = count("minimix_max_occupants", 5000, 0)
 minimix_options.maxCachedSize = count("minimix_max_cached_size", 16384, 0)
---- Bytes of all the presences of a room's occupants that are remembered, as XML.
+--- Bytes of cached presence per room, as XML.
 minimix_options.maxRoomSize = count("minimix_max_room_size", 8388608, 0)
---- Seconds without any session attached after which the room is shown so; and how: `<show/>`, or "none" to look available.
+--- Seconds without an attached session until the room is shown `detachedShow`: a `<show/>`, or "none" for available.
 minimix_options.detachedAfter = period("minimix_detached_after", 300, 0)
 minimix_options.detachedShow = oneOf("minimix_detached_show", "xa", {"xa", "away", "dnd", "none"})
---- Seconds after which a quiet room is asked whether the account is still in it.
+--- Seconds without a stanza from the room until the account sends a self-ping.
 minimix_options.pingAfter = period("minimix_ping_after", 900, 1)
---- Rooms that accounts come back to in a second when the server starts.
+--- Rejoins per second when the server starts.
 minimix_options.rejoinRate = count("minimix_rejoin_rate", 100, 1)
---- Whether the server joins the rooms that are bookmarked with autojoin; else that is left to clients.
+--- Whether the server joins rooms that are bookmarked with autojoin. Otherwise clients join them.
 minimix_options.autojoin = flag("minimix_autojoin", true)
---- Whether rooms are bookmarked when a client joins and leaves them.
+--- Whether joins and leaves of clients change the bookmarks.
 minimix_options.bookmarkWrite = flag("minimix_bookmark_write", false)
---- Seconds without a session after which an account leaves its rooms.
+--- Seconds without a session until an account leaves its rooms.
 minimix_options.inactiveAfter = period("minimix_inactive_after", 30 * DAY, 1)
---- Whether messages of rooms are kept: in an archive of our own, in mod_mam's (a copy for each account), or not at all.
+--- Where messages of rooms are archived: true for the module's archive, "mam" for mod_mam (a copy per account), or
+-- false.
 minimix_options.archive = archiveOption()
---- Seconds that messages are kept.
+--- Seconds until an archived message expires.
 minimix_options.archiveExpiresAfter = period("minimix_archive_expires_after", 7 * DAY, 60)
---- Bytes of the biggest message that is kept, as XML.
+--- Bytes of the largest archived message, as XML.
 minimix_options.maxKeptSize = count("minimix_max_kept_size", 65536, 1)
---- Where mod_mam keeps its archive, and what it gives of it at a time: its own options.
+--- Options of mod_mam: the name of the store, and the largest page.
 minimix_options.personalArchive = text("archive_store", "archive")
 minimix_options.maxArchivePage = count("max_archive_query_results", 50, 0)
---- Messages of the past that a joining session is sent when it does not say how many, and at the most.
+--- Messages of history for a joining session: the default number, and the limit.
 minimix_options.history = count("minimix_history", 20, 0)
 minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
---- Bytes of memory of the messages of a room that are buffered for an account while a gap before them is filled.
+--- Bytes of memory for messages of a room that are buffered while an earlier gap is filled, per account.
 minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
 --- Bytes of the messages of the past that a joining session is sent, as XML.
 minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
@@ -301,9 +302,9 @@ minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
 minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
 --- Rooms that one query of an account's archive goes through.
 minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
---- Whether stanzas are written as text once for all; off only to show in tests that it makes no difference.
+--- Whether a stanza is serialised once for all sessions. Tests turn this off to show that nothing else changes.
 minimix_options.readyText = valueOf("minimix_ready_text") ~= false
---- Accounts of an anonymous host end with their last session, and nothing of them is kept.
+--- Whether the host is anonymous. Its accounts end with their last session, and nothing is stored.
 minimix_options.anonymous = module:get_option("authentication") == "anonymous"
 refuseUnknown(module.host)
 refuseUnknown("*")
@@ -433,8 +434,8 @@ end
 
 -- src/turn.ts
 --
--- Turns: each hook and each timer of the module runs to its end before anything is sent to a room. A room of this server
--- answers inside module:send(); its answer must not arrive in the middle of a change of state.
+-- Turns. Each hook and each timer of the module runs to its end before anything is sent to a room. A local room answers
+-- inside module:send(), and its answer must not arrive in the middle of a state change.
 local minimix_turn = {}
 do
 local drain, send, protect, outbox, running, draining
@@ -469,7 +470,7 @@ outbox = {}
 running = false
 draining = false
 
---- Sends a stanza to a room at the end of the current turn, or at once outside of a turn.
+--- Sends a stanza to a room at the end of the current turn. Outside of a turn it is sent at once.
 function minimix_turn.post(stanza)
     outbox[#outbox + 1] = stanza
     drain()
@@ -484,7 +485,7 @@ function minimix_turn.inTurn(task)
     drain()
 end
 
---- Runs a task as a turn, once, so many seconds from now.
+--- Runs a task once as a turn, after a number of seconds.
 function minimix_turn.after(seconds, task)
     return module:add_timer(seconds, function()
         minimix_turn.inTurn(task)
@@ -492,7 +493,7 @@ function minimix_turn.after(seconds, task)
     end)
 end
 
---- Makes a turn of a hook's handler. After an error the event counts as handled: Prosody's default would send the stanza
+--- Wraps a hook's handler in a turn. After an error the event counts as handled: Prosody would otherwise send the stanza
 -- from the session's own address, or answer a room with an error.
 function minimix_turn.turn(handler)
     return function(event)
@@ -1668,6 +1669,7 @@ function state_memberships.createMembership(username, room, nick)
         detachedAt = nil,
         established = false,
         since = nil,
+        sinceNumber = nil,
         nick = nick,
         wantedNick = nick,
         password = nil,
@@ -1978,6 +1980,7 @@ function recordOf(username)
             ownBookmark = membership.ownBookmark or nil,
             ending = membership.ending or nil,
             since = membership.since,
+            sinceNumber = membership.sinceNumber,
             shown = shownText(membership),
             state = stateOf(membership)
         }
@@ -2138,7 +2141,8 @@ function isWellFormed(room, saved)
     local bookmark = saved.bookmark
     local since = saved.since
     local shown = saved.shown
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(shown, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(shown, "string")
+    local sinceNumber = saved.sinceNumber
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(shown, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(sinceNumber, "number") and isOptional(shown, "string")
 end
 
 function isOptional(value, kind)
@@ -2152,6 +2156,7 @@ function loadRoom(username, room, saved)
     membership.bookmark = saved.bookmark
     membership.ownBookmark = saved.ownBookmark == true
     membership.since = saved.since
+    membership.sinceNumber = saved.sinceNumber
     membership.established = saved.state ~= "joining"
     membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
     if saved.shown == nil then
@@ -2268,20 +2273,22 @@ end
 
 -- src/send/ask.ts
 --
--- IQs of the account's own to its rooms.
+-- Sends IQs of the account itself to its rooms.
 local send_ask = {}
 do
 local id = require("util.id")
 local after = minimix_turn.after
 local post = minimix_turn.post
 local triesOf = state_memberships.triesOf
---- Seconds until a question counts as unanswered.
+--- Timeout of a question, in seconds.
 local PATIENCE = 30
---- The same of a question that is asked again, the first time.
+--- Timeout of a question that will be repeated, at the first attempt, in seconds.
 local FIRST_PATIENCE = 5
 
---- Seconds to wait for the answer to what will be asked again. A server that could not reach ours a moment ago drops its
--- answers for a while (ejabberd_s2s_out.erl, "bouncing for …"), and answers when it is asked after that.
+--- Returns the timeout of a question that will be repeated, in seconds.
+--
+-- A server that could not reach ours drops answers for a while (ejabberd_s2s_out.erl, "bouncing for …"). It answers a
+-- later question.
 function send_ask.patience(membership)
     return math.min(
         FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + membership.liveness.unanswered, 10),
@@ -2289,10 +2296,10 @@ function send_ask.patience(membership)
     )
 end
 
---- By the id they were sent with.
+--- Open questions by id.
 local questions = {}
 
---- Sends an IQ from the occupant JID to the room or one of its occupants; calls back once, after 30 s at the latest.
+--- Sends an IQ from the occupant JID to the room or to an occupant. Calls back once, at the latest after 30 s.
 function send_ask.ask(membership, to, type_, query, answered, limit)
     if limit == nil then
         limit = PATIENCE
@@ -2306,12 +2313,12 @@ function send_ask.ask(membership, to, type_, query, answered, limit)
     post(st.iq({type = type_, id = key, from = membership.occupant, to = to}):add_child(query):reset())
 end
 
---- Whether an IQ's id is of those that this module gives; the answer to one that nobody waits for comes too late.
+--- Whether the module created an IQ's id. Such an answer without an open question came too late.
 function send_ask.isOwnId(key)
     return key ~= nil and string.sub(key, 1, 3) == "mm-"
 end
 
---- Takes the answer to a question of the account's own; whether it was one.
+--- Passes an answer to the question it belongs to. Returns whether there is such a question.
 function send_ask.takeAnswer(room, stanza)
     local key = stanza.attr.id
     local question
@@ -2345,7 +2352,7 @@ local formerOccupantsOf = state_former.formerOccupantsOf
 local saveSoon = state_store.saveSoon
 local ask = send_ask.ask
 
---- Sends the first leave; what follows it has a timer of its own.
+--- Sends the first leave. Retries have their own timer.
 function send_former.leaveOnce(former)
     if former.tries == 0 then
         leave(former)
@@ -2381,18 +2388,19 @@ function saysOut(answer)
     return answer.attr.type == "error" and (condition == "not-acceptable" or condition == "item-not-found")
 end
 
+--- Ends the retries, because the account is out.
 function send_former.confirmLeft(former)
     dropFormerOccupant(former)
     saveSoon(former.username)
     module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
     if #allFormerOccupants() == 0 then
-        module:log("info", "All rooms have been left under former addresses")
+        module:log("info", "Left all rooms under former addresses")
     end
 end
 
 LONGEST_PAUSE = 900
 
---- Sends the first leave under each former address in a room, so that it arrives before what is sent from the new one.
+--- Leaves a room under each former address. The leaves are sent before stanzas from the new address.
 function send_former.leaveAsFormer(username, room)
     for _, former in ipairs(formerOccupantsOf(username)) do
         if former.room == room then
@@ -2401,7 +2409,7 @@ function send_former.leaveAsFormer(username, room)
     end
 end
 
---- The account is deleted: sends one leave for each of its former addresses and forgets them.
+--- Leaves once under each former address of a deleted account, and forgets them.
 function send_former.forgetAsFormer(username)
     for _, former in ipairs(formerOccupantsOf(username)) do
         send_former.leaveOnce(former)
@@ -2412,7 +2420,7 @@ end
 
 -- src/send/upstream.ts
 --
--- From the account to a room.
+-- Sends stanzas of the account to rooms.
 local send_upstream = {}
 do
 local id = require("util.id")
@@ -2422,9 +2430,10 @@ local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
 
---- Sends a client's stanza to the room from the account's occupant JID. No origin is given to `module:send`, so that the
--- room's answers come back through this host's events and not straight to a client. A room of this server answers
--- before this returns: write state first.
+--- Sends a client's stanza to the room from the occupant JID.
+--
+-- `module:send` gets no origin, so that answers come back through events of this host, and not directly to a client. A
+-- local room answers before this returns: change the state first.
 function send_upstream.sendUpstream(membership, stanza)
     local copy = st.clone(stanza)
     copy.attr.from = membership.occupant
@@ -2432,7 +2441,7 @@ function send_upstream.sendUpstream(membership, stanza)
     post(copy)
 end
 
---- Ids of presences sent a while ago, by account and room. Their errors answer nothing else.
+--- Ids of the presences sent last, by account and room. An error with such an id answers that presence only.
 local sentIds = cache.new(4096)
 
 --- Whether a presence with this id was sent to the room.
@@ -2440,12 +2449,12 @@ function send_upstream.wasSent(membership, presenceId)
     return sentIds:get(membership.occupant .. " " .. membership.room .. " " .. presenceId) == true
 end
 
---- The id to send a client's presence with: the client's, unless another presence has it.
+--- Returns the id for a client's presence: the client's own id, unless another presence has it.
 function send_upstream.presenceIdFor(membership, wanted)
     return (wanted == nil or wanted == "" or send_upstream.wasSent(membership, wanted)) and id.medium() or wanted
 end
 
---- Sends a presence of the account under an id by which its answer is known.
+--- Sends a presence of the account with an id that identifies the answer.
 function send_upstream.sendPresence(membership, presence, nick, presenceId)
     local copy = st.clone(presence)
     copy.attr.from = membership.occupant
@@ -2456,14 +2465,16 @@ function send_upstream.sendPresence(membership, presence, nick, presenceId)
     post(copy)
 end
 
---- Whether a domain may have rooms that are ours to join. A host of this server that has accounts has none.
+--- Whether a domain may have rooms for the account to join. Local hosts with accounts have none.
 function send_upstream.mayHaveRooms(domain)
     local host = prosody.hosts[domain]
     return options.excluded[domain] == nil and (host and host.type) ~= "local"
 end
 
---- A room that is not persistent is gone with its service, and whoever comes back first makes it anew, locked: it is
--- opened to the others with the service's defaults (XEP-0045 10.1.2).
+--- Unlocks a new room with the service's default configuration (XEP-0045 10.1.2).
+--
+-- A room that is not persistent ends with its service. The first occupant to rejoin creates it again, and a new room is
+-- locked.
 function send_upstream.unlockRoom(membership)
     local form = st.iq({type = "set", id = id.medium(), from = membership.occupant, to = membership.room}):tag("query", {xmlns = MUC_OWNER}):tag("x", {xmlns = DATAFORM, type = "submit"}):reset()
     post(form)
@@ -2472,7 +2483,7 @@ end
 
 -- src/settings/notify.ts
 --
--- What an account wants to be woken for (XEP-0492).
+-- Reads and writes notification settings in bookmarks (XEP-0492).
 local settings_notify = {}
 do
 local decisiveTag, dropTwins, hasFallback, rankOf
@@ -2529,8 +2540,8 @@ end
 
 local NOTIFY = "urn:xmpp:notification-settings:1"
 
---- The setting in the extensions of a bookmark that holds for a phone: it is phones that are woken. XEP-0492 3: what is
--- said of phones goes before what is said of clients, and that before what is said of all.
+--- Reads the setting for phones, because pushes go to phones. A setting for phones precedes one for clients, and that
+-- one precedes a general setting (XEP-0492 3).
 function settings_notify.readSetting(extensions)
     local notify = extensions:get_child("notify", NOTIFY)
     local tag
@@ -2544,8 +2555,10 @@ function settings_notify.readSetting(extensions)
     end
 end
 
---- A copy of a bookmark's extensions with another setting: in the element that has held for a phone so far, whose
--- `<advanced/>` stays (XEP-0492 3), and in a fallback element where there is none. What is said of others stays, too.
+--- Returns a copy of a bookmark's extensions with another setting for phones.
+--
+-- The element that has applied to phones is changed, and its `<advanced/>` is kept (XEP-0492 3). Without such an
+-- element a general one is added. Settings for other kinds of clients are kept.
 function settings_notify.withSetting(extensions, setting)
     local edited = extensions == nil and st.stanza("extensions", {xmlns = BOOKMARKS}) or st.clone(extensions)
     local notify = edited:get_child("notify", NOTIFY)
@@ -2567,8 +2580,8 @@ end
 
 -- src/settings/bookmarks.ts
 --
--- The account's bookmarks (XEP-0402): a node in its PEP, read and written through mod_pep's service object, never taken
--- from a stanza, which anybody may have sent. mod_bookmarks keeps those of XEP-0048 and XEP-0049 in the same node.
+-- Reads the account's bookmarks (XEP-0402) from its PEP, through mod_pep's service object. Stanzas could come from any
+-- sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 local settings_bookmarks = {}
 do
 local serviceOf, getItems, isNode, preppedNick, nodes
@@ -2593,14 +2606,14 @@ function isNode(username, node)
     return not done or (known and known[node]) ~= nil
 end
 
---- The room that an item is about: its id is the room's JID (XEP-0402 2), written as it may be.
+--- Returns the room of an item. The id is the room's JID (XEP-0402 2), in any normalisation.
 function settings_bookmarks.roomOf(id)
     local room = jids.prep(id)
     local isRoom = room ~= nil and jids.node(room) ~= nil and jids.resource(room) == nil and mayHaveRooms(jids.host(room))
     return isRoom and room or nil
 end
 
---- What an item says; undefined if it is no bookmark, or not the account's own.
+--- Parses an item. Undefined if it is not a bookmark, or was published by another entity.
 function settings_bookmarks.readItem(username, room, item)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
@@ -2624,7 +2637,7 @@ function settings_bookmarks.readItem(username, room, item)
     }
 end
 
---- Whether something was published by the account itself, or by this server on its behalf.
+--- Whether the account itself published an item, or this server for it.
 function settings_bookmarks.isBy(username, publisher)
     return publisher == nil or publisher == true or jids.bare(publisher) == jids.join(username, module.host)
 end
@@ -2691,7 +2704,7 @@ function settings_bookmarks.itemsOf(username, node)
     return nil
 end
 
---- All bookmarks of an account; undefined if they cannot be read.
+--- Reads all bookmarks of an account. Undefined if they cannot be read.
 function settings_bookmarks.bookmarksOf(username)
     local items = settings_bookmarks.itemsOf(username, BOOKMARKS)
     if items == nil then
@@ -2711,13 +2724,14 @@ function settings_bookmarks.bookmarksOf(username)
     return bookmarks
 end
 
---- The account's bookmark of a room as it stands now; as it was last seen, it is in the membership.
+--- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
     local bookmarks = settings_bookmarks.bookmarksOf(username)
     return bookmarks and bookmarks[room]
 end
 
---- XEP-0402 2: without a nick in the bookmark it is the user's nickname (XEP-0172); without that, the name part.
+--- Returns the nick for a bookmark without one (XEP-0402 2): the user's nickname (XEP-0172), or else the name of the
+-- account.
 function settings_bookmarks.defaultNick(username, room)
     local items = settings_bookmarks.itemsOf(username, NICK)
     local last
@@ -2730,8 +2744,10 @@ end
 
 -- src/settings/bookmark-write.ts
 --
--- Bookmarks for clients that make none themselves (`minimix_bookmark_write`): a room that is joined gets one with
--- autojoin, a room that is left loses its autojoin, a new nick is noted. And what a user has us write, whatever the option.
+-- Writes bookmarks for clients that write none (`minimix_bookmark_write`). A join adds a bookmark with
+-- autojoin, a leave removes the autojoin, and a new nick is stored.
+--
+-- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
 local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, unwritten, records, writing
@@ -2877,13 +2893,13 @@ unwritten = {}
 records = openRecords("minimix_bookmarks", function(username) return unwritten[username] end)
 writing = false
 
---- Whether what happens in PEP at this moment is our own doing: its events come before `publish` returns.
+--- Whether the module itself is changing PEP now. PEP fires its events before `publish` returns.
 function settings_bookmark_write.isWriting()
     return writing
 end
 
---- The account was let in at a client's request. A bookmark that a client has written is left as it is, and one that was
--- removed is not brought back: it may be another device that goes into the room again.
+--- Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
+-- another device may have joined.
 function settings_bookmark_write.bookmarkJoined(membership)
     if not options.bookmarkWrite then
         return
@@ -2906,14 +2922,14 @@ function settings_bookmark_write.bookmarkJoined(membership)
     end
 end
 
---- The account leaves at a client's request.
+--- Turns autojoin off after a client's leave.
 function settings_bookmark_write.bookmarkLeft(membership)
     if options.bookmarkWrite and membership.ownBookmark then
         rewrite(membership, select(2, currentItem(membership)), "false")
     end
 end
 
---- The account has another nick at a client's request.
+--- Stores the new nick after a client's nick change.
 function settings_bookmark_write.bookmarkRenamed(membership)
     local bookmark = membership.bookmark
     local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
@@ -2922,7 +2938,7 @@ function settings_bookmark_write.bookmarkRenamed(membership)
     end
 end
 
---- Notes what the user wants to be woken for in a bookmark of theirs; whether it could be written, undefined without one.
+--- Writes the notification setting into the user's bookmark. Returns whether this worked, undefined without a bookmark.
 function settings_bookmark_write.bookmarkNotify(membership, setting)
     local username = membership.username
     local room = membership.room
@@ -2942,21 +2958,21 @@ function settings_bookmark_write.bookmarkNotify(membership, setting)
     return publish(membership, item.attr.id or room, edited)
 end
 
---- The user has made or changed a bookmark.
+--- Removes the mark: the user has made or changed the bookmark.
 function settings_bookmark_write.noteMade(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
 end
 
---- The user has removed a bookmark.
+--- Marks that the user has removed the bookmark.
 function settings_bookmark_write.noteRemoved(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
 end
 
---- Whether we made a room's bookmark, and nobody has changed it since.
+--- Whether the module has created the bookmark, and the user has not changed it.
 function settings_bookmark_write.isOurs(username, room)
     return options.bookmarkWrite and markedBy(username, room) == "us"
 end
@@ -2964,7 +2980,7 @@ end
 
 -- src/settings/blocklist.ts
 --
--- What mod_blocklist keeps (XEP-0191).
+-- Reads the block lists of mod_blocklist (XEP-0191).
 local settings_blocklist = {}
 do
 local records
@@ -2988,13 +3004,13 @@ function settings_blocklist.blocklistOf(username)
     return select(2, settings_blocklist.readBlocklist(username))
 end
 
---- Whether nothing that comes from an occupant is heard: it is blocked itself, or the room is, or the whole service.
+--- Whether the list blocks an occupant: by its own JID, its room or its service.
 function settings_blocklist.silences(blocklist, room, nick)
     return blocklist[room .. "/" .. nick] ~= nil or blocklist[room] ~= nil or blocklist[jids.host(room)] ~= nil
 end
 
---- Whether an account hears nothing of an occupant. Of its own nick that is not even that it is in the room, so that it
--- must not be: no client could make it leave.
+--- Whether an account has blocked an occupant. If it blocks its own nick, it never sees its own presence. It must then
+-- leave the room, because no client could make it leave.
 function settings_blocklist.isBlocked(username, room, nick)
     local blocklist = settings_blocklist.blocklistOf(username)
     return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
@@ -3003,7 +3019,7 @@ end
 
 -- src/stanzas.ts
 --
--- Questions about stanzas that util.stanza has no answer to.
+-- Tests on stanzas that util.stanza does not have.
 local minimix_stanzas = {}
 do
 local prepared, isSameAttributes, kept
@@ -3030,23 +3046,24 @@ function isSameAttributes(one, other, ignored)
     return true
 end
 
---- Whether an element is a delay in a room's name (XEP-0045 7.2.14); one by somebody else says nothing of the room's past.
+--- Whether an element is a delay added by the room (XEP-0045 7.2.14). Delays by other entities say nothing about
+-- history.
 function minimix_stanzas.isDelayBy(tag, room)
     return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
 end
 
---- Whether a presence carries a status code of XEP-0045 15.6; codes may stand in any order.
+--- Whether a presence has a status code of XEP-0045 15.6, in any position.
 function minimix_stanzas.hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
     return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
 end
 
---- Whether two nicks are the same once prepared: some services write them in small letters, or in another normal form.
+--- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
 function minimix_stanzas.isSameNick(one, other)
     return one == other or prepared(one) == prepared(other)
 end
 
---- Whether two elements say the same: name, attributes, children, in this order. `ignored` is an attribute of theirs.
+--- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
 function minimix_stanzas.isSameElement(one, other, ignored)
     if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
         return false
@@ -3088,7 +3105,7 @@ local splitJid = ""
 local splitRoom = ""
 local splitNick
 
---- The room and the nick of an occupant JID. What is sent to all accounts of this host comes from the same one.
+--- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
 function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
         splitJid = jid
@@ -3098,13 +3115,13 @@ function minimix_stanzas.splitOccupant(jid)
     return splitRoom, splitNick
 end
 
---- The id that a room gave a message (XEP-0359).
+--- Returns the id that a room has given a message (XEP-0359).
 function minimix_stanzas.stanzaIdBy(stanza, room)
     local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
     return element and element.attr.id
 end
 
---- The stamp by which a room marks a message of the past (XEP-0045 7.2.14); undefined for what is said now.
+--- Returns the time stamp of a message from the room's history (XEP-0045 7.2.14). Undefined for a live message.
 function minimix_stanzas.delayBy(stanza, room)
     for _, tag in ipairs(stanza.tags) do
         if minimix_stanzas.isDelayBy(tag, room) then
@@ -3114,12 +3131,12 @@ function minimix_stanzas.delayBy(stanza, room)
     return nil
 end
 
---- Marks a message as one of the past, in the name of its room.
+--- Adds the room's delay to a message of the history.
 function minimix_stanzas.addDelay(stanza, room, when)
     stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
 end
 
---- Whether a message of a room is worth keeping: what mod_mam's `should_store` says of messages of other types.
+--- Whether a message of a room is archived. The criteria are those of mod_mam's `should_store` for other types.
 function minimix_stanzas.isWorthKeeping(stanza)
     if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
         return false
@@ -3133,7 +3150,7 @@ function minimix_stanzas.isWorthKeeping(stanza)
     return false
 end
 
---- Payload by which a message without a body is kept: the element's name, or true for all of the namespace.
+--- Payload for which a message without a body is archived: the name of the element, or true for any of the namespace.
 kept = {}
 kept[HINTS] = "store"
 kept["urn:xmpp:eme:0"] = "encryption"
@@ -3227,11 +3244,11 @@ end
 
 -- src/send/fork.ts
 --
--- From one stanza of the room to the sessions that joined it.
+-- Sends stanzas of a room to the attached sessions.
 --
--- A stanza is lent, as Prosody's own rooms lend theirs (muc.lib.lua, route_to_occupant): `to` is swapped and put back, and
--- whoever wants to keep the stanza clones it. For sessions that are plain streams it is written as text once, and each
--- session is sent that text with its own `to`.
+-- All recipients get the same table, as in Prosody's own rooms (muc.lib.lua, route_to_occupant): `to` is changed and
+-- restored. Code that keeps a stanza must clone it. Sessions with a plain stream get text: the stanza is serialised
+-- once, and each session gets it with its own `to`.
 local send_fork = {}
 do
 local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
@@ -3336,7 +3353,7 @@ function passesFilters(session, stanza)
     return false
 end
 
---- Hands a stanza of the room to every attached session, but for one that gets it otherwise.
+--- Sends a stanza of the room to every attached session except `except`.
 function send_fork.fork(membership, stanza, except)
     if membership.detachedAt ~= nil then
         return
@@ -3380,8 +3397,8 @@ end
 addresses = setmetatable({}, {__mode = "k"})
 plainSends = setmetatable({}, {__mode = "k"})
 
---- `delivery/failure`, after mod_smacks has had its say, which may still deliver a private message: a session died before
--- it acknowledged a stanza. An error for it would tell the room of an occupant out of reach; the account is not.
+--- `delivery/failure`, after mod_smacks: a session ended before it acknowledged a stanza. mod_smacks may still deliver a
+-- private message. An error would tell the room that the occupant is unreachable, but the account is still in the room.
 function send_fork.onUndelivered(event)
     local session = event.session
     local from = event.stanza.attr.from
@@ -3400,8 +3417,8 @@ end
 
 -- src/send/own.ts
 --
--- The account's own presence on its way to its sessions. A room that shows JIDs shows the occupant JID there; a client
--- expects its own full JID, as it would be the occupant without this module.
+-- Sends the account's own presence to its sessions. A room that shows JIDs shows the occupant JID there. A client
+-- expects its own full JID, as without this module.
 local send_own = {}
 do
 local takeTold, showsOccupant, addressed
@@ -3440,8 +3457,8 @@ function addressed(presence, session)
     return copy
 end
 
---- Hands a presence of the account's own occupant to every attached session, but for one that gets it otherwise, and those
--- that were shown it with their join.
+--- Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
+-- presence with its join is skipped.
 function send_own.forkOwn(membership, presence, except)
     for session, attachment in pairs(membership.attached) do
         local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view.self)
@@ -5504,7 +5521,7 @@ end
 -- room's archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_KEPT, added, SKEW
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_KEPT, added, SKEW, AHEAD
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local fill = archive_entries.fill
@@ -5622,7 +5639,7 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not isLater(membership) then
         return nil
     end
-    return add(log, content, math.min(math.max(when, earliest), wallClock()), nil)
+    return add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
 end
 
 --- Whether it can be known which messages of the past an account has.
@@ -5695,7 +5712,7 @@ end
 
 function pastAround(log, when)
     local oldest = log.recent[1]
-    if oldest == nil or log.whole or when > oldest.when + SKEW then
+    if oldest == nil or log.whole or when > oldest.when + SKEW and when <= wallClock() + SKEW then
         return nil
     end
     if log.past == nil or when < log.past.from or when >= log.past.to then
@@ -5781,6 +5798,7 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
+AHEAD = 100 * 86400
 
 --- Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
 -- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
@@ -5879,20 +5897,14 @@ local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
 local includes = state_ranges.includes
 
-function readBefore(archive, number, when, most, since)
+function readBefore(archive, isWanted, most, since)
     local earlier = {
         store = store,
         key = archive.key,
         label = nil,
-        holds = function(label) return (parseLabel(label)) < number and archive.holds(label) end
+        holds = function(label) return isWanted((parseLabel(label))) and archive.holds(label) end
     }
-    local query = {
-        wants = function() return true end,
-        start = since,
-        ["end"] = when,
-        reverse = true,
-        max = most
-    }
+    local query = {wants = function() return true end, start = since, reverse = true, max = most}
     local done, page = readPage({earlier}, query)
     return done and (page and page.items or {}) or nil
 end
@@ -5953,9 +5965,12 @@ function archive_read.roomsRead(username)
     return rooms
 end
 
---- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
--- returns true to end it. Reads from disk only what is not in memory; whether that was possible.
-function archive_read.readBack(membership, most, since, visit)
+--- What an account was told last in its room, newest first: so many messages, none from before `since`, in seconds, and only
+-- entries with a number higher than `after`. `visit` returns true to end it. Reads from disk only what is not in memory; whether that was possible.
+function archive_read.readBack(membership, most, since, visit, after)
+    if after == nil then
+        after = -math.huge
+    end
     if options.archive == "mam" then
         return visitBack(readRoom(membership, most, since), visit)
     end
@@ -5972,7 +5987,7 @@ function archive_read.readBack(membership, most, since, visit)
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
         if entry ~= nil and isFor(username, ranges, part.position, entry) then
-            if left == 0 or entry.when < earliest then
+            if left == 0 or entry.when < earliest or entry.number <= after then
                 return true
             end
             local stanza = stanzaOf(entry)
@@ -5983,23 +5998,31 @@ function archive_read.readBack(membership, most, since, visit)
         end
     end
     local oldest = log.recent[1]
-    if not isFilled or oldest == nil or log.whole or left == 0 then
+    if not isFilled or oldest == nil or log.whole or left == 0 or oldest.number <= after then
         return isFilled
     end
     local done, archive = archive_read.archiveOf(username, membership.room)
     if not done or archive == nil then
         return false
     end
-    return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit)
+    local function isWanted(number)
+        return number < oldest.number and number > after
+    end
+    return visitBack(readBefore(archive, isWanted, left, earliest), visit)
 end
 
 --- What an account was told last in its room, since it came there; whether it could be read.
 function archive_read.newestOf(membership)
     local newest
-    local done = archive_read.readBack(membership, 1, membership.since or 0, function(said)
+    local function take(said)
         newest = said
         return true
-    end)
+    end
+    local after
+    if options.archive == true then
+        after = membership.sinceNumber
+    end
+    local done = archive_read.readBack(membership, 1, after == nil and (membership.since or 0) or 0, take, after)
     return done, newest
 end
 
@@ -6983,15 +7006,17 @@ end
 
 -- src/send/ping.ts
 --
--- Self-pings (XEP-0410) from the occupant JID: is the account still in the room?
+-- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 local send_ping = {}
 do
 local PING = namespaces.PING
 local ask = send_ask.ask
 
---- Pings the account's own occupant. Rooms answer in order, so the answer also tells that all they had to say to an
--- earlier stanza has been said. A room that stays silent counts as `remote-server-timeout`.
-function send_ping.selfPing(membership, answered, limit)
+--- Pings the account's own occupant.
+--
+-- Rooms answer in order, so everything that the room sent before the answer has arrived. A timeout counts as
+-- `remote-server-timeout`.
+function send_ping.selfPing(membership, pinged, limit)
     local ping = st.stanza("ping", {xmlns = PING})
     local nick = membership.nick
     ask(
@@ -7001,9 +7026,9 @@ function send_ping.selfPing(membership, answered, limit)
         ping,
         function(answer)
             if answer == nil then
-                answered("remote-server-timeout")
+                pinged("remote-server-timeout")
             elseif answer.attr.type == "result" then
-                answered(nil)
+                pinged(nil)
             else
                 local _, condition = answer:get_error()
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
@@ -7011,19 +7036,19 @@ function send_ping.selfPing(membership, answered, limit)
                 if not crossed then
                     crossed_0 = condition or "undefined-condition"
                 end
-                answered(crossed_0)
+                pinged(crossed_0)
             end
         end,
         limit
     )
 end
 
---- XEP-0410 3: whether the error of a self-ping says that the account is in the room all the same.
+--- Whether the error of a self-ping shows that the account is in the room (XEP-0410 3).
 function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
 
---- XEP-0410 3: whether the error of a self-ping says nothing, as the room was not reached.
+--- Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3).
 function send_ping.saysNothing(condition)
     return condition == "remote-server-not-found" or condition == "remote-server-timeout"
 end
@@ -7443,6 +7468,7 @@ function occupancy_operations.endStay(membership)
     membership.ending = false
     membership.established = false
     membership.since = nil
+    membership.sinceNumber = nil
     detachAll(membership)
     flush(membership)
     closePart(membership)
@@ -7774,8 +7800,8 @@ end
 
 -- src/send/rules.ts
 --
--- Joins that the account makes by itself are put before the outgoing rules of the server, as a session's join is: what
--- mod_isolate_host or a rule of mod_firewall forbids a user is forbidden to the user's account (O7).
+-- Checks the account's automatic joins against the outgoing rules of the server (O7). If mod_isolate_host or
+-- mod_firewall forbids a join to the user, it is forbidden to the account.
 local send_rules = {}
 do
 local isChecked, checked
@@ -7786,7 +7812,7 @@ function isChecked(origin)
     return checked == origin
 end
 
---- For the module's handler of `pre-presence/full`: whether this is such a join. Handlers of rules have let it pass.
+--- Whether a presence is such a join. The handler of `pre-presence/full` calls this after the handlers of the rules.
 function send_rules.passesRules(origin)
     local passes = isChecked(origin)
     if passes then
@@ -7795,7 +7821,7 @@ function send_rules.passesRules(origin)
     return passes
 end
 
---- The error with which this server refuses a join from the occupant JID; undefined if it lets it pass.
+--- Fires the join as an event, for the outgoing rules of this server. Returns the error if they refuse it.
 function send_rules.refusalOf(membership)
     local answer
     local to = membership.room .. "/" .. membership.nick
@@ -8726,6 +8752,7 @@ local occupancy_joining = {}
 do
 local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
+local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
 local closeGap = archive_catchup.closeGap
 local endCatchUp = archive_catchup.endCatchUp
@@ -8890,6 +8917,7 @@ function noteAdmitted(membership, request, nick)
     membership.established = true
     if membership.since == nil then
         membership.since = wallClock()
+        membership.sinceNumber = newestNumber()
     end
     membership.liveness.unanswered = 0
     beginRange(membership)
@@ -9656,7 +9684,7 @@ end
 
 -- src/admin/census.ts
 --
--- How many there are now.
+-- Counts accounts, memberships and pending IQs.
 local admin_census = {}
 do
 local size
@@ -9673,9 +9701,10 @@ function size(map)
     return count
 end
 
---- In the order in which a membership goes through them.
+--- Phases in the order in which a membership passes them.
 admin_census.phases = {"joining", "entering", "joined", "lost", "leaving"}
 
+--- Counts accounts, memberships, attached sessions and pending IQs.
 function admin_census.takeCensus()
     local byPhase = {}
     for _, phase in ipairs(admin_census.phases) do
@@ -9705,8 +9734,8 @@ end
 
 -- src/admin/directory.ts
 --
--- Who is in which room, and what an admin, or the user, may have an account do there. All of it is in words: the shell
--- and the ad-hoc commands say the same.
+-- Lists accounts and rooms, and acts on them for an admin or the user. The shell and the ad-hoc commands share these
+-- texts.
 local admin_directory = {}
 do
 local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
@@ -9740,9 +9769,9 @@ function stateOf(membership)
     local phase = place.phase
     local tries = place.tries
     if phase == "lost" and tries > 0 then
-        return string.format("lost, %d tries to come back,", tries)
+        return string.format("lost, %d attempts to rejoin,", tries)
     end
-    return membership.liveness.unanswered > 0 and phase .. ", out of reach," or phase
+    return membership.liveness.unanswered > 0 and phase .. ", unreachable," or phase
 end
 
 function describeSessions(membership)
@@ -9814,7 +9843,7 @@ function figure(name, value)
     return string.format("%s: %d", name, value)
 end
 
---- The account's rooms, a line for each, by name.
+--- Lists the account's rooms, a line for each, sorted by name.
 function admin_directory.roomsOf(username)
     local lines = {}
     for _, membership in ipairs(membershipsOf(username)) do
@@ -9829,7 +9858,7 @@ function admin_directory.roomsOf(username)
     return lines
 end
 
---- The names alone.
+--- Lists the JIDs of the account's rooms.
 function admin_directory.roomNamesOf(username)
     local names = {}
     for _, membership in ipairs(membershipsOf(username)) do
@@ -9839,7 +9868,7 @@ function admin_directory.roomNamesOf(username)
     return names
 end
 
---- This host's accounts in a room, a line for each, by name.
+--- Lists this host's accounts in a room, a line for each, sorted by name.
 function admin_directory.accountsIn(room)
     local lines = {}
     for _, account in pairs(accounts) do
@@ -9852,23 +9881,23 @@ function admin_directory.accountsIn(room)
     return lines
 end
 
---- Takes the account out of a room, as its last client would.
+--- Makes the account leave a room, as its last client would.
 function admin_directory.leaveRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if membership.place.phase == "leaving" then
-        return refused(addressOf(username) .. " is leaving " .. room .. " already")
+        return refused(addressOf(username) .. " is already leaving " .. room)
     end
-    module:log("info", "%s is made to leave %s", username, room)
+    module:log("info", "Removing %s from %s on request", username, room)
     bookmarkLeft(membership)
     leave(membership, st.presence({type = "unavailable"}))
     local verb = isCurrent(membership) and "is leaving" or "has left"
     return done(addressOf(username) .. " " .. verb .. " " .. room)
 end
 
---- Has the account join a room anew: at once where it is lost, and to see who is there where it is in.
+--- Makes the account join a room again. A lost account joins at once. A joined account joins to get a new occupant list.
 function admin_directory.rejoinRoom(username, room)
     local membership = membershipIn(username, room)
     if membership == nil then
@@ -9878,12 +9907,12 @@ function admin_directory.rejoinRoom(username, room)
     if phase ~= "joined" and phase ~= "lost" then
         return refused(addressOf(username) .. " is " .. phase .. " " .. room .. " now")
     end
-    module:log("info", "%s is made to join %s anew", username, room)
+    module:log("info", "%s is rejoining %s on request", username, room)
     if phase == "joined" then
         lost(membership)
     end
     rejoin(membership)
-    return done(addressOf(username) .. " joins " .. room .. " anew")
+    return done(addressOf(username) .. " is rejoining " .. room)
 end
 
 --- Asks the room for another nick.
@@ -9894,10 +9923,10 @@ function admin_directory.renameIn(username, room, nick)
     end
     local wanted = nickOf(room, nick)
     if wanted == nil then
-        return refused("\"" .. nick .. "\" cannot be a nick")
+        return refused("\"" .. nick .. "\" is not a valid nick")
     end
     if membership.place.phase ~= "joined" then
-        return refused(addressOf(username) .. " is " .. membership.place.phase .. " in " .. room .. " now")
+        return refused("Cannot change the nick in " .. room .. " now: " .. addressOf(username) .. " is " .. membership.place.phase)
     end
     if wanted ~= membership.nick then
         onRequest(membership, newRequest("rename", nil, nil, wanted, st.presence()))
@@ -9905,26 +9934,26 @@ function admin_directory.renameIn(username, room, nick)
     if wanted == membership.nick then
         return done("The nick in " .. room .. " is " .. wanted)
     end
-    return isAskedFor(membership, wanted) and done(room .. " has been asked for the nick " .. wanted) or refused(room .. " has refused the nick " .. wanted)
+    return isAskedFor(membership, wanted) and done("Asked " .. room .. " for the nick " .. wanted) or refused(room .. " refused the nick " .. wanted)
 end
 
---- Has the account woken for what is said in a room always, on-mention or never, from now on.
+--- Stores the notification setting of a room: always, on-mention or never.
 function admin_directory.notifyOf(username, room, setting)
     local membership = membershipIn(username, room)
     if membership == nil then
         return notIn(username, room)
     end
     if not isSetting(setting) then
-        return refused("\"" .. setting .. "\" is none of always, on-mention and never")
+        return refused("Invalid setting \"" .. setting .. "\": expected always, on-mention or never")
     end
     local written = bookmarkNotify(membership, setting)
     if written == nil then
-        return refused(room .. " is not bookmarked, and that is where it would be noted: bookmark it first")
+        return refused(room .. " is not bookmarked, and the bookmark stores this setting: add a bookmark first")
     end
-    return written and done(room .. " notifies you: " .. setting) or refused("The bookmark of " .. room .. " could not be written")
+    return written and done("Notifications of " .. room .. ": " .. setting) or refused("The bookmark of " .. room .. " could not be written")
 end
 
---- The figures of the metrics, a line for each.
+--- Lists the figures of the metrics, a line for each.
 function admin_directory.totals()
     local census = takeCensus()
     local lines = {figure("accounts", census.accounts), figure("memberships", census.memberships)}
@@ -9951,7 +9980,7 @@ end
 
 -- src/admin/commands.ts
 --
--- Ad-hoc commands (XEP-0050) on the host's JID: for admins over all accounts, for users over their own.
+-- Ad-hoc commands (XEP-0050) on the host's JID. Admins act on all accounts, users on their own.
 local admin_commands = {}
 do
 local refusal, usernameOf
@@ -9994,11 +10023,11 @@ local setting = {
     type = "list-single",
     label = "Notify me",
     required = true,
-    options = {{label = "of every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
+    options = {{label = "about every message", value = "always"}, {label = "when I am mentioned", value = "on-mention"}, {label = "never", value = "never"}}
 }
-local NO_ROOMS = "You are in no group chats"
+local NO_ROOMS = "You are not in any group chat"
 
---- A list in a form of its own, as every client shows one; a note is enough where there is nothing to list.
+--- Returns lines as a form with a title, which every client shows, or a note if there are no lines.
 local function answerList(title, lines, none)
     if #lines == 0 then
         return {status = "completed", info = none}
@@ -10018,7 +10047,7 @@ local function answerOutcome(bindingPattern0_)
     return done and {status = "completed", info = text} or refusal(text)
 end
 
---- What is wrong with a form, a line for each field.
+--- Describes the invalid fields of a form, a line for each field.
 local function problemsOf(layout, problems)
     local lines = {}
     for _, field in ipairs(layout) do
@@ -10030,19 +10059,19 @@ local function problemsOf(layout, problems)
     return table.concat(lines, "\n")
 end
 
---- A command of one form; `initial` are the values it starts with.
-local function ask(layout, initial, answer)
+--- Makes a command with one form. `initial` returns the values that the form starts with.
+local function formCommand(layout, initial, answer)
     return adhoc.new_initial_data_form(layout, initial, function(fields, problems, data) return problems == nil and answer(fields, data) or refusal(problemsOf(layout, problems)) end)
 end
 
---- A command of an admin's on any of the host's accounts.
-local function askAny(layout, answer)
-    return ask(layout, function() return {} end, answer)
+--- Makes a command with which an admin acts on any account of the host.
+local function adminCommand(layout, answer)
+    return formCommand(layout, function() return {} end, answer)
 end
 
---- A command of a user's on one of their own rooms; who is in none has nothing to choose from.
-local function askOwn(layout, answer)
-    local handler = ask(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
+--- Makes a command with which users act on one of their rooms. Without rooms it answers with a note.
+local function userCommand(layout, answer)
+    local handler = formCommand(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
     return function(self, data, state)
         if data.form == nil and #roomNamesOf(usernameOf(data)) == 0 then
             return {status = "completed", info = NO_ROOMS}, nil
@@ -10051,8 +10080,8 @@ local function askOwn(layout, answer)
     end
 end
 
---- A command that has nothing to ask.
-local function tell(answer)
+--- Makes a command without a form.
+local function plainCommand(answer)
     return function(self, data)
         return answer(data), nil
     end
@@ -10062,7 +10091,7 @@ local function roomOf(fields)
     return jids.bare(fields.room or "")
 end
 
---- An admin of this host acts on the accounts of this host.
+--- Acts on an account of this host. Admins of a host have no rights on other hosts.
 local function onAccount(fields, action)
     local jid = fields.account or ""
     local username = jids.node(jid)
@@ -10073,36 +10102,36 @@ local LIST_OWN = "List my group chats"
 local LIST_ROOMS = "List the group chats of an account"
 local LIST_ACCOUNTS = "List the accounts in a group chat"
 local LEAVE = "Make an account leave a group chat"
-local REJOIN = "Make an account join a group chat anew"
-local TOTALS = "Show figures of group chats"
+local REJOIN = "Make an account rejoin a group chat"
+local TOTALS = "Show totals of group chats"
 local LEAVE_OWN = "Leave a group chat"
 local RENAME_OWN = "Change my nickname in a group chat"
-local NOTIFY_OWN = "Choose what a group chat notifies me of"
+local NOTIFY_OWN = "Choose my notifications of a group chat"
 local commands = {
     {
         name = "my-rooms",
         title = LIST_OWN,
         permission = "local_user",
-        handler = tell(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
+        handler = plainCommand(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
     },
     {
         name = "leave-my-room",
         title = LEAVE_OWN,
         permission = "local_user",
-        handler = askOwn(form(LEAVE_OWN, "On all devices, and when none is connected.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
+        handler = userCommand(form(LEAVE_OWN, "You leave the group chat on all devices.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
     },
     {
         name = "my-nick",
         title = RENAME_OWN,
         permission = "local_user",
-        handler = askOwn(form(RENAME_OWN, "On all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
+        handler = userCommand(form(RENAME_OWN, "The nickname changes on all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
     },
     {
         name = "my-notify",
         title = NOTIFY_OWN,
         permission = "local_user",
-        handler = askOwn(
-            form(NOTIFY_OWN, "On devices that are not connected. It is noted in the bookmark.", {ownRoom, setting}),
+        handler = userCommand(
+            form(NOTIFY_OWN, "Applies to devices that are not connected. The bookmark stores the setting.", {ownRoom, setting}),
             function(username, fields) return answerOutcome(notifyOf(username, roomOf(fields), fields.setting or "")) end
         )
     },
@@ -10110,17 +10139,17 @@ local commands = {
         name = "rooms",
         title = LIST_ROOMS,
         permission = "admin",
-        handler = askAny(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
+        handler = adminCommand(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
             LIST_ROOMS,
             roomsOf(username),
-            username .. "@" .. module.host .. " is in no group chats"
+            username .. "@" .. module.host .. " is not in any group chat"
         ) end) end)
     },
     {
         name = "accounts",
         title = LIST_ACCOUNTS,
         permission = "admin",
-        handler = askAny(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
+        handler = adminCommand(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
             local room = roomOf(fields)
             return answerList(
                 LIST_ACCOUNTS,
@@ -10133,23 +10162,23 @@ local commands = {
         name = "leave",
         title = LEAVE,
         permission = "admin",
-        handler = askAny(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
+        handler = adminCommand(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "rejoin",
         title = REJOIN,
         permission = "admin",
-        handler = askAny(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
+        handler = adminCommand(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "totals",
         title = TOTALS,
         permission = "admin",
-        handler = tell(function() return answerList(TOTALS, totals(), "") end)
+        handler = plainCommand(function() return answerList(TOTALS, totals(), "") end)
     }
 }
 
---- Offers the commands; unless mod_adhoc is in `modules_disabled`, for then an admin wants none.
+--- Offers the commands, unless the admin has put mod_adhoc into `modules_disabled`.
 function admin_commands.offerCommands()
     local wanted = pcall(function() return module:depends("adhoc") end)
     if not wanted then
@@ -10168,8 +10197,8 @@ end
 
 -- src/admin/metrics.ts
 --
--- What mod_http_openmetrics and others show. Nothing is measured in passing: the figures are read when they are asked
--- for, and never if statistics are off.
+-- Metrics, as mod_http_openmetrics shows them. Figures are read only when statistics are collected, and cost nothing
+-- else.
 local admin_metrics = {}
 do
 local countUnwritten = archive_entries.countUnwritten
@@ -10177,17 +10206,17 @@ local counters = state_counters.counters
 local countDirty = state_records.countDirty
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
---- 0.12 wants the names of labels even where there are none.
+--- Prosody 0.12 needs a list of label names even for a metric without labels.
 local NO_LABELS = {}
 local gauges = {
     accounts = module:metric("gauge", "accounts", "", "Accounts that are in a room", NO_LABELS),
-    memberships = module:metric("gauge", "memberships", "", "Accounts in rooms, by how far they are", {"state"}),
-    attached = module:metric("gauge", "attached_sessions", "", "Sessions in rooms", NO_LABELS),
+    memberships = module:metric("gauge", "memberships", "", "Accounts in rooms, by state", {"state"}),
+    attached = module:metric("gauge", "attached_sessions", "", "Attached sessions, once for each room", NO_LABELS),
     pendingIqs = module:metric(
         "gauge",
         "pending_iqs",
         "",
-        "Requests of sessions that rooms have not answered",
+        "IQs of sessions that rooms have not answered",
         NO_LABELS
     ),
     storageWaiting = module:metric(
@@ -10200,28 +10229,16 @@ local gauges = {
 }
 local totals = {
     copiesIn = module:metric("counter", "copies_in", "", "Messages and presences from rooms", NO_LABELS),
-    copiesOut = module:metric("counter", "copies_out", "", "Stanzas of rooms handed to sessions", NO_LABELS),
+    copiesOut = module:metric("counter", "copies_out", "", "Stanzas from rooms sent to sessions", NO_LABELS),
     copiesSaved = module:metric(
         "counter",
         "copies_saved",
         "",
-        "Stanzas that rooms needed not send once more",
+        "Stanzas saved compared with one join per session",
         NO_LABELS
     ),
-    replays = module:metric(
-        "counter",
-        "replays",
-        "",
-        "Sessions let into a room from what was known of it",
-        NO_LABELS
-    ),
-    rejoins = module:metric(
-        "counter",
-        "rejoins",
-        "",
-        "Accounts that came back to a room by themselves",
-        NO_LABELS
-    ),
+    replays = module:metric("counter", "replays", "", "Joins of sessions answered from the cache", NO_LABELS),
+    rejoins = module:metric("counter", "rejoins", "", "Automatic rejoins of accounts", NO_LABELS),
     archiveWrites = module:metric(
         "counter",
         "archive_writes",
@@ -10258,13 +10275,13 @@ end
 
 -- src/admin/neighbours.ts
 --
--- What else is loaded, or is not, and makes less sense so.
+-- Warns about other modules that conflict with this one, or that it needs.
 local admin_neighbours = {}
 do
 local options = minimix_options
-local PING_MUC = "mod_ping_muc sees no rooms of clients here, as accounts join in their place and mod_minimix asks the rooms itself: " .. "take it out of modules_enabled"
+local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
 
---- Names in the log what does not go together, once all modules are loaded.
+--- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
     local host = prosody.hosts[module.host]
     if host == nil then
@@ -10274,11 +10291,11 @@ function admin_neighbours.checkNeighbours()
         module:log("warn", "%s", PING_MUC)
     end
     if options.archive == "mam" and host.modules.mam == nil then
-        module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so rooms are not archived: load it, or set minimix_archive to true")
+        module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")
     end
     local users = host.users
     if (users and users.name) == "null" then
-        module:log("warn", "There are no users on this host and nothing to do: take mod_minimix out, or set authentication")
+        module:log("warn", "This host has no users: remove mod_minimix, or set authentication")
     end
 end
 end
@@ -10287,9 +10304,10 @@ end
 --
 -- Commands of the admin shell (`prosodyctl shell`): minimix:rooms(), minimix:leave() and so on.
 --
--- They go straight into the shell's environment, which 0.12 and 13.0 share with modules alike. 13.0's "shell-command"
--- items, added by a module of a host, are found by a JID of that host only: minimix:accounts() takes a room's, and
--- minimix:stats() none. So there is one table of commands for the server, and each host answers for its own accounts.
+-- They are added to the shell's environment, which 0.12 and 13.0 both share with modules. The "shell-command" items of
+-- 13.0 do not fit: for a module of a host, they are found by a JID of that host only. minimix:accounts() takes the JID
+-- of a room, and minimix:stats() takes none. So the server has one table of commands, and each host answers for its own
+-- accounts.
 local admin_shell = {}
 do
 local list, act, parseAccount, parseRoom, notRoom, quote, hosts
@@ -10366,13 +10384,13 @@ end
 
 hosts = module:shared("/*/minimix/hosts")
 local environment = module:shared("/*/admin_shell/env")
-local SECTION = "Commands to see which accounts are in which rooms, and to act on it (mod_minimix)"
---- What 13.0's `help minimix` shows.
+local SECTION = "List accounts in rooms, make them leave or rejoin (mod_minimix)"
+--- Texts for `help minimix` of 13.0.
 local help = {
     rooms = {desc = "List the rooms of an account", args = {{name = "jid"}}},
     accounts = {desc = "List the accounts in a room", args = {{name = "room"}}},
-    leave = {desc = "Take an account out of a room", args = {{name = "jid"}, {name = "room"}}},
-    rejoin = {desc = "Have an account join a room anew", args = {{name = "jid"}, {name = "room"}}},
+    leave = {desc = "Make an account leave a room", args = {{name = "jid"}, {name = "room"}}},
+    rejoin = {desc = "Make an account rejoin a room", args = {{name = "jid"}, {name = "room"}}},
     stats = {desc = "Show totals of each host", args = {}}
 }
 
@@ -10418,7 +10436,7 @@ local function stats(self)
     return true, string.format("%d hosts", count)
 end
 
---- Adds the commands, and this host to those that answer.
+--- Adds the commands to the shell, and this host to the hosts that answer.
 function admin_shell.addShellCommands()
     hosts[module.host] = {
         roomsOf = roomsOf,
@@ -10431,7 +10449,7 @@ function admin_shell.addShellCommands()
     environment.minimix = setmetatable(commands, {help = {desc = SECTION, commands = help}})
 end
 
---- Takes this host away, and with the last one the commands.
+--- Removes this host, and the commands with the last host.
 function admin_shell.removeShellCommands()
     hosts[module.host] = nil
     if (next(hosts)) == nil then
@@ -11926,10 +11944,10 @@ end
 
 -- src/push/mention.ts
 --
--- Whether a message is meant for somebody in particular.
+-- Tells which messages mention the account.
 local push_mention = {}
 do
-local isEncrypted, isReply, isReferred, isSelf, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
+local isEncrypted, isReply, isReferred, isAccount, jidOf, hasWord, find, isLetter, EME, OMEMO, REFERENCE, REPLY
 
 function isEncrypted(stanza)
     return stanza:get_child("encryption", EME) ~= nil or stanza:get_child("encrypted", OMEMO) ~= nil
@@ -11937,7 +11955,7 @@ end
 
 function isReply(membership, stanza)
     local reply = stanza:get_child("reply", REPLY)
-    return reply ~= nil and isSelf(membership, reply.attr.to or "")
+    return reply ~= nil and isAccount(membership, reply.attr.to or "")
 end
 
 function isReferred(membership, stanza)
@@ -11946,14 +11964,14 @@ function isReferred(membership, stanza)
         if tag.name == "reference" and tag.attr.xmlns == REFERENCE then
             uri = tag.attr.uri
         end
-        if uri ~= nil and tag.attr.type == "mention" and isSelf(membership, jidOf(uri)) then
+        if uri ~= nil and tag.attr.type == "mention" and isAccount(membership, jidOf(uri)) then
             return true
         end
     end
     return false
 end
 
-function isSelf(membership, jid)
+function isAccount(membership, jid)
     return jid == membership.room .. "/" .. membership.nick or jids.bare(jid) == jids.bare(membership.occupant)
 end
 
@@ -11991,12 +12009,13 @@ OMEMO = "eu.siacs.conversations.axolotl"
 REFERENCE = "urn:xmpp:reference:0"
 REPLY = "urn:xmpp:reply:0"
 
---- Whether somebody says something: a subject, a marker, a reaction are not worth waking anybody.
+--- Whether a stanza has content for a person. Subjects, markers and reactions do not trigger a push.
 function push_mention.isNotable(stanza)
     return stanza.name == "message" and (isEncrypted(stanza) or (stanza:get_child_text("body") or "") ~= "")
 end
 
---- Whether an account is named, referred to (XEP-0372) or answered (XEP-0461). Who cannot read a message cannot tell.
+--- Whether a message mentions the account: by nick, by reference (XEP-0372), or as a reply (XEP-0461). An encrypted
+-- message may mention it.
 function push_mention.isMention(membership, stanza)
     return isEncrypted(stanza) or isReply(membership, stanza) or isReferred(membership, stanza) or hasWord(stanza:get_child_text("body") or "", membership.nick)
 end
@@ -12004,8 +12023,8 @@ end
 
 -- src/push/privacy.ts
 --
--- Which rooms are among friends: members only, and not listed (XEP-0045 15.3). Asked of a room when it matters, once for
--- all accounts of this host.
+-- Tells whether a room is private: members only and not listed (XEP-0045 15.3). The room is asked when this matters,
+-- once for all accounts of this host.
 local push_privacy = {}
 do
 local describesPrivate, hasFeature, DISCO_INFO
@@ -12021,20 +12040,20 @@ function hasFeature(query, name)
 end
 
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
---- Rooms remembered.
+--- Number of rooms to remember.
 local ROOMS = 10000
---- Who may wait for one room's answer at a time: a message for each account that is not there.
+--- Largest number of messages that wait for one room's answer. Each offline account adds one for each message.
 local WAITING = 1000
 local known = cache.new(ROOMS)
---- Rooms that have been asked, and who waits for the answer.
+--- Callbacks that wait for an answer, by room.
 local asked = {}
 
---- Undefined as long as the room has not been asked.
+--- Whether the room is private. Undefined until the room has answered.
 function push_privacy.knownPrivate(room)
     return known:get(room)
 end
 
---- Calls back once it is known whether the account's room is private; a room that does not answer is not.
+--- Calls back once the room has told whether it is private. A room without an answer counts as public.
 function push_privacy.whetherPrivate(membership, told)
     local room = membership.room
     local waiting = asked[room]
@@ -12058,7 +12077,7 @@ function push_privacy.whetherPrivate(membership, told)
     end)
 end
 
---- The room's configuration has changed.
+--- Asks again next time: the configuration of the room has changed.
 function push_privacy.forgetPrivacy(room)
     known:set(room, nil)
 end
@@ -12066,11 +12085,11 @@ end
 
 -- src/push/push.ts
 --
--- Push for messages of rooms. mod_cloud_notify (XEP-0357) wakes devices by events that an archive and mod_message fire;
--- they are fired here, and what nobody asked to be woken for is stopped (XEP-0492).
+-- Push notifications for messages of rooms. mod_cloud_notify (XEP-0357) reacts to events of an archive and of
+-- mod_message. This file fires them, and stops notifications that the user does not want (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, isAskedFor, wakeIfPrivate, wake, fire, hasModule
+local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire, hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -12088,7 +12107,7 @@ function isOwn(membership, stanza)
     return jids.resource(stanza.attr.from or "") == membership.nick
 end
 
-function isAskedFor(membership, stanza)
+function wantsPush(membership, stanza)
     local bookmark = membership.bookmark
     local setting = bookmark and bookmark.notify
     if setting == "always" or setting == "never" then
@@ -12137,25 +12156,26 @@ function hasModule(name)
     return (host and host.modules[name]) ~= nil
 end
 
---- Whether it is said in a room now, and something that a device may be woken for.
+--- Whether a message may trigger a push: it is live, and has content for a person.
 function push_push.isWorthWaking(stanza, room)
     return hasModule("cloud_notify") and delayBy(stanza, room) == nil and isNotable(stanza)
 end
 
---- Wakes the account's devices that are not there for what is worth it, if that is asked for.
+--- Sends a push for a message to the account's offline devices, if the notification setting asks for it.
 function push_push.notify(membership, stanza)
     if isOwn(membership, stanza) then
         return
     end
-    local asked = isAskedFor(membership, stanza)
-    if asked == true then
+    local wanted = wantsPush(membership, stanza)
+    if wanted == true then
         wake(membership.username, stanza)
-    elseif asked == nil then
+    elseif wanted == nil then
         wakeIfPrivate(membership, stanza)
     end
 end
 
---- `cloud_notify/push`: mod_cloud_notify is about to wake a device, be it for what waits for a session in hibernation.
+--- `cloud_notify/push`: stops pushes against the notification setting, also those of mod_cloud_notify for a hibernating
+-- session.
 function push_push.onPush(event)
     local stanza = event.original_stanza
     local from = stanza and stanza.attr.from
@@ -12166,10 +12186,10 @@ function push_push.onPush(event)
     if membership == nil then
         return nil
     end
-    if isNotable(stanza) and not isOwn(membership, stanza) and isAskedFor(membership, stanza) ~= false then
+    if isNotable(stanza) and not isOwn(membership, stanza) and wantsPush(membership, stanza) ~= false then
         return nil
     end
-    event.reason = "not asked for in this room"
+    event.reason = "notification setting of this room"
     return true
 end
 end
@@ -12631,7 +12651,7 @@ function onGroupchat(membership, stanza)
         end
     end
     local before = membership.view.subject
-    if isOwn and membership.sent ~= nil then
+    if isOwn and not isPast and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then
@@ -13007,7 +13027,9 @@ function onUnavailable(membership, nick, stanza)
 end
 
 function isLeaveAnswer(membership, stanza)
-    return membership.place.phase == "leaving" and hasStatus(stanza, "110")
+    local phase = membership.place.phase
+    local isAwaited = phase == "leaving" or phase == "joining"
+    return isAwaited and hasStatus(stanza, "110") and not hasStatus(stanza, "303")
 end
 
 function onOwnUnavailable(membership, stanza)

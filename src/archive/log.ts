@@ -30,6 +30,9 @@ added.add(STANZA_ID);
 /** Seconds that a room's clock may differ from ours. */
 const SKEW = 10;
 
+/** Seconds by which a message of the past may seem yet to come: our clock may be behind until it is set. */
+const AHEAD = 100 * 86400;
+
 /**
  * Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
  * of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
@@ -138,7 +141,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
         return undefined;
     }
     // The log goes by time.
-    return add(log, content, Math.min(Math.max(when, earliest), wallClock()), undefined);
+    return add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
 }
 
 /** Whether it can be known which messages of the past an account has. */
@@ -228,7 +231,8 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
  */
 function pastAround(log: RoomLog, when: number): Past | "failed" | undefined {
     const oldest = log.recent[0];
-    if (oldest === undefined || log.whole || when > oldest.when + SKEW) {
+    // A time that is yet to come was before the clock was set back.
+    if (oldest === undefined || log.whole || (when > oldest.when + SKEW && when <= wallClock() + SKEW)) {
         return undefined;
     }
     if (log.past === undefined || when < log.past.from || when >= log.past.to) {

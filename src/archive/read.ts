@@ -59,10 +59,16 @@ export interface Said {
 type Visit = (this: void, said: Said) => boolean;
 
 /**
- * What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
- * returns true to end it. Reads from disk only what is not in memory; whether that was possible.
+ * What an account was told last in its room, newest first: so many messages, none from before `since`, in seconds, and only
+ * entries with a number higher than `after`. `visit` returns true to end it. Reads from disk only what is not in memory; whether that was possible.
  */
-export function readBack(membership: Membership, most: number, since: number, visit: Visit): boolean {
+export function readBack(
+    membership: Membership,
+    most: number,
+    since: number,
+    visit: Visit,
+    after = -math.huge,
+): boolean {
     if (options.archive === "mam") {
         return visitBack(readRoom(membership, most, since), visit);
     }
@@ -81,7 +87,7 @@ export function readBack(membership: Membership, most: number, since: number, vi
     for (const i of $range(log.recent.length, 1, -1)) {
         const entry = log.recent[i - 1];
         if (entry !== undefined && isFor(username, ranges, part.position, entry)) {
-            if (left === 0 || entry.when < earliest) {
+            if (left === 0 || entry.when < earliest || entry.number <= after) {
                 return true;
             }
             const stanza = stanzaOf(entry);
@@ -92,25 +98,31 @@ export function readBack(membership: Membership, most: number, since: number, vi
         }
     }
     const oldest = log.recent[0];
-    if (!isFilled || oldest === undefined || log.whole || left === 0) {
+    if (!isFilled || oldest === undefined || log.whole || left === 0 || oldest.number <= after) {
         return isFilled;
     }
     const [done, archive] = archiveOf(username, membership.room);
     if (!done || archive === undefined) {
         return false;
     }
-    return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit);
+    const isWanted = (number: number) => number < oldest.number && number > after;
+    return visitBack(readBefore(archive, isWanted, left, earliest), visit);
 }
 
-/** Of the entries before one that may be another account's. */
-function readBefore(archive: Archive, number: number, when: number, most: number, since: number): Said[] | undefined {
+/** The last entries with certain numbers. */
+function readBefore(
+    archive: Archive,
+    isWanted: (this: void, number: number) => boolean,
+    most: number,
+    since: number,
+): Said[] | undefined {
     const earlier: Archive = {
         store,
         key: archive.key,
         label: undefined,
-        holds: (label) => parseLabel(label)[0] < number && archive.holds(label),
+        holds: (label) => isWanted(parseLabel(label)[0]) && archive.holds(label),
     };
-    const query = { wants: () => true, start: since, end: when, reverse: true, max: most };
+    const query = { wants: () => true, start: since, reverse: true, max: most };
     const [done, page] = readPage([earlier], query);
     return done ? (page?.items ?? []) : undefined;
 }
@@ -131,10 +143,12 @@ function visitBack(messages: Said[] | undefined, visit: Visit): boolean {
 /** What an account was told last in its room, since it came there; whether it could be read. */
 export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, newest: Said | undefined]> {
     let newest: Said | undefined;
-    const done = readBack(membership, 1, membership.since ?? 0, (said) => {
+    const take = (said: Said) => {
         newest = said;
         return true;
-    });
+    };
+    const after = options.archive === true ? membership.sinceNumber : undefined;
+    const done = readBack(membership, 1, after === undefined ? (membership.since ?? 0) : 0, take, after);
     return $multi(done, newest);
 }
 

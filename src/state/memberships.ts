@@ -43,6 +43,8 @@ export interface Membership {
     established: boolean;
     /** When the account was let in first, in seconds. */
     since: number | undefined;
+    /** The highest entry number at that time. */
+    sinceNumber: number | undefined;
     nick: string;
     /** What the account would be called if the nick were free. */
     wantedNick: string;
@@ -169,6 +171,7 @@ export function createMembership(username: string, room: string, nick: string): 
         detachedAt: undefined,
         established: false,
         since: undefined,
+        sinceNumber: undefined,
         nick,
         wantedNick: nick,
         password: undefined,

@@ -31,6 +31,8 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
+    /** Of the archive, see numbers.ts. Earlier versions do not write it. */
+    readonly sinceNumber: number | undefined;
     /** What the account shows the room, as XML. */
     readonly shown: string | undefined;
     /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
@@ -142,6 +144,7 @@ function recordOf(username: string): AccountRecord | undefined {
             ownBookmark: membership.ownBookmark || undefined,
             ending: membership.ending || undefined,
             since: membership.since,
+            sinceNumber: membership.sinceNumber,
             shown: shownText(membership),
             state: stateOf(membership),
         };
@@ -348,7 +351,7 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
     if (typeof room !== "string" || typeof saved !== "object") {
         return false;
     }
-    const { nick, wanted, password, bookmark, since, shown } = saved as Record<string, unknown>;
+    const { nick, wanted, password, bookmark, since, shown, sinceNumber } = saved as Record<string, unknown>;
     return (
         jids.prep(room) === room &&
         typeof nick === "string" &&
@@ -357,6 +360,7 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
         isOptional(shown, "string") &&
         isOptional(bookmark, "table") &&
         isOptional(since, "number") &&
+        isOptional(sinceNumber, "number") &&
         isOptional(shown, "string")
     );
 }
@@ -372,6 +376,7 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     membership.bookmark = saved.bookmark;
     membership.ownBookmark = saved.ownBookmark === true;
     membership.since = saved.since;
+    membership.sinceNumber = saved.sinceNumber;
     membership.established = saved.state !== "joining";
     membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
     membership.shownPresence = saved.shown === undefined ? undefined : xml.parse(saved.shown);
