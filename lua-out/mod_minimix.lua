@@ -336,7 +336,7 @@ end
 
 --- Whether the account is to be in the room though no session asks for it: brought back when lost.
 function state_bookmarks.isWanted(membership)
-    return membership.established or state_bookmarks.isToJoin(membership)
+    return membership.established == true or state_bookmarks.isToJoin(membership)
 end
 
 --- Whether two bookmarks say the same, or neither is there.
@@ -393,7 +393,7 @@ local NICK_PAUSE = 60
 -- the account from one to the other without end.
 function state_bookmarks.mayFollowNick(membership)
     local now = monotonic()
-    local free = math.max(membership.nickFree, now)
+    local free = math.max(membership.nickFree or 0, now)
     if free - now > (NICK_CHANGES - 1) * NICK_PAUSE then
         return false
     end
@@ -995,6 +995,149 @@ function state_former.restoreFormerOccupants(saved)
 end
 end
 
+-- src/stanzas.ts
+--
+-- Tests on stanzas that util.stanza does not have.
+local minimix_stanzas = {}
+do
+local prepared, isSameAttributes, kept
+local DELAY = namespaces.DELAY
+local HINTS = namespaces.HINTS
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+
+function prepared(nick)
+    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+end
+
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+
+--- Whether an element is a delay added by the room (XEP-0045 7.2.14). Delays by other entities say nothing about
+-- history.
+function minimix_stanzas.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
+end
+
+--- Whether a presence has a status code of XEP-0045 15.6, in any position.
+function minimix_stanzas.hasStatus(stanza, code)
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+end
+
+--- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
+function minimix_stanzas.isSameNick(one, other)
+    return one == other or prepared(one) == prepared(other)
+end
+
+--- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
+function minimix_stanzas.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+
+--- Whether two presences of an occupant say the same, whatever the order of their children.
+function minimix_stanzas.isSameContent(one, other)
+    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
+        return false
+    end
+    for _, tag in ipairs(one.tags) do
+        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
+        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
+            return false
+        end
+    end
+    return true
+end
+
+local splitJid = ""
+local splitRoom = ""
+local splitNick
+
+--- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
+function minimix_stanzas.splitOccupant(jid)
+    if jid ~= splitJid then
+        splitJid = jid
+        splitRoom = jids.bare(jid)
+        splitNick = jids.resource(jid)
+    end
+    return splitRoom, splitNick
+end
+
+--- Returns the id that a room has given a message (XEP-0359).
+function minimix_stanzas.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    return element and element.attr.id
+end
+
+--- Returns the time stamp of a message from the room's history (XEP-0045 7.2.14). Undefined for a live message.
+function minimix_stanzas.delayBy(stanza, room)
+    for _, tag in ipairs(stanza.tags) do
+        if minimix_stanzas.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+
+--- Adds the room's delay to a message of the history.
+function minimix_stanzas.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
+end
+
+--- Whether a message of a room is archived. The criteria are those of mod_mam's `should_store` for other types.
+function minimix_stanzas.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for _, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Payload for which a message without a body is archived: the name of the element, or true for any of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+end
+
 -- src/text.ts
 --
 -- Stanzas as text, written once for all who get them.
@@ -1130,6 +1273,106 @@ MEMO_LENGTH = 40
 --- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
 pieces = {}
 names = {}
+end
+
+-- src/state/held.ts
+--
+-- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
+-- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
+-- text, which is most often all that is needed, and takes a third of the memory.
+local state_held = {}
+do
+local MUC_USER = namespaces.MUC_USER
+local isSameElement = minimix_stanzas.isSameElement
+local textOf = minimix_text.textOf
+
+--- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
+function state_held.toldAgain(presence)
+    local x = presence:get_child("x", MUC_USER)
+    local item = x and x:get_child("item")
+    if item == nil or #item.tags == 0 then
+        return presence
+    end
+    local copy = st.clone(presence)
+    local copied = copy:get_child("x", MUC_USER)
+    if copied ~= nil then
+        for _, tag in ipairs(copied.tags) do
+            tag:maptags(function(child)
+                if child.name == "actor" or child.name == "reason" then
+                    return nil
+                else
+                    return child
+                end
+            end)
+        end
+    end
+    return copy
+end
+
+--- The mark given last. Lehmer's generator: math.random() is for what others are not to foresee.
+local lastMark = 1
+
+local function nextMark()
+    lastMark = lastMark * 48271 % 2147483647
+    return lastMark
+end
+
+--- By text. Entries go with the last membership that refers to them.
+local held = setmetatable({}, {__mode = "v"})
+--- The stanza held last and what became of it: a room of this server hands one table to every account.
+local source
+local latest
+
+--- What is to be shown of a presence to those who come later.
+function state_held.hold(presence)
+    if presence == source and latest ~= nil then
+        return latest
+    end
+    local text = textOf(state_held.toldAgain(presence))
+    local found = held[text]
+    if found == nil then
+        found = {text = text, mark = nextMark()}
+        held[text] = found
+    end
+    source = presence
+    latest = found
+    return found
+end
+
+--- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+function state_held.restoreHeld(presence)
+    local former = presence
+    if former.mark == nil then
+        former.mark = nextMark()
+    end
+    held[presence.text] = presence
+end
+
+--- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
+function state_held.stanzaOf(presence)
+    if presence.stanza == nil then
+        presence.stanza = xml.parse("<presence" .. presence.text)
+    end
+    return presence.stanza
+end
+
+--- The same for a message.
+function state_held.messageOf(message)
+    if message.stanza == nil then
+        message.stanza = xml.parse("<message" .. message.text)
+    end
+    return message.stanza
+end
+
+--- Whether two presences say the same. Which presence an `id` answered does not matter.
+function state_held.isSamePresence(one, other)
+    if one == other then
+        return true
+    end
+    local stanza = state_held.stanzaOf(one)
+    local counterpart = state_held.stanzaOf(other)
+    return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
+end
 end
 
 -- src/state/place.ts
@@ -1415,88 +1658,599 @@ function state_sessions.restoreJoined(saved)
 end
 end
 
--- src/state/offline.ts
+-- src/state/occupant-list.ts
 --
--- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
-local state_offline = {}
+-- Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
+-- lists a room has.
+local state_occupant_list = {}
 do
+local count, without, countOf, markOf, lists
 local options = minimix_options
 
---- Forgets a member that is online, or is none any more.
-function state_offline.forgetMember(members, key)
-    local held = members.presences[key]
-    if held ~= nil then
-        members.presences[key] = nil
-        members.count = members.count - 1
-        members.size = members.size - string.len(held.text)
+--- The lists of a room, those with more readers first.
+function state_occupant_list.listsOf(room)
+    local found = lists[room]
+    if found == nil then
+        found = {}
+        lists[room] = found
+    end
+    return found
+end
+
+--- Adds a list to those of its room.
+function state_occupant_list.register(list)
+    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
+    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
+end
+
+--- A copy of all that a list says at a position.
+function state_occupant_list.copyAt(list, position)
+    local copy = {}
+    for nick, held in pairs(list.occupants) do
+        copy[nick] = held
+    end
+    for i = #list.log, position - list.settled + 1, -1 do
+        local later = list.log[i]
+        if (later and later.before) ~= nil then
+            copy[later.nick] = later.before
+        elseif later ~= nil then
+            copy[later.nick] = nil
+        end
+    end
+    return copy
+end
+
+function count(list, before, after)
+    list.count = list.count + countOf(after) - countOf(before)
+    list.size = list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before)
+    list.sum = list.sum + markOf(after) - markOf(before)
+end
+
+function without(list, own, missing)
+    local first
+    if own ~= nil then
+        first = list.occupants[own]
+    end
+    local second
+    if missing ~= nil then
+        second = list.occupants[missing]
+    end
+    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
+end
+
+function countOf(held)
+    return held == nil and 0 or 1
+end
+
+--- Bytes of a presence, as XML.
+function state_occupant_list.sizeOf(held)
+    return held == nil and 0 or string.len(held.text)
+end
+
+function markOf(held)
+    return held == nil and 0 or held.mark
+end
+
+lists = {}
+
+--- A list that no account reads yet.
+function state_occupant_list.newList(room, occupants)
+    local list = {
+        room = room,
+        occupants = occupants,
+        count = 0,
+        size = 0,
+        sum = 0,
+        last = 0,
+        settled = 0,
+        log = {},
+        readers = {},
+        readerCount = 0,
+        behind = 0
+    }
+    for _, held in pairs(occupants) do
+        count(list, nil, held)
+    end
+    state_occupant_list.register(list)
+    return list
+end
+
+--- Whether a room's lists are those of this instance of the module.
+function state_occupant_list.isRegistered(list)
+    for _, other in ipairs(lists[list.room] or {}) do
+        if other == list then
+            return true
+        end
+    end
+    return false
+end
+
+--- Forgets a list that no account reads any more.
+function state_occupant_list.remove(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 1, #all do
+        if all[i] == list then
+            table.remove(all, i)
+            break
+        end
+    end
+    if #all == 0 then
+        lists[list.room] = nil
     end
 end
 
---- An empty list.
-function state_offline.noMembers()
-    return {presences = {}, count = 0, size = 0}
+--- Keeps lists with more readers before others: those are what new readers most likely are shown.
+function state_occupant_list.sortIn(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 2, #all do
+        local before = all[i - 2 + 1]
+        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
+            all[i - 2 + 1] = list
+            all[i] = before
+            return
+        end
+    end
 end
 
---- Remembers a member, as far as there is room for it. Returns whether there was.
-function state_offline.keepMember(members, key, held)
-    local size = string.len(held.text)
-    state_offline.forgetMember(members, key)
-    local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
-    if isOver or size > options.maxCachedSize then
+--- What a list says of a nick at a position.
+function state_occupant_list.entryAt(list, position, nick)
+    for i = position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        if (later and later.nick) == nick then
+            return later.before
+        end
+    end
+    return list.occupants[nick]
+end
+
+--- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
+function state_occupant_list.contentAt(list, position)
+    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
+end
+
+--- Number and bytes of the occupants that the account was shown.
+function state_occupant_list.totalsOf(reader)
+    local list = reader.list
+    if list == nil then
+        return 0, 0
+    end
+    local count = list.count
+    local size = list.size
+    for i = reader.position - list.settled + 1, #list.log do
+        local later = list.log[i]
+        count = count + countOf(later and later.before) - countOf(later and later.after)
+        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
+    end
+    local own
+    if reader.own ~= nil then
+        own = state_occupant_list.entryAt(list, reader.position, reader.own)
+    end
+    return count - countOf(own), size - state_occupant_list.sizeOf(own)
+end
+
+--- Adds a change at the end of a list.
+function state_occupant_list.append(list, nick, after)
+    local before = list.occupants[nick]
+    if after == nil then
+        list.occupants[nick] = nil
+    else
+        list.occupants[nick] = after
+    end
+    count(list, before, after)
+    list.last = list.last + 1
+    local log = list.log
+    log[#log + 1] = {nick = nick, before = before, after = after}
+end
+
+--- Whether a list that several accounts read stays within the limits, and so each of them.
+function state_occupant_list.fits(list, before, after)
+    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
+end
+
+--- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
+function state_occupant_list.isSame(one, other, own, missing)
+    local count, sum = without(one, own, missing)
+    local otherCount, otherSum = without(other, own, missing)
+    if count ~= otherCount or sum ~= otherSum then
         return false
     end
-    members.presences[key] = held
-    members.count = members.count + 1
-    members.size = members.size + size
+    for nick, held in pairs(one.occupants) do
+        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
+            return false
+        end
+    end
     return true
+end
+
+--- Readers that have not been shown the last change.
+function state_occupant_list.late(list)
+    local found = {}
+    for reader in pairs(list.readers) do
+        if reader.position < list.last then
+            found[#found + 1] = reader
+        end
+    end
+    return found
+end
+
+--- Any of the readers.
+function state_occupant_list.firstOf(readers)
+    for reader in pairs(readers) do
+        return reader
+    end
+    return nil
+end
+end
+
+-- src/state/occupants.ts
+--
+-- Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
+-- list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
+-- account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
+-- decides: no account reads an entry that the room has not shown it.
+local state_occupants = {}
+do
+local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local options = minimix_options
+local restoreHeld = state_held.restoreHeld
+local append = state_occupant_list.append
+local contentAt = state_occupant_list.contentAt
+local copyAt = state_occupant_list.copyAt
+local entryAt = state_occupant_list.entryAt
+local firstOf = state_occupant_list.firstOf
+local fits = state_occupant_list.fits
+local isSame = state_occupant_list.isSame
+local isRegistered = state_occupant_list.isRegistered
+local late = state_occupant_list.late
+local listsOf = state_occupant_list.listsOf
+local newList = state_occupant_list.newList
+local register = state_occupant_list.register
+local remove = state_occupant_list.remove
+local sizeOf = state_occupant_list.sizeOf
+local sortIn = state_occupant_list.sortIn
+local totalsOf = state_occupant_list.totalsOf
+
+function hasSpace(reader, before, held)
+    local count, size = totalsOf(reader)
+    local others = before == nil and count or count - 1
+    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+end
+
+function passChange(reader, nick, held)
+    skipOwn(reader)
+    local list = reader.list
+    if list == nil or reader.position == list.last then
+        return false
+    end
+    local later = list.log[reader.position - list.settled + 1]
+    if (later and later.nick) ~= nick or later.after ~= held then
+        return false
+    end
+    moveOn(reader, list)
+    return true
+end
+
+function skipOwn(reader)
+    local list = reader.list
+    while list ~= nil and reader.position < list.last do
+        local later = list.log[reader.position - list.settled + 1]
+        if later == nil or later.nick ~= reader.own then
+            return
+        end
+        moveOn(reader, list)
+        if reader.list ~= list then
+            return
+        end
+    end
+end
+
+function moveOn(reader, list)
+    reader.position = reader.position + 1
+    if reader.position == list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function settleIfDone(list)
+    if list.behind > 0 then
+        return
+    end
+    for i = #list.log, 1, -1 do
+        table.remove(list.log, i)
+    end
+    list.settled = list.last
+    merge(list)
+end
+
+function change(room, reader, nick, before, after)
+    if before == after then
+        return
+    end
+    local list = reader.list
+    if list == nil then
+        list = newList(room, {})
+        enter(reader, list)
+    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
+        local copy = newList(room, copyAt(list, reader.position))
+        leave(reader, list)
+        enter(reader, copy)
+        list = copy
+    end
+    append(list, nick, after)
+    reader.position = list.last
+    if list.readerCount == 1 then
+        list.behind = 0
+        settleIfDone(list)
+    else
+        list.behind = list.readerCount - 1
+        if #list.log > MAX_BEHIND then
+            splitOff(list)
+        end
+    end
+end
+
+function splitOff(list)
+    local copies = {}
+    for _, reader in ipairs(late(list)) do
+        skipOwn(reader)
+        local position = reader.position
+        if reader.list == list and position < list.last then
+            local copy = copies[position]
+            if copy == nil then
+                copy = newList(list.room, copyAt(list, position))
+                copies[position] = copy
+            end
+            leave(reader, list)
+            enter(reader, copy)
+        end
+    end
+end
+
+function enter(reader, list)
+    reader.list = list
+    reader.position = list.last
+    list.readers[reader] = true
+    list.readerCount = list.readerCount + 1
+    sortIn(list)
+end
+
+function leave(reader, list)
+    list.readers[reader] = nil
+    list.readerCount = list.readerCount - 1
+    if list.readerCount == 0 then
+        remove(list)
+        return
+    end
+    if reader.position < list.last then
+        list.behind = list.behind - 1
+        settleIfDone(list)
+    end
+end
+
+function merge(list)
+    local all = listsOf(list.room)
+    if #all < 2 then
+        return
+    end
+    for i = 1, math.min(#all, MAX_COMPARED + 1) do
+        local other = all[i]
+        if other ~= nil and other ~= list and other.behind == 0 then
+            local isLarger = other.readerCount >= list.readerCount
+            local isLarger_3
+            if isLarger then
+                isLarger_3 = moveReaders(list, other)
+            else
+                isLarger_3 = moveReaders(other, list)
+            end
+            if isLarger_3 then
+                return
+            end
+        end
+    end
+end
+
+function moveReaders(from, to)
+    local moved = false
+    for reader in pairs(from.readers) do
+        if not moveReader(reader, from, to) then
+            return moved
+        end
+        moved = true
+    end
+    return moved
+end
+
+function moveReader(reader, from, to)
+    local only
+    if to.readerCount == 1 then
+        only = firstOf(to.readers)
+    end
+    local missing
+    if (only and only.own) ~= reader.own then
+        missing = only and only.own
+    end
+    if not isSame(from, to, reader.own, missing) then
+        return false
+    end
+    local held
+    if missing ~= nil then
+        held = from.occupants[missing]
+    end
+    local old
+    if missing ~= nil then
+        old = to.occupants[missing]
+    end
+    if not fits(to, old, held) then
+        return false
+    end
+    leave(reader, from)
+    if missing ~= nil and old ~= held then
+        append(to, missing, held)
+        if only ~= nil then
+            only.position = to.last
+        end
+        table.remove(to.log)
+        to.settled = to.last
+    end
+    enter(reader, to)
+    return true
+end
+
+MAX_BEHIND = 64
+MAX_COMPARED = 4
+
+--- The presence that the account was shown of an occupant.
+function state_occupants.findOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or nick == reader.own then
+        return nil
+    end
+    return entryAt(list, reader.position, nick)
+end
+
+--- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
+function state_occupants.eachOccupant(reader)
+    local list = reader.list
+    local own = reader.own
+    local occupants
+    if list ~= nil then
+        occupants = contentAt(list, reader.position)
+    end
+    local nick
+    local held
+    local function step()
+        if occupants ~= nil then
+            nick, held = next(occupants, nick)
+            if nick ~= nil and nick == own then
+                nick, held = next(occupants, nick)
+            end
+        end
+        return nick, held
+    end
+    return step
+end
+
+--- How many occupants the account was shown.
+function state_occupants.countOccupants(reader)
+    return (totalsOf(reader))
+end
+
+--- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
+-- is remembered.
+function state_occupants.keepOccupant(room, reader, nick, held)
+    if reader.own == nick then
+        reader.own = nil
+    end
+    if passChange(reader, nick, held) then
+        return true
+    end
+    local before = state_occupants.findOccupant(reader, nick)
+    if before == held then
+        return true
+    end
+    if not hasSpace(reader, before, held) then
+        change(room, reader, nick, before, nil)
+        return false
+    end
+    change(room, reader, nick, before, held)
+    return true
+end
+
+--- Forgets an occupant that is gone.
+function state_occupants.forgetOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or passChange(reader, nick, nil) then
+        return
+    end
+    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
+end
+
+--- Notes the account's own nick, which is that of no other occupant from now on.
+function state_occupants.setOwnNick(reader, nick)
+    local before = reader.own
+    reader.own = nick
+    if before ~= nil and before ~= nick then
+        state_occupants.forgetOccupant(reader, before)
+    end
+    skipOwn(reader)
+    if before ~= nick and reader.list ~= nil then
+        settleIfDone(reader.list)
+    end
+end
+
+--- Forgets all that the account was shown.
+function state_occupants.forgetOccupants(reader)
+    if reader.list ~= nil then
+        leave(reader, reader.list)
+    end
+    reader.list = nil
+    reader.own = nil
+end
+
+--- Takes over a reader from the instance of the module before a reload.
+function state_occupants.restoreReader(reader)
+    local list = reader.list
+    if list ~= nil and not isRegistered(list) then
+        register(list)
+        for _, held in pairs(list.occupants) do
+            restoreHeld(held)
+        end
+    end
 end
 end
 
 -- src/state/view.ts
 --
--- What a room has shown an account, from which sessions are served that join later.
+-- What a room has shown an account, from which sessions are served that join later. What is not there takes no memory.
 local state_view = {}
 do
-local options = minimix_options
-local noMembers = state_offline.noMembers
-
-function state_view.forgetOccupant(view, nick)
-    local held = view.occupants[nick]
-    if held ~= nil then
-        view.occupants[nick] = nil
-        view.count = view.count - 1
-        view.size = view.size - string.len(held.text)
-    end
-end
+local forgetOccupants = state_occupants.forgetOccupants
+local keep = state_occupants.keepOccupant
+local textOf = minimix_text.textOf
 
 function state_view.newView()
-    return {
-        occupants = {},
-        count = 0,
-        size = 0,
-        offline = noMembers(),
-        self = nil,
-        room = nil,
-        isRoomFirst = false,
-        subject = nil,
-        stale = nil,
-        nonAnonymous = false,
-        logged = false
-    }
+    return {position = 0}
+end
+
+--- Forgets all that the room has shown.
+function state_view.clearView(view)
+    forgetOccupants(view)
+    view.offline = nil
+    view.self = nil
+    view.selfNick = nil
+    view.room = nil
+    view.isRoomFirst = nil
+    view.subject = nil
+    view.stale = nil
+    view.nonAnonymous = nil
+    view.logged = nil
 end
 
 --- Remembers the presence of an occupant, as far as there is room for it. Returns whether there was.
-function state_view.keepOccupant(view, nick, held)
-    local size = string.len(held.text)
-    state_view.forgetOccupant(view, nick)
-    if size > options.maxCachedSize or view.count >= options.maxOccupants or view.size + size > options.maxRoomSize then
+function state_view.keepOccupant(room, view, nick, held)
+    local isKept = keep(room, view, nick, held)
+    if not isKept then
         view.stale = "incomplete"
-        return false
     end
-    view.occupants[nick] = held
-    view.count = view.count + 1
-    view.size = view.size + size
-    return true
+    return isKept
+end
+
+--- The account's own presence; the caller may change it.
+function state_view.selfOf(view)
+    if view.self == nil then
+        return nil
+    else
+        return xml.parse("<presence" .. view.self)
+    end
+end
+
+--- Remembers the account's own presence. Returns whether it differs from the one before.
+function state_view.setSelf(view, nick, presence)
+    local before = view.self
+    view.self = textOf(presence)
+    view.selfNick = nick
+    return view.self ~= before
 end
 
 --- Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason.
@@ -1522,6 +2276,8 @@ local timersOf = state_place.timersOf
 local retireSent = state_sent.retireSent
 local reviveSent = state_sent.reviveSent
 local noteJoined = state_sessions.noteJoined
+local forgetOccupants = state_occupants.forgetOccupants
+local clearView = state_view.clearView
 local newView = state_view.newView
 
 --- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
@@ -1577,9 +2333,18 @@ function isAsked(requests)
     return false
 end
 
+--- Replaces what an attached session shows.
+function state_memberships.setAttachment(membership, session, attachment)
+    if membership.attached == state_memberships.NO_SESSIONS then
+        membership.attached = {}
+    end
+    membership.attached[session] = attachment
+end
+
 --- Notes that no session is attached, if that is so.
 function state_memberships.noteDetached(membership)
     if not state_memberships.hasAttached(membership) then
+        membership.attached = state_memberships.NO_SESSIONS
         if membership.detachedAt == nil then
             membership.detachedAt = monotonic()
         end
@@ -1598,6 +2363,9 @@ function isEmpty(map)
     return (next(map)) == nil
 end
 
+--- What most memberships have: no session, and no request. Never changed.
+state_memberships.NO_SESSIONS = {}
+state_memberships.NO_REQUESTS = {}
 --- Seconds in the room after which the tries of before do not count.
 local STEADY = 60
 --- By occupant JID, which is what stanzas from rooms are addressed to.
@@ -1664,29 +2432,16 @@ function state_memberships.createMembership(username, room, nick)
         occupant = occupant,
         room = room,
         place = inLine("lost"),
-        queue = {},
-        attached = {},
-        detachedAt = nil,
-        established = false,
-        since = nil,
-        sinceNumber = nil,
+        attached = state_memberships.NO_SESSIONS,
         nick = nick,
         wantedNick = nick,
-        password = nil,
-        shown = nil,
-        shownPresence = nil,
-        shownDetached = false,
-        bookmark = nil,
-        ownBookmark = false,
-        ending = false,
-        nickFree = 0,
         view = newView(),
-        liveness = {heard = false, checking = false, unanswered = 0, timer = nil},
-        sent = reviveSent(occupant, room),
-        log = nil,
-        part = nil,
-        catchUp = nil
+        liveness = {unanswered = 0}
     }
+    local sent = reviveSent(occupant, room)
+    if sent ~= nil then
+        membership.sent = sent
+    end
     account.memberships[room] = membership
     return membership
 end
@@ -1697,6 +2452,7 @@ function state_memberships.dropMembership(membership)
         timer:stop()
     end
     state_memberships.stopPing(membership)
+    forgetOccupants(membership.view)
     local account = state_memberships.accounts[membership.occupant]
     if account == nil or not state_memberships.isCurrent(membership) then
         return
@@ -1706,6 +2462,23 @@ function state_memberships.dropMembership(membership)
     if isEmpty(account.memberships) then
         state_memberships.accounts[membership.occupant] = nil
     end
+end
+
+--- The requests of sessions that wait for their turn, oldest first.
+function state_memberships.queueOf(membership)
+    return membership.queue or state_memberships.NO_REQUESTS
+end
+
+--- What is empty is the empty one of this instance of the module, after a reload.
+function state_memberships.restoreEmpty(membership)
+    if isEmpty(membership.attached) then
+        membership.attached = state_memberships.NO_SESSIONS
+    end
+end
+
+--- Forgets what the room showed: the next join starts from nothing.
+function state_memberships.forgetRoom(membership)
+    clearView(membership.view)
 end
 
 --- Moves the account to another place. Timers of the place before that do not belong to the new one stop.
@@ -1748,7 +2521,7 @@ end
 
 --- Whether a session is in the room, or about to be.
 function state_memberships.isUsed(membership)
-    return state_memberships.hasAttached(membership) or isAsked(membership.queue) or isAsked(requestsOf(membership.place))
+    return state_memberships.hasAttached(membership) or isAsked(state_memberships.queueOf(membership)) or isAsked(requestsOf(membership.place))
 end
 
 --- The session whose join the room is answering, and which gets the answer although it may not be attached.
@@ -1770,13 +2543,16 @@ end
 
 function state_memberships.attachSession(membership, session, presence, id, told)
     noteJoined(session, membership.room)
-    membership.attached[session] = {presence = presence, id = id, told = told}
+    state_memberships.setAttachment(membership, session, {presence = presence, id = id, told = told})
     membership.detachedAt = nil
-    membership.shownDetached = false
+    membership.shownDetached = nil
 end
 
 function state_memberships.detachSession(membership, session)
     membership.attached[session] = nil
+    if membership.shown == session then
+        membership.shown = nil
+    end
     state_memberships.noteDetached(membership)
 end
 
@@ -1918,8 +2694,8 @@ end
 local state_store = {}
 do
 local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
+local hold = state_held.hold
 local options = minimix_options
-local textOf = minimix_text.textOf
 local isWanted = state_bookmarks.isWanted
 local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
@@ -1977,8 +2753,8 @@ function recordOf(username)
             wanted = wanted,
             password = membership.password,
             bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark or nil,
-            ending = membership.ending or nil,
+            ownBookmark = membership.ownBookmark,
+            ending = membership.ending,
             since = membership.since,
             sinceNumber = membership.sinceNumber,
             shown = shownText(membership),
@@ -2005,10 +2781,7 @@ end
 
 function shownText(membership)
     local presence = membership.shownPresence
-    local text
-    if presence ~= nil then
-        text = textOf(presence)
-    end
+    local text = presence and presence.text
     if text == nil or string.len(text) > options.maxCachedSize then
         return nil
     else
@@ -2154,15 +2927,23 @@ function loadRoom(username, room, saved)
     membership.wantedNick = saved.wanted or saved.nick
     membership.password = saved.password
     membership.bookmark = saved.bookmark
-    membership.ownBookmark = saved.ownBookmark == true
+    membership.ownBookmark = saved.ownBookmark
     membership.since = saved.since
     membership.sinceNumber = saved.sinceNumber
-    membership.established = saved.state ~= "joining"
+    if saved.state == "joining" then
+        membership.established = nil
+    else
+        membership.established = true
+    end
     membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-    if saved.shown == nil then
+    local shown
+    if saved.shown ~= nil then
+        shown = xml.parse(saved.shown)
+    end
+    if shown == nil then
         membership.shownPresence = nil
     else
-        membership.shownPresence = xml.parse(saved.shown)
+        membership.shownPresence = hold(shown)
     end
     membership.detachedAt = monotonic()
 end
@@ -2242,11 +3023,11 @@ end
 --- Goes on where the instance before was.
 function state_store.restoreLoading(saved, loaded)
     onLoaded = loaded
-    local temp_9 = saved and saved.isListed
-    if temp_9 == nil then
-        temp_9 = true
+    local temp_10 = saved and saved.isListed
+    if temp_10 == nil then
+        temp_10 = true
     end
-    isListed = temp_9
+    isListed = temp_10
     for username in pairs(saved and saved.unread or {}) do
         unread[username] = true
     end
@@ -2915,7 +3696,7 @@ function settings_bookmark_write.bookmarkJoined(membership)
     local opt_1 = marks[membership.room]
     local by = opt_1 and opt_1.by
     if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership)
+        membership.ownBookmark = create(membership) or nil
     elseif item ~= nil and by == "us" then
         rewrite(membership, item, "true")
         membership.ownBookmark = true
@@ -3014,231 +3795,6 @@ end
 function settings_blocklist.isBlocked(username, room, nick)
     local blocklist = settings_blocklist.blocklistOf(username)
     return blocklist ~= nil and settings_blocklist.silences(blocklist, room, nick)
-end
-end
-
--- src/stanzas.ts
---
--- Tests on stanzas that util.stanza does not have.
-local minimix_stanzas = {}
-do
-local prepared, isSameAttributes, kept
-local DELAY = namespaces.DELAY
-local HINTS = namespaces.HINTS
-local MUC_USER = namespaces.MUC_USER
-local STANZA_ID = namespaces.STANZA_ID
-
-function prepared(nick)
-    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
-end
-
-function isSameAttributes(one, other, ignored)
-    for name, value in pairs(one) do
-        if other[name] ~= value and name ~= ignored then
-            return false
-        end
-    end
-    for name in pairs(other) do
-        if one[name] == nil and name ~= ignored then
-            return false
-        end
-    end
-    return true
-end
-
---- Whether an element is a delay added by the room (XEP-0045 7.2.14). Delays by other entities say nothing about
--- history.
-function minimix_stanzas.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
-end
-
---- Whether a presence has a status code of XEP-0045 15.6, in any position.
-function minimix_stanzas.hasStatus(stanza, code)
-    local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
-end
-
---- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
-function minimix_stanzas.isSameNick(one, other)
-    return one == other or prepared(one) == prepared(other)
-end
-
---- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
-function minimix_stanzas.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not minimix_stanzas.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
-
---- Whether two presences of an occupant say the same, whatever the order of their children.
-function minimix_stanzas.isSameContent(one, other)
-    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
-        return false
-    end
-    for _, tag in ipairs(one.tags) do
-        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
-        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
-            return false
-        end
-    end
-    return true
-end
-
-local splitJid = ""
-local splitRoom = ""
-local splitNick
-
---- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
-function minimix_stanzas.splitOccupant(jid)
-    if jid ~= splitJid then
-        splitJid = jid
-        splitRoom = jids.bare(jid)
-        splitNick = jids.resource(jid)
-    end
-    return splitRoom, splitNick
-end
-
---- Returns the id that a room has given a message (XEP-0359).
-function minimix_stanzas.stanzaIdBy(stanza, room)
-    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    return element and element.attr.id
-end
-
---- Returns the time stamp of a message from the room's history (XEP-0045 7.2.14). Undefined for a live message.
-function minimix_stanzas.delayBy(stanza, room)
-    for _, tag in ipairs(stanza.tags) do
-        if minimix_stanzas.isDelayBy(tag, room) then
-            return tag.attr.stamp
-        end
-    end
-    return nil
-end
-
---- Adds the room's delay to a message of the history.
-function minimix_stanzas.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
-end
-
---- Whether a message of a room is archived. The criteria are those of mod_mam's `should_store` for other types.
-function minimix_stanzas.isWorthKeeping(stanza)
-    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
-        return false
-    end
-    for _, tag in ipairs(stanza.tags) do
-        local keep = kept[tag.attr.xmlns or ""]
-        if keep == true or keep == tag.name or tag.name == "body" then
-            return true
-        end
-    end
-    return false
-end
-
---- Payload for which a message without a body is archived: the name of the element, or true for any of the namespace.
-kept = {}
-kept[HINTS] = "store"
-kept["urn:xmpp:eme:0"] = "encryption"
-kept["urn:xmpp:receipts"] = true
-kept["urn:xmpp:chat-markers:0"] = true
-kept["urn:xmpp:jingle-message:0"] = true
-kept["urn:xmpp:jingle-message:1"] = true
-end
-
--- src/state/held.ts
---
--- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
--- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
--- text, which is most often all that is needed, and takes a third of the memory.
-local state_held = {}
-do
-local MUC_USER = namespaces.MUC_USER
-local isSameElement = minimix_stanzas.isSameElement
-local textOf = minimix_text.textOf
-
---- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
-function state_held.toldAgain(presence)
-    local x = presence:get_child("x", MUC_USER)
-    local item = x and x:get_child("item")
-    if item == nil or #item.tags == 0 then
-        return presence
-    end
-    local copy = st.clone(presence)
-    local copied = copy:get_child("x", MUC_USER)
-    if copied ~= nil then
-        for _, tag in ipairs(copied.tags) do
-            tag:maptags(function(child)
-                if child.name == "actor" or child.name == "reason" then
-                    return nil
-                else
-                    return child
-                end
-            end)
-        end
-    end
-    return copy
-end
-
---- What Lua 5.2 draws from as well.
-local MARKS = 2 ^ 31 - 1
---- By text. Entries go with the last membership that refers to them.
-local held = setmetatable({}, {__mode = "v"})
---- The stanza held last and what became of it: a room of this server hands one table to every account.
-local source
-local latest
-
---- What is to be shown of a presence to those who come later.
-function state_held.hold(presence)
-    if presence == source and latest ~= nil then
-        return latest
-    end
-    local text = textOf(state_held.toldAgain(presence))
-    local found = held[text]
-    if found == nil then
-        found = {text = text, mark = math.random(MARKS), stanza = nil}
-        held[text] = found
-    end
-    source = presence
-    latest = found
-    return found
-end
-
---- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
-function state_held.restoreHeld(presence)
-    held[presence.text] = presence
-end
-
---- A presence as a stanza without `to`: lent to whoever sends it, never changed. Undefined for what is no XML.
-function state_held.stanzaOf(presence)
-    if presence.stanza == nil then
-        presence.stanza = xml.parse("<presence" .. presence.text)
-    end
-    return presence.stanza
-end
-
---- Whether two presences say the same. Which presence an `id` answered does not matter.
-function state_held.isSamePresence(one, other)
-    if one == other then
-        return true
-    end
-    local stanza = state_held.stanzaOf(one)
-    local counterpart = state_held.stanzaOf(other)
-    return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
 end
 end
 
@@ -3379,7 +3935,7 @@ function send_fork.sendHeld(fullJid, presences)
     local start = "<presence" .. addressOf(session)
     local free = send_fork.takesText(fullJid)
     local texts = {}
-    for _, held in pairs(presences) do
+    for _, held in presences do
         if free or passHeld(session, held) then
             texts[#texts + 1] = start
             texts[#texts + 1] = held.text
@@ -3423,11 +3979,16 @@ local send_own = {}
 do
 local takeTold, showsOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
+local selfOf = state_view.selfOf
 local isSameContent = minimix_stanzas.isSameContent
 local sendTo = send_fork.sendTo
 
-function takeTold(attachment, self_)
+function takeTold(attachment, view)
     local told = attachment.told
+    local self_
+    if told ~= nil then
+        self_ = selfOf(view)
+    end
     if told == nil or self_ == nil or not isSameContent(told, self_) then
         return false
     end
@@ -3443,14 +4004,14 @@ end
 
 function showsOccupant(membership, presence)
     local x = presence:get_child("x", MUC_USER)
-    local opt_0 = x and x:get_child("item")
-    return (opt_0 and opt_0.attr.jid) == membership.occupant
+    local opt_1 = x and x:get_child("item")
+    return (opt_1 and opt_1.attr.jid) == membership.occupant
 end
 
 function addressed(presence, session)
     local copy = st.clone(presence)
-    local opt_4 = copy:get_child("x", MUC_USER)
-    local item = opt_4 and opt_4:get_child("item")
+    local opt_5 = copy:get_child("x", MUC_USER)
+    local item = opt_5 and opt_5:get_child("item")
     if item ~= nil then
         item.attr.jid = session
     end
@@ -3461,7 +4022,7 @@ end
 -- presence with its join is skipped.
 function send_own.forkOwn(membership, presence, except)
     for session, attachment in pairs(membership.attached) do
-        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view.self)
+        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view)
         if session ~= except and not wasTold then
             send_own.sendOwn(membership, session, presence)
         end
@@ -3474,8 +4035,17 @@ end
 -- Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
 local state_queue = {}
 do
-local isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
+local setQueue, isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
 local requestsOf = state_place.requestsOf
+local queueOf = state_memberships.queueOf
+
+function setQueue(membership, requests)
+    if #requests == 0 then
+        membership.queue = nil
+    else
+        membership.queue = requests
+    end
+end
 
 function isAlive(request)
     return request.session ~= nil or #request.held > 0
@@ -3483,7 +4053,7 @@ end
 
 --- The newest join of a session that has not been answered.
 function state_queue.pendingJoin(membership, session)
-    return newestOf(membership.queue, session) or newestOf(requestsOf(membership.place), session)
+    return newestOf(queueOf(membership), session) or newestOf(requestsOf(membership.place), session)
 end
 
 function newestOf(requests, session)
@@ -3500,7 +4070,7 @@ end
 function state_queue.isSuperseded(membership, request)
     local newer
     if request.session ~= nil then
-        newer = newestOf(membership.queue, request.session)
+        newer = newestOf(queueOf(membership), request.session)
     end
     return request.kind == "join" and newer ~= nil and newer ~= request
 end
@@ -3515,12 +4085,12 @@ end
 
 function removeFromQueue(membership, session)
     local others = {}
-    for _, request in ipairs(membership.queue) do
+    for _, request in ipairs(queueOf(membership)) do
         if request.session ~= session then
             others[#others + 1] = request
         end
     end
-    membership.queue = others
+    setQueue(membership, others)
 end
 
 function takeHeld(membership, session)
@@ -3571,23 +4141,36 @@ function state_queue.enqueue(membership, request)
         end
         removeFromQueue(membership, request.session)
     end
+    if membership.queue == nil then
+        membership.queue = {}
+    end
     local queue = membership.queue
     queue[#queue + 1] = request
 end
 
 --- Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one.
 function state_queue.requeue(membership, requests)
-    for i = #requests, 1, -1 do
-        local request = requests[i]
-        if request ~= nil and not state_queue.isSuperseded(membership, request) and isAlive(request) then
-            table.insert(membership.queue, 1, request)
+    local queue = {}
+    for _, request in ipairs(requests) do
+        if not state_queue.isSuperseded(membership, request) and isAlive(request) then
+            queue[#queue + 1] = request
         end
     end
+    for _, request in ipairs(queueOf(membership)) do
+        queue[#queue + 1] = request
+    end
+    setQueue(membership, queue)
 end
 
 --- The first request in the queue, which is not in it any more.
 function state_queue.takeNext(membership)
-    return table.remove(membership.queue, 1)
+    local queue = membership.queue
+    if queue == nil then
+        return nil
+    end
+    local request = table.remove(queue, 1)
+    setQueue(membership, queue)
+    return request
 end
 
 --- The first join in the queue. Nick changes before it were of sessions that are not in the room any more.
@@ -3601,14 +4184,14 @@ end
 
 --- All requests in the queue, which is empty then.
 function state_queue.takeAll(membership)
-    local requests = membership.queue
-    membership.queue = {}
+    local requests = queueOf(membership)
+    membership.queue = nil
     return requests
 end
 
 --- Whether a session waits to be let in, other than this one.
 function state_queue.hasPending(membership, except)
-    for _, requests in ipairs({membership.queue, requestsOf(membership.place)}) do
+    for _, requests in ipairs({queueOf(membership), requestsOf(membership.place)}) do
         for _, request in ipairs(requests) do
             if request.session ~= nil and request.session ~= except and request.kind == "join" then
                 return true
@@ -3629,7 +4212,7 @@ end
 --- The session is gone. What it has sent goes out still, if the room lets the account in.
 function state_queue.abandon(membership, session)
     local others = {}
-    for _, request in ipairs(membership.queue) do
+    for _, request in ipairs(queueOf(membership)) do
         local isOwn = request.session == session
         if isOwn then
             request.session = nil
@@ -3638,8 +4221,58 @@ function state_queue.abandon(membership, session)
             others[#others + 1] = request
         end
     end
-    membership.queue = others
+    setQueue(membership, others)
     disown(membership, session)
+end
+end
+
+-- src/state/offline.ts
+--
+-- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+local state_offline = {}
+do
+local options = minimix_options
+
+--- Forgets a member that is online, or is none any more.
+function state_offline.forgetMember(members, key)
+    local held = members.presences[key]
+    if held ~= nil then
+        members.presences[key] = nil
+        members.count = members.count - 1
+        members.size = members.size - string.len(held.text)
+    end
+end
+
+--- An empty list.
+function state_offline.noMembers()
+    return {presences = {}, count = 0, size = 0}
+end
+
+--- All members, by the keys of `presences`.
+function state_offline.eachMember(members)
+    local key
+    local held
+    local function step()
+        if members ~= nil then
+            key, held = next(members.presences, key)
+        end
+        return key, held
+    end
+    return step
+end
+
+--- Remembers a member, as far as there is room for it. Returns whether there was.
+function state_offline.keepMember(members, key, held)
+    local size = string.len(held.text)
+    state_offline.forgetMember(members, key)
+    local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
+    if isOver or size > options.maxCachedSize then
+        return false
+    end
+    members.presences[key] = held
+    members.count = members.count + 1
+    members.size = members.size + size
+    return true
 end
 end
 
@@ -6576,7 +7209,11 @@ do
 local sendRoom, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
+local messageOf = state_held.messageOf
 local stanzaOf = state_held.stanzaOf
+local eachOccupant = state_occupants.eachOccupant
+local eachMember = state_offline.eachMember
+local selfOf = state_view.selfOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
 local sendOwn = send_own.sendOwn
@@ -6588,8 +7225,8 @@ function occupancy_replay.sendOccupants(membership, session)
     if view.isRoomFirst then
         sendRoom(membership, session)
     end
-    sendHeld(session, view.occupants)
-    sendHeld(session, view.offline.presences)
+    sendHeld(session, eachOccupant(view))
+    sendHeld(session, eachMember(view.offline))
 end
 
 function sendRoom(membership, session)
@@ -6605,7 +7242,12 @@ end
 
 --- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
 function occupancy_replay.sendSubject(membership, session)
-    sendTo(session, membership.view.subject or emptySubject(membership))
+    local subject = membership.view.subject
+    local temp_1
+    if subject ~= nil then
+        temp_1 = messageOf(subject)
+    end
+    sendTo(session, temp_1 or emptySubject(membership))
 end
 
 --- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
@@ -6661,7 +7303,7 @@ function emptySubject(membership)
 end
 
 function ownAffiliation(membership)
-    local self_ = membership.view.self
+    local self_ = selfOf(membership.view)
     local affiliation
     if self_ ~= nil then
         affiliation = occupancy_replay.itemOf(self_).affiliation
@@ -6728,7 +7370,7 @@ end
 -- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, areShown, withoutCodes, isModerator, nickOf
+local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, isModerator
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -6737,18 +7379,24 @@ local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
-local isSameElement = minimix_stanzas.isSameElement
 local isSameNick = minimix_stanzas.isSameNick
 local hold = state_held.hold
 local isSamePresence = state_held.isSamePresence
 local toldAgain = state_held.toldAgain
 local noteOver = state_limits.noteOver
 local askingSession = state_memberships.askingSession
+local eachOccupant = state_occupants.eachOccupant
+local findOccupant = state_occupants.findOccupant
+local forgetOccupant = state_occupants.forgetOccupant
+local setOwnNick = state_occupants.setOwnNick
+local eachMember = state_offline.eachMember
 local forgetMember = state_offline.forgetMember
 local keepMember = state_offline.keepMember
-local forgetOccupant = state_view.forgetOccupant
+local noMembers = state_offline.noMembers
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
+local selfOf = state_view.selfOf
+local setSelf = state_view.setSelf
 
 function shownSince(membership)
     local place = membership.place
@@ -6779,12 +7427,15 @@ function onOffline(membership, key, stanza, wasThere)
         return
     end
     local view = membership.view
+    if view.offline == nil then
+        view.offline = noMembers()
+    end
     local before = view.offline.presences[key]
     local held = hold(stanza)
     local isKept = keepMember(view.offline, key, held)
-    local opt_8 = shownSince(membership)
-    if opt_8 ~= nil then
-        opt_8[key] = true
+    local opt_9 = shownSince(membership)
+    if opt_9 ~= nil then
+        opt_9[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -6801,7 +7452,7 @@ end
 
 function forgetOffline(membership, nick, stanza)
     local members = membership.view.offline
-    if members.count > 0 then
+    if members ~= nil and members.count > 0 then
         local jid = itemOf(stanza).jid
         forgetMember(members, nick)
         if jid ~= nil then
@@ -6818,8 +7469,12 @@ function isKnown(before, held)
     end
 end
 
+function hasOffline(view)
+    return view.offline ~= nil and view.offline.count > 0
+end
+
 function areShown(presences, shown)
-    for nick in pairs(presences) do
+    for nick in presences do
         if shown[nick] == nil then
             return false
         end
@@ -6827,9 +7482,10 @@ function areShown(presences, shown)
     return true
 end
 
-function withoutCodes(stanza)
+function toldLater(stanza)
     local copy = st.clone(toldAgain(stanza))
     copy.attr.to = nil
+    copy.attr.id = nil
     local x = copy:get_child("x", MUC_USER)
     if x ~= nil then
         x:maptags(function(tag)
@@ -6848,16 +7504,24 @@ function isModerator(presence)
 end
 
 --- Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6).
-function occupancy_burst.announceNick(membership, before)
-    fork(membership, nickChange(membership, before))
-    local renamed = st.clone(before)
-    renamed.attr.from = membership.room .. "/" .. membership.nick
-    membership.view.self = renamed
-    forkOwn(membership, renamed)
+function occupancy_burst.announceIfRenamed(membership, nick)
+    local self_
+    if occupancy_burst.isRenamed(membership, nick) then
+        self_ = selfOf(membership.view)
+    end
+    if self_ ~= nil then
+        membership.nick = nick
+        fork(membership, nickChange(membership, self_))
+        self_.attr.from = membership.room .. "/" .. nick
+        setSelf(membership.view, nick, self_)
+        forkOwn(membership, self_)
+    end
 end
 
-function nickOf(self_)
-    return jids.resource(self_.attr.from or "")
+--- Whether our presence was last shown under another nick.
+function occupancy_burst.isRenamed(membership, nick)
+    local before = membership.view.selfNick
+    return before ~= nil and before ~= nick
 end
 
 --- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
@@ -6887,12 +7551,16 @@ end
 --- Another occupant came, or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
-    if view.self ~= nil and nick == nickOf(view.self) and nick ~= membership.nick then
-        occupancy_burst.announceNick(membership, view.self)
+    if nick == view.selfNick and nick ~= membership.nick then
+        occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
-    local before = view.occupants[nick]
+    local isDuring = isAnswering(membership)
+    local before
+    if isDuring then
+        before = findOccupant(view, nick)
+    end
     local held = hold(stanza)
-    local isKept = keepOccupant(view, nick, held)
+    local isKept = keepOccupant(membership.room, view, nick, held)
     forgetOffline(membership, nick, stanza)
     local shown = shownSince(membership)
     if shown ~= nil then
@@ -6901,7 +7569,6 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     if membership.place.phase == "joining" then
         membership.place.operation.isShowing = true
     end
-    local isDuring = isAnswering(membership)
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
         local asking
@@ -6921,18 +7588,18 @@ end
 --- Another occupant went, or is shown as offline by a room that answers a join.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local wasThere = view.occupants[nick] ~= nil
-    forgetOccupant(view, nick)
-    local isAnswering_result_7 = isAnswering(membership)
-    if isAnswering_result_7 then
-        local opt_5 = shownSince(membership)
-        isAnswering_result_7 = (opt_5 and opt_5[nick] ~= nil) ~= true
+    local isOffline = isAnswering(membership)
+    if isOffline then
+        local opt_6 = shownSince(membership)
+        isOffline = (opt_6 and opt_6[nick] ~= nil) ~= true
     end
-    if isAnswering_result_7 then
+    local wasThere = isOffline and findOccupant(view, nick) ~= nil
+    forgetOccupant(view, nick)
+    if isOffline then
         onOffline(membership, nick, stanza, wasThere)
         return
     end
-    if view.offline.count > 0 and itemOf(stanza).affiliation ~= "none" then
+    if hasOffline(view) and itemOf(stanza).affiliation ~= "none" then
         outdate(view)
     end
     fork(membership, stanza)
@@ -6942,15 +7609,18 @@ end
 function occupancy_burst.forgetOthers(membership, shown)
     local view = membership.view
     forgetOccupant(view, membership.nick)
-    for nick in pairs(view.occupants) do
+    for nick in eachOccupant(view) do
         if shown[nick] == nil then
             forgetOccupant(view, nick)
             fork(membership, occupantGone(membership, nick))
         end
     end
-    for key in pairs(view.offline.presences) do
-        if shown[key] == nil then
-            forgetMember(view.offline, key)
+    local members = view.offline
+    if members ~= nil then
+        for key in pairs(members.presences) do
+            if shown[key] == nil then
+                forgetMember(members, key)
+            end
         end
     end
 end
@@ -6958,49 +7628,31 @@ end
 --- Whether all that are remembered have been shown again.
 function occupancy_burst.areAllShown(membership, shown)
     local view = membership.view
-    return areShown(view.occupants, shown) and areShown(view.offline.presences, shown)
+    return areShown(eachOccupant(view), shown) and areShown(eachMember(view.offline), shown)
 end
 
 --- Remembers our own presence. Returns whether it differs from the one before.
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
-    local before = view.self
-    local now = withoutCodes(stanza)
+    local now = toldLater(stanza)
     membership.nick = nick
-    forgetOccupant(view, nick)
+    setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
         view.nonAnonymous = true
     end
     if hasStatus(stanza, "170") then
         view.logged = true
     end
+    local before = selfOf(view)
     if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
-        if view.stale == nil then
-            view.stale = "outdated"
-        end
+        outdate(view)
     end
-    view.self = now
-    return before == nil or not isSameElement(before, now, "id")
-end
-
---- The account's nick is another than that of our presence before: the sessions are told.
-function occupancy_burst.announceIfRenamed(membership, nick)
-    local before = membership.view.self
-    if before ~= nil and nickOf(before) ~= nick then
-        membership.nick = nick
-        occupancy_burst.announceNick(membership, before)
-    end
-end
-
---- Whether our presence was last shown under another nick.
-function occupancy_burst.isRenamed(membership, nick)
-    local before = membership.view.self
-    return before ~= nil and nickOf(before) ~= nick
+    return setSelf(view, nick, now)
 end
 
 --- Whether a nick is the account's, be it prepared otherwise, and not that of another occupant.
 function occupancy_burst.isOwnNick(membership, nick)
-    return nick == membership.nick or membership.view.occupants[nick] == nil and isSameNick(nick, membership.nick)
+    return nick == membership.nick or findOccupant(membership.view, nick) == nil and isSameNick(nick, membership.nick)
 end
 end
 
@@ -7133,6 +7785,9 @@ local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
+local hold = state_held.hold
+local stanzaOf = state_held.stanzaOf
+local selfOf = state_view.selfOf
 local isSameElement = minimix_stanzas.isSameElement
 local attachSession = state_memberships.attachSession
 local isDetachedFor = state_memberships.isDetachedFor
@@ -7188,21 +7843,25 @@ function hasChildLike(presence, tag)
 end
 
 function noteShown(membership, presence)
-    local shown = membership.shownPresence
-    local isNews = shown == nil or not isSameElement(shown, presence)
+    local shown = hold(presence)
+    local isNews = membership.shownPresence ~= shown
     if isNews then
-        membership.shownPresence = presence
+        membership.shownPresence = shown
         saveSoon(membership.username)
     end
     return isNews
 end
 
 function shownStill(membership)
-    local isOver = membership.shownDetached or isDetachedFor(membership, options.detachedAfter)
-    if isOver then
+    local isOver = membership.shownDetached == true or isDetachedFor(membership, options.detachedAfter)
+    local shown
+    if not isOver then
+        shown = membership.shownPresence
+    end
+    if shown == nil then
         return nil
     else
-        return membership.shownPresence
+        return stanzaOf(shown)
     end
 end
 
@@ -7211,7 +7870,7 @@ function detachedPresence(membership)
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local self_ = membership.view.self
+    local self_ = selfOf(membership.view)
     local update
     if self_ ~= nil then
         update = self_:get_child("x", VCARD_UPDATE)
@@ -7242,14 +7901,18 @@ function occupancy_shown.showBest(membership)
     return true
 end
 
---- Our own presence as the room will show it once the session of a join is attached.
-function occupancy_shown.selfToBe(membership, request)
-    local self_ = membership.view.self
+--- Our own presence as the room will show it once the session of a join is attached: the one before if it is that.
+function occupancy_shown.selfToBe(membership, request, self_)
     local attachment = chooseShown(membership, request)
     if self_ == nil or attachment == nil then
         return self_
     end
-    return withPayload(self_, membership.shownPresence, attachment.presence)
+    local shown = membership.shownPresence
+    local temp_5
+    if shown ~= nil then
+        temp_5 = stanzaOf(shown)
+    end
+    return withPayload(self_, temp_5, attachment.presence)
 end
 
 --- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
@@ -7294,8 +7957,11 @@ end
 --- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
 function occupancy_shown.updatePresence(membership, session, stanza)
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
-    local known = membership.view.self
-    if not occupancy_shown.showBest(membership) and known ~= nil then
+    local known
+    if not occupancy_shown.showBest(membership) then
+        known = selfOf(membership.view)
+    end
+    if known ~= nil then
         local self_ = ownPresence(membership, known)
         self_.attr.id = stanza.attr.id
         sendOwn(membership, session, self_)
@@ -7320,7 +7986,7 @@ local isBlocked = settings_blocklist.isBlocked
 local detachAll = state_memberships.detachAll
 local now = state_memberships.now
 local triesOf = state_memberships.triesOf
-local newView = state_view.newView
+local forgetRoom = state_memberships.forgetRoom
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
 --- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
@@ -7465,14 +8131,14 @@ end
 
 --- The account is not in the room (any more): what belongs to its stay ends.
 function occupancy_operations.endStay(membership)
-    membership.ending = false
-    membership.established = false
+    membership.ending = nil
+    membership.established = nil
     membership.since = nil
     membership.sinceNumber = nil
     detachAll(membership)
     flush(membership)
     closePart(membership)
-    membership.view = newView()
+    forgetRoom(membership)
 end
 
 --- The operation has ended: the next one may begin.
@@ -7900,16 +8566,17 @@ local isWanted = state_bookmarks.isWanted
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
+local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local queueOf = state_memberships.queueOf
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
 local takeJoin = state_queue.takeJoin
 local takeNext = state_queue.takeNext
-local newView = state_view.newView
 
 --- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
 -- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
@@ -7919,7 +8586,7 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
     end
     local isReturn = hasAttached(membership)
     if not isReturn then
-        membership.view = newView()
+        forgetRoom(membership)
     end
     local key = presenceIdFor(membership, request.id)
     local isFirst = not membership.established and unconfirmed == nil
@@ -7928,7 +8595,7 @@ function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
         nick = request.nick,
         request = request,
         isReturn = isReturn,
-        isDoubtful = membership.established,
+        isDoubtful = membership.established == true,
         isFirst = isFirst
     }
     local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
@@ -7962,7 +8629,7 @@ end
 --- A request in the queue has its turn soon, whether the room has answered the join before it or not.
 function occupancy_transitions.waitForTurn(membership)
     local place = membership.place
-    if place.phase == "joining" and place.turn == nil and #membership.queue > 0 then
+    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
         place.turn = after(occupancy_transitions.TURN, function()
             place.turn = nil
             if membership.place == place then
@@ -8168,7 +8835,7 @@ function joinForbidden(membership, error_)
         noteRefusal(membership, condition)
         fork(membership, technicalRemoval(membership))
         detachAll(membership)
-        membership.ending = false
+        membership.ending = nil
         if membership.established then
             occupancy_transitions.retryLeave(membership, 1)
         else
@@ -8199,7 +8866,7 @@ end
 --- The account goes out of the room; `unavailable` may carry a client's parting words.
 function occupancy_transitions.leave(membership, unavailable)
     recall(membership)
-    membership.ending = false
+    membership.ending = nil
     local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
     setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
     occupancy_transitions.hastenLeave(membership)
@@ -8210,7 +8877,7 @@ end
 --- A session waits for the end of a leave, which the room may never confirm.
 function occupancy_transitions.hastenLeave(membership)
     local place = membership.place
-    local isFirst = place.phase == "leaving" and place.tries == 0 and #membership.queue > 0
+    local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
     if isFirst and place.operation ~= nil then
         place.operation.timer:stop()
         place.operation.timer = after(occupancy_transitions.TURN, function()
@@ -8224,7 +8891,7 @@ function occupancy_transitions.leaveUnheard(membership)
     refuseAll(membership)
     fork(membership, ownUnavailable(membership, nil))
     detachAll(membership)
-    membership.ending = false
+    membership.ending = nil
     occupancy_transitions.retryLeave(membership, 1)
     save(membership.username)
 end
@@ -8330,11 +8997,15 @@ local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
+local findOccupant = state_occupants.findOccupant
+local selfOf = state_view.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local setAttachment = state_memberships.setAttachment
+local queueOf = state_memberships.queueOf
 local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
@@ -8379,7 +9050,7 @@ function occupancy_joined.requested(membership, place, request)
         serveRequest(membership, place, request)
         return
     end
-    if #membership.queue + 1 >= options.maxNickRequests and isAttached(membership, request.session) then
+    if #queueOf(membership) + 1 >= options.maxNickRequests and isAttached(membership, request.session) then
         noteOver("minimix_max_nick_requests", membership.username, membership.room)
         local error_ = st.error_reply(request.stanza, "wait", "resource-constraint", nil, membership.room)
         sendTo(request.session, error_)
@@ -8387,7 +9058,7 @@ function occupancy_joined.requested(membership, place, request)
     end
     request.isResync = request.kind == "join" and request.nick == membership.nick
     enqueue(membership, request)
-    if operation.kind == "resync" and #membership.queue == 1 then
+    if operation.kind == "resync" and #queueOf(membership) == 1 then
         operation.timer:stop()
         operation.timer = after(TURN, function()
             resyncUnanswered(membership, place, operation)
@@ -8433,10 +9104,11 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    local self_ = selfToBe(membership, request)
+    local before = selfOf(membership.view)
+    local self_ = selfToBe(membership, request, before)
     replay(membership, request, self_)
     local temp_0
-    if self_ ~= membership.view.self then
+    if self_ ~= before then
         temp_0 = self_
     end
     occupancy_joined.letIn(membership, request, temp_0)
@@ -8523,7 +9195,7 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request, membership.view.self)
+    local self_ = selfPresence(membership, request, selfOf(membership.view))
     sendOccupants(membership, request.session)
     if self_ ~= nil then
         sendOwn(membership, request.session, self_)
@@ -8644,7 +9316,7 @@ function occupancy_joined.renameRefused(membership, place, operation, error_)
         membership.shownPresence = operation.before.presence
     end
     if session ~= nil and before ~= nil and (attachment and attachment.id) == operation.id then
-        membership.attached[session] = before
+        setAttachment(membership, session, before)
     end
     if (request and request.kind) == "join" and before == nil then
         serve(membership, place, request)
@@ -8675,7 +9347,7 @@ end
 function occupancy_joined.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
-    local isFree = membership.nick ~= wanted and membership.view.occupants[wanted] == nil
+    local isFree = membership.nick ~= wanted and findOccupant(membership.view, wanted) == nil
     if isFree and place.phase == "joined" and place.operation == nil and not isNickBlocked(membership, wanted) then
         rename(membership, place, wanted)
     end
@@ -8776,6 +9448,7 @@ local forgetRefusals = state_bookmarks.forgetRefusals
 local isWanted = state_bookmarks.isWanted
 local counters = state_counters.counters
 local stanzaOf = state_held.stanzaOf
+local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
@@ -8784,8 +9457,7 @@ local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
 local takeNext = state_queue.takeNext
-local forgetOccupant = state_view.forgetOccupant
-local newView = state_view.newView
+local forgetOccupant = state_occupants.forgetOccupant
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
 local keepSelf = occupancy_burst.keepSelf
@@ -8972,10 +9644,7 @@ function occupancy_joining.complete(membership, place)
     local place_6 = place
     local tries = place_6.tries
     local later = place_6.later
-    setPlace(
-        membership,
-        {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
-    )
+    setPlace(membership, {phase = "joined", tries = tries, since = now()})
     if join.isReturn then
         forgetOthers(membership, join.shown)
     end
@@ -9103,7 +9772,7 @@ function occupancy_joining.removed(membership, place, stanza)
     join.claimed = nil
     join.shown = {}
     if not hasAttached(membership) then
-        membership.view = newView()
+        forgetRoom(membership)
     end
     if isExpulsion(stanza) and join.isFirst then
         removedAtOnce(membership, place, stanza)
@@ -9478,7 +10147,7 @@ local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeNext = state_queue.takeNext
 local saveOften = state_store.saveOften
-local forgetOccupant = state_view.forgetOccupant
+local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
@@ -9755,6 +10424,7 @@ local findAccount = state_memberships.findAccount
 local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
+local queueOf = state_memberships.queueOf
 local newRequest = state_queue.newRequest
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
@@ -9810,7 +10480,7 @@ function isAskedFor(membership, nick)
     if temp_5 then
         return true
     end
-    for _, request in ipairs(membership.queue) do
+    for _, request in ipairs(queueOf(membership)) do
         if request.nick == nick then
             return true
         end
@@ -11658,7 +12328,7 @@ function bookmarkChanged(username, room, bookmark)
         return
     end
     local wasOwn = membership.ownBookmark
-    membership.ownBookmark = false
+    membership.ownBookmark = nil
     if update(membership, bookmark) or wasOwn then
         save(username)
     end
@@ -11688,7 +12358,7 @@ function membershipFor(username, room, bookmark)
     local membership = createMembership(username, room, nick)
     membership.password = bookmark.password
     membership.bookmark = bookmark
-    membership.ownBookmark = isOurs(username, room)
+    membership.ownBookmark = isOurs(username, room) or nil
     membership.detachedAt = monotonic()
     return membership
 end
@@ -11708,7 +12378,7 @@ function update(membership, bookmark)
 end
 
 function switchedOn(membership, before, bookmark)
-    membership.ending = false
+    membership.ending = nil
     if before ~= nil and bookmark.password ~= nil and bookmark.password ~= before.password then
         membership.password = bookmark.password
     end
@@ -11732,7 +12402,7 @@ function followNick(membership, nick)
 end
 
 function switchedOff(membership)
-    membership.ownBookmark = false
+    membership.ownBookmark = nil
     if membership.place.phase ~= "leaving" then
         membership.ending = true
         leaveIfUnused(membership)
@@ -11866,7 +12536,7 @@ local membershipsOf = state_memberships.membershipsOf
 local isBlocked = settings_blocklist.isBlocked
 local silences = settings_blocklist.silences
 local save = state_store.save
-local forgetOccupant = state_view.forgetOccupant
+local forgetOccupant = state_occupants.forgetOccupant
 local outdate = state_view.outdate
 
 function forgetBlocked(membership, blocked)
@@ -12248,6 +12918,7 @@ local closeGap = archive_catchup.closeGap
 local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
+local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local inLine = state_place.inLine
 local requestsOf = state_place.requestsOf
@@ -12307,7 +12978,7 @@ function resumeJoined(membership, before)
         return
     end
     requeue(membership, requestsOf(before))
-    if #membership.queue > 0 then
+    if #queueOf(membership) > 0 then
         proceed(membership)
     end
 end
@@ -12333,7 +13004,7 @@ local SPREAD = 5
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
-        local isInDoubt = liveness.checking or liveness.timer ~= nil or liveness.unanswered > 0
+        local isInDoubt = liveness.checking == true or liveness.timer ~= nil or liveness.unanswered > 0
         liveness.timer = nil
         liveness.checking = false
         if hasMoved(membership) then
@@ -12601,6 +13272,8 @@ local audienceOf = occupancy_joining.audienceOf
 local onSubject = occupancy_phases.onSubject
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
+local intern = state_held.hold
+local messageOf = state_held.messageOf
 local noteOver = state_limits.noteOver
 local isTooEarly = state_store.isTooEarly
 local textOf = minimix_text.textOf
@@ -12729,11 +13402,15 @@ function keepSubject(membership, stanza, isLive)
     if isLive and membership.place.phase == "joined" and latestDelayed == nil then
         addDelay(copy, membership.room, wallClock())
     end
-    membership.view.subject = copy
+    membership.view.subject = intern(copy)
 end
 
 function isSameSubject(before, stanza)
-    return before ~= nil and before:get_child_text("subject") == stanza:get_child_text("subject")
+    local known
+    if before ~= nil then
+        known = messageOf(before)
+    end
+    return known ~= nil and known:get_child_text("subject") == stanza:get_child_text("subject")
 end
 
 function isSubject(stanza)
@@ -12754,12 +13431,12 @@ function noteConfiguration(membership, stanza)
         if code == "170" then
             membership.view.logged = true
         elseif code == "171" then
-            membership.view.logged = false
+            membership.view.logged = nil
         elseif code == "172" then
             membership.view.nonAnonymous = true
             outdate(membership.view)
         elseif code == "173" then
-            membership.view.nonAnonymous = false
+            membership.view.nonAnonymous = nil
             outdate(membership.view)
         end
     end
@@ -13100,581 +13777,52 @@ function room_presence.onPresence(event)
 end
 end
 
--- src/state/occupant-list.ts
---
--- Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
--- lists a room has.
-local state_occupant_list = {}
-do
-local count, without, countOf, markOf, lists
-local options = minimix_options
-
---- The lists of a room, those with more readers first.
-function state_occupant_list.listsOf(room)
-    local found = lists[room]
-    if found == nil then
-        found = {}
-        lists[room] = found
-    end
-    return found
-end
-
---- Adds a list to those of its room.
-function state_occupant_list.register(list)
-    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
-    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
-end
-
---- A copy of all that a list says at a position.
-function state_occupant_list.copyAt(list, position)
-    local copy = {}
-    for nick, held in pairs(list.occupants) do
-        copy[nick] = held
-    end
-    for i = #list.log, position - list.settled + 1, -1 do
-        local later = list.log[i]
-        if (later and later.before) ~= nil then
-            copy[later.nick] = later.before
-        elseif later ~= nil then
-            copy[later.nick] = nil
-        end
-    end
-    return copy
-end
-
-function count(list, before, after)
-    list.count = list.count + countOf(after) - countOf(before)
-    list.size = list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before)
-    list.sum = list.sum + markOf(after) - markOf(before)
-end
-
-function without(list, own, missing)
-    local first
-    if own ~= nil then
-        first = list.occupants[own]
-    end
-    local second
-    if missing ~= nil then
-        second = list.occupants[missing]
-    end
-    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
-end
-
-function countOf(held)
-    return held == nil and 0 or 1
-end
-
---- Bytes of a presence, as XML.
-function state_occupant_list.sizeOf(held)
-    return held == nil and 0 or string.len(held.text)
-end
-
-function markOf(held)
-    return held == nil and 0 or held.mark
-end
-
-lists = {}
-
---- A list that no account reads yet.
-function state_occupant_list.newList(room, occupants)
-    local list = {
-        room = room,
-        occupants = occupants,
-        count = 0,
-        size = 0,
-        sum = 0,
-        last = 0,
-        settled = 0,
-        log = {},
-        readers = {},
-        readerCount = 0,
-        behind = 0
-    }
-    for _, held in pairs(occupants) do
-        count(list, nil, held)
-    end
-    state_occupant_list.register(list)
-    return list
-end
-
---- Whether a room's lists are those of this instance of the module.
-function state_occupant_list.isRegistered(list)
-    for _, other in ipairs(lists[list.room] or {}) do
-        if other == list then
-            return true
-        end
-    end
-    return false
-end
-
---- Forgets a list that no account reads any more.
-function state_occupant_list.remove(list)
-    local all = state_occupant_list.listsOf(list.room)
-    for i = 1, #all do
-        if all[i] == list then
-            table.remove(all, i)
-            break
-        end
-    end
-    if #all == 0 then
-        lists[list.room] = nil
-    end
-end
-
---- Keeps lists with more readers before others: those are what new readers most likely are shown.
-function state_occupant_list.sortIn(list)
-    local all = state_occupant_list.listsOf(list.room)
-    for i = 2, #all do
-        local before = all[i - 2 + 1]
-        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
-            all[i - 2 + 1] = list
-            all[i] = before
-            return
-        end
-    end
-end
-
---- What a list says of a nick at a position.
-function state_occupant_list.entryAt(list, position, nick)
-    for i = position - list.settled + 1, #list.log do
-        local later = list.log[i]
-        if (later and later.nick) == nick then
-            return later.before
-        end
-    end
-    return list.occupants[nick]
-end
-
---- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
-function state_occupant_list.contentAt(list, position)
-    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
-end
-
---- Number and bytes of the occupants that the account was shown.
-function state_occupant_list.totalsOf(reader)
-    local list = reader.list
-    if list == nil then
-        return 0, 0
-    end
-    local count = list.count
-    local size = list.size
-    for i = reader.position - list.settled + 1, #list.log do
-        local later = list.log[i]
-        count = count + countOf(later and later.before) - countOf(later and later.after)
-        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
-    end
-    local own
-    if reader.own ~= nil then
-        own = state_occupant_list.entryAt(list, reader.position, reader.own)
-    end
-    return count - countOf(own), size - state_occupant_list.sizeOf(own)
-end
-
---- Adds a change at the end of a list.
-function state_occupant_list.append(list, nick, after)
-    local before = list.occupants[nick]
-    if after == nil then
-        list.occupants[nick] = nil
-    else
-        list.occupants[nick] = after
-    end
-    count(list, before, after)
-    list.last = list.last + 1
-    local log = list.log
-    log[#log + 1] = {nick = nick, before = before, after = after}
-end
-
---- Whether a list that several accounts read stays within the limits, and so each of them.
-function state_occupant_list.fits(list, before, after)
-    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
-end
-
---- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
-function state_occupant_list.isSame(one, other, own, missing)
-    local count, sum = without(one, own, missing)
-    local otherCount, otherSum = without(other, own, missing)
-    if count ~= otherCount or sum ~= otherSum then
-        return false
-    end
-    for nick, held in pairs(one.occupants) do
-        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
-            return false
-        end
-    end
-    return true
-end
-
---- Readers that have not been shown the last change.
-function state_occupant_list.late(list)
-    local found = {}
-    for reader in pairs(list.readers) do
-        if reader.position < list.last then
-            found[#found + 1] = reader
-        end
-    end
-    return found
-end
-
---- Any of the readers.
-function state_occupant_list.firstOf(readers)
-    for reader in pairs(readers) do
-        return reader
-    end
-    return nil
-end
-end
-
--- src/state/occupants.ts
---
--- Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
--- list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
--- account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
--- decides: no account reads an entry that the room has not shown it.
-local state_occupants = {}
-do
-local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
-local options = minimix_options
-local restoreHeld = state_held.restoreHeld
-local append = state_occupant_list.append
-local contentAt = state_occupant_list.contentAt
-local copyAt = state_occupant_list.copyAt
-local entryAt = state_occupant_list.entryAt
-local firstOf = state_occupant_list.firstOf
-local fits = state_occupant_list.fits
-local isSame = state_occupant_list.isSame
-local isRegistered = state_occupant_list.isRegistered
-local late = state_occupant_list.late
-local listsOf = state_occupant_list.listsOf
-local newList = state_occupant_list.newList
-local register = state_occupant_list.register
-local remove = state_occupant_list.remove
-local sizeOf = state_occupant_list.sizeOf
-local sortIn = state_occupant_list.sortIn
-local totalsOf = state_occupant_list.totalsOf
-
-function hasSpace(reader, before, held)
-    local count, size = totalsOf(reader)
-    local others = before == nil and count or count - 1
-    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
-end
-
-function passChange(reader, nick, held)
-    skipOwn(reader)
-    local list = reader.list
-    if list == nil or reader.position == list.last then
-        return false
-    end
-    local later = list.log[reader.position - list.settled + 1]
-    if (later and later.nick) ~= nick or later.after ~= held then
-        return false
-    end
-    moveOn(reader, list)
-    return true
-end
-
-function skipOwn(reader)
-    local list = reader.list
-    while list ~= nil and reader.position < list.last do
-        local later = list.log[reader.position - list.settled + 1]
-        if later == nil or later.nick ~= reader.own then
-            return
-        end
-        moveOn(reader, list)
-        if reader.list ~= list then
-            return
-        end
-    end
-end
-
-function moveOn(reader, list)
-    reader.position = reader.position + 1
-    if reader.position == list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
-    end
-end
-
-function settleIfDone(list)
-    if list.behind > 0 then
-        return
-    end
-    for i = #list.log, 1, -1 do
-        table.remove(list.log, i)
-    end
-    list.settled = list.last
-    merge(list)
-end
-
-function change(room, reader, nick, before, after)
-    if before == after then
-        return
-    end
-    local list = reader.list
-    if list == nil then
-        list = newList(room, {})
-        enter(reader, list)
-    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
-        local copy = newList(room, copyAt(list, reader.position))
-        leave(reader, list)
-        enter(reader, copy)
-        list = copy
-    end
-    append(list, nick, after)
-    reader.position = list.last
-    if list.readerCount == 1 then
-        list.behind = 0
-        settleIfDone(list)
-    else
-        list.behind = list.readerCount - 1
-        if #list.log > MAX_BEHIND then
-            splitOff(list)
-        end
-    end
-end
-
-function splitOff(list)
-    local copies = {}
-    for _, reader in ipairs(late(list)) do
-        skipOwn(reader)
-        local position = reader.position
-        if reader.list == list and position < list.last then
-            local copy = copies[position]
-            if copy == nil then
-                copy = newList(list.room, copyAt(list, position))
-                copies[position] = copy
-            end
-            leave(reader, list)
-            enter(reader, copy)
-        end
-    end
-end
-
-function enter(reader, list)
-    reader.list = list
-    reader.position = list.last
-    list.readers[reader] = true
-    list.readerCount = list.readerCount + 1
-    sortIn(list)
-end
-
-function leave(reader, list)
-    list.readers[reader] = nil
-    list.readerCount = list.readerCount - 1
-    if list.readerCount == 0 then
-        remove(list)
-        return
-    end
-    if reader.position < list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
-    end
-end
-
-function merge(list)
-    local all = listsOf(list.room)
-    if #all < 2 then
-        return
-    end
-    for i = 1, math.min(#all, MAX_COMPARED + 1) do
-        local other = all[i]
-        if other ~= nil and other ~= list and other.behind == 0 then
-            local isLarger = other.readerCount >= list.readerCount
-            local isLarger_3
-            if isLarger then
-                isLarger_3 = moveReaders(list, other)
-            else
-                isLarger_3 = moveReaders(other, list)
-            end
-            if isLarger_3 then
-                return
-            end
-        end
-    end
-end
-
-function moveReaders(from, to)
-    local moved = false
-    for reader in pairs(from.readers) do
-        if not moveReader(reader, from, to) then
-            return moved
-        end
-        moved = true
-    end
-    return moved
-end
-
-function moveReader(reader, from, to)
-    local only
-    if to.readerCount == 1 then
-        only = firstOf(to.readers)
-    end
-    local missing
-    if (only and only.own) ~= reader.own then
-        missing = only and only.own
-    end
-    if not isSame(from, to, reader.own, missing) then
-        return false
-    end
-    local held
-    if missing ~= nil then
-        held = from.occupants[missing]
-    end
-    local old
-    if missing ~= nil then
-        old = to.occupants[missing]
-    end
-    if not fits(to, old, held) then
-        return false
-    end
-    leave(reader, from)
-    if missing ~= nil and old ~= held then
-        append(to, missing, held)
-        if only ~= nil then
-            only.position = to.last
-        end
-        table.remove(to.log)
-        to.settled = to.last
-    end
-    enter(reader, to)
-    return true
-end
-
-MAX_BEHIND = 64
-MAX_COMPARED = 4
-
---- A reader of nothing.
-function state_occupants.newReader()
-    return {list = nil, position = 0, own = nil}
-end
-
---- The presence that the account was shown of an occupant.
-function state_occupants.findOccupant(reader, nick)
-    local list = reader.list
-    if list == nil or nick == reader.own then
-        return nil
-    end
-    return entryAt(list, reader.position, nick)
-end
-
---- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
-function state_occupants.eachOccupant(reader)
-    local list = reader.list
-    local own = reader.own
-    local occupants
-    if list ~= nil then
-        occupants = contentAt(list, reader.position)
-    end
-    local nick
-    local held
-    local function step()
-        if occupants ~= nil then
-            nick, held = next(occupants, nick)
-            if nick ~= nil and nick == own then
-                nick, held = next(occupants, nick)
-            end
-        end
-        return nick, held
-    end
-    return step
-end
-
---- How many occupants the account was shown.
-function state_occupants.countOccupants(reader)
-    return (totalsOf(reader))
-end
-
---- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
--- is remembered.
-function state_occupants.keepOccupant(room, reader, nick, held)
-    if reader.own == nick then
-        reader.own = nil
-    end
-    if passChange(reader, nick, held) then
-        return true
-    end
-    local before = state_occupants.findOccupant(reader, nick)
-    if before == held then
-        return true
-    end
-    if not hasSpace(reader, before, held) then
-        change(room, reader, nick, before, nil)
-        return false
-    end
-    change(room, reader, nick, before, held)
-    return true
-end
-
---- Forgets an occupant that is gone.
-function state_occupants.forgetOccupant(reader, nick)
-    local list = reader.list
-    if list == nil or passChange(reader, nick, nil) then
-        return
-    end
-    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
-end
-
---- Notes the account's own nick, which is that of no other occupant from now on.
-function state_occupants.setOwnNick(reader, nick)
-    local before = reader.own
-    reader.own = nick
-    if before ~= nil and before ~= nick then
-        state_occupants.forgetOccupant(reader, before)
-    end
-    skipOwn(reader)
-    if before ~= nick and reader.list ~= nil then
-        settleIfDone(reader.list)
-    end
-end
-
---- Forgets all that the account was shown.
-function state_occupants.forgetOccupants(reader)
-    if reader.list ~= nil then
-        leave(reader, reader.list)
-    end
-    reader.list = nil
-    reader.position = 0
-    reader.own = nil
-end
-
---- Takes over a reader from the instance of the module before a reload.
-function state_occupants.restoreReader(reader)
-    local list = reader.list
-    if list ~= nil and not isRegistered(list) then
-        register(list)
-        for _, held in pairs(list.occupants) do
-            restoreHeld(held)
-        end
-    end
-end
-end
-
 -- src/state/upgrade.ts
 --
 -- Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
 local state_upgrade = {}
 do
-local viewOf, placeOf, joinOf, takeRequests
+local showFormer, placeOf, joinOf, takeRequests
+local hold = state_held.hold
+local restoreHeld = state_held.restoreHeld
 local isAttached = state_memberships.isAttached
 local now = state_memberships.now
 local inLine = state_place.inLine
-local noMembers = state_offline.noMembers
+local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
+local keepOccupant = state_view.keepOccupant
+local setSelf = state_view.setSelf
 
-function viewOf(former)
-    local stale = former.outdated == true and "outdated" or nil
-    return {
-        occupants = former.occupants or {},
-        count = former.occupantCount or 0,
-        size = former.occupantSize or 0,
-        offline = noMembers(),
-        self = former.self,
-        room = former.presenceOfRoom,
-        isRoomFirst = former.presenceOfRoom ~= nil,
-        subject = former.subject,
-        stale = (former.incomplete == true or former.occupants == nil) and "incomplete" or stale,
-        nonAnonymous = former.nonAnonymous == true,
-        logged = former.logged == true
-    }
+function showFormer(room, view, former)
+    for nick, held in pairs(former.occupants or {}) do
+        restoreHeld(held)
+        keepOccupant(room, view, nick, held)
+    end
+    if former.self ~= nil then
+        setSelf(view, jids.resource(former.self.attr.from or "") or "", former.self)
+    end
+    view.room = former.presenceOfRoom
+    view.isRoomFirst = former.presenceOfRoom ~= nil
+    if former.subject == nil then
+        view.subject = nil
+    else
+        view.subject = hold(former.subject)
+    end
+    if former.nonAnonymous == true then
+        view.nonAnonymous = true
+    else
+        view.nonAnonymous = nil
+    end
+    if former.logged == true then
+        view.logged = true
+    else
+        view.logged = nil
+    end
+    if former.incomplete == true or former.occupants == nil then
+        view.stale = "incomplete"
+    elseif former.outdated == true then
+        view.stale = "outdated"
+    end
 end
 
 function placeOf(membership, former)
@@ -13696,7 +13844,7 @@ function placeOf(membership, former)
         }
     end
     if phase == "joined" or phase == "entering" and resync == nil then
-        return {phase = "joined", tries = tries, since = now(), operation = nil, late = nil}
+        return {phase = "joined", tries = tries, since = now()}
     end
     return inLine("lost", tries)
 end
@@ -13744,8 +13892,7 @@ function takeRequests(membership, former)
         local nick = value_.nick
         local stanza = value_.stanza
         if session ~= nil then
-            local queue = membership.queue
-            queue[#queue + 1] = newRequest("join", session, id, nick, stanza)
+            enqueue(membership, newRequest("join", session, id, nick, stanza))
         end
     end
 end
@@ -13794,7 +13941,12 @@ function state_upgrade.convert(membership)
     end
     membership.liveness.heard = former.heard == true
     membership.liveness.unanswered = former.unanswered or 0
-    membership.view = viewOf(former)
+    if former.shownPresence == nil then
+        membership.shownPresence = nil
+    else
+        membership.shownPresence = hold(former.shownPresence)
+    end
+    showFormer(membership.room, membership.view, former)
     membership.place = placeOf(membership, former)
     takeRequests(membership, former)
     local fields = membership
@@ -13817,6 +13969,7 @@ local restoreCounters = state_counters.restoreCounters
 local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
 local occupantJid = state_memberships.occupantJid
+local restoreEmpty = state_memberships.restoreEmpty
 local deliveries = state_deliveries.deliveries
 local restoreDeliveries = state_deliveries.restoreDeliveries
 local addFormerOccupant = state_former.addFormerOccupant
@@ -13824,6 +13977,8 @@ local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
 local inLine = state_place.inLine
 local isKnownPhase = state_place.isKnownPhase
+local restoreHeld = state_held.restoreHeld
+local restoreReader = state_occupants.restoreReader
 local newView = state_view.newView
 local outdate = state_view.outdate
 local convert = state_upgrade.convert
@@ -13856,6 +14011,7 @@ function restoreMembership(membership, isOld)
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
+    restoreEmpty(membership)
     if not isKnownPhase(membership.place.phase) then
         membership.place = inLine("lost")
     end
@@ -13868,6 +14024,10 @@ function restoreMembership(membership, isOld)
         else
             membership.detachedAt = monotonic()
         end
+    end
+    restoreReader(membership.view)
+    if membership.shownPresence ~= nil then
+        restoreHeld(membership.shownPresence)
     end
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)

@@ -70,6 +70,15 @@ local faults = {
 	["a refusal for now that is taken for the last word"] = instead("isTemporary", function ()
 		return function () return false; end;
 	end);
+	["lists of occupants that are merged although they differ"] = instead("isSame", function ()
+		return function () return true; end;
+	end);
+	["a position off by one"] = instead("moveOn", function (move)
+		return function (reader, list)
+			move(reader, list);
+			if reader.list == list and reader.position < list.last then reader.position = reader.position + 1; end
+		end;
+	end);
 	["a timer that never ends"] = function (host)
 		local api = host:module();
 		local add_timer = api.add_timer;

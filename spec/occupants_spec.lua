@@ -58,7 +58,7 @@ end
 
 function world:reset(account)
 	if account.reader then self.lists.forgetOccupants(account.reader); end
-	account.reader, account.shown, account.own = self.lists.newReader(), {}, nil;
+	account.reader, account.shown, account.own = { position = 0 }, {}, nil;
 end
 
 local function totals(account, without)

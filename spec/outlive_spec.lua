@@ -733,6 +733,76 @@ describe("O5: a reload", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
+	-- The record of a membership before it had a place, a queue and a view.
+	local function flatten(membership)
+		local view = membership.view;
+		membership.phase, membership.tries = membership.place.phase, membership.place.tries;
+		membership.occupants, membership.occupantCount, membership.occupantSize = {}, 0, 0;
+		membership.self, membership.subject, membership.incomplete = view.self, view.subject, true;
+		membership.nonAnonymous, membership.logged, membership.outdated = view.nonAnonymous, view.logged, false;
+		membership.waiting, membership.nickRequests, membership.batched = {}, {}, false;
+		membership.heard, membership.checking, membership.unanswered = false, false, 0;
+		for _, name in ipairs { "place"; "queue"; "view"; "liveness"; "sent" } do membership[name] = nil; end
+	end
+
+	for _, remote in ipairs { false, true } do
+		local where = remote and "elsewhere" or "here";
+
+		it("takes over flat records of a version before: in the room, "..where, function ()
+			local s, phone = in_room { remote = remote };
+			reload_with(s, flatten);
+			s:wait(10);
+			assert.same({}, seen(phone));
+			assert_works(s, phone);
+		end);
+
+		it("takes over flat records of a version before: lost, "..where, function ()
+			local s, phone = in_room { remote = remote };
+			s.room:remove("Alice", "332");
+			s:deliver();
+			reload_with(s, flatten);
+			s:wait(30);
+			seen(phone);
+			assert_works(s, phone);
+		end);
+	end
+
+	it("takes over flat records of a version before: a join in flight", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		local phone, laptop = s:client "phone", s:client "laptop";
+		phone:send(join "Alice");
+		laptop:send(join("Alice", { id = "j2" }));
+		reload_with(s, function (membership)
+			local operation, queue = membership.place.operation, membership.queue;
+			flatten(membership);
+			membership.request, membership.waiting = operation.request, queue;
+			membership.attached[phone.jid] = { presence = operation.request.stanza };
+		end);
+		s:wait(10);
+		local lines = { "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" };
+		assert.same(lines, seen(phone));
+		assert.same(lines, seen(laptop));
+	end);
+
+	it("takes over flat records of a version before: a leave in flight", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(leave "Alice");
+		s.host:drop();
+		reload_with(s, flatten);
+		s:wait(minute);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("takes a membership in an unknown phase for lost", function ()
+		local s, phone = in_room();
+		reload_with(s, function (membership) membership.place = { phase = "hovering"; tries = 0 }; end);
+		s:wait(30);
+		seen(phone);
+		assert_works(s, phone);
+	end);
+
 	it("takes over the stored state of a version that handed over nothing", function ()
 		local s = in_room();
 		s.room:forget "Alice";

@@ -36,7 +36,6 @@ import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room
 import { onPresence as onRoomPresence } from "./room/presence";
 import { inTurn, turn } from "./turn";
 import { allFormerOccupants, formerOccupantsOf, hasFormerOccupants } from "./state/former";
-import "./state/occupants";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
 // From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.

@@ -143,7 +143,7 @@ local ends = {
 };
 
 local function has_request(membership, session)
-	for _, request in ipairs(membership.queue) do
+	for _, request in ipairs(membership.queue or {}) do
 		if request.session == session and request.kind == "join" then return true; end
 	end
 	return false;
@@ -153,7 +153,7 @@ end
 local nonsense = {
 	["a phase without an end"] = function (_, place) return not ends[place.phase](place); end;
 	["a queue that nothing serves"] = function (m, place)
-		return place.phase == "joined" and m.queue[1] and not place.operation;
+		return place.phase == "joined" and m.queue and not place.operation;
 	end;
 	["detached with sessions attached"] = function (m) return m.detachedAt and next(m.attached); end;
 	["in the room since nobody knows when without a session"] = function (m, place)
@@ -165,8 +165,13 @@ local nonsense = {
 	["since without having been let in"] = function (m) return m.since and not m.established; end;
 	["in the room without an own presence"] = function (m, place) return place.phase == "joined" and not m.view.self; end;
 	["a part without a log, or the other way round"] = function (m) return (m.part == nil) ~= (m.log == nil); end;
-	["a wrong count of occupants"] = function (m) return m.view.count ~= count(m.view.occupants); end;
-	["itself among the others"] = function (m, place) return place.phase == "joined" and m.view.occupants[m.nick]; end;
+	["a list of occupants that does not know it"] = function (m) return m.view.list and not m.view.list.readers[m.view]; end;
+	["a wrong count of readers"] = function (m)
+		return m.view.list and m.view.list.readerCount ~= count(m.view.list.readers);
+	end;
+	["a wrong count of occupants"] = function (m)
+		return m.view.list and m.view.list.count ~= count(m.view.list.occupants);
+	end;
 	["a question to the archive while leaving"] = function (m, place)
 		return place.phase == "leaving" and m.catchUp and m.catchUp.queryId;
 	end;

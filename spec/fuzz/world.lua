@@ -9,6 +9,7 @@ local spec_room = require "support.room";
 require "fuzz.remember";
 local causes = require "fuzz.causes";
 local inspect = require "fuzz.inspect";
+local views = require "fuzz.views";
 local ledger = require "fuzz.ledger";
 local liar = require "fuzz.liar";
 local model = require "fuzz.model";
@@ -1108,7 +1109,7 @@ local function step(self, event)
 	self:read_all();
 	self:note_accounts();
 	self:check_rooms();
-	local problem = inspect.problem(self.host);
+	local problem = inspect.problem(self.host) or views.problem(self.host);
 	if problem then violation(self, problem); end
 	check_log(self);
 end

@@ -12,7 +12,15 @@ import { refusalsOf } from "../state/bookmarks";
 import { counters } from "../state/counters";
 import { countDirty } from "../state/records";
 import { countUnwritten } from "../archive/entries";
-import { accounts, findAccount, hasAttached, isCurrent, type Membership, membershipsOf } from "../state/memberships";
+import {
+    accounts,
+    findAccount,
+    hasAttached,
+    isCurrent,
+    type Membership,
+    membershipsOf,
+    queueOf,
+} from "../state/memberships";
 import { Phase } from "../state/place";
 import { newRequest } from "../state/queue";
 import { phases, takeCensus } from "./census";
@@ -177,7 +185,7 @@ function isAskedFor(membership: Membership, nick: string): boolean {
     if (place.phase === Phase.Joined && place.operation?.nick === nick) {
         return true;
     }
-    for (const request of membership.queue) {
+    for (const request of queueOf(membership)) {
         if (request.nick === nick) {
             return true;
         }

@@ -100,7 +100,7 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
     }
     // Whoever publishes it makes it the user's.
     const wasOwn = membership.ownBookmark;
-    membership.ownBookmark = false;
+    membership.ownBookmark = undefined;
     if (update(membership, bookmark) || wasOwn) {
         save(username);
     }
@@ -132,7 +132,7 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
     const membership = createMembership(username, room, nick);
     membership.password = bookmark.password;
     membership.bookmark = bookmark;
-    membership.ownBookmark = isOurs(username, room);
+    membership.ownBookmark = isOurs(username, room) || undefined;
     membership.detachedAt = monotonic();
     return membership;
 }
@@ -153,7 +153,7 @@ function update(membership: Membership, bookmark: Bookmark | undefined): boolean
 }
 
 function switchedOn(membership: Membership, before: Bookmark | undefined, bookmark: Bookmark): void {
-    membership.ending = false;
+    membership.ending = undefined;
     // Only what has changed counts: otherwise it is the membership that knows better.
     if (before !== undefined && bookmark.password !== undefined && bookmark.password !== before.password) {
         membership.password = bookmark.password;
@@ -178,7 +178,7 @@ function followNick(membership: Membership, nick: string): void {
 }
 
 function switchedOff(membership: Membership): void {
-    membership.ownBookmark = false;
+    membership.ownBookmark = undefined;
     if (membership.place.phase !== Phase.Leaving) {
         membership.ending = true;
         leaveIfUnused(membership);

@@ -8,7 +8,8 @@ import { splitOccupant } from "../stanzas";
 import { findMembership, type Membership, membershipsOf } from "../state/memberships";
 import { type Blocklist, isBlocked, silences } from "../settings/blocklist";
 import { save } from "../state/store";
-import { forgetOccupant, outdate } from "../state/view";
+import { forgetOccupant } from "../state/occupants";
+import { outdate } from "../state/view";
 
 /** `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard. */
 export function onBlock(event: StanzaEvent<ClientSession>): undefined {

@@ -7,13 +7,14 @@ import { itemOf, nickChange, occupantGone } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOwn } from "../send/own";
-import { hasStatus, isSameElement, isSameNick } from "../stanzas";
+import { hasStatus, isSameNick } from "../stanzas";
 import { type Held, hold, isSamePresence, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
 import { askingSession, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { forgetMember, keepMember } from "../state/offline";
-import { forgetOccupant, keepOccupant, outdate } from "../state/view";
+import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
+import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
+import { keepOccupant, outdate, type RoomView, selfOf, setSelf } from "../state/view";
 
 /** The nicks that the room has shown since a join was sent; undefined if it answers none. */
 function shownSince(membership: Membership): LuaSet<string> | undefined {
@@ -58,13 +59,14 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
 /** Another occupant came, or changed. */
 export function onOccupant(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
-    if (view.self !== undefined && nick === nickOf(view.self) && nick !== membership.nick) {
+    if (nick === view.selfNick && nick !== membership.nick) {
         // Another occupant took the nick while the account was lost: its sessions must not take it for themselves.
-        announceNick(membership, view.self);
+        announceIfRenamed(membership, membership.nick);
     }
-    const before = view.occupants.get(nick);
+    const isDuring = isAnswering(membership);
+    const before = isDuring ? findOccupant(view, nick) : undefined;
     const held = hold(stanza);
-    const isKept = keepOccupant(view, nick, held);
+    const isKept = keepOccupant(membership.room, view, nick, held);
     forgetOffline(membership, nick, stanza);
     const shown = shownSince(membership);
     if (shown !== undefined) {
@@ -73,7 +75,6 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     if (membership.place.phase === Phase.Joining) {
         membership.place.operation.isShowing = true;
     }
-    const isDuring = isAnswering(membership);
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
         const asking = isDuring ? askingSession(membership) : undefined;
@@ -90,13 +91,14 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
 /** Another occupant went, or is shown as offline by a room that answers a join. */
 export function onOccupantGone(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
-    const wasThere = view.occupants.has(nick);
+    const isOffline = isAnswering(membership) && shownSince(membership)?.has(nick) !== true;
+    const wasThere = isOffline && findOccupant(view, nick) !== undefined;
     forgetOccupant(view, nick);
-    if (isAnswering(membership) && shownSince(membership)?.has(nick) !== true) {
+    if (isOffline) {
         onOffline(membership, nick, stanza, wasThere);
         return;
     }
-    if (view.offline.count > 0 && itemOf(stanza).affiliation !== "none") {
+    if (hasOffline(view) && itemOf(stanza).affiliation !== "none") {
         // A room that lists members who are offline lists this one from now on, in a form of its own.
         outdate(view);
     }
@@ -110,6 +112,7 @@ function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere
         return;
     }
     const view = membership.view;
+    view.offline ??= noMembers();
     const before = view.offline.presences.get(key);
     const held = hold(stanza);
     const isKept = keepMember(view.offline, key, held);
@@ -130,7 +133,7 @@ function keyOfJid(jid: string): string {
 /** A member who is in the room is not offline. */
 function forgetOffline(membership: Membership, nick: string, stanza: Stanza): void {
     const members = membership.view.offline;
-    if (members.count > 0) {
+    if (members !== undefined && members.count > 0) {
         const jid = itemOf(stanza).jid;
         forgetMember(members, nick);
         if (jid !== undefined) {
@@ -148,15 +151,18 @@ export function forgetOthers(membership: Membership, shown: LuaSet<string>): voi
     const view = membership.view;
     // Another occupant that had our nick meanwhile is not to be taken for the account.
     forgetOccupant(view, membership.nick);
-    for (const [nick] of view.occupants) {
+    for (const [nick] of eachOccupant(view)) {
         if (!shown.has(nick)) {
             forgetOccupant(view, nick);
             fork(membership, occupantGone(membership, nick));
         }
     }
-    for (const [key] of view.offline.presences) {
-        if (!shown.has(key)) {
-            forgetMember(view.offline, key);
+    const members = view.offline;
+    if (members !== undefined) {
+        for (const [key] of members.presences) {
+            if (!shown.has(key)) {
+                forgetMember(members, key);
+            }
         }
     }
 }
@@ -164,10 +170,14 @@ export function forgetOthers(membership: Membership, shown: LuaSet<string>): voi
 /** Whether all that are remembered have been shown again. */
 export function areAllShown(membership: Membership, shown: LuaSet<string>): boolean {
     const view = membership.view;
-    return areShown(view.occupants, shown) && areShown(view.offline.presences, shown);
+    return areShown(eachOccupant(view), shown) && areShown(eachMember(view.offline), shown);
 }
 
-function areShown(presences: LuaMap<string, Held>, shown: LuaSet<string>): boolean {
+function hasOffline(view: RoomView): boolean {
+    return view.offline !== undefined && view.offline.count > 0;
+}
+
+function areShown(presences: LuaIterable<LuaMultiReturn<[string, Held]>>, shown: LuaSet<string>): boolean {
     for (const [nick] of presences) {
         if (!shown.has(nick)) {
             return false;
@@ -179,28 +189,28 @@ function areShown(presences: LuaMap<string, Held>, shown: LuaSet<string>): boole
 /** Remembers our own presence. Returns whether it differs from the one before. */
 export function keepSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     const view = membership.view;
-    const before = view.self;
-    const now = withoutCodes(stanza);
+    const now = toldLater(stanza);
     membership.nick = nick;
-    forgetOccupant(view, nick);
+    setOwnNick(view, nick);
     if (hasStatus(stanza, Status.NonAnonymous)) {
         view.nonAnonymous = true;
     }
     if (hasStatus(stanza, Status.LoggingOn)) {
         view.logged = true;
     }
+    const before = selfOf(view);
     if (before !== undefined && isModerator(before) !== isModerator(now) && !view.nonAnonymous) {
         // In a semi-anonymous room moderators see real JIDs, and others do not (XEP-0045 5.1.1).
-        view.stale ??= "outdated";
+        outdate(view);
     }
-    view.self = now;
-    return before === undefined || !isSameElement(before, now, "id");
+    return setSelf(view, nick, now);
 }
 
-/** Our own presence without the codes that only answer a join; what they say stands in the view. */
-function withoutCodes(stanza: Stanza): Stanza {
+/** Our own presence without what only answers a join: its id, and codes of which the view knows the meaning. */
+function toldLater(stanza: Stanza): Stanza {
     const copy = st.clone(toldAgain(stanza));
     copy.attr.to = undefined;
+    copy.attr.id = undefined;
     const x = copy.get_child("x", MUC_USER);
     if (x !== undefined) {
         x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));
@@ -213,34 +223,27 @@ function isModerator(presence: Stanza): boolean {
 }
 
 /** Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6). */
-export function announceNick(membership: Membership, before: Stanza): void {
-    fork(membership, nickChange(membership, before));
-    const renamed = st.clone(before);
-    renamed.attr.from = `${membership.room}/${membership.nick}`;
-    membership.view.self = renamed;
-    forkOwn(membership, renamed);
-}
-
-/** The account's nick is another than that of our presence before: the sessions are told. */
 export function announceIfRenamed(membership: Membership, nick: string): void {
-    const before = membership.view.self;
-    if (before !== undefined && nickOf(before) !== nick) {
+    const self = isRenamed(membership, nick) ? selfOf(membership.view) : undefined;
+    if (self !== undefined) {
         membership.nick = nick;
-        announceNick(membership, before);
+        fork(membership, nickChange(membership, self));
+        self.attr.from = `${membership.room}/${nick}`;
+        setSelf(membership.view, nick, self);
+        forkOwn(membership, self);
     }
 }
 
 /** Whether our presence was last shown under another nick. */
 export function isRenamed(membership: Membership, nick: string): boolean {
-    const before = membership.view.self;
-    return before !== undefined && nickOf(before) !== nick;
+    const before = membership.view.selfNick;
+    return before !== undefined && before !== nick;
 }
 
 /** Whether a nick is the account's, be it prepared otherwise, and not that of another occupant. */
 export function isOwnNick(membership: Membership, nick: string): boolean {
-    return nick === membership.nick || (!membership.view.occupants.has(nick) && isSameNick(nick, membership.nick));
-}
-
-function nickOf(self: Stanza): string | undefined {
-    return jids.resource(self.attr.from ?? "");
+    return (
+        nick === membership.nick ||
+        (findOccupant(membership.view, nick) === undefined && isSameNick(nick, membership.nick))
+    );
 }

@@ -11,9 +11,11 @@ import { sendTo } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
+import { findOccupant } from "../state/occupants";
+import { selfOf } from "../state/view";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
-import { attachSession, isAttached, isCurrent, type Membership } from "../state/memberships";
+import { attachSession, isAttached, isCurrent, type Membership, setAttachment, queueOf } from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
 import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
@@ -40,7 +42,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
         serveRequest(membership, place, request);
         return;
     }
-    if (membership.queue.length + 1 >= options.maxNickRequests && isAttached(membership, request.session)) {
+    if (queueOf(membership).length + 1 >= options.maxNickRequests && isAttached(membership, request.session)) {
         noteOver("minimix_max_nick_requests", membership.username, membership.room);
         const error = st.error_reply(request.stanza, "wait", "resource-constraint", undefined, membership.room);
         sendTo(request.session, error);
@@ -48,7 +50,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     }
     request.isResync = request.kind === "join" && request.nick === membership.nick;
     enqueue(membership, request);
-    if (operation.kind === "resync" && membership.queue.length === 1) {
+    if (operation.kind === "resync" && queueOf(membership).length === 1) {
         // A join that the room leaves unanswered is not to delay the next one.
         operation.timer.stop();
         operation.timer = after(TURN, () => {
@@ -96,9 +98,10 @@ function serve(membership: Membership, place: Joined, request: SessionRequest): 
 }
 
 function serveFromView(membership: Membership, request: SessionRequest): void {
-    const self = selfToBe(membership, request);
+    const before = selfOf(membership.view);
+    const self = selfToBe(membership, request, before);
     replay(membership, request, self);
-    letIn(membership, request, self === membership.view.self ? undefined : self);
+    letIn(membership, request, self === before ? undefined : self);
 }
 
 /**
@@ -204,7 +207,7 @@ export function answeredAsJoin(membership: Membership, operation: Resync): void 
 function occupantsShown(membership: Membership, operation: Resync): void {
     const request = operation.request;
     operation.stage = "history";
-    const self = selfPresence(membership, request, membership.view.self);
+    const self = selfPresence(membership, request, selfOf(membership.view));
     sendOccupants(membership, request.session);
     if (self !== undefined) {
         sendOwn(membership, request.session, self);
@@ -291,7 +294,7 @@ export function renameRefused(membership: Membership, place: Joined, operation: 
         membership.shownPresence = operation.before.presence;
     }
     if (session !== undefined && before !== undefined && attachment?.id === operation.id) {
-        membership.attached.set(session, before);
+        setAttachment(membership, session, before);
     }
     if (request?.kind === "join" && before === undefined) {
         serve(membership, place, request);
@@ -322,7 +325,7 @@ export function adopt(membership: Membership, place: Joined, join: Join): void {
 export function regainNick(membership: Membership): void {
     const wanted = membership.wantedNick;
     const place = membership.place;
-    const isFree = membership.nick !== wanted && !membership.view.occupants.has(wanted);
+    const isFree = membership.nick !== wanted && findOccupant(membership.view, wanted) === undefined;
     if (isFree && place.phase === Phase.Joined && place.operation === undefined && !isNickBlocked(membership, wanted)) {
         rename(membership, place, wanted);
     }

@@ -17,10 +17,19 @@ import { after } from "../turn";
 import { forgetRefusals, isWanted } from "../state/bookmarks";
 import { counters } from "../state/counters";
 import { type Held, stanzaOf } from "../state/held";
-import { hasAttached, isAttached, isCurrent, type Membership, noteDetached, now, setPlace } from "../state/memberships";
+import {
+    forgetRoom,
+    hasAttached,
+    isAttached,
+    isCurrent,
+    type Membership,
+    noteDetached,
+    now,
+    setPlace,
+} from "../state/memberships";
 import { type Entering, type Join, type Joining, Phase, type SessionRequest } from "../state/place";
 import { requeue, takeNext } from "../state/queue";
-import { forgetOccupant, newView } from "../state/view";
+import { forgetOccupant } from "../state/occupants";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
 import { adopt, answeredAsJoin, letIn, proceed, regainNick } from "./joined";
 import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
@@ -195,7 +204,7 @@ function subjectMissing(membership: Membership, place: Entering): void {
 export function complete(membership: Membership, place: Entering): void {
     const join = place.operation;
     const { tries, later } = place;
-    setPlace(membership, { phase: Phase.Joined, tries, since: now(), operation: undefined, late: undefined });
+    setPlace(membership, { phase: Phase.Joined, tries, since: now() });
     if (join.isReturn) {
         forgetOthers(membership, join.shown);
     }
@@ -296,7 +305,7 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
     join.claimed = undefined;
     join.shown = new LuaSet();
     if (!hasAttached(membership)) {
-        membership.view = newView();
+        forgetRoom(membership);
     }
     if (isExpulsion(stanza) && join.isFirst) {
         removedAtOnce(membership, place, stanza);

@@ -8,9 +8,8 @@ import { MUC } from "../namespaces";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { isBlocked } from "../settings/blocklist";
-import { detachAll, type Membership, now, triesOf } from "../state/memberships";
+import { detachAll, type Membership, now, triesOf, forgetRoom } from "../state/memberships";
 import type { Join, Joined, Leave, Rename, Resync, SessionRequest } from "../state/place";
-import { newView } from "../state/view";
 import { after } from "../turn";
 import { presenceToShow } from "./shown";
 
@@ -160,14 +159,14 @@ export function startRename(
 
 /** The account is not in the room (any more): what belongs to its stay ends. */
 export function endStay(membership: Membership): void {
-    membership.ending = false;
-    membership.established = false;
+    membership.ending = undefined;
+    membership.established = undefined;
     membership.since = undefined;
     membership.sinceNumber = undefined;
     detachAll(membership);
     flush(membership);
     closePart(membership);
-    membership.view = newView();
+    forgetRoom(membership);
 }
 
 /** The operation has ended: the next one may begin. */

@@ -19,7 +19,7 @@ import { type Entering, type Joined, type Joining, type Leaving, type Lost, Phas
 import type { SessionRequest } from "../state/place";
 import { enqueue, takeNext } from "../state/queue";
 import { saveOften } from "../state/store";
-import { forgetOccupant } from "../state/view";
+import { forgetOccupant } from "../state/occupants";
 import { keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";

@@ -4,8 +4,11 @@ import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import { counters } from "../state/counters";
-import { stanzaOf } from "../state/held";
+import { messageOf, stanzaOf } from "../state/held";
 import type { Membership } from "../state/memberships";
+import { eachOccupant } from "../state/occupants";
+import { eachMember } from "../state/offline";
+import { selfOf } from "../state/view";
 import type { SessionRequest } from "../state/place";
 import { sendHeld, sendTo } from "../send/fork";
 import { sendOwn } from "../send/own";
@@ -35,8 +38,8 @@ export function sendOccupants(membership: Membership, session: string | undefine
     if (view.isRoomFirst) {
         sendRoom(membership, session);
     }
-    sendHeld(session, view.occupants);
-    sendHeld(session, view.offline.presences);
+    sendHeld(session, eachOccupant(view));
+    sendHeld(session, eachMember(view.offline));
 }
 
 function sendRoom(membership: Membership, session: string | undefined): void {
@@ -49,7 +52,8 @@ function sendRoom(membership: Membership, session: string | undefined): void {
 
 /** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
 export function sendSubject(membership: Membership, session: string | undefined): void {
-    sendTo(session, membership.view.subject ?? emptySubject(membership));
+    const subject = membership.view.subject;
+    sendTo(session, (subject === undefined ? undefined : messageOf(subject)) ?? emptySubject(membership));
 }
 
 /**
@@ -150,7 +154,7 @@ export function nickChange(membership: Membership, before: Stanza): Stanza {
 }
 
 function ownAffiliation(membership: Membership): string {
-    const self = membership.view.self;
+    const self = selfOf(membership.view);
     return (self === undefined ? undefined : itemOf(self).affiliation) ?? "none";
 }
 

@@ -2,7 +2,7 @@
 
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
-import { allMemberships, hasAttached, type Membership, setPlace } from "../state/memberships";
+import { allMemberships, hasAttached, type Membership, queueOf, setPlace } from "../state/memberships";
 import { inLine, type Joined, type Joining, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
@@ -19,7 +19,7 @@ const SPREAD = 5;
 export function resumeAll(): void {
     for (const membership of allMemberships()) {
         const liveness = membership.liveness;
-        const isInDoubt = liveness.checking || liveness.timer !== undefined || liveness.unanswered > 0;
+        const isInDoubt = liveness.checking === true || liveness.timer !== undefined || liveness.unanswered > 0;
         liveness.timer = undefined;
         liveness.checking = false;
         if (hasMoved(membership)) {
@@ -74,7 +74,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
         return;
     }
     requeue(membership, requestsOf(before));
-    if (membership.queue.length > 0) {
+    if (queueOf(membership).length > 0) {
         proceed(membership);
     }
 }

@@ -7,6 +7,8 @@ import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
 import { bestSession, type Candidate, presenceContent } from "../state/availability";
 import { saveSoon } from "../state/store";
+import { hold, stanzaOf } from "../state/held";
+import { selfOf } from "../state/view";
 import { isSameElement } from "../stanzas";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
@@ -51,14 +53,18 @@ function candidateOf(request: SessionRequest): Candidate | undefined {
         : { session, attachment: { presence: presenceContent(request.stanza), id: undefined } };
 }
 
-/** Our own presence as the room will show it once the session of a join is attached. */
-export function selfToBe(membership: Membership, request: SessionRequest): Stanza | undefined {
-    const self = membership.view.self;
+/** Our own presence as the room will show it once the session of a join is attached: the one before if it is that. */
+export function selfToBe(
+    membership: Membership,
+    request: SessionRequest,
+    self: Stanza | undefined,
+): Stanza | undefined {
     const attachment = chooseShown(membership, request);
     if (self === undefined || attachment === undefined) {
         return self;
     }
-    return withPayload(self, membership.shownPresence, attachment.presence);
+    const shown = membership.shownPresence;
+    return withPayload(self, shown === undefined ? undefined : stanzaOf(shown), attachment.presence);
 }
 
 /** A presence of a room with the payload of the occupant's replaced. What the room has added stays. */
@@ -83,10 +89,10 @@ function hasChildLike(presence: Stanza, tag: Stanza): boolean {
 
 /** Notes a presence as shown to the room. Returns whether it was news. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
-    const shown = membership.shownPresence;
-    const isNews = shown === undefined || !isSameElement(shown, presence);
+    const shown = hold(presence);
+    const isNews = membership.shownPresence !== shown;
     if (isNews) {
-        membership.shownPresence = presence;
+        membership.shownPresence = shown;
         saveSoon(membership.username);
     }
     return isNews;
@@ -135,8 +141,9 @@ export function showDetached(membership: Membership): void {
 
 /** What the account showed before it was lost, or the server started, until sessions have been away for long. */
 function shownStill(membership: Membership): Stanza | undefined {
-    const isOver = membership.shownDetached || isDetachedFor(membership, options.detachedAfter);
-    return isOver ? undefined : membership.shownPresence;
+    const isOver = membership.shownDetached === true || isDetachedFor(membership, options.detachedAfter);
+    const shown = isOver ? undefined : membership.shownPresence;
+    return shown === undefined ? undefined : stanzaOf(shown);
 }
 
 /** The avatar stays: others would see it vanish whenever a phone sleeps. */
@@ -145,7 +152,7 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const self = membership.view.self;
+    const self = selfOf(membership.view);
     const update = self === undefined ? undefined : self.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));
@@ -156,8 +163,8 @@ function detachedPresence(membership: Membership): Stanza {
 /** A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows. */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
-    const known = membership.view.self;
-    if (!showBest(membership) && known !== undefined) {
+    const known = showBest(membership) ? undefined : selfOf(membership.view);
+    if (known !== undefined) {
         const self = ownPresence(membership, known);
         self.attr.id = stanza.attr.id;
         sendOwn(membership, session, self);

@@ -32,16 +32,17 @@ import { isWanted, noteRefusal } from "../state/bookmarks";
 import {
     detachAll,
     dropMembership,
+    forgetRoom,
     hasAttached,
     isCurrent,
     isUsed,
     type Membership,
     setPlace,
     triesOf,
+    queueOf,
 } from "../state/memberships";
 import { type Join, type Joining, Phase, requestsOf, type SessionRequest } from "../state/place";
 import { requeue, takeJoin, takeNext } from "../state/queue";
-import { newView } from "../state/view";
 
 /** Seconds that a join without an answer may delay the next request. */
 export const TURN = 5;
@@ -70,11 +71,18 @@ export function enter(
 ): void {
     const isReturn = hasAttached(membership);
     if (!isReturn) {
-        membership.view = newView();
+        forgetRoom(membership);
     }
     const key = presenceIdFor(membership, request.id);
     const isFirst = !membership.established && unconfirmed === undefined;
-    const parts = { id: key, nick: request.nick, request, isReturn, isDoubtful: membership.established, isFirst };
+    const parts = {
+        id: key,
+        nick: request.nick,
+        request,
+        isReturn,
+        isDoubtful: membership.established === true,
+        isFirst,
+    };
     const join = newJoin(membership, parts, options.answerTimeout, joinUnanswered);
     beginJoin(membership, join, earlier);
     if (!membership.established) {
@@ -103,7 +111,7 @@ function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
 /** A request in the queue has its turn soon, whether the room has answered the join before it or not. */
 export function waitForTurn(membership: Membership): void {
     const place = membership.place;
-    if (place.phase === Phase.Joining && place.turn === undefined && membership.queue.length > 0) {
+    if (place.phase === Phase.Joining && place.turn === undefined && queueOf(membership).length > 0) {
         place.turn = after(TURN, () => {
             place.turn = undefined;
             if (membership.place === place) {
@@ -296,7 +304,7 @@ function joinForbidden(membership: Membership, error: Stanza): void {
         noteRefusal(membership, condition);
         fork(membership, technicalRemoval(membership));
         detachAll(membership);
-        membership.ending = false;
+        membership.ending = undefined;
         if (membership.established) {
             retryLeave(membership, 1);
         } else {
@@ -331,7 +339,7 @@ function startOver(membership: Membership): void {
 /** The account goes out of the room; `unavailable` may carry a client's parting words. */
 export function leave(membership: Membership, unavailable: Stanza): void {
     recall(membership);
-    membership.ending = false;
+    membership.ending = undefined;
     const operation = newLeave(membership, options.answerTimeout, leaveUnanswered, unavailable.attr.id);
     setPlace(membership, { phase: Phase.Leaving, tries: 0, operation });
     hastenLeave(membership);
@@ -342,7 +350,7 @@ export function leave(membership: Membership, unavailable: Stanza): void {
 /** A session waits for the end of a leave, which the room may never confirm. */
 export function hastenLeave(membership: Membership): void {
     const place = membership.place;
-    const isFirst = place.phase === Phase.Leaving && place.tries === 0 && membership.queue.length > 0;
+    const isFirst = place.phase === Phase.Leaving && place.tries === 0 && queueOf(membership).length > 0;
     if (isFirst && place.operation !== undefined) {
         place.operation.timer.stop();
         place.operation.timer = after(TURN, () => {
@@ -356,7 +364,7 @@ export function leaveUnheard(membership: Membership): void {
     refuseAll(membership);
     fork(membership, ownUnavailable(membership, undefined));
     detachAll(membership);
-    membership.ending = false;
+    membership.ending = undefined;
     retryLeave(membership, 1);
     save(membership.username);
 }

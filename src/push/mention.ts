@@ -1,7 +1,7 @@
 // Tells which messages mention the account.
 
 import * as jids from "util.jid";
-import type { Membership } from "../state/memberships";
+import { type Membership } from "../state/memberships";
 
 const EME = "urn:xmpp:eme:0";
 const OMEMO = "eu.siacs.conversations.axolotl";

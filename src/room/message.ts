@@ -26,6 +26,7 @@ import * as options from "../options";
 import { audienceOf } from "../occupancy/joining";
 import { onSubject } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
+import { type Held, hold as intern, messageOf } from "../state/held";
 import { noteOver } from "../state/limits";
 import { isTooEarly } from "../state/store";
 import { textOf } from "../text";
@@ -248,11 +249,12 @@ function keepSubject(membership: Membership, stanza: Stanza, isLive: boolean): v
     if (isLive && membership.place.phase === Phase.Joined && latestDelayed === undefined) {
         addDelay(copy, membership.room, wallClock());
     }
-    membership.view.subject = copy;
+    membership.view.subject = intern(copy);
 }
 
-function isSameSubject(before: Stanza | undefined, stanza: Stanza): boolean {
-    return before !== undefined && before.get_child_text("subject") === stanza.get_child_text("subject");
+function isSameSubject(before: Held | undefined, stanza: Stanza): boolean {
+    const known = before === undefined ? undefined : messageOf(before);
+    return known !== undefined && known.get_child_text("subject") === stanza.get_child_text("subject");
 }
 
 /** XEP-0045 8.1: a subject change has a subject and nothing to say. */
@@ -276,12 +278,12 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
         if (code === Status.LoggingOn) {
             membership.view.logged = true;
         } else if (code === Status.LoggingOff) {
-            membership.view.logged = false;
+            membership.view.logged = undefined;
         } else if (code === Status.NowNonAnonymous) {
             membership.view.nonAnonymous = true;
             outdate(membership.view);
         } else if (code === Status.NowSemiAnonymous) {
-            membership.view.nonAnonymous = false;
+            membership.view.nonAnonymous = undefined;
             outdate(membership.view);
         }
     }

@@ -43,7 +43,7 @@ export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
 }
 
 /** Sends a session presences that are held as text already; a plain stream gets them in one go. */
-export function sendHeld(fullJid: string | undefined, presences: LuaMap<string, Held>): void {
+export function sendHeld(fullJid: string | undefined, presences: LuaIterable<LuaMultiReturn<[string, Held]>>): void {
     const session = findSession(fullJid);
     if (session === undefined) {
         return;

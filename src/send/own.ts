@@ -5,6 +5,7 @@ import * as st from "util.stanza";
 import { MUC_USER } from "../namespaces";
 import type { Membership } from "../state/memberships";
 import type { Attachment } from "../state/place";
+import { type RoomView, selfOf } from "../state/view";
 import { isSameContent } from "../stanzas";
 import { sendTo } from "./fork";
 
@@ -14,7 +15,7 @@ import { sendTo } from "./fork";
  */
 export function forkOwn(membership: Membership, presence: Stanza, except?: string): void {
     for (const [session, attachment] of membership.attached) {
-        const wasTold = presence.attr.type === undefined && takeTold(attachment, membership.view.self);
+        const wasTold = presence.attr.type === undefined && takeTold(attachment, membership.view);
         if (session !== except && !wasTold) {
             sendOwn(membership, session, presence);
         }
@@ -22,8 +23,9 @@ export function forkOwn(membership: Membership, presence: Stanza, except?: strin
 }
 
 /** Whether the session got this presence with its join. True once for each join. */
-function takeTold(attachment: Attachment, self: Stanza | undefined): boolean {
+function takeTold(attachment: Attachment, view: RoomView): boolean {
     const told = attachment.told;
+    const self = told === undefined ? undefined : selfOf(view);
     if (told === undefined || self === undefined || !isSameContent(told, self)) {
         return false;
     }

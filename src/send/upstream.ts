@@ -7,7 +7,7 @@ import { post } from "../turn";
 import { leaveAsFormer } from "./former";
 import { DATAFORM, MUC_OWNER } from "../namespaces";
 import * as options from "../options";
-import type { Membership } from "../state/memberships";
+import { type Membership } from "../state/memberships";
 
 /**
  * Sends a client's stanza to the room from the occupant JID.

@@ -62,7 +62,7 @@ export function bookmarkJoined(membership: Membership): void {
     }
     const by = marks[membership.room]?.by;
     if (item === undefined && by !== "user") {
-        membership.ownBookmark = create(membership);
+        membership.ownBookmark = create(membership) || undefined;
     } else if (item !== undefined && by === "us") {
         rewrite(membership, item, "true");
         membership.ownBookmark = true;

@@ -33,7 +33,7 @@ export function isToJoin(membership: Membership): boolean {
 
 /** Whether the account is to be in the room though no session asks for it: brought back when lost. */
 export function isWanted(membership: Membership): boolean {
-    return membership.established || isToJoin(membership);
+    return membership.established === true || isToJoin(membership);
 }
 
 /** Whether two bookmarks say the same, or neither is there. */
@@ -106,7 +106,7 @@ const NICK_PAUSE = 60;
  */
 export function mayFollowNick(membership: Membership): boolean {
     const now = monotonic();
-    const free = Math.max(membership.nickFree, now);
+    const free = Math.max(membership.nickFree ?? 0, now);
     if (free - now > (NICK_CHANGES - 1) * NICK_PAUSE) {
         return false;
     }

@@ -11,14 +11,19 @@ import { textOf } from "../text";
 export interface Held {
     /** What follows its name in XML, without `to`. */
     readonly text: string;
-    /** A random number, the same for the same text: sums of them tell most sets of presences apart. */
+    /** A number drawn, the same for the same text: sums of them tell most sets of presences apart. */
     readonly mark: number;
     /** Read from the text when first needed. */
-    stanza: Stanza | undefined;
+    stanza?: Stanza | undefined;
 }
 
-/** What Lua 5.2 draws from as well. */
-const MARKS = 2 ** 31 - 1;
+/** The mark given last. Lehmer's generator: math.random() is for what others are not to foresee. */
+let lastMark = 1;
+
+function nextMark(): number {
+    lastMark = (lastMark * 48271) % 2147483647;
+    return lastMark;
+}
 
 /** By text. Entries go with the last membership that refers to them. */
 const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
@@ -35,7 +40,7 @@ export function hold(presence: Stanza): Held {
     const text = textOf(toldAgain(presence));
     let found = held.get(text);
     if (found === undefined) {
-        found = { text, mark: math.random(MARKS), stanza: undefined };
+        found = { text, mark: nextMark() };
         held.set(text, found);
     }
     source = presence;
@@ -45,6 +50,8 @@ export function hold(presence: Stanza): Held {
 
 /** Takes over a presence from the instance of the module before a reload, so that the same text is the same again. */
 export function restoreHeld(presence: Held): void {
+    const former: { mark?: number } = presence;
+    former.mark ??= nextMark();
     held.set(presence.text, presence);
 }
 
@@ -52,6 +59,12 @@ export function restoreHeld(presence: Held): void {
 export function stanzaOf(presence: Held): Stanza | undefined {
     presence.stanza ??= xml.parse(`<presence${presence.text}`);
     return presence.stanza;
+}
+
+/** The same for a message. */
+export function messageOf(message: Held): Stanza | undefined {
+    message.stanza ??= xml.parse(`<message${message.text}`);
+    return message.stanza;
 }
 
 /** Whether two presences say the same. Which presence an `id` answered does not matter. */

@@ -5,24 +5,26 @@ import { monotonic } from "./clock";
 import * as jids from "util.jid";
 import * as time from "util.time";
 import * as options from "../options";
+import type { Held } from "./held";
 import type { Bookmark } from "./bookmarks";
 import type { CatchUp } from "./catchup";
 import type { Part, RoomLog } from "./logs";
 import { type Attachment, inLine, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
-import { newView, type RoomView } from "./view";
+import { forgetOccupants } from "./occupants";
+import { clearView, newView, type RoomView } from "./view";
 
 /** Whether the room can be heard. */
 export interface Liveness {
     /** Something came from the room since the last look. */
-    heard: boolean;
+    heard?: boolean;
     /** A self-ping is in flight. */
-    checking: boolean;
+    checking?: boolean;
     /** Self-pings in a row without an answer: the account may be out of the room, or its server out of reach. */
     unanswered: number;
     /** Sends the next self-ping. */
-    timer: Timer | undefined;
+    timer?: Timer | undefined;
 }
 
 /** One account in one room. */
@@ -34,44 +36,48 @@ export interface Membership {
     /** Changed by setPlace() alone. */
     place: Place;
     /** Requests that wait for their turn, oldest first. */
-    queue: SessionRequest[];
+    queue?: SessionRequest[] | undefined;
     /** The session-to-room map: full JIDs of the sessions that are in this room. */
-    readonly attached: LuaMap<string, Attachment>;
+    attached: LuaMap<string, Attachment>;
     /** Since when no session is attached, in seconds; undefined while there is one. */
-    detachedAt: number | undefined;
+    detachedAt?: number | undefined;
     /** The account has been let in: it is brought back when lost, and its leave is tried until confirmed. */
-    established: boolean;
+    established?: true | undefined;
     /** When the account was let in first, in seconds. */
-    since: number | undefined;
+    since?: number | undefined;
     /** The highest entry number at that time. */
-    sinceNumber: number | undefined;
+    sinceNumber?: number | undefined;
     nick: string;
     /** What the account would be called if the nick were free. */
     wantedNick: string;
-    password: string | undefined;
+    password?: string | undefined;
     /** The session whose presence the room shows, and that presence. */
-    shown: string | undefined;
-    shownPresence: Stanza | undefined;
+    shown?: string | undefined;
+    shownPresence?: Held | undefined;
     /** The room has been shown that no session is there. */
-    shownDetached: boolean;
+    shownDetached?: true | undefined;
     /** The room's bookmark as it was last seen (XEP-0402). */
-    bookmark: Bookmark | undefined;
+    bookmark?: Bookmark | undefined;
     /** Its autojoin is no more than our note that the account is in the room. */
-    ownBookmark: boolean;
+    ownBookmark?: true | undefined;
     /** Leave when the last session detaches: the bookmark was removed, or its autojoin turned off. */
-    ending: boolean;
+    ending?: true | undefined;
     /** Rate limit: when nick and bookmark may follow each other again, in seconds. */
-    nickFree: number;
+    nickFree?: number;
     /** What the room showed the account. */
-    view: RoomView;
+    readonly view: RoomView;
     readonly liveness: Liveness;
     /** Messages that the room has not answered. */
-    sent: SentMessages | undefined;
+    sent?: SentMessages | undefined;
     /** The room's log, and what of it the account got, as long as it is in the room. */
-    log: RoomLog | undefined;
-    part: Part | undefined;
-    catchUp: CatchUp | undefined;
+    log?: RoomLog | undefined;
+    part?: Part | undefined;
+    catchUp?: CatchUp | undefined;
 }
+
+/** What most memberships have: no session, and no request. Never changed. */
+export const NO_SESSIONS = new LuaMap<string, Attachment>();
+export const NO_REQUESTS: SessionRequest[] = [];
 
 /** Seconds in the room after which the tries of before do not count. */
 const STEADY = 60;
@@ -166,29 +172,16 @@ export function createMembership(username: string, room: string, nick: string): 
         occupant,
         room,
         place: inLine(Phase.Lost),
-        queue: [],
-        attached: new LuaMap(),
-        detachedAt: undefined,
-        established: false,
-        since: undefined,
-        sinceNumber: undefined,
+        attached: NO_SESSIONS,
         nick,
         wantedNick: nick,
-        password: undefined,
-        shown: undefined,
-        shownPresence: undefined,
-        shownDetached: false,
-        bookmark: undefined,
-        ownBookmark: false,
-        ending: false,
-        nickFree: 0,
         view: newView(),
-        liveness: { heard: false, checking: false, unanswered: 0, timer: undefined },
-        sent: reviveSent(occupant, room),
-        log: undefined,
-        part: undefined,
-        catchUp: undefined,
+        liveness: { unanswered: 0 },
     };
+    const sent = reviveSent(occupant, room);
+    if (sent !== undefined) {
+        membership.sent = sent;
+    }
     account.memberships.set(room, membership);
     return membership;
 }
@@ -199,6 +192,7 @@ export function dropMembership(membership: Membership): void {
         timer.stop();
     }
     stopPing(membership);
+    forgetOccupants(membership.view);
     const account = accounts.get(membership.occupant);
     if (account === undefined || !isCurrent(membership)) {
         return;
@@ -210,9 +204,26 @@ export function dropMembership(membership: Membership): void {
     }
 }
 
+/** The requests of sessions that wait for their turn, oldest first. */
+export function queueOf(membership: Membership): readonly SessionRequest[] {
+    return membership.queue ?? NO_REQUESTS;
+}
+
+/** What is empty is the empty one of this instance of the module, after a reload. */
+export function restoreEmpty(membership: Membership): void {
+    if (isEmpty(membership.attached)) {
+        membership.attached = NO_SESSIONS;
+    }
+}
+
 /** Whether this is still the account's membership in that room, and not one dropped meanwhile. */
 export function isCurrent(membership: Membership): boolean {
     return findMembership(membership.occupant, membership.room) === membership;
+}
+
+/** Forgets what the room showed: the next join starts from nothing. */
+export function forgetRoom(membership: Membership): void {
+    clearView(membership.view);
 }
 
 /** Moves the account to another place. Timers of the place before that do not belong to the new one stop. */
@@ -277,10 +288,10 @@ export function hasAttached(membership: Membership): boolean {
 
 /** Whether a session is in the room, or about to be. */
 export function isUsed(membership: Membership): boolean {
-    return hasAttached(membership) || isAsked(membership.queue) || isAsked(requestsOf(membership.place));
+    return hasAttached(membership) || isAsked(queueOf(membership)) || isAsked(requestsOf(membership.place));
 }
 
-function isAsked(requests: SessionRequest[]): boolean {
+function isAsked(requests: readonly SessionRequest[]): boolean {
     for (const request of requests) {
         if (request.session !== undefined || request.held.length > 0) {
             return true;
@@ -309,19 +320,31 @@ export function attachSession(
     told?: Stanza,
 ): void {
     noteJoined(session, membership.room);
-    membership.attached.set(session, { presence, id, told });
+    setAttachment(membership, session, { presence, id, told });
     membership.detachedAt = undefined;
-    membership.shownDetached = false;
+    membership.shownDetached = undefined;
+}
+
+/** Replaces what an attached session shows. */
+export function setAttachment(membership: Membership, session: string, attachment: Attachment): void {
+    if (membership.attached === NO_SESSIONS) {
+        membership.attached = new LuaMap();
+    }
+    membership.attached.set(session, attachment);
 }
 
 export function detachSession(membership: Membership, session: string): void {
     membership.attached.delete(session);
+    if (membership.shown === session) {
+        membership.shown = undefined;
+    }
     noteDetached(membership);
 }
 
 /** Notes that no session is attached, if that is so. */
 export function noteDetached(membership: Membership): void {
     if (!hasAttached(membership)) {
+        membership.attached = NO_SESSIONS;
         membership.detachedAt ??= monotonic();
     }
 }

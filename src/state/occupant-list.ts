@@ -34,10 +34,10 @@ export interface OccupantList {
 
 /** What one account has been shown of a room's occupants: a list up to a position, without the account's own nick. */
 export interface OccupantReader {
-    list: OccupantList | undefined;
+    list?: OccupantList | undefined;
     position: number;
     /** The account's own nick. The other accounts of the list are shown it, this one is not. */
-    own: string | undefined;
+    own?: string | undefined;
 }
 
 /** By room, lists with more readers first. */

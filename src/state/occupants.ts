@@ -32,11 +32,6 @@ const MAX_BEHIND = 64;
 /** Lists of the same room that a list is compared with: those with the most readers. */
 const MAX_COMPARED = 4;
 
-/** A reader of nothing. */
-export function newReader(): OccupantReader {
-    return { list: undefined, position: 0, own: undefined };
-}
-
 /** The presence that the account was shown of an occupant. */
 export function findOccupant(reader: OccupantReader, nick: string): Held | undefined {
     const list = reader.list;
@@ -122,7 +117,6 @@ export function forgetOccupants(reader: OccupantReader): void {
         leave(reader, reader.list);
     }
     reader.list = undefined;
-    reader.position = 0;
     reader.own = undefined;
 }
 

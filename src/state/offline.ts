@@ -16,6 +16,19 @@ export function noMembers(): OfflineMembers {
     return { presences: new LuaMap(), count: 0, size: 0 };
 }
 
+/** All members, by the keys of `presences`. */
+export function eachMember(members: OfflineMembers | undefined): LuaIterable<LuaMultiReturn<[string, Held]>> {
+    let key: string | undefined;
+    let held: Held | undefined;
+    const step = () => {
+        if (members !== undefined) {
+            [key, held] = next(members.presences, key);
+        }
+        return $multi(key, held);
+    };
+    return step as unknown as LuaIterable<LuaMultiReturn<[string, Held]>>;
+}
+
 /** Remembers a member, as far as there is room for it. Returns whether there was. */
 export function keepMember(members: OfflineMembers, key: string, held: Held): boolean {
     const size = string.len(held.text);

@@ -53,7 +53,7 @@ export interface Attachment {
 /** What an account shows a room, and the session it is of. */
 export interface Shown {
     readonly session: string | undefined;
-    readonly presence: Stanza | undefined;
+    readonly presence: Held | undefined;
 }
 
 /** A presence that the room has yet to answer. An error with the id of another one is not the answer. */
@@ -155,9 +155,9 @@ export interface Joined {
     tries: number;
     /** When the account was let in, by the monotonic clock. */
     readonly since: number;
-    operation: Resync | Rename | undefined;
+    operation?: Resync | Rename | undefined;
     /** A nick change that was not answered in time. The room may still do so. */
-    late: Rename | undefined;
+    late?: Rename | undefined;
 }
 
 export interface Leaving {

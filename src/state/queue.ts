@@ -1,7 +1,7 @@
 // Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
 
 import { requestsOf, type SessionRequest } from "./place";
-import type { Membership } from "./memberships";
+import { type Membership, queueOf } from "./memberships";
 
 /** Stanzas that are held for one session, and their bytes as XML. */
 const MAX_HELD = 100;
@@ -26,17 +26,27 @@ export function enqueue(membership: Membership, request: SessionRequest): void {
         }
         removeFromQueue(membership, request.session);
     }
+    membership.queue ??= [];
     membership.queue.push(request);
 }
 
 /** Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one. */
 export function requeue(membership: Membership, requests: SessionRequest[]): void {
-    for (const i of $range(requests.length, 1, -1)) {
-        const request = requests[i - 1];
-        if (request !== undefined && !isSuperseded(membership, request) && isAlive(request)) {
-            table.insert(membership.queue, 1, request);
+    const queue: SessionRequest[] = [];
+    for (const request of requests) {
+        if (!isSuperseded(membership, request) && isAlive(request)) {
+            queue.push(request);
         }
     }
+    for (const request of queueOf(membership)) {
+        queue.push(request);
+    }
+    setQueue(membership, queue);
+}
+
+/** An empty queue takes no memory. */
+function setQueue(membership: Membership, requests: SessionRequest[]): void {
+    membership.queue = requests.length === 0 ? undefined : requests;
 }
 
 /** Whether a request still matters: its session waits, or has sent something before it ended. */
@@ -46,7 +56,13 @@ function isAlive(request: SessionRequest): boolean {
 
 /** The first request in the queue, which is not in it any more. */
 export function takeNext(membership: Membership): SessionRequest | undefined {
-    return table.remove<SessionRequest>(membership.queue, 1);
+    const queue = membership.queue;
+    if (queue === undefined) {
+        return undefined;
+    }
+    const request = table.remove<SessionRequest>(queue, 1);
+    setQueue(membership, queue);
+    return request;
 }
 
 /** The first join in the queue. Nick changes before it were of sessions that are not in the room any more. */
@@ -59,18 +75,18 @@ export function takeJoin(membership: Membership): SessionRequest | undefined {
 }
 
 /** All requests in the queue, which is empty then. */
-export function takeAll(membership: Membership): SessionRequest[] {
-    const requests = membership.queue;
-    membership.queue = [];
+export function takeAll(membership: Membership): readonly SessionRequest[] {
+    const requests = queueOf(membership);
+    membership.queue = undefined;
     return requests;
 }
 
 /** The newest join of a session that has not been answered. */
 export function pendingJoin(membership: Membership, session: string): SessionRequest | undefined {
-    return newestOf(membership.queue, session) ?? newestOf(requestsOf(membership.place), session);
+    return newestOf(queueOf(membership), session) ?? newestOf(requestsOf(membership.place), session);
 }
 
-function newestOf(requests: SessionRequest[], session: string): SessionRequest | undefined {
+function newestOf(requests: readonly SessionRequest[], session: string): SessionRequest | undefined {
     let found: SessionRequest | undefined;
     for (const request of requests) {
         if (request.session === session && request.kind === "join") {
@@ -82,13 +98,13 @@ function newestOf(requests: SessionRequest[], session: string): SessionRequest |
 
 /** Whether the session has asked for something else since: the answer to this request does not count. */
 export function isSuperseded(membership: Membership, request: SessionRequest): boolean {
-    const newer = request.session === undefined ? undefined : newestOf(membership.queue, request.session);
+    const newer = request.session === undefined ? undefined : newestOf(queueOf(membership), request.session);
     return request.kind === "join" && newer !== undefined && newer !== request;
 }
 
 /** Whether a session waits to be let in, other than this one. */
 export function hasPending(membership: Membership, except?: string): boolean {
-    for (const requests of [membership.queue, requestsOf(membership.place)]) {
+    for (const requests of [queueOf(membership), requestsOf(membership.place)]) {
         for (const request of requests) {
             if (request.session !== undefined && request.session !== except && request.kind === "join") {
                 return true;
@@ -109,7 +125,7 @@ export function withdraw(membership: Membership, session: string): Stanza[] {
 /** The session is gone. What it has sent goes out still, if the room lets the account in. */
 export function abandon(membership: Membership, session: string): void {
     const others: SessionRequest[] = [];
-    for (const request of membership.queue) {
+    for (const request of queueOf(membership)) {
         const isOwn = request.session === session;
         if (isOwn) {
             request.session = undefined;
@@ -118,7 +134,7 @@ export function abandon(membership: Membership, session: string): void {
             others.push(request);
         }
     }
-    membership.queue = others;
+    setQueue(membership, others);
     disown(membership, session);
 }
 
@@ -132,12 +148,12 @@ function disown(membership: Membership, session: string): void {
 
 function removeFromQueue(membership: Membership, session: string): void {
     const others: SessionRequest[] = [];
-    for (const request of membership.queue) {
+    for (const request of queueOf(membership)) {
         if (request.session !== session) {
             others.push(request);
         }
     }
-    membership.queue = others;
+    setQueue(membership, others);
 }
 
 /** What is held for a session, which is held no longer. */

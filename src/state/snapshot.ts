@@ -2,10 +2,20 @@
 
 import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
-import { type Account, type Accounts, accounts, createMembership, type Membership, occupantJid } from "./memberships";
+import {
+    type Account,
+    type Accounts,
+    accounts,
+    createMembership,
+    type Membership,
+    occupantJid,
+    restoreEmpty,
+} from "./memberships";
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inLine, isKnownPhase, Phase } from "./place";
+import { restoreHeld } from "./held";
+import { restoreReader } from "./occupants";
 import { newView, outdate } from "./view";
 import { convert } from "./upgrade";
 import { logs, restoreLogs, type RoomLog } from "./logs";
@@ -94,6 +104,7 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     if (!convert(membership) && !hadView) {
         outdate(membership.view);
     }
+    restoreEmpty(membership);
     if (!isKnownPhase(membership.place.phase)) {
         membership.place = inLine(Phase.Lost);
     }
@@ -102,6 +113,10 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
         membership.part = undefined;
         membership.nickFree = 0;
         membership.detachedAt = membership.detachedAt === undefined ? undefined : monotonic();
+    }
+    restoreReader(membership.view);
+    if (membership.shownPresence !== undefined) {
+        restoreHeld(membership.shownPresence);
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);

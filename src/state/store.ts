@@ -3,8 +3,8 @@
 
 import * as jids from "util.jid";
 import * as xml from "util.xml";
+import { hold } from "./held";
 import * as options from "../options";
-import { textOf } from "../text";
 import { type Bookmark, isWanted } from "./bookmarks";
 import { monotonic, wallClock } from "./clock";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
@@ -141,8 +141,8 @@ function recordOf(username: string): AccountRecord | undefined {
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
             password: membership.password,
             bookmark: membership.bookmark,
-            ownBookmark: membership.ownBookmark || undefined,
-            ending: membership.ending || undefined,
+            ownBookmark: membership.ownBookmark,
+            ending: membership.ending,
             since: membership.since,
             sinceNumber: membership.sinceNumber,
             shown: shownText(membership),
@@ -166,7 +166,7 @@ function formerRecords(username: string): FormerRecord[] | undefined {
 
 function shownText(membership: Membership): string | undefined {
     const presence = membership.shownPresence;
-    const text = presence === undefined ? undefined : textOf(presence);
+    const text = presence?.text;
     return text === undefined || string.len(text) > options.maxCachedSize ? undefined : `<presence${text}`;
 }
 
@@ -374,11 +374,12 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     membership.wantedNick = saved.wanted ?? saved.nick;
     membership.password = saved.password;
     membership.bookmark = saved.bookmark;
-    membership.ownBookmark = saved.ownBookmark === true;
+    membership.ownBookmark = saved.ownBookmark;
     membership.since = saved.since;
     membership.sinceNumber = saved.sinceNumber;
-    membership.established = saved.state !== "joining";
+    membership.established = saved.state === "joining" ? undefined : true;
     membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
-    membership.shownPresence = saved.shown === undefined ? undefined : xml.parse(saved.shown);
+    const shown = saved.shown === undefined ? undefined : xml.parse(saved.shown);
+    membership.shownPresence = shown === undefined ? undefined : hold(shown);
     membership.detachedAt = monotonic();
 }

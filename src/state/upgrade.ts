@@ -1,12 +1,12 @@
 // Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
 
 import type { CatchUp } from "./catchup";
-import type { Held } from "./held";
+import * as jids from "util.jid";
+import { type Held, hold, restoreHeld } from "./held";
 import { isAttached, type Membership, now } from "./memberships";
 import { inLine, type Join, Phase, type Place } from "./place";
-import { noMembers } from "./offline";
-import { newRequest } from "./queue";
-import type { RoomView } from "./view";
+import { enqueue, newRequest } from "./queue";
+import { keepOccupant, type RoomView, setSelf } from "./view";
 
 interface FormerRequest {
     readonly session: string | undefined;
@@ -35,7 +35,8 @@ interface Former {
     checking: boolean;
     unanswered: number;
     unreflected: unknown;
-    occupants: RoomView["occupants"];
+    occupants: LuaMap<string, Held>;
+    shownPresence: Stanza;
     occupantCount: number;
     occupantSize: number;
     self: Stanza;
@@ -91,7 +92,8 @@ export function convert(membership: Membership): boolean {
     }
     membership.liveness.heard = former.heard === true;
     membership.liveness.unanswered = former.unanswered ?? 0;
-    membership.view = viewOf(former);
+    membership.shownPresence = former.shownPresence === undefined ? undefined : hold(former.shownPresence);
+    showFormer(membership.room, membership.view, former);
     membership.place = placeOf(membership, former);
     takeRequests(membership, former);
     const fields = membership as unknown as LuaTable<string, unknown>;
@@ -101,21 +103,24 @@ export function convert(membership: Membership): boolean {
     return true;
 }
 
-function viewOf(former: Partial<Former>): RoomView {
-    const stale = former.outdated === true ? "outdated" : undefined;
-    return {
-        occupants: former.occupants ?? new LuaMap(),
-        count: former.occupantCount ?? 0,
-        size: former.occupantSize ?? 0,
-        offline: noMembers(),
-        self: former.self,
-        room: former.presenceOfRoom,
-        isRoomFirst: former.presenceOfRoom !== undefined,
-        subject: former.subject,
-        stale: former.incomplete === true || former.occupants === undefined ? "incomplete" : stale,
-        nonAnonymous: former.nonAnonymous === true,
-        logged: former.logged === true,
-    };
+function showFormer(room: string, view: RoomView, former: Partial<Former>): void {
+    for (const [nick, held] of former.occupants ?? new LuaMap()) {
+        restoreHeld(held);
+        keepOccupant(room, view, nick, held);
+    }
+    if (former.self !== undefined) {
+        setSelf(view, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
+    }
+    view.room = former.presenceOfRoom;
+    view.isRoomFirst = former.presenceOfRoom !== undefined;
+    view.subject = former.subject === undefined ? undefined : hold(former.subject);
+    view.nonAnonymous = former.nonAnonymous === true ? true : undefined;
+    view.logged = former.logged === true ? true : undefined;
+    if (former.incomplete === true || former.occupants === undefined) {
+        view.stale = "incomplete";
+    } else if (former.outdated === true) {
+        view.stale = "outdated";
+    }
 }
 
 function placeOf(membership: Membership, former: Partial<Former>): Place {
@@ -135,7 +140,7 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
         };
     }
     if (phase === Phase.Joined || (phase === Phase.Entering && resync === undefined)) {
-        return { phase: Phase.Joined, tries, since: now(), operation: undefined, late: undefined };
+        return { phase: Phase.Joined, tries, since: now() };
     }
     return inLine(Phase.Lost, tries);
 }
@@ -180,7 +185,7 @@ function takeRequests(membership: Membership, former: Partial<Former>): void {
     }
     for (const { session, id, nick, stanza } of requests) {
         if (session !== undefined) {
-            membership.queue.push(newRequest("join", session, id, nick, stanza));
+            enqueue(membership, newRequest("join", session, id, nick, stanza));
         }
     }
 }

@@ -1,0 +1,83 @@
+-- What rooms have shown each account of their occupants, kept apart from the lists that accounts read together.
+
+local inspect = require "fuzz.inspect";
+
+local views = {};
+
+-- By instance of the module; and by reader, what the account was shown: { [nick] = presence }
+local watched = setmetatable({}, { __mode = "k" });
+local shown = setmetatable({}, { __mode = "k" });
+
+local function content(occupants, reader)
+	local copy = {};
+	for nick, held in occupants.eachOccupant(reader) do copy[nick] = held; end
+	return copy;
+end
+
+local function shown_to(reader)
+	shown[reader] = shown[reader] or {};
+	return shown[reader];
+end
+
+-- Notes what the functions of the module are told from now on.
+local function watch(host, occupants)
+	inspect.each_membership(host, function (membership)
+		shown[membership.view] = content(occupants, membership.view);
+	end);
+	inspect.replace(host, "keepOccupant", function (keep)
+		return function (room, reader, nick, held)
+			local kept = keep(room, reader, nick, held);
+			shown_to(reader)[nick] = kept and held or nil;
+			return kept;
+		end;
+	end);
+	for _, name in ipairs { "forgetOccupant", "setOwnNick" } do
+		inspect.replace(host, name, function (original)
+			return function (reader, nick)
+				original(reader, nick);
+				shown_to(reader)[nick] = nil;
+			end;
+		end);
+	end
+	inspect.replace(host, "forgetOccupants", function (forget)
+		return function (reader)
+			forget(reader);
+			shown[reader] = nil;
+		end;
+	end);
+end
+
+local function same(one, other)
+	for nick, held in pairs(one) do
+		if other[nick] ~= held then return false; end
+	end
+	for nick in pairs(other) do
+		if one[nick] == nil then return false; end
+	end
+	return true;
+end
+
+-- Returns whether some account would be shown other occupants than its room has shown it, as a text, or nothing.
+function views.problem(host)
+	local api = host:module();
+	if not api then return; end
+	local occupants = watched[api];
+	if not occupants then
+		occupants = inspect.tables(host).state_occupants;
+		if not occupants then return "there is no module of occupants"; end
+		watched[api] = occupants;
+		watch(host, occupants);
+	end
+	local problem;
+	inspect.each_membership(host, function (membership)
+		local seen = content(occupants, membership.view);
+		if not same(seen, shown_to(membership.view)) then
+			problem = ("%s has another view of %s than it was shown"):format(membership.username, membership.room);
+		elseif inspect.phase(membership) == "joined" and seen[membership.nick] then
+			problem = ("%s sees itself among the others in %s"):format(membership.username, membership.room);
+		end
+	end);
+	return problem;
+end
+
+return views;
