@@ -1,4 +1,4 @@
-// What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+// Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 
 import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
@@ -6,41 +6,38 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
-import { fork } from "../send/fork";
 import { noteDrop } from "../state/counters";
-import type { Asking, Buffered, CatchUp, Outcome, Progress } from "../state/catchup";
-import { noteOver } from "../state/limits";
+import type { Asking, CatchUp, Outcome, Progress } from "../state/catchup";
 import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
-import { inSlices } from "../slices";
-import { weightOf } from "../weight";
+import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
+import { endCatchUp, flush, missed } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { openPart } from "./delivered";
-import { record } from "./log";
 import { isKept, newestOf, type Said } from "./read";
 
-/** Messages asked for at a time. */
+/** Messages per page. */
 const PAGE = 50;
 
-/** Seconds between two tries to ask the archive of a room that the account is in, and how many there are. */
+/** Seconds between attempts to query the archive while the account is in the room, and the number of attempts. */
 const PAUSE = 5;
 const TRIES = 6;
 
-/** Seconds before a failure was noticed in which messages may already have been lost. */
+/** How long before a failure is noticed messages may already have been lost, in seconds. */
 const UNNOTICED = 60;
 
-/** The longest id of a message that is asked for again, in bytes. */
+/** Longest message id that is used in a query, in bytes. */
 const LONGEST_ID = 1024;
 
 /**
- * Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
- * goes by time, and where a gap begins is told by the last message before it.
+ * Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
+ * The log is in order of time, and the last message before a gap tells where the gap begins.
  */
 export function holdBack(membership: Membership): void {
-    if (membership.catchUp?.progress.step === "draining") {
+    const progress = membership.catchUp?.progress;
+    if (progress?.step === "draining" && !progress.isFull) {
         // What is buffered came before the new gap.
         flush(membership);
     }
@@ -56,16 +53,17 @@ export function holdBack(membership: Membership): void {
             weight: 0,
             bufferedIds: new LuaSet(),
             left: options.maxHistory,
+            latest: 0,
             appendOutOfOrder: false,
         };
     }
 }
 
-/** The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way. */
+/** Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering. */
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
-        // An archive of our own that cannot be read is waited for.
+        // If the module's own archive cannot be read, wait for it.
         const tries = newestOf(membership)[0] ? triesOf(catching) + 1 : 0;
         if (outcome !== "unreached" || catching === undefined || tries > TRIES) {
             endCatchUp(membership);
@@ -83,18 +81,21 @@ export function closeGap(membership: Membership): void {
     });
 }
 
-/** Times that the archive has been asked without an answer while the account was in the room. */
+/** Unanswered queries so far while the account was in the room. */
 function triesOf(catching: CatchUp | undefined): number {
     const progress = catching?.progress;
     return progress?.step === "asking" || progress?.step === "waiting" ? progress.tries : 0;
 }
 
 /**
- * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
- * `done`. What the room says is buffered until endCatchUp().
+ * Queries the room's archive, page by page, for messages after the last one that the account has. Then calls `done`.
+ * Messages of the room are buffered until endCatchUp().
  */
 export function catchUp(membership: Membership, done: Done): void {
-    const isBuffering = membership.catchUp !== undefined && membership.catchUp.progress.step !== "draining";
+    if (membership.catchUp?.progress.step === "draining") {
+        flush(membership);
+    }
+    const isBuffering = membership.catchUp !== undefined;
     holdBack(membership);
     const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
@@ -117,7 +118,7 @@ export function catchUp(membership: Membership, done: Done): void {
     if (catching.position !== undefined) {
         askPage(membership, catching, catching.position, query);
     } else if (isBuffering && options.archive === "mam") {
-        // mod_mam buffers nothing, so that its last message tells nothing.
+        // mod_mam does not buffer, so its last message does not tell where the gap begins.
         const start = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
         askPage(membership, catching, undefined, { start, isFirst: newest === undefined, done });
     } else {
@@ -126,19 +127,21 @@ export function catchUp(membership: Membership, done: Done): void {
     }
 }
 
-/** Whether a page of the room's archive is on its way. */
+/** Whether a page of the room's archive is in flight. */
 export function isAsking(membership: Membership): boolean {
     return membership.catchUp?.progress.step === "asking";
 }
 
-/** An archive that was asked on behalf of an account in the room is asked anew before the account goes back. */
+/**
+ * Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
+ */
 export function dropQuestion(membership: Membership): void {
     if (membership.catchUp !== undefined && isAsking(membership)) {
         membership.catchUp.progress = { step: "idle" };
     }
 }
 
-/** Seconds up to which the account has what was said. */
+/** Returns the time up to which the account has all messages, in seconds. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
@@ -146,9 +149,9 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
 type Done = (this: void, outcome: Outcome) => void;
 
 interface Query {
-    /** From when on the archive is asked if not from a message on, in seconds. */
+    /** Start of the query if it does not start at a message, in seconds. */
     readonly start: number;
-    /** The account has had nothing since it came into the room. */
+    /** Whether the account has no message since it joined. */
     readonly isFirst: boolean;
     readonly done: Done;
 }
@@ -163,7 +166,7 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
     catching.appendOutOfOrder = after !== undefined || query.isFirst;
     const answered = (answer: Stanza | undefined) => {
         if (membership.catchUp === undefined && isCurrent(membership)) {
-            // The buffer was full meanwhile.
+            // The buffer overflowed and was flushed.
             query.done("refused");
             return;
         }
@@ -178,7 +181,7 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
         const next = fin === undefined ? undefined : lastOfPage(fin);
         catching.position = next ?? catching.position;
         if (answer?.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
-            // The room does not keep that message any more.
+            // The room no longer has that message.
             askPage(membership, catching, undefined, query);
         } else if (fin === undefined) {
             finish(catching, isUnreached(answer) ? "unreached" : "refused", query);
@@ -191,7 +194,7 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
     ask(membership, membership.room, "set", pageQuery(queryId, after, query.start), answered, patience(membership));
 }
 
-/** An archive that was not reached may be asked again: the tries count on. */
+/** Ends the query. An archive that was not reached may be asked again, so the attempts are kept. */
 function finish(catching: CatchUp, outcome: Outcome, query: Query): void {
     if (outcome === "unreached") {
         catching.progress = { step: "waiting", tries: triesOf(catching) };
@@ -201,7 +204,7 @@ function finish(catching: CatchUp, outcome: Outcome, query: Query): void {
     query.done(outcome);
 }
 
-/** A page without messages would be followed by others of its kind. */
+/** Stops at an empty page, or paging might never end. */
 function isEnough(catching: CatchUp, before: number): boolean {
     return catching.left <= 0 || catching.left === before;
 }
@@ -244,7 +247,9 @@ export function isResult(stanza: Stanza): boolean {
     return stanza.get_child("result", MAM) !== undefined;
 }
 
-/** Takes a result that came from the room or, which counts for nothing, from the occupant with this nick. */
+/**
+ * Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+ */
 export function takeResult(membership: Membership, nick: string | undefined, stanza: Stanza): void {
     const catching = membership.catchUp;
     const progress = catching?.progress;
@@ -259,7 +264,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
         progress?.step !== "asking" ||
         result.attr.queryid !== progress.queryId
     ) {
-        // It was asked for, though a while ago.
+        // A late result of an earlier query.
         return;
     }
     progress.results = progress.results + 1;
@@ -274,127 +279,17 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
     const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
     if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
+        catching.latest = Math.max(catching.latest, Math.min(math.floor(when ?? 0), wallClock()));
         addArchiveId(archived, membership.room, result.attr.id);
         archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
         missed(membership, archived);
     }
 }
 
-/** What the room itself says of somebody blocked does not arrive; its archive says it in its own name. */
+/** Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop. */
 function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
     const [, nick] = splitOccupant(message.attr.from ?? "");
     return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
-}
-
-/** A message of the past: into the archive, and to the sessions that were attached all the time, if it is new. */
-export function missed(membership: Membership, delayed: Stanza): void {
-    const isSeen = takeBufferedId(membership, delayed);
-    if (record(membership, delayed) && !isSeen) {
-        fork(membership, delayed);
-    }
-}
-
-/** Whether a message of the past has come from the room when it was said as well. */
-function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
-    const catching = membership.catchUp;
-    const messageId = messageIdOf(membership, delayed);
-    if (catching === undefined || messageId === undefined || !catching.bufferedIds.has(messageId)) {
-        return false;
-    }
-    catching.bufferedIds.delete(messageId);
-    return true;
-}
-
-/** The id that the room gave a message, or that of whoever said it. */
-function messageIdOf(membership: Membership, stanza: Stanza): string | undefined {
-    const own = stanza.attr.id === undefined ? undefined : `${stanza.attr.from ?? ""} ${stanza.attr.id}`;
-    return stanzaIdBy(stanza, membership.room) ?? own;
-}
-
-/** Buffers what the room says: it has its place after what is missing. The room's archive may have it as well. */
-export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
-    const when = wallClock();
-    const copy = st.clone(stanza);
-    if (delayBy(copy, membership.room) === undefined) {
-        addDelay(copy, membership.room, when);
-    }
-    const messageId = messageIdOf(membership, copy);
-    if (messageId !== undefined && seen) {
-        catching.bufferedIds.add(messageId);
-    }
-    const weight = weightOf(copy);
-    catching.buffer.push({ stanza: copy, when, seen, weight });
-    catching.weight = catching.weight + weight;
-    if (catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize) {
-        noteOver("minimix_max_gap_size", membership.username, membership.room);
-        endCatchUp(membership);
-    }
-}
-
-/** Goes through what is buffered and not in the log yet, newest first, until `visit` returns true. */
-export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
-    const catching = membership.catchUp;
-    if (catching === undefined) {
-        return;
-    }
-    for (const i of $range(catching.buffer.length, catching.drained + 1, -1)) {
-        const buffered = catching.buffer[i - 1];
-        const messageId = buffered === undefined ? undefined : messageIdOf(membership, buffered.stanza);
-        const isPlaced = messageId !== undefined && !catching.bufferedIds.has(messageId);
-        if (buffered?.seen === true && !isPlaced && visit(buffered)) {
-            return;
-        }
-    }
-}
-
-/** What is buffered gets its place now, behind the past that the room has shown, whether that was all or not. */
-export function endCatchUp(membership: Membership): void {
-    const catching = membership.catchUp;
-    if (catching !== undefined && catching.progress.step !== "draining") {
-        catching.progress = { step: "draining" };
-        catching.appendOutOfOrder = true;
-        catching.buffer = unseenFirst(catching.buffer);
-        inSlices(() => membership.catchUp !== catching || drainOne(membership, catching));
-    }
-}
-
-/** The same at once: the account is out of the room, and what was said has to be in the log by then. */
-export function flush(membership: Membership): void {
-    endCatchUp(membership);
-    const catching = membership.catchUp;
-    while (catching !== undefined && membership.catchUp === catching) {
-        drainOne(membership, catching);
-    }
-}
-
-/** What the room has told of its past was said before what came when it was said. */
-function unseenFirst(buffer: Buffered[]): Buffered[] {
-    const ordered: Buffered[] = [];
-    for (const seen of [false, true]) {
-        for (const buffered of buffer) {
-            if (buffered.seen === seen) {
-                ordered.push(buffered);
-            }
-        }
-    }
-    return ordered;
-}
-
-/** Whether that was the last. */
-function drainOne(membership: Membership, catching: CatchUp): boolean {
-    const buffered = catching.buffer[catching.drained];
-    if (buffered === undefined) {
-        membership.catchUp = undefined;
-        return true;
-    }
-    catching.drained = catching.drained + 1;
-    catching.weight = catching.weight - buffered.weight;
-    if (buffered.seen) {
-        record(membership, buffered.stanza);
-    } else {
-        missed(membership, buffered.stanza);
-    }
-    return false;
 }
 
 /** How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place. */
@@ -404,8 +299,8 @@ export function outcomeOf(membership: Membership): Outcome | undefined {
 }
 
 /**
- * Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
- * archive has answered, and is asked for the rest.
+ * Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
+ * archive has answered, and will be asked for the rest.
  */
 export function historySince(membership: Membership): string | undefined {
     if (!isKept(membership) || outcomeOf(membership) === "complete") {

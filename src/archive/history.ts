@@ -1,77 +1,97 @@
-// What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+// Sends history to an attaching session, up to the limits that it asks for (XEP-0045 7.2.14).
 
 import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
 import { readBlocklist, silences } from "../settings/blocklist";
-import { readHeld } from "./catchup";
-import { readBack, type Said } from "./read";
+import { readHeld } from "./buffer";
+import { readBack, type Rest, type Said } from "./read";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { Membership } from "../state/memberships";
 import type { SessionRequest } from "../state/place";
 import { addDelay, splitOccupant } from "../stanzas";
 import { sendTo } from "../send/fork";
+import { sendInSlices } from "../send/outlet";
+import { noteOver } from "../state/limits";
+import { weightOf } from "../weight";
 
-/** What a client asks for; every bound that it names holds. */
+/** The limits of a client's request. All of them apply. */
 interface Limits {
     readonly stanzas: number;
     readonly chars: number;
-    /** Nothing said before, in seconds. */
+    /** Time in seconds. Earlier messages are left out. */
     readonly since: number;
 }
 
-/** Sends a session the account's history of the room, oldest first. */
+/**
+ * Sends a session the account's history of the room, oldest first. What is said from now on is no part of it: what is in
+ * memory is chosen at once, and the rest is older.
+ */
 export function sendHistory(membership: Membership, request: SessionRequest): void {
+    const session = request.session;
     const limits = limitsOf(request.stanza);
-    if (limits.stanzas <= 0 || limits.chars <= 0) {
+    if (session === undefined || limits.stanzas <= 0 || limits.chars <= 0) {
         return;
     }
-    const messages = select(membership, request.session, limits);
-    for (const i of $range(messages.length, 1, -1)) {
-        const message = messages[i - 1];
-        if (message !== undefined) {
-            sendTo(request.session, message);
+    const messages: Said[] = [];
+    let rest = select(membership, session, limits, messages);
+    sendInSlices(session, () => {
+        if (rest !== undefined) {
+            if (rest.step()) {
+                rest = undefined;
+            }
+            return false;
         }
-    }
+        const said = messages.pop();
+        if (said !== undefined) {
+            sendTo(session, delayed(membership.room, said));
+        }
+        return messages.length === 0;
+    });
 }
 
-/** Newest first. */
-function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
-    const messages: Stanza[] = [];
+/** Puts messages on a list, newest first. What is not in memory is left to be read. */
+function select(membership: Membership, session: string, limits: Limits, messages: Said[]): Rest | undefined {
+    const room = membership.room;
     const [isRead, blocklist] = readBlocklist(membership.username);
     if (!isRead) {
-        return messages;
+        return undefined;
     }
     let chars = 0;
+    let weight = 0;
+    const selection = { isEnough: false };
     const take = (said: Said) => {
-        if (messages.length >= limits.stanzas || said.when < limits.since) {
-            return true;
-        }
         const [, nick] = splitOccupant(said.stanza.attr.from ?? "");
-        if (blocklist !== undefined && nick !== undefined && silences(blocklist, membership.room, nick)) {
+        if (blocklist !== undefined && nick !== undefined && silences(blocklist, room, nick)) {
             // What the room itself would send of it would not arrive either.
             return false;
         }
-        const message = delayed(membership.room, said);
-        if (limits.chars !== math.huge) {
-            message.attr.to = session;
-            chars = chars + string.len(tostring(message));
-            if (chars > limits.chars) {
-                return true;
-            }
+        chars = chars + (limits.chars === math.huge ? 0 : lengthOf(delayed(room, said), session));
+        weight = weight + weightOf(said.stanza);
+        if (weight > options.maxHistorySize) {
+            noteOver("minimix_max_history_size", membership.username, room);
         }
-        messages.push(message);
-        return false;
+        selection.isEnough =
+            messages.length >= limits.stanzas ||
+            said.when < limits.since ||
+            chars > limits.chars ||
+            weight > options.maxHistorySize;
+        if (!selection.isEnough) {
+            messages.push(said);
+        }
+        return selection.isEnough;
     };
     readHeld(membership, take);
-    if (chars <= limits.chars) {
-        readBack(membership, limits.stanzas - messages.length, limits.since, take);
-    }
-    return messages;
+    return selection.isEnough ? undefined : readBack(membership, limits.stanzas - messages.length, limits.since, take);
 }
 
-/** A message of the past as a room sends it. */
+function lengthOf(message: Stanza, session: string): number {
+    message.attr.to = session;
+    return string.len(tostring(message));
+}
+
+/** Returns a message of the past as a room sends it, with a delay. */
 export function delayed(room: string, said: Said): Stanza {
     const message = st.clone(said.stanza);
     addDelay(message, room, math.floor(said.when));

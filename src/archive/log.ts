@@ -1,5 +1,5 @@
-// Which message is an entry of the room's log already: another account's copy of it made it, or it comes again from the
-// room's archive.
+// Finds the entry of a message that is in the room's log already: another account's copy, or a repetition by the room's
+// archive.
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
@@ -7,7 +7,8 @@ import { append, entryOf, fill, keyOf, stanzaOf, store } from "./entries";
 import { deliver, isFor, settleSoon } from "./delivered";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
-import { wallClock } from "../state/clock";
+import { monotonic, wallClock } from "../state/clock";
+import { weightOf } from "../weight";
 import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, Past, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
@@ -17,31 +18,36 @@ import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
 
-/** Entries that are read at a time to find some message of the past among them, and for how many seconds they are held. */
-const PAST = 1000;
+/**
+ * Entries that are read at a time to find some message of the past among them, bytes of memory after which no more are, and
+ * for how many seconds they are held. Going back in time reads others, and is done a few times only.
+ */
+const PAST = 200;
+const PAST_SIZE = 524288;
 const PAST_KEPT = 60;
+const STEPS_BACK = 10;
 
-/** Namespaces of what rooms add to a message, and their archives may or may not keep. */
+/** Namespaces that rooms add to messages. Archives may or may not keep these elements. */
 const added = new LuaSet<string>();
 added.add(MUC_USER);
 added.add(OCCUPANT_ID);
 added.add(STANZA_ID);
 
-/** Seconds that a room's clock may differ from ours. */
+/** Largest difference between a room's clock and ours, in seconds. */
 const SKEW = 10;
 
 /** Seconds by which a message of the past may seem yet to come: our clock may be behind until it is set. */
 const AHEAD = 100 * 86400;
 
 /**
- * Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
- * of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
- * what was recorded last.
+ * Records a message that an account received. Returns whether it is archived and new to the account. A local room
+ * passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
+ * recorded message.
  */
 export function record(membership: Membership, stanza: Stanza): boolean {
     if (options.archive === "mam") {
         const past = pastOf(membership.room, stanza);
-        // mod_mam has recorded what is said now.
+        // mod_mam has recorded live messages.
         return past === undefined || addMissed(membership, stanza, past);
     }
     const log = membership.log;
@@ -68,19 +74,19 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
         : pastEntry(log, membership, part, stanza, past);
 }
 
-/** Whether what comes of the past is later than all that the account has had. */
+/** Whether a message of the past is later than all messages that the account has. */
 function isLater(membership: Membership): boolean {
     return membership.catchUp?.appendOutOfOrder === true;
 }
 
-/** When a message of the past was said, in seconds. */
+/** Returns the time of a message of the past, in seconds. */
 function pastOf(room: string, stanza: Stanza): number | undefined {
     const stamp = delayBy(stanza, room);
     const past = stamp === undefined ? undefined : datetime.parse(stamp);
     return past === undefined ? undefined : math.floor(past);
 }
 
-/** The entry that another account's copy made already, or one of its own. */
+/** Returns the entry of another account's copy, or a new one. */
 function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
     let owner: string | undefined;
     let same: Entry | undefined;
@@ -93,7 +99,7 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
             if (entry.text === textOf(stanza)) {
                 same = entry;
             } else if (isSameMessage(log, entry, stanza)) {
-                // The room shows this account something else: a gateway, for instance.
+                // The room shows this account another content, as some gateways do.
                 owner = membership.username;
             }
         }
@@ -112,8 +118,8 @@ function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
 }
 
 /**
- * A message of the past has its place in the log, where another account's copy may have put it, or at the end: it cannot
- * be put in before others. Undefined if the account has it already, or there is no place for it.
+ * Returns the entry of a message of the past: that of another account's copy, or a new one at the end. Entries cannot
+ * be inserted before others. Undefined if the account has the message, or it cannot be added.
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     const [ranges] = rangesOf(membership.username, log.room);
@@ -125,7 +131,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     const archiveId = stanzaIdBy(content, log.room);
     const isWanted = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
     let entry = findEntry(log.recent, isWanted);
-    const past = entry === undefined ? pastAround(log, when) : undefined;
+    const past = entry === undefined ? pastAround(log, membership, when) : undefined;
     if (past === "failed") {
         notPlaced(membership);
         return undefined;
@@ -140,17 +146,17 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     if (when < earliest && !isLater(membership)) {
         return undefined;
     }
-    // The log goes by time.
+    // The log is in order of time.
     return add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
 }
 
-/** Whether it can be known which messages of the past an account has. */
+/** Whether it is known which messages of the past an account has. */
 export function canRecordPast(membership: Membership): boolean {
     const log = membership.log;
     return log === undefined || (rangesOf(membership.username, log.room)[1] && fill(log));
 }
 
-/** Storage failed, so whether the account has the message is not known: it is asked for once more. */
+/** Storage failed, so it is unknown whether the account has the message. It is fetched again. */
 function notPlaced(membership: Membership): void {
     const step = membership.catchUp?.progress;
     if (step?.step === "asking") {
@@ -160,7 +166,7 @@ function notPlaced(membership: Membership): void {
     }
 }
 
-/** When the newest entry was said. What was stamped by a clock that was ahead says nothing. */
+/** Returns the time of the newest entry. Time stamps from a clock that was ahead are ignored. */
 function newestTime(log: RoomLog): number {
     const newest = log.recent[log.recent.length - 1];
     return newest === undefined || newest.when > wallClock() + SKEW ? 0 : newest.when;
@@ -171,6 +177,9 @@ function add(log: RoomLog, stanza: Stanza, when: number, owner: string | undefin
     if (entry !== undefined) {
         if (log.past?.to === math.huge) {
             addPast(log, log.past, entry, stanza);
+            if (log.past.size > 2 * PAST_SIZE) {
+                log.past = undefined;
+            }
         }
         if (owner === undefined) {
             settleSoon(log);
@@ -180,8 +189,8 @@ function add(log: RoomLog, stanza: Stanza, when: number, owner: string | undefin
 }
 
 /**
- * What an account has already comes again as the room's archive writes it; what it has not may be what another account
- * was shown in its place.
+ * Whether an entry is a message of the past. The room's archive repeats messages that the account has. If the account
+ * lacks an entry, that may be another account's different copy.
  */
 function isSamePast(
     log: RoomLog,
@@ -201,13 +210,13 @@ function isSamePast(
     );
 }
 
-/** Whether two messages say the same, but for what the room adds. */
+/** Whether two messages are equal except for elements that the room adds. */
 function isSaidAs(entry: Entry, content: Stanza): boolean {
     const stanza = stanzaOf(entry);
     return stanza !== undefined && textOf(asSaid(stanza)) === textOf(asSaid(content));
 }
 
-/** Without what the room adds. */
+/** Returns a message without elements that the room adds. */
 function asSaid(stanza: Stanza): Stanza {
     const said = st.clone(stanza);
     said.maptags((tag) => (added.has(tag.attr.xmlns ?? "") ? undefined : tag));
@@ -226,20 +235,28 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
 }
 
 /**
- * The entries around a time as far as they are not in `recent`. An account that catches up goes through them in their
- * order, so that some are read at a time, from the one that is looked for.
+ * Returns the entries around a time that are not in `recent`. An account that catches up reads them in order. So
+ * several are read at a time, starting at the searched one.
  */
-function pastAround(log: RoomLog, when: number): Past | "failed" | undefined {
+function pastAround(log: RoomLog, membership: Membership, when: number): Past | "failed" | undefined {
     const oldest = log.recent[0];
     // A time that is yet to come was before the clock was set back.
     if (oldest === undefined || log.whole || (when > oldest.when + SKEW && when <= wallClock() + SKEW)) {
         return undefined;
     }
-    if (log.past === undefined || when < log.past.from || when >= log.past.to) {
-        log.past = readPast(log, when);
-        return log.past ?? "failed";
+    // The results of an archive stand in the order of time (XEP-0313 4.2); one that does not is not looked for.
+    const from = Math.max(when, membership.catchUp?.latest ?? 0);
+    const past = log.past;
+    if (past !== undefined && from >= past.from && from < past.to) {
+        return past;
     }
-    return log.past;
+    const isBack = past !== undefined && from < past.from;
+    const stepsBack = (past?.stepsBack ?? 0) + (isBack ? 1 : 0);
+    if (stepsBack > STEPS_BACK && membership.catchUp === undefined) {
+        return undefined;
+    }
+    log.past = readPast(log, from, stepsBack);
+    return log.past ?? "failed";
 }
 
 function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted): Entry | undefined {
@@ -250,26 +267,32 @@ function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted)
     return findEntry(archiveId === undefined || entry !== undefined ? past.entries : past.others, isWanted);
 }
 
-function readPast(log: RoomLog, from: number): Past | undefined {
-    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: PAST });
+function readPast(log: RoomLog, from: number, stepsBack: number): Past | undefined {
+    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: PAST }, PAST_SIZE);
     if (found === undefined) {
         return undefined;
     }
-    const past: Past = { from, to: math.huge, entries: [], others: [], ids: new LuaMap() };
+    const until = monotonic() + PAST_KEPT;
+    const past: Past = { from, to: math.huge, stepsBack, until, size: 0, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
+    let weight = 0;
     for (const stored of found) {
         const entry = entryOf(stored, before);
         addPast(log, past, entry, stored.stanza);
+        weight = weight + weightOf(stored.stanza);
         if (entry.owner === undefined) {
             before = entry.number;
         }
     }
-    const last = past.entries.length < PAST ? undefined : past.entries[past.entries.length - 1];
+    const isAll = past.entries.length < PAST && weight < PAST_SIZE;
+    const last = isAll ? undefined : past.entries[past.entries.length - 1];
     if (last !== undefined) {
-        past.to = last.when - SKEW;
+        past.to = Math.max(last.when - SKEW, from + 1);
     }
     module.add_timer(PAST_KEPT, () => {
-        log.past = undefined;
+        if (log.past !== undefined && monotonic() >= log.past.until) {
+            log.past = undefined;
+        }
         return undefined;
     });
     return past;
@@ -278,6 +301,7 @@ function readPast(log: RoomLog, from: number): Past | undefined {
 function addPast(log: RoomLog, past: Past, entry: Entry, stanza: Stanza): void {
     const archiveId = entry.owner === undefined ? stanzaIdBy(stanza, log.room) : undefined;
     past.entries.push(entry);
+    past.size = past.size + string.len(entry.text);
     if (archiveId === undefined) {
         past.others.push(entry);
     } else {
@@ -285,7 +309,7 @@ function addPast(log: RoomLog, past: Past, entry: Entry, stanza: Stanza): void {
     }
 }
 
-/** A copy to keep: without the address, and without the delay by which a room marks what is past. */
+/** Returns a copy to store: without the address, and without the room's delay. */
 function withoutDelay(log: RoomLog, stanza: Stanza): Stanza {
     const content = st.clone(stanza);
     content.attr.to = undefined;

@@ -1,24 +1,38 @@
-// Queries of the account's archive (XEP-0313) that go for what was said in rooms. mod_mam answers all others, as it did
-// before: clients take messages of rooms for forged where they do not expect them.
+// Answers queries of the account's archive (XEP-0313) that include rooms. mod_mam answers all others as before: clients
+// treat unexpected messages of rooms as forged.
 
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as rsm from "util.rsm";
 import * as st from "util.stanza";
 import { archiveOf, roomsRead } from "./read";
+import { newQueues, type Step } from "../slices";
+import { noteOver } from "../state/limits";
 import { hasPersonalArchive, personalArchive } from "./personal";
 import { DELAY, FORWARD, MAM } from "../namespaces";
 import * as options from "../options";
-import { type ArchiveRequest, queryForm, readRequest, readScope } from "./form";
-import { type Archive, type Item, type Page, readPage } from "./page";
+import { queryForm, readRequest, readScope } from "./form";
+import type { Archive, Item } from "./cursor";
+import { type Page, startReading } from "./page";
 
-/** What a query is about. */
+/** The messages that a query asks for. */
 interface Scope {
     readonly archives: Archive[];
-    /** The only address that messages may have; undefined for any. */
+    /** The only address that messages may have. Undefined: any address. */
     readonly address: string | undefined;
     readonly groupchat: boolean;
 }
+
+/** A query that is being answered. */
+interface Query {
+    readonly session: ClientSession;
+    readonly stanza: Stanza;
+    readonly id: string | undefined;
+    readonly flipped: boolean;
+}
+
+/** Of each session one query is answered after the other. */
+const queries = newQueues();
 
 /** `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in. */
 export function onAccountInfo(event: { readonly reply: Stanza }): undefined {
@@ -28,22 +42,22 @@ export function onAccountInfo(event: { readonly reply: Stanza }): undefined {
     }
 }
 
-/** `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5. */
+/** `iq-get/self/urn:xmpp:mam:2:query`: returns the form (XEP-0313 4.1.5). */
 export function onFormRequest(event: StanzaEvent<ClientSession>): Handled {
     const query = st.stanza("query", { xmlns: MAM }).add_child(queryForm());
     event.origin.send(st.reply(event.stanza).add_child(query));
     return true;
 }
 
-/** `iq-set/self/urn:xmpp:mam:2:query`. */
+/** `iq-set/self/urn:xmpp:mam:2:query`: answers a query. */
 export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     const session = event.origin;
     const stanza = event.stanza;
-    const query = stanza.get_child("query", MAM);
-    if (query === undefined) {
+    const element = stanza.get_child("query", MAM);
+    if (element === undefined) {
         return undefined;
     }
-    const [isRead, scope] = scopeOf(session, query);
+    const [isRead, scope] = scopeOf(session, element);
     if (!isRead) {
         session.send(st.error_reply(stanza, "wait", "internal-server-error"));
         return true;
@@ -51,12 +65,17 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     if (scope === undefined) {
         return undefined;
     }
-    const [request, refusal] = readRequest(query);
+    const [request, refusal] = readRequest(element);
     if (request === undefined) {
         session.send(st.error_reply(stanza, "modify", refusal));
         return true;
     }
-    const [done, page] = readPage(scope.archives, {
+    if (queries.length(session.full_jid) >= options.maxPendingIqs) {
+        noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit");
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"));
+        return true;
+    }
+    const reading = startReading(scope.archives, {
         wants: (message) => isWanted(scope, message),
         start: request.start,
         end: request.end,
@@ -66,17 +85,25 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         reverse: request.reverse,
         max: Math.min(request.max ?? options.maxArchivePage, options.maxArchivePage),
     });
-    if (!done) {
-        session.send(st.error_reply(stanza, "wait", "internal-server-error"));
-    } else if (page === undefined) {
-        session.send(st.error_reply(stanza, "cancel", "item-not-found"));
-    } else {
-        sendPage(session, stanza, query.attr.queryid, request, page);
-    }
+    const query = { session, stanza: st.clone(stanza), id: element.attr.queryid, flipped: request.flipped };
+    let sending: Step | undefined;
+    queries.add(session.full_jid, () => {
+        if (prosody.full_sessions.get(session.full_jid) !== session) {
+            return true;
+        }
+        if (sending !== undefined) {
+            return sending();
+        }
+        if (!reading.step()) {
+            return false;
+        }
+        sending = reading.failed ? refuse(query) : sendPage(query, reading.page);
+        return sending();
+    });
     return true;
 }
 
-/** Undefined if the query is mod_mam's; the first value is false if storage failed. */
+/** Undefined if mod_mam answers the query. The first value is false if storage failed. */
 function scopeOf(session: ClientSession, query: Stanza): LuaMultiReturn<[ok: boolean, scope: Scope | undefined]> {
     const [jid, includeGroupchat] = readScope(query);
     const username = session.username;
@@ -91,7 +118,7 @@ function scopeOf(session: ClientSession, query: Stanza): LuaMultiReturn<[ok: boo
     }
     const room = jids.bare(jid);
     const [done, log] = archiveOf(username, room);
-    // A client that asks for an occupant wants their private messages.
+    // A query with an occupant JID asks for private messages.
     const groupchat = includeGroupchat ?? jid === room;
     if (log === undefined || !groupchat) {
         return $multi(done || !groupchat, undefined);
@@ -101,14 +128,18 @@ function scopeOf(session: ClientSession, query: Stanza): LuaMultiReturn<[ok: boo
 }
 
 function scopeOfAll(session: ClientSession): LuaMultiReturn<[ok: boolean, scope: Scope | undefined]> {
-    // mod_offline need not send what the client gets from here.
+    // mod_offline does not send messages that the client reads here.
     session.mam_requested = true;
     const archives = [personalArchive(session.username, undefined)];
     const rooms = roomsRead(session.username);
     if (rooms === undefined) {
         return $multi(false, undefined);
     }
-    for (const room of rooms) {
+    if (rooms.length > options.maxQueryRooms) {
+        noteOver("minimix_max_query_rooms", session.username, "its archive");
+    }
+    for (const i of $range(1, Math.min(rooms.length, options.maxQueryRooms))) {
+        const room = rooms[i - 1] ?? "";
         const [, log] = archiveOf(session.username, room);
         if (log !== undefined) {
             archives.push(log);
@@ -117,7 +148,10 @@ function scopeOfAll(session: ClientSession): LuaMultiReturn<[ok: boolean, scope:
     return $multi(true, { archives, address: undefined, groupchat: true });
 }
 
-/** Where mod_mam keeps what was said in rooms, it is to be left out of what a client gets that does not ask for it. */
+/**
+ * Returns the scope of a query without rooms. If mod_mam stores messages of rooms, they are left out unless the client
+ * asks for them.
+ */
 function scopeWithoutRooms(
     username: string,
     jid: string | undefined,
@@ -141,31 +175,43 @@ function isWanted(scope: Scope, message: Stanza): boolean {
     return isBetween && (scope.groupchat || message.attr.type !== "groupchat");
 }
 
-/** XEP-0313 4.2, 4.3.4: flipping turns the order of sending, not the page. */
-function sendPage(
-    session: ClientSession,
-    stanza: Stanza,
-    queryId: string | undefined,
-    request: ArchiveRequest,
-    page: Page,
-): void {
-    const items = page.items;
-    const count = items.length;
-    for (const i of $range(1, count)) {
-        const item = items[request.flipped ? count - i : i - 1];
-        if (item !== undefined) {
-            session.send(result(session, queryId, item));
+/** Storage failed: what the archive has cannot be known now. */
+function refuse({ session, stanza }: Query): Step {
+    return () => {
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"));
+        return true;
+    };
+}
+
+/** Sends the items of a page one by one, and then the end of it. */
+function sendPage({ session, stanza, id, flipped }: Query, page: Page | undefined): Step {
+    let sent = 0;
+    return () => {
+        if (page === undefined) {
+            session.send(st.error_reply(stanza, "cancel", "item-not-found"));
+            return true;
         }
-    }
-    const first = items[0];
-    const last = items[count - 1];
+        // XEP-0313 4.3.4: flipping turns the order of sending, not the page.
+        const item = page.items[flipped ? page.items.length - 1 - sent : sent];
+        if (item !== undefined) {
+            sent = sent + 1;
+            session.send(result(session, id, item));
+            return false;
+        }
+        session.send(st.reply(stanza).add_child(endOf(page)));
+        return true;
+    };
+}
+
+/** XEP-0313 4.2. */
+function endOf(page: Page): Stanza {
     const fin = st.stanza("fin", { xmlns: MAM, complete: page.complete ? "true" : undefined });
     const set = rsm.generate({
-        first: first?.id,
-        last: last?.id,
+        first: page.items[0]?.id,
+        last: page.items[page.items.length - 1]?.id,
         count: page.count,
     });
-    session.send(st.reply(stanza).add_child(fin.add_child(set)));
+    return fin.add_child(set);
 }
 
 function result(session: ClientSession, queryId: string | undefined, item: Item): Stanza {

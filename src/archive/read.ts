@@ -1,17 +1,21 @@
-// What an account may read of a room's log.
+// Reads the messages that an account got of a room's log.
 
-import type { Archive } from "./page";
-import { readPage } from "./page";
+import type { Archive } from "./cursor";
+import { type Reading, startReading } from "./page";
 import { fill, keyOf, parseLabel, stanzaOf, store } from "./entries";
 import { isFor, positionOf } from "./delivered";
-import { hasPersonalArchive, readRoom } from "./personal";
+import { hasPersonalArchive, startReadingRoom } from "./personal";
 import { expiryTime } from "./retention";
 import * as options from "../options";
 import { allRangesOf, rangesOf } from "../state/deliveries";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
-import { includes } from "../state/ranges";
+import { includes, type Ranges } from "../state/ranges";
+import type { Step } from "../slices";
 
-/** What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed. */
+/**
+ * Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
+ * storage failed.
+ */
 export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: boolean, archive: Archive | undefined]> {
     const rooms = allRangesOf(username);
     if (rooms === undefined) {
@@ -35,7 +39,10 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
     return $multi(true, archive);
 }
 
-/** Rooms of whose log an account got something, the ones it has left included; undefined if storage failed. */
+/**
+ * Rooms of whose log an account got something, the ones it has left included; where it got something last, comes first.
+ * Undefined if storage failed.
+ */
 export function roomsRead(username: string): string[] | undefined {
     const ranges = allRangesOf(username);
     if (ranges === undefined) {
@@ -45,8 +52,18 @@ export function roomsRead(username: string): string[] | undefined {
     for (const [room] of ranges) {
         rooms.push(room);
     }
-    table.sort(rooms);
+    table.sort(rooms, (one, other) => {
+        const last = lastOf(ranges.get(one));
+        const lastOfOther = lastOf(ranges.get(other));
+        return last === lastOfOther ? one < other : last > lastOfOther;
+    });
     return rooms;
+}
+
+/** An open range has no end. */
+function lastOf(ranges: Ranges | undefined): number {
+    const last = ranges?.[ranges.length - 1];
+    return last === undefined ? 0 : (last.last ?? math.huge);
 }
 
 /** Something an account was told. */
@@ -58,9 +75,17 @@ export interface Said {
 
 type Visit = (this: void, said: Said) => boolean;
 
+/** Reading that is not done: what is on disk is left to `rest`, which is true when it is through. */
+export interface Rest {
+    readonly step: Step;
+    /** Storage failed. */
+    failed: boolean;
+}
+
 /**
- * What an account was told last in its room, newest first: so many messages, none from before `since`, in seconds, and only
- * entries with a number higher than `after`. `visit` returns true to end it. Reads from disk only what is not in memory; whether that was possible.
+ * What an account was told last in its room, newest first: so many messages, none from before `since`, in seconds, and
+ * only entries with a number higher than `after`. `visit` returns true to end it. What is not in memory is left to be
+ * read; undefined if that is nothing.
  */
 export function readBack(
     membership: Membership,
@@ -68,79 +93,91 @@ export function readBack(
     since: number,
     visit: Visit,
     after = -math.huge,
-): boolean {
+): Rest | undefined {
     if (options.archive === "mam") {
-        return visitBack(readRoom(membership, most, since), visit);
+        return readLater(startReadingRoom(membership, most, since), visit);
     }
     const log = membership.log;
     const part = membership.part;
     const username = membership.username;
     if (log === undefined || part === undefined) {
-        return true;
+        return undefined;
     }
     const [ranges, isKnown] = rangesOf(username, membership.room);
-    // Without what was before this start of the server, what is in memory will do for a history.
+    // If earlier messages cannot be read, those in memory are enough for history.
     const isFilled = fill(log) && isKnown;
-    // Disk is cleared now and then only.
+    // Expired messages may still be on disk.
     const earliest = Math.max(since, expiryTime());
     let left = most;
     for (const i of $range(log.recent.length, 1, -1)) {
         const entry = log.recent[i - 1];
         if (entry !== undefined && isFor(username, ranges, part.position, entry)) {
             if (left === 0 || entry.when < earliest || entry.number <= after) {
-                return true;
+                return undefined;
             }
             const stanza = stanzaOf(entry);
             if (stanza !== undefined && visit({ when: entry.when, stanza })) {
-                return true;
+                return undefined;
             }
             left = left - 1;
         }
     }
     const oldest = log.recent[0];
-    if (!isFilled || oldest === undefined || log.whole || left === 0 || oldest.number <= after) {
-        return isFilled;
+    if (!isFilled) {
+        return { step: () => true, failed: true };
+    }
+    if (oldest === undefined || log.whole || left === 0 || oldest.number <= after) {
+        return undefined;
     }
     const [done, archive] = archiveOf(username, membership.room);
     if (!done || archive === undefined) {
-        return false;
+        return { step: () => true, failed: true };
     }
     const isWanted = (number: number) => number < oldest.number && number > after;
-    return visitBack(readBefore(archive, isWanted, left, earliest), visit);
+    return readLater(startReadingBefore(archive, isWanted, left, earliest), visit);
 }
 
-/** The last entries with certain numbers. */
-function readBefore(
+/** Of the entries with certain numbers. */
+function startReadingBefore(
     archive: Archive,
     isWanted: (this: void, number: number) => boolean,
     most: number,
     since: number,
-): Said[] | undefined {
+): Reading {
     const earlier: Archive = {
         store,
         key: archive.key,
         label: undefined,
         holds: (label) => isWanted(parseLabel(label)[0]) && archive.holds(label),
     };
-    const query = { wants: () => true, start: since, reverse: true, max: most };
-    const [done, page] = readPage([earlier], query);
-    return done ? (page?.items ?? []) : undefined;
+    return startReading([earlier], { wants: () => true, start: since, reverse: true, max: most });
 }
 
-function visitBack(messages: Said[] | undefined, visit: Visit): boolean {
-    if (messages === undefined) {
-        return false;
-    }
+function readLater(reading: Reading, visit: Visit): Rest {
+    const rest: Rest = {
+        failed: false,
+        step: () => {
+            if (!reading.step()) {
+                return false;
+            }
+            rest.failed = reading.failed;
+            visitBack(reading.page?.items ?? [], visit);
+            return true;
+        },
+    };
+    return rest;
+}
+
+function visitBack(messages: Said[], visit: Visit): void {
     for (const i of $range(messages.length, 1, -1)) {
         const message = messages[i - 1];
         if (message !== undefined && visit(message)) {
-            return true;
+            return;
         }
     }
-    return true;
 }
 
-/** What an account was told last in its room, since it came there; whether it could be read. */
+/** Returns the last message that an account received in its room, since it joined, and whether it could be read. */
 export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, newest: Said | undefined]> {
     let newest: Said | undefined;
     const take = (said: Said) => {
@@ -148,11 +185,14 @@ export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, n
         return true;
     };
     const after = options.archive === true ? membership.sinceNumber : undefined;
-    const done = readBack(membership, 1, after === undefined ? (membership.since ?? 0) : 0, take, after);
-    return $multi(done, newest);
+    const rest = readBack(membership, 1, after === undefined ? (membership.since ?? 0) : 0, take, after);
+    while (rest?.step() === false) {
+        // One message is not much to read.
+    }
+    return $multi(rest?.failed !== true, newest);
 }
 
-/** Whether what the account misses in its room can be made up for. */
+/** Whether missed messages of the room can be fetched and stored. */
 export function isKept(membership: Membership): boolean {
     return options.archive === "mam" ? hasPersonalArchive() : membership.part !== undefined;
 }
