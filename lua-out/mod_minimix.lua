@@ -2860,6 +2860,7 @@ function recordOf(username)
             ownBookmark = membership.ownBookmark,
             ending = membership.ending,
             since = membership.since,
+            sinceNumber = membership.sinceNumber,
             shown = shownText(membership),
             state = stateOf(membership)
         }
@@ -3025,7 +3026,8 @@ function isWellFormed(room, saved)
     local bookmark = saved.bookmark
     local since = saved.since
     local shown = saved.shown
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(shown, "string")
+    local sinceNumber = saved.sinceNumber
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(sinceNumber, "number") and isOptional(shown, "string")
 end
 
 function isOptional(value, kind)
@@ -3040,6 +3042,7 @@ function loadRoom(username, room, saved)
     membership.bookmark = saved.bookmark
     membership.ownBookmark = saved.ownBookmark
     membership.since = saved.since
+    membership.sinceNumber = saved.sinceNumber
     if saved.state == "joining" then
         membership.established = nil
     else
@@ -6527,7 +6530,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, added, SKEW
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, added, SKEW, AHEAD
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local fill = archive_entries.fill
@@ -6647,7 +6650,7 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not isLater(membership) then
         return nil
     end
-    return add(log, content, math.min(math.max(when, earliest), wallClock()), nil)
+    return add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
 end
 
 --- Whether it is known which messages of the past an account has.
@@ -6723,7 +6726,7 @@ end
 
 function pastAround(log, membership, when)
     local oldest = log.recent[1]
-    if oldest == nil or log.whole or when > oldest.when + SKEW then
+    if oldest == nil or log.whole or when > oldest.when + SKEW and when <= wallClock() + SKEW then
         return nil
     end
     local catchUp = membership.catchUp
@@ -6833,6 +6836,7 @@ added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
+AHEAD = 100 * 86400
 
 --- Records a message that an account received. Returns whether it is archived and new to the account. A local room
 -- passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
@@ -7092,22 +7096,16 @@ function lastOf(ranges)
     return last == nil and 0 or (last.last or math.huge)
 end
 
-function startReadingBefore(archive, number, when, most, since)
+function startReadingBefore(archive, isWanted, most, since)
     local earlier = {
         store = store,
         key = archive.key,
         label = nil,
-        holds = function(label) return (parseLabel(label)) < number and archive.holds(label) end
+        holds = function(label) return isWanted((parseLabel(label))) and archive.holds(label) end
     }
     return startReading(
         {earlier},
-        {
-            wants = function() return true end,
-            start = since,
-            ["end"] = when,
-            reverse = true,
-            max = most
-        }
+        {wants = function() return true end, start = since, reverse = true, max = most}
     )
 end
 
@@ -7190,9 +7188,13 @@ function archive_read.roomsRead(username)
     return rooms
 end
 
---- What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
--- returns true to end it. What is not in memory is left to be read; undefined if that is nothing.
-function archive_read.readBack(membership, most, since, visit)
+--- What an account was told last in its room, newest first: so many messages, none from before `since`, in seconds, and
+-- only entries with a number higher than `after`. `visit` returns true to end it. What is not in memory is left to be
+-- read; undefined if that is nothing.
+function archive_read.readBack(membership, most, since, visit, after)
+    if after == nil then
+        after = -math.huge
+    end
     if options.archive == "mam" then
         return readLater(startReadingRoom(membership, most, since), visit)
     end
@@ -7209,7 +7211,7 @@ function archive_read.readBack(membership, most, since, visit)
     for i = #log.recent, 1, -1 do
         local entry = log.recent[i]
         if entry ~= nil and isFor(username, ranges, part.position, entry) then
-            if left == 0 or entry.when < earliest then
+            if left == 0 or entry.when < earliest or entry.number <= after then
                 return nil
             end
             local stanza = stanzaOf(entry)
@@ -7223,23 +7225,31 @@ function archive_read.readBack(membership, most, since, visit)
     if not isFilled then
         return {step = function() return true end, failed = true}
     end
-    if oldest == nil or log.whole or left == 0 then
+    if oldest == nil or log.whole or left == 0 or oldest.number <= after then
         return nil
     end
     local done, archive = archive_read.archiveOf(username, membership.room)
     if not done or archive == nil then
         return {step = function() return true end, failed = true}
     end
-    return readLater(startReadingBefore(archive, oldest.number, oldest.when, left, earliest), visit)
+    local function isWanted(number)
+        return number < oldest.number and number > after
+    end
+    return readLater(startReadingBefore(archive, isWanted, left, earliest), visit)
 end
 
 --- Returns the last message that an account received in its room, since it joined, and whether it could be read.
 function archive_read.newestOf(membership)
     local newest
-    local rest = archive_read.readBack(membership, 1, membership.since or 0, function(said)
+    local function take(said)
         newest = said
         return true
-    end)
+    end
+    local after
+    if options.archive == true then
+        after = membership.sinceNumber
+    end
+    local rest = archive_read.readBack(membership, 1, after == nil and (membership.since or 0) or 0, take, after)
     while (rest and rest.step()) == false do
     end
     return (rest and rest.failed) ~= true, newest
@@ -8671,6 +8681,7 @@ function occupancy_operations.endStay(membership)
     membership.ending = nil
     membership.established = nil
     membership.since = nil
+    membership.sinceNumber = nil
     detachAll(membership)
     flush(membership)
     closePart(membership)
@@ -10104,6 +10115,7 @@ local occupancy_joining = {}
 do
 local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
+local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
 local endCatchUp = archive_buffer.endCatchUp
 local closeGap = archive_catchup.closeGap
@@ -10268,6 +10280,7 @@ function noteAdmitted(membership, request, nick)
     membership.established = true
     if membership.since == nil then
         membership.since = wallClock()
+        membership.sinceNumber = newestNumber()
     end
     membership.liveness.unanswered = 0
     beginRange(membership)

@@ -1,10 +1,13 @@
 -- H1, P3: an account's archive has exactly the messages that it received or that the room's archive provided. Plays
--- stories of random events on each storage. MINIMIX_STORIES and MINIMIX_SEED set the number and the first seed.
+-- stories of random events on each storage: rooms, links and storage fail, the clock jumps, accounts are banned while the server is down,
+-- the archive is switched off and on. MINIMIX_STORIES and MINIMIX_SEED set the number and the first seed.
 
 local jid = require "util.jid";
 local st = require "util.stanza";
 local random = require "fuzz.random";
 local backend = require "support.backend";
+local clock = require "support.clock";
+local faulty = require "support.faulty";
 local mam = require "support.mam";
 local scene = require "support.scene";
 
@@ -16,8 +19,11 @@ local usernames = { "alice", "carol", "dave" };
 local room_names = { "room", "other" };
 local steps = 60;
 
--- Seconds until ranges are on disk, and until a broken link is detected.
-local durable_after, break_durable_after = 1, 7;
+-- Seconds until a broken link is detected, and until the range of an account that did not get a message is closed on disk.
+local break_durable_after, missed_durable_after = 7, 1;
+
+-- Seconds until everything is written once storage works again.
+local mended_after = 12;
 
 -- The test's record of an account in a room. `inside`: the room lists it. `told`: messages received live, with times.
 -- `shown`: history received. `due`: messages sent while it was in.
@@ -57,12 +63,18 @@ end
 local function note(story, name, stanza)
 	local record = story.records[username_of(stanza)][name];
 	local body = stanza.attr.type == "groupchat" and stanza:get_child_text("body") or archived_body(stanza);
-	if is_self_presence(stanza) then
+	if story.unloaded and story.s.host:last_log("info", "^Coming back") then
+		story.unloaded = false;
+	end
+	if story.unloaded then
+		-- The module does not know the account's rooms, and takes nothing.
+		if is_self_presence(stanza) and stanza.attr.type then record.inside = false; end
+	elseif is_self_presence(stanza) then
 		record.inside = stanza.attr.type == nil;
 	elseif body and (archived_body(stanza) or stanza:get_child("delay", "urn:xmpp:delay")) then
 		record.shown[body] = true;
 	elseif body then
-		record.told[body] = story.s.host.time();
+		if story.off then record.shown[body] = true; else record.told[body] = story.s.host.time(); end
 	end
 end
 
@@ -118,9 +130,12 @@ local function new_story(seed, where)
 		remote = rand(2) == 1;
 		differs = rand(3) == 1;
 		keeps = rand(4) > 1;
+		faults = faulty.new();
+		where = where;
 		clients = {};
 		records = {};
 		said = 0;
+		times = { room = {}; other = {} };
 		log = {};
 	};
 	story.s = scene.new {
@@ -159,9 +174,10 @@ local events = {};
 function events.say(story, name)
 	story.said = story.said + 1;
 	local body = tostring(story.said);
+	story.times[name][body] = story.s.host.time();
 	for _, username in ipairs(usernames) do
 		local record = story.records[username][name];
-		if record.inside then record.due[body] = true; end
+		if record.inside and not story.off then record.due[body] = true; end
 	end
 	room_of(story, name):say("Bob", body);
 	return body;
@@ -254,20 +270,55 @@ function events.cut(story, name)
 	return story.said;
 end
 
--- Clients end with their server. After SIGKILL only data on disk remains.
-local function restart(story, name, killed)
+local function expect_failures(story)
+	local host = story.s.host;
+	for i = host.inspected + 1, #host.log do
+		local entry = host.log[i];
+		if entry.level == "error" and entry.message:find "^Storage fails" then host.inspected = i; end
+	end
+end
+
+-- What the module could not do is done, or known to be lost, once this is over.
+local function mend(story)
+	if story.fault then
+		story.faults:work();
+		story.fault = nil;
+		for _ = 1, mended_after do
+			story.s:wait(1);
+		end
+		story.unloaded = false;
+	end
+	expect_failures(story);
+end
+
+function events.fail(story)
+	if story.fault then return; end
+	local kind, what = faulty.kinds[story.rand(3)], ({ "reads", "writes" })[story.rand(3)];
+	local calls = story.rand(2) == 1 and story.rand(3) or nil;
+	story.faults:fail(kind, what, nil, nil, calls);
+	story.fault = story.s.host.time() + story.rand(30);
+	return kind.." "..(what or "both").." "..(calls or "");
+end
+
+-- What an account has not heard yet is asked for by the time: a clock that was set back since it came may hide it.
+function events.jump(story)
+	local seconds = ({ 3, 7200, 5184000, -3, -7200, -5184000 })[story.rand(6)];
+	clock.jump(seconds);
+	story.was_set_back = story.was_set_back or seconds < 0;
+	return seconds;
+end
+
+-- Clients go with their server. Storage is given the time to work again: what it could not take is lost if the server is killed.
+local function restart(story, name, killed, change)
+	mend(story);
 	if story.cut_at then
 		story.s.host:tick(math.max(0, story.cut_at + break_durable_after - story.s.host.time()));
 		story.s:deliver();
 	end
-	local since = story.s.host.time() - durable_after;
 	for _, records in pairs(story.records) do
-		for _, record in pairs(records) do
-			for body, time in pairs(record.told) do
-				if killed and time >= since then
-					record.told[body] = nil;
-					record.shown[body] = true;
-				end
+		for room_name, record in pairs(records) do
+			for body, time in pairs(killed and story.times[room_name] or {}) do
+				if record.inside and time >= story.s.host.time() - missed_durable_after then record.shown[body] = true; end
 			end
 		end
 	end
@@ -275,6 +326,7 @@ local function restart(story, name, killed)
 	if not killed then story.s.host:stop(); end
 	story.down = true;
 	story.s.host:tick(1);
+	if change then change(); end
 	for _ = 1, story.rand(20) - 1 do events.say(story, name); end
 	if story.rand(2) == 1 then events.restart_service(story, name); end
 	story.s:restart { killed = true };
@@ -290,6 +342,36 @@ end
 
 function events.stop(story, name)
 	restart(story, name, false);
+	return story.said;
+end
+
+function events.ban_while_down(story, name, username)
+	restart(story, name, story.rand(2) == 1, function () put_out(story, name, username, "ban"); end);
+	return story.said;
+end
+
+function events.switch_archive(story, name)
+	restart(story, name, story.rand(2) == 1, function ()
+		story.off = not story.off;
+		story.where.options.minimix_archive = not story.off;
+		for _, records in pairs(story.records) do
+			for _, record in pairs(records) do record.due = {}; end
+		end
+	end);
+	return story.off and "off" or "on";
+end
+
+function events.start_without_storage(story, name)
+	restart(story, name, story.rand(2) == 1, function ()
+		story.faults:fail(faulty.kinds[story.rand(3)]);
+		story.unloaded = true;
+		story.fault = 0;
+	end);
+	for _ = 1, story.rand(20) do
+		story.s:wait(1);
+		if story.rand(3) == 1 then events.say(story, name); end
+	end
+	mend(story);
 	return story.said;
 end
 
@@ -310,7 +392,8 @@ end
 local deck = {};
 for name, cards in pairs {
 	say = 14; chat = 6; join = 14; leave = 3; go_offline = 3; kick = 1; ban = 1; pardon = 2; forget = 3; restart_service = 1;
-	remove = 2; cut = 3; kill = 3; stop = 1; reload = 2; wait = 10; wait_long = 4;
+	remove = 2; cut = 3; kill = 3; stop = 1; reload = 2; wait = 10; wait_long = 4; fail = 4; jump = 2; ban_while_down = 1; switch_archive = 1;
+	start_without_storage = 1;
 } do
 	for _ = 1, cards do table.insert(deck, name); end
 end
@@ -323,7 +406,10 @@ local function play(story)
 		local about = events[event](story, name, username);
 		table.insert(story.log, ("%s %s %s %s"):format(event, name, username, about or ""));
 		story.s:deliver();
+		if story.fault and story.s.host.time() > story.fault then mend(story); end
 	end
+	mend(story);
+	if story.off then events.switch_archive(story, "room"); end
 end
 
 -- Returns the messages that an account reads of a room, each once.
@@ -352,7 +438,7 @@ local function problem_of(story, username, name)
 			return "not "..body.." that it was told";
 		end
 	end
-	for body in pairs(story.keeps and record.due or {}) do
+	for body in pairs(story.keeps and not story.was_set_back and record.due or {}) do
 		local own = body.." for "..username;
 		if not bodies[body] and not bodies[own] then return "not "..body.." that it missed"; end
 	end
@@ -391,6 +477,7 @@ for _, name in ipairs(backend.names) do
 				local story = new_story(seed, where);
 				play(story);
 				local problem = end_of(story);
+				expect_failures(story);
 				where.close();
 				if problem then
 					error(("seed %d: %s\n%s"):format(seed, problem, table.concat(story.log, "\n")), 0);

@@ -36,6 +36,9 @@ added.add(STANZA_ID);
 /** Largest difference between a room's clock and ours, in seconds. */
 const SKEW = 10;
 
+/** Seconds by which a message of the past may seem yet to come: our clock may be behind until it is set. */
+const AHEAD = 100 * 86400;
+
 /**
  * Records a message that an account received. Returns whether it is archived and new to the account. A local room
  * passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
@@ -144,7 +147,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
         return undefined;
     }
     // The log is in order of time.
-    return add(log, content, Math.min(Math.max(when, earliest), wallClock()), undefined);
+    return add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
 }
 
 /** Whether it is known which messages of the past an account has. */
@@ -237,7 +240,8 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
  */
 function pastAround(log: RoomLog, membership: Membership, when: number): Past | "failed" | undefined {
     const oldest = log.recent[0];
-    if (oldest === undefined || log.whole || when > oldest.when + SKEW) {
+    // A time that is yet to come was before the clock was set back.
+    if (oldest === undefined || log.whole || (when > oldest.when + SKEW && when <= wallClock() + SKEW)) {
         return undefined;
     }
     // The results of an archive stand in the order of time (XEP-0313 4.2); one that does not is not looked for.

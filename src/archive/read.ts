@@ -83,10 +83,17 @@ export interface Rest {
 }
 
 /**
- * What an account was told last in its room, newest first: so many messages, and none from before `since`. `visit`
- * returns true to end it. What is not in memory is left to be read; undefined if that is nothing.
+ * What an account was told last in its room, newest first: so many messages, none from before `since`, in seconds, and
+ * only entries with a number higher than `after`. `visit` returns true to end it. What is not in memory is left to be
+ * read; undefined if that is nothing.
  */
-export function readBack(membership: Membership, most: number, since: number, visit: Visit): Rest | undefined {
+export function readBack(
+    membership: Membership,
+    most: number,
+    since: number,
+    visit: Visit,
+    after = -math.huge,
+): Rest | undefined {
     if (options.archive === "mam") {
         return readLater(startReadingRoom(membership, most, since), visit);
     }
@@ -105,7 +112,7 @@ export function readBack(membership: Membership, most: number, since: number, vi
     for (const i of $range(log.recent.length, 1, -1)) {
         const entry = log.recent[i - 1];
         if (entry !== undefined && isFor(username, ranges, part.position, entry)) {
-            if (left === 0 || entry.when < earliest) {
+            if (left === 0 || entry.when < earliest || entry.number <= after) {
                 return undefined;
             }
             const stanza = stanzaOf(entry);
@@ -119,25 +126,31 @@ export function readBack(membership: Membership, most: number, since: number, vi
     if (!isFilled) {
         return { step: () => true, failed: true };
     }
-    if (oldest === undefined || log.whole || left === 0) {
+    if (oldest === undefined || log.whole || left === 0 || oldest.number <= after) {
         return undefined;
     }
     const [done, archive] = archiveOf(username, membership.room);
     if (!done || archive === undefined) {
         return { step: () => true, failed: true };
     }
-    return readLater(startReadingBefore(archive, oldest.number, oldest.when, left, earliest), visit);
+    const isWanted = (number: number) => number < oldest.number && number > after;
+    return readLater(startReadingBefore(archive, isWanted, left, earliest), visit);
 }
 
-/** Of the entries before one that may be another account's. */
-function startReadingBefore(archive: Archive, number: number, when: number, most: number, since: number): Reading {
+/** Of the entries with certain numbers. */
+function startReadingBefore(
+    archive: Archive,
+    isWanted: (this: void, number: number) => boolean,
+    most: number,
+    since: number,
+): Reading {
     const earlier: Archive = {
         store,
         key: archive.key,
         label: undefined,
-        holds: (label) => parseLabel(label)[0] < number && archive.holds(label),
+        holds: (label) => isWanted(parseLabel(label)[0]) && archive.holds(label),
     };
-    return startReading([earlier], { wants: () => true, start: since, end: when, reverse: true, max: most });
+    return startReading([earlier], { wants: () => true, start: since, reverse: true, max: most });
 }
 
 function readLater(reading: Reading, visit: Visit): Rest {
@@ -167,10 +180,12 @@ function visitBack(messages: Said[], visit: Visit): void {
 /** Returns the last message that an account received in its room, since it joined, and whether it could be read. */
 export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, newest: Said | undefined]> {
     let newest: Said | undefined;
-    const rest = readBack(membership, 1, membership.since ?? 0, (said) => {
+    const take = (said: Said) => {
         newest = said;
         return true;
-    });
+    };
+    const after = options.archive === true ? membership.sinceNumber : undefined;
+    const rest = readBack(membership, 1, after === undefined ? (membership.since ?? 0) : 0, take, after);
     while (rest?.step() === false) {
         // One message is not much to read.
     }

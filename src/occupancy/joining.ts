@@ -1,6 +1,7 @@
 // Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 
 import { wallClock } from "../state/clock";
+import { newestNumber } from "../state/numbers";
 import * as st from "util.stanza";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { endCatchUp } from "../archive/buffer";
@@ -155,7 +156,10 @@ export function awaitSubject(membership: Membership, place: Entering): void {
 
 function noteAdmitted(membership: Membership, request: SessionRequest | undefined, nick: string): void {
     membership.established = true;
-    membership.since ??= wallClock();
+    if (membership.since === undefined) {
+        membership.since = wallClock();
+        membership.sinceNumber = newestNumber();
+    }
     membership.liveness.unanswered = 0;
     beginRange(membership);
     forgetRefusals(membership.username, membership.room);

@@ -163,6 +163,7 @@ export function endStay(membership: Membership): void {
     membership.ending = undefined;
     membership.established = undefined;
     membership.since = undefined;
+    membership.sinceNumber = undefined;
     detachAll(membership);
     flush(membership);
     closePart(membership);

@@ -49,6 +49,8 @@ export interface Membership {
     established?: true | undefined;
     /** When the account was first admitted, in seconds. */
     since?: number | undefined;
+    /** The highest entry number at that time. */
+    sinceNumber?: number | undefined;
     nick: string;
     /** The nick that the account uses when it is free. */
     wantedNick: string;

@@ -32,6 +32,8 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
+    /** Of the archive, see numbers.ts. Earlier versions do not write it. */
+    readonly sinceNumber: number | undefined;
     /** The presence that the account shows, as XML. */
     readonly shown: string | undefined;
     /** `joining`: the join was pending. `leaving`: the room has not confirmed the leave. */
@@ -152,6 +154,7 @@ function recordOf(username: string): AccountRecord | undefined {
             ownBookmark: membership.ownBookmark,
             ending: membership.ending,
             since: membership.since,
+            sinceNumber: membership.sinceNumber,
             shown: shownText(membership),
             state: stateOf(membership),
         };
@@ -361,7 +364,10 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
     if (typeof room !== "string" || typeof saved !== "object") {
         return false;
     }
-    const { nick, wanted, password, laterPassword, bookmark, since, shown } = saved as Record<string, unknown>;
+    const { nick, wanted, password, laterPassword, bookmark, since, shown, sinceNumber } = saved as Record<
+        string,
+        unknown
+    >;
     return (
         jids.prep(room) === room &&
         typeof nick === "string" &&
@@ -370,6 +376,7 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
         isOptional(laterPassword, "string") &&
         isOptional(bookmark, "table") &&
         isOptional(since, "number") &&
+        isOptional(sinceNumber, "number") &&
         isOptional(shown, "string")
     );
 }
@@ -386,6 +393,7 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     membership.bookmark = saved.bookmark;
     membership.ownBookmark = saved.ownBookmark;
     membership.since = saved.since;
+    membership.sinceNumber = saved.sinceNumber;
     membership.established = saved.state === "joining" ? undefined : true;
     membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
     const shown = saved.shown === undefined ? undefined : xml.parse(saved.shown);
