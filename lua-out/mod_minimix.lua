@@ -7999,11 +7999,14 @@ function askPage(membership, catching, after, query)
     catching.blocked = blocklistOf(membership.username)
     catching.appendOutOfOrder = after ~= nil or query.isFirst
     local function answered(answer)
-        if membership.catchUp == nil and isCurrent(membership) then
+        if not isCurrent(membership) then
+            return
+        end
+        if membership.catchUp ~= catching or catching.progress.step == "draining" then
             query.done("refused")
             return
         end
-        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
+        if catching.progress ~= asking then
             return
         end
         if asking.failed then
@@ -8078,8 +8081,8 @@ function pageQuery(queryId, after, start)
 end
 
 function lastOfPage(fin)
-    local opt_20 = fin:get_child("set", RSM)
-    local last = opt_20 and opt_20:get_child_text("last")
+    local opt_24 = fin:get_child("set", RSM)
+    local last = opt_24 and opt_24:get_child_text("last")
     if last == nil or string.len(last) > LONGEST_ID then
         return nil
     else
@@ -8103,6 +8106,9 @@ LONGEST_ID = 1024
 function archive_catchup.closeGap(membership)
     archive_catchup.catchUp(membership, function(outcome)
         local catching = membership.catchUp
+        if (catching and catching.progress.step) == "idle" or (catching and catching.progress.step) == "asking" then
+            return
+        end
         local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
         if outcome ~= "unreached" or catching == nil or tries > TRIES then
             endCatchUp(membership)
